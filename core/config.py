@@ -1,0 +1,199 @@
+"""Every number that a person may turn: its default, meaning, unit and limits. All of it is here.
+
+A `RunConfig` is five small frozen dataclasses. Each field is made by `knob`, which keeps the label and the help that the
+form shows, and the limits that `check` enforces. So a knob is written down once:
+
+    default and help -> the form in ui/          config.optim.lr -> the trainer
+    `--set optim.lr=0.001` -> the command line    config.json -> the run's folder
+
+To add one: a field here, a widget in ui/forms.py if it should be seen, a use in the trainer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import LightboxError
+
+
+def home() -> Path:
+    """The folder for data, stores and runs: LIGHTBOX_HOME, by default ~/.lightbox."""
+    return Path(os.environ.get("LIGHTBOX_HOME") or Path.home() / ".lightbox").expanduser()
+
+
+def knob(default, label: str, help: str, *, low=None, high=None, choices=None, unit: str = ""):
+    """A dataclass field that knows how to explain and check itself. `low` and `high` are allowed values, both included."""
+    return field(default=default, metadata={"label": label, "help": help, "low": low, "high": high,
+                                            "choices": choices, "unit": unit})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, at which size, split how."""
+
+    dataset: str = knob("phantom", "Data set", "A name such as phantom or breastmnist, or the path of a folder or an .npz file.")
+    target: str = knob("", "Task", "Which column of labels to learn, where a set has several. Empty: the set's first.")
+    size: int = knob(64, "Image size", "Images are brought to this many pixels a side. Larger shows finer detail and costs "
+                     "time and memory with its square.", low=16, high=512, unit="px")
+    resize: str = knob("pad", "Resize", "How an image that is not square becomes square: pad adds black bars and keeps the shape, "
+                       "stretch distorts it, crop cuts the longer side.", choices=("pad", "stretch", "crop"))
+    channels: int = knob(0, "Channels", "1 is gray, 3 is colour, 0 takes what the set has.", choices=(0, 1, 3))
+    split: str = knob("auto", "Split", "official keeps the split that the set came with (a missing validation part is taken from "
+                      "training, by patient). patient makes a new one that keeps all images of a patient together. image ignores "
+                      "patients, to show what that does. auto takes official where there is one.",
+                      choices=("auto", "official", "patient", "image"))
+    val_fraction: float = knob(0.15, "Validation share", "Share of the images for choosing the best epoch.", low=0.01, high=0.5)
+    test_fraction: float = knob(0.15, "Test share", "Share of the images kept shut until the end.", low=0.01, high=0.5)
+    split_seed: int = knob(0, "Split seed", "The same seed gives the same split.", low=0, high=2**31 - 1)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network, and what it starts from."""
+
+    name: str = knob("resnet18", "Network", "The architecture. Start with a small one: it shows sooner whether the data are right.")
+    weights: str = knob("none", "Start from", "none starts from random weights, imagenet from torchvision's weights, "
+                        "run:<id> from the best checkpoint of a finished run.")
+    stem: str = knob("auto", "Stem", "The first layers. small keeps the resolution of little images (3x3 convolution, no early "
+                     "pooling); standard is torchvision's. auto is small up to 64 px.", choices=("auto", "small", "standard"))
+    dropout: float = knob(0.0, "Dropout", "Chance that a feature is hidden from the last layer during training.",
+                          low=0.0, high=0.9)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights move."""
+
+    name: str = knob("adamw", "Optimiser", "The rule that turns gradients into steps.", choices=("adamw", "adam", "sgd"))
+    lr: float = knob(1e-3, "Learning rate", "Size of a step. Too large: the loss jumps or becomes NaN. Too small: nothing moves.",
+                     low=1e-7, high=10.0)
+    weight_decay: float = knob(1e-2, "Weight decay", "Pull of the weights towards zero.", low=0.0, high=1.0)
+    momentum: float = knob(0.9, "Momentum", "Share of the last step that SGD keeps. Adam has its own.", low=0.0, high=0.999)
+    schedule: str = knob("cosine", "Schedule", "How the learning rate changes: constant stays; cosine falls smoothly to zero; "
+                         "step is divided by ten at 50 % and 75 %.", choices=("constant", "cosine", "step"))
+    warmup: float = knob(0.05, "Warm-up", "Share of the training in which the learning rate rises from zero.", low=0.0, high=0.5)
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of the training images, so that the network sees each one a little differently every time."""
+
+    flip: float = knob(0.0, "Flip left-right", "Chance of a mirror image. Careful: it also mirrors the letters L and R, and puts "
+                       "the heart on the other side.", low=0.0, high=1.0)
+    rotate: float = knob(0.0, "Rotate", "Up to this angle to either side.", low=0.0, high=180.0, unit="degrees")
+    shift: float = knob(0.0, "Shift", "Up to this share of the image's side.", low=0.0, high=0.5)
+    scale: float = knob(0.0, "Scale", "Larger or smaller by up to this share.", low=0.0, high=0.5)
+    brightness: float = knob(0.0, "Brightness", "Added or taken away, up to this share of the full range.", low=0.0, high=0.5)
+    contrast: float = knob(0.0, "Contrast", "Stretched or squeezed about the mean by up to this share.", low=0.0, high=0.9)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, in which portions, on what."""
+
+    epochs: int = knob(10, "Epochs", "How many times the network sees every training image.", low=1, high=1000)
+    batch_size: int = knob(64, "Batch size", "Images in one step. Larger is faster on a GPU and needs more memory.",
+                           low=2, high=4096, unit="images")
+    seed: int = knob(0, "Seed", "Start value of all chance in this run. Same seed, same machine: same result on the CPU.",
+                     low=0, high=2**31 - 1)
+    device: str = knob("auto", "Device", "auto takes the GPU where there is one; or cpu, cuda:0, mps.")
+    precision: str = knob("auto", "Precision", "bfloat16 is faster on recent GPUs, float32 is exact. auto: bfloat16 on a CUDA "
+                          "GPU that has it, float32 elsewhere.", choices=("auto", "float32", "bfloat16"))
+    threads: int = knob(0, "CPU threads", "0 tries a few counts at the start and takes the fastest.", low=0, high=256)
+    class_weights: bool = knob(False, "Class weights", "Give rare classes more weight in the loss, "
+                               "as much as they are rarer.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that makes a run: enough to run it again."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    name: str = ""   # only text: a run is known by its id
+
+    def check(self) -> "RunConfig":
+        """Return self, or raise LightboxError "config.value" naming the first field out of its limits."""
+        for section, f in knobs():
+            value, m = getattr(getattr(self, section), f.name), f.metadata
+            where = f"{section}.{f.name}"
+            if m["choices"] and value not in m["choices"]:
+                raise LightboxError("config.value", f"{where} is {value!r}.",
+                                    f"It can be {', '.join(map(str, m['choices']))}.")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise LightboxError("config.value", f"{where} is {value}.", "Give a finite number.")
+            if m["low"] is not None and value < m["low"] or m["high"] is not None and value > m["high"]:
+                raise LightboxError("config.value", f"{where} is {value}.", f"It must lie between {m['low']} and {m['high']}.")
+        if self.data.val_fraction + self.data.test_fraction > 0.9:
+            raise LightboxError("config.value", "Validation and test together take more than 90 % of the images.",
+                                "Make data.val_fraction or data.test_fraction smaller.")
+        return self
+
+    def with_(self, **changes: Any) -> "RunConfig":
+        """A copy with dotted fields changed: `config.with_(**{"optim.lr": 0.01, "train.epochs": 5})`.
+
+        Strings are read as the field's type, so that a command line and a form end in the same place.
+        Raises LightboxError "config.field" for a field that does not exist, "config.value" for a value that does not fit.
+        """
+        config = self
+        for name, value in changes.items():
+            section, _, key = name.partition(".")
+            if name == "name":
+                config = dataclasses.replace(config, name=str(value))
+                continue
+            known = {f"{s}.{f.name}": f for s, f in knobs()}
+            if name not in known:
+                raise LightboxError("config.field", f"There is no setting called {name}.",
+                                    f"There are: {', '.join(known)}.")
+            part = getattr(config, section)
+            part = dataclasses.replace(part, **{key: _as_type(name, value, type(known[name].default))})
+            config = dataclasses.replace(config, **{section: part})
+        return config.check()
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @staticmethod
+    def from_json(text: str) -> "RunConfig":
+        """Read what `to_json` wrote. Fields that this version does not know are ignored, missing ones take their default."""
+        raw = json.loads(text)
+        parts = {}
+        for section, cls in SECTIONS.items():
+            names = {f.name for f in dataclasses.fields(cls)}
+            parts[section] = cls(**{k: v for k, v in raw.get(section, {}).items() if k in names})
+        return RunConfig(**parts, name=raw.get("name", "")).check()
+
+
+SECTIONS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "augment": AugmentConfig, "train": TrainConfig}
+
+
+def knobs():
+    """All (section, dataclass field) pairs in the order in which they are written above."""
+    return [(section, f) for section, cls in SECTIONS.items() for f in dataclasses.fields(cls)]
+
+
+def knob_of(name: str):
+    """The field of a dotted name: `knob_of("optim.lr").metadata["help"]`."""
+    return {f"{s}.{f.name}": f for s, f in knobs()}[name]
+
+
+def _as_type(name: str, value: Any, kind: type) -> Any:
+    try:
+        if kind is bool and isinstance(value, str):
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
+        if kind is int and isinstance(value, str):
+            return int(value)
+        if kind is int and float(value) != int(value):
+            raise ValueError(value)
+        return kind(value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise LightboxError("config.value", f"{name} is {value!r}.", f"It must be of the kind {kind.__name__}.") from None
