@@ -1,0 +1,89 @@
+"""A data set that is open: mapped pixels, labels, a table and a split. Training, evaluation and every page read this one object.
+
+N images of S x S pixels in C channels, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from core.datasets.source import SPLITS, Source
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Images that are ready to be looked at and learned from. Made by `core.datasets.open_dataset`.
+
+    Args:
+        images: (N, S, S, C) uint8, mapped from the disk: what is not touched costs no memory
+        labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 for several findings
+        table: N rows (index 0..N-1) of text: image_id, patient, study, view, path, split (the final one), and more
+        split_hash: SHA-256 of which image is in which split; two runs with the same hash can be compared
+        split_note: how the split was made and what to know about it, in plain sentences
+        skipped: what could not be read, each {"path": ..., "reason": ...}
+        notes: what else a person should know about these images
+    """
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    task: str
+    target: str
+    targets: tuple[tuple[str, str], ...]     # (name, title) of all that can be learned from these images
+    class_names: tuple[str, ...]
+    images: np.ndarray
+    labels: np.ndarray
+    table: pd.DataFrame
+    size: int
+    resize: str
+    channels: int
+    fingerprint: str
+    split_hash: str
+    split_note: str
+    skipped: tuple[dict, ...] = ()
+    notes: tuple[str, ...] = ()
+    source: Source = field(default_factory=Source)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def indices(self, split: str) -> np.ndarray:
+        """Rows of one split, (n,) int64 in rising order. `split` is "train", "val" or "test"."""
+        if split not in SPLITS:
+            raise KeyError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
+        return np.flatnonzero(self.table["split"].to_numpy() == split)
+
+    def counts(self) -> pd.DataFrame:
+        """Images per class (rows) and split (columns train, val, test, total), with a last row "total".
+
+        With several findings an image counts once in each of its findings, so the last row is the number of images, not a sum.
+        """
+        one_hot = self.labels if self.labels.ndim == 2 else np.eye(len(self.class_names), dtype=np.int64)[self.labels]
+        rows = {split: self.indices(split) for split in SPLITS} | {"total": np.arange(len(self))}
+        columns = {name: [*one_hot[i].sum(axis=0), len(i)] for name, i in rows.items()}
+        return pd.DataFrame(columns, index=pd.Index([*self.class_names, "total"], name="class"), dtype=np.int64)
+
+    def original(self, i: int) -> np.ndarray:
+        """Image i at full resolution, as its source has it: (H, W, C) uint8."""
+        return self.source.original(int(i))
+
+    def mask(self, i: int) -> np.ndarray | None:
+        """Where the finding of image i is, (H, W) bool at full resolution; None where nobody knows."""
+        return self.source.mask(int(i))
+
+    def __repr__(self) -> str:
+        """What a student would ask first."""
+        counts = self.counts()
+        classes = "\n".join(f"        {k}: {name}" for k, name in enumerate(self.class_names))
+        channels = "gray" if self.channels == 1 else "colour"
+        lines = [f"{self.title} ({self.name})", f"    {self.description}",
+                 f"    images:  {len(self):,} of {self.size} x {self.size} px, {channels} ({self.resize})",
+                 "    split:   " + ", ".join(f"{split} {counts[split].iloc[-1]:,}" for split in SPLITS),
+                 f"             {self.split_note}",
+                 f"    task:    {self.task} ({self.target})", classes,
+                 f"    licence: {self.licence or 'not known'}"]
+        return "\n".join(lines)

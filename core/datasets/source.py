@@ -1,0 +1,91 @@
+"""What a place where images come from must offer: `Source`. All of it is here.
+
+A source knows its images one by one, at full resolution, and where they belong. It decodes nothing ahead of time and keeps no
+pixels: `core/datasets/store.py` asks it for each image once, and from then on everybody reads the store.
+
+N images, H x W pixels, C channels (1 gray, 3 colour), L findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+TASKS = ("binary-class", "multi-class", "multi-label, binary-class", "ordinal-regression")   # MedMNIST's words
+SPLITS = ("train", "val", "test")
+COLUMNS = ("image_id", "patient", "study", "view", "path", "split")    # every table has these; more may follow
+
+Progress = Callable[[str, int, int], None]    # (what is being done, done, total); may raise to stop
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One thing that can be learned from the images.
+
+    Args:
+        name: its address, for example "finding"
+        title: what a person reads
+        task: one of TASKS
+        class_names: K names; class k is the label k, or column k of several findings
+        labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 where an image may show several findings
+    """
+
+    name: str
+    title: str
+    task: str
+    class_names: tuple[str, ...]
+    labels: np.ndarray
+
+
+@dataclass(eq=False)
+class Index:
+    """What a source holds: a row an image, and what can be learned.
+
+    Args:
+        table: N rows, all columns text; at least COLUMNS. `image_id` is unique and stays the same from one scan to the next.
+            `patient` and `study` are "" where unknown. `split` is "train", "val", "test", or "" where the source makes none
+        targets: by name; the first is the default
+        skipped: what could not be used, each {"path": ..., "reason": ...}
+        notes: plain sentences that a person should know about these images
+    """
+
+    table: pd.DataFrame
+    targets: dict[str, Target]
+    skipped: list[dict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Source:
+    """One place where images come from. A subclass fills in the four facts and the methods.
+
+    `table` is what `scan` found. When a store is reopened nothing is scanned again: it is set from the store, so `original`
+    and `mask` may rely on it.
+    """
+
+    name: str = ""            # the address: "phantom", "breastmnist", or a path
+    title: str = ""           # "BreastMNIST"
+    description: str = ""     # a few sentences: what the images show, how many, what is asked
+    licence: str = ""         # "CC BY 4.0"; empty where it is not known
+    table: pd.DataFrame | None = None
+
+    def scan(self, progress: Progress | None = None) -> Index:
+        """Find all images and what is known about them, without decoding them; sets `self.table`.
+
+        Raises LightboxError where there is nothing to learn from (no images, one class, a broken file).
+        """
+        raise NotImplementedError
+
+    def original(self, i: int) -> np.ndarray:
+        """Image i at full resolution: (H, W, C) uint8, C = 1 or 3. Raises LightboxError when it cannot be read."""
+        raise NotImplementedError
+
+    def mask(self, i: int) -> np.ndarray | None:
+        """Where the finding of image i is, (H, W) bool at full resolution; None where nobody knows."""
+        return None
+
+    def fingerprint(self) -> str:
+        """Text that changes when the content does. Cheap: it is asked each time the set is opened."""
+        raise NotImplementedError
