@@ -19,8 +19,12 @@ from typing import Any, Iterator
 from core.errors import LightboxError
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
     """Write a file so that a reader sees the old content or the new, never a part: temporary file, fsync, rename, fsync of the folder.
+
+    Args:
+        durable: False leaves out both fsync: still never torn by a killed process, but a power cut may bring the old
+            content back. For what is written every second and costs nothing to lose.
 
     Raises:
         LightboxError: "disk.full" where there is no space; the old file is untouched and the temporary one is gone
@@ -34,18 +38,20 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             os.chmod(temporary, 0o644)          # mkstemp makes 0600; a run should be readable by who may read its folder
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """`write_atomic` of a JSON value."""
-    write_atomic(path, json.dumps(value, indent=2, allow_nan=False))
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
+    """`write_atomic` of a JSON value. NaN and infinity raise ValueError: JSON has none."""
+    write_atomic(path, json.dumps(value, indent=2, allow_nan=False), durable)
 
 
 def sync_folder(folder: Path) -> None:
@@ -123,8 +129,7 @@ class Lock:
         self._handle: int | None = None
 
     def acquire(self, wait: bool = False) -> bool:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)      # never makes the folder: it may have been deleted on purpose
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

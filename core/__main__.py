@@ -1,0 +1,263 @@
+"""The same jobs without a browser.
+
+    python -m core datasets [--json]
+    python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set section.field=value ...]
+    python -m core train --resume RUN
+    python -m core evaluate RUN [--split val|test] [--json]
+    python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
+    python -m core predict RUN IMAGE... [--out FILE.csv]
+
+D is a name such as phantom or breastmnist, or the path of a folder or an .npz file. RUN is a run's id, or a classifier that
+came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
+sentence and exit code 2, a run that fails with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+import time
+from pathlib import Path
+
+from core.config import RunConfig
+from core.errors import LightboxError
+from core.files import write_atomic
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        return options.command(options) or 0
+    except LightboxError as error:
+        print(f"{error} [{error.code}]", file=sys.stderr)
+        return 2
+
+
+def datasets(options) -> None:
+    from core.datasets import list_datasets
+    infos = list_datasets()
+    if options.json:
+        print(json.dumps([vars(info) for info in infos], default=list))
+        return
+    for info in infos:
+        n = sum(v for v in info.counts.values() if v is not None)
+        where = "ready" if info.available else "to be downloaded"
+        print(f"{info.name:16} {n:>8,} images  {len(info.class_names):>2} classes  {info.task:26} {where:16}  {info.title}")
+
+
+def train(options) -> int:
+    from core.runs import RunStore
+    store = RunStore()
+    if options.resume:
+        run = store.get(options.resume)
+        store.resume(run)
+    else:
+        changes = {"data.dataset": _absolute(options.dataset), "model.name": options.model, "data.size": options.size,
+                   "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device,
+                   "name": options.name}
+        for item in options.set:
+            key, equals, value = item.partition("=")
+            if not equals:
+                raise LightboxError("cli.set", f"--set {item} has no value.", "Write section.field=value.")
+            changes[key] = value
+        run = store.create(RunConfig().with_(**{k: v for k, v in changes.items() if v is not None}))
+    store.tend()
+    return _follow(store, run)
+
+
+def _follow(store, run) -> int:
+    """Show a run's progress until it ends. Ctrl-C stops the run, with a checkpoint."""
+    bar, asked, tended = Bar(), False, time.monotonic()
+    while True:
+        try:
+            status, progress = run.status(), run.progress()
+            if status.state in ("finished", "failed", "stopped", "interrupted"):
+                break
+            bar.show(status, progress, run.records("epoch"))
+            if time.monotonic() - tended > 5:     # a killed worker gets a successor
+                store.tend()
+                tended = time.monotonic()
+            time.sleep(0.3)
+        except KeyboardInterrupt:
+            if asked:
+                raise
+            run.stop()
+            asked = True
+    bar.end(f"{run.id}: {status.state}. {status.reason}")
+    print(run.id)
+    return 0 if status.state in ("finished", "stopped") else 1
+
+
+def evaluate(options) -> None:
+    from core.evaluation import evaluate
+    from core.runs import RunStore
+    bar = Bar()
+    result = evaluate(RunStore().get(options.run), options.split, progress=bar.count)
+    bar.end()
+    if options.json:
+        print(json.dumps(result))
+        return
+    print(f"{options.run}, {options.split} split, epoch {result['epoch']}")
+    for key in ("n", "accuracy", "majority_accuracy", "roc_auc", "cohen_kappa", "loss"):
+        value = result.get(key)
+        print(f"  {key:18} {'undefined' if value is None else value if isinstance(value, int) else f'{value:.4f}'}")
+    print("  confusion matrix (rows: true class)")
+    for row in result["confusion_matrix"]:
+        print("    ", row)
+    for note in result["notes"]:
+        print(f"  {note}")
+
+
+def explain(options) -> None:
+    import cv2
+    import torch
+
+    from core.classifiers import as_input, load_classifier
+    from core.datasets.intake import decode_image
+    from core.explain import grad_cam, overlay
+    loaded = load_classifier(options.run)
+    model = loaded.model
+    picture = decode_image(Path(options.image)).pixels
+    images = as_input(model, [picture])
+    with torch.no_grad():
+        probs = model.probabilities(model(images))[0]
+    target = int(probs.argmax()) if options.target is None else _class_index(options.target, model.class_names)
+    try:
+        cam = grad_cam(model, images, torch.tensor([target]), layer=options.layer)[0].numpy()
+    except KeyError as error:
+        raise LightboxError("layer.unknown", str(error.args[0]), "Give one of these with --layer.") from None
+    shown = (images[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
+    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5), cv2.COLOR_RGB2BGR))
+    write_atomic(Path(options.out), data.tobytes())
+    print(f"{options.out}: why {model.class_names[target]} ({float(probs[target]):.3f}); "
+          f"the brightest place adds {float(cam.max()):.2f} to its logit")
+
+
+def predict(options) -> None:
+    from core.classifiers import classify, load_classifier
+    from core.datasets.intake import decode_image
+    model = load_classifier(options.run).model
+    columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error"]
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(columns)
+    bar, bad = Bar(), 0
+    for done, file in enumerate(options.images, 1):
+        try:
+            probs = classify(model, [decode_image(Path(file)).pixels])[0]
+            if model.task == "multi-label, binary-class":
+                predicted = "|".join(name for name, p in zip(model.class_names, probs) if p >= 0.5)
+            else:
+                predicted = model.class_names[int(probs.argmax())]
+            table.writerow([file, predicted, *(f"{p:.6f}" for p in probs), ""])
+        except LightboxError as error:
+            bad += 1
+            table.writerow([file, "", *[""] * len(model.class_names), str(error)])
+        bar.count("Classifying", done, len(options.images))
+    bar.end(f"{len(options.images) - bad} of {len(options.images)} files were classified.")
+    if options.out:
+        write_atomic(Path(options.out), out.getvalue())
+    else:
+        print(out.getvalue(), end="")
+
+
+class Bar:
+    """A line on stderr that is drawn over; on a file or a pipe, a line where something changes."""
+
+    def __init__(self):
+        self.drawn, self.terminal = "", sys.stderr.isatty()
+
+    def show(self, status, progress, epochs: list[dict]) -> None:
+        if status.state in ("queued", "starting"):
+            self.draw(progress.phase or {"queued": "Waiting for the device", "starting": "Starting"}[status.state])
+            return
+        best = max((r["val_roc_auc"] for r in epochs if r["val_roc_auc"] is not None), default=None)
+        share = (max(progress.epoch - 1, 0) + (progress.step / progress.steps if progress.steps else 0)) / max(progress.epochs, 1)
+        parts = [f"epoch {progress.epoch}/{progress.epochs}"]
+        if self.terminal:
+            parts.insert(0, "#" * round(30 * share) + "-" * (30 - round(30 * share)))
+            parts += [f"{progress.images_per_second:.0f} images/s"] if progress.images_per_second else []
+            parts += [f"{progress.seconds_left:.0f} s left"] if progress.seconds_left is not None else []
+        parts += [f"best val ROC AUC {best:.3f}"] if best is not None else []
+        self.draw("  ".join(parts))
+
+    def count(self, phase: str, done: int, total: int) -> None:
+        self.draw(f"{phase}: {done:,} of {total:,}" if self.terminal else phase)
+
+    def draw(self, text: str) -> None:
+        if text == self.drawn:
+            return
+        print(f"\r{text:<{len(self.drawn)}}" if self.terminal else text, end="" if self.terminal else "\n",
+              file=sys.stderr, flush=True)
+        self.drawn = text
+
+    def end(self, text: str = "") -> None:
+        if self.terminal and self.drawn:
+            print(file=sys.stderr)
+        if text:
+            print(text, file=sys.stderr)
+
+
+def _class_index(name: str, class_names: tuple[str, ...]) -> int:
+    """A class by its name or its number."""
+    if name in class_names:
+        return class_names.index(name)
+    if name.isdigit() and int(name) < len(class_names):
+        return int(name)
+    raise LightboxError("class.unknown", f"There is no class {name}.", f"There are: {', '.join(class_names)}.")
+
+
+def _absolute(dataset: str | None) -> str | None:
+    """A path as the worker, which runs elsewhere, will find it; a name as it is."""
+    looks_like_path = dataset and ("/" in dataset or dataset.endswith((".npz", ".csv")) or dataset.startswith("."))
+    return str(Path(dataset).expanduser().resolve()) if looks_like_path else dataset
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description=__doc__.split("\n\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("datasets", help="list the data sets")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=datasets)
+
+    command = commands.add_parser("train", help="train a network; prints the run's id")
+    command.add_argument("--dataset", default="phantom")
+    command.add_argument("--model")
+    command.add_argument("--size", type=int)
+    command.add_argument("--epochs", type=int)
+    command.add_argument("--seed", type=int)
+    command.add_argument("--device")
+    command.add_argument("--name", help="what to call the run")
+    command.add_argument("--set", action="append", default=[], metavar="section.field=value",
+                         help="any other setting of core/config.py; may be given again and again")
+    command.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or interrupted")
+    command.set_defaults(command=train)
+
+    command = commands.add_parser("evaluate", help="judge a run")
+    command.add_argument("run")
+    command.add_argument("--split", choices=("val", "test"), default="val", help="each look at test is counted")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=evaluate)
+
+    command = commands.add_parser("explain", help="draw Grad-CAM over an image")
+    command.add_argument("run")
+    command.add_argument("image")
+    command.add_argument("--layer", help="dotted name; default: the last feature map")
+    command.add_argument("--target", help="class to explain, by name or number; default: the predicted one")
+    command.add_argument("--out", required=True)
+    command.set_defaults(command=explain)
+
+    command = commands.add_parser("predict", help="classify image files into a table")
+    command.add_argument("run")
+    command.add_argument("images", nargs="+")
+    command.add_argument("--out")
+    command.set_defaults(command=predict)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

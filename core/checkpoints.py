@@ -1,0 +1,153 @@
+"""Checkpoints: weights as safetensors, the rest for an exact resume, each with its SHA-256.
+
+    checkpoints/e0003-s000000/weights.safetensors    the model's state
+                              resume.safetensors     the optimiser's state
+                              meta.json              where it stands, the preprocessing, the checksums
+
+e0003-s000120 reads: three epochs finished, 120 steps of the fourth done. A checkpoint is built under a name that starts
+with a dot and moved when it is whole, so what has its final name is complete. No file format reader notices a flipped bit
+inside a tensor; the checksum does. Nothing here is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import LightboxError
+from core.files import disk_errors, sync_folder, write_atomic, write_json
+
+NAME = re.compile(r"e(\d{4,})-s(\d{6,})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One whole checkpoint. `weights` and `resume` are dicts of name -> CPU tensor; meta is plain JSON."""
+    epoch: int
+    step: int
+    weights: dict
+    resume: dict
+    meta: dict
+
+
+def name_of(epoch: int, step: int = 0) -> str:
+    return f"e{epoch:04d}-s{step:06d}"
+
+
+def save(folder: Path, epoch: int, step: int, weights: dict, resume: dict, meta: dict) -> Path:
+    """Write a checkpoint; returns its folder. One of the same place is replaced. Raises LightboxError "disk.full"."""
+    from safetensors.torch import save as to_bytes
+    final = folder / name_of(epoch, step)
+    half = folder / f".{final.name}-{secrets.token_hex(2)}"
+    try:
+        with disk_errors(folder):
+            half.mkdir()
+            sums = {}
+            for name, tensors in (("weights.safetensors", weights), ("resume.safetensors", resume)):
+                data = to_bytes({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+                sums[name] = hashlib.sha256(data).hexdigest()
+                write_atomic(half / name, data)
+            meta = {**meta, "epoch": epoch, "step": step, "sha256": sums}
+            write_json(half / "meta.json", {"meta": meta, "sha256": checksum(meta)})
+            if final.exists():
+                shutil.rmtree(final)
+            half.rename(final)
+            sync_folder(folder)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+    return final
+
+
+def load(folder: Path, with_resume: bool = True) -> Checkpoint:
+    """Read a checkpoint and prove every byte of it.
+
+    Raises LightboxError "checkpoint.missing" or "checkpoint.damaged".
+    """
+    from safetensors.torch import load as from_bytes
+    damaged = LightboxError("checkpoint.damaged", f"The checkpoint {folder.name} is damaged: its checksum does not match.",
+                            "An earlier one can be used; delete this one.")
+    try:
+        proved = json.loads((folder / "meta.json").read_text())
+        meta = proved["meta"]
+        if checksum(meta) != proved["sha256"]:
+            raise damaged
+        tensors = {}
+        for name in ("weights.safetensors", "resume.safetensors") if with_resume else ("weights.safetensors",):
+            data = (folder / name).read_bytes()
+            if hashlib.sha256(data).hexdigest() != meta["sha256"][name]:
+                raise damaged
+            tensors[name] = from_bytes(data)
+    except FileNotFoundError:
+        raise LightboxError("checkpoint.missing", f"The checkpoint {folder.name} is not there (any more).",
+                            "Choose another run, or train again.") from None
+    except (ValueError, KeyError, TypeError):
+        raise damaged from None
+    return Checkpoint(meta["epoch"], meta["step"], tensors["weights.safetensors"],
+                      tensors.get("resume.safetensors", {}), meta)
+
+
+def places(folder: Path) -> list[tuple[int, int]]:
+    """(epochs finished, steps of the next) of all checkpoints, earliest first."""
+    found = (NAME.fullmatch(path.name) for path in folder.glob("e*"))
+    return sorted((int(m[1]), int(m[2])) for m in found if m)
+
+
+def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is sound, or None where there is none; and a sentence for each that was not."""
+    said = []
+    for place in reversed(places(folder)):
+        try:
+            return load(folder / name_of(*place)), said
+        except LightboxError as error:
+            said.append(f"{error.message} The one before it was used.")
+    return None, said
+
+
+def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
+    """The weights of the best epoch; of the newest sound epoch where the best one is damaged, which is said.
+
+    Raises LightboxError "checkpoint.missing" where no epoch was finished, "checkpoint.damaged" where none is sound.
+    """
+    finished = [place for place in reversed(places(folder)) if place[1] == 0 and place[0] > 0]
+    if not finished:
+        raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.",
+                            "Wait for the first one, or choose another run.")
+    best, said = best_epoch(folder), []
+    for place in sorted(finished, key=lambda p: p[0] != best):      # stable: the best first, then newest to oldest
+        try:
+            return load(folder / name_of(*place), with_resume=False), said
+        except LightboxError as error:
+            said.append(f"{error.message} The next best that is sound was used.")
+    raise LightboxError("checkpoint.damaged", "Every checkpoint of this run is damaged: no checksum matches.",
+                        "Train again; look at the disk, it may be failing.")
+
+
+def prune(folder: Path, best_epoch: int) -> None:
+    """Keep the last two and the best."""
+    known = places(folder)
+    for place in known[:-2]:
+        if place != (best_epoch, 0):
+            shutil.rmtree(folder / name_of(*place), ignore_errors=True)
+    for half in folder.glob(".e*"):            # left by a kill
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def best_epoch(folder: Path) -> int | None:
+    """The best epoch so far, as the newest readable checkpoint says."""
+    for place in reversed(places(folder)):
+        try:
+            return json.loads((folder / name_of(*place) / "meta.json").read_text())["meta"]["best"]["epoch"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def checksum(meta: dict) -> str:
+    """SHA-256 of a meta, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,168 @@
+"""Trained classifiers, wherever they come from: a run's best epoch, or weights/ that came with the app.
+
+Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum. So a page
+or a script asks `load_classifier("20261121-0352-k3f9")` or `load_classifier("phantom-body-part")` and gets the same thing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core import checkpoints
+from core.config import ModelConfig
+from core.datasets.geometry import fit
+from core.errors import LightboxError
+from core.files import write_atomic, write_json
+from core.runs import Run, RunStore
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models.classifier import Classifier
+
+SHIPPED = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class ClassifierInfo:
+    """What is known of a classifier without loading it. `address` is what `load_classifier` takes."""
+    address: str
+    title: str
+    class_names: tuple[str, ...]
+    size: int
+    shipped: bool
+    dataset: str
+    card: str = ""          # the model card, Markdown; empty for a run
+
+
+def list_classifiers() -> list[ClassifierInfo]:
+    """Those that came with the app, then runs with a finished epoch, newest first. No torch."""
+    found = []
+    for folder in sorted(SHIPPED.glob("*/meta.json")):
+        folder = folder.parent
+        try:
+            meta = json.loads((folder / "meta.json").read_text())["meta"]
+            found.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
+                                        meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
+                                        (folder / "card.md").read_text()))
+        except (OSError, ValueError, KeyError):
+            continue
+    for run in RunStore().list():
+        data = run.data()
+        if data and any(step == 0 and epoch > 0 for epoch, step in checkpoints.places(run.checkpoints)):
+            found.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"]))
+    return found
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A classifier in evaluation mode on the CPU, the epoch that its weights are of, and what was wrong on the way."""
+    model: Classifier
+    epoch: int
+    notes: tuple[str, ...]
+
+
+def load_classifier(address: str) -> Loaded:
+    """Load and check a classifier.
+
+    Args:
+        address: a run's id, or the name of a folder in weights/
+
+    Raises:
+        LightboxError: "classifier.unknown", "run.gone", "checkpoint.missing", "checkpoint.damaged"
+    """
+    shipped = SHIPPED / address
+    if address and "/" not in address and (shipped / "meta.json").exists():
+        saved, said = checkpoints.load(shipped, with_resume=False), []
+        config = ModelConfig(**saved.meta["model"])
+    else:
+        run = RunStore().get(address)
+        saved, said = checkpoints.load_best(run.checkpoints)
+        config = run.config.model
+    model = _build(config, saved.meta["classifier"])
+    model.load_state_dict(saved.weights)
+    return Loaded(model.eval().requires_grad_(False), saved.epoch, tuple(said))
+
+
+def build_for_run(run: Run, data) -> Classifier:
+    """The network that a run starts with, on the CPU: random, ImageNet's weights, or another run's best epoch.
+
+    Args:
+        data: the open Dataset that it will learn
+
+    Raises LightboxError as `build_model` and `load_classifier` do.
+    """
+    from core.models import build_model
+    config = run.config
+    model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
+                        resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names)
+    if config.model.weights.startswith("run:"):
+        before = load_classifier(config.model.weights.removeprefix("run:"))
+        model.notes = (*model.notes, *before.notes, *_take_over(model, before.model))
+    return model
+
+
+def _take_over(model: Classifier, before: Classifier) -> list[str]:
+    """Copy all weights that fit from another classifier; returns a sentence about those that do not."""
+    own, theirs = model.state_dict(), before.state_dict()
+    fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    if not fitting:
+        raise LightboxError("weights.unlike", "The earlier run has another network: none of its weights fit.",
+                            "Choose the same network as in that run, or start from none.")
+    model.load_state_dict({**own, **fitting})
+    left = len(own) - len(fitting)
+    return [f"{left} of {len(own)} tensors do not fit the earlier run and start from random numbers: "
+            "the classes, channels or first layers differ."] if left else []
+
+
+def export(run: Run, folder: Path, title: str, card: str) -> None:
+    """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json, card.md.
+
+    Args:
+        card: Markdown: data, licence, split, measures, limits
+    """
+    best, _ = checkpoints.load_best(run.checkpoints)
+    source = run.checkpoints / checkpoints.name_of(best.epoch)
+    folder.mkdir(parents=True, exist_ok=True)
+    meta = {"title": title, "model": asdict(run.config.model), "classifier": best.meta["classifier"],
+            "dataset": best.meta["dataset"], "epoch": best.epoch, "step": 0, "config": asdict(run.config),
+            "sha256": {"weights.safetensors": best.meta["sha256"]["weights.safetensors"]}}
+    shutil.copyfile(source / "weights.safetensors", folder / "weights.safetensors")
+    write_json(folder / "meta.json", {"meta": meta, "sha256": checkpoints.checksum(meta)})
+    write_atomic(folder / "card.md", card)
+
+
+def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:
+    """Pictures of any size, each (H, W, 1 or 3) uint8, as the classifier's input: (N, C, S, S) float32 in [0, 1].
+
+    The same geometry as the pixel store's, so a dropped file is seen exactly as a training image was.
+    """
+    import torch
+    p = model.preprocessing
+    pixels = np.stack([fit(picture, p.size, p.resize, p.channels) for picture in pictures])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255).to(model.device)
+
+
+def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
+    """Probabilities of pictures of any size: (N, K) float32 in [0, 1]."""
+    import torch
+    with torch.no_grad():
+        return model.probabilities(model(as_input(model, pictures))).cpu().numpy()
+
+
+def _build(config: ModelConfig, described: dict) -> Classifier:
+    """A classifier as it was when its weights were saved, still without them."""
+    from core.models import build_model
+    from core.models.classifier import Preprocessing
+    p = described["preprocessing"]
+    p = Preprocessing(p["size"], p["resize"], p["channels"], tuple(p["mean"]), tuple(p["std"]))
+    return build_model(dataclasses.replace(config, weights="none"), classes=len(described["class_names"]), size=p.size,
+                       channels=p.channels, resize=p.resize, task=described["task"],
+                       class_names=tuple(described["class_names"]), preprocessing=p)

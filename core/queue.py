@@ -1,0 +1,70 @@
+"""Who waits for which device: one SQLite table, first come, first served.
+
+The run folders are the truth; this file only keeps the order and can be made again from them (`RunStore.tend`).
+SQLite's write lock makes a claim atomic: sixteen workers that ask at once get sixteen different runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from core.files import disk_errors
+
+
+class Queue:
+    """Runs that wait. Every call opens and closes the file, so that any process and thread may use it at any time."""
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+
+    def put(self, run_id: str, device: str) -> None:
+        """Add a run at the end; one that waits already keeps its place."""
+        with self._write() as db:
+            db.execute("INSERT OR IGNORE INTO queue (run_id, device) VALUES (?, ?)", (run_id, device))
+
+    def claim(self, device: str) -> str | None:
+        """Take the run that has waited longest for a device, or None."""
+        with self._write() as db:
+            row = db.execute("DELETE FROM queue WHERE place = (SELECT min(place) FROM queue WHERE device = ?) "
+                             "RETURNING run_id", (device,)).fetchone()
+        return row[0] if row else None
+
+    def remove(self, run_id: str) -> bool:
+        """Take a run out; False when it was not waiting (any more)."""
+        with self._write() as db:
+            return db.execute("DELETE FROM queue WHERE run_id = ?", (run_id,)).rowcount > 0
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """(run id, device) of all that wait, first come first."""
+        if not self.path.exists():
+            return []
+        with self._write() as db:
+            return db.execute("SELECT run_id, device FROM queue ORDER BY place").fetchall()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.path):
+            try:
+                db = self._open()
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                # Not a database: put it aside. Nothing is lost, the folders say who waits.
+                self.path.replace(self.path.with_suffix(".broken"))
+                db = self._open()
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            finally:
+                db.close()          # without COMMIT this rolls back
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE IF NOT EXISTS queue (place INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT UNIQUE, device TEXT)")
+        return db

@@ -1,0 +1,342 @@
+"""The run store. A run is a folder, and the folder is the truth.
+
+    runs/<id>/config.json     the whole RunConfig, versions, device: written once, never changed
+              data.json       what the data were when it first started: classes, counts, hash of the split
+              status.json     state and reason; every change goes through TRANSITIONS
+              progress.json   heartbeat: epoch, step, images per second, time left; may be lost without harm
+              metrics.jsonl   one record a line
+              checkpoints/    see core/checkpoints.py
+              predictions.npz validation, and test once it was opened
+              opened.jsonl    a line for each time that the test split was opened
+              run.lock        held by the trainer: the proof of life
+              log.txt         what the trainer said
+
+No torch here: pages list and follow runs without it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from core.config import RunConfig, home
+from core.device import machine, resolve
+from core.errors import LightboxError
+from core.files import Lock, append_line, read_lines, write_atomic, write_json
+from core.queue import Queue
+
+# From each state, the states that may follow. What is not here cannot happen.
+TRANSITIONS = {
+    "queued": {"starting", "stopped", "failed"},
+    "starting": {"running", "stopping", "stopped", "failed", "interrupted"},
+    "running": {"stopping", "stopped", "finished", "failed", "interrupted"},
+    "stopping": {"stopped", "finished", "failed", "interrupted"},
+    "stopped": {"queued"},
+    "interrupted": {"queued"},
+    "failed": {"queued"},
+    "finished": set(),
+}
+LIVE = {"starting", "running", "stopping"}            # a trainer must be alive
+RESUMABLE = {"stopped", "interrupted", "failed"}
+
+INTERRUPTED = ("The trainer ended without a word: it was killed, or the machine was switched off or "
+               "ran out of memory or disk space. "
+               "Resume goes on from the last finished epoch.")
+
+
+@dataclass(frozen=True)
+class Status:
+    """state: a key of TRANSITIONS; reason: in words, may be empty; since: seconds since 1970."""
+    state: str
+    reason: str = ""
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the trainer last said of itself. `beat` counts up with every sign of life; times are in seconds."""
+    beat: int = 0
+    at: float = 0.0
+    phase: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    images_per_second: float | None = None
+    seconds_left: float | None = None
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A view of a run's folder. Holds no state of its own: every call reads what is there now."""
+
+    folder: Path
+    queue: Queue = field(repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def _about(self) -> dict:
+        return self._read("config.json")
+
+    @property
+    def config(self) -> RunConfig:
+        return RunConfig.from_json(json.dumps(self._about["config"]))
+
+    @property
+    def name(self) -> str:
+        """What a person called it, else the network, the data and the size."""
+        config = self.config
+        data = config.data.dataset.rstrip("/").rsplit("/", 1)[-1]
+        return config.name or f"{config.model.name} on {data}, {config.data.size} px"
+
+    @property
+    def device(self) -> str:
+        return self._about["device"]
+
+    @property
+    def created(self) -> float:
+        return self._about["created"]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def lock(self) -> Lock:
+        return Lock(self.folder / "run.lock")
+
+    def is_alive(self) -> bool:
+        """Whether a trainer holds the run's lock. The kernel frees it however the trainer ends."""
+        return Lock.is_held(self.folder / "run.lock")
+
+    def status(self) -> Status:
+        """The state as written. A live state without a living trainer reads as interrupted."""
+        status = Status(**self._read("status.json"))
+        if status.state in LIVE and not self.is_alive():
+            again = Status(**self._read("status.json"))     # it may have ended properly between the two looks
+            return again if again.state not in LIVE else Status("interrupted", INTERRUPTED, again.since)
+        return status
+
+    def change(self, state: str, reason: str = "", *, only_from: set[str] | None = None) -> bool:
+        """Go to another state. False when `only_from` does not hold the present one.
+
+        Raises LightboxError "run.transition" for a change that TRANSITIONS does not know.
+        """
+        self._read("status.json")                # "run.gone" before a lock is made in a folder that is no more
+        with Lock(self.folder / "status.lock"):
+            now = Status(**self._read("status.json")).state
+            if only_from is not None and now not in only_from:
+                return False
+            if state not in TRANSITIONS[now]:
+                raise LightboxError("run.transition", f"The run {self.id} is {now}, so it cannot become {state}.",
+                                    "Look at it again: another window may have changed it.")
+            write_json(self.folder / "status.json", asdict(Status(state, reason, time.time())))
+            return True
+
+    def progress(self) -> Progress:
+        try:
+            return Progress(**json.loads((self.folder / "progress.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return Progress()
+
+    def say(self, progress: Progress) -> None:
+        write_json(self.folder / "progress.json", asdict(progress), durable=False)
+
+    def append(self, record: dict) -> None:
+        append_line(self.folder / "metrics.jsonl", json.dumps(record, allow_nan=False))
+
+    def records(self, kind: str | None = None) -> list[dict]:
+        """What the trainer reported, in order, all of it or one kind: "start", "step", "epoch", "end".
+
+        After a kill the trainer goes back to its last checkpoint and does some steps again. Each "start" record says
+        where it begins, and what had been reported from there on is dropped: curves never run twice over one place.
+        """
+        kept: list[dict] = []
+        for record in read_lines(self.folder / "metrics.jsonl"):
+            if record.get("kind") == "start":
+                begins = (record["epoch"], record["step"])      # epochs finished, steps done in the next one
+                kept = [r for r in kept if _place(r) <= begins]
+            kept.append(record)
+        return [r for r in kept if kind is None or r.get("kind") == kind]
+
+    def data(self) -> dict:
+        """data.json, or {} before the first start."""
+        try:
+            return self._read("data.json")
+        except LightboxError:
+            return {}
+
+    def log(self) -> str:
+        try:
+            return (self.folder / "log.txt").read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def times_test_opened(self) -> int:
+        return len(read_lines(self.folder / "opened.jsonl"))
+
+    def note_test_opened(self) -> None:
+        append_line(self.folder / "opened.jsonl", json.dumps({"at": time.time()}))
+
+    def stop(self) -> None:
+        """Ask the run to stop; it does within five seconds, with a checkpoint. A waiting one just leaves the queue."""
+        self.queue.remove(self.id)
+        if self.change("stopped", "Stopped before it began.", only_from={"queued"}):
+            return
+        self.change("stopping", "Stop was pressed.", only_from={"starting", "running"})
+
+    def _read(self, name: str) -> dict:
+        try:
+            return json.loads((self.folder / name).read_text())
+        except FileNotFoundError:
+            raise LightboxError("run.gone", f"There is no run {self.folder.name}.",
+                                "It was deleted, or the address is wrong. Choose another one.") from None
+        except ValueError:
+            raise LightboxError("run.damaged", f"The file {name} of the run {self.folder.name} cannot be read.",
+                                "Delete the run, or put the file back from a copy.") from None
+
+
+def _place(record: dict) -> tuple[int, int]:
+    """Where in the training a record stands: (epochs finished, steps done in the next)."""
+    if record["kind"] == "start":
+        return record["epoch"], record["step"]
+    if record["kind"] == "step":
+        return record["epoch"] - 1, record["step"]
+    return record.get("epoch", 0), 0
+
+
+class RunStore:
+    """All runs of a LIGHTBOX_HOME."""
+
+    def __init__(self, root: Path | None = None):
+        self.root = Path(root or home())
+        self.queue = Queue(self.root / "queue.db")
+
+    def create(self, config: RunConfig) -> Run:
+        """Write a new run and put it into the queue of its device. Does not start anything: see `start_worker`."""
+        config.check()
+        device = resolve(config.train.device, machine()["devices"])
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        folder = self.root / "runs" / run_id
+        # Made under another name and moved, so that nobody ever sees half a run.
+        half = self.root / "runs" / f".{run_id}"
+        (half / "checkpoints").mkdir(parents=True)
+        write_json(half / "config.json", {
+            "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
+            "versions": versions()})
+        write_json(half / "status.json", asdict(Status("queued", "", time.time())))
+        half.rename(folder)
+        self.queue.put(run_id, device)
+        return Run(folder, self.queue)
+
+    def get(self, run_id: str) -> Run:
+        """The run of an id. Raises LightboxError "run.gone"."""
+        run = Run(self.root / "runs" / run_id, self.queue)
+        if not run_id or "/" in run_id or run_id.startswith(".") or not (run.folder / "config.json").exists():
+            raise LightboxError("run.gone", f"There is no run {run_id}.",
+                                "It was deleted, or the address is wrong. Choose another one.")
+        return run
+
+    def list(self) -> list[Run]:
+        """All runs, newest first. A folder that cannot be read is left out."""
+        runs = []
+        for folder in sorted((self.root / "runs").glob("[!.]*"), reverse=True):
+            run = Run(folder, self.queue)
+            try:
+                run.config, run.status()
+            except (LightboxError, OSError, KeyError, TypeError):
+                continue
+            runs.append(run)
+        return runs
+
+    def resume(self, run: Run) -> None:
+        """Put a stopped, failed or interrupted run back into the queue. It goes on where its last checkpoint is.
+
+        Two tabs may press at once: the second finds it queued already and changes nothing.
+        """
+        self._settle(run)
+        if run.change("queued", only_from=RESUMABLE):
+            self.queue.put(run.id, run.device)
+
+    def delete(self, run: Run) -> None:
+        """Remove a run for good. Raises LightboxError "run.alive" while it trains."""
+        self.queue.remove(run.id)
+        if run.is_alive():
+            raise LightboxError("run.alive", "This run is training.", "Stop it first.")
+        shutil.rmtree(run.folder, ignore_errors=True)
+
+    def tend(self) -> None:
+        """Bring the store in order; cheap, called by whoever looks.
+
+        Runs whose trainer died become interrupted, queued runs that nobody knows of get back in line, and a worker is
+        started for a device that has waiting runs and none.
+        """
+        waiting = dict(self.queue.waiting())
+        for run in self.list():
+            self._settle(run)
+            if run.id not in waiting and run.status().state == "queued" \
+                    and not Lock.is_held(worker_lock(self.root, run.device)):
+                self.queue.put(run.id, run.device)
+                waiting[run.id] = run.device
+        for device in set(waiting.values()):
+            start_worker(self.root, device)
+
+    def _settle(self, run: Run) -> None:
+        if run.status().state == "interrupted":
+            run.change("interrupted", INTERRUPTED, only_from=LIVE)
+
+
+def worker_lock(root: Path, device: str) -> Path:
+    """Held by the process that works through a device's queue."""
+    (root / "workers").mkdir(parents=True, exist_ok=True)
+    return root / "workers" / f"{device.replace(':', '-')}.queue.lock"
+
+
+def device_lock(root: Path, device: str) -> Path:
+    """Held by the one run that trains on a device."""
+    (root / "workers").mkdir(parents=True, exist_ok=True)
+    return root / "workers" / f"{device.replace(':', '-')}.device.lock"
+
+
+def start_worker(root: Path, device: str) -> None:
+    """Start the process that works through a device's queue, unless there is one. Returns at once.
+
+    A worker that is about to end looks at the queue once more after it let its lock go, so a run that was queued before
+    this call is never forgotten.
+    """
+    path = worker_lock(root, device)
+    if Lock.is_held(path):
+        return
+    with open(path.with_suffix(".log"), "ab") as log:
+        # A session of its own: closing the terminal or the server leaves it running. The child is given to a thread that
+        # waits for it, since a dead child that nobody waited for still looks alive.
+        child = subprocess.Popen([sys.executable, "-m", "core.worker", "--device", device],
+                                 cwd=Path(__file__).parents[1], env={**os.environ, "LIGHTBOX_HOME": str(root)},
+                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    threading.Thread(target=child.wait, daemon=True).start()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    found = {"python": platform.python_version()}
+    for package in ("torch", "torchvision", "numpy", "opencv-python-headless"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "none"
+    from core import __version__
+    return found | {"lightbox": __version__}
