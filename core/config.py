@@ -41,8 +41,8 @@ class DataConfig:
     target: str = knob("", "Task", "Which column of labels to learn, where a set has several. Empty: the set's first.")
     size: int = knob(64, "Image size", "Images are brought to this many pixels a side. Larger shows finer detail and costs "
                      "time and memory with its square.", low=16, high=512, unit="px")
-    resize: str = knob("pad", "Resize", "How an image that is not square becomes square: pad adds black bars and keeps the shape, "
-                       "stretch distorts it, crop cuts the longer side.", choices=("pad", "stretch", "crop"))
+    resize: str = knob("pad", "Resize", "How an image that is not square becomes square: pad adds black bars and keeps the "
+                       "shape, stretch distorts it, crop cuts the longer side.", choices=("pad", "stretch", "crop"))
     channels: int = knob(0, "Channels", "1 is gray, 3 is colour, 0 takes what the set has.", choices=(0, 1, 3))
     split: str = knob("auto", "Split", "official keeps the split that the set came with (a missing validation part is taken from "
                       "training, by patient). patient makes a new one that keeps all images of a patient together. image ignores "
@@ -57,7 +57,8 @@ class DataConfig:
 class ModelConfig:
     """Which network, and what it starts from."""
 
-    name: str = knob("resnet18", "Network", "The architecture. Start with a small one: it shows sooner whether the data are right.")
+    name: str = knob("resnet18", "Network", "The architecture. Start with a small one: it shows sooner whether the data "
+                     "are right.")
     weights: str = knob("none", "Start from", "none starts from random weights, imagenet from torchvision's weights, "
                         "run:<id> from the best checkpoint of a finished run.")
     stem: str = knob("auto", "Stem", "The first layers. small keeps the resolution of little images (3x3 convolution, no early "
@@ -121,7 +122,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     name: str = ""   # only text: a run is known by its id
 
-    def check(self) -> "RunConfig":
+    def check(self) -> RunConfig:
         """Return self, or raise LightboxError "config.value" naming the first field out of its limits."""
         for section, f in knobs():
             value, m = getattr(getattr(self, section), f.name), f.metadata
@@ -138,7 +139,7 @@ class RunConfig:
                                 "Make data.val_fraction or data.test_fraction smaller.")
         return self
 
-    def with_(self, **changes: Any) -> "RunConfig":
+    def with_(self, **changes: Any) -> RunConfig:
         """A copy with dotted fields changed: `config.with_(**{"optim.lr": 0.01, "train.epochs": 5})`.
 
         Strings are read as the field's type, so that a command line and a form end in the same place.
@@ -163,7 +164,7 @@ class RunConfig:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @staticmethod
-    def from_json(text: str) -> "RunConfig":
+    def from_json(text: str) -> RunConfig:
         """Read what `to_json` wrote. Fields that this version does not know are ignored, missing ones take their default."""
         raw = json.loads(text)
         parts = {}

@@ -7,8 +7,8 @@ counted: a test set that is looked at again and again becomes a validation set.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import numpy as np
 

@@ -12,15 +12,18 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from core.errors import LightboxError
 
 
 def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part: temporary file, fsync, rename, fsync of the folder.
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder.
 
     Args:
         durable: False leaves out both fsync: still never torn by a killed process, but a power cut may bring the old
@@ -129,7 +132,7 @@ class Lock:
         self._handle: int | None = None
 
     def acquire(self, wait: bool = False) -> bool:
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)      # never makes the folder: it may have been deleted on purpose
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)      # not the folder: it may be gone on purpose
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -143,7 +146,7 @@ class Lock:
             os.close(self._handle)
             self._handle = None
 
-    def __enter__(self) -> "Lock":
+    def __enter__(self) -> Lock:
         self.acquire(wait=True)
         return self
 

@@ -7,9 +7,9 @@ SQLite's write lock makes a claim atomic: sixteen workers that ask at once get s
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from core.files import disk_errors
 

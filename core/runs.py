@@ -32,7 +32,7 @@ from pathlib import Path
 from core.config import RunConfig, home
 from core.device import machine, resolve
 from core.errors import LightboxError
-from core.files import Lock, append_line, read_lines, write_atomic, write_json
+from core.files import Lock, append_line, read_lines, write_json
 from core.queue import Queue
 
 # From each state, the states that may follow. What is not here cannot happen.

@@ -29,7 +29,8 @@ from core.runs import Progress, Run, RunStore, device_lock, worker_lock
 STOP_PATIENCE = 3.0      # seconds that a step may still take after Stop; then the step is given up
 NICE = 10                # the browser and the app go first
 
-OUT_OF_MEMORY = "The device ran out of memory. Start a copy of this run with half the batch size, smaller images or a smaller network."
+OUT_OF_MEMORY = ("The device ran out of memory. Start a copy of this run with half the batch size, smaller images "
+                 "or a smaller network.")
 
 
 def work(store: RunStore, device: str) -> None:
@@ -103,8 +104,8 @@ class Stopped(Exception):
 class Job:
     """One run being trained in this process.
 
-    Stop is watched by a thread. The loop notices between two steps; where a step takes longer than STOP_PATIENCE, the thread saves
-    the state as it was after the last step and ends the process, so that a stop never waits for a slow one.
+    Stop is watched by a thread. The loop notices between two steps; where a step takes longer than STOP_PATIENCE, the
+    thread saves the state as it was after the last step and ends the process, so that a stop never waits for a slow one.
     """
 
     def __init__(self, run: Run, root: Path):
@@ -141,7 +142,10 @@ class Job:
         state = TrainState.fresh(model.to(device), config)
         if saved:
             state.load(saved.weights, saved.resume, saved.meta["state"])
-        self.meta = {"how": how, "classifier": describe(model), "dataset": data.name, "run": run.id}
+        self.meta = {"how": how, "classifier": describe(model), "dataset": data.name, "run": run.id,
+                     "record": saved.meta["record"] if saved else None}
+        if saved and saved.meta["record"] and saved.meta["record"]["epoch"] not in {r["epoch"] for r in run.records("epoch")}:
+            self.note(saved.meta["record"])
         self.note({"kind": "start", "epoch": state.epoch, "step": state.step, "at": time.time(), "device": run.device,
                    "how": how, "parameters": sum(p.numel() for p in model.parameters()),
                    "n_train": len(splits[0]), "n_val": len(splits[1]), "notes": [*model.notes, *said]})
@@ -155,8 +159,11 @@ class Job:
             slow = slow or now - last > STOP_PATIENCE / 3
             last = now
             if record["kind"] == "epoch":
-                self.note({**record, "at": time.time()})
+                # First the checkpoint, which carries the record, then the line: an epoch that was reported is never lost, and
+                # one that was saved but not reported is reported on the next start.
+                self.meta["record"] = {**record, "at": time.time()}
                 self._save(state)
+                self.note(self.meta["record"])
                 checkpoints.prune(run.checkpoints, state.best["epoch"])
             elif record["kind"] == "step":
                 self.note({**record, "at": time.time()})
@@ -235,9 +242,9 @@ class Job:
 
     def _same_data_as_before(self, data) -> None:
         """Write down what the data are; refuse to go on with others than the run began with."""
-        facts = {"dataset": data.name, "title": data.title, "task": data.task, "target": data.target, "class_names": list(data.class_names),
-                 "size": data.size, "resize": data.resize, "channels": data.channels, "fingerprint": data.fingerprint,
-                 "split_hash": data.split_hash, "split_note": data.split_note,
+        facts = {"dataset": data.name, "title": data.title, "task": data.task, "target": data.target,
+                 "class_names": list(data.class_names), "size": data.size, "resize": data.resize, "channels": data.channels,
+                 "fingerprint": data.fingerprint, "split_hash": data.split_hash, "split_note": data.split_note,
                  "n": {split: len(data.indices(split)) for split in ("train", "val", "test")}}
         before = self.run.data()
         if before and before["split_hash"] != facts["split_hash"]:
@@ -254,12 +261,13 @@ class Job:
         wanted = config.train.precision
         if wanted == "auto":
             wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-        how = {"precision": wanted, "channels_last": True, "threads": config.train.threads or torch.get_num_threads(), "tried": []}
+        how = {"precision": wanted, "channels_last": True, "tried": [],
+               "threads": config.train.threads or torch.get_num_threads()}
         if device.type == "cpu":
             self.tell(phase="Timing a few steps to find the quickest way to compute")
             p = model.preprocessing
             key = f"{config.model.name} {config.model.stem} {p.size} px x{p.channels} {torch.__version__} {config.train.threads}"
-            layout, how["tried"] = choose(model, p.size, p.channels, len(model.class_names), config.train.threads,
+            layout, how["tried"] = choose(model, p.size, p.channels, config.train.threads,
                                           self.root / "speed.json", key)
             how |= asdict(layout)
         return how

@@ -5,9 +5,9 @@ Letters of the shapes: N images of a split, B of a batch, S pixels a side, C cha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Iterator
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class Split:
     labels: np.ndarray
 
     @staticmethod
-    def of(data, split: str) -> "Split":
+    def of(data, split: str) -> Split:
         """One split of an open `core.datasets.Dataset`."""
         indices = data.indices(split)
         return Split(data.images, indices, data.labels[indices])

@@ -4,9 +4,9 @@
     for record in train(state, train_split, val_split, config):
         ...                                   # a page draws it, a test checks it, the worker writes it down
 
-It yields plain records. "tick" comes after every step and every batch of validation, so that the caller can stop between any two of them;
-"step" about twice a second with numbers; "epoch" after each validation. Closing the generator is the way to stop; `state` is then
-where the training stands, and a generator made from that state goes on with the next step.
+It yields plain records. "tick" comes after every step and every batch of validation, so that the caller can stop between any
+two of them; "step" about twice a second with numbers; "epoch" after each validation. Closing the generator is the way to
+stop; `state` is then where the training stands, and a generator made from that state goes on with the next step.
 
 The test split is not here: this file never receives it.
 """
@@ -16,8 +16,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Iterator
 
 import numpy as np
 import torch
@@ -58,14 +58,15 @@ class TrainState:
     seconds: float = 0.0
 
     @staticmethod
-    def fresh(model: nn.Module, config: RunConfig) -> "TrainState":
+    def fresh(model: nn.Module, config: RunConfig) -> TrainState:
         """At the start. Move the model to its device before."""
         return TrainState(model, build_optimiser(model, config.optim))
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(weights, optimiser state) as flat dicts of tensors that live on; copy them to keep them."""
+        slots = self.optimiser.state_dict()["state"]
         moments = {f"{i}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
-                   for i, slot in self.optimiser.state_dict()["state"].items() for name, value in slot.items() if value is not None}
+                   for i, slot in slots.items() for name, value in slot.items() if value is not None}
         return self.model.state_dict(), moments
 
     def meta(self) -> dict:

@@ -32,11 +32,12 @@ class Layout:
     channels_last: bool
 
 
-def choose(model: nn.Module, size: int, channels: int, classes: int, threads: int, memory: Path, key: str) -> tuple[Layout, list[dict]]:
+def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Path, key: str) -> tuple[Layout, list[dict]]:
     """The quickest layout for training `model` on the CPU, and the table of what was tried.
 
     Args:
         model: left as it is; a copy does the steps
+        size, channels: of its images
         threads: as configured; 0 tries one and all
         memory: the file of remembered answers
         key: what the answer depends on: network, batch, versions
@@ -58,7 +59,7 @@ def choose(model: nn.Module, size: int, channels: int, classes: int, threads: in
             if rows and time.perf_counter() - begun > PATIENCE * len(rows) / (len(rows) + 1):
                 continue                             # what is left would take longer than we have
             rows.append({"threads": count, "channels_last": channels_last,
-                         "images_per_second": _time(model, size, channels, classes, count, channels_last)})
+                         "images_per_second": _time(model, size, channels, count, channels_last)})
     best = max(rows, key=lambda row: row["images_per_second"])
     layout = Layout(best["threads"], best["channels_last"])
     memory.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +72,7 @@ def choose(model: nn.Module, size: int, channels: int, classes: int, threads: in
     return layout, rows
 
 
-def _time(model: nn.Module, size: int, channels: int, classes: int, threads: int, channels_last: bool) -> float:
+def _time(model: nn.Module, size: int, channels: int, threads: int, channels_last: bool) -> float:
     """Images per second of two steps forward and back, after one to warm up."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
