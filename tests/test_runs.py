@@ -1,0 +1,160 @@
+"""The run store: legal changes only, honest states, records that never run twice over one place."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from core.config import RunConfig
+from core.errors import LightboxError
+from core.files import Lock
+from core.runs import TRANSITIONS, Run, RunStore
+from tests.tiny import tiny_config
+
+HOLD = "import sys, time; from core.files import Lock; Lock(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.start_worker", lambda root, device: None)       # nothing trains in these tests
+    return RunStore(tmp_path)
+
+
+@pytest.fixture
+def run(store) -> Run:
+    return store.create(tiny_config("nowhere.npz", name="first"))
+
+
+def hold(run: Run) -> subprocess.Popen:
+    """A process that holds the run's lock, as a living trainer does."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_new_run_is_queued_and_says_all_that_is_needed_to_run_it_again(store, run):
+    assert run.status().state == "queued" and store.queue.waiting() == [(run.id, "cpu")]
+    about = json.loads((run.folder / "config.json").read_text())
+    assert run.config == tiny_config("nowhere.npz", name="first")
+    assert about["device"] == "cpu" and about["seed"] == 0 and {"torch", "python", "lightbox"} <= about["versions"].keys()
+
+
+def test_a_device_that_is_not_there_is_a_sentence(store):
+    with pytest.raises(LightboxError, match="no device cuda:7"):
+        store.create(RunConfig().with_(**{"train.device": "cuda:7"}))
+
+
+def test_only_what_the_table_allows_can_happen(run):
+    for state, allowed in TRANSITIONS.items():
+        for to in TRANSITIONS:
+            (run.folder / "status.json").write_text(json.dumps({"state": state}))
+            if to in allowed:
+                assert run.change(to)
+            else:
+                with pytest.raises(LightboxError, match=f"is {state}, so it cannot become {to}"):
+                    run.change(to)
+
+
+def test_sixteen_presses_of_stop_and_resume_make_one_change(run, store):
+    (run.folder / "status.json").write_text(json.dumps({"state": "stopped"}))
+    store.queue.remove(run.id)
+    changed = []
+    threads = [threading.Thread(target=lambda: changed.append(run.change("queued", only_from={"stopped"}))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(changed) == 1
+
+
+def test_running_without_a_living_trainer_is_interrupted(run, store):
+    trainer = hold(run)
+    run.change("starting")
+    run.change("running")
+    assert run.status().state == "running"
+    trainer.send_signal(signal.SIGKILL)
+    trainer.wait()
+    assert run.status().state == "interrupted"
+    store.tend()
+    assert json.loads((run.folder / "status.json").read_text())["state"] == "interrupted"
+    store.resume(run)
+    store.resume(run)                                             # a second tab
+    assert run.status().state == "queued" and store.queue.waiting() == [(run.id, "cpu")]
+
+
+def test_stop_takes_a_waiting_run_out_of_the_queue(run, store):
+    run.stop()
+    assert run.status().state == "stopped" and store.queue.waiting() == []
+
+
+def test_a_lost_queue_is_made_again_from_the_folders(run, store):
+    store.queue.path.unlink()
+    store.tend()
+    assert store.queue.waiting() == [(run.id, "cpu")]
+
+
+def test_a_queued_run_that_a_worker_just_claimed_is_not_queued_twice(run, store):
+    from core.runs import worker_lock
+    assert store.queue.claim("cpu") == run.id
+    lock = Lock(worker_lock(store.root, "cpu"))
+    lock.acquire()
+    store.tend()
+    assert store.queue.waiting() == []
+    lock.release()
+
+
+def test_records_after_a_kill_do_not_run_twice_over_one_place(run):
+    for record in ({"kind": "start", "epoch": 0, "step": 0}, {"kind": "step", "epoch": 1, "step": 5}, {"kind": "epoch", "epoch": 1},
+                   {"kind": "step", "epoch": 2, "step": 3}, {"kind": "step", "epoch": 2, "step": 6}, {"kind": "epoch", "epoch": 2},
+                   {"kind": "start", "epoch": 1, "step": 4},      # killed; the last checkpoint was four steps into epoch 2
+                   {"kind": "step", "epoch": 2, "step": 6}, {"kind": "epoch", "epoch": 2}):
+        run.append(record)
+    assert [(r["epoch"], r.get("step")) for r in run.records()] == [(0, 0), (1, 5), (1, None), (2, 3), (1, 4), (2, 6), (2, None)]
+    assert [r["epoch"] for r in run.records("epoch")] == [1, 2]
+
+
+def test_a_torn_line_is_ignored_and_never_glued_to(run):
+    run.append({"kind": "epoch", "epoch": 1})
+    with open(run.folder / "metrics.jsonl", "ab") as file:
+        file.write(b'{"kind": "epoch", "epo')
+    run.append({"kind": "epoch", "epoch": 2})
+    assert [r["epoch"] for r in run.records("epoch")] == [1, 2]
+
+
+def test_a_run_deleted_while_it_is_shown_is_a_sentence(run, store):
+    store.delete(run)
+    for look in (run.status, lambda: run.config, lambda: store.get(run.id), lambda: run.change("stopped"), run.stop):
+        with pytest.raises(LightboxError, match="There is no run"):
+            look()
+    assert store.list() == [] and run.records() == [] and run.progress().beat == 0 and not run.folder.exists()
+
+
+@pytest.mark.parametrize("wrong", ["", "..", "../etc", "nosuchrun", ".hidden"])
+def test_an_address_that_is_no_run_is_a_sentence(store, wrong):
+    with pytest.raises(LightboxError) as error:
+        store.get(wrong)
+    assert error.value.code == "run.gone"
+
+
+def test_a_living_run_is_not_deleted(run, store):
+    trainer = hold(run)
+    with pytest.raises(LightboxError, match="Stop it first"):
+        store.delete(run)
+    trainer.kill()
+    trainer.wait()
+    store.delete(run)
+
+
+def test_a_damaged_folder_does_not_hide_the_others(run, store):
+    time.sleep(0.01)
+    other = store.create(tiny_config("nowhere.npz"))
+    (run.folder / "config.json").write_text("{")
+    assert [r.id for r in store.list()] == [other.id]
