@@ -1,1 +1,158 @@
-"""Where images come from, how they are kept and how they are split."""
+"""Where images come from, how they are kept and how they are split.
+
+    data = open_dataset(DataConfig("breastmnist", size=28))
+    data.counts()                 # classes x splits
+    data.images[data.indices("train")[0]]      # (28, 28, 1) uint8
+
+DATASETS is the table of sets that have a name. A path of a folder or of an .npz file can stand wherever a name can.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import DataConfig
+from core.datasets import medmnist
+from core.datasets.dataset import Dataset
+from core.datasets.folder import Folder
+from core.datasets.geometry import describe_fit, fit
+from core.datasets.intake import Picture, decode_image
+from core.datasets.npz import Npz
+from core.datasets.source import Index, Progress, Source, Target
+from core.datasets.splits import make_split
+from core.datasets.store import is_stored, open_store
+from core.errors import LightboxError
+
+__all__ = ["DATASETS", "Dataset", "DatasetInfo", "Index", "Picture", "Source", "Target", "decode_image", "describe_fit", "fit",
+           "is_ready", "list_datasets", "open_dataset", "open_source"]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a person may want to know of a set before opening it.
+
+    Args:
+        counts: images of each split, None where that is not known before opening
+        available: whether it can be opened without a download
+        how_to_get: what happens, or what to do, where it is not; empty where it is
+    """
+
+    name: str
+    title: str
+    description: str
+    task: str
+    licence: str
+    class_names: tuple[str, ...]
+    counts: dict[str, int | None]
+    available: bool
+    how_to_get: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of DATASETS: how to describe a set, cheaply, and how to get at its images (None: they are not on this disk)."""
+
+    info: Callable[[], DatasetInfo]
+    source: Callable[[DataConfig], Source | None]
+    fetch: Callable[[DataConfig, Progress | None], object] | None = None
+
+
+def _phantom_info() -> DatasetInfo:
+    from core.datasets.phantom import Phantom
+    return DatasetInfo("phantom", Phantom.title, Phantom.description, "binary-class", Phantom.licence, (),
+                       dict.fromkeys(("train", "val", "test")), available=True)
+
+
+def _phantom(data: DataConfig) -> Source:
+    from core.datasets.phantom import Phantom
+    return Phantom()
+
+
+def _medmnist(name: str) -> Entry:
+    facts = medmnist.SETS[name]
+
+    def info() -> DatasetInfo:
+        there = medmnist.find_file(name, 28) is not None
+        how = "" if there else f"It is downloaded when it is first opened, from {medmnist.ZENODO}."
+        return DatasetInfo(name, facts.title, facts.description, facts.task, facts.licence, facts.class_names,
+                           dict(zip(("train", "val", "test"), facts.counts)), there, how)
+
+    def source(data: DataConfig) -> Source | None:
+        path = medmnist.find_file(name, data.size)
+        return medmnist.MedMnist(path, name) if path else None
+
+    return Entry(info, source, lambda data, progress: medmnist.download(name, data.size, progress))
+
+
+DATASETS: dict[str, Entry] = {"phantom": Entry(_phantom_info, _phantom)} | {name: _medmnist(name) for name in medmnist.SETS}
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Every set that has a name, in the table's order. Cheap: nothing is opened."""
+    return [entry.info() for entry in DATASETS.values()]
+
+
+def open_source(data: DataConfig) -> Source | None:
+    """The source that `data.dataset` names: a row of DATASETS, a folder or an .npz file. None: known, but not on this disk.
+
+    Raises LightboxError "dataset.unknown", "dataset.unsupported", or what the source itself finds wrong.
+    """
+    if data.dataset in DATASETS:
+        return DATASETS[data.dataset].source(data)
+    path = Path(data.dataset).expanduser()
+    try:
+        if path.is_dir():
+            return Folder(path)
+        if path.is_file():
+            if path.suffix.lower() == ".npz":
+                known = medmnist.set_of(path)
+                return medmnist.MedMnist(path, known, data.dataset) if known else Npz(path)
+            raise LightboxError("dataset.unsupported", f"{path.name} is not a kind of data set that is read yet.",
+                                "Give a folder with one subfolder for each class, or an .npz file in MedMNIST's layout.")
+    except (OSError, ValueError) as error:      # a name too long or with a zero byte
+        raise LightboxError("dataset.unknown", f"{data.dataset!r} cannot be opened: {error}.", "Check the path.") from error
+    near = difflib.get_close_matches(data.dataset, DATASETS, n=1)
+    raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset!r}.",
+                        f"Did you mean {near[0]}?" if near else f"Named sets: {', '.join(DATASETS)}.")
+
+
+def is_ready(data: DataConfig) -> bool:
+    """Whether opening is instant, because the pixels are in the store. False also for what does not exist."""
+    try:
+        source = open_source(data)
+        return source is not None and is_stored(source, data.size, data.resize, data.channels)
+    except LightboxError:
+        return False
+
+
+def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
+    """Open a set: find it (or download it), make its pixel store where that is missing, choose the target, split it.
+
+    Args:
+        data: which set, at which size, which target, split how
+        progress: called with (what is being done, done, total); may raise to stop, and what was decoded is kept
+
+    Raises:
+        LightboxError: whatever is wrong with the set or the request, in words; "dataset.target" for an unknown target
+    """
+    source = open_source(data)
+    if source is None:
+        DATASETS[data.dataset].fetch(data, progress)
+        source = open_source(data)
+    store = open_store(source, data.size, data.resize, data.channels, progress)
+    index = store.index
+    name = data.target or next(iter(index.targets))
+    if name not in index.targets:
+        raise LightboxError("dataset.target", f"{source.title} has no task called {name!r}.",
+                            f"There are: {', '.join(index.targets)}.")
+    target = index.targets[name]
+    split = make_split(index.table, target.labels, target.class_names, data)
+    return Dataset(
+        name=source.name, title=source.title, description=source.description, licence=source.licence,
+        task=target.task, target=target.name, targets=tuple((t.name, t.title) for t in index.targets.values()),
+        class_names=target.class_names, images=store.images, labels=target.labels, table=index.table.assign(split=split.split),
+        size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
+        split_hash=split.hash, split_note=split.note, skipped=tuple(index.skipped), notes=tuple(index.notes), source=source)

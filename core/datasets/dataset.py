@@ -1,4 +1,4 @@
-"""A data set that is open: mapped pixels, labels, a table and a split. Training, evaluation and every page read this one object.
+"""A data set that is open: mapped pixels, labels, a table and a split. Everything that follows reads this one object.
 
 N images of S x S pixels in C channels, K classes.
 """

@@ -1,0 +1,195 @@
+"""MedMNIST v2 and MedMNIST+: twelve sets of two-dimensional medical images at 28, 64, 128 and 224 px.
+
+Yang et al., Scientific Data 2023, https://doi.org/10.1038/s41597-022-01721-8. The facts of each set stand in SETS, so that
+nothing heavy is imported to list them; a test compares them with the `medmnist` package. Addresses and check sums of the
+official files are taken from that package's own table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import urllib.request
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from core.config import home
+from core.datasets.npz import Npz
+from core.datasets.source import Index, Progress
+from core.errors import LightboxError
+from core.files import Lock, disk_errors
+
+SIZES = (28, 64, 128, 224)
+ZENODO = "https://zenodo.org/records/10519652"
+ORGANS = ("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidney-right", "liver", "lung-left", "lung-right",
+          "pancreas", "spleen")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a set before it is on the disk: counts of train, val, test; class names in the order of the labels."""
+
+    title: str
+    description: str
+    task: str
+    counts: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    licence: str = "CC BY 4.0"
+
+
+SETS = {
+    "pathmnist": Facts("PathMNIST", "Stained tissue from the bowel under the microscope: nine kinds of tissue, in colour.",
+        "multi-class", (89996, 10004, 7180), ("adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle",
+        "normal colon mucosa", "cancer-associated stroma", "colorectal adenocarcinoma epithelium")),
+    "chestmnist": Facts("ChestMNIST", "Frontal chest X-rays: which of 14 findings are there? Several can be, or none.",
+        "multi-label, binary-class", (78468, 11219, 22433), ("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass",
+        "nodule", "pneumonia", "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis", "pleural", "hernia")),
+    "dermamnist": Facts("DermaMNIST", "Pigmented spots of the skin through a dermatoscope: seven diseases, in colour.",
+        "multi-class", (7007, 1003, 2005), ("actinic keratoses and intraepithelial carcinoma", "basal cell carcinoma",
+        "benign keratosis-like lesions", "dermatofibroma", "melanoma", "melanocytic nevi", "vascular lesions"), "CC BY-NC 4.0"),
+    "octmnist": Facts("OCTMNIST", "Sections of the retina by optical coherence tomography: three diseases and normal.",
+        "multi-class", (97477, 10832, 1000), ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal")),
+    "pneumoniamnist": Facts("PneumoniaMNIST", "Chest X-rays of children: pneumonia or normal.",
+        "binary-class", (4708, 524, 624), ("normal", "pneumonia")),
+    "retinamnist": Facts("RetinaMNIST", "Photographs of the retina: how far has diabetic retinopathy gone, in five grades?",
+        "ordinal-regression", (1080, 120, 400), ("0", "1", "2", "3", "4")),
+    "breastmnist": Facts("BreastMNIST", "Ultrasound images of the breast: malignant, or normal and benign together.",
+        "binary-class", (546, 78, 156), ("malignant", "normal, benign")),
+    "bloodmnist": Facts("BloodMNIST", "Single normal blood cells under the microscope: eight kinds, in colour.",
+        "multi-class", (11959, 1712, 3421), ("basophil", "eosinophil", "erythroblast",
+        "immature granulocytes(myelocytes, metamyelocytes and promyelocytes)", "lymphocyte", "monocyte", "neutrophil",
+        "platelet")),
+    "tissuemnist": Facts("TissueMNIST", "Single cells of the kidney's cortex under the microscope: eight kinds.",
+        "multi-class", (165466, 23640, 47280), ("Collecting Duct, Connecting Tubule", "Distal Convoluted Tubule",
+        "Glomerular endothelial cells", "Interstitial endothelial cells", "Leukocytes", "Podocytes", "Proximal Tubule Segments",
+        "Thick Ascending Limb")),
+    "organamnist": Facts("OrganAMNIST", "Organs cut out of abdominal CT, axial sections: which of eleven is it?",
+        "multi-class", (34561, 6491, 17778), ORGANS),
+    "organcmnist": Facts("OrganCMNIST", "Organs cut out of abdominal CT, coronal sections: which of eleven is it?",
+        "multi-class", (12975, 2392, 8216), ORGANS),
+    "organsmnist": Facts("OrganSMNIST", "Organs cut out of abdominal CT, sagittal sections: which of eleven is it?",
+        "multi-class", (13932, 2452, 8827), ORGANS),
+}
+
+
+class MedMnist(Npz):
+    """A local .npz file of one of SETS."""
+
+    def __init__(self, path: Path, name: str, address: str | None = None):
+        super().__init__(path)
+        facts = SETS[name]
+        self.set, self.name, self.title = name, address or name, facts.title
+        self.description, self.licence = facts.description, facts.licence
+        self.task, self.class_names = facts.task, facts.class_names
+
+    def scan(self, progress: Progress | None = None) -> Index:
+        index = super().scan(progress)
+        pixels, official = self.shape[1], dict(zip(("train", "val", "test"), SETS[self.set].counts))
+        index.notes.append(f"Read from {self.path.name}, whose images have {self.shape[1]} x {self.shape[0]} px.")
+        if self.counts != official:
+            counts = " + ".join(f"{n:,}" for n in self.counts.values())
+            index.notes.append(f"The file holds {counts} images; the official {self.title} has "
+                               f"{' + '.join(f'{n:,}' for n in official.values())}.")
+        elif pixels in SIZES and _official(self.set, pixels) and md5(self.path, progress) != _official(self.set, pixels)[1]:
+            index.notes.append("Its check sum (MD5) is not that of the official file: the content may differ from it.")
+        return index
+
+
+def file_name(name: str, size: int) -> str:
+    """As medmnist calls it: breastmnist.npz has 28 px, breastmnist_64.npz has 64."""
+    return f"{name}.npz" if size == 28 else f"{name}_{size}.npz"
+
+
+def set_of(path: Path) -> str | None:
+    """The set whose file this is by its name, or None."""
+    match = re.fullmatch(r"([a-z]+)(_64|_128|_224)?", path.stem)
+    return match[1] if match and match[1] in SETS else None
+
+
+def find_file(name: str, size: int) -> Path | None:
+    """The best local file of a set: the smallest of at least `size` px, else the largest; None where there is none."""
+    folders = [home() / "datasets"] + ([Path(os.environ["MEDMNIST_ROOT"])] if os.environ.get("MEDMNIST_ROOT") else [])
+    there = {s: folder / file_name(name, s) for s in SIZES for folder in reversed(folders)
+             if (folder / file_name(name, s)).is_file()}
+    return there[_best(there, size)] if there else None
+
+
+def _best(sizes, size: int) -> int:
+    return min((s for s in sizes if s >= size), default=max(sizes))
+
+
+def download(name: str, size: int, progress: Progress | None = None) -> Path:
+    """Fetch the official file that suits `size` into LIGHTBOX_HOME/datasets and check it.
+
+    It grows under another name and gets its own when its MD5 is right, so a broken download is never used.
+
+    Raises LightboxError "download.failed" with the steps to do it by hand, or "disk.full".
+    """
+    size = _best(SIZES, size)
+    target = home() / "datasets" / file_name(name, size)
+    by_hand = f"To do it by hand: download {target.name} from {ZENODO} and put it into {target.parent}."
+    official = _official(name, size)
+    if official is None:
+        raise LightboxError("download.failed", f"{target.name} cannot be fetched without the medmnist package.", by_hand)
+    url, checksum = official
+    part = target.with_name(target.name + ".part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Lock(target.with_name(target.name + ".lock")):
+        if target.is_file():      # another window has just fetched it
+            return target
+        digest, done = hashlib.md5(usedforsecurity=False), 0
+        try:
+            with disk_errors(part), urllib.request.urlopen(url, timeout=30) as reply, open(part, "wb") as file:
+                total = int(reply.headers.get("Content-Length") or 0)
+                while block := reply.read(1 << 20):
+                    file.write(block)
+                    digest.update(block)
+                    done += len(block)
+                    if progress:
+                        progress(f"Downloading {target.name} (bytes)", done, total)
+            if digest.hexdigest() != checksum:
+                raise LightboxError("download.failed", f"{target.name} came with another check sum than the official one.",
+                                    f"Try again. {by_hand}")
+            os.replace(part, target)
+        except LightboxError:
+            raise
+        except (OSError, ValueError) as error:      # urllib's own errors are OSErrors
+            reason = getattr(error, "reason", error)
+            raise LightboxError("download.failed", f"{target.name} could not be downloaded: {reason}.", by_hand) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return target
+
+
+def md5(path: Path, progress: Progress | None = None) -> str:
+    """MD5 of a file, as 32 hex digits."""
+    digest, done, total = hashlib.md5(usedforsecurity=False), 0, path.stat().st_size
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+            done += len(block)
+            if progress:
+                progress("Checking the file (bytes)", done, total)
+    return digest.hexdigest()
+
+
+@cache
+def _table() -> dict:
+    """`medmnist.INFO`, read from its file alone: importing the package takes four seconds, because it brings torch along."""
+    spec = importlib.util.find_spec("medmnist")      # finds, does not import
+    if spec is None:
+        return {}
+    path = Path(spec.submodule_search_locations[0]) / "info.py"
+    info = importlib.util.spec_from_file_location("lightbox_medmnist_info", path)
+    module = importlib.util.module_from_spec(info)
+    info.loader.exec_module(module)
+    return module.INFO
+
+
+def _official(name: str, size: int) -> tuple[str, str] | None:
+    """(URL, MD5) of an official file, or None where the medmnist package is not installed."""
+    facts, suffix = _table().get(name), "" if size == 28 else f"_{size}"
+    return (facts["url" + suffix], facts["MD5" + suffix]) if facts else None

@@ -1,0 +1,248 @@
+"""The pixel store: every image of a source decoded once, brought to one size, and kept as uint8 in a file that is mapped.
+
+    LIGHTBOX_HOME/stores/<key>/images.npy           (N, S, S, C) uint8, C order
+                               table.csv            a row an image, all text
+                               labels_<target>.npy  (N,) or (N, K) int64
+                               meta.json            targets, what was left out, notes; written last
+    LIGHTBOX_HOME/stores/<key>.part/                the same while it is made; progress.json says how far
+    LIGHTBOX_HOME/stores/<key>.lock                 held by who makes it
+
+One store serves all targets and splits of a source. It is made in a folder beside and renamed when whole, so a store is
+there or it is not. Images are appended in order; a maker that is stopped or killed leaves what it has, and the next one goes
+on from there.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.config import home
+from core.datasets.geometry import fit
+from core.datasets.source import COLUMNS, Index, Progress, Source, Target
+from core.errors import LightboxError
+from core.files import Lock, disk_errors, write_atomic, write_json
+
+FORMAT = 1                     # raise it when decoding or geometry changes: old stores are then made anew
+SAVE_EVERY = 1.0               # seconds between two notes of progress; a kill loses no more than this
+SPARE = 100 * 10**6            # bytes that stay free on the disk
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """A store that is open.
+
+    Args:
+        images: (N, S, S, C) uint8, mapped
+        index: table, targets and labels, what was skipped, notes
+        fingerprint: of the source when it was opened
+    """
+
+    images: np.ndarray
+    index: Index
+    fingerprint: str
+
+
+def store_folder(title: str, fingerprint: str, size: int, resize: str, channels: int) -> Path:
+    """Where a store lies, there or not. The name is readable in front and unique behind."""
+    facts = json.dumps([FORMAT, fingerprint, size, resize, channels])
+    readable = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "images"
+    return home() / "stores" / f"{readable}-{size}-{resize}-{channels}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+
+
+def is_stored(source: Source, size: int, resize: str, channels: int) -> bool:
+    """Whether `open_store` would find it ready."""
+    return (store_folder(source.title, source.fingerprint(), size, resize, channels) / "meta.json").is_file()
+
+
+def open_store(source: Source, size: int, resize: str, channels: int, progress: Progress | None = None) -> Store:
+    """Map the store of a source; make it first where it is missing or damaged.
+
+    Args:
+        channels: 1, 3, or 0 for what the images have (3 as soon as one is coloured)
+        progress: called with (sentence, done, total); what it raises stops the making, and what was decoded is kept
+
+    Raises:
+        LightboxError: from the source; "disk.full"; "store.no_images" where not one image could be read
+    """
+    fingerprint = source.fingerprint()
+    folder = store_folder(source.title, fingerprint, size, resize, channels)
+    progress = progress or (lambda sentence, done, total: None)
+    store = _load(folder, fingerprint)
+    if store is None:
+        lock = Lock(folder.with_name(folder.name + ".lock"))
+        with disk_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _wait_for(lock, folder, progress)
+        try:
+            store = _load(folder, fingerprint)      # somebody else may have made it while we waited
+            if store is None:
+                shutil.rmtree(folder, ignore_errors=True)      # damaged; who has it mapped keeps it until they let go
+                with disk_errors(folder):
+                    _make(source, folder, size, resize, channels, progress)
+                store = _load(folder, fingerprint)
+        finally:
+            lock.release()
+    source.table = store.index.table
+    return store
+
+
+def _wait_for(lock: Lock, folder: Path, progress: Progress) -> None:
+    """Take the lock. While another tab or process has it, show how far that one is."""
+    while not lock.acquire():
+        state = _read_json(_part(folder) / "progress.json") or {}
+        progress("Another window is preparing these images", state.get("done", 0), state.get("total", 0))
+        time.sleep(0.2)
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".part")
+
+
+def _load(folder: Path, fingerprint: str) -> Store | None:
+    """The store, or None where it is missing or anything about it does not fit together."""
+    meta = _read_json(folder / "meta.json")
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False, na_filter=False)
+        targets = {}
+        for t in meta["targets"]:
+            labels = np.load(folder / f"labels_{t['name']}.npy", allow_pickle=False)
+            targets[t["name"]] = Target(t["name"], t["title"], t["task"], tuple(t["class_names"]), labels)
+            if len(labels) != len(images):
+                return None
+        if images.shape != tuple(meta["shape"]) or len(table) != len(images) or not set(COLUMNS) <= set(table):
+            return None
+        return Store(images, Index(table, targets, meta["skipped"], meta["notes"]), fingerprint)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+def _make(source: Source, folder: Path, size: int, resize: str, channels: int, progress: Progress) -> None:
+    progress("Listing the images", 0, 0)
+    index = source.scan(progress)
+    part = _part(folder)
+    part.mkdir(exist_ok=True)
+    total = len(index.table)
+    begun = {"done": 0, "written": 0, "skipped": [], "channels": channels or 1, "total": total}
+    state = _read_json(part / "progress.json")
+    if not state or state.get("total") != total:
+        state = begun
+    try:
+        _append(source, part, size, resize, state, progress, wanted=channels)
+    except _Coloured:      # begin again with three channels: happens in the first images of a coloured set
+        state = begun | {"channels": 3}
+        _append(source, part, size, resize, state, progress, wanted=channels)
+    except LightboxError as error:
+        if error.code != "disk.full":      # the source is broken: what was made from it is worth nothing
+            shutil.rmtree(part)
+        raise
+
+    bad = {s["row"] for s in state["skipped"]}
+    if len(bad) == total:
+        raise LightboxError("store.no_images", f"None of the {total:,} images could be read. The first one: "
+                            f"{state['skipped'][0]['reason']}", "Look at the files in an image viewer.")
+    good = np.array([i for i in range(total) if i not in bad])
+    table = index.table.iloc[good].reset_index(drop=True)
+    write_atomic(part / "table.csv", table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\n"))
+    for target in index.targets.values():
+        np.save(part / f"labels_{target.name}.npy", target.labels[good])
+    skipped = index.skipped + [{"path": index.table["path"].iloc[s["row"]], "reason": s["reason"]} for s in state["skipped"]]
+    write_json(part / "meta.json", {
+        "title": source.title, "size": size, "resize": resize, "shape": [len(good), size, size, state["channels"]],
+        "targets": [{"name": t.name, "title": t.title, "task": t.task, "class_names": t.class_names}
+                    for t in index.targets.values()],
+        "skipped": skipped, "notes": index.notes})
+    (part / "progress.json").unlink()
+    os.rename(part, folder)
+
+
+class _Coloured(Exception):
+    """A coloured image came while gray was expected."""
+
+
+def _append(source: Source, part: Path, size: int, resize: str, state: dict, progress: Progress, wanted: int) -> None:
+    """Decode images state["done"] ... state["total"] in order and append them to images.npy, noting progress in `state`."""
+    total, channels = state["total"], state["channels"]
+    head = _header((total, size, size, channels))
+    need = (total - state["done"]) * size * size * channels + SPARE
+    free = shutil.disk_usage(part).free
+    if free < need:
+        raise LightboxError("disk.full", f"These images need {need / 1e9:.1f} GB; {part.parent} has {free / 1e9:.1f} GB left.",
+                            "Free some space, choose a smaller image size, or set LIGHTBOX_HOME to another disk.")
+
+    def one(i: int) -> np.ndarray | str:
+        try:
+            pixels = source.original(i)
+        except LightboxError as error:
+            if not error.code.startswith("image."):      # one bad image is left out; a broken source is not a set
+                raise
+            return str(error)
+        if pixels.shape[2] == 3 and not wanted and channels == 1:
+            raise _Coloured
+        return fit(pixels, size, resize, channels)
+
+    chunk = 256 if size <= 256 else 64      # images in flight: memory stays flat
+    workers = 1 if getattr(source, "sequential", False) else os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", "r+b" if state["done"] else "w+b") as file:
+        file.write(head)
+        file.truncate(len(head) + state["written"] * size * size * channels)      # what came after the last note is not trusted
+        file.seek(0, os.SEEK_END)
+        saved = 0.0
+        progress("Preparing the images", state["done"], total)
+
+        def save() -> None:
+            file.flush()
+            os.fsync(file.fileno())      # pixels first, then the note that they are there
+            write_json(part / "progress.json", state)
+
+        try:
+            while state["done"] < total:
+                rows = range(state["done"], min(total, state["done"] + chunk))
+                results = list(pool.map(one, rows) if workers > 1 else map(one, rows))
+                good = [r for r in results if not isinstance(r, str)]
+                file.write(b"".join(r.tobytes() for r in good))
+                state["skipped"] += [{"row": i, "reason": r} for i, r in zip(rows, results) if isinstance(r, str)]
+                state["written"] += len(good)
+                state["done"] = rows.stop
+                if time.monotonic() - saved > SAVE_EVERY or state["done"] == total:
+                    save()
+                    saved = time.monotonic()
+                progress("Preparing the images", state["done"], total)
+        except _Coloured:
+            raise
+        except BaseException:      # stopped: keep what there is
+            save()
+            raise
+        file.seek(0)
+        file.write(_header((state["written"], size, size, channels), len(head)))      # now the true number is known
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _header(shape: tuple[int, ...], length: int | None = None) -> bytes:
+    """The head of an .npy file. numpy leaves room for a longer count of rows, so that it can be replaced in place."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    if length is not None and file.tell() != length:
+        raise AssertionError("the head of an .npy file changed its length")
+    return file.getvalue()
+
+
+def _read_json(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
