@@ -1,0 +1,193 @@
+"""Imports run one way: app -> screens -> ui -> core, and inside core along the arrows of the table below.
+
+A new file in core/ is added here with what it may know: the table is the drawing of the house.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BASE = {"errors", "config", "files"}
+
+CORE = {                                    # a part of core: the parts that it may import
+    "errors": set(),
+    "config": {"errors"},
+    "files": {"errors"},
+    "models": BASE,                         # these five, and the curves behind the metrics, know nothing of each other
+    "datasets": BASE,
+    "explain": BASE,
+    "augment": BASE,
+    "ranking": BASE,
+    "metrics": BASE | {"ranking"},
+    "device": BASE,
+    "queue": BASE,
+    "checkpoints": BASE,
+    "runs": BASE | {"device", "queue"},
+    "trainers": BASE | {"models", "datasets", "augment", "metrics"},
+    "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
+    "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "metrics", "runs", "trainers"},
+    "worker": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
+    "__main__": BASE | {"classifiers", "datasets", "device", "evaluation", "explain", "metrics", "models", "runs"},
+}
+PROGRAMS = {"worker", "__main__"}           # are started, never imported
+HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
+HEAVY = ("torch", "torchvision", "sklearn", "medmnist")
+AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
+            "core.device", "core.datasets", "core.models"]
+
+
+def imports(source: str, module: str, package: bool = False) -> list[tuple[int, str, bool]]:
+    """(line, dotted name, at module level?) of each import, those inside functions included.
+
+    `from core import runs` gives core.runs, as do `from . import runs` in core.worker and `import_module("core.runs")`.
+    """
+    found = []
+
+    def visit(node: ast.AST, top: bool) -> None:
+        if isinstance(node, ast.Import):
+            found.extend((node.lineno, alias.name, top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = module.split(".")[:len(module.split(".")) - node.level + package] if node.level else []
+            base = ".".join(base + ([node.module] if node.module else []))
+            found.extend((node.lineno, f"{base}.{alias.name}", top) for alias in node.names)
+        elif (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+              and getattr(node.func, "id", getattr(node.func, "attr", "")) in ("import_module", "__import__")):
+            found.append((node.lineno, str(node.args[0].value), top))
+        inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _only_for_types(node)
+        for child in ast.iter_child_nodes(node):
+            visit(child, top and not inside)
+
+    visit(ast.parse(source), True)
+    return found
+
+
+def _only_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def faults(module: str, source: str, package: bool = False) -> list[str]:
+    """A sentence for each import of a module of the house that runs against the arrows."""
+    floor, part = (module.split(".") + [""])[:2]
+    sentences = []
+    for line, name, _ in imports(source, module, package):
+        target, wanted = (name.split(".") + [""])[:2]
+        if floor == "core" and target == "streamlit":
+            sentences.append(f"{module}:{line} imports streamlit: core never does.")
+        if target in ("tests", "bench"):
+            sentences.append(f"{module}:{line} imports {name}: what is shipped does not need its tests.")
+        if target in HOUSE and target not in HOUSE[floor]:
+            allowed = " and ".join(sorted(HOUSE[floor]))
+            sentences.append(f"{module}:{line} imports {name}: {floor} may import {allowed}.")
+        elif target == "core" and wanted in PROGRAMS:
+            sentences.append(f"{module}:{line} imports {name}: it is a program, started in a process of its own.")
+        elif target == floor == "core" and wanted in CORE and wanted != part and wanted not in CORE.get(part, ()):
+            sentences.append(f"{module}:{line} imports {name}: core.{part} may import {', '.join(sorted(CORE[part]))}.")
+    return sentences
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Dotted name and file of each module of the product."""
+    files = [ROOT / "app.py"] if (ROOT / "app.py").exists() else []
+    files += sorted(path for floor in ("screens", "ui", "core") for path in (ROOT / floor).rglob("*.py"))
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path) for path in files]
+
+
+@pytest.mark.parametrize("module, path", modules(), ids=[name for name, _ in modules()])
+def test_no_import_runs_back(module, path):
+    assert faults(module, path.read_text(), package=path.name == "__init__.py") == []
+
+
+def test_every_part_of_core_stands_in_the_table():
+    there = {path.stem for path in (ROOT / "core").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__"} <= set(CORE), "say in tests/test_imports.py what the new part of core may import"
+
+
+def test_the_table_itself_has_no_circle():
+    left = dict(CORE)
+    while left:
+        ready = [part for part, needs in left.items() if not needs & set(left)]
+        assert ready, f"a circle among {sorted(left)}"
+        left = {part: needs for part, needs in left.items() if part not in ready}
+
+
+@pytest.mark.parametrize("module, source", [
+    ("core.metrics", "from core.datasets import open_dataset"),
+    ("core.metrics", "def f():\n    import core.models"),
+    ("core.models.classifier", "from core import datasets"),
+    ("core.models.classifier", "from ..datasets.geometry import fit"),
+    ("core.explain", "from core.models import build_model"),
+    ("core.augment", "import importlib\nimportlib.import_module('core.trainers')"),
+    ("core.errors", "from core.config import home"),
+    ("core.runs", "from core.worker import main"),
+    ("core.runs", "import core.__main__"),
+    ("core.trainers.classifier", "class A:\n    def f(self):\n        from core.runs import RunStore"),
+    ("core.metrics", "def f():\n    import streamlit as st"),
+    ("core.metrics", "if True:\n    from streamlit import cache_data"),
+    ("core.files", "from ui.charts import curve"),
+    ("ui.charts", "import screens.train.train"),
+    ("ui.charts", "from core.worker import main"),
+    ("screens.train.runs", "from screens.train import train"),
+    ("screens.train.runs", "import app"),
+    ("app", "from core.runs import RunStore"),
+    ("core.metrics", "from tests.tiny import tiny_arrays"),
+])
+def test_the_check_sees_an_arrow_that_runs_back(module, source):
+    assert len(faults(module, source)) == 1
+
+
+@pytest.mark.parametrize("module, source", [
+    ("core.metrics", "import numpy as np\nfrom core.errors import LightboxError\nfrom core.ranking import roc_curve"),
+    ("core.models.classifier", "from core.models.backbones import build\nfrom .backbones import build"),
+    ("core.runs", "from core import __version__\nfrom . import queue"),
+    ("core.worker", "def main():\n    from core.trainers.classifier import train"),
+    ("ui.charts", "import streamlit as st\nfrom core.metrics import METRICS\nfrom ui.theme import COLOURS"),
+    ("screens.train.runs", "import streamlit as st\nfrom ui.charts import curve\nfrom core.runs import RunStore"),
+    ("app", "import streamlit as st\nfrom ui.theme import apply"),
+])
+def test_the_check_lets_the_right_arrows_through(module, source):
+    assert faults(module, source) == []
+
+
+def test_what_the_app_imports_at_its_start_leaves_the_heavy_libraries_alone():
+    """Torch and its like cost seconds: first content would come that much later."""
+    wanted = set(AT_START) | {name for name, _ in modules() if name.split(".")[0] == "ui"}
+    for module, path in modules():
+        if module.split(".")[0] in ("app", "screens"):      # running a page needs Streamlit: take what it imports
+            for _, name, top in imports(path.read_text(), module, path.name == "__init__.py"):
+                if top and name.split(".")[0] in ("core", "ui"):
+                    wanted.add(_longest_module(name))
+    program = "\n".join([
+        "import importlib, sys",
+        f"for name in {sorted(wanted)!r}:",
+        "    importlib.import_module(name)",
+        f"    heavy = [library for library in {HEAVY!r} if library in sys.modules]",
+        "    if heavy: sys.exit(f'{name} imports ' + ' and '.join(heavy) + ' at module level')",
+    ])
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _longest_module(name: str) -> str:
+    """core.runs.RunStore -> core.runs: the longest beginning that is a file or a package."""
+    parts = name.split(".")
+    while not (ROOT.joinpath(*parts).with_suffix(".py").exists() or ROOT.joinpath(*parts, "__init__.py").exists()):
+        parts.pop()
+        if len(parts) == 1:
+            break
+    return ".".join(parts)
+
+
+def test_every_file_has_a_name_that_says_what_is_in_it():
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "stuff", "data2", "tmp"}
+    places = [part for name, _ in modules() for part in name.split(".")]
+    assert not vague & set(places)
+
+
+def test_there_is_no_folder_called_pages_beside_the_app():
+    assert not (ROOT / "pages").exists(), "Streamlit would start in its old mode for the first visitor: use screens/"
