@@ -1,0 +1,220 @@
+"""Training in a process of its own, as the app starts it: stop, resume, start on top, failures in words."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from core import checkpoints, worker
+from core.errors import LightboxError
+from core.evaluation import evaluate, predictions
+from core.runs import RunStore, start_worker, worker_lock
+from tests.tiny import tiny_config, tiny_npz
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    tiny_npz(tmp_path)
+    return RunStore(tmp_path)
+
+
+def wait_for(run, *states, seconds=120):
+    begun = time.monotonic()
+    while (status := run.status()).state not in states:
+        assert time.monotonic() - begun < seconds, f"still {status}; log: {run.log()[-2000:]}"
+        time.sleep(0.05)
+    return status
+
+
+def here(store, config):
+    """Create a run and train it in this process."""
+    run = store.create(config)
+    store.queue.claim("cpu")
+    worker.train_run(run, store.root)
+    return run
+
+
+def test_two_runs_are_queued_trained_one_after_the_other_and_judged(store):
+    config = tiny_config(store.root / "tiny.npz")
+    runs = [store.create(config), store.create(config)]
+    start_worker(store.root, "cpu")
+    start_worker(store.root, "cpu")                               # two tabs press at once: the second finds a worker
+    for run in runs:
+        assert wait_for(run, "finished", "failed").state == "finished", run.log()
+    assert runs[0].records("start")[0]["at"] < runs[0].records("end")[0]["at"] < runs[1].records("start")[0]["at"]
+    assert [r["epoch"] for r in runs[0].records("epoch")] == [1, 2, 3]
+    found = predictions(runs[0], "val")
+    assert found.probs.shape == (24, 2) and len(found.image_ids) == 24
+    best = max(r["val_roc_auc"] for r in runs[0].records("epoch"))
+    assert evaluate(runs[0], "val")["roc_auc"] == pytest.approx(best)
+    assert runs[0].data()["n"] == {"train": 96, "val": 24, "test": 24}
+    assert predictions(runs[0], "test") is None and runs[0].times_test_opened() == 0
+    assert evaluate(runs[0], "test")["n"] == 24 and evaluate(runs[0], "test")["times_test_opened"] == 2
+
+
+def test_stop_takes_less_than_five_seconds_and_resume_ends_in_the_same_weights(store):
+    config = tiny_config(store.root / "tiny.npz", **{"train.epochs": 60})
+    run = store.create(config)
+    start_worker(store.root, "cpu")
+    wait_for(run, "running")
+    while len(run.records("epoch")) < 2:
+        time.sleep(0.02)
+    begun = time.monotonic()
+    run.stop()
+    wait_for(run, "stopped")
+    assert time.monotonic() - begun < 5
+    saved, said = checkpoints.load_latest(run.checkpoints)
+    assert not said and saved.epoch >= 2 and saved.epoch < 60
+    store.resume(run)
+    store.tend()
+    wait_for(run, "finished", "failed")
+    assert [r["epoch"] for r in run.records("epoch")] == list(range(1, 61))
+
+    whole = here(store, config)
+    a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, whole))
+    assert all((a[k] == b[k]).all() for k in a)
+
+
+def test_a_stop_in_the_middle_of_a_slow_step_does_not_wait_for_it(store, monkeypatch):
+    """One forward pass takes 60 seconds here: the watcher gives it up and saves the state after the step before."""
+    child = os.fork()
+    run = None
+    if child == 0:
+        import torch
+        torch.set_num_threads(1)
+        from core.trainers import classifier
+        real = classifier.train
+
+        def slow(state, *args, **kwargs):
+            for record in real(state, *args, **kwargs):
+                yield record
+                time.sleep(1.2 if state.step < 3 else 60)
+        classifier.train = slow
+        try:
+            run = store.create(tiny_config(store.root / "tiny.npz", name="slow"))
+            store.queue.claim("cpu")
+            worker.train_run(run, store.root)
+        finally:
+            os._exit(1)
+    while not store.list():
+        time.sleep(0.05)
+    run = store.list()[0]
+    wait_for(run, "running")
+    time.sleep(5)
+    begun = time.monotonic()
+    run.stop()
+    wait_for(run, "stopped")
+    assert time.monotonic() - begun < 5 and os.waitpid(child, 0)[1] == 0
+    saved = checkpoints.load_latest(run.checkpoints)[0]
+    assert (saved.epoch, saved.step) == (0, 3)
+    store.resume(run)
+    store.queue.claim("cpu")
+    worker.train_run(run, store.root)
+    whole = here(store, tiny_config(store.root / "tiny.npz"))
+    a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, whole))
+    assert all((a[k] == b[k]).all() for k in a)
+
+
+def test_a_killed_trainer_is_interrupted_and_the_next_in_line_is_trained(store):
+    first = store.create(tiny_config(store.root / "tiny.npz", **{"train.epochs": 500}))
+    second = store.create(tiny_config(store.root / "tiny.npz"))
+    start_worker(store.root, "cpu")
+    wait_for(first, "running")
+    while first.progress().epoch < 2:
+        time.sleep(0.02)
+    os.kill(first.progress().pid, signal.SIGKILL)
+    wait_for(first, "interrupted")
+    assert wait_for(second, "finished", "failed").state == "finished"
+    assert "signal 9" in first.status().reason and "Resume" in first.status().reason
+
+
+def test_a_run_on_top_of_another_starts_with_its_best_weights(store):
+    first = here(store, tiny_config(store.root / "tiny.npz"))
+    on_top = here(store, tiny_config(store.root / "tiny.npz", **{"model.weights": f"run:{first.id}", "train.epochs": 1,
+                                                                 "optim.lr": 1e-7, "optim.weight_decay": 0.0}))
+    assert on_top.status().state == "finished", on_top.log()
+    a = checkpoints.load_best(first.checkpoints)[0].weights
+    b = checkpoints.load_best(on_top.checkpoints)[0].weights
+    assert all(np.allclose(a[k], b[k], atol=1e-4) for k in a if a[k].is_floating_point() and "running" not in k)
+
+
+def test_a_run_on_top_of_another_network_is_refused_in_words(store):
+    first = here(store, tiny_config(store.root / "tiny.npz", **{"train.epochs": 1}))
+    other = here(store, tiny_config(store.root / "tiny.npz", **{"model.weights": f"run:{first.id}", "model.name": "resnet18"}))
+    assert other.status().state == "failed" and "has another network" in other.status().reason
+
+
+def test_a_set_that_changed_between_stop_and_resume_is_refused(store):
+    run = here(store, tiny_config(store.root / "tiny.npz", **{"train.epochs": 1}))
+    facts = run.data() | {"split_hash": "of other images"}
+    (run.folder / "data.json").write_text(json.dumps(facts))
+    (run.folder / "status.json").write_text(json.dumps({"state": "stopped"}))
+    store.resume(run)
+    store.queue.claim("cpu")
+    worker.train_run(run, store.root)
+    assert run.status().state == "failed" and "images have changed" in run.status().reason
+    with pytest.raises(LightboxError, match="changed"):
+        (run.folder / "predictions.npz").unlink()
+        evaluate(run, "val")
+
+
+def test_a_missing_set_fails_in_words_and_leaves_the_queue_alive(store):
+    bad, good = store.create(tiny_config(store.root / "gone.npz")), store.create(tiny_config(store.root / "tiny.npz"))
+    start_worker(store.root, "cpu")
+    assert wait_for(good, "finished", "failed").state == "finished"
+    assert bad.status().state == "failed" and "gone.npz" in bad.status().reason
+
+
+def test_a_folder_deleted_under_the_trainer_ends_it_quietly(store):
+    run = store.create(tiny_config(store.root / "tiny.npz", **{"train.epochs": 500}))
+    start_worker(store.root, "cpu")
+    wait_for(run, "running")
+    shutil.rmtree(run.folder)
+    begun = time.monotonic()
+    from core.files import Lock
+    while Lock.is_held(worker_lock(store.root, "cpu")):
+        assert time.monotonic() - begun < 20
+        time.sleep(0.1)
+    assert not run.folder.exists()
+
+
+def test_a_full_disk_fails_in_words_and_keeps_the_finished_epochs(store, monkeypatch):
+    import errno
+
+    from core import files
+    real, calls = files.os.replace, []
+
+    def full(source, target):
+        if "e0002" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        calls.append(target)
+        return real(source, target)
+    monkeypatch.setattr(files.os, "replace", full)
+    run = here(store, tiny_config(store.root / "tiny.npz"))
+    assert run.status().state == "failed" and "is full" in run.status().reason and "kept" in run.status().reason
+    assert checkpoints.load_latest(run.checkpoints)[0].epoch == 1
+    monkeypatch.undo()
+    monkeypatch.setenv("LIGHTBOX_HOME", str(store.root))
+    store.resume(run)
+    store.queue.claim("cpu")
+    worker.train_run(run, store.root)
+    assert run.status().state == "finished" and [r["epoch"] for r in run.records("epoch")] == [1, 2, 3]
+
+
+def test_a_damaged_checkpoint_falls_back_and_says_so(store):
+    run = here(store, tiny_config(store.root / "tiny.npz"))
+    path = run.checkpoints / "e0003-s000000" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x99")
+    (run.folder / "status.json").write_text(json.dumps({"state": "stopped"}))
+    store.resume(run)
+    store.queue.claim("cpu")
+    worker.train_run(run, store.root)
+    assert run.status().state == "finished"
+    assert any("checksum does not match" in note for note in run.records("start")[-1]["notes"])
