@@ -83,7 +83,7 @@ def decode_image(data: bytes | Path) -> Picture:
     except MemoryError:
         raise _too_large("The image needs more memory than there is") from None
     except Exception as error:      # Pillow raises OSError, ValueError, TypeError, SyntaxError, EOFError, struct.error ... here
-        raise LightboxError("image.broken", f"The {kind} image is damaged or cut off.",
+        raise LightboxError("image.broken", f"The {kind} image is damaged, cut off, or of a rare variant that is not read.",
                             "Copy or download it again, or open it in an image viewer and save it anew.") from error
 
 
