@@ -4,14 +4,14 @@
     draw            the numbers of each image, for a page that shows them
     augment         images in, changed images out
 
-An image's numbers depend on (seed, epoch, index of the image) alone: not on the batch, the order or what was drawn before. So a
-run that was stopped and resumed sees what an unbroken run sees, without any random state to save.
+An image's numbers depend on (seed, epoch, index of the image) alone: not on the batch, the order or what was drawn
+before. So a run that was stopped and resumed sees what an unbroken run sees, without any random state to save.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +46,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "brightness": Augmentation((5,), _around(0)),                 # added; 1 is the full range
     "contrast": Augmentation((6,), _around(1)),                   # factor about the image's mean
 }
-COLUMNS = 16                                                      # random numbers kept for an image; room for more knobs
+COLUMNS = 16                                                      # random numbers an image has; room for more knobs
 
 
 def augment(images: Tensor, config: AugmentConfig, seed_epoch: tuple[int, int], indices: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def augment(images: Tensor, config: AugmentConfig, seed_epoch: tuple[int, int], 
 
 
 def draw(config: AugmentConfig, seed_epoch: tuple[int, int], indices: Tensor) -> dict[str, Tensor]:
-    """What will happen to each image: name -> (N, 1) or for shift (N, 2), in the units of AUGMENTATIONS. Knobs at zero are absent."""
+    """What will happen to each image: active knob -> (N, 1), shift (N, 2), in the units of AUGMENTATIONS."""
     active = {name: getattr(config, name) for name in AUGMENTATIONS if getattr(config, name)}
     if not active:
         return {}
@@ -92,11 +92,12 @@ def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
     scale = drawn.get("scale", one)[:, 0]
     shift = drawn.get("shift", zero.expand(n, 2)) * 2            # shares of the side; the grid runs from -1 to 1
     cos, sin = angle.cos() / scale, angle.sin() / scale
-    aspect = height / width                                       # a grid unit is half a width across, half a height down
+    aspect = height / width                                       # grid units: half a width across, half a height down
     turn = torch.stack([cos, sin * aspect, -sin / aspect, cos], dim=1).view(n, 2, 2)
     theta = torch.cat([turn, -turn @ shift[:, :, None]], dim=2)   # (N, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid.to(images.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
+    moved = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return moved.to(images.dtype)                                 # places need float32, whatever the pixels are
 
 
 def _tone(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
@@ -111,7 +112,7 @@ def _tone(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
 # --- numbers without a state ---
 
 def uniform(seed_epoch: tuple[int, int], indices: Tensor) -> Tensor:
-    """(N,) int64 -> (N, COLUMNS) float32, uniform in [0, 1): number j of image i is always the same for a seed and an epoch."""
+    """(N,) int64 -> (N, COLUMNS) float32 in [0, 1): number j of image i is always the same for a seed and an epoch."""
     seed, epoch = seed_epoch
     key = splitmix64(splitmix64(torch.tensor(seed)) + epoch)      # so that seed 1, epoch 2 is not seed 2, epoch 1
     column = torch.arange(COLUMNS, device=indices.device)
@@ -130,7 +131,7 @@ _GAMMA, _MIX1, _MIX2 = map(_signed, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x9
 def splitmix64(state: Tensor) -> Tensor:
     """The output of SplitMix64 for a state: a shuffle of all 64-bit numbers in which neighbours land far apart.
 
-    Steele, Lea and Flood, OOPSLA 2014, fig. 15, https://doi.org/10.1145/2660193.2660195. int64 holds the bits; it wraps as
+    Steele, Lea and Flood, OOPSLA 2014, https://doi.org/10.1145/2660193.2660195. int64 holds the bits; it wraps as
     unsigned numbers do, and the masks make its shifts fill with zeros.
     """
     z = state + _GAMMA

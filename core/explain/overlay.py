@@ -51,8 +51,8 @@ def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: floa
 def colour_scale(n: int = 256) -> np.ndarray:
     """The colours from 0 to the peak, for a legend: (n, 3) uint8, RGB.
 
-    Inferno (Smith and van der Walt, SciPy 2015): its lightness rises evenly from black, so equal steps look equal, also in
-    print and to people who see colours differently. A rainbow shows edges where the map has none.
+    Inferno (Smith and van der Walt, SciPy 2015): its lightness rises evenly from black, so equal steps look equal, also
+    in print and to people who see colours differently. A rainbow shows edges where the map has none.
     """
     steps = np.rint(np.linspace(0, 255, n)).astype(np.uint8)
     return cv2.applyColorMap(steps[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1].copy()   # OpenCV gives BGR

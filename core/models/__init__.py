@@ -1,25 +1,26 @@
 """Which networks there are, and how one becomes a classifier.
 
-    MODELS            the table: name -> facts for a form, and the function that builds the network; costs no import of torch
+    MODELS            the table: name -> facts for a form and the function that builds it; costs no import of torch
     build_model       config -> a Classifier that takes pixels in [0, 1] and normalises them itself
-    count_parameters  the same network's size, without building its weights
+    count_parameters  the same network's size, without making its weights
 
 A network of one's own is an entry in MODELS with a `build` of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from core.config import ModelConfig
 from core.errors import LightboxError
 
-if TYPE_CHECKING:                                    # for readers and type checkers; torch is imported when a network is built
+if TYPE_CHECKING:       # for readers and type checkers; torch is imported when a network is built
     from core.models.classifier import Classifier, Preprocessing
 
 
-def _torchvision(spec: "ModelSpec", **options) -> Any:
+def _torchvision(spec: ModelSpec, **options) -> Any:
     from core.models.backbones import build_backbone
 
     return build_backbone(spec, **options)
@@ -34,8 +35,9 @@ class ModelSpec:
         title, description: for people
         family: the key in backbones.FAMILIES that knows its first and last layers
         parameters: trainable numbers as published, for 1000 classes, colour input and the standard stem
-        stages: dotted names of its feature maps from fine to coarse, relative to the Classifier; Grad-CAM takes the last
-        smallest: least image side in pixels that the standard stem can take before a feature map vanishes
+        stages: dotted names of its feature maps from fine to coarse, relative to the Classifier; the last is
+            Grad-CAM's default
+        smallest: least image side in pixels that the standard stem takes before a feature map vanishes
         weights_file: the file of ImageNet weights that torchvision's loader looks for
         build: makes the network; called by build_model
     """
@@ -56,27 +58,34 @@ _DENSENET = tuple(f"network.features.denseblock{i}" for i in (1, 2, 3, 4)) + ("n
 _SQUEEZENET = ("network.features.4", "network.features.7", "network.features.10", "network.features")
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (
-    ModelSpec("resnet18", "ResNet-18", "18 layers with shortcuts. Quick to train and hard to break: the one to begin with.",
+    ModelSpec("resnet18", "ResNet-18",
+              "18 layers with shortcuts. Quick to train and hard to break: the one to begin with.",
               "resnet", 11_689_512, _RESNET, 16, "resnet18-f37072fd.pth"),
-    ModelSpec("resnet50", "ResNet-50", "50 layers in narrow-wide-narrow blocks. More capacity at about three times the work.",
+    ModelSpec("resnet50", "ResNet-50",
+              "50 layers in narrow-wide-narrow blocks. More capacity at about twice the work.",
               "resnet", 25_557_032, _RESNET, 16, "resnet50-0676ba61.pth"),
-    ModelSpec("densenet121", "DenseNet-121", "Every layer sees all earlier ones of its block. Few weights, much memory; "
-              "the usual choice for chest films.", "densenet", 7_978_856, _DENSENET, 29, "densenet121-a639ec97.pth"),
-    ModelSpec("densenet169", "DenseNet-169", "DenseNet-121 with deeper late blocks; the baseline of the MURA bone X-rays.",
+    ModelSpec("densenet121", "DenseNet-121",
+              "Every layer sees all earlier ones of its block. Few weights, much memory; often chosen for chest films.",
+              "densenet", 7_978_856, _DENSENET, 29, "densenet121-a639ec97.pth"),
+    ModelSpec("densenet169", "DenseNet-169",
+              "DenseNet-121 with deeper late blocks; the baseline of the MURA bone X-rays.",
               "densenet", 14_149_480, _DENSENET, 29, "densenet169-b2777c0a.pth"),
-    ModelSpec("squeezenet1_1", "SqueezeNet 1.1", "A tenth of ResNet-18's weights and no dense layer. For slow machines.",
+    ModelSpec("squeezenet1_1", "SqueezeNet 1.1",
+              "A tenth of ResNet-18's weights and no dense layer. For slow machines.",
               "squeezenet", 1_235_496, _SQUEEZENET, 17, "squeezenet1_1-b8a52dc0.pth"),
 )}
 
 
 def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, resize: str = "pad", seed: int = 0,
                 task: str = "multi-class", class_names: tuple[str, ...] = (),
-                preprocessing: "Preprocessing | None" = None) -> "Classifier":
-    """A classifier in training mode on the CPU. The same arguments give the same weights; the caller's random state is untouched.
+                preprocessing: Preprocessing | None = None) -> Classifier:
+    """A classifier in training mode on the CPU. The same arguments give the same weights.
+
+    The random state of the caller is left as it was.
 
     Args:
-        config: weights "imagenet" loads through torchvision. "none" and "run:<id>" start from random numbers: for a run,
-            and for any saved classifier, the caller loads the state afterwards and gives that one's `preprocessing`
+        config: weights "imagenet" loads through torchvision. "none" and "run:<id>" start from random numbers: for a
+            run, and for any saved classifier, the caller loads the state afterwards and gives its `preprocessing`
         classes: K, the number of logits (two for binary-class)
         size: side of the square images in pixels, 16 to 512
         channels: 1 for gray, 3 for colour
@@ -92,10 +101,12 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
     from core.models.classifier import Classifier, Preprocessing
 
     spec = _spec(config, size)
-    built = spec.build(spec, config=config, classes=classes, small=uses_small_stem(config, size), channels=channels, seed=seed)
+    built = spec.build(spec, config=config, classes=classes, small=uses_small_stem(config, size), channels=channels,
+                       seed=seed)
     preprocessing = preprocessing or Preprocessing(size, resize, channels, built.mean, built.std)
-    return Classifier(built.network, preprocessing, task=task, class_names=class_names or tuple(map(str, range(classes))),
-                      stages=spec.stages, notes=built.notes)
+    class_names = class_names or tuple(map(str, range(classes)))
+    return Classifier(built.network, preprocessing, task=task, class_names=class_names, stages=spec.stages,
+                      notes=built.notes)
 
 
 def count_parameters(config: ModelConfig, *, classes: int, size: int, channels: int) -> int:
@@ -116,9 +127,11 @@ def uses_small_stem(config: ModelConfig, size: int) -> bool:
 
 def _spec(config: ModelConfig, size: int) -> ModelSpec:
     if config.name not in MODELS:
-        raise LightboxError("model.unknown", f"There is no network called {config.name}.", f"There are: {', '.join(MODELS)}.")
+        raise LightboxError("model.unknown", f"There is no network called {config.name}.",
+                            f"There are: {', '.join(MODELS)}.")
     spec = MODELS[config.name]
     if size < spec.smallest and not uses_small_stem(config, size):
-        raise LightboxError("model.size", f"{spec.title} with the standard stem needs images of at least {spec.smallest} px; "
-                            f"these have {size} px.", "Set model.stem to small or auto, or make the images larger.")
+        raise LightboxError("model.size", f"{spec.title} with the standard stem needs images of at least "
+                            f"{spec.smallest} px; these have {size} px.",
+                            "Set model.stem to small or auto, or take larger images.")
     return spec

@@ -4,10 +4,10 @@
     DenseNet     Huang et al., CVPR 2017, https://arxiv.org/abs/1608.06993
     SqueezeNet   Iandola et al., 2016, https://arxiv.org/abs/1602.07360 (version 1.1)
 
-All parameters keep torchvision's names, so its weights load, and what is saved here loads there where the shapes agree.
+All parameters keep torchvision's names: its weights load here, and what is saved here loads there if shapes agree.
 Differences from torchvision, all of them:
 
-    small stem   a 3x3 convolution of stride 1 and no pooling before the first block (SqueezeNet: its own 3x3 with stride 1)
+    small stem   a 3x3 convolution of stride 1 and no pooling before the first block (SqueezeNet: its 3x3, stride 1)
     gray input   the first convolution takes one channel
     dropout      before the last linear layer (SqueezeNet has its own place for it)
     SqueezeNet   no ReLU on the logits
@@ -19,9 +19,9 @@ import contextlib
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +48,7 @@ class Built:
 
 
 class DroppedLinear(nn.Linear):
-    """A linear layer that hides features from itself while training. One layer, so that its parameters keep their names."""
+    """A linear layer that hides features from itself in training: one layer, so that parameters keep their names."""
 
     def __init__(self, features: int, classes: int, dropout: float):
         super().__init__(features, classes)
@@ -90,8 +90,8 @@ def _squeezenet(network: nn.Module, classes: int, small: bool, channels: int, dr
         nn.init.kaiming_uniform_(network.features[0].weight)
         nn.init.zeros_(network.features[0].bias)
     network.classifier[0] = nn.Dropout(dropout)
-    # torchvision puts a ReLU on the class maps. No logit could then fall below zero: a sigmoid would never say less than
-    # one half, and a class whose map is negative everywhere has no gradient and never comes back.
+    # torchvision puts a ReLU on the class maps. No logit could then fall below zero: a sigmoid would never say less
+    # than one half, and a class whose map is negative everywhere has no gradient and never comes back.
     network.classifier[2] = nn.Identity()
 
 
@@ -112,18 +112,19 @@ FAMILIES = {
 }
 
 
-def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, small: bool, channels: int, seed: int) -> Built:
+def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, small: bool, channels: int,
+                   seed: int) -> Built:
     """torchvision's network of that name with `classes` outputs; see `core.models.build_model`."""
     family = FAMILIES[spec.family]
-    with torch.random.fork_rng(devices=[]):              # torchvision draws from the global generator: give it back as it was
-        torch.default_generator.manual_seed(seed)        # not torch.manual_seed, which would reseed the GPU as well
+    with torch.random.fork_rng(devices=[]):              # torchvision draws from the global generator
+        torch.default_generator.manual_seed(seed)        # torch.manual_seed would reseed the GPU as well
         network = torchvision.models.get_model(spec.name, weights=None, num_classes=classes)
         family.adapt(network, classes, small, channels, config.dropout)
     if config.weights != "imagenet":
         return Built(network, (0.5,) * channels, (0.5,) * channels, ())
 
-    state, notes = imagenet_state(spec), ["The last layer is new: ImageNet's thousand classes are not the classes here."]
-    lost = [family.head]
+    state, lost = imagenet_state(spec), [family.head]
+    notes = ["The last layer is new: ImageNet's thousand classes are not the classes here."]
     if small and not family.stem_fits:
         lost += family.stem
         notes.append("The first layer is new: ImageNet's 7x7 filters do not fit the small stem.")
@@ -135,46 +136,47 @@ def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, small:
     if channels == 1:
         notes.append("Gray images are normalised with the average of ImageNet's three means and deviations "
                      f"({GRAY_MEAN[0]}, {GRAY_STD[0]}).")
-    _load(network, {k: v for k, v in state.items() if not k.startswith(tuple(f"{name}." for name in lost))}, lost, spec)
+    _load(network, state, tuple(f"{name}." for name in lost), spec)
     mean, std = (GRAY_MEAN, GRAY_STD) if channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
     return Built(network, mean, std, tuple(notes))
 
 
 def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:
-    """ImageNet's weights by torchvision's own loader: from TORCH_HOME, or fetched and checked against the hash in their name.
+    """ImageNet's weights by torchvision's loader: from TORCH_HOME, or fetched and checked against the hash in the name.
 
-    The first version (IMAGENET1K_V1) of each: they share one training recipe, so that comparing them compares the networks.
+    IMAGENET1K_V1 for all: ResNet-50's second version had a newer recipe, and comparing it with others compares recipes.
 
     Raises:
-        LightboxError: "weights.unavailable" where there is no file and none can be fetched, "weights.broken" where the file is
-            not what it should be
+        LightboxError: "weights.unavailable" where there is no file and none can be fetched, "weights.broken" where the
+            file is not what it should be
     """
     weights = torchvision.models.get_model_weights(spec.name).IMAGENET1K_V1
     path = Path(torch.hub.get_dir()) / "checkpoints" / spec.weights_file
     try:
-        with disk_errors(path), contextlib.redirect_stdout(sys.stderr):   # the loader reports on stdout, where results go
+        with disk_errors(path), contextlib.redirect_stdout(sys.stderr):      # stdout is for results
             state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
         if path.exists():
             raise _broken(spec, path) from error
-        raise LightboxError("weights.unavailable", f"The ImageNet weights of {spec.title} are not on this machine and could not "
-                            f"be fetched.", f"Fetch {weights.url} on a machine with a network and put the file there: {path} "
+        raise LightboxError("weights.unavailable", f"The ImageNet weights of {spec.title} are not on this machine and "
+                            f"could not be fetched.", f"Fetch {weights.url} elsewhere and put it there: {path} "
                             "(TORCH_HOME sets the folder), or start from random weights.") from error
     if not isinstance(state, dict):
         raise _broken(spec, path)
     # DenseNet's files are older than the rule that a module's name has no dot: denselayer1.norm.1.weight
-    return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.", r"\1\2.", key): value for key, value in state.items()}
+    return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.", r"\1\2.", str(key)): value
+            for key, value in state.items()}
 
 
-def _load(network: nn.Module, state: dict[str, Tensor], lost: list[str], spec: ModelSpec) -> None:
-    """Load all of `state`; only the layers in `lost` may stay as they are. Batch counters may be missing, as in old files."""
+def _load(network: nn.Module, state: dict[str, Tensor], lost: tuple[str, ...], spec: ModelSpec) -> None:
+    """Load all but the layers whose names begin as in `lost`. Old files have no batch counters; all else must be."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / spec.weights_file
     try:
-        missing, unexpected = network.load_state_dict(state, strict=False)
+        kept = {key: value for key, value in state.items() if not key.startswith(lost)}
+        missing, unexpected = network.load_state_dict(kept, strict=False)
     except (RuntimeError, AttributeError) as error:    # another shape; not a tensor
         raise _broken(spec, path) from error
-    allowed = tuple(f"{name}." for name in lost)
-    if unexpected or any(not key.startswith(allowed) and not key.endswith("num_batches_tracked") for key in missing):
+    if unexpected or any(not key.startswith(lost) and not key.endswith("num_batches_tracked") for key in missing):
         raise _broken(spec, path)
 
 

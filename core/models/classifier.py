@@ -1,4 +1,4 @@
-"""The classifier: pixels in [0, 1] go in, logits come out. Everything that must happen to the pixels first is inside."""
+"""The classifier: pixels in [0, 1] go in, logits come out. What must happen to the pixels first is inside."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(preprocessing.std).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, S, S) float in [0, 1] -> (N, K) logits. Raises TypeError for whole numbers: divide uint8 by 255 first."""
+        """(N, C, S, S) float in [0, 1] -> (N, K) logits. Raises TypeError for integers: divide uint8 by 255 first."""
         if not images.is_floating_point():
             raise TypeError(f"images are {images.dtype}; give floating point numbers in [0, 1]")
         return self.network((images - self.mean) / self.std)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(N, K) logits -> (N, K) float32 in [0, 1]: each finding for itself where there are several, else summing to 1."""
+        """(N, K) logits -> (N, K) float32 in [0, 1]: several findings each for itself, else summing to 1."""
         logits = logits.float()                       # bfloat16 has eight bits: a softmax of it would not sum to 1
         return logits.sigmoid() if self.task == "multi-label, binary-class" else logits.softmax(dim=1)
 
