@@ -1,0 +1,114 @@
+"""The command line as a script relies on it: a real process, its last line, its exit code, its JSON."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from core.evaluation import predictions
+from core.runs import RunStore
+from tests.tiny import tiny_npz
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+def lightbox(place: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess:
+    answer = subprocess.run([sys.executable, "-m", "core", *map(str, words)], capture_output=True, text=True,
+                            cwd=Path(__file__).parents[1],
+                            env={**os.environ, "LIGHTBOX_HOME": str(place), "OMP_NUM_THREADS": "1"})
+    assert answer.returncode == code, answer.stderr[-3000:]
+    return answer
+
+
+@pytest.fixture(scope="module")
+def run_id(place):
+    answer = lightbox(place, "train", "--dataset", tiny_npz(place), "--model", "squeezenet1_1", "--size", 28, "--epochs", 4,
+                      "--seed", 3, "--device", "cpu", "--set", "train.batch_size=16", "--set", "train.threads=1")
+    assert "epoch 4/4" in answer.stderr or "finished" in answer.stderr
+    return answer.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def images(tmp_path):
+    image = np.full((40, 60), 30, np.uint8)
+    image[10:20, 10:20] = 255
+    cv2.imwrite(str(tmp_path / "good.png"), image)
+    (tmp_path / "bad.png").write_text("this is a letter, not a picture")
+    return tmp_path
+
+
+def test_datasets_lists_the_phantom_and_the_twelve(place):
+    infos = {info["name"]: info for info in json.loads(lightbox(place, "datasets", "--json").stdout)}
+    assert infos["phantom"]["available"] and len(infos) == 13
+    assert infos["breastmnist"]["counts"] == {"train": 546, "val": 78, "test": 156}
+    assert "phantom" in lightbox(place, "datasets").stdout
+
+
+def test_train_prints_the_id_of_a_finished_run_with_the_settings_given(place, run_id):
+    run = RunStore(place).get(run_id)
+    config = run.config
+    assert run.status().state == "finished"
+    assert (config.train.seed, config.train.epochs, config.train.batch_size, config.data.size) == (3, 4, 16, 28)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_evaluate_equals_scikit_learn(place, run_id, split):
+    result = json.loads(lightbox(place, "evaluate", run_id, "--split", split, "--json").stdout)
+    found = predictions(RunStore(place).get(run_id), split)
+    assert result["n"] == 24
+    assert result["accuracy"] == pytest.approx((found.probs.argmax(1) == found.labels).mean())
+    assert result["roc_auc"] == pytest.approx(roc_auc_score(found.labels, found.probs[:, 1]))
+    assert result["confusion_matrix"] == confusion_matrix(found.labels, found.probs.argmax(1)).tolist()
+    assert "rows: true class" in lightbox(place, "evaluate", run_id, "--split", split).stdout
+
+
+def test_explain_writes_a_picture(place, run_id, images):
+    lightbox(place, "explain", run_id, images / "good.png", "--target", "1", "--out", images / "map.png")
+    assert cv2.imread(str(images / "map.png")).shape == (28, 28, 3)
+    answer = lightbox(place, "explain", run_id, images / "good.png", "--layer", "nowhere", "--out", images / "x.png", code=2)
+    assert "network.features" in answer.stderr and "Traceback" not in answer.stderr
+
+
+def test_predict_gives_a_bad_file_its_own_error_column(place, run_id, images):
+    text = lightbox(place, "predict", run_id, images / "good.png", images / "bad.png", images / "none.png").stdout
+    good, bad, none = csv.DictReader(io.StringIO(text))
+    assert good["predicted"] in ("0", "1") and good["error"] == ""
+    assert sum(float(v) for k, v in good.items() if k.startswith("prob_")) == pytest.approx(1, abs=1e-5)
+    assert bad["predicted"] == none["predicted"] == "" and bad["error"] and none["error"]
+    lightbox(place, "predict", run_id, images / "good.png", "--out", images / "answers.csv")
+    assert (images / "answers.csv").read_text().splitlines()[0].startswith("file,predicted,prob_0")
+
+
+def test_a_finished_run_is_not_resumed_but_told(place, run_id):
+    answer = lightbox(place, "train", "--resume", run_id)
+    assert answer.stdout.strip() == run_id and "finished" in answer.stderr
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (("train", "--dataset", "phantom", "--set", "optim.rl=1"), "no setting called optim.rl"),
+    (("train", "--dataset", "phantom", "--set", "optim.lr=fast"), "optim.lr is 'fast'"),
+    (("train", "--dataset", "phantom", "--set", "optim.lr"), "has no value"),
+    (("train", "--dataset", "phantom", "--device", "cuda:9"), "no device cuda:9"),
+    (("evaluate", "nosuchrun"), "There is no run nosuchrun"),
+    (("predict", "../../etc/passwd", "x.png"), "There is no run"),
+    (("train", "--resume", "nosuchrun"), "There is no run nosuchrun"),
+])
+def test_mistakes_are_one_sentence_and_exit_code_2(place, words, sentence):
+    answer = lightbox(place, *words, code=2)
+    assert sentence in answer.stderr and "Traceback" not in answer.stderr
+
+
+def test_a_run_that_fails_gives_exit_code_1(place):
+    answer = lightbox(place, "train", "--dataset", place / "not_there.npz", "--device", "cpu", code=1)
+    assert "not_there.npz" in answer.stderr
