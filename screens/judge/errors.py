@@ -1,0 +1,3 @@
+from ui.shell import page_header
+
+page_header("Errors")
