@@ -133,16 +133,17 @@ class Lock:
 
     def acquire(self, wait: bool = False) -> bool:
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)      # not the folder: it may be gone on purpose
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            os.close(handle)
-            return False
+        while not _flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+            if not _flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB):
+                os.close(handle)
+                return False
+            fcntl.flock(handle, fcntl.LOCK_UN)      # only somebody who asked, and has gone or is going: try again
         self._handle = handle
         return True
 
     def release(self) -> None:
         if self._handle is not None:
+            fcntl.flock(self._handle, fcntl.LOCK_UN)    # closing is not enough while a child just forked has a copy
             os.close(self._handle)
             self._handle = None
 
@@ -160,9 +161,15 @@ class Lock:
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)   # shared: two askers do not see each other
-            return False
-        except BlockingIOError:
-            return True
+            return not _flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)     # shared: two askers do not see each other
         finally:
             os.close(handle)
+
+
+def _flock(handle: int, operation: int) -> bool:
+    """True where the lock was given, False where it would have to be waited for."""
+    try:
+        fcntl.flock(handle, operation)
+        return True
+    except BlockingIOError:
+        return False

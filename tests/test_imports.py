@@ -156,7 +156,7 @@ def test_the_check_lets_the_right_arrows_through(module, source):
 
 def test_what_the_app_imports_at_its_start_leaves_the_heavy_libraries_alone():
     """Torch and its like cost seconds: first content would come that much later."""
-    wanted = set(AT_START) | {name for name, _ in modules() if name.split(".")[0] == "ui"}
+    wanted = set(AT_START) | {name for name, _ in modules() if name.startswith(("ui", "core.datasets."))}
     for module, path in modules():
         if module.split(".")[0] in ("app", "screens"):      # running a page needs Streamlit: take what it imports
             for _, name, top in imports(path.read_text(), module, path.name == "__init__.py"):
