@@ -13,10 +13,9 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(autouse=True)
-def lightbox_home(tmp_path, monkeypatch) -> Path:
-    """An empty LIGHTBOX_HOME for each test."""
-    home = tmp_path / "lightbox-home"
-    home.mkdir()
+def lightbox_home(tmp_path_factory, monkeypatch) -> Path:
+    """An empty LIGHTBOX_HOME for each test, outside its tmp_path."""
+    home = tmp_path_factory.mktemp("lightbox-home")
     monkeypatch.setenv("LIGHTBOX_HOME", str(home))
     monkeypatch.delenv("MEDMNIST_ROOT", raising=False)
     return home

@@ -160,12 +160,15 @@ def read_name(path: str, split: str = "") -> tuple[Pattern | None, str, str, str
 
 
 def _unwrap(path: Path) -> Path:
-    """Where a download has wrapped the set into one more folder, that folder."""
-    for _ in range(3):
-        below = _subfolders(path)
-        if len(below) != 1 or below[0].lower() in SPLIT_FOLDERS or len(_subfolders(path / below[0])) < 2:
+    """The folder inside, where a download has wrapped the set into folders that hold nothing else."""
+    inner = path
+    for _ in range(4):
+        below = _subfolders(inner)
+        if len(below) > 1 or below and below[0].lower() in SPLIT_FOLDERS:
+            return inner
+        if not below:
             break
-        path = path / below[0]
+        inner = inner / below[0]
     return path
 
 

@@ -37,6 +37,7 @@ from core.files import Lock, disk_errors, write_atomic, write_json
 
 FORMAT = 1                     # raise it when decoding or geometry changes: old stores are then made anew
 SAVE_EVERY = 1.0               # seconds between two notes of progress; a kill loses no more than this
+CHUNK_BYTES = 16 * 10**6       # finished pixels in flight, so that memory stays flat
 SPARE = 100 * 10**6            # bytes that stay free on the disk
 
 
@@ -136,14 +137,17 @@ def _make(source: Source, folder: Path, size: int, resize: str, channels: int, p
     part = _part(folder)
     part.mkdir(exist_ok=True)
     total = len(index.table)
-    begun = {"done": 0, "written": 0, "skipped": [], "channels": channels or 1, "total": total}
-    state = _read_json(part / "progress.json")
-    if not state or state.get("total") != total:
-        state = begun
+
+    def fresh(channels: int) -> dict:
+        return {"done": 0, "written": 0, "skipped": [], "channels": channels, "total": total}
+
+    state = _read_json(part / "progress.json")      # somebody may have been stopped here
+    if not _goes_on(state, part, size, total):
+        state = fresh(channels or 1)
     try:
         _append(source, part, size, resize, state, progress, wanted=channels)
     except _Coloured:      # begin again with three channels: happens in the first images of a coloured set
-        state = begun | {"channels": 3}
+        state = fresh(3)
         _append(source, part, size, resize, state, progress, wanted=channels)
     except LightboxError as error:
         if error.code != "disk.full":      # the source is broken: what was made from it is worth nothing
@@ -167,6 +171,15 @@ def _make(source: Source, folder: Path, size: int, resize: str, channels: int, p
         "skipped": skipped, "notes": index.notes})
     (part / "progress.json").unlink()
     os.rename(part, folder)
+
+
+def _goes_on(state: dict | None, part: Path, size: int, total: int) -> bool:
+    """Whether a note of progress fits the images wanted and the pixels that lie there."""
+    try:
+        pixels = state["written"] * size * size * state["channels"]
+        return state["total"] == total and (part / "images.npy").stat().st_size > pixels
+    except (TypeError, KeyError, OSError):
+        return False
 
 
 class _Coloured(Exception):
@@ -194,7 +207,7 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
             raise _Coloured
         return fit(pixels, size, resize, channels)
 
-    chunk = 256 if size <= 256 else 64      # images in flight: memory stays flat
+    chunk = min(512, max(4, CHUNK_BYTES // (size * size * channels)))
     workers = 1 if getattr(source, "sequential", False) else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", "r+b" if state["done"] else "w+b") as file:
         file.write(head)

@@ -1,0 +1,169 @@
+"""The table of MedMNIST sets against the medmnist package, and how their files are found, fetched and checked."""
+
+import hashlib
+import http.server
+import threading
+
+import numpy as np
+import pytest
+
+from core.config import DataConfig
+from core.datasets import is_ready, medmnist, open_dataset
+from core.errors import LightboxError
+
+
+def breast(folder, size=28, name="breastmnist", counts=(546, 78, 156), **change):
+    """A stand-in file with the official counts; returns its path."""
+    rng = np.random.default_rng(size)
+    content = {}
+    for split, n in zip(("train", "val", "test"), counts):
+        content[f"{split}_images"] = rng.integers(0, 256, (n, size, size), dtype=np.uint8)
+        content[f"{split}_labels"] = rng.integers(0, 2, (n, 1), dtype=np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / medmnist.file_name(name, size)
+    np.savez_compressed(path, **(content | change))
+    return path
+
+
+def test_the_table_is_that_of_the_package():
+    from medmnist import INFO
+    two_dimensional = {name: facts for name, facts in INFO.items() if not name.endswith("3d")}
+    assert set(medmnist.SETS) == set(two_dimensional)
+    for name, theirs in two_dimensional.items():
+        ours = medmnist.SETS[name]
+        assert ours.title == theirs["python_class"] and ours.task == theirs["task"]
+        assert ours.licence == theirs["license"]
+        assert dict(zip(("train", "val", "test"), ours.counts)) == theirs["n_samples"]
+        assert ours.class_names == tuple(theirs["label"][str(k)] for k in range(len(theirs["label"])))
+        for size in medmnist.SIZES:
+            suffix = "" if size == 28 else f"_{size}"
+            assert medmnist._official(name, size) == (theirs["url" + suffix], theirs["MD5" + suffix])
+            assert theirs["url" + suffix].startswith(f"{medmnist.ZENODO}/files/{medmnist.file_name(name, size)}")
+
+
+@pytest.mark.parametrize("there, wanted, taken", [((28, 64, 128), 28, 28), ((28, 64, 128), 50, 64), ((28, 64), 64, 64),
+                                                  ((28, 64), 100, 64), ((128,), 28, 128)])
+def test_the_smallest_file_that_is_large_enough_is_taken(lightbox_home, there, wanted, taken):
+    for size in there:
+        breast(lightbox_home / "datasets", size, counts=(4, 4, 4))
+    assert medmnist.find_file("breastmnist", wanted).name == medmnist.file_name("breastmnist", taken)
+
+
+def test_files_are_found_in_both_places(tmp_path, lightbox_home, monkeypatch):
+    assert medmnist.find_file("breastmnist", 28) is None
+    monkeypatch.setenv("MEDMNIST_ROOT", str(tmp_path))
+    breast(tmp_path)
+    assert medmnist.find_file("breastmnist", 28).parent == tmp_path
+    breast(lightbox_home / "datasets")
+    assert medmnist.find_file("breastmnist", 28).parent == lightbox_home / "datasets"
+
+
+def test_by_name_and_by_path_it_is_the_same_set(lightbox_home):
+    path = breast(lightbox_home / "datasets")
+    named, by_path = open_dataset(DataConfig("breastmnist", size=28)), open_dataset(DataConfig(str(path), size=28))
+    assert (named.name, by_path.name) == ("breastmnist", str(path))
+    assert named.class_names == by_path.class_names == ("malignant", "normal, benign")
+    assert named.task == "binary-class" and named.licence == "CC BY 4.0" and named.split_hash == by_path.split_hash
+    assert any("MD5" in note for note in named.notes)
+    larger = open_dataset(DataConfig("breastmnist", size=64))
+    assert larger.images.shape == (780, 64, 64, 1) and larger.original(0).shape == (28, 28, 1)
+    assert any("28 x 28" in note for note in larger.notes)
+
+
+def test_the_official_check_sum_is_recognised(lightbox_home, monkeypatch):
+    path = breast(lightbox_home / "datasets")
+    monkeypatch.setattr(medmnist, "_official", lambda name, size: ("", hashlib.md5(path.read_bytes()).hexdigest()))
+    assert not any("MD5" in note for note in open_dataset(DataConfig("breastmnist", size=28)).notes)
+
+
+def test_other_counts_are_a_note_and_other_labels_an_error(lightbox_home):
+    path = breast(lightbox_home / "datasets", counts=(10, 4, 4))
+    assert any("10 + 4 + 4" in note for note in open_dataset(DataConfig(str(path), size=28)).notes)
+    breast(lightbox_home / "datasets", train_labels=np.full((546, 1), 7))
+    with pytest.raises(LightboxError, match="not those of BreastMNIST"):
+        open_dataset(DataConfig("breastmnist", size=28))
+
+
+def test_ordinal_colour_and_several_findings(lightbox_home):
+    rng = np.random.default_rng(0)
+    for name, channels, labels in (("retinamnist", (3,), lambda n: np.arange(n).reshape(n, 1) % 5),
+                                   ("chestmnist", (), lambda n: rng.integers(0, 2, (n, 14)))):
+        content = {}
+        for split in ("train", "val", "test"):
+            content[f"{split}_images"] = rng.integers(0, 256, (20, 28, 28, *channels), dtype=np.uint8)
+            content[f"{split}_labels"] = labels(20)
+        (lightbox_home / "datasets").mkdir(exist_ok=True)
+        np.savez(lightbox_home / "datasets" / f"{name}.npz", **content)
+    retina, chest = (open_dataset(DataConfig(name, size=28)) for name in ("retinamnist", "chestmnist"))
+    assert retina.task == "ordinal-regression" and retina.channels == 3 and retina.images.shape == (60, 28, 28, 3)
+    assert chest.task == "multi-label, binary-class" and chest.labels.shape == (60, 14) and len(chest.class_names) == 14
+
+
+# Downloads, from a server of our own
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serves tmp_path/served; the table says that breastmnist at 28 px is there with the right check sum."""
+    folder = tmp_path / "served"
+    path = breast(folder)
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {
+        "__init__": lambda self, *a, **k: http.server.SimpleHTTPRequestHandler.__init__(self, *a, directory=str(folder), **k),
+        "log_message": lambda *a: None})
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{httpd.server_port}/{path.name}"
+    monkeypatch.setattr(medmnist, "_official", lambda name, size: (url, hashlib.md5(path.read_bytes()).hexdigest()))
+    yield path
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def test_a_set_that_is_not_here_is_downloaded_and_checked(server, lightbox_home):
+    seen = []
+    assert not is_ready(DataConfig("breastmnist", size=28))
+    data = open_dataset(DataConfig("breastmnist", size=28), lambda *p: seen.append(p))
+    assert len(data) == 780 and is_ready(DataConfig("breastmnist", size=28))
+    assert (lightbox_home / "datasets/breastmnist.npz").read_bytes() == server.read_bytes()
+    downloads = [p for p in seen if p[0].startswith("Downloading")]
+    assert downloads[-1][1] == downloads[-1][2] == server.stat().st_size
+    assert not any("MD5" in note for note in data.notes)
+
+
+def test_a_wrong_check_sum_is_never_used(server, lightbox_home, monkeypatch):
+    url = medmnist._official("breastmnist", 28)[0]
+    monkeypatch.setattr(medmnist, "_official", lambda name, size: (url, "0" * 32))
+    with pytest.raises(LightboxError) as caught:
+        open_dataset(DataConfig("breastmnist", size=28))
+    assert caught.value.code == "download.failed" and "check sum" in caught.value.message
+    assert not list((lightbox_home / "datasets").glob("*.npz*part")) and medmnist.find_file("breastmnist", 28) is None
+
+
+def test_without_a_network_the_steps_by_hand_are_told(server, lightbox_home, monkeypatch):
+    monkeypatch.setattr(medmnist, "_official", lambda name, size: ("http://127.0.0.1:9/breastmnist_64.npz", "0" * 32))
+    with pytest.raises(LightboxError) as caught:
+        open_dataset(DataConfig("breastmnist", size=64))
+    said = str(caught.value)
+    assert caught.value.code == "download.failed"
+    assert all(part in said for part in ("breastmnist_64.npz", medmnist.ZENODO, str(lightbox_home / "datasets")))
+
+
+def test_stopping_a_download_leaves_nothing_half_done(server, lightbox_home):
+    class Stop(Exception):
+        pass
+
+    def stop(sentence, done, total):
+        raise Stop
+
+    with pytest.raises(Stop):
+        open_dataset(DataConfig("breastmnist", size=28), stop)
+    assert not list((lightbox_home / "datasets").glob("*.part"))
+
+
+def test_the_real_file(real_data, monkeypatch):
+    monkeypatch.setenv("MEDMNIST_ROOT", str(real_data / "medmnist"))
+    data = open_dataset(DataConfig("breastmnist", size=28))
+    counts = data.counts()
+    assert list(counts.loc["total"]) == [546, 78, 156, 780] and counts.loc["normal, benign", "test"] == 114
+    assert any("MD5" in note for note in data.notes)      # re-saved, as its README says
+    with np.load(real_data / "medmnist/breastmnist.npz") as file:
+        np.testing.assert_array_equal(data.images[data.indices("train"), ..., 0], file["train_images"])

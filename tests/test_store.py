@@ -1,0 +1,220 @@
+"""The pixel store: decoded once, whole or not there, and whatever was decoded before a kill is kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.datasets import store as store_module
+from core.datasets.source import Index, Source, Target
+from core.datasets.store import is_stored, open_store, store_folder
+from core.errors import LightboxError
+from core.files import Lock
+
+
+class Numbers(Source):
+    """Image i is filled with i; counts how often it was asked; `bad` rows cannot be read, `colour` rows are coloured."""
+
+    name = title = "numbers"
+
+    def __init__(self, n=40, bad=(), colour=(), slow=0.0, mark="1"):
+        self.n, self.bad, self.colour, self.slow, self.mark, self.asked = n, bad, colour, slow, mark, []
+
+    def scan(self, progress=None):
+        text = [str(i) for i in range(self.n)]
+        self.table = pd.DataFrame({"image_id": text, "patient": "", "study": "", "view": "", "path": text, "split": ""})
+        return Index(self.table, {"parity": Target("parity", "Parity", "binary-class", ("even", "odd"), np.arange(self.n) % 2),
+                                  "both": Target("both", "Both", "multi-label, binary-class", ("x", "y"),
+                                                 np.stack([np.arange(self.n) % 2, np.arange(self.n) % 3 == 0], 1).astype(int))},
+                     notes=["They are numbers."])
+
+    def original(self, i):
+        time.sleep(self.slow)
+        self.asked.append(i)
+        if i in self.bad:
+            raise LightboxError("image.broken", f"Number {i} is broken.", "Mend it.")
+        pixels = np.full((16, 16, 3 if i in self.colour else 1), i, np.uint8)
+        if i in self.colour:
+            pixels[..., 0] = 200
+        return pixels
+
+    def fingerprint(self):
+        return self.mark
+
+
+def make(source, channels=0, progress=None):
+    return open_store(source, 16, "pad", channels, progress)
+
+
+def folder_of(source):
+    return store_folder(source.title, source.fingerprint(), 16, "pad", 0)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """So that many notes of progress are taken on few images."""
+    monkeypatch.setattr(store_module, "CHUNK_BYTES", 4 * 16 * 16)
+    monkeypatch.setattr(store_module, "SAVE_EVERY", 0.0)
+
+
+def whole(store, n=40):
+    np.testing.assert_array_equal(store.images[:, 0, 0, 0], np.arange(n))
+    assert store.images.shape == (n, 16, 16, 1) and store.images.dtype == np.uint8
+    np.testing.assert_array_equal(store.index.targets["parity"].labels, np.arange(n) % 2)
+
+
+def test_it_is_made_once_and_then_mapped():
+    source = Numbers()
+    assert not is_stored(source, 16, "pad", 0)
+    whole(make(source))
+    assert sorted(source.asked) == list(range(40)) and is_stored(source, 16, "pad", 0)
+    again = make(source)
+    whole(again)
+    assert len(source.asked) == 40 and isinstance(again.images, np.memmap) and not again.images.flags.writeable
+    assert again.index.targets["both"].labels.shape == (40, 2) and again.index.notes == ["They are numbers."]
+    assert list(again.index.targets) == ["parity", "both"]
+
+
+def test_plain_numpy_reads_it():
+    make(Numbers())
+    images = np.load(folder_of(Numbers()) / "images.npy")
+    np.testing.assert_array_equal(images[:, 3, 3, 0], np.arange(40))
+
+
+def test_size_resize_channels_and_content_each_have_a_store_of_their_own():
+    keys = {store_folder("t", f, s, r, c) for f in "ab" for s in (16, 32) for r in ("pad", "crop") for c in (0, 1, 3)}
+    assert len(keys) == 24
+
+
+def test_unreadable_images_are_left_out_and_listed():
+    store = make(Numbers(bad=(0, 7, 39)))
+    good = [i for i in range(40) if i not in (0, 7, 39)]
+    np.testing.assert_array_equal(store.images[:, 0, 0, 0], good)
+    assert list(store.index.table["image_id"]) == [str(i) for i in good]
+    np.testing.assert_array_equal(store.index.targets["parity"].labels, np.array(good) % 2)
+    assert [s["path"] for s in store.index.skipped] == ["0", "7", "39"]
+    assert "Mend it." in store.index.skipped[0]["reason"]
+    np.load(folder_of(Numbers()) / "images.npy")      # the head tells the true number
+
+
+@pytest.mark.parametrize("colour, channels, expected", [((), 0, 1), ((35,), 0, 3), ((35,), 1, 1), ((), 3, 3)])
+def test_channels_are_what_the_images_have_unless_asked(small_chunks, colour, channels, expected):
+    store = make(Numbers(colour=colour), channels)
+    assert store.images.shape == (40, 16, 16, expected)
+    gray = [i for i in range(40) if i not in colour]
+    assert (store.images[gray] == np.array(gray)[:, None, None, None]).all()
+
+
+class Stop(Exception):
+    pass
+
+
+def test_stopped_it_keeps_what_it_has_and_goes_on_from_there(small_chunks):
+    def stop_at_20(sentence, done, total):
+        if done >= 20:
+            raise Stop
+
+    source = Numbers(bad=(3,))
+    with pytest.raises(Stop):
+        make(source, progress=stop_at_20)
+    assert not is_stored(source, 16, "pad", 0)
+    first = len(source.asked)
+    store = make(source)
+    assert len(source.asked) == 40 and first >= 20      # nothing was decoded twice
+    np.testing.assert_array_equal(store.images[:, 0, 0, 0], [i for i in range(40) if i != 3])
+
+
+def test_killed_at_any_moment_it_goes_on_and_ends_the_same(lightbox_home):
+    program = textwrap.dedent("""
+        import sys
+        from core.datasets import store
+        from tests.test_store import Numbers, make
+        store.CHUNK_BYTES, store.SAVE_EVERY = 4 * 16 * 16, 0.0
+        print("go", flush=True)
+        make(Numbers(n=200, slow=0.004))
+    """)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=os.environ)
+        child.stdout.readline()
+        time.sleep(rng.uniform(0.0, 0.25))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    progress = folder_of(Numbers()).with_name(folder_of(Numbers()).name + ".part") / "progress.json"
+    before = json.loads(progress.read_text())["done"] if progress.exists() else 0
+    source = Numbers(n=200)
+    whole(make(source), 200)
+    assert len(source.asked) == 200 - before
+
+
+def test_two_windows_make_it_once_and_the_second_sees_how_far_the_first_is(small_chunks):
+    source, seen, stores = Numbers(slow=0.02), [], []
+    threads = [threading.Thread(target=lambda: stores.append(make(source, progress=lambda *p: seen.append(p)))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stores) == 2 and len(source.asked) == 40
+    for store in stores:
+        whole(store)
+    waiting = [p for p in seen if p[0].startswith("Another")]
+    assert waiting and waiting[-1][2] == 40
+
+
+@pytest.mark.parametrize("damage", ["short", "no table", "short table", "no labels", "no meta", "meta is no JSON"])
+def test_a_damaged_store_is_made_anew(damage):
+    make(Numbers())
+    folder = folder_of(Numbers())
+    if damage == "short":
+        os.truncate(folder / "images.npy", 3000)
+    elif damage == "short table":
+        lines = (folder / "table.csv").read_text().splitlines(keepends=True)
+        (folder / "table.csv").write_text("".join(lines[:-1]))
+    elif damage == "meta is no JSON":
+        (folder / "meta.json").write_text("{")
+    else:
+        (folder / {"no table": "table.csv", "no labels": "labels_both.npy", "no meta": "meta.json"}[damage]).unlink()
+    source = Numbers()
+    whole(make(source))
+    assert len(source.asked) == 40
+
+
+def test_progress_that_promises_pixels_that_are_not_there_is_not_believed(small_chunks):
+    with pytest.raises(Stop):
+        make(Numbers(), progress=lambda s, done, total: (_ for _ in ()).throw(Stop) if done >= 20 else None)
+    part = folder_of(Numbers()).with_name(folder_of(Numbers()).name + ".part")
+    os.truncate(part / "images.npy", 1000)
+    whole(make(Numbers()))
+
+
+def test_a_full_disk_is_told_before_and_during(monkeypatch):
+    usage = store_module.shutil.disk_usage("/")
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(LightboxError) as caught:
+        make(Numbers())
+    assert caught.value.code == "disk.full" and "GB" in caught.value.message
+
+
+def test_a_broken_source_leaves_nothing_behind(lightbox_home):
+    class Broken(Numbers):
+        def original(self, i):
+            raise LightboxError("npz.broken", "The file is damaged.", "Download it again.")
+
+    with pytest.raises(LightboxError, match="damaged"):
+        make(Broken())
+    assert [p.suffix for p in (lightbox_home / "stores").iterdir()] == [".lock"]
+    assert not Lock.is_held(next((lightbox_home / "stores").iterdir()))
+
+
+def test_nothing_readable_is_an_error():
+    with pytest.raises(LightboxError) as caught:
+        make(Numbers(bad=range(40)))
+    assert caught.value.code == "store.no_images" and "Number 0 is broken." in caught.value.message
