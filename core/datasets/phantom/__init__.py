@@ -1,0 +1,32 @@
+"""Phantom radiographs: X-rays of people who do not exist, made by the app from simple physics. Nothing is downloaded.
+
+A body part is bones (cortex around spongy bone around marrow) in soft tissue, all of them quadrics cut by planes
+(solids.py, bones.py, wrist.py, elbow.py, shoulder.py). For each ray the length t_m inside each material m is exact, and
+
+    L = sum_m mu_m t_m                      attenuation in neper
+    I = I0 exp(-L)                          Beer-Lambert: what is left of I0 photons
+
+with the linear attenuation coefficients near 60 keV (NIST XCOM), per cm:
+
+    soft tissue 0.206   fat, yellow marrow 0.188   cortical bone 0.604   titanium 3.45   steel 9.5
+
+Spongy bone is taken as a quarter cortex and three quarters marrow (0.30), lung as soft tissue at a quarter of the density
+(0.054). Then the tube and the detector add what they add: blur of focal spot and detector, a floor of scatter, Poisson noise in
+photons; and the console's software takes the logarithm, evens it out and windows it, bones bright (xray.py, render.py).
+
+Every patient has one to three studies of an elbow, a shoulder or a wrist, a study two or three views: true turns of one model
+(cohort.py). A study is normal, or it has a fracture, a lytic lesion or a metal plate with screws, seen in all of its views,
+with its exact mask (findings.py). Because the truth is known, explanations and audits can be scored.
+
+    pixels, mask = render(patient=3, study=0, view=0)
+    for pixels, mask, row in samples(6): ...
+    source = PhantomSource()
+
+Not for clinical use, and not a substitute for real data: it is much simpler than a person.
+"""
+
+from core.datasets.phantom.cohort import PhantomConfig
+from core.datasets.phantom.render import render
+from core.datasets.phantom.set import PhantomSource, render_many, samples
+
+__all__ = ["PhantomConfig", "PhantomSource", "render", "render_many", "samples"]

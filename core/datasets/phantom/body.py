@@ -1,0 +1,53 @@
+"""What a body part is to the renderer: bones, soft tissue, places where findings sit, and how it is laid before the tube."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from core.datasets.phantom.bones import Bone
+from core.datasets.phantom.solids import Solids
+
+
+@dataclass(frozen=True)
+class View:
+    """A projection: the part is turned about its long axis (y), then tilted about x, in degrees; then some joints bend."""
+
+    name: str
+    turn: float
+    tilt: float
+    flexion: float = 0.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place on a bone where a finding can sit.
+
+    point: on the bone's axis, mm; along: direction of the axis; radius: of the bone there, mm
+    carries: names of the bones that move with the far end when the bone breaks here
+    """
+
+    bone: str
+    point: tuple[float, float, float]
+    along: tuple[float, float, float]
+    radius: float
+    carries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Body:
+    """One body part in one pose, in mm, in its own frame: x to the lateral or thumb side, y up, z towards the front.
+
+    skin, muscle: soft tissue, and what of it lies under the fat; air: lung, or None
+    sites: finding -> places; centre: (x, y) that the tube is aimed at; field: (width, height) mm that is exposed
+    depth: mm of soft tissue in the middle of the average patient, for the exposure
+    """
+
+    name: str
+    bones: list[Bone]
+    skin: Solids
+    muscle: Solids
+    air: Solids | None
+    sites: dict[str, tuple[Site, ...]] = field(repr=False)
+    centre: tuple[float, float] = (0, 0)
+    field: tuple[float, float] = (150, 200)
+    depth: float = 60

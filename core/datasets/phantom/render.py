@@ -1,0 +1,106 @@
+"""One radiograph: lay the body before the tube, expose, develop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from core.datasets.phantom import xray
+from core.datasets.phantom.body import Body
+from core.datasets.phantom.cohort import _VIEW, PhantomConfig, patient_of, pose_of, stream, study_of
+from core.datasets.phantom.findings import Finding
+from core.datasets.phantom.solids import Grid, path, scale, shift, turn
+
+
+def turned(finding: Finding, matrix: np.ndarray) -> Finding:
+    """Body and finding in the frame of a view: pixels along x and y (down), rays along z."""
+    move = lambda solids: None if solids is None else solids.moved(matrix)
+    body = finding.body
+    body = replace(body, bones=[bone.moved(matrix) for bone in body.bones],
+                   skin=move(body.skin), muscle=move(body.muscle), air=move(body.air))
+    inserts = tuple(replace(insert, solids=move(insert.solids)) for insert in finding.inserts)
+    return Finding(body, inserts, move(finding.faces))
+
+
+def placed(body: Body, patient, study, view, rng: np.random.Generator, longest: int) -> tuple[np.ndarray, Grid]:
+    """How the part lies: the matrix from the body's frame to the view's, and the pixels of the exposed field."""
+    turn_by, tilt, roll = view.turn + rng.normal(0, 5), view.tilt + rng.normal(0, 3), rng.normal(0, 6)
+    width, height = (side * patient.size * rng.uniform(0.90, 1.12) for side in body.field)
+    pitch = max(width, height) / longest
+    columns, rows = max(round(width / pitch), 1), max(round(height / pitch), 1)
+    mirror = -1 if study.side == "left" else 1
+    x, y = body.centre
+    aim = rng.normal(0, 0.03, 2) * (width, height)
+    matrix = (shift(*aim, 0) @ turn(2, roll) @ scale(mirror, -1, 1) @ turn(0, tilt) @ turn(1, turn_by)
+              @ scale(patient.size, patient.size, patient.size) @ shift(-x, -y, 0))
+    return matrix, Grid(-(columns - 1) / 2 * pitch, -(rows - 1) / 2 * pitch, pitch, rows, columns)
+
+
+def render(patient: int, study: int, view: int, size: int | None = None, config: PhantomConfig = PhantomConfig(), *,
+           finding: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """The radiograph of one view, and where its finding is.
+
+    Args:
+        patient, study, view: numbers from 0; see `cohort`
+        size: pixels of the longer side; None is config.longest. A smaller picture is not made from a larger one: the
+            same rays, fewer of them, each counting more photons
+        config: the set
+        finding: False shows the same bones on the same day as if nothing had happened
+
+    Returns:
+        pixels (H, W) uint8, and mask (H, W) bool, all False for a normal study.
+    """
+    size = size or config.longest
+    who, visit = patient_of(config, patient), study_of(config, patient, study)
+    projection = visit.views[view]
+    rng = stream(config, _VIEW, patient, study, view)           # the same draws in the same order, with finding or without
+    body = pose_of(config, patient, study, projection.flexion, visit.finding if finding else "none")
+    matrix, grid = placed(body.body, who, visit, projection, rng, size)
+    exposure = xray.Exposure(photons=30_000 * rng.lognormal(0, 0.35), scatter=0.12 * rng.uniform(0.6, 1.4), noise=config.noise)
+    window, gamma, even = rng.uniform(0.92, 1.10, 2), rng.uniform(0.9, 1.15), rng.uniform(0.4, 0.6)
+    shutter = collimator(grid, rng)
+
+    body = turned(body, matrix)
+    layers = xray.layers(body.body, grid, body.inserts)
+    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(grid, 14, rng)
+    line = xray.neper(layers, who.density, np.float32(0.25) * xray.trabeculae(grid, rng))
+    counts = xray.counts(line, grid.pitch, exposure, rng)
+    soft = soft_tissue(layers)
+    display = xray.Display(low=0.3 * soft * window[0], high=(soft + 0.62) * window[1], gamma=gamma, even=even)
+    pixels = cv2.multiply(xray.develop(counts, grid.pitch, display), shutter, scale=1 / 255)
+    return pixels, mask_of(body, layers, grid) & (shutter > 127)
+
+
+def soft_tissue(layers: xray.Layers) -> float:
+    """Neper of soft tissue in the middle of the body: the console sets its window by this, never by bone or metal."""
+    flesh = layers.flesh[::4, ::4] if layers.air is None else layers.flesh[::4, ::4] - 0.74 * layers.air[::4, ::4]
+    inside = flesh[flesh > 8]
+    return float(xray.SOFT * (np.quantile(inside, 0.6) if len(inside) else 30))
+
+
+def collimator(grid: Grid, rng: np.random.Generator) -> np.ndarray:
+    """(H, W) uint8, 255 where the beam passes: lead blades at the edge of the field, a little turned, in half of the images."""
+    inset, angle, used = rng.uniform(0, 0.05, 4), np.deg2rad(rng.normal(0, 1.2)), rng.random() < 0.5
+    if not used:
+        return np.full((grid.height, grid.width), 255, np.uint8)
+    h, w = grid.height, grid.width
+    corners = np.array([[inset[0] * w, inset[1] * h], [w - inset[2] * w, inset[1] * h],
+                        [w - inset[2] * w, h - inset[3] * h], [inset[0] * w, h - inset[3] * h]])
+    middle = corners.mean(0)
+    corners = (corners - middle) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) + middle
+    open_field = np.zeros((h, w), np.uint8)
+    cv2.fillConvexPoly(open_field, np.round(corners * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    return open_field
+
+
+def mask_of(body: Finding, layers: xray.Layers, grid: Grid) -> np.ndarray:
+    """(H, W) bool: rays that meet the finding. For a fracture: bone within 2 mm of its surface, on both fragments."""
+    if layers.changed is not None:
+        return layers.changed
+    mask = np.zeros((grid.height, grid.width), bool)
+    found = path(body.faces, grid, hull=False) if body.faces is not None else None
+    if found is not None:
+        mask[found.window] = found.length > 0
+    return mask

@@ -1,0 +1,349 @@
+"""Convex solids and the exact length of a ray inside them.
+
+Everything in the phantom is built from one kind of solid: a quadric cut by planes,
+
+    x^T Q x <= 0  and  n_m . x + d_m <= 0 for every plane m,         x = (x, y, z, 1) in mm.
+
+Ellipsoids, cylinders, cones, waisted shafts, boxes and any slice of them are of this kind, and stay so under rotation,
+scaling and shear. A ray parallel to z through the pixel (u, v) meets the quadric where a quadratic in its depth s is
+negative, a s^2 + 2 b s + c <= 0, with b linear and c quadratic in (u, v). So entry and exit are
+
+    s = -b/a -+ sqrt(b^2 - a c) / a,
+
+clipped by planes that are linear in (u, v): a dozen array operations, inside the box of the solid only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+FLAT = 1e-5          # the smallest a: a cylinder seen along its axis is 300 radii deep, and its planes end it
+FAR = np.float32(1e6)
+
+
+@dataclass(frozen=True)
+class Solids:
+    """P convex solids.
+
+    Args:
+        quadrics: (P, 4, 4) symmetric float64, inside where x^T Q x <= 0
+        planes: (P, M, 4) float64, inside where n . x + d <= 0; rows of zeros stand for no plane
+        corners: (P, 8, 4) the corners of a box around each solid, to know which pixels it can touch
+        apart: (P,) bool, True where the solid meets those before it only in a plane (the next slice of a shaft)
+    """
+
+    quadrics: np.ndarray
+    planes: np.ndarray
+    corners: np.ndarray
+    apart: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.quadrics)
+
+    def moved(self, matrix: np.ndarray) -> "Solids":
+        """The solids after x -> matrix x, for an affine (4, 4) matrix."""
+        back = np.linalg.inv(matrix)
+        return Solids(back.T @ self.quadrics @ back, self.planes @ back, self.corners @ matrix.T, self.apart)
+
+    def cut(self, *planes) -> "Solids":
+        """Only what lies on the inner side of more planes, each (4,): n . x + d <= 0."""
+        extra = np.broadcast_to(np.asarray(planes, float), (len(self), len(planes), 4))
+        return Solids(self.quadrics, np.concatenate([self.planes, extra], 1), self.corners, self.apart)
+
+    def take(self, which) -> "Solids":
+        """Some of the solids, by mask or index."""
+        return Solids(self.quadrics[which], self.planes[which], self.corners[which], self.apart[which])
+
+    def overlapping(self) -> "Solids":
+        """The same solids, to be united with what comes before them."""
+        return Solids(self.quadrics, self.planes, self.corners, np.zeros(len(self), bool))
+
+
+def join(*groups: Solids) -> Solids:
+    """All solids of several groups, with as many planes as the most cut one needs."""
+    planes = max(group.planes.shape[1] for group in groups)
+    padded = [np.pad(group.planes, ((0, 0), (0, planes - group.planes.shape[1]), (0, 0))) for group in groups]
+    return Solids(np.concatenate([group.quadrics for group in groups]), np.concatenate(padded),
+                  np.concatenate([group.corners for group in groups]), np.concatenate([group.apart for group in groups]))
+
+
+def nothing() -> Solids:
+    """No solid at all."""
+    return Solids(np.zeros((0, 4, 4)), np.zeros((0, 2, 4)), np.zeros((0, 8, 4)), np.zeros(0, bool))
+
+
+_CUBE = np.array([[x, y, z, 1] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
+_BALL = np.diag([1.0, 1, 1, -1])
+
+
+def frame(centre, along, across=(1, 0, 0)) -> np.ndarray:
+    """(4, 4) matrix of a place: its z axis points `along`, its x axis as nearly `across` as a right angle allows."""
+    z = np.asarray(along, float) / np.linalg.norm(along)
+    x = np.asarray(across, float) - np.dot(across, z) * z
+    if np.dot(x, x) < 1e-6:                                  # across was parallel to along: any right angle will do
+        x = np.cross(z, (0.3, 0.5, 0.8))
+    x /= np.linalg.norm(x)
+    matrix = np.eye(4)
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = x, np.cross(z, x), z, centre
+    return matrix
+
+
+def turn(axis: int, degrees: float) -> np.ndarray:
+    """(4, 4) rotation about the x (0), y (1) or z (2) axis."""
+    angle = np.deg2rad(degrees)
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    matrix = np.eye(4)
+    matrix[i, i] = matrix[j, j] = np.cos(angle)
+    matrix[i, j], matrix[j, i] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+def shift(x: float, y: float, z: float) -> np.ndarray:
+    """(4, 4) translation."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = x, y, z
+    return matrix
+
+
+def scale(x: float, y: float, z: float) -> np.ndarray:
+    """(4, 4) scaling."""
+    return np.diag([x, y, z, 1.0])
+
+
+def ellipsoid(centre, half, along=(0, 0, 1), across=(1, 0, 0)) -> Solids:
+    """An ellipsoid with half axes (across, third, along) in mm."""
+    matrix = frame(centre, along, across) @ scale(*half)
+    return Solids(_BALL[None], np.zeros((1, 2, 4)), _CUBE[None], np.zeros(1, bool)).moved(matrix)
+
+
+def box(centre, half, along=(0, 0, 1), across=(1, 0, 0)) -> Solids:
+    """A box with half sides (across, third, along) in mm."""
+    planes = np.zeros((1, 6, 4))
+    planes[0, :, 3] = -1
+    for m in range(6):
+        planes[0, m, m // 2] = 1 if m % 2 else -1
+    quadric = np.diag([0.0, 0, 0, -9])                       # everywhere: only the planes bound it
+    return Solids(quadric[None], planes, _CUBE[None], np.zeros(1, bool)).moved(frame(centre, along, across) @ scale(*half))
+
+
+def slices(length: float, at: np.ndarray, radius: np.ndarray, middle: np.ndarray, flat: float,
+           offset: np.ndarray | None = None) -> Solids:
+    """A shaft along z as slices that meet in planes, each with radius^2 quadratic in z, so a quadric.
+
+    Args:
+        length: mm from z = 0 to the last station
+        at: (K,) stations as fractions of the length, rising
+        radius: (K,) mm, half width along x at each station
+        middle: (K - 1,) mm, half width half way between stations
+        flat: half thickness along y over half width along x
+        offset: (K,) mm, centre of the section along x
+
+    Returns:
+        K - 1 solids.
+    """
+    z = at * length
+    offset = np.zeros(len(z)) if offset is None else offset
+    lower, upper, h = z[:-1], z[1:], np.diff(z)
+    r0, r1, rm = radius[:-1] ** 2, radius[1:] ** 2, middle ** 2
+    curve = 2 * (r0 + r1 - 2 * rm) / h ** 2                  # r^2(z) = r0 + slope (z - lower) + curve (z - lower)^2
+    slope = (r1 - r0) / h - curve * h
+    lean = np.diff(offset) / h
+    foot = offset[:-1] - lean * lower                        # centre(z) = foot + lean z
+    q = np.zeros((len(h), 4, 4))
+    q[:, 0, 0] = 1
+    q[:, 0, 2] = q[:, 2, 0] = -lean
+    q[:, 0, 3] = q[:, 3, 0] = -foot
+    q[:, 1, 1] = 1 / flat ** 2
+    q[:, 2, 2] = lean ** 2 - curve
+    q[:, 2, 3] = q[:, 3, 2] = foot * lean - (slope - 2 * curve * lower) / 2
+    q[:, 3, 3] = foot ** 2 - (r0 - slope * lower + curve * lower ** 2)
+    planes = np.zeros((len(h), 2, 4))
+    planes[:, 0, 2], planes[:, 0, 3] = -1, lower
+    planes[:, 1, 2], planes[:, 1, 3] = 1, -upper
+    widest = np.sqrt(np.maximum(np.maximum(r0, r1), rm)) * 1.02
+    left, right = np.minimum(offset[:-1], offset[1:]) - widest, np.maximum(offset[:-1], offset[1:]) + widest
+    corners = np.ones((len(h), 8, 4))
+    for k in range(8):
+        corners[:, k, 0] = right if k & 4 else left
+        corners[:, k, 1] = (widest if k & 2 else -widest) * flat
+        corners[:, k, 2] = upper if k & 1 else lower
+    return Solids(q, planes, corners, np.arange(len(h)) > 0)
+
+
+class Grid(NamedTuple):
+    """Where the pixels are: pixel (row i, column j) is the ray through u = left + j pitch, v = top + i pitch (mm)."""
+
+    left: float
+    top: float
+    pitch: float
+    height: int
+    width: int
+
+    def coarse(self, step: int) -> "Grid":
+        """The same field with pixels `step` times as large."""
+        half = (step - 1) / 2 * self.pitch
+        return Grid(self.left + half, self.top + half, self.pitch * step, -(-self.height // step), -(-self.width // step))
+
+
+class Path(NamedTuple):
+    """How far rays run inside a union of solids, inside one window of the image.
+
+    window: the (rows, columns) slices; length: mm inside; near and far: first and last depth inside (FAR, -FAR outside).
+    """
+
+    window: tuple[slice, slice]
+    length: np.ndarray
+    near: np.ndarray
+    far: np.ndarray
+
+
+def _windows(corners: np.ndarray, grid: Grid) -> np.ndarray:
+    """(P, 4) int: first row, row after the last, first column, column after the last that a box can touch."""
+    low, high = corners[:, :, :2].min(1), corners[:, :, :2].max(1)
+    u0 = np.floor((low[:, 0] - grid.left) / grid.pitch)
+    u1 = np.ceil((high[:, 0] - grid.left) / grid.pitch) + 1
+    v0 = np.floor((low[:, 1] - grid.top) / grid.pitch)
+    v1 = np.ceil((high[:, 1] - grid.top) / grid.pitch) + 1
+    limits = np.stack([v0.clip(0, grid.height), v1.clip(0, grid.height), u0.clip(0, grid.width), u1.clip(0, grid.width)], 1)
+    return limits.astype(int)
+
+
+def path(solids: Solids, grid: Grid, hull: bool = True) -> Path | None:
+    """Length of each ray inside a union of solids that are already in the frame of the view (rays along z).
+
+    A union must not count twice where solids overlap. Each next solid adds its own length less what lies between the
+    first entry and the last exit so far. Where there was a gap in between and the solid reaches into it, that is not yet
+    right: these few rays are done again by `_merge`, so the length is exact for any set of solids.
+
+    Args:
+        solids: in the view's frame, mm
+        grid: the pixels
+        hull: False skips near and far (they are then None); only for solids that are all apart or alone
+
+    Returns:
+        The path, float32, or None where no pixel can be touched.
+    """
+    if not len(solids):
+        return None
+    limits = _windows(solids.corners, grid)
+    seen = np.flatnonzero((limits[:, 1] > limits[:, 0]) & (limits[:, 3] > limits[:, 2]))
+    if not len(seen):
+        return None
+    row0, row1 = limits[seen, 0].min(), limits[seen, 1].max()
+    col0, col1 = limits[seen, 2].min(), limits[seen, 3].max()
+    shape = (row1 - row0, col1 - col0)
+    total = np.zeros(shape, np.float32)
+    if hull:
+        first, last = np.full(shape, FAR), np.full(shape, -FAR)
+    quadrics, planes = _centred(solids, seen, limits, grid)
+    parts, unsure = [], np.zeros(shape, bool)
+    for k, i in enumerate(seen):
+        r0, r1, c0, c1 = limits[i].tolist()
+        u = (np.arange(c1 - c0) - (c1 - c0) / 2).astype(np.float32) * np.float32(grid.pitch)
+        v = ((np.arange(r1 - r0) - (r1 - r0) / 2).astype(np.float32) * np.float32(grid.pitch))[:, None]
+        near, far = _interval(quadrics[k], planes[k], u, v)
+        length = far - near
+        inside = (slice(r0 - row0, r1 - row0), slice(c0 - col0, c1 - col0))
+        np.maximum(length, 0, out=length)
+        if hull:
+            outside = length <= 0
+            near[outside], far[outside] = FAR, -FAR
+            f, b = first[inside], last[inside]
+            if not solids.apart[i] and k:
+                both = np.minimum(far, b)
+                both -= np.maximum(near, f)
+                np.maximum(both, 0, out=both)
+                length -= both
+                unsure[inside] |= (both > 0) & (b - f > total[inside] + 0.01)
+            np.minimum(f, near, out=f)
+            np.maximum(b, far, out=b)
+            parts.append((inside, near, far))
+        total[inside] += length
+    if hull and unsure.any():
+        total[unsure] = _merge(parts, unsure)
+    window = (slice(row0, row1), slice(col0, col1))
+    return Path(window, total, first, last) if hull else Path(window, total, None, None)
+
+
+def _merge(parts: list, where: np.ndarray) -> np.ndarray:
+    """Length of the union of intervals at the True pixels of a mask: sort by entry, then count what is new of each.
+
+    parts: K of (window, near, far); returns (n,) float32 for the n pixels, in the order of the mask.
+    """
+    near, far = np.full((len(parts), *where.shape), FAR), np.full((len(parts), *where.shape), -FAR)
+    for k, (window, n, f) in enumerate(parts):
+        near[k][window], far[k][window] = n, f
+    near, far = near[:, where], far[:, where]                             # (K, n)
+    order = np.argsort(near, 0)
+    near, far = np.take_along_axis(near, order, 0), np.take_along_axis(far, order, 0)
+    reached = np.maximum.accumulate(far, 0)
+    near[1:] = np.maximum(near[1:], reached[:-1])
+    return np.maximum(far - near, 0).sum(0)
+
+
+def _centred(solids: Solids, seen: np.ndarray, limits: np.ndarray, grid: Grid) -> tuple[list, list]:
+    """Quadrics and planes with the middle of each window as origin: so that float32 is exact enough for the rest."""
+    move = np.tile(np.eye(4), (len(seen), 1, 1))
+    move[:, 0, 3] = grid.left + (limits[seen, 2] + limits[seen, 3]) / 2 * grid.pitch
+    move[:, 1, 3] = grid.top + (limits[seen, 0] + limits[seen, 1]) / 2 * grid.pitch
+    q = move.transpose(0, 2, 1) @ solids.quadrics[seen] @ move
+    return q.tolist(), (solids.planes[seen] @ move).tolist()
+
+
+def _interval(q: list, planes: list, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entry and exit depth for each ray; entry >= exit where the ray misses. u (W,), v (H, 1) float32 mm.
+
+    Seen nearly end-on, a cone or a waist has a < 0: inside is then *outside* of the two roots, and the planes leave one of the
+    two pieces (the longer is taken; profiles have a station on each waist, so that there is no second).
+    """
+    a = q[2][2]
+    a = a if abs(a) > FLAT else FLAT
+    x, y, z, w = q[0], q[1], q[2], q[3]
+    bu, bv, b1 = z[0], z[1], z[3]
+    # (b^2 - a c) / a^2 as a polynomial: terms in u, terms in v, and the mixed one
+    k = 1 / a ** 2
+    half = (v * (2 * k * (bu * bv - a * x[1]))) * u
+    half += u * (u * (k * (bu * bu - a * x[0])) + 2 * k * (bu * b1 - a * x[3]))
+    half += v * (v * (k * (bv * bv - a * y[1])) + 2 * k * (bv * b1 - a * y[3])) + k * (b1 * b1 - a * w[3])
+    if a < 0:
+        missed = half < 0
+    np.maximum(half, 0, out=half)
+    np.sqrt(half, out=half)
+    far = u * (-bu / a) + (v * (-bv / a) - b1 / a)
+    near = far - half
+    far += half
+    if a < 0:
+        low, high = np.where(missed, FAR, near), np.where(missed, FAR, far)
+        near, far = np.full_like(near, -FAR), np.full_like(far, FAR)
+    for nu, nv, nw, d in planes:
+        if nu == nv == nw == 0:
+            continue
+        if abs(nw) < FLAT:                                   # a plane along the rays: the bound flips from -FAR to FAR
+            nw = FLAT
+        bound = u * (-nu / nw) + (v * (-nv / nw) - d / nw)
+        if nw > 0:
+            np.minimum(far, bound, out=far)
+        else:
+            np.maximum(near, bound, out=near)
+    if a < 0:
+        behind = far - np.maximum(near, high) > np.minimum(far, low) - near
+        near, far = np.where(behind, np.maximum(near, high), near), np.where(behind, far, np.minimum(far, low))
+    return near, far
+
+
+def shared(solid: Path, other: Path, within: Path | None = None) -> np.ndarray:
+    """Length (mm) of each ray inside both, over the window of `other`, from first entries and last exits."""
+    rows, cols = other.window
+    result = np.zeros_like(other.length)
+    r0, r1 = max(rows.start, solid.window[0].start), min(rows.stop, solid.window[0].stop)
+    c0, c1 = max(cols.start, solid.window[1].start), min(cols.stop, solid.window[1].stop)
+    if r0 < r1 and c0 < c1:
+        here = (slice(r0 - rows.start, r1 - rows.start), slice(c0 - cols.start, c1 - cols.start))
+        there = (slice(r0 - solid.window[0].start, r1 - solid.window[0].start),
+                 slice(c0 - solid.window[1].start, c1 - solid.window[1].start))
+        both = np.minimum(solid.far[there], other.far[here]) - np.maximum(solid.near[there], other.near[here])
+        result[here] = np.minimum(np.maximum(both, 0), other.length[here])
+    return result
