@@ -276,6 +276,17 @@ def test_majority_of_breastmnist():
     assert result["cohen_kappa"] == 0 and result["per_class"][0]["precision"] is None
 
 
+def test_majority_and_evaluator_on_the_real_breastmnist(real_data):
+    import medmnist
+    with np.load(real_data / "medmnist" / "breastmnist.npz") as arrays:
+        labels = arrays["test_labels"][:, 0].astype(np.int64)
+    assert majority_baseline(labels, 2) == (114 / 156, 1)
+    second = np.random.default_rng(0).random(156)
+    probs = np.stack([1 - second, second], axis=1)
+    auc, acc = medmnist.Evaluator("breastmnist", "test", root=str(real_data / "medmnist")).evaluate(probs)
+    assert (roc_auc(labels, probs, "binary-class"), accuracy(labels, probs, "binary-class")) == pytest.approx((auc, acc))
+
+
 def test_all_negative_is_the_baseline_of_several_findings():
     labels = np.zeros((50, 3), dtype=np.int64)
     labels[:4, 0] = labels[:2, 1] = labels[0, 2] = 1
