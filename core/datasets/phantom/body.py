@@ -1,4 +1,4 @@
-"""What a body part is to the renderer: bones, soft tissue, places where findings sit, and how it is laid before the tube."""
+"""What a body part is to the renderer: bones, soft tissue, places for findings, how it is laid before the tube; and a finding in it."""
 
 from __future__ import annotations
 
@@ -51,3 +51,24 @@ class Body:
     centre: tuple[float, float] = (0, 0)
     field: tuple[float, float] = (150, 200)
     depth: float = 60
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Something that takes the place of bone: a lesion (soft tissue) or metal, with its attenuation `mu` per mm.
+
+    bones: names of the bones it reaches into
+    """
+
+    solids: Solids
+    mu: float
+    bones: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A body with its finding: what is put in, and for a fracture the slices of bone along its faces (they are the mask)."""
+
+    body: Body
+    inserts: tuple[Insert, ...] = ()
+    faces: Solids | None = None

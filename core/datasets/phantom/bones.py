@@ -14,20 +14,12 @@ from core.datasets.phantom.solids import Solids, ellipsoid, frame, join, nothing
 
 
 @dataclass(frozen=True)
-class Shaft:
-    """Where findings can sit on a bone: a stretch of its axis from `start` to `end` (3,), mm, and its radius there."""
-
-    start: np.ndarray
-    end: np.ndarray
-    radius: float
-
-
-@dataclass(frozen=True)
 class Bone:
     """One bone, in mm, in the frame of its body part.
 
     outer: all of it; inner: less the cortex; canal: less the spongy bone too
     outer_cuts, inner_cuts: solids that are hollowed out of the outer and inner solids (a joint's socket)
+    far: far from the detector and so blurred; it may be traced coarsely
     """
 
     name: str
@@ -36,6 +28,7 @@ class Bone:
     canal: Solids
     outer_cuts: Solids
     inner_cuts: Solids
+    far: bool = False
 
     def moved(self, matrix: np.ndarray) -> "Bone":
         """The bone after an affine (4, 4) map."""
@@ -48,7 +41,7 @@ class Bone:
     def each(self, change) -> "Bone":
         """The bone with all its groups of solids changed by one function."""
         return Bone(self.name, change(self.outer), change(self.inner), change(self.canal),
-                    change(self.outer_cuts), change(self.inner_cuts))
+                    change(self.outer_cuts), change(self.inner_cuts), self.far)
 
     def hollowed(self, outer: Solids, inner: Solids) -> "Bone":
         """The bone with a socket: `inner` is the larger of two solids, so that a rim of cortex is left around `outer`."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from core.datasets.phantom import elbow, shoulder, wrist
 from core.datasets.phantom.body import View
-from core.datasets.phantom.findings import FINDINGS, Finding, add_finding
+from core.datasets.phantom.findings import FINDINGS, add_finding
+from core.datasets.phantom.layers import Model
 
 PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist}
 
@@ -93,12 +94,12 @@ def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
 
 
 @lru_cache(maxsize=8)
-def pose_of(config: PhantomConfig, patient: int, study: int, flexion: float, finding: str) -> Finding:
+def pose_of(config: PhantomConfig, patient: int, study: int, flexion: float, finding: str) -> Model:
     """The body of a study bent by `flexion` degrees, with its finding or, for finding="none", as it was before."""
     part = study_of(config, patient, study).part
     bones = stream(config, _BONES, patient, list(PARTS).index(part))       # the same bones in each study of a patient
     body = PARTS[part].build(bones, patient_of(config, patient).thick, flexion)
-    return add_finding(finding, body, stream(config, _FINDING, patient, study))
+    return Model(add_finding(finding, body, stream(config, _FINDING, patient, study)))
 
 
 def splits(config: PhantomConfig) -> list[str]:

@@ -6,26 +6,16 @@ from each side as it would be, and its mask is known exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from core.datasets.phantom.body import Body, Site
-from core.datasets.phantom.bones import Bone
-from core.datasets.phantom.solids import Solids, box, ellipsoid, frame, join, nothing, shift, slices, turn
-from core.datasets.phantom.xray import SOFT, STEEL, TITANIUM, Insert
+from core.datasets.phantom.body import Body, Finding, Insert, Site
+from core.datasets.phantom.solids import Solids, box, ellipsoid, frame, join, shift, slices, turn
+from core.datasets.phantom.materials import SOFT, STEEL, TITANIUM
 
 FINDINGS = ("fracture", "lytic lesion", "metal plate")
 NEAR_FRACTURE = 2.0          # mm: bone this near to the fracture surface belongs to the mask
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The body with its finding: what is put in, and for a fracture the slices of bone along its faces (the mask)."""
-
-    body: Body
-    inserts: tuple[Insert, ...] = ()
-    faces: Solids | None = None
 
 
 def add_finding(kind: str, body: Body, rng: np.random.Generator) -> Finding:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
 from core.datasets.phantom import xray
 from core.datasets.phantom.body import Body
 from core.datasets.phantom.cohort import _VIEW, PhantomConfig, patient_of, pose_of, stream, study_of
-from core.datasets.phantom.findings import Finding
-from core.datasets.phantom.solids import Grid, path, scale, shift, turn
+from core.datasets.phantom.solids import Grid, scale, shift, turn
 
-
-def turned(finding: Finding, matrix: np.ndarray) -> Finding:
-    """Body and finding in the frame of a view: pixels along x and y (down), rays along z."""
-    move = lambda solids: None if solids is None else solids.moved(matrix)
-    body = finding.body
-    body = replace(body, bones=[bone.moved(matrix) for bone in body.bones],
-                   skin=move(body.skin), muscle=move(body.muscle), air=move(body.air))
-    inserts = tuple(replace(insert, solids=move(insert.solids)) for insert in finding.inserts)
-    return Finding(body, inserts, move(finding.faces))
+RAY_SPACING = 1.1        # mm; larger pixels are averaged over a square of rays, up to 4 x 4
 
 
 def placed(body: Body, patient, study, view, rng: np.random.Generator, longest: int) -> tuple[np.ndarray, Grid]:
@@ -50,27 +39,30 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
         finding: False shows the same bones on the same day as if nothing had happened
 
     Returns:
-        pixels (H, W) uint8, and mask (H, W) bool, all False for a normal study.
+        pixels (H, W) uint8, and mask (H, W) bool: rays that meet the finding (for a fracture: bone within 2 mm of its surface,
+        on both fragments); all False for a normal study.
     """
     size = size or config.longest
     who, visit = patient_of(config, patient), study_of(config, patient, study)
     projection = visit.views[view]
     rng = stream(config, _VIEW, patient, study, view)           # the same draws in the same order, with finding or without
-    body = pose_of(config, patient, study, projection.flexion, visit.finding if finding else "none")
-    matrix, grid = placed(body.body, who, visit, projection, rng, size)
+    model = pose_of(config, patient, study, projection.flexion, visit.finding if finding else "none")
+    matrix, grid = placed(model.body, who, visit, projection, rng, size)
     exposure = xray.Exposure(photons=30_000 * rng.lognormal(0, 0.35), scatter=0.12 * rng.uniform(0.6, 1.4), noise=config.noise)
     window, gamma, even = rng.uniform(0.92, 1.10, 2), rng.uniform(0.9, 1.15), rng.uniform(0.4, 0.6)
     shutter = collimator(grid, rng)
 
-    body = turned(body, matrix)
-    layers = xray.layers(body.body, grid, body.inserts)
-    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(grid, 14, rng)
-    line = xray.neper(layers, who.density, np.float32(0.25) * xray.trabeculae(grid, rng))
-    counts = xray.counts(line, grid.pitch, exposure, rng)
+    rays = grid.finer(min(max(round(grid.pitch / RAY_SPACING), 1), 4))       # a large pixel gathers several rays
+    layers = model.trace(matrix, rays)
+    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, 14, rng)
+    line = xray.neper(layers, who.density, np.float32(0.25) * xray.trabeculae(rays, rng))
+    counts = xray.counts(line, rays.pitch, exposure, rng, (grid.height, grid.width))
     soft = soft_tissue(layers)
     display = xray.Display(low=0.3 * soft * window[0], high=(soft + 0.62) * window[1], gamma=gamma, even=even)
     pixels = cv2.multiply(xray.develop(counts, grid.pitch, display), shutter, scale=1 / 255)
-    return pixels, mask_of(body, layers, grid) & (shutter > 127)
+    mask = np.zeros((rays.height, rays.width), bool) if layers.changed is None else layers.changed
+    mask = mask.reshape(grid.height, rays.height // grid.height, grid.width, -1).any((1, 3))
+    return pixels, mask & (shutter > 127)
 
 
 def soft_tissue(layers: xray.Layers) -> float:
@@ -93,14 +85,3 @@ def collimator(grid: Grid, rng: np.random.Generator) -> np.ndarray:
     open_field = np.zeros((h, w), np.uint8)
     cv2.fillConvexPoly(open_field, np.round(corners * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
     return open_field
-
-
-def mask_of(body: Finding, layers: xray.Layers, grid: Grid) -> np.ndarray:
-    """(H, W) bool: rays that meet the finding. For a fracture: bone within 2 mm of its surface, on both fragments."""
-    if layers.changed is not None:
-        return layers.changed
-    mask = np.zeros((grid.height, grid.width), bool)
-    found = path(body.faces, grid, hull=False) if body.faces is not None else None
-    if found is not None:
-        mask[found.window] = found.length > 0
-    return mask

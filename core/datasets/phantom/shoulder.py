@@ -86,7 +86,7 @@ def _ribs(rng) -> list[Bone]:
             wall = wall.cut([*-normal, normal @ place[:3, 3] - half], [*normal, -normal @ place[:3, 3] - half])
             corners = box((0, 0, 0), (125, 125, half)).moved(place).corners       # tighter than the ellipsoid's
             return Solids(wall.quadrics, wall.planes, corners, wall.apart)
-        ribs.append(Bone(f"rib {k + 2}", band(0, 6.5), band(-0.9, 5.7), nothing(), band(-7.5, 6.6), band(-6.6, 6.6)))
+        ribs.append(Bone(f"rib {k + 2}", band(0, 6.5), band(-0.9, 5.7), nothing(), band(-7.5, 6.6), band(-6.6, 6.6), far=True))
     return ribs
 
 

@@ -43,9 +43,11 @@ class Solids:
     def __len__(self) -> int:
         return len(self.quadrics)
 
-    def moved(self, matrix: np.ndarray) -> "Solids":
-        """The solids after x -> matrix x, for an affine (4, 4) matrix."""
-        back = np.linalg.inv(matrix)
+    def moved(self, matrix: np.ndarray, back: np.ndarray | None = None) -> "Solids":
+        """The solids after x -> matrix x, for an affine (4, 4) matrix; `back` is its inverse, where known."""
+        if not len(self):
+            return self
+        back = np.linalg.inv(matrix) if back is None else back
         return Solids(back.T @ self.quadrics @ back, self.planes @ back, self.corners @ matrix.T, self.apart)
 
     def cut(self, *planes) -> "Solids":
@@ -187,6 +189,11 @@ class Grid(NamedTuple):
         half = (step - 1) / 2 * self.pitch
         return Grid(self.left + half, self.top + half, self.pitch * step, -(-self.height // step), -(-self.width // step))
 
+    def finer(self, step: int) -> "Grid":
+        """The same field with step x step rays in each pixel."""
+        back = (step - 1) / (2 * step) * self.pitch
+        return Grid(self.left - back, self.top - back, self.pitch / step, self.height * step, self.width * step)
+
 
 class Path(NamedTuple):
     """How far rays run inside a union of solids, inside one window of the image.
@@ -200,72 +207,146 @@ class Path(NamedTuple):
     far: np.ndarray
 
 
-def _windows(corners: np.ndarray, grid: Grid) -> np.ndarray:
-    """(P, 4) int: first row, row after the last, first column, column after the last that a box can touch."""
-    low, high = corners[:, :, :2].min(1), corners[:, :, :2].max(1)
-    u0 = np.floor((low[:, 0] - grid.left) / grid.pitch)
-    u1 = np.ceil((high[:, 0] - grid.left) / grid.pitch) + 1
-    v0 = np.floor((low[:, 1] - grid.top) / grid.pitch)
-    v1 = np.ceil((high[:, 1] - grid.top) / grid.pitch) + 1
-    limits = np.stack([v0.clip(0, grid.height), v1.clip(0, grid.height), u0.clip(0, grid.width), u1.clip(0, grid.width)], 1)
-    return limits.astype(int)
+class Rays:
+    """All rays of a grid against many solids, which are already in the frame of the view (rays along z).
 
-
-def path(solids: Solids, grid: Grid, hull: bool = True) -> Path | None:
-    """Length of each ray inside a union of solids that are already in the frame of the view (rays along z).
-
-    A union must not count twice where solids overlap. Each next solid adds its own length less what lies between the
-    first entry and the last exit so far. Where there was a gap in between and the solid reaches into it, that is not yet
-    right: these few rays are done again by `_merge`, so the length is exact for any set of solids.
-
-    Args:
-        solids: in the view's frame, mm
-        grid: the pixels
-        hull: False skips near and far (they are then None); only for solids that are all apart or alone
-
-    Returns:
-        The path, float32, or None where no pixel can be touched.
+    What depends on the column only, or on the row only, is worked out here for all solids at once; the rest is done by `path`
+    for each solid inside its window. Coordinates count from the middle of the window, so that float32 is exact enough.
     """
-    if not len(solids):
-        return None
-    limits = _windows(solids.corners, grid)
-    seen = np.flatnonzero((limits[:, 1] > limits[:, 0]) & (limits[:, 3] > limits[:, 2]))
-    if not len(seen):
-        return None
-    row0, row1 = limits[seen, 0].min(), limits[seen, 1].max()
-    col0, col1 = limits[seen, 2].min(), limits[seen, 3].max()
-    shape = (row1 - row0, col1 - col0)
-    total = np.zeros(shape, np.float32)
-    if hull:
-        first, last = np.full(shape, FAR), np.full(shape, -FAR)
-    quadrics, planes = _centred(solids, seen, limits, grid)
-    parts, unsure = [], np.zeros(shape, bool)
-    for k, i in enumerate(seen):
-        r0, r1, c0, c1 = limits[i].tolist()
-        u = (np.arange(c1 - c0) - (c1 - c0) / 2).astype(np.float32) * np.float32(grid.pitch)
-        v = ((np.arange(r1 - r0) - (r1 - r0) / 2).astype(np.float32) * np.float32(grid.pitch))[:, None]
-        near, far = _interval(quadrics[k], planes[k], u, v)
-        length = far - near
-        inside = (slice(r0 - row0, r1 - row0), slice(c0 - col0, c1 - col0))
-        np.maximum(length, 0, out=length)
-        if hull:
-            outside = length <= 0
-            near[outside], far[outside] = FAR, -FAR
-            f, b = first[inside], last[inside]
-            if not solids.apart[i] and k:
-                both = np.minimum(far, b)
-                both -= np.maximum(near, f)
-                np.maximum(both, 0, out=both)
-                length -= both
-                unsure[inside] |= (both > 0) & (b - f > total[inside] + 0.01)
-            np.minimum(f, near, out=f)
-            np.maximum(b, far, out=b)
-            parts.append((inside, near, far))
-        total[inside] += length
-    if hull and unsure.any():
-        total[unsure] = _merge(parts, unsure)
-    window = (slice(row0, row1), slice(col0, col1))
-    return Path(window, total, first, last) if hull else Path(window, total, None, None)
+
+    def __init__(self, solids: Solids, grid: Grid):
+        low, high = solids.corners[:, :, :2].min(1), solids.corners[:, :, :2].max(1)                 # (P, 2): u, v
+        origin, size = np.array([grid.left, grid.top]), np.array([grid.width, grid.height])
+        first = np.floor((low - origin) / grid.pitch).clip(0, size).astype(int)
+        last = (np.ceil((high - origin) / grid.pitch) + 1).clip(0, size).astype(int)
+        self.solids = solids
+        self.seen = (last > first).all(1)
+        self.windows = np.stack([first[:, 1], last[:, 1], first[:, 0], last[:, 0]], 1).tolist()
+        middle = origin + (first + last) / 2 * grid.pitch
+        move = np.tile(np.eye(4), (len(solids), 1, 1))
+        move[:, :2, 3] = middle
+        q = move.transpose(0, 2, 1) @ solids.quadrics @ move
+        a = np.where(np.abs(q[:, 2, 2]) > FLAT, q[:, 2, 2], FLAT)
+        bu, bv, b1 = q[:, 2, 0], q[:, 2, 1], q[:, 2, 3]
+        k = 1 / a ** 2
+        u = (grid.left + grid.pitch * np.arange(grid.width) - middle[:, :1]).astype(np.float32)      # (P, W)
+        v = (grid.top + grid.pitch * np.arange(grid.height) - middle[:, 1:]).astype(np.float32)      # (P, H)
+
+        def column(values: np.ndarray) -> np.ndarray:
+            return values.astype(np.float32)[:, None]
+        # (b^2 - a c) / a^2 = across(u) + down(v) + twist(v) u, and the middle of the chord -b / a
+        self.u, self.negative = u, (a < 0).tolist()
+        self.across = u * (u * column(k * (bu * bu - a * q[:, 0, 0])) + column(2 * k * (bu * b1 - a * q[:, 0, 3])))
+        self.down = v * (v * column(k * (bv * bv - a * q[:, 1, 1])) + column(2 * k * (bv * b1 - a * q[:, 1, 3])))
+        self.down = (self.down + column(k * (b1 * b1 - a * q[:, 3, 3])))[:, :, None]
+        self.twist = (v * column(2 * k * (bu * bv - a * q[:, 0, 1])))[:, :, None]
+        self.middle_across, self.middle_down = u * column(-bu / a), (v * column(-bv / a) + column(-b1 / a))[:, :, None]
+
+        planes = solids.planes @ move
+        owner, which = np.nonzero((planes[:, :, :3] != 0).any(2))
+        normal = planes[owner, which]
+        along = np.where(np.abs(normal[:, 2]) < FLAT, FLAT, normal[:, 2])     # along the rays: the bound flips, -1e6 to 1e6
+        self.plane_across = u[owner] * column(-normal[:, 0] / along)
+        self.plane_down = (v[owner] * column(-normal[:, 1] / along) + column(-normal[:, 3] / along))[:, :, None]
+        self.plane_is_exit = (along > 0).tolist()
+        starts = np.searchsorted(owner, np.arange(len(solids) + 1))
+        self.planes = [range(starts[i], starts[i + 1]) for i in range(len(solids))]
+
+    def interval(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Entry and exit depth of each ray through solid i, inside its window; entry >= exit where the ray misses.
+
+        Seen nearly end-on, a cone or a waist has a < 0: inside is then *outside* of the two roots, and the planes leave one of
+        the two pieces (the longer is taken; profiles have a station on each waist, so that there is no second).
+        """
+        r0, r1, c0, c1 = self.windows[i]
+        half = self.twist[i, r0:r1] * self.u[i, c0:c1]
+        half += self.across[i, c0:c1]
+        half += self.down[i, r0:r1]
+        negative = self.negative[i]
+        if negative:
+            missed = half < 0
+        np.maximum(half, 0, out=half)
+        np.sqrt(half, out=half)
+        far = self.middle_across[i, c0:c1] + self.middle_down[i, r0:r1]
+        near = far - half
+        far += half
+        if negative:
+            low, high = np.where(missed, FAR, near), np.where(missed, FAR, far)
+            near, far = np.full_like(near, -FAR), np.full_like(far, FAR)
+        for m in self.planes[i]:
+            bound = self.plane_across[m, c0:c1] + self.plane_down[m, r0:r1]
+            if self.plane_is_exit[m]:
+                np.minimum(far, bound, out=far)
+            else:
+                np.maximum(near, bound, out=near)
+        if negative:
+            behind = far - np.maximum(near, high) > np.minimum(far, low) - near
+            near, far = np.where(behind, np.maximum(near, high), near), np.where(behind, far, np.minimum(far, low))
+        return near, far
+
+    def path(self, which: range, hull: bool = True) -> Path | None:
+        """Length of each ray inside the union of some of the solids.
+
+        A union must not count twice where solids overlap. Each next solid adds its own length less what lies between the
+        first entry and the last exit so far. Where there was a gap in between and the solid reaches into it, that is not
+        yet right: these few rays are done again by `_merge`, so the length is exact for any set of solids.
+
+        Args:
+            which: the solids; those that overlap earlier ones are not `apart`
+            hull: False skips near and far (they are then None); only for solids that are all apart or alone
+
+        Returns:
+            The path, float32, or None where no pixel can be touched.
+        """
+        which = [i for i in which if self.seen[i]]
+        if not which:
+            return None
+        if len(which) == 1:
+            near, far = self.interval(which[0])
+            length = far - near
+            np.maximum(length, 0, out=length)
+            if hull:
+                outside = length <= 0
+                near[outside], far[outside] = FAR, -FAR
+            r0, r1, c0, c1 = self.windows[which[0]]
+            return Path((slice(r0, r1), slice(c0, c1)), length, near, far)
+        windows = [self.windows[i] for i in which]
+        row0, row1 = min(w[0] for w in windows), max(w[1] for w in windows)
+        col0, col1 = min(w[2] for w in windows), max(w[3] for w in windows)
+        shape = (row1 - row0, col1 - col0)
+        total = np.zeros(shape, np.float32)
+        first, last = (np.full(shape, FAR), np.full(shape, -FAR)) if hull else (None, None)
+        parts, unsure = [], None
+        for i, (r0, r1, c0, c1) in zip(which, windows):
+            near, far = self.interval(i)
+            length = far - near
+            inside = (slice(r0 - row0, r1 - row0), slice(c0 - col0, c1 - col0))
+            np.maximum(length, 0, out=length)
+            if hull:
+                outside = length <= 0
+                near[outside], far[outside] = FAR, -FAR
+                f, b = first[inside], last[inside]
+                if not self.solids.apart[i] and parts:
+                    both = np.minimum(far, b)
+                    both -= np.maximum(near, f)
+                    np.maximum(both, 0, out=both)
+                    length -= both
+                    gap = (both > 0) & (b - f > total[inside] + 0.01)
+                    if gap.any():
+                        unsure = np.zeros(shape, bool) if unsure is None else unsure
+                        unsure[inside] |= gap
+                np.minimum(f, near, out=f)
+                np.maximum(b, far, out=b)
+                parts.append((inside, near, far))
+            total[inside] += length
+        if unsure is not None:
+            total[unsure] = _merge(parts, unsure)
+        return Path((slice(row0, row1), slice(col0, col1)), total, first, last)
+
+
+def path(solids: Solids, grid: Grid) -> Path | None:
+    """`Rays.path` through the union of all solids, in the frame of the view."""
+    return Rays(solids, grid).path(range(len(solids)))
 
 
 def _merge(parts: list, where: np.ndarray) -> np.ndarray:
@@ -273,10 +354,12 @@ def _merge(parts: list, where: np.ndarray) -> np.ndarray:
 
     parts: K of (window, near, far); returns (n,) float32 for the n pixels, in the order of the mask.
     """
-    near, far = np.full((len(parts), *where.shape), FAR), np.full((len(parts), *where.shape), -FAR)
-    for k, (window, n, f) in enumerate(parts):
-        near[k][window], far[k][window] = n, f
-    near, far = near[:, where], far[:, where]                             # (K, n)
+    rows, cols = np.nonzero(where)
+    near, far = np.full((len(parts), len(rows)), FAR), np.full((len(parts), len(rows)), -FAR)
+    for k, ((r, c), n, f) in enumerate(parts):
+        here = (rows >= r.start) & (rows < r.stop) & (cols >= c.start) & (cols < c.stop)
+        at = rows[here] - r.start, cols[here] - c.start
+        near[k, here], far[k, here] = n[at], f[at]
     order = np.argsort(near, 0)
     near, far = np.take_along_axis(near, order, 0), np.take_along_axis(far, order, 0)
     reached = np.maximum.accumulate(far, 0)
@@ -284,57 +367,7 @@ def _merge(parts: list, where: np.ndarray) -> np.ndarray:
     return np.maximum(far - near, 0).sum(0)
 
 
-def _centred(solids: Solids, seen: np.ndarray, limits: np.ndarray, grid: Grid) -> tuple[list, list]:
-    """Quadrics and planes with the middle of each window as origin: so that float32 is exact enough for the rest."""
-    move = np.tile(np.eye(4), (len(seen), 1, 1))
-    move[:, 0, 3] = grid.left + (limits[seen, 2] + limits[seen, 3]) / 2 * grid.pitch
-    move[:, 1, 3] = grid.top + (limits[seen, 0] + limits[seen, 1]) / 2 * grid.pitch
-    q = move.transpose(0, 2, 1) @ solids.quadrics[seen] @ move
-    return q.tolist(), (solids.planes[seen] @ move).tolist()
-
-
-def _interval(q: list, planes: list, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Entry and exit depth for each ray; entry >= exit where the ray misses. u (W,), v (H, 1) float32 mm.
-
-    Seen nearly end-on, a cone or a waist has a < 0: inside is then *outside* of the two roots, and the planes leave one of the
-    two pieces (the longer is taken; profiles have a station on each waist, so that there is no second).
-    """
-    a = q[2][2]
-    a = a if abs(a) > FLAT else FLAT
-    x, y, z, w = q[0], q[1], q[2], q[3]
-    bu, bv, b1 = z[0], z[1], z[3]
-    # (b^2 - a c) / a^2 as a polynomial: terms in u, terms in v, and the mixed one
-    k = 1 / a ** 2
-    half = (v * (2 * k * (bu * bv - a * x[1]))) * u
-    half += u * (u * (k * (bu * bu - a * x[0])) + 2 * k * (bu * b1 - a * x[3]))
-    half += v * (v * (k * (bv * bv - a * y[1])) + 2 * k * (bv * b1 - a * y[3])) + k * (b1 * b1 - a * w[3])
-    if a < 0:
-        missed = half < 0
-    np.maximum(half, 0, out=half)
-    np.sqrt(half, out=half)
-    far = u * (-bu / a) + (v * (-bv / a) - b1 / a)
-    near = far - half
-    far += half
-    if a < 0:
-        low, high = np.where(missed, FAR, near), np.where(missed, FAR, far)
-        near, far = np.full_like(near, -FAR), np.full_like(far, FAR)
-    for nu, nv, nw, d in planes:
-        if nu == nv == nw == 0:
-            continue
-        if abs(nw) < FLAT:                                   # a plane along the rays: the bound flips from -FAR to FAR
-            nw = FLAT
-        bound = u * (-nu / nw) + (v * (-nv / nw) - d / nw)
-        if nw > 0:
-            np.minimum(far, bound, out=far)
-        else:
-            np.maximum(near, bound, out=near)
-    if a < 0:
-        behind = far - np.maximum(near, high) > np.minimum(far, low) - near
-        near, far = np.where(behind, np.maximum(near, high), near), np.where(behind, far, np.minimum(far, low))
-    return near, far
-
-
-def shared(solid: Path, other: Path, within: Path | None = None) -> np.ndarray:
+def shared(solid: Path, other: Path) -> np.ndarray:
     """Length (mm) of each ray inside both, over the window of `other`, from first entries and last exits."""
     rows, cols = other.window
     result = np.zeros_like(other.length)

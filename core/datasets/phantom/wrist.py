@@ -94,21 +94,20 @@ def _ray(name: str, rng) -> list[Bone]:
     base, head, width, (proximal, middle) = _RAYS[name]
     base, head = np.array(base, float), np.array(head, float)
     thumb = name.endswith("1")
-    metacarpal = shaft(name, base, head, [(0, 1.30 * width, 0.6), (0.05, 1.52 * width, 0.8), (0.16, 1.28 * width, 1.3),
-                                          (0.35, width, 2.0), (0.55, 0.95 * width, 2.0), (0.76, 1.22 * width, 1.3),
-                                          (0.90, 1.66 * width, 0.9), (0.97, 1.35 * width, 0.9), (1, 0.55 * width, 0.8)],
+    metacarpal = shaft(name, base, head, [(0, 1.35 * width, 0.6), (0.14, 1.38 * width, 1.2), (0.45, 0.94 * width, 2.1),
+                                          (0.78, 1.26 * width, 1.2), (0.92, 1.62 * width, 0.8), (1, 0.6 * width, 0.8)],
                        flat=0.98 if not thumb else 0.85, rng=rng)
     bones = [metacarpal]
     along = (head - base) / np.linalg.norm(head - base)
     along = along + np.array([0, 0, 0.22])                    # relaxed fingers bend a little
     along /= np.linalg.norm(along)
     place = head + 1.4 * along
-    for part, length in (("proximal phalanx", proximal), ("middle phalanx", middle)):
+    for part, length in (("proximal phalanx", proximal), ("distal phalanx", middle))[:2 if thumb else 1]:
         tip = place + length * along
         w = (0.98 if part[0] == "p" else 0.84) * width
         bones.append(shaft(f"{part} {name[-1]}", place, tip,
-                           [(0, 1.5 * w, 0.8), (0.07, 1.62 * w, 0.9), (0.22, 1.18 * w, 1.4), (0.5, 0.96 * w, 2.0),
-                            (0.75, 1.0 * w, 1.6), (0.9, 1.3 * w, 0.9), (1, 0.9 * w, 0.8)], flat=0.8, rng=rng))
+                           [(0, 1.45 * w, 0.7), (0.1, 1.55 * w, 0.9), (0.5, 0.95 * w, 2.0), (0.88, 1.25 * w, 0.9), (1, 0.9 * w, 0.7)],
+                           flat=0.8, rng=rng))
         along = along + np.array([0, 0, 0.16])
         along /= np.linalg.norm(along)
         place = tip + 1.2 * along
@@ -155,7 +154,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     hand = tuple(b.name for b in bones[2:])
     sites = {
         "fracture": (Site("radius", (6.5, -36, -1), (0, 1, 0), 12, hand), Site("radius", (6.5, -33, -1), (0, 1, 0), 13, hand),
-                     Site("metacarpal 5", (-25, 50, 3), (-0.24, 1, 0), 4.5, ("proximal phalanx 5", "middle phalanx 5")),
+                     Site("metacarpal 5", (-25, 50, 3), (-0.24, 1, 0), 4.5, ("proximal phalanx 5",)),
                      Site("scaphoid", (11.8, -8, 1), (0.8, 0.8, 0.2), 6.5, ())),
         "lytic lesion": (Site("radius", (6, -30, -1), (0, 1, 0), 12), Site("radius", (7.5, -46, -1), (0, 1, 0), 8.5),
                          Site("ulna", (-17.3, -32, -3), (0, 1, 0), 6.5), Site("capitate", (0, 3, -1), (0, 1, 0), 6),

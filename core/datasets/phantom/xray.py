@@ -1,118 +1,24 @@
 """From solids to gray values: the tube, the body, the detector and its software, one function a step.
 
-    layers     how many mm of each material every ray crosses          (solids.py)
+    layers     how many mm of each material every ray crosses          (layers.py)
     neper      L = sum mu t                                            line integral of the attenuation
     counts     n ~ Poisson(N0 (blur(exp(-L)) + scatter))               Beer-Lambert, blur, scatter, quantum noise
     pixels     -log(n / N0), evened out, windowed: bone bright         what the console shows
 
-The attenuation coefficients are NIST XCOM's near 60 keV (J. H. Hubbell and S. M. Seltzer, NISTIR 5632,
-https://physics.nist.gov/PhysRefData/XrayMassCoef/), times the density, given here per mm.
+All arrays are (H, W) float32 unless said.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from core.datasets.phantom.body import Body
-from core.datasets.phantom.bones import Bone
-from core.datasets.phantom.solids import Grid, Path, Solids, path, shared
-
-# per mm at 60 keV
-SOFT = 0.0206         # muscle, water and the like
-FAT = 0.0188          # fat and yellow marrow
-CORTEX = 0.0604       # cortical bone, 1.92 g/cm3
-SPONGY = 0.0300       # a quarter bone, three quarters marrow, by volume
-LUNG = 0.0054         # inflated lung, 0.26 g/cm3
-TITANIUM = 0.345
-STEEL = 0.95
-
-
-@dataclass(frozen=True)
-class Insert:
-    """Something that takes the place of bone: a lesion (soft tissue) or metal. `bones` names the bones it can reach."""
-
-    solids: Solids
-    mu: float
-    bones: frozenset[str]
-
-
-@dataclass
-class Layers:
-    """Millimetres of each material along every ray, (H, W) float32 each; `metal` is in neper, above soft tissue."""
-
-    flesh: np.ndarray
-    fat: np.ndarray
-    air: np.ndarray | None
-    cortex: np.ndarray
-    spongy: np.ndarray
-    marrow: np.ndarray
-    metal: np.ndarray = field(default=None)
-    changed: np.ndarray | None = None          # bool: rays along which an insert replaces or adds something
-
-
-def _bone_paths(bone: Bone, grid: Grid, hull: bool) -> list[Path | None]:
-    """Paths through the outer, inner and canal solids, sockets taken away."""
-    simple = not hull and not len(bone.outer_cuts) and bool(bone.outer.apart[1:].all())
-    paths = [path(group, grid, hull=not simple) for group in (bone.outer, bone.inner, bone.canal)]
-    for group, cuts in ((0, bone.outer_cuts), (1, bone.inner_cuts), (2, bone.inner_cuts)):
-        for k in range(len(cuts) if paths[group] is not None else 0):
-            hole = path(cuts.take([k]), grid)
-            if hole is not None:
-                paths[group].length[...] -= shared(hole, paths[group])
-    return paths
-
-
-def layers(body: Body, grid: Grid, inserts: tuple[Insert, ...] = ()) -> Layers:
-    """Trace all rays of a grid through a body that is already turned into the view's frame (rays along z)."""
-    shape = (grid.height, grid.width)
-    flesh, muscle, air = (_smooth(group, grid) for group in (body.skin, body.muscle, body.air))
-    out = Layers(flesh, flesh - muscle, air if body.air is not None else None,
-                 *(np.zeros(shape, np.float32) for _ in range(3)))
-    holes = [(insert, path(insert.solids.take([k]), grid)) for insert in inserts for k in range(len(insert.solids))]
-    if inserts:
-        out.metal, out.changed = np.zeros(shape, np.float32), np.zeros(shape, bool)
-    for bone in body.bones:
-        carved = [hole for insert, hole in holes if hole is not None and bone.name in insert.bones]
-        outer, inner, canal = _bone_paths(bone, grid, bool(carved))
-        if outer is None:
-            continue
-        for hole in carved:
-            out.changed[outer.window] |= shared(hole, outer) > 0
-        for group, plus, minus in ((outer, out.cortex, None), (inner, out.spongy, out.cortex), (canal, out.marrow, out.spongy)):
-            if group is None:
-                continue
-            length = group.length
-            if carved:
-                length = length - np.maximum.reduce([shared(hole, group) for hole in carved])
-            plus[group.window] += length
-            if minus is not None:
-                minus[group.window] -= length
-    for insert in inserts:
-        if insert.mu != SOFT:
-            metal = path(insert.solids, grid)
-            if metal is not None:
-                out.metal[metal.window] += (insert.mu - SOFT) * metal.length
-                out.changed[metal.window] |= metal.length > 0
-    return out
-
-
-def _smooth(solids: Solids | None, grid: Grid) -> np.ndarray:
-    """Length inside large smooth solids: traced at every second pixel, since nothing fine is lost there."""
-    full = np.zeros((grid.height, grid.width), np.float32)
-    if solids is None:
-        return full
-    half = grid.coarse(2)
-    found = path(solids, half)
-    if found is None:
-        return full
-    small = np.zeros((half.height, half.width), np.float32)
-    small[found.window] = found.length
-    large = cv2.resize(small, (half.width * 2, half.height * 2), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(large[:grid.height, :grid.width])
+from core.datasets.phantom.layers import Layers
+from core.datasets.phantom.materials import CORTEX, FAT, LUNG, SOFT, SPONGY
+from core.datasets.phantom.solids import Grid
 
 
 def neper(layers: Layers, density: float = 1.0, grain: np.ndarray | None = None) -> np.ndarray:
@@ -153,21 +59,27 @@ class Exposure:
     noise: bool = True
 
 
-def counts(line: np.ndarray, pitch: float, exposure: Exposure, rng: np.random.Generator) -> np.ndarray:
+def counts(line: np.ndarray, pitch: float, exposure: Exposure, rng: np.random.Generator,
+           shape: tuple[int, int] | None = None) -> np.ndarray:
     """Photons in each pixel over those of an open field: blur(exp(-L)) + scatter, with quantum noise.
 
-    A Poisson variable of mean n is drawn as normal with variance n: behind 10 cm of tissue a pixel still counts thousands,
-    where the two differ by less than one gray value in a million pixels, and the normal one is five times as quick.
+    A Poisson variable of mean n is drawn as normal with variance n: behind 10 cm of tissue a pixel still counts hundreds,
+    where nobody can tell the two apart, and the normal one is several times as quick.
 
     Args:
-        line: (H, W) neper
-        pitch: mm a pixel
+        line: (h, w) neper, a value a ray
+        pitch: mm between rays
+        shape: (H, W) of the detector; h and w are whole multiples, and a pixel gathers its rays. None is one ray a pixel
+
     Returns:
         (H, W) float32, above 0.
     """
     primary = cv2.exp(-line)
-    pixels = np.hypot(exposure.unsharpness / pitch, 0.42)       # with the pixel's own aperture
-    primary = cv2.GaussianBlur(primary, (0, 0), pixels, borderType=cv2.BORDER_REPLICATE)
+    if shape is not None and shape != primary.shape:
+        pitch *= primary.shape[0] / shape[0]
+        primary = cv2.resize(primary, shape[::-1], interpolation=cv2.INTER_AREA)
+    sigma = np.hypot(exposure.unsharpness / pitch, 0.35)        # with what a pixel's own aperture blurs
+    primary = cv2.GaussianBlur(primary, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     if exposure.scatter:
         primary += np.float32(exposure.scatter) * wide_blur(primary, 30 / pitch)
     if not exposure.noise:
