@@ -61,14 +61,14 @@ class Entry:
 
 
 def _phantom_info() -> DatasetInfo:
-    from core.datasets.phantom import Phantom
-    return DatasetInfo("phantom", Phantom.title, Phantom.description, "binary-class", Phantom.licence, (),
-                       dict.fromkeys(("train", "val", "test")), available=True)
+    from core.datasets.phantom import PhantomSource
+    return DatasetInfo("phantom", PhantomSource.title, PhantomSource.description, "binary-class", PhantomSource.licence,
+                       ("normal", "abnormal"), dict.fromkeys(("train", "val", "test")), available=True)
 
 
 def _phantom(data: DataConfig) -> Source:
-    from core.datasets.phantom import Phantom
-    return Phantom()
+    from core.datasets.phantom import PhantomSource
+    return PhantomSource()
 
 
 def _medmnist(name: str) -> Entry:

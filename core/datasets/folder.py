@@ -205,7 +205,8 @@ def _files(root: Path, below: str, split: str, class_name: str) -> tuple[list[_F
                 left_out += 1
                 continue
             try:
-                path.encode()
+                if not path.isascii():
+                    path.encode()
                 facts = entry.stat()
                 found.append(_File(path, split, class_name, facts.st_size, facts.st_mtime_ns))
             except UnicodeEncodeError:

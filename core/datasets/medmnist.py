@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import time
 import urllib.request
 from dataclasses import dataclass
 from functools import cache
@@ -137,31 +138,38 @@ def download(name: str, size: int, progress: Progress | None = None) -> Path:
     url, checksum = official
     part = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Lock(target.with_name(target.name + ".lock")):
-        if target.is_file():      # another window has just fetched it
-            return target
-        digest, done = hashlib.md5(usedforsecurity=False), 0
-        try:
-            with disk_errors(part), urllib.request.urlopen(url, timeout=30) as reply, open(part, "wb") as file:
-                total = int(reply.headers.get("Content-Length") or 0)
-                while block := reply.read(1 << 20):
-                    file.write(block)
-                    digest.update(block)
-                    done += len(block)
-                    if progress:
-                        progress(f"Downloading {target.name} (bytes)", done, total)
-            if digest.hexdigest() != checksum:
-                raise LightboxError("download.failed", f"{target.name} came with another check sum than the official one.",
-                                    f"Try again. {by_hand}")
-            os.replace(part, target)
-        except LightboxError:
-            raise
-        except (OSError, ValueError) as error:      # urllib's own errors are OSErrors
-            reason = getattr(error, "reason", error)
-            raise LightboxError("download.failed", f"{target.name} could not be downloaded: {reason}.", by_hand) from error
-        finally:
-            part.unlink(missing_ok=True)
-    return target
+    lock = Lock(target.with_name(target.name + ".lock"))
+    while not lock.acquire():
+        if progress:
+            progress(f"Another window is downloading {target.name} (bytes)", part.stat().st_size if part.exists() else 0, 0)
+        time.sleep(0.5)
+    try:
+        if not target.is_file():      # another window may just have fetched it
+            _fetch(url, checksum, target, part, by_hand, progress)
+        return target
+    finally:
+        part.unlink(missing_ok=True)
+        lock.release()
+
+
+def _fetch(url: str, checksum: str, target: Path, part: Path, by_hand: str, progress: Progress | None) -> None:
+    digest, done = hashlib.md5(usedforsecurity=False), 0
+    try:
+        with disk_errors(part), urllib.request.urlopen(url, timeout=30) as reply, open(part, "wb") as file:
+            total = int(reply.headers.get("Content-Length") or 0)
+            while block := reply.read(1 << 20):
+                file.write(block)
+                digest.update(block)
+                done += len(block)
+                if progress:
+                    progress(f"Downloading {target.name} (bytes)", done, total)
+    except (OSError, ValueError) as error:      # urllib's own errors are OSErrors
+        reason = getattr(error, "reason", error)
+        raise LightboxError("download.failed", f"{target.name} could not be downloaded: {reason}.", by_hand) from error
+    if digest.hexdigest() != checksum:
+        raise LightboxError("download.failed", f"{target.name} came with another check sum than the official one.",
+                            f"Try again. {by_hand}")
+    os.replace(part, target)
 
 
 def md5(path: Path, progress: Progress | None = None) -> str:

@@ -70,6 +70,7 @@ class Source:
     description: str = ""     # a few sentences: what the images show, how many, what is asked
     licence: str = ""         # "CC BY 4.0"; empty where it is not known
     table: pd.DataFrame | None = None
+    sequential: bool = False  # True where images can only be read one after the other, so that threads would not help
 
     def scan(self, progress: Progress | None = None) -> Index:
         """Find all images and what is known about them, without decoding them; sets `self.table`.
@@ -81,6 +82,13 @@ class Source:
     def original(self, i: int) -> np.ndarray:
         """Image i at full resolution: (H, W, C) uint8, C = 1 or 3. Raises LightboxError when it cannot be read."""
         raise NotImplementedError
+
+    def at_size(self, i: int, longest: int) -> np.ndarray:
+        """Image i for a use that needs no more than `longest` pixels along its longer side: (H, W, C) uint8, of any size.
+
+        A source that makes its images may make a smaller one sooner; others give the original.
+        """
+        return self.original(i)
 
     def mask(self, i: int) -> np.ndarray | None:
         """Where the finding of image i is, (H, W) bool at full resolution; None where nobody knows."""

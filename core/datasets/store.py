@@ -198,7 +198,7 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
 
     def one(i: int) -> np.ndarray | str:
         try:
-            pixels = source.original(i)
+            pixels = source.at_size(i, enough)
         except LightboxError as error:
             if not error.code.startswith("image."):      # one bad image is left out; a broken source is not a set
                 raise
@@ -207,8 +207,10 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
             raise _Coloured
         return fit(pixels, size, resize, channels)
 
-    chunk = min(512, max(4, CHUNK_BYTES // (size * size * channels)))
-    workers = 1 if getattr(source, "sequential", False) else os.cpu_count() or 1
+    enough = size if resize == "pad" else 2 * size      # longer side; for others the shorter side decides
+    most = max(4, CHUNK_BYTES // (size * size * channels))
+    chunk = min(16, most)
+    workers = 1 if source.sequential else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", "r+b" if state["done"] else "w+b") as file:
         file.write(head)
         file.truncate(len(head) + state["written"] * size * size * channels)      # what came after the last note is not trusted
@@ -223,6 +225,7 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
 
         try:
             while state["done"] < total:
+                began = time.monotonic()
                 rows = range(state["done"], min(total, state["done"] + chunk))
                 results = list(pool.map(one, rows) if workers > 1 else map(one, rows))
                 good = [r for r in results if not isinstance(r, str)]
@@ -230,6 +233,8 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
                 state["skipped"] += [{"row": i, "reason": r} for i, r in zip(rows, results) if isinstance(r, str)]
                 state["written"] += len(good)
                 state["done"] = rows.stop
+                seconds = time.monotonic() - began      # half a second a chunk: smooth progress, prompt stop, little overhead
+                chunk = min(most, chunk * 2) if seconds < 0.3 else max(4, chunk // 2) if seconds > 0.8 else chunk
                 if time.monotonic() - saved > SAVE_EVERY or state["done"] == total:
                     save()
                     saved = time.monotonic()
