@@ -1,0 +1,257 @@
+"""A run's answers, for the pages that judge them: which there are, when they must be made, which of them to look at.
+
+N images, K classes. Validation is predicted when it is missing or old; test only when somebody opens it (`open_test`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core import checkpoints, metrics
+from core.datasets import Dataset
+from core.errors import LightboxError
+from core.evaluation import Predictions, predict_split, predictions
+from core.metrics import METRICS, MULTI_LABEL
+from core.runs import LIVE, Run
+from ui.shell import Chip, escape, format_interval, format_number, get_param, link, long_task, set_param
+
+DRAWS = 400            # of the bootstrap behind the intervals of kappa and loss
+MANY = 20_000          # with more images than this those two get no interval: it would be narrow, and slow to make
+ORDERS = {"sure": "Most confident mistake first", "unsure": "Least sure first", "random": "Random order"}
+
+
+# ------------------------------------------------------------------------------------------------------------ which run, which split
+
+def split_chip() -> Chip:
+    """Validation by default: the test split is for the end."""
+    return Chip("split", "Split", {"val": "Validation", "test": "Test"}, width=130)
+
+
+def current_run(runs: Sequence[Run]) -> Run | None:
+    """The run that the chip of `runs` is going to show: that of the address, else the newest."""
+    wanted = get_param("run")
+    return next((run for run in runs if run.id == wanted), runs[0] if runs else None)
+
+
+def forget_on_change(run: Run, *names: str) -> None:
+    """Take parameters that belong to one run, such as a class, out of the address when another run is chosen."""
+    before = st.session_state.get("judged_run")
+    if before not in (None, run.id):
+        for name in names:
+            set_param(name, None)
+    st.session_state["judged_run"] = run.id
+
+
+# ------------------------------------------------------------------------------------------------------------------- its answers
+
+def answers_of(run: Run, split: str) -> Predictions:
+    """The answers of a run's best epoch. Where there are none yet, they are made (validation) or asked for (test).
+
+    Ends the page with a sentence where there is nothing to show. Raises LightboxError as `predict_split` does.
+    """
+    best = checkpoints.best_epoch(run.checkpoints)
+    if best is None:
+        live = run.status().state in LIVE | {"queued"}
+        st.info("This run has not finished an epoch yet, so there is nothing to judge. " + (
+            "It is on its way." if live else "It was stopped before the first one."))
+        link("Watch it" if live else "See what happened", "runs", run=run.id)
+        st.stop()
+    found = stored(run, split)
+    if split == "test":
+        return _opened(run, found, best)
+    old = found is not None and found.epoch != best
+    if found is None or old and run.status().state not in LIVE and (run.id, best) not in _tried():
+        with long_task("Predicting the validation images", key=f"predict_{run.id}") as progress:
+            found = predict_split(run, split, progress=progress)
+        _tried().add((run.id, best))
+        old = found.epoch != best
+    if old and run.status().state in LIVE:
+        st.caption(f"Answers of epoch {found.epoch}. The run is still learning; its best epoch so far is {best}.")
+    elif old:
+        st.warning(f"The weights of the best epoch, {best}, are damaged or gone. These are the answers of epoch {found.epoch}.")
+    return found
+
+
+def _opened(run: Run, found: Predictions | None, best: int) -> Predictions:
+    """The answers on the test split, if it was opened; otherwise the button that opens it, and the end of the page."""
+    opening = f"opening_{run.id}"
+    if st.session_state.get(opening):
+        with long_task("Predicting the test images", key=opening) as progress:
+            predict_split(run, "test", progress=progress)
+        st.session_state.pop(opening)
+        st.rerun()
+    times = run.times_test_opened()
+    if found is not None:
+        st.caption(f"The test set of this run was opened {'once' if times == 1 else f'{times} times'}."
+                   + ("" if times <= 1 else " Whoever chooses by these numbers has made it a second validation set."))
+        if found.epoch != best:
+            st.info(f"These are the answers of epoch {found.epoch}. The run has a better epoch since: {best}.")
+            _open_button(run, opening, "Open the test set again")
+        return found
+    st.markdown("The test set is shut. It is the exam: each look at it that changes what you do next makes its result "
+                "too good to be true, so each opening is counted." + (f" It was opened {times} times." if times else ""))
+    _open_button(run, opening, "Open the test set")
+    st.stop()
+
+
+def _open_button(run: Run, opening: str, label: str) -> None:
+    def note() -> None:          # a callback runs once for each click, however often the page is drawn
+        run.note_test_opened()
+        st.session_state[opening] = True
+    st.button(label, key=f"open_{run.id}", type="primary", on_click=note)
+
+
+def stored(run: Run, split: str) -> Predictions | None:
+    """`core.evaluation.predictions`, read once for each version of the file. Not to be changed: all sessions share it."""
+    return _stored(str(run.folder), split, stamp(run), run)
+
+
+def stamp(run: Run) -> int:
+    """Changes when the file of predictions does."""
+    try:
+        return (run.folder / "predictions.npz").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _stored(folder: str, split: str, stamp: int, _run: Run) -> Predictions | None:
+    return predictions(_run, split)
+
+
+@st.cache_resource(show_spinner=False)
+def _tried() -> set:
+    """(run, best epoch) that were predicted by this server: a damaged best epoch is not tried at each rerun."""
+    return set()
+
+
+# ------------------------------------------------------------------------------------------------------------------ what they are worth
+
+def measures(run: Run, split: str, found: Predictions) -> dict:
+    """`metrics.evaluate` with "cohen_kappa_interval" and "loss_interval", once for each version of the predictions."""
+    about = run.data()
+    return _measures(str(run.folder), split, stamp(run), about["task"], tuple(about["class_names"]), found)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _measures(folder: str, split: str, stamp: int, task: str, class_names: tuple[str, ...], _found: Predictions) -> dict:
+    labels, probs = _found.labels, _found.probs
+    result = metrics.evaluate(labels, probs, task, class_names)
+    for name in ("cohen_kappa", "loss"):
+        limits = None
+        if len(labels) <= MANY and result[name] is not None:
+            limits = metrics.bootstrap_interval(METRICS[name].function, labels, probs, task, draws=DRAWS)
+        result[f"{name}_interval"] = limits if limits and limits[0] < limits[1] else None      # one answer for all: no spread
+    return result
+
+
+def one_finding(labels: np.ndarray, probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of several findings one, as two classes: labels (N,) of 0 and 1, probabilities (N, 2) of its absence and presence."""
+    return labels[:, k], np.stack([1 - probs[:, k], probs[:, k]], axis=1)
+
+
+def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Sequence[str]) -> dict[int, tuple]:
+    """Class -> (false positive rate, sensitivity). Two classes have one curve, that of class 1; a class that is absent none."""
+    truth = metrics.one_against_rest(labels, len(class_names))
+    classes = [1] if task == "binary-class" else range(len(class_names))
+    curves = {k: metrics.roc_curve(truth[:, k], probs[:, k]) for k in classes}
+    return {k: curve[:2] for k, curve in curves.items() if curve is not None}
+
+
+def show_headline(result: dict) -> None:
+    """One row: accuracy beside what it must beat, ROC AUC, kappa, loss, number of images; each with its 95 % interval."""
+    always = result["majority_class"]
+    always = "that there is no finding" if always is None else always
+    per_class = ", ".join(f"{escape(name)} {n:,}" for name, n in list(result["n_per_class"].items())[:6])
+    more = ", ..." if len(result["n_per_class"]) > 6 else ""
+    row = (("accuracy", f"always {escape(always)}: {format_number(result['majority_accuracy'])}"),
+           ("roc_auc", "guessing: 0.500"), ("cohen_kappa", "chance: 0.000"),
+           ("loss", f"even guesses: {format_number(_even_loss(result))}"))
+    columns = st.columns(5)
+    for column, (name, baseline) in zip(columns, row):
+        limits = result[f"{name}_interval"]
+        with column.container(gap="xxsmall"):
+            st.metric(METRICS[name].title, format_number(result[name]), help=METRICS[name].help)
+            between = f"95 %: {format_number(limits[0])} to {format_number(limits[1])}  \n" if limits else ""
+            st.caption(f"{between}{baseline}")
+    with columns[-1].container(gap="xxsmall"):
+        st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
+        st.caption(f"{per_class}{more}")
+
+
+def _even_loss(result: dict) -> float:
+    return float(np.log(2 if result["task"] == MULTI_LABEL else len(result["class_names"])))
+
+
+def show_notes(notes: Sequence[str]) -> None:
+    """What a careful reader would say about the numbers. The first sentences count most."""
+    if notes:
+        st.warning("  \n".join(escape(note) for note in notes), icon=":material/info:")
+
+
+def show_per_class(result: dict, *, key: str) -> None:
+    """A row for each class, with intervals; what a column means is in its tooltip."""
+    frame = pd.DataFrame([{
+        "class": row["class"], "n": row["n"],
+        "sensitivity": format_interval(row["sensitivity"], *(row["sensitivity_interval"] or (None, None)), digits=2),
+        "specificity": format_interval(row["specificity"], *(row["specificity_interval"] or (None, None)), digits=2),
+        **{name: format_number(row[name], 2 if name != "roc_auc" else 3) for name in ("precision", "f1", "roc_auc")}}
+        for row in result["per_class"]])
+    columns = {"class": st.column_config.TextColumn("Class", width="small"),
+               "n": st.column_config.NumberColumn("n", help="Images of this class.", width=50)}
+    columns |= {name: st.column_config.TextColumn(METRICS[name].title, help=METRICS[name].help, alignment="right",
+                                                  width=150 if name in ("sensitivity", "specificity") else 70)
+                for name in ("sensitivity", "specificity", "precision", "f1", "roc_auc")}
+    st.dataframe(frame, hide_index=True, column_config=columns, key=key, height="content" if len(frame) <= 8 else 318,
+                 alt="For each class: images, sensitivity, specificity, precision, F1 and ROC AUC")
+
+
+# -------------------------------------------------------------------------------------------------------------- which images to look at
+
+def choose(labels: np.ndarray, probs: np.ndarray, answers: np.ndarray, *, true: int | None = None,
+           predicted: int | str = "wrong", order: str = "sure", seed: int = 0) -> np.ndarray:
+    """Positions of the images of a cell of the confusion matrix, in the order in which they are worth looking at.
+
+    Args:
+        labels, answers: (N,) int64
+        probs: (N, K)
+        true: only images of this class; None takes all
+        predicted: "wrong" takes the mistakes, "all" every answer, a number that answer
+        order: "sure": from the most confident mistake to the least, then right answers from the least sure on;
+            "unsure": smallest lead of the first answer over the second first; "random": by `seed`
+
+    Returns:
+        (n,) int64
+    """
+    kept = np.ones(len(labels), bool) if true is None else labels == true
+    if predicted == "wrong":
+        kept &= answers != labels
+    elif predicted != "all":
+        kept &= answers == predicted
+    positions = np.flatnonzero(kept)
+    if order == "random":
+        return np.random.default_rng(seed).permutation(positions)
+    if order == "unsure":
+        top = np.sort(probs[positions], axis=1)
+        return positions[np.argsort(top[:, -1] - top[:, -2], kind="stable")]
+    confidence = probs[positions, answers[positions]]
+    wrong = answers[positions] != labels[positions]
+    return positions[np.argsort(np.where(wrong, -confidence, confidence), kind="stable")]
+
+
+def rows_of(found: Predictions, data: Dataset) -> np.ndarray:
+    """(N,) rows of the data set for the images of the predictions. Raises LightboxError "run.data_changed"."""
+    rows = pd.Index(data.table["image_id"].astype(str)).get_indexer(pd.Index(found.image_ids))
+    if (rows < 0).any():
+        raise LightboxError("run.data_changed", "Some images that this run answered are no longer in the data set.",
+                            "Put the old images back, or train again on the new ones.")
+    return rows
+
+
+def number(value: str | None, below: int) -> int | None:
+    """A class from the address, or None where it is none: "1" -> 1."""
+    return int(value) if value and value.isdecimal() and int(value) < below else None
