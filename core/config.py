@@ -165,13 +165,19 @@ class RunConfig:
 
     @staticmethod
     def from_json(text: str) -> RunConfig:
-        """Read what `to_json` wrote. Fields that this version does not know are ignored, missing ones take their default."""
-        raw = json.loads(text)
-        parts = {}
-        for section, cls in SECTIONS.items():
-            names = {f.name for f in dataclasses.fields(cls)}
-            parts[section] = cls(**{k: v for k, v in raw.get(section, {}).items() if k in names})
-        return RunConfig(**parts, name=raw.get("name", "")).check()
+        """Read what `to_json` wrote. Fields that this version does not know are ignored, missing ones take their default.
+
+        Raises LightboxError "config.damaged" for what is no such JSON, "config.value" for a value that does not fit.
+        """
+        try:
+            raw = json.loads(text)
+            known = {f"{section}.{f.name}" for section, f in knobs()}
+            given = {f"{section}.{key}": value for section in SECTIONS for key, value in raw.get(section, {}).items()}
+            name = str(raw.get("name", ""))
+        except (ValueError, AttributeError):
+            raise LightboxError("config.damaged", "The settings of this run cannot be read.",
+                                "The file config.json was changed or damaged: put it back from a copy.") from None
+        return RunConfig().with_(**{key: value for key, value in given.items() if key in known}, name=name)
 
 
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "augment": AugmentConfig, "train": TrainConfig}
