@@ -49,29 +49,29 @@ def show_learning_curve(records: Sequence[Mapping], title: str, *, key: str, tra
         best: where on the x axis to draw the line of the best epoch
         higher_is_better: said in the text for people who do not see the chart
     """
-    frames, said = [], []
+    frames, said, splits = [], [], []
     for split, name in (("train", train), ("val", val)):
         pairs = [(r[x], r[name]) for r in records if name and r.get(name) is not None and x in r]
         if pairs:
             xs, ys = thin(*np.array(pairs, float).T)
             frames.append(pd.DataFrame({x: xs, "value": ys, "split": theme.SPLIT_TITLES[split]}))
             said.append(f"{theme.SPLIT_TITLES[split]} from {ys[0]:.3g} to {ys[-1]:.3g}")
-    frame = pd.concat(frames) if frames else pd.DataFrame({x: [], "value": [], "split": []})
-    few = len(frame) <= 60
-    scale = alt.Scale(domain=domain, clamp=True) if domain else alt.Scale(zero=False)
-    integers = {"format": "d", "tickMinStep": 1} if x in ("epoch", "step") else {}
-    lines = alt.Chart(frame).mark_line(point=alt.OverlayMarkDef(size=22) if few else False, strokeWidth=2).encode(
-        x=alt.X(f"{x}:Q", title=x, axis=alt.Axis(grid=False, **integers), scale=alt.Scale(nice=False)),
+            splits.append(split)
+    # Before the first record there is one point that is not drawn, so that the axes stand already.
+    frame = pd.concat(frames) if frames else pd.DataFrame({x: [1.0], "value": [math.nan], "split": ["validation"]})
+    scale = alt.Scale(domain=domain or (alt.Undefined if frames else [0, 1]), clamp=True, zero=False)
+    across = alt.Scale(domain=alt.Undefined if frames else [0, 1], nice=False, zero=False)
+    whole = {"format": "d", "tickMinStep": 1} if x in ("epoch", "step") else {}
+    chart = alt.Chart(frame).mark_line(point=alt.OverlayMarkDef(size=22) if len(frame) <= 60 else False, strokeWidth=2).encode(
+        x=alt.X(f"{x}:Q", title=x, axis=alt.Axis(grid=False, titlePadding=4, **whole), scale=across),
         y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5)),
-        color=alt.Color("split:N", title=None, legend=alt.Legend(orient="top", direction="horizontal"), scale=_splits()),
+        color=alt.Color("split:N", legend=None, scale=_splits()),
         tooltip=[alt.Tooltip("split:N", title="split"), alt.Tooltip(f"{x}:Q"), alt.Tooltip("value:Q", format=".4f", title=title)])
-    chart = lines
     if best is not None and frames:
         rule = alt.Chart(pd.DataFrame({x: [best], "what": ["best epoch, kept"]})).mark_rule(strokeDash=[3, 3], color=theme.QUIET)
-        chart = rule.encode(x=f"{x}:Q", tooltip="what:N") + lines
+        chart = rule.encode(x=alt.X(f"{x}:Q", scale=across), tooltip="what:N") + chart
     better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
-    st.altair_chart(chart.properties(height=height, title=_title(title)), key=key, width="stretch",
-                    alt=f"{title} by {x}: {'; '.join(said) or 'nothing yet'}.{better}")
+    _show(chart, key, f"{title} by {x}: {'; '.join(said) or 'nothing yet'}.{better}", height, heading(title, splits))
 
 
 def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, colors: Sequence[str] | None = None,
@@ -90,14 +90,14 @@ def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, c
     frame = pd.concat(frames) if frames else pd.DataFrame({"fpr": [], "tpr": [], "name": [], "order": []})
     colors = list(colors or [theme.class_color(k) for k in range(len(curves))])
     unit = alt.Scale(domain=(0, 1), nice=False)
-    axis = alt.Axis(values=[0, .2, .4, .6, .8, 1], format=".1f")
+    axis = alt.Axis(values=[0, .2, .4, .6, .8, 1], format=".1f", titlePadding=4)
     diagonal = alt.Chart(pd.DataFrame({"fpr": [0, 1], "tpr": [0, 1]})).mark_line(strokeDash=[4, 4], color=theme.QUIET,
                                                                                  strokeWidth=1).encode(x="fpr:Q", y="tpr:Q")
     lines = alt.Chart(frame).mark_line(strokeWidth=2, interpolate="linear").encode(
         x=alt.X("fpr:Q", title="1 - specificity (false alarms)", scale=unit, axis=axis),
         y=alt.Y("tpr:Q", title="sensitivity (found)", scale=unit, axis=axis),
         color=alt.Color("name:N", title=None, scale=alt.Scale(domain=list(curves), range=colors),
-                        legend=alt.Legend(orient="bottom-right", labelLimit=160) if len(curves) > 1 else None),
+                        legend=alt.Legend(orient="bottom-right", labelLimit=160, offset=8) if len(curves) > 1 else None),
         order="order:Q", tooltip=["name:N", alt.Tooltip("fpr:Q", format=".3f"), alt.Tooltip("tpr:Q", format=".3f")])
     chart = diagonal + lines
     if point:
@@ -106,8 +106,7 @@ def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, c
             x="fpr:Q", y="tpr:Q", tooltip=["what:N", alt.Tooltip("tpr:Q", title="sensitivity", format=".3f"),
                                            alt.Tooltip("fpr:Q", title="1 - specificity", format=".3f")])
     said = f" Operating point: sensitivity {point[1]:.2f}, specificity {1 - point[0]:.2f}." if point else ""
-    st.altair_chart(chart.properties(height=height), key=key, width="stretch",
-                    alt=f"ROC curve of {', '.join(curves)}.{said}")
+    _show(chart, key, f"ROC curve of {', '.join(curves)}.{said}", height)
 
 
 def _thin_roc(fpr: np.ndarray, tpr: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -134,16 +133,16 @@ def show_class_bars(counts: pd.DataFrame, *, key: str, select: bool = False) -> 
                           for c in counts.index if c != "total" for i, s in enumerate(splits)])
     chart = alt.Chart(frame).mark_bar(height={"band": .72}, cursor="pointer" if select else "default").encode(
         y=alt.Y("class:N", title=None, sort=classes, axis=alt.Axis(labelLimit=170, ticks=False, domain=False)),
-        x=alt.X("images:Q", title="images", axis=alt.Axis(tickCount=4, format=",d")),
-        color=alt.Color("split:N", title=None, sort=None, scale=_splits(), legend=alt.Legend(orient="top")),
+        x=alt.X("images:Q", title=None, axis=alt.Axis(tickCount=4, format=",d")),
+        color=alt.Color("split:N", title=None, scale=_splits(), legend=None),
         order="order:Q", tooltip=["class:N", "split:N", alt.Tooltip("images:Q", format=",d")])
     if select:
         picked = alt.selection_point(name="bar", fields=["class", "name"], empty=True)
         chart = chart.add_params(picked).encode(opacity=alt.condition(picked, alt.value(1), alt.value(.35)))
     said = "; ".join(f"{c}: " + ", ".join(f"{theme.SPLIT_TITLES[s]} {int(counts.loc[c, s]):,}" for s in splits)
                      for c in counts.index if c != "total")
-    event = st.altair_chart(chart.properties(height=max(90, 30 * len(classes) + 56)), key=key, width="stretch", alt=f"Images: {said}.",
-                            on_select="rerun" if select else "ignore")
+    event = _show(chart, key, f"Images: {said}.", 30 * len(classes) + 64, heading("Images per class", splits),
+                  on_select="rerun" if select else "ignore")
     chosen = event.selection.get("bar", []) if select else []
     return (chosen[0]["class"], chosen[0]["name"]) if chosen and {"class", "name"} <= set(chosen[0]) else None
 
@@ -152,10 +151,11 @@ def show_bars(values: Sequence[float], edges: Sequence[float], title: str, *, ke
     """A histogram: (B,) values over (B + 1,) edges."""
     frame = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "n": values})
     chart = alt.Chart(frame).mark_rect(color=theme.QUIET).encode(
-        x=alt.X("from:Q", title=title, axis=alt.Axis(grid=False, tickCount=5), scale=alt.Scale(nice=False, zero=False)), x2="to:Q",
+        x=alt.X("from:Q", title=title, axis=alt.Axis(grid=False, tickCount=5, titlePadding=4),
+                scale=alt.Scale(nice=False, zero=False)), x2="to:Q",
         y=alt.Y("n:Q", title=None, axis=alt.Axis(tickCount=3, grid=False), scale=alt.Scale(zero=True)),
         y2=alt.datum(0), tooltip=[alt.Tooltip("from:Q"), alt.Tooltip("to:Q"), alt.Tooltip("n:Q")])
-    st.altair_chart(chart.properties(height=height), key=key, width="stretch", alt=alt_text)
+    _show(chart, key, alt_text, height)
 
 
 def show_probabilities(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
@@ -193,28 +193,43 @@ def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true
     return f"<div>{''.join(rows)}{more}</div>"
 
 
-def sparkline(values: Sequence[float | None], label: str, *, color: str = theme.SPLITS["val"], width: int = 160, height: int = 34,
-              low: float | None = None, high: float | None = None) -> str:
-    """A curve as small as a word, as SVG. `label` says it for people who do not see it; None and NaN are gaps."""
+def show_sparkline(values: Sequence[float | None], label: str, *, color: str = theme.SPLITS["val"],
+                   domain: tuple[float, float] | None = None) -> None:
+    """A curve as small as a word. `label` says it for people who do not see it; None and NaN are left out."""
+    st.image(sparkline(values, color=color, domain=domain), alt=label, width="stretch")
+
+
+def sparkline(values: Sequence[float | None], *, color: str = theme.SPLITS["val"], domain: tuple[float, float] | None = None,
+              width: int = 280, height: int = 40) -> str:
+    """SVG of `show_sparkline`; `domain` is the lowest and highest value, by default of the values themselves."""
     found = [(i, float(v)) for i, v in enumerate(values) if v is not None and math.isfinite(v)]
-    name = html.escape(label, quote=True)
-    open_tag = (f"<svg role='img' aria-label=\"{name}\" width='{width}' height='{height}' viewBox='0 0 {width} {height}' "
-                "preserveAspectRatio='none' style='display:block;max-width:100%'>")
-    if not found:
-        return f"{open_tag}<line x1='0' x2='{width}' y1='{height - 3}' y2='{height - 3}' stroke='{theme.QUIET}' stroke-dasharray='2 4'/></svg>"
-    low = min(v for _, v in found) if low is None else low
-    high = max(v for _, v in found) if high is None else high
-    across, up = (width - 6) / max(1, len(values) - 1), (height - 6) / ((high - low) or 1)
-    points = [(3 + i * across, height - 3 - (v - low) * up) for i, v in found]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    x, y = points[-1]
-    return (f"{open_tag}<polyline points='{path}' fill='none' stroke='{color}' stroke-width='1.8' stroke-linejoin='round'/>"
-            f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.6' fill='{color}'/></svg>")
+    low, high = domain or (min((v for _, v in found), default=0), max((v for _, v in found), default=1))
+    across, up = (width - 8) / max(1, len(values) - 1), (height - 8) / ((high - low) or 1)
+    points = [(4 + i * across, height - 4 - (min(max(v, low), high) - low) * up) for i, v in found]
+    if points:
+        path, (x, y) = " ".join(f"{x:.1f},{y:.1f}" for x, y in points), points[-1]
+        drawn = (f"<polyline points='{path}' fill='none' stroke='{color}' stroke-width='1.8' stroke-linejoin='round'/>"
+                 f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{color}'/>")
+    else:
+        drawn = f"<line x1='4' x2='{width - 4}' y1='{height - 4}' y2='{height - 4}' stroke='{theme.QUIET}' stroke-dasharray='2 4'/>"
+    return f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'>{drawn}</svg>"
 
 
 def _splits() -> alt.Scale:
     return alt.Scale(domain=[theme.SPLIT_TITLES[s] for s in theme.SPLITS], range=list(theme.SPLITS.values()))
 
 
-def _title(text: str) -> alt.TitleParams:
-    return alt.TitleParams(text, anchor="start", fontSize=13, fontWeight=600)
+def heading(title: str, splits: Sequence[str] = ()) -> str:
+    """HTML of a chart's name with the colours of the splits in it, in one line above: it takes less room than a legend."""
+    keys = "".join(f"<span style='margin-left:.9rem;font-weight:400;white-space:nowrap'><i style='display:inline-block;width:.7rem;"
+                   f"height:.7rem;border-radius:2px;margin-right:.35rem;background:{theme.SPLITS[s]}'></i>{theme.SPLIT_TITLES[s]}</span>"
+                   for s in splits)
+    return f"<div style='font-weight:600;font-size:.9rem;line-height:1.4'>{html.escape(title)}{keys}</div>"
+
+
+def _show(chart: alt.TopLevelMixin, key: str, alt_text: str, height: int, above: str = "", on_select: str = "ignore"):
+    with st.container(gap="xxsmall"):
+        if above:
+            st.html(above)
+        return st.altair_chart(chart.properties(height=height, padding={"left": 0, "right": 6, "top": 6, "bottom": 0}), key=key,
+                               width="stretch", alt=alt_text, on_select=on_select)

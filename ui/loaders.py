@@ -49,6 +49,17 @@ def thumbnails(data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple]:
     return data.images[rows], (data.fingerprint, data.size, data.resize, data.channels, rows.tobytes())
 
 
+@st.cache_data(ttl=10, show_spinner="Looking ...")
+def look_at(path: str) -> str:
+    """What there is at a path, in a sentence, without decoding it. Raises LightboxError where it cannot be used."""
+    source = open_source(DataConfig(path))
+    if source is None:
+        return "It is downloaded when it is opened."
+    index = source.scan()
+    target = next(iter(index.targets.values()))
+    return f"{len(index.table):,} images in {len(target.class_names)} classes: {shorten(', '.join(target.class_names), 80)}."
+
+
 @st.cache_resource(show_spinner=False)
 def _opened() -> OrderedDict:
     return OrderedDict()

@@ -24,6 +24,12 @@ STYLE = """
   .st-key-page_header { border-bottom: 1px solid rgba(128, 134, 138, .28); padding-bottom: .55rem; }
   .st-key-page_header h1 { padding: 0; white-space: nowrap; }
   .st-key-next_step { border-top: 1px solid rgba(128, 134, 138, .28); margin-top: 1rem; padding-top: .35rem; }
+  /* The accent of the dark theme is bright, so that it can be read as text; what is written on it must then be dark. */
+  [data-testid^="stBaseButton-primary"], [data-testid="stMultiSelectTagsContainer"] [data-tag] { color: light-dark(#fff, #0c1517); }
+  [data-testid="stVegaLiteChart"] text { fill: currentColor; opacity: .82; }     /* Streamlit's light gray is too pale to read */
+  [data-testid="stCaptionContainer"] { color: light-dark(#545b60, #a6adb1); }
+  [data-testid="stPageLink"] a { padding-left: 0; padding-right: .3rem; }
+  [data-testid="stPageLink"] a:not([disabled]) p { color: light-dark(#0b6a7d, #63bccb); }       /* a link looks like a link */
 </style>
 """
 
