@@ -201,7 +201,8 @@ def _files(root: Path, below: str, split: str, class_name: str) -> tuple[list[_F
             if entry.is_dir(follow_symlinks=False):
                 stack.append(path)
                 continue
-            if os.path.splitext(entry.name)[1].lower() not in SUFFIXES:
+            _, dot, suffix = entry.name.rpartition(".")
+            if (dot + suffix.lower() if dot else "") not in SUFFIXES:
                 left_out += 1
                 continue
             try:
