@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.config import home
 from core.errors import LightboxError
-from core.files import write_json
+from core.files import disk_errors, write_json
 
 
 def probe() -> dict:
@@ -52,8 +52,9 @@ def machine() -> dict:
                             + (answer.stderr.strip().splitlines() or ["no reason given"])[-1] + ".",
                             "Install the requirements again: pip install -r requirements.txt.")
     found = json.loads(answer.stdout)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"key": key, "machine": found})
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"key": key, "machine": found})
     return found
 
 

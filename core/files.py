@@ -104,7 +104,7 @@ def read_lines(path: Path) -> list[dict]:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn "no space left" into a sentence that says what to do."""
+    """Turn "no space left" and "not allowed" into sentences that say what to do."""
     try:
         yield
     except OSError as error:
@@ -112,6 +112,9 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise LightboxError("disk.full", f"The disk with {Path(path).parent} is full.",
                                 "Free some space or set LIGHTBOX_HOME to another disk, then go on: "
                                 "what was finished is kept.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise LightboxError("disk.not_allowed", f"Nothing can be written to {Path(path).parent}.",
+                                "Set LIGHTBOX_HOME to a folder that belongs to you, then start again.") from error
         raise
 
 

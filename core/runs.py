@@ -32,7 +32,7 @@ from pathlib import Path
 from core.config import RunConfig, home
 from core.device import machine, resolve
 from core.errors import LightboxError
-from core.files import Lock, append_line, read_lines, write_json
+from core.files import Lock, append_line, disk_errors, read_lines, write_json
 from core.queue import Queue
 
 # From each state, the states that may follow. What is not here cannot happen.
@@ -234,7 +234,8 @@ class RunStore:
         folder = self.root / "runs" / run_id
         # Made under another name and moved, so that nobody ever sees half a run.
         half = self.root / "runs" / f".{run_id}"
-        (half / "checkpoints").mkdir(parents=True)
+        with disk_errors(half):
+            (half / "checkpoints").mkdir(parents=True)
         write_json(half / "config.json", {
             "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
             "versions": versions()})
