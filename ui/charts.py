@@ -121,7 +121,7 @@ def show_class_bars(counts: pd.DataFrame, *, key: str, select: bool = False) -> 
     """Images per class as bars, stacked by split.
 
     Args:
-        counts: classes (index) x splits (columns train, val, test), as `Dataset.counts` gives it; a row or column "total" is left out
+        counts: classes (index) x splits (columns train, val, test), as `Dataset.counts` gives it; a row "total" is left out
         select: whether a click on a bar is reported
 
     Returns:
@@ -129,8 +129,8 @@ def show_class_bars(counts: pd.DataFrame, *, key: str, select: bool = False) -> 
     """
     splits = [s for s in theme.SPLITS if s in counts]
     classes = [str(c) for c in counts.index if c != "total"]
-    frame = pd.DataFrame([{"class": str(c), "split": theme.SPLIT_TITLES[s], "name": s, "images": int(counts.loc[c, s]), "order": i}
-                          for c in counts.index if c != "total" for i, s in enumerate(splits)])
+    frame = pd.DataFrame([{"class": str(c), "split": theme.SPLIT_TITLES[s], "name": s, "order": i,
+                           "images": int(counts.loc[c, s])} for c in counts.index if c != "total" for i, s in enumerate(splits)])
     chart = alt.Chart(frame).mark_bar(height={"band": .72}, cursor="pointer" if select else "default").encode(
         y=alt.Y("class:N", title=None, sort=classes, axis=alt.Axis(labelLimit=170, ticks=False, domain=False)),
         x=alt.X("images:Q", title=None, axis=alt.Axis(tickCount=4, format=",d")),
@@ -176,21 +176,16 @@ def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true
         limit: of so many classes; the rest is said in a line
     """
     order = range(len(probs)) if len(probs) <= 2 else np.argsort(-np.asarray(probs, float), kind="stable")
-    line = "" if threshold is None else (f"<i style='position:absolute;left:{100 * threshold:.2f}%;top:-2px;bottom:-2px;"
-                                         "border-left:2px solid currentColor;opacity:.75'></i>")
+    line = "" if threshold is None else f"<i style='left:{100 * threshold:.2f}%'></i>"
     rows = []
     for k in list(order)[:limit]:
         p = float(probs[k]) if math.isfinite(float(probs[k])) else 0.0
-        mark = " <span title='the right answer' style='opacity:.8'>(true)</span>" if k == true else ""
-        rows.append(
-            "<div style='display:grid;grid-template-columns:minmax(5rem,11rem) 1fr 4.2rem;gap:.6rem;align-items:center;margin:.28rem 0'>"
-            f"<div style='overflow-wrap:anywhere;line-height:1.2'>{html.escape(str(class_names[k]))}{mark}</div>"
-            "<div style='position:relative;height:.85rem;background:rgba(128,134,138,.2);border-radius:3px'>"
-            f"<div style='width:{100 * min(1, max(0, p)):.2f}%;height:100%;background:{theme.class_color(int(k))};border-radius:3px'></div>"
-            f"{line}</div><div style='text-align:right;font-variant-numeric:tabular-nums'>{100 * p:.1f} %</div></div>")
+        mark = " <small>(true)</small>" if k == true else ""
+        bar = f"<b style='width:{100 * min(1, max(0, p)):.2f}%;background:{theme.class_color(int(k))}'></b>"
+        rows.append(f"<span>{html.escape(str(class_names[k]))}{mark}</span><div>{bar}{line}</div><span>{100 * p:.1f} %</span>")
     rest = len(probs) - limit
-    more = f"<div style='opacity:.75;font-size:.85rem'>and {rest} classes with less</div>" if rest > 0 else ""
-    return f"<div>{''.join(rows)}{more}</div>"
+    more = f"<p>and {rest} {'class' if rest == 1 else 'classes'} with less</p>" if rest > 0 else ""
+    return f"<div class='lightbox-bars'>{''.join(rows)}{more}</div>"
 
 
 def show_sparkline(values: Sequence[float | None], label: str, *, color: str = theme.SPLITS["val"],
@@ -211,8 +206,10 @@ def sparkline(values: Sequence[float | None], *, color: str = theme.SPLITS["val"
         drawn = (f"<polyline points='{path}' fill='none' stroke='{color}' stroke-width='1.8' stroke-linejoin='round'/>"
                  f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{color}'/>")
     else:
-        drawn = f"<line x1='4' x2='{width - 4}' y1='{height - 4}' y2='{height - 4}' stroke='{theme.QUIET}' stroke-dasharray='2 4'/>"
-    return f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'>{drawn}</svg>"
+        y = height - 4
+        drawn = f"<line x1='4' x2='{width - 4}' y1='{y}' y2='{y}' stroke='{theme.QUIET}' stroke-dasharray='2 4'/>"
+    return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
+            f"viewBox='0 0 {width} {height}'>{drawn}</svg>")
 
 
 def _splits() -> alt.Scale:
@@ -221,10 +218,9 @@ def _splits() -> alt.Scale:
 
 def heading(title: str, splits: Sequence[str] = ()) -> str:
     """HTML of a chart's name with the colours of the splits in it, in one line above: it takes less room than a legend."""
-    keys = "".join(f"<span style='margin-left:.9rem;font-weight:400;white-space:nowrap'><i style='display:inline-block;width:.7rem;"
-                   f"height:.7rem;border-radius:2px;margin-right:.35rem;background:{theme.SPLITS[s]}'></i>{theme.SPLIT_TITLES[s]}</span>"
-                   for s in splits)
-    return f"<div style='font-weight:600;font-size:.9rem;line-height:1.4'>{html.escape(title)}{keys}</div>"
+    keys = "".join(f"<span><i style='background:{theme.SPLITS[split]}'></i>{theme.SPLIT_TITLES[split]}</span>"
+                   for split in splits)
+    return f"<div class='lightbox-heading'>{html.escape(title)}{keys}</div>"
 
 
 def _show(chart: alt.TopLevelMixin, key: str, alt_text: str, height: int, above: str = "", on_select: str = "ignore"):

@@ -28,7 +28,7 @@ def page_file(page: str) -> str:
     raise KeyError(f"there is no page {page}")
 
 
-# ---------------------------------------------------------------------------------------------------------------- the address
+# --------------------------------------------------------------------------------------------------------- the address
 
 def get_param(name: str, default: str | None = None) -> str | None:
     """`?name=` of the address, else what was chosen last in this session, else `default`."""
@@ -119,10 +119,10 @@ def run_chip(runs: list) -> Chip:
     return Chip("run", "Run", {run.id: run.name for run in runs}, width=320)
 
 
-# ----------------------------------------------------------------------------------------------------------------- from page to page
+# --------------------------------------------------------------------------------------------------- from page to page
 
 def next_step(label: str, page: str, **query: str | None) -> None:
-    """The link at the foot of a page that goes on with the story: `next_step("Next: train on these images", "train", dataset=name)`."""
+    """The link at the foot of a page: `next_step("Next: train on these images", "train", dataset=name)`."""
     with st.container(key="next_step", horizontal=True, horizontal_alignment="right"):
         link(label, page, icon=":material/arrow_forward:", **query)
 
@@ -150,7 +150,7 @@ def empty(sentence: str, label: str, page: str, **query: str | None) -> None:
         st.space("large")
 
 
-# ----------------------------------------------------------------------------------------------------------------- when it goes wrong
+# -------------------------------------------------------------------------------------------------- when it goes wrong
 
 def show_error(error: LightboxError) -> None:
     """What happened and what to do, in the place where it happened."""
@@ -170,7 +170,7 @@ def shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[:length // 3]} ... {text[-(length - length // 3 - 5):]}"
 
 
-# ---------------------------------------------------------------------------------------------------------------- what takes long
+# ----------------------------------------------------------------------------------------------------- what takes long
 
 @contextmanager
 def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], None]]:
@@ -213,7 +213,7 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
     place.empty()
 
 
-# ------------------------------------------------------------------------------------------------------------------------- numbers
+# ------------------------------------------------------------------------------------------------------------- numbers
 
 def format_number(value: float | None, digits: int = 3) -> str:
     """0.9134 -> "0.913"; None and NaN, where a number is not defined, -> "-"."""

@@ -19,17 +19,34 @@ QUIET = "#8a9097"           # axes, the diagonal, a baseline: what is there to c
 STYLE = """
 <style>
   [data-testid="stApp"] { font-variant-numeric: tabular-nums; }            /* numbers stand under each other */
-  [data-testid="stMarkdownContainer"] p, [data-testid="stMarkdownContainer"] li { max-width: 80ch; }
   [data-testid="stMainBlockContainer"] { padding-left: 2rem; padding-right: 2rem; }
+  [data-testid="stMarkdownContainer"] p, [data-testid="stMarkdownContainer"] li { max-width: 80ch; }
   .st-key-page_header { border-bottom: 1px solid rgba(128, 134, 138, .28); padding-bottom: .55rem; }
   .st-key-page_header h1 { padding: 0; white-space: nowrap; }
   .st-key-next_step { border-top: 1px solid rgba(128, 134, 138, .28); margin-top: 1rem; padding-top: .35rem; }
+
   /* The accent of the dark theme is bright, so that it can be read as text; what is written on it must then be dark. */
-  [data-testid^="stBaseButton-primary"], [data-testid="stMultiSelectTagsContainer"] [data-tag] { color: light-dark(#fff, #0c1517); }
-  [data-testid="stVegaLiteChart"] text { fill: currentColor; opacity: .82; }     /* Streamlit's light gray is too pale to read */
+  [data-testid^="stBaseButton-primary"],
+  [data-testid="stMultiSelectTagsContainer"] [data-tag] { color: light-dark(#fff, #0c1517); }
+  /* Streamlit's own grays for small text are too pale to read. */
+  [data-testid="stVegaLiteChart"] text { fill: currentColor; opacity: .82; }
   [data-testid="stCaptionContainer"] { color: light-dark(#545b60, #a6adb1); }
+  /* A link looks like a link. */
   [data-testid="stPageLink"] a { padding-left: 0; padding-right: .3rem; }
-  [data-testid="stPageLink"] a:not([disabled]) p { color: light-dark(#0b6a7d, #63bccb); }       /* a link looks like a link */
+  [data-testid="stPageLink"] a:not([disabled]) p { color: light-dark(#0b6a7d, #63bccb); }
+
+  /* ui/charts.py: the line above a chart, and bars of probabilities (name, bar, number). */
+  .lightbox-heading { font-weight: 600; font-size: .9rem; line-height: 1.4; }
+  .lightbox-heading span { margin-left: .9rem; font-weight: 400; white-space: nowrap; }
+  .lightbox-heading i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; margin-right: .35rem; }
+  .lightbox-bars { display: grid; grid-template-columns: minmax(5rem, max-content) 1fr 4.2rem; gap: .4rem .6rem;
+                   align-items: center; }
+  .lightbox-bars > span { max-width: 12rem; overflow-wrap: anywhere; line-height: 1.2; }
+  .lightbox-bars > span:nth-child(3n) { text-align: right; }
+  .lightbox-bars > div { position: relative; height: .85rem; background: rgba(128, 134, 138, .2); border-radius: 3px; }
+  .lightbox-bars b { display: block; height: 100%; border-radius: 3px; }
+  .lightbox-bars i { position: absolute; top: -2px; bottom: -2px; border-left: 2px solid currentColor; opacity: .75; }
+  .lightbox-bars p { grid-column: 1 / -1; margin: 0; opacity: .8; font-size: .85rem; }
 </style>
 """
 

@@ -10,7 +10,7 @@ from core.runs import LIVE, RunStore
 from ui import strip
 from ui.charts import show_sparkline
 from ui.loaders import look_at, show_machine
-from ui.shell import escape, format_ago, format_number, go, link, page_header, show_error, shorten
+from ui.shell import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 
 RUNS = 4                # as many as stand beside each other
 STATES = {"queued": "waiting", "starting": "starting", "running": "training", "stopping": "stopping", "stopped": "stopped",
@@ -22,7 +22,8 @@ def show_begin() -> None:
     phantom, medmnist, own, drop = st.columns(4, gap="large")
     with phantom:
         st.subheader("Phantom X-rays", anchor=False)
-        st.markdown("Made here from physics, so the truth is known: three body parts, normal or with a fracture, a lesion or metal.")
+        st.markdown("Made here from physics, so the truth is known: three body parts, normal or with a fracture, "
+                    "a lesion or metal.")
         if st.button("Start with phantom X-rays", type="primary", width="stretch", wrap=True):
             go("browse", dataset="phantom")
     with medmnist:
