@@ -96,12 +96,19 @@ def test_a_full_disk_at_any_step_leaves_the_old_file_and_says_what_to_do(folder,
     assert path.read_text() == "old" and os.listdir(folder) == ["status.json"]
 
 
-@pytest.mark.parametrize("number, kind", [(errno.ENOSPC, LightboxError), (errno.EDQUOT, LightboxError),
-                                          (errno.EACCES, PermissionError)])
-def test_only_a_full_disk_is_called_one(folder, number, kind):
-    with pytest.raises(kind):
+@pytest.mark.parametrize("number, code", [(errno.ENOSPC, "disk.full"), (errno.EDQUOT, "disk.full"),
+                                          (errno.EACCES, "disk.not_allowed"), (errno.EROFS, "disk.not_allowed")])
+def test_a_full_disk_and_a_forbidden_one_are_told_apart(folder, number, code):
+    with pytest.raises(LightboxError) as error:
         with disk_errors(folder / "x"):
             raise OSError(number, os.strerror(number))
+    assert error.value.code == code
+
+
+def test_any_other_fault_of_the_disk_keeps_its_trace(folder):
+    with pytest.raises(OSError, match="Input/output"):
+        with disk_errors(folder / "x"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_kill_between_any_two_writes_leaves_a_whole_file(folder):
