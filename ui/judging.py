@@ -31,6 +31,26 @@ def split_chip() -> Chip:
     return Chip("split", "Split", {"val": "Validation", "test": "Test"}, width=130)
 
 
+def finding_chip(run: Run) -> list[Chip]:
+    """Which of several findings; none where an image has one class."""
+    about = run.data()
+    if about.get("task") != MULTI_LABEL:
+        return []
+    return [Chip("finding", "Finding", {str(k): name for k, name in enumerate(about["class_names"])}, width=170)]
+
+
+def cell_chips(run: Run) -> list[Chip]:
+    """True class and answer: a cell of the confusion matrix, or several of them. Classes go by their numbers in the address."""
+    about = run.data()
+    names = about.get("class_names", [])
+    if about.get("task") == MULTI_LABEL:
+        k = number(get_param("finding"), len(names)) or 0
+        names = [f"no {names[k]}", names[k]]
+    return [Chip("true", "True class", {"all": "True: any class"} | {str(k): f"True: {n}" for k, n in enumerate(names)}, width=170),
+            Chip("predicted", "Answer", {"wrong": "Answer: wrong", "all": "Answer: any"}
+                 | {str(k): f"Answer: {n}" for k, n in enumerate(names)}, width=180)]
+
+
 def current_run(runs: Sequence[Run]) -> Run | None:
     """The run that the chip of `runs` is going to show: that of the address, else the newest."""
     wanted = get_param("run")
