@@ -56,10 +56,13 @@ def fuse(name: str, *bones: Bone) -> Bone:
     return Bone(name, *(join(*group) for group in groups))
 
 
-def _steps(at: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values at the stations and half way between them of a smooth curve through (at, y): cubic Hermite."""
-    slope = np.gradient(y, at) if len(at) > 2 else np.full(2, (y[1] - y[0]) / (at[1] - at[0]))
-    return y, (y[:-1] + y[1:]) / 2 + np.diff(at) * (slope[:-1] - slope[1:]) / 8
+def between(at: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Values half way between the stations of a smooth curve through (at, y): cubic Hermite with three-point slopes."""
+    h, rise = np.diff(at), np.diff(y) / np.diff(at)
+    slope = np.empty_like(y)
+    slope[1:-1] = (rise[:-1] * h[1:] + rise[1:] * h[:-1]) / (h[:-1] + h[1:])
+    slope[0], slope[-1] = rise[0], rise[-1]
+    return (y[:-1] + y[1:]) / 2 + h * (slope[:-1] - slope[1:]) / 8
 
 
 def shaft(name: str, start, end, profile, *, flat: float = 1.0, across=(1, 0, 0), closed: tuple[bool, bool] = (True, True),
@@ -84,11 +87,9 @@ def shaft(name: str, start, end, profile, *, flat: float = 1.0, across=(1, 0, 0)
         radius = radius * (1 + wobble * rng.standard_normal(len(radius)))
     length = float(np.linalg.norm(end - start))
     place = frame(start, end - start, across)
-    square, between = _steps(at, radius ** 2)
-    middle = np.sqrt(np.maximum(between, 0.05))
+    middle = np.sqrt(np.maximum(between(at, radius ** 2), 0.05))
     cortex_between = (cortex[:-1] + cortex[1:]) / 2
-    shift_between = offset
-    outer = slices(length, at, radius, middle, flat, shift_between)
+    outer = slices(length, at, radius, middle, flat, offset)
 
     inside, inside_middle = np.maximum(radius - cortex, 0), np.maximum(middle - cortex_between, 0)
     limits = at.copy()
@@ -96,13 +97,16 @@ def shaft(name: str, start, end, profile, *, flat: float = 1.0, across=(1, 0, 0)
         limits[0] += cortex[0] / length
     if closed[1]:
         limits[-1] -= cortex[-1] / length
-    inner_flat = max(flat * (1 - (1 / flat - 1) * cortex.mean() / radius.max()), 0.3 * flat)   # same wall on the flat sides
+    inner_flat = max(flat * (1 - (1 / flat - 1) * cortex.mean() / radius.max()), 0.3 * flat)      # the same wall on the flat sides
     inner = slices(length, limits, inside, inside_middle, inner_flat, offset)
     real = inside_middle > 0.2
     inner = inner.take(real)
 
     opening, opening_middle = _opening(cortex), _opening(cortex_between)
-    canal = slices(length, limits, inside * opening, inside_middle * opening_middle, inner_flat, offset)
+    wall = inside ** 2 * (1 - opening ** 2)
+    # between stations the wall is a parabola too: this keeps it from falling below nothing
+    square = inside_middle ** 2 - np.maximum(inside_middle ** 2 * (1 - opening_middle ** 2), (wall[:-1] + wall[1:]) / 4)
+    canal = slices(length, limits, inside * opening, np.sqrt(np.maximum(square, 0)), inner_flat, offset)
     canal = canal.take(real & (opening_middle > 0.05))
     return Bone(name, outer.moved(place), inner.moved(place), canal.moved(place), nothing(), nothing())
 

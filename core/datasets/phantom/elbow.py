@@ -10,30 +10,30 @@ from dataclasses import replace
 import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
-from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
+from core.datasets.phantom.bones import Bone, between, fuse, pebble, shaft
 from core.datasets.phantom.solids import Solids, ellipsoid, frame, join, slices, turn
 
 VIEWS = (View("AP", 0, 0, 6), View("lateral", 90, 0, 88), View("oblique", 40, 0, 12))
 
 
 def _humerus(rng) -> Bone:
-    body = shaft("humerus", (0, 165, -5), (0, 16, 0), [(0, 10.6, 3.6), (0.45, 10.4, 3.6), (0.66, 11.2, 3.0), (0.8, 11.0, 2.0), (0.93, 7.0, 1.1), (1, 2.5, 0.8)],
+    body = shaft("humerus", (0, 165, -5), (0, 14, 2), [(0, 10.6, 3.6), (0.45, 10.4, 3.6), (0.66, 10.8, 3.0), (0.8, 9.6, 2.0), (0.93, 6.0, 1.1), (1, 2.5, 0.8)],
                  closed=(False, True), rng=rng)
-    medial = shaft("medial column", (-1, 74, -5), (-20, 0, 2), [(0, 4.0, 1.8), (0.3, 9.4, 2.2), (0.7, 10.0, 1.6), (0.9, 8.6, 1.0), (1, 4.0, 0.8)], flat=0.78, rng=rng)
-    lateral = shaft("lateral column", (1, 74, -5), (19, -2, 4), [(0, 4.0, 1.8), (0.3, 9.2, 2.2), (0.7, 10.0, 1.6), (0.9, 9.0, 1.0), (1, 4.0, 0.8)], flat=0.78, rng=rng)
-    plate = pebble("between", (-1, 24, 1), (15, 3.4, 22), along=(0, 1, 0), cortex=1.2)
-    epicondyle = pebble("medial epicondyle", (-25, 10, -3), (7.0, 6.0, 11.5), along=(-0.55, 1, 0), cortex=0.9, rng=rng)
-    bump = pebble("lateral epicondyle", (22, 11, -1), (6.2, 6.0, 11), along=(0.3, 1, 0), cortex=0.9, rng=rng)
-    spool = shaft("trochlea", (-22.5, -2.5, 4), (9, 0.5, 4), [(0, 5.5, 0.7), (0.07, 10.6, 0.8), (0.2, 12.0, 0.9), (0.6, 9.2, 1.0), (1, 9.6, 0.8)], across=(0, 1, 0))
-    ball = pebble("capitellum", (14.5, 0.5, 6), (11.0, 10.6, 10.6), cortex=0.9, rng=rng)
-    return fuse("humerus", body, plate, medial, lateral, spool, ball, epicondyle, bump)
+    medial = shaft("medial column", (-2, 80, -5), (-20, -3, 4), [(0, 3.0, 1.8), (0.3, 8.6, 2.2), (0.66, 9.8, 1.5), (0.9, 9.0, 0.9), (1, 5.0, 0.7)], flat=0.8, rng=rng)
+    lateral = shaft("lateral column", (2, 80, -5), (18, -4, 6), [(0, 3.0, 1.8), (0.3, 8.4, 2.2), (0.66, 9.8, 1.5), (0.9, 9.4, 0.9), (1, 5.0, 0.7)], flat=0.8, rng=rng)
+    plate = pebble("between", (-1, 26, 0), (14, 3.0, 22), along=(0, 1, 0.1), cortex=1.2)
+    epicondyle = shaft("medial epicondyle", (-14, 34, -3), (-31, 5, -3), [(0, 4, 1.4), (0.5, 6.4, 1.1), (0.85, 6.6, 0.9), (1, 3, 0.8)], flat=0.9, rng=rng)
+    bump = shaft("lateral epicondyle", (13, 38, -2), (27, 4, 0), [(0, 4, 1.4), (0.5, 6.0, 1.1), (0.85, 5.4, 0.9), (1, 2.5, 0.8)], flat=0.9, rng=rng)
+    spool = shaft("trochlea", (-23, -3.0, 4), (9, 0.5, 5), [(0, 5.5, 0.7), (0.07, 10.8, 0.8), (0.2, 12.4, 0.9), (0.6, 9.4, 1.0), (1, 10.0, 0.8)], across=(0, 1, 0), rng=rng)
+    ball = pebble("capitellum", (14.5, 0.0, 7), (11.5, 10.6, 10.6), cortex=0.8, rng=rng)
+    return fuse("humerus", body, plate, medial, lateral, epicondyle, bump, spool, ball)
 
 
 def _ulna(rng) -> Bone:
     body = shaft("ulna", (-3.5, 17.5, -17), (-1, -180, -12),
                  [(0, 4.8, 1.0), (0.02, 7.8, 1.2), (0.08, 10.2, 1.2), (0.15, 9.6, 1.3), (0.26, 8.6, 2.0), (0.42, 7.2, 2.7), (0.7, 6.6, 2.7), (1, 6.2, 2.5)],
                  flat=0.95, closed=(True, False), rng=rng)
-    coronoid = pebble("coronoid", (-4, -19, -1), (11.0, 10.5, 16.5), along=(0, -0.1, 1), cortex=0.8, rng=rng)
+    coronoid = shaft("coronoid", (-3.5, -40, -14), (-5.5, -13, 8), [(0, 6, 1.6), (0.4, 10.0, 1.3), (0.75, 10.5, 0.9), (0.93, 7.0, 0.8), (1, 3.0, 0.7)], flat=0.75, rng=rng)
     bone = fuse("ulna", body, coronoid)
     notch = [slices(44, np.array([0.0, 1.0]), np.full(2, r), np.full(1, r), 1.0).moved(frame((-26, 0, 3), (1, 0.03, 0), (0, 1, 0))) for r in (13.2, 14.6)]
     return bone.hollowed(*notch)
@@ -48,7 +48,7 @@ def _radius(rng) -> Bone:
 def _tube(start, end, profile, flat, less, thick) -> Solids:
     at, radius = np.array(profile, float).T
     radius = np.maximum(radius * np.sqrt(thick) - less, 0.1)
-    middle = (radius[:-1] + radius[1:]) / 2
+    middle = np.sqrt(np.maximum(between(at, radius ** 2), 0.01))
     start, end = np.asarray(start, float), np.asarray(end, float)
     return slices(np.linalg.norm(end - start), at, radius, middle, flat).moved(frame(start, end - start)).overlapping()
 
@@ -60,9 +60,10 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     humerus = _humerus(rng)
 
     def surface(less):
-        arm = _tube((0, 230, 2), (-1, -30, 2), [(0, 48), (0.4, 43), (0.7, 37), (0.85, 36), (0.95, 31), (1, 18)], 0.98, less, thick)
-        forearm = _tube((1, 34, 2), (2, -220, 2), [(0, 17), (0.07, 30), (0.18, 38), (0.3, 43), (0.6, 37), (1, 29)], 0.88, less, thick).moved(bend)
-        return join(arm, forearm)
+        arm = _tube((0, 230, 2), (-1, -4, 1), [(0, 48), (0.4, 43), (0.75, 37), (1, 35)], 0.98, less, thick)
+        forearm = _tube((1, 4, 1), (2, -220, 2), [(0, 34), (0.12, 38), (0.24, 42), (0.6, 37), (1, 29)], 0.88, less, thick)
+        point = ellipsoid((0, 0, -1), np.array([35.5, 33, 33]) * np.sqrt(thick) - less)
+        return join(arm, forearm.moved(bend), point)
     skin, muscle = surface(0), surface(5.0 * thick)
     place = lambda point: tuple((bend @ [*point, 1])[:3])
     down = tuple((bend @ [0, -1, 0, 0])[:3])
@@ -72,7 +73,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
                      Site("ulna", place((-3.3, -1, -16)), down, 9, ()), Site("ulna", place((-3, -52, -15)), down, 8, ())),
         "lytic lesion": (Site("humerus", (0, 66, -4), (0, -1, 0), 12), Site("humerus", (17, 20, 0), (0.2, -1, 0), 9),
                          Site("ulna", place((-3, -32, -13)), down, 9), Site("radius", place((14.5, -50, 5)), down, 8)),
-        "metal plate": (Site("humerus", (19.0, 40, -6), (0.35, -1, 0.1), 9), Site("ulna", place((-3, -42, -15)), down, 8.6),
+        "metal plate": (Site("humerus", (8, 46, -2), (0.22, -1, 0.08), 9.5), Site("ulna", place((-3, -42, -15)), down, 8.6),
                         Site("radius", place((13.4, -66, 4)), down, 7.4)),
     }
     bent = np.deg2rad(flexion)

@@ -9,7 +9,10 @@ import numpy as np
 
 from core.datasets.phantom.body import Finding
 from core.datasets.phantom.materials import SOFT
-from core.datasets.phantom.solids import Grid, Path, Rays, Solids, join, nothing, shared
+from core.datasets.phantom.solids import Grid, Path, Rays, Solids, join, nothing
+
+
+MATTERS = 0.05           # mm: less than this inside a finding does not count as meeting it
 
 
 @dataclass
@@ -54,12 +57,11 @@ class Model:
         body = finding.body
         fine, coarse = Pile(), Pile()
         self.body = body
-        self.bones = []                                      # (name, is coarse, ranges of outer, inner, canal and the two cuts)
+        self.bones = []                                      # (name, is far, ranges of outer, inner, canal and the two cuts)
         for bone in body.bones:
             pile = coarse if bone.far else fine
             groups = (bone.outer, bone.inner, bone.canal, bone.outer_cuts, bone.inner_cuts)
-            simple = not len(bone.outer_cuts) and bool(bone.outer.apart[1:].all())
-            self.bones.append((bone.name, bone.far, simple, [pile.add(group) for group in groups]))
+            self.bones.append((bone.name, bone.far, [pile.add(group) for group in groups]))
         self.skin, self.muscle = coarse.add(body.skin), coarse.add(body.muscle)
         self.air = coarse.add(body.air) if body.air is not None else None
         self.inserts = [(insert, fine.add(insert.solids)) for insert in finding.inserts]
@@ -81,52 +83,36 @@ class Model:
         out = Layers(flesh, flesh - soft(self.muscle), soft(self.air) if self.air is not None else None,
                      *(np.zeros(shape, np.float32) for _ in range(3)))
         distant = [np.zeros(small, np.float32) for _ in range(3)]
-        holes = [(insert, sharp.path(range(k, k + 1))) for insert, which in self.inserts for k in which]
-        holes = [(insert, hole) for insert, hole in holes if hole is not None]
         if self.inserts or self.faces is not None:
             out.changed = np.zeros(shape, bool)
-        for name, far, simple, ranges in self.bones:
-            carved = [hole for insert, hole in holes if name in insert.bones]
-            paths = _bone(smooth if far else sharp, ranges, hull=bool(carved) or not simple)
-            if paths[0] is None:
-                continue
-            for hole in carved:
-                out.changed[paths[0].window] |= shared(hole, paths[0]) > 0
-            for k, found in enumerate(paths):                # outer adds cortex, inner turns cortex to spongy, canal to marrow
+        for name, far, (*materials, outer_cuts, inner_cuts) in self.bones:
+            rays, images = (smooth, distant) if far else (sharp, (out.cortex, out.spongy, out.marrow))
+            inserted = [k for insert, which in self.inserts if name in insert.bones for k in which]
+            # all of the bone adds to the cortex; its inside turns that to spongy bone, and the canal turns that to marrow
+            for k, (which, cuts) in enumerate(zip(materials, (outer_cuts, inner_cuts, inner_cuts))):
+                found = rays.path(which, [*cuts, *inserted])
                 if found is None:
                     continue
-                if carved:
-                    found.length[...] -= np.maximum.reduce([shared(hole, found) for hole in carved])
-                materials = distant if far else (out.cortex, out.spongy, out.marrow)
-                materials[k][found.window] += found.length
+                images[k][found.window] += found.length
                 if k:
-                    materials[k - 1][found.window] -= found.length
+                    images[k - 1][found.window] -= found.length
+                elif inserted:
+                    before = rays.path(which, cuts)
+                    out.changed[found.window] |= before.length - found.length > MATTERS
         for insert, which in self.inserts:
             metal = sharp.path(which) if insert.mu != SOFT else None
             if metal is not None:
                 out.metal = np.zeros(shape, np.float32) if out.metal is None else out.metal
                 out.metal[metal.window] += np.float32(insert.mu - SOFT) * metal.length
-                out.changed[metal.window] |= metal.length > 0
+                out.changed[metal.window] |= metal.length > MATTERS
         for k in self.faces or ():
-            face = sharp.path(range(k, k + 1), hull=False)
+            face = sharp.path([k])
             if face is not None:
-                out.changed[face.window] |= face.length > 0
+                out.changed[face.window] |= face.length > MATTERS
         if any(far for _, far, *_ in self.bones):
             for image, part in zip((out.cortex, out.spongy), distant):
                 image += _enlarge(part, step, shape)
         return out
-
-
-def _bone(rays: Rays, ranges: list[range], hull: bool) -> list[Path | None]:
-    """Paths through the outer, inner and canal solids of one bone, its sockets taken away."""
-    outer, inner, canal, outer_cuts, inner_cuts = ranges
-    paths = [rays.path(which, hull) for which in (outer, inner, canal)]
-    for found, cuts in zip(paths, (outer_cuts, inner_cuts, inner_cuts)):
-        for k in cuts if found is not None else ():
-            hole = rays.path(range(k, k + 1))
-            if hole is not None:
-                found.length[...] -= shared(hole, found)
-    return paths
 
 
 def _add(image: np.ndarray, found: Path | None) -> None:
@@ -135,7 +121,9 @@ def _add(image: np.ndarray, found: Path | None) -> None:
 
 
 def _enlarge(small: np.ndarray, step: int, shape: tuple[int, int]) -> np.ndarray:
+    """A coarse image at full size, its upper left pixels first."""
     if step == 1:
         return small
+    small = cv2.GaussianBlur(small, (0, 0), 0.45, borderType=cv2.BORDER_REPLICATE)      # so that steps do not show
     large = cv2.resize(small, (small.shape[1] * step, small.shape[0] * step), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(large[:shape[0], :shape[1]])

@@ -58,7 +58,7 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
     line = xray.neper(layers, who.density, np.float32(0.25) * xray.trabeculae(rays, rng))
     counts = xray.counts(line, rays.pitch, exposure, rng, (grid.height, grid.width))
     soft = soft_tissue(layers)
-    display = xray.Display(low=0.3 * soft * window[0], high=(soft + 0.62) * window[1], gamma=gamma, even=even)
+    display = xray.Display(low=0.36 * soft * window[0], high=(soft + 0.5) * window[1], gamma=gamma, even=even)
     pixels = cv2.multiply(xray.develop(counts, grid.pitch, display), shutter, scale=1 / 255)
     mask = np.zeros((rays.height, rays.width), bool) if layers.changed is None else layers.changed
     mask = mask.reshape(grid.height, rays.height // grid.height, grid.width, -1).any((1, 3))
@@ -69,7 +69,7 @@ def soft_tissue(layers: xray.Layers) -> float:
     """Neper of soft tissue in the middle of the body: the console sets its window by this, never by bone or metal."""
     flesh = layers.flesh[::4, ::4] if layers.air is None else layers.flesh[::4, ::4] - 0.74 * layers.air[::4, ::4]
     inside = flesh[flesh > 8]
-    return float(xray.SOFT * (np.quantile(inside, 0.6) if len(inside) else 30))
+    return float(xray.SOFT * (np.quantile(inside, 0.7) if len(inside) else 30))
 
 
 def collimator(grid: Grid, rng: np.random.Generator) -> np.ndarray:

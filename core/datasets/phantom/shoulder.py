@@ -47,9 +47,9 @@ def _scapula(rng) -> Bone:
     medial = edge("medial border", superior, inferior, (2.6, 2.2, 3.2))
     upper = edge("superior border", superior, (-42, 16, -16), (2.4, 1.8, 2.6), 1.0)
     glenoid = pebble("glenoid", (-31.5, -3, -6), (7, 13, 19.5), along=(0.12, 1, 0), across=(1, 0, -0.35), cortex=1.3, rng=rng)
-    neck_bone = pebble("neck", (-42, -2, -13), (9, 10, 16), along=(0, 1, 0), cortex=1.3)
+    neck_bone = pebble("neck", (-40, -3, -12), (12, 10, 15), along=(0.12, 1, 0), cortex=1.2)
     spine = shaft("spine", (-97, 14, -56), (-6, 33, -34), [(0, 2.6, 1.2), (0.4, 5.0, 1.3), (0.8, 6.4, 1.4), (1, 7.2, 1.4)], flat=0.75, across=(0, 1, 0), rng=rng)
-    acromion = pebble("acromion", (3, 33.5, -17), (15, 5.6, 24), along=(0.55, 0.05, 1), cortex=1.3, rng=rng)
+    acromion = shaft("acromion", (-14, 33, -40), (11, 34, 10), [(0, 8, 1.3), (0.25, 12, 1.3), (0.6, 13, 1.2), (0.88, 9, 1.1), (1, 3, 0.9)], flat=0.36, across=(1, 0.12, 0), rng=rng)
     root = shaft("coracoid root", (-36, 11, -4), (-36, 27, 14), [(0, 8, 1.2), (0.5, 6.6, 1.3), (1, 6.2, 1.3)], rng=rng)
     beak = shaft("coracoid", (-37, 25, 13), (-18, 18, 32), [(0, 6.0, 1.2), (0.5, 5.8, 1.3), (0.85, 5.2, 1.2), (1, 2.5, 1.0)], rng=rng)
     return fuse("scapula", blade, lateral, medial, upper, neck_bone, glenoid, spine, acromion, root, beak)
@@ -66,6 +66,7 @@ def _clavicle(rng) -> Bone:
                            across=(0, 0, 1), closed=(k == 0, False)))
         if k:                                                # a ball in each bend fills the wedge
             parts.append(pebble("bend", line[k], (width[k], 0.8 * width[k], width[k]), across=(0, 0, 1), along=line[k + 1] - line[k - 1], cortex=wall[k]))
+    parts.append(pebble("sternal end", line[-1], (8.8, 7, 6), across=(0, 0, 1), along=line[-1] - line[-2], cortex=1.2))
     return fuse("clavicle", *parts)
 
 

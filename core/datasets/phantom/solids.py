@@ -15,6 +15,7 @@ clipped by planes that are linear in (u, v): a dozen array operations, inside th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,9 +67,14 @@ class Solids:
 
 def join(*groups: Solids) -> Solids:
     """All solids of several groups, with as many planes as the most cut one needs."""
-    planes = max(group.planes.shape[1] for group in groups)
-    padded = [np.pad(group.planes, ((0, 0), (0, planes - group.planes.shape[1]), (0, 0))) for group in groups]
-    return Solids(np.concatenate([group.quadrics for group in groups]), np.concatenate(padded),
+    if len(groups) == 1:
+        return groups[0]
+    planes = np.zeros((sum(map(len, groups)), max(group.planes.shape[1] for group in groups), 4))
+    start = 0
+    for group in groups:
+        planes[start:start + len(group), :group.planes.shape[1]] = group.planes
+        start += len(group)
+    return Solids(np.concatenate([group.quadrics for group in groups]), planes,
                   np.concatenate([group.corners for group in groups]), np.concatenate([group.apart for group in groups]))
 
 
@@ -83,13 +89,16 @@ _BALL = np.diag([1.0, 1, 1, -1])
 
 def frame(centre, along, across=(1, 0, 0)) -> np.ndarray:
     """(4, 4) matrix of a place: its z axis points `along`, its x axis as nearly `across` as a right angle allows."""
-    z = np.asarray(along, float) / np.linalg.norm(along)
-    x = np.asarray(across, float) - np.dot(across, z) * z
-    if np.dot(x, x) < 1e-6:                                  # across was parallel to along: any right angle will do
-        x = np.cross(z, (0.3, 0.5, 0.8))
-    x /= np.linalg.norm(x)
+    z = np.array(along, float)
+    z /= math.sqrt(z @ z)
+    x = np.array(across, float)
+    x -= (x @ z) * z
+    if x @ x < 1e-6:                                         # across was parallel to along: any right angle will do
+        x = np.array([z[1] * 0.8 - z[2] * 0.5, z[2] * 0.3 - z[0] * 0.8, z[0] * 0.5 - z[1] * 0.3])
+    x /= math.sqrt(x @ x)
     matrix = np.eye(4)
-    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = x, np.cross(z, x), z, centre
+    matrix[:3, 0], matrix[:3, 2], matrix[:3, 3] = x, z, centre
+    matrix[:3, 1] = z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]
     return matrix
 
 
@@ -196,15 +205,10 @@ class Grid(NamedTuple):
 
 
 class Path(NamedTuple):
-    """How far rays run inside a union of solids, inside one window of the image.
-
-    window: the (rows, columns) slices; length: mm inside; near and far: first and last depth inside (FAR, -FAR outside).
-    """
+    """How far rays run inside something: `length` (mm) over a window of the image, given by its (rows, columns) slices."""
 
     window: tuple[slice, slice]
     length: np.ndarray
-    near: np.ndarray
-    far: np.ndarray
 
 
 class Rays:
@@ -219,8 +223,7 @@ class Rays:
         origin, size = np.array([grid.left, grid.top]), np.array([grid.width, grid.height])
         first = np.floor((low - origin) / grid.pitch).clip(0, size).astype(int)
         last = (np.ceil((high - origin) / grid.pitch) + 1).clip(0, size).astype(int)
-        self.solids = solids
-        self.seen = (last > first).all(1)
+        self.seen, self.apart = (last > first).all(1).tolist(), solids.apart.tolist()
         self.windows = np.stack([first[:, 1], last[:, 1], first[:, 0], last[:, 0]], 1).tolist()
         middle = origin + (first + last) / 2 * grid.pitch
         move = np.tile(np.eye(4), (len(solids), 1, 1))
@@ -252,13 +255,13 @@ class Rays:
         starts = np.searchsorted(owner, np.arange(len(solids) + 1))
         self.planes = [range(starts[i], starts[i + 1]) for i in range(len(solids))]
 
-    def interval(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Entry and exit depth of each ray through solid i, inside its window; entry >= exit where the ray misses.
+    def interval(self, i: int, window: tuple) -> tuple[np.ndarray, np.ndarray]:
+        """Entry and exit depth of each ray of a window through solid i; entry >= exit where the ray misses.
 
         Seen nearly end-on, a cone or a waist has a < 0: inside is then *outside* of the two roots, and the planes leave one of
         the two pieces (the longer is taken; profiles have a station on each waist, so that there is no second).
         """
-        r0, r1, c0, c1 = self.windows[i]
+        r0, r1, c0, c1 = window
         half = self.twist[i, r0:r1] * self.u[i, c0:c1]
         half += self.across[i, c0:c1]
         half += self.down[i, r0:r1]
@@ -284,8 +287,10 @@ class Rays:
             near, far = np.where(behind, np.maximum(near, high), near), np.where(behind, far, np.minimum(far, low))
         return near, far
 
-    def path(self, which: range, hull: bool = True) -> Path | None:
-        """Length of each ray inside the union of some of the solids.
+    def path(self, which: range | list, holes: range | list = ()) -> Path | None:
+        """Length of each ray inside the union of some solids, less what lies inside the union of others.
+
+            |A - B| = |A or B| - |B|
 
         A union must not count twice where solids overlap. Each next solid adds its own length less what lies between the
         first entry and the last exit so far. Where there was a gap in between and the solid reaches into it, that is not
@@ -293,55 +298,75 @@ class Rays:
 
         Args:
             which: the solids; those that overlap earlier ones are not `apart`
-            hull: False skips near and far (they are then None); only for solids that are all apart or alone
+            holes: the solids that are taken away
 
         Returns:
             The path, float32, or None where no pixel can be touched.
         """
-        which = [i for i in which if self.seen[i]]
+        which, holes = [i for i in which if self.seen[i]], [i for i in holes if self.seen[i]]
         if not which:
             return None
-        if len(which) == 1:
-            near, far = self.interval(which[0])
-            length = far - near
-            np.maximum(length, 0, out=length)
-            if hull:
-                outside = length <= 0
-                near[outside], far[outside] = FAR, -FAR
-            r0, r1, c0, c1 = self.windows[which[0]]
-            return Path((slice(r0, r1), slice(c0, c1)), length, near, far)
         windows = [self.windows[i] for i in which]
         row0, row1 = min(w[0] for w in windows), max(w[1] for w in windows)
         col0, col1 = min(w[2] for w in windows), max(w[3] for w in windows)
-        shape = (row1 - row0, col1 - col0)
-        total = np.zeros(shape, np.float32)
-        first, last = (np.full(shape, FAR), np.full(shape, -FAR)) if hull else (None, None)
+        window = (row0, row1, col0, col1)
+        holes = [i for i in holes if _meet(self.windows[i], window) is not None]
+        if holes:
+            length = self._union(which + holes, window, set(holes)) - self._union(holes, window, set(holes))
+            np.maximum(length, 0, out=length)                # rounding
+        else:
+            length = self._union(which, window, ())
+        return Path((slice(row0, row1), slice(col0, col1)), length)
+
+    def _union(self, which: list[int], window: tuple, overlapping: set) -> np.ndarray:
+        """Length inside a union, over a window (row, row after the last, column, column after the last)."""
+        if all(self.apart[i] and i not in overlapping for i in which[1:]):       # slices of one shaft: just add
+            total = np.zeros((window[1] - window[0], window[3] - window[2]), np.float32)
+            for i in which:
+                here = _meet(self.windows[i], window)
+                near, far = self.interval(i, here)
+                far -= near
+                total[_inside(here, window)] += np.maximum(far, 0, out=far)
+            return total
+        total = np.zeros((window[1] - window[0], window[3] - window[2]), np.float32)
+        first, last = np.full(total.shape, FAR), np.full(total.shape, -FAR)
         parts, unsure = [], None
-        for i, (r0, r1, c0, c1) in zip(which, windows):
-            near, far = self.interval(i)
+        for i in which:
+            here = _meet(self.windows[i], window)
+            near, far = self.interval(i, here)
             length = far - near
-            inside = (slice(r0 - row0, r1 - row0), slice(c0 - col0, c1 - col0))
             np.maximum(length, 0, out=length)
-            if hull:
-                outside = length <= 0
-                near[outside], far[outside] = FAR, -FAR
-                f, b = first[inside], last[inside]
-                if not self.solids.apart[i] and parts:
-                    both = np.minimum(far, b)
-                    both -= np.maximum(near, f)
-                    np.maximum(both, 0, out=both)
-                    length -= both
-                    gap = (both > 0) & (b - f > total[inside] + 0.01)
-                    if gap.any():
-                        unsure = np.zeros(shape, bool) if unsure is None else unsure
-                        unsure[inside] |= gap
-                np.minimum(f, near, out=f)
-                np.maximum(b, far, out=b)
-                parts.append((inside, near, far))
+            outside = length <= 0
+            near[outside], far[outside] = FAR, -FAR
+            inside = _inside(here, window)
+            f, b = first[inside], last[inside]
+            if parts and (i in overlapping or not self.apart[i]):
+                both = np.minimum(far, b)
+                both -= np.maximum(near, f)
+                np.maximum(both, 0, out=both)
+                length -= both
+                gap = (both > 0) & (b - f > total[inside] + 0.01)
+                if gap.any():
+                    unsure = np.zeros(total.shape, bool) if unsure is None else unsure
+                    unsure[inside] |= gap
+            np.minimum(f, near, out=f)
+            np.maximum(b, far, out=b)
+            parts.append((inside, near, far))
             total[inside] += length
         if unsure is not None:
             total[unsure] = _merge(parts, unsure)
-        return Path((slice(row0, row1), slice(col0, col1)), total, first, last)
+        return total
+
+
+def _meet(one: tuple, other: tuple) -> tuple[int, int, int, int] | None:
+    """The window that two windows share, or None."""
+    r0, r1, c0, c1 = max(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), min(one[3], other[3])
+    return (r0, r1, c0, c1) if r0 < r1 and c0 < c1 else None
+
+
+def _inside(here: tuple, window: tuple) -> tuple[slice, slice]:
+    """A window as slices of an array that covers a larger one."""
+    return slice(here[0] - window[0], here[1] - window[0]), slice(here[2] - window[2], here[3] - window[2])
 
 
 def path(solids: Solids, grid: Grid) -> Path | None:
@@ -365,18 +390,3 @@ def _merge(parts: list, where: np.ndarray) -> np.ndarray:
     reached = np.maximum.accumulate(far, 0)
     near[1:] = np.maximum(near[1:], reached[:-1])
     return np.maximum(far - near, 0).sum(0)
-
-
-def shared(solid: Path, other: Path) -> np.ndarray:
-    """Length (mm) of each ray inside both, over the window of `other`, from first entries and last exits."""
-    rows, cols = other.window
-    result = np.zeros_like(other.length)
-    r0, r1 = max(rows.start, solid.window[0].start), min(rows.stop, solid.window[0].stop)
-    c0, c1 = max(cols.start, solid.window[1].start), min(cols.stop, solid.window[1].stop)
-    if r0 < r1 and c0 < c1:
-        here = (slice(r0 - rows.start, r1 - rows.start), slice(c0 - cols.start, c1 - cols.start))
-        there = (slice(r0 - solid.window[0].start, r1 - solid.window[0].start),
-                 slice(c0 - solid.window[1].start, c1 - solid.window[1].start))
-        both = np.minimum(solid.far[there], other.far[here]) - np.maximum(solid.near[there], other.near[here])
-        result[here] = np.minimum(np.maximum(both, 0), other.length[here])
-    return result

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
-from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
+from core.datasets.phantom.bones import Bone, between, fuse, pebble, shaft
 from core.datasets.phantom.solids import ellipsoid, frame, join, scale, slices
 
 VIEWS = (View("PA", 0, 0), View("lateral", 88, 0), View("oblique", 42, 0))
@@ -120,9 +120,7 @@ def _flesh(thick: float):
         at, radius = np.array(profile, float).T
         start, end = np.asarray(start, float), np.asarray(end, float)
         radius = np.maximum(radius * np.sqrt(thick) - less, 0.1)
-        square = radius ** 2
-        slope = np.gradient(square, at)
-        middle = np.sqrt(np.maximum((square[:-1] + square[1:]) / 2 + np.diff(at) * (slope[:-1] - slope[1:]) / 8, 0.01))
+        middle = np.sqrt(np.maximum(between(at, radius ** 2), 0.01))
         tube = slices(np.linalg.norm(end - start), at, radius, middle, flat)
         return tube.moved(frame(start, end - start)).overlapping()
 
