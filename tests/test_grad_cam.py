@@ -295,6 +295,40 @@ def test_of_a_layer_used_twice_the_last_use_counts_whatever_happens_in_place(inp
     torch.testing.assert_close(grad_cam(Shared(inplace), images, torch.tensor([0]))[0], expected.relu()[0, 0])
 
 
+class Overwritten(Tiny):
+    """What goes into the layer comes out of it, and is overwritten afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Identity()
+
+    def forward(self, images):
+        features = self.conv(images)
+        logits = self.fc(self.layer(features).mean(dim=(2, 3)))
+        features.zero_()
+        return logits
+
+
+class Gated(Tiny):
+    """Needs the images once more after the layer."""
+
+    def forward(self, images):
+        return self.fc((self.conv(images) * images).mean(dim=(2, 3)))
+
+
+def test_a_layer_whose_input_is_overwritten_later():
+    images = pictures(1, 6, channels=1)
+    torch.testing.assert_close(grad_cam(Overwritten(), images, torch.tensor([0]), "layer"), images[:, 0] / 36)
+
+
+def test_images_from_inference_mode_may_be_needed_in_the_backward_pass():
+    model = Gated()
+    with torch.inference_mode():
+        images = pictures(1, 6, channels=1)
+        maps = grad_cam(model, images, torch.tensor([0]), "conv")       # alpha_k = w_ck mean(x) / 36, as A_k meets x
+    torch.testing.assert_close(maps, images[:, 0] * images.mean() / 36)
+
+
 class FrozenTrunk(Tiny):
     def forward(self, images):
         with torch.no_grad():

@@ -140,6 +140,18 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_random_state_alone(
     assert not torch.equal(build(1)[f"network.{STEM[name]}weight"], first[f"network.{STEM[name]}weight"])
 
 
+@pytest.mark.parametrize("name, small, expected", [           # He et al., ICCV 2015: sqrt(2 / fan)
+    ("resnet18", True, (2 / (64 * 9)) ** 0.5), ("resnet18", False, (2 / (64 * 49)) ** 0.5),         # fan out
+    ("densenet121", True, (2 / 9) ** 0.5), ("densenet121", False, (2 / 49) ** 0.5),                 # fan in
+    ("squeezenet1_1", True, (2 / 9) ** 0.5), ("squeezenet1_1", False, (2 / 9) ** 0.5)])
+def test_new_layers_start_as_torchvisions_do(name, small, expected):
+    state = build_model(config(name), classes=500, size=64 if small else 96, channels=1).network.state_dict()
+    assert state[f"{STEM[name]}weight"].std() == pytest.approx(expected, rel=0.15)      # of 576 numbers
+    head, other = state[f"{HEAD[name]}weight"], theirs(name, num_classes=500).state_dict()[f"{HEAD[name]}weight"]
+    assert head.std() == pytest.approx(float(other.std()), rel=0.02)
+    assert state[f"{HEAD[name]}bias"].eq(0).all() == (name != "resnet18")
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("name", STEM)
@@ -157,6 +169,9 @@ def test_imagenet_weights_go_where_they_fit(name, small, channels, torch_home):
         assert torch.equal(value, expected), key
         loaded += 1
     assert loaded >= len([key for key in state if not key.endswith("num_batches_tracked")]) - 7
+    if len(fresh) > 1:                                        # statistics of another convolution would be worse than none
+        norm = "bn1" if name == "resnet18" else "features.norm0"
+        assert model.network.get_submodule(norm).running_mean.eq(0).all()
     said = " ".join(model.notes)
     assert "last layer is new" in said
     assert ("7x7" in said) == (small and not name.startswith("squeezenet"))

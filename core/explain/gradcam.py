@@ -110,7 +110,7 @@ def _forward(model: nn.Module, images: Tensor, layer: str, gradients: bool) -> t
             what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
             raise ValueError(f"Layer {layer!r} gives {what}; Grad-CAM needs maps of shape (N, C, h, w).")
         captured[:] = [output.detach().clone().requires_grad_()]
-        torch.set_grad_enabled(True)                   # for what follows; _left_alone switches back
+        torch.set_grad_enabled(True)                   # for what follows; switched back at the end of the pass
         return captured[0].clone()                     # the model may write into this one
 
     handle = module.register_forward_hook(cut)
@@ -135,8 +135,9 @@ def _score(logits: Tensor, targets: Tensor) -> Tensor:
                          f"got {targets.dtype} of shape {tuple(targets.shape)}.")
     if targets.numel() and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
         raise ValueError(f"targets must lie between 0 and {logits.shape[1] - 1}, the classes of this model.")
+    targets = targets.to(logits.device, torch.int64).clone()           # an argmax made in inference mode, too
     with torch.enable_grad():
-        return logits.gather(1, targets.to(logits.device, torch.int64)[:, None])[:, 0]
+        return logits.gather(1, targets[:, None])[:, 0]
 
 
 def _last_map(model: nn.Module, images: Tensor) -> str:
