@@ -1,3 +1,218 @@
-from ui.shell import page_header
+"""The queue and all runs; the chosen one live."""
 
-page_header("Runs")
+import time
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import LightboxError
+from core.runs import LIVE, RESUMABLE, Progress, Run, RunStore, Status
+from ui import live, shell
+from ui.shell import Chip, empty, escape, go, next_step, page_header, set_param, show_error
+
+LOG_LINES = 60
+ORDER = {True: "channels last", False: "channels first"}
+
+store = RunStore()
+live.tend(store)
+rows = live.all_runs(store)
+(run_id,) = page_header("Runs", Chip("run", "Run", {row.id: f"{row.name} ({row.when})" for row in rows}, width=400))
+if not rows:
+    empty("Nothing has been trained yet. A first network takes about a minute.", "Train a network", "train")
+    st.stop()
+drawn = {row.id: row.state for row in rows}
+active = any(state in live.ACTIVE for state in drawn.values())
+
+
+@st.fragment(run_every=1.0 if active else None)
+def watch() -> None:
+    """What moves by itself. When a run has changed its state, the whole page is drawn again once."""
+    live.tend(store)
+    now = live.states(store)
+    if run_id not in now and not st.session_state.pop("run_deleted", False):
+        st.warning("This run was deleted, or its files were moved.")
+        if st.button("Show the other runs"):
+            set_param("run", None)
+            st.rerun()
+        return
+    refused_run, refusal = st.session_state.get("run_refusal", (None, None))
+    if refused_run == run_id:
+        show_error(refusal)
+    if now != drawn:
+        st.rerun()
+    try:
+        run = store.get(run_id)
+        status, progress, records = run.status(), run.progress(), live.follow(run)
+        draw_state(run, status, progress, records)
+    except LightboxError as error:                       # deleted between two looks: the next one says so
+        show_error(error)
+        return
+    draw_numbers(status, progress, records)
+    draw_curves(status, progress, records)
+
+
+def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
+    """In words, what the run does and why; and what one can do with it."""
+    word, color = live.STATES[status.state]
+    with st.container(horizontal=True, vertical_alignment="center", key="run_state"):
+        st.badge(word, color=color)
+        ahead = live.ahead_of(store, run) if status.state == "queued" else 0
+        st.markdown(escape(live.in_words(status, progress, ahead, run.device)), width="stretch")
+        if status.state in live.ACTIVE:
+            st.button("Stop", icon=":material/stop:", on_click=attempt, args=(run.stop,), disabled=status.state == "stopping",
+                      help="Ends the training within five seconds and keeps where it stands, so that it can be resumed.")
+        if status.state in RESUMABLE:
+            st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=attempt, args=(resume, run),
+                      help="Goes on exactly where the last checkpoint stands.")
+        if status.state == "finished" and st.button("Train on top of it", icon=":material/stacks:",
+                                                    help="A new run that starts from the weights of the best epoch."):
+            go("train", run=run.id)
+        if st.button("Again with changes", icon=":material/replay:", help="Opens the form with the settings of this run."):
+            go("train", run=run.id, again="1")
+        if status.state not in LIVE:
+            with st.popover("Delete", icon=":material/delete:"):
+                st.markdown("The run, its curves and its weights are removed for good.")
+                st.button("Delete this run", type="primary", on_click=attempt, args=(delete, run))
+    if status.state != "finished":
+        st.progress(live.share_done(progress, records))
+
+
+def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
+    epochs = [r for r in records if r["kind"] == "epoch"]
+    best = live.best_epoch(records) or {}
+    speed = progress.images_per_second if status.state in LIVE else epochs[-1]["images_per_second"] if epochs else None
+    at, auc, accuracy, pace, clock = st.columns(5)
+    at.metric("Epochs finished", f"{len(epochs)} of {progress.epochs or '-'}",
+              help="In an epoch the network sees every training image once.")
+    auc.metric("Best validation ROC AUC", shell.format_number(best.get("val_roc_auc")), help=(
+        "Chance that the network ranks a random image with the finding above one without. 0.5 is guessing. "
+        + (f"Reached in epoch {best['epoch']}, whose weights are kept." if best else "Known after the first epoch.")))
+    accuracy.metric("Validation accuracy then", shell.format_number(best.get("val_accuracy")),
+                    help="Share of right answers on the validation images, in the epoch with the best ROC AUC.")
+    pace.metric("Images per second", shell.format_number(speed, 0), help="Training images, over the last seconds.")
+    if status.state in live.ACTIVE:
+        clock.metric("Time left", shell.format_seconds(progress.seconds_left), help="At the speed of the last seconds.")
+    else:
+        clock.metric("Time taken", shell.format_seconds(sum(r["seconds"] for r in epochs) if epochs else None),
+                     help="Of training and validation, without waiting.")
+
+
+def draw_curves(status: Status, progress: Progress, records: list[dict]) -> None:
+    best = (live.best_epoch(records) or {}).get("epoch")
+    end = (progress.epochs if status.state in live.ACTIVE else 0) or live.place(records) or 1
+    loss, auc, accuracy = st.columns(3)
+    with loss:
+        live.show_curve(records, "Loss", key="loss", epochs=end, train="train_loss", val="val_loss", step="loss", best=best,
+                        higher_is_better=False)
+    with auc:
+        live.show_curve(records, "ROC AUC, validation", key="auc", epochs=end, val="val_roc_auc", best=best,
+                        higher_is_better=True, ceiling=1)
+    with accuracy:
+        live.show_curve(records, "Accuracy", key="accuracy", epochs=end, train="train_accuracy", val="val_accuracy", best=best,
+                        higher_is_better=True, ceiling=1)
+    rate, gradient, speed = st.columns(3)
+    with rate:
+        live.show_curve(records, "Learning rate", key="lr", epochs=end, step="lr", height=130, format=".2~e")
+    with gradient:
+        live.show_curve(records, "Length of the gradient", key="gradient", epochs=end, step="grad_norm", height=130)
+    with speed:
+        live.show_curve(records, "Images per second", key="speed", epochs=end, step="images_per_second", height=130, format=".0f")
+
+
+def attempt(action: Callable, *args) -> None:
+    """Do what a button says; why it could not be done stays on the page until the next button."""
+    st.session_state.pop("run_refusal", None)
+    try:
+        action(*args)
+    except LightboxError as error:
+        st.session_state["run_refusal"] = run_id, error
+
+
+def resume(run: Run) -> None:
+    store.resume(run)
+    store.tend()
+
+
+def delete(run: Run) -> None:
+    store.delete(run)
+    set_param("run", None)
+    st.session_state["run_deleted"] = True
+
+
+def draw_table() -> None:
+    """All runs; a click on a line chooses that run."""
+    table = pd.DataFrame([{"State": live.STATES[row.state][0], "Run": row.name, "Data": row.dataset.rsplit("/", 1)[-1],
+                           "Network": row.network, "Best ROC AUC": row.auc, "Epochs": f"{row.epoch} of {row.epochs}",
+                           "Queued": shell.format_ago(time.time() - row.created)} for row in rows])
+    st.dataframe(table, key=f"runs_{len(rows)}", hide_index=True, height="auto" if len(rows) < 8 else 320, on_select=choose,
+                 selection_mode="single-row", alt="All runs, the newest first",
+                 column_config={"Best ROC AUC": st.column_config.NumberColumn(format="%.3f", help="Of the validation images")})
+
+
+def choose() -> None:
+    chosen = st.session_state[f"runs_{len(rows)}"].selection.rows
+    if chosen and chosen[0] < len(rows):
+        set_param("run", rows[chosen[0]].id)
+
+
+def draw_settings(run: Run) -> None:
+    table = pd.DataFrame(live.changed_first(run.config))
+    n = int(table.pop("changed").sum())
+    st.caption(f"{n} setting{'s differ' if n != 1 else ' differs'} from the default and stand{'' if n != 1 else 's'} first. "
+               "A run's settings never change: take them into a new run with the button above.")
+    st.dataframe(table, hide_index=True, height=320, alt="Settings of this run beside the defaults", column_config={
+        "setting": "Setting", "value": "This run", "default": "Default"})
+
+
+def draw_data(run: Run) -> None:
+    data = run.data()
+    if not data:
+        st.caption("Known once the run has opened its images.")
+        return
+    n = data["n"]
+    st.markdown(f"**{escape(data['title'])}**: {n['train']:,} training, {n['val']:,} validation and {n['test']:,} test images "
+                f"of {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}.")
+    st.markdown(escape(data["split_note"]))
+    times = run.times_test_opened()
+    st.caption(f"Classes: {escape(', '.join(data['class_names']))}. The test images stay shut until you open them on the page "
+               + (f"Evaluate; that was done {times} time{'s' if times > 1 else ''}." if times else "Evaluate."))
+
+
+def draw_how(run: Run) -> None:
+    starts = run.records("start")
+    if not starts:
+        st.caption("Known once the run has started.")
+        return
+    start = starts[-1]
+    how = start["how"]
+    st.markdown(f"{start['parameters']:,} parameters on {escape(start['device'])}, {escape(how['precision'])}, "
+                f"{how['threads']} CPU thread{'s' if how['threads'] != 1 else ''}, "
+                f"{ORDER[how['channels_last']]} in memory.")
+    for note in start["notes"]:
+        st.markdown(escape(note))
+    if how["tried"]:
+        st.caption("What was tried at the start, to find the quickest way to compute on this machine:")
+        st.dataframe(pd.DataFrame([{"CPU threads": row["threads"], "Order in memory": ORDER[row["channels_last"]],
+                                    "Images per second": round(row["images_per_second"])} for row in how["tried"]]),
+                     hide_index=True, width="content", alt="Ways to compute and how quick they were")
+
+
+def draw_log(run: Run) -> None:
+    lines = run.log().splitlines()
+    st.code("\n".join(lines[-LOG_LINES:]) or "The trainer has said nothing.", language=None, wrap_lines=True, height=320)
+
+
+watch()
+about = {"Settings": draw_settings, "Images and split": draw_data, "How it computes": draw_how, "Log": draw_log}
+runs_tab, *tabs = st.tabs(["All runs", *about])
+with runs_tab:
+    draw_table()
+try:
+    for tab, draw in zip(tabs, about.values()):
+        with tab:
+            draw(store.get(run_id))
+except LightboxError as error:                           # deleted while the page was drawn
+    show_error(error)
+if drawn.get(run_id) == "finished":
+    next_step("Next: judge it", "evaluate", run=run_id)

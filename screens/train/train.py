@@ -1,3 +1,122 @@
-from ui.shell import page_header
+"""Choose images, a network and how it learns; see what that means; put it into the queue."""
 
-page_header("Train")
+import streamlit as st
+
+from core.errors import LightboxError
+from core.models import MODELS
+from core.runs import RunStore
+from ui import forms, live, loaders, outlook
+from ui.gallery import gallery
+from ui.shell import dataset_chip, escape, go, next_step, page_header, show_error
+
+AUGMENT = tuple(f"augment.{name}" for name in ("rotate", "shift", "scale", "brightness", "contrast", "flip"))
+MORE = ("data.resize", "data.channels", "data.split_seed", "data.val_fraction", "data.test_fraction", "model.stem",
+        "model.dropout", "optim.weight_decay", "optim.warmup", "optim.momentum", "train.precision", "train.threads")
+
+loaders.warm_up()                                # counting a network's parameters needs torch
+if run := forms.queued_run():
+    go("runs", run=run)
+missing = forms.take_address()
+(dataset,) = page_header("Train", dataset_chip())
+forms.choose_dataset(dataset)
+if missing:
+    show_error(missing)
+runs, devices = live.all_runs(RunStore()), outlook.devices()
+
+
+def draw_form() -> None:
+    forms.draw_recipes()
+    with st.container(key="form_what"):
+        st.subheader("What", anchor=False)
+        size, split, target = st.columns(3)
+        with size:
+            forms.draw("data.size", {size: str(size) for size in forms.SIZES}, free=True)
+        with split:
+            forms.draw("data.split")
+        with target:
+            forms.draw_target()
+    with st.container(key="form_network"):
+        st.subheader("Network", anchor=False)
+        network, start, name = st.columns(3)
+        with network:
+            forms.draw("model.name", forms.WORDS["model.name"])
+        with start:
+            forms.draw_start_from(runs)
+        with name:
+            forms.draw_name()
+        if spec := MODELS.get(forms.value_of("model.name")):
+            st.caption(escape(spec.description))
+    with st.container(key="form_how"):
+        st.subheader("How", anchor=False)
+        forms.draw_many(("train.epochs", "train.batch_size", "optim.lr", "optim.name", "optim.schedule", "train.seed"), columns=3)
+        device, weights = st.columns([2, 1], vertical_alignment="bottom")
+        with device:
+            forms.draw_device(devices)
+        with weights:
+            forms.draw("train.class_weights")
+    with st.expander("Random changes of the training images"):
+        forms.draw_many(AUGMENT, columns=3)
+    with st.expander("More settings"):
+        forms.draw_many(MORE, columns=3)
+
+
+def draw_outlook() -> None:
+    st.subheader("What this run will be like", anchor=False)
+    try:
+        ahead = outlook.look_ahead(forms.read(), runs, devices)
+    except LightboxError as error:
+        show_error(error)
+        return
+    draw_images(ahead)
+    draw_numbers(ahead)
+    for caution in ahead.cautions:
+        st.warning(escape(caution))
+    forms.draw_queue_button()
+    if error := forms.queue_error():
+        show_error(error)
+    waiting = outlook.waiting_on(ahead.device)
+    st.caption(f"Trains on {escape(ahead.device)}, in a process of its own: close the browser if you like. "
+               + (f"{waiting} run{'s wait' if waiting > 1 else ' waits'} there already." if waiting else ""))
+
+
+def draw_images(ahead: outlook.Outlook) -> None:
+    """A few training images as the network will get them, or how they come."""
+    if ahead.data is not None:
+        rows = outlook.sample(ahead.data)
+        pixels, token = loaders.thumbnails(ahead.data, rows)
+        gallery(pixels, key="train_sample", tile=64, cache_key=token,
+                aria_label=f"{len(rows)} training images at {ahead.config.data.size} pixels a side, as the network gets them")
+        st.caption(escape(f"Training images at {ahead.config.data.size} px, as the network gets them. {ahead.data.split_note}"))
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("These images are not prepared at this size yet. The run does that at its start.")
+        if st.button("Prepare them now", key="prepare"):
+            loaders.dataset(ahead.config.data)
+            outlook.ready.clear()
+            st.rerun()
+
+
+def draw_numbers(ahead: outlook.Outlook) -> None:
+    def number(value: int | None) -> str:
+        return "-" if value is None else f"{value:,}"
+    epochs = ahead.config.train.epochs
+    train, val, test = st.columns(3)
+    train.metric("Training", number(ahead.counts["train"]), help="Images that the network learns from.")
+    val.metric("Validation", number(ahead.counts["val"]),
+               help="Images looked at after each epoch, never learned from: they choose the best epoch.")
+    test.metric("Test", number(ahead.counts["test"]), help="Images kept shut until you open them on the page Evaluate.")
+    steps, parameters, time = st.columns(3)
+    steps.metric("Steps", number(ahead.steps), help="In one epoch: training images divided by the batch size. " + (
+                 f"{ahead.steps * epochs:,} steps in {epochs} epochs." if ahead.steps else ""))
+    parameters.metric("Parameters", f"{ahead.parameters / 1e6:.3g} M", help="Millions of numbers that are learned. " + (
+                      "" if ahead.exact else "As published, for colour and 1,000 classes; here it is a little less."))
+    time.metric("Time", ahead.time, help="Of the whole run, on this machine.")
+    st.caption(escape(ahead.why))
+
+
+left, right = st.columns([62, 38], gap="large")
+with left:
+    draw_form()
+with right:
+    draw_outlook()
+next_step("Next: watch it learn", "runs")
