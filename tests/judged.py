@@ -1,0 +1,97 @@
+"""A trained run for the tests of the pages that judge it, made once, and the pages themselves without a browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import checkpoints, worker
+from core.runs import Run, RunStore
+from tests.tiny import tiny_config, tiny_npz
+
+APP = Path(__file__).parents[1] / "app.py"
+CPU = {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A home with one finished run: three epochs of SqueezeNet on bright squares."""
+    home = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTBOX_HOME", str(home))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr("core.runs.machine", lambda: CPU)
+        store = RunStore(home)
+        run = store.create(tiny_config(tiny_npz(home, n=160), **{"train.epochs": 4, "optim.lr": 3e-3}))
+        store.queue.claim("cpu")
+        worker.train_run(run, home)
+        assert run.status().state == "finished", run.log()
+    return home
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch) -> Run:
+    """The trained run in a home of its own, so that a test may break it."""
+    home = tmp_path / "home"
+    shutil.copytree(trained, home)
+    monkeypatch.setenv("LIGHTBOX_HOME", str(home))
+    return RunStore(home).list()[0]
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    """A page by its address, as a person who follows a link sees it."""
+    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    at.query_params.update(query)
+    folder = {"evaluate": "judge", "errors": "judge", "classify": "use"}[page]
+    at = at.switch_page(f"screens/{folder}/{page}.py").run()
+    assert not at.exception, at.exception
+    return at
+
+
+def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray) -> None:
+    """Replace a run's stored answers on a split by others, for the same images."""
+    path = run.folder / "predictions.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    ids = arrays.get(f"{split}_image_ids", arrays["val_image_ids"])
+    arrays |= {f"{split}_labels": labels, f"{split}_probs": probs.astype(np.float32), f"{split}_image_ids": ids,
+               f"{split}_epoch": np.array(checkpoints.best_epoch(run.checkpoints))}
+    np.savez(path, **arrays)
+
+
+def rename_classes(run: Run, *names: str) -> None:
+    about = json.loads((run.folder / "data.json").read_text()) | {"class_names": list(names)}
+    (run.folder / "data.json").write_text(json.dumps(about))
+
+
+def galleries(at: AppTest) -> list[dict]:
+    """What the browser is told to show: the header of each gallery of the page, in order."""
+    return [header for name, header in _elements(at) if name.endswith("lightbox_gallery")]
+
+
+def maps(at: AppTest) -> list[dict]:
+    return [header for name, header in _elements(at) if name.endswith("lightbox_map")]
+
+
+def matrices(at: AppTest) -> list[dict]:
+    return [json.loads(e.proto.json) for e in at.get("bidi_component") if e.proto.component_name.endswith("lightbox_confusion")]
+
+
+def _elements(at: AppTest):
+    for element in at.get("bidi_component"):
+        data = element.proto.bytes
+        if data:
+            length, = struct.unpack("<I", data[:4])
+            yield element.proto.component_name, json.loads(data[4:4 + length])
+
+
+def text_of(at: AppTest) -> str:
+    """All that stands on the page in words."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "html")
+    return "\n".join(str(getattr(e, "value", "") or getattr(e.proto, "body", "")) for kind in kinds for e in at.get(kind))

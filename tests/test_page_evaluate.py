@@ -1,0 +1,128 @@
+"""The evaluate page: its numbers are those of core.metrics, and the test split is opened on purpose, once a click."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from core import checkpoints, metrics
+from core.evaluation import predictions
+from ui.shell import format_number
+from tests.judged import matrices, open_page, plant, rename_classes, run, text_of, trained  # noqa: F401
+
+
+def test_without_a_run_it_invites_to_train(lightbox_home):
+    at = open_page("evaluate")
+    assert "no run yet" in text_of(at) and [b.label for b in at.button] == ["Train a network"]
+
+
+def test_the_numbers_are_those_of_metrics_evaluate(run):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 40)
+    p = np.clip(0.5 + 0.25 * (2 * labels - 1) + rng.normal(0, 0.3, 40), 0.01, 0.99)
+    plant(run, "val", labels, np.stack([1 - p, p], 1))
+    found = predictions(run, "val")
+    true = metrics.evaluate(found.labels, found.probs, "binary-class", ("0", "1"))
+    at = open_page("evaluate", run=run.id)
+    shown = {m.label: m.value for m in at.metric}
+    assert shown == {"Accuracy": format_number(true["accuracy"]), "ROC AUC": format_number(true["roc_auc"]),
+                     "Cohen's kappa": format_number(true["cohen_kappa"]), "Cross-entropy": format_number(true["loss"]),
+                     "Images": "40"}
+    matrix, = matrices(at)
+    assert matrix["counts"] == true["confusion_matrix"] and matrix["names"] == true["class_names"]
+    words = text_of(at)
+    for limits in (true["accuracy_interval"], true["roc_auc_interval"]):
+        assert f"{limits[0]:.3f} to {limits[1]:.3f}" in words
+    assert f"{true['majority_accuracy']:.3f}" in words
+    table = at.dataframe[0].value
+    assert list(table["n"]) == [row["n"] for row in true["per_class"]]
+    assert list(table["precision"]) == [f"{row['precision']:.2f}" for row in true["per_class"]]
+
+
+def test_a_network_that_always_says_the_same_is_called_that(run):
+    labels = np.array([0] * 10 + [1] * 30)
+    plant(run, "val", labels, np.tile([0.2, 0.8], (40, 1)))
+    words = text_of(open_page("evaluate", run=run.id))
+    assert "Every image got the same answer" in words and "not above always answering" in words
+
+
+def test_a_split_with_one_class_has_no_auc_and_no_curve(run):
+    plant(run, "val", np.ones(40, int), np.tile([0.2, 0.8], (40, 1)))
+    at = open_page("evaluate", run=run.id)
+    assert {m.label: m.value for m in at.metric}["ROC AUC"] == "-"
+    assert "undefined" in text_of(at) and "no curve" in text_of(at)
+
+
+def test_the_test_split_is_shut_until_the_button_and_each_click_counts_once(run):
+    at = open_page("evaluate", run=run.id, split="test")
+    assert not at.metric and "shut" in text_of(at) and predictions(run, "test") is None
+    at.run()
+    assert run.times_test_opened() == 0                           # looking at the button is not opening
+    button = next(b for b in at.button if b.label == "Open the test set")
+    at = button.click().run()
+    assert not at.exception
+    assert run.times_test_opened() == 1 and {m.label: m.value for m in at.metric}["Images"] == "40"
+    at.run()
+    again = open_page("evaluate", run=run.id, split="test")
+    assert run.times_test_opened() == 1                           # showing what is stored is not opening either
+    assert "opened once" in text_of(again) and "Open the test set" not in [b.label for b in again.button]
+
+
+def test_test_predictions_of_an_older_epoch_are_said_to_be_old(run):
+    plant(run, "test", *_some())
+    path = run.folder / "predictions.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored) | {"test_epoch": np.array(0)}
+    np.savez(path, **arrays)
+    at = open_page("evaluate", run=run.id, split="test")
+    assert "answers of epoch 0" in text_of(at) and "Open the test set again" in [b.label for b in at.button]
+    assert run.times_test_opened() == 0
+
+
+def test_several_findings_are_judged_one_at_a_time(run):
+    rng = np.random.default_rng(2)
+    labels, probs = rng.integers(0, 2, (40, 3)), rng.random((40, 3))
+    plant(run, "val", labels, probs)
+    about = json.loads((run.folder / "data.json").read_text())
+    names = ["mass", "fluid", "<script>$x$"]
+    (run.folder / "data.json").write_text(json.dumps(about | {"task": "multi-label, binary-class", "class_names": names}))
+    at = open_page("evaluate", run=run.id, finding="2")
+    matrix, = matrices(at)
+    true = metrics.evaluate(labels, probs.astype(np.float32), "multi-label, binary-class", names)
+    assert matrix["counts"] == true["confusion_matrix"][2] and matrix["names"] == ["no <script>$x$", "<script>$x$"]
+
+
+def test_names_from_files_are_shown_as_typed(run):
+    rename_classes(run, "<script>alert(1)</script>", "$x$ **bold**")
+    plant(run, "val", np.array([0, 1] * 20), np.tile([0.4, 0.6], (40, 1)))
+    at = open_page("evaluate", run=run.id)
+    captions = "\n".join(c.value for c in at.caption)
+    assert "\\<script\\>" in captions and "\\$x\\$" in captions and "<script>" not in captions.replace("\\<", "")
+
+
+def test_an_unfinished_a_deleted_and_a_damaged_run_get_sentences(run):
+    assert "deleted" in text_of(open_page("evaluate", run="20200101-000000-dead"))
+    best = run.checkpoints / checkpoints.name_of(checkpoints.best_epoch(run.checkpoints)) / "weights.safetensors"
+    for folder in run.checkpoints.glob("e*"):
+        path = folder / "weights.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x99")
+    assert best.exists() and len(open_page("evaluate", run=run.id).metric) == 5      # what is stored can still be shown
+    (run.folder / "predictions.npz").unlink()
+    at = open_page("evaluate", run=run.id)
+    assert "damaged" in text_of(at) and not at.metric
+    for folder in run.checkpoints.glob("e*"):
+        shutil.rmtree(folder)
+    assert "not finished an epoch" in text_of(open_page("evaluate", run=run.id))
+
+
+def test_missing_validation_answers_are_made_anew_and_equal_the_old(run):
+    old = predictions(run, "val")
+    (run.folder / "predictions.npz").unlink()
+    at = open_page("evaluate", run=run.id)
+    assert len(at.metric) == 5
+    assert predictions(run, "val").probs == pytest.approx(old.probs, abs=1e-5)
+
+
+def _some():
+    return np.array([0, 1] * 20), np.tile([0.4, 0.6], (40, 1))
