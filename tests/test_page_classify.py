@@ -1,0 +1,131 @@
+"""The classify page: a dropped image is answered, explained, and a bad one refused in one sentence."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.classifiers import classify, export, load_classifier
+from tests.judged import galleries, maps, open_page, rename_classes, run, text_of, trained  # noqa: F401
+from tests.tiny import tiny_arrays
+
+
+def png(pixels: np.ndarray, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def drop(at, name: str, content: bytes):
+    at = at.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
+    assert not at.exception, at.exception
+    return at
+
+
+@pytest.fixture(autouse=True)
+def only_this_run(monkeypatch, tmp_path):
+    """No classifiers from weights/: which there are must not matter here."""
+    monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("ui.explaining.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("ui.subject.SHIPPED", tmp_path / "weights")
+
+
+def test_without_a_classifier_it_invites_to_train(lightbox_home):
+    assert "no trained classifier yet" in text_of(open_page("classify"))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_planted_square_is_answered_with_its_class(run, label):
+    images, labels = tiny_arrays(40, seed=9)
+    picture = images[np.flatnonzero(labels == label)[0]]
+    probs = classify(load_classifier(run.id).model, [picture[..., None]])[0]
+    assert probs.argmax() == label, "the run has not learned its squares: train it longer"
+    at = drop(open_page("classify", run=run.id), "square.dat", png(picture))
+    assert at.header[0].value.replace("\\", "") == f"{label}, {100 * probs[label]:.1f} %"
+    assert f"{100 * probs[1 - label]:.1f} %" in "".join(e.proto.body for e in at.get("html"))
+    shown, = maps(at)
+    assert shown["width"] == 28
+    assert at.selectbox(key=next(b.key for b in at.selectbox if b.label == "Class to explain")).value == label
+
+
+@pytest.mark.parametrize("name, content, said", [
+    ("notes.png", b"no image at all", "not an image"),
+    ("cut.png", png(np.zeros((50, 50), np.uint8))[:60], "damaged"),
+    ("scan.dcm", b"\0" * 128 + b"DICM" + b"\0" * 40, "DICOM"),
+    ("empty.png", b"", "empty"),
+])
+def test_a_bad_file_gets_one_sentence_and_the_page_stays_usable(run, name, content, said):
+    at = drop(open_page("classify", run=run.id), name, content)
+    assert len(at.error) == 1 and said in at.error[0].value and not maps(at)
+    images, _ = tiny_arrays(1)
+    at = drop(at, "good.png", png(images[0]))
+    assert not at.error and len(maps(at)) == 1
+
+
+def test_what_was_done_to_the_image_is_said(run):
+    deep = (np.add.outer(np.arange(60), np.arange(90)) * 400).astype(np.uint16)
+    at = drop(open_page("classify", run=run.id), "deep.png", png(deep))
+    said = text_of(at).replace("\\", "")
+    assert "16-bit values 0 to 59,200 were scaled" in said and "Reduced from 90 x 60 to 28 x 19 px" in said
+    assert "Black bars above and below" in said and len(at.get("image")) == 3
+    assert maps(at)[0]["ratio"] == pytest.approx(1.5)
+
+
+def test_an_image_that_was_dropped_on_the_start_page_is_answered(run):
+    from streamlit.testing.v1 import AppTest
+
+    from tests.judged import APP
+    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    at.session_state["dropped"] = ("square.png", png(tiny_arrays(1)[0][0]))
+    at = at.switch_page("screens/use/classify.py").run()
+    assert not at.exception and len(maps(at)) == 1
+    assert len(maps(at.run())) == 1                               # and it stays
+
+
+def test_samples_are_of_the_validation_split_and_of_every_class(run):
+    from core.classifiers import list_classifiers
+    from core.datasets import open_dataset
+    from ui.subject import samples_of
+    at = open_page("classify", run=run.id)
+    assert galleries(at)[0]["n"] == 12
+    samples = samples_of(next(info for info in list_classifiers() if info.address == run.id))
+    data = open_dataset(run.config.data)
+    validation = set(data.table["image_id"].iloc[data.indices("val")])
+    subjects = [samples.open(i) for i in range(12)]
+    assert {s.name for s in subjects} <= validation and {s.truth for s in subjects} == {"0", "1"}
+    row = int(np.flatnonzero(data.table["image_id"] == subjects[3].name)[0])
+    assert (subjects[3].pixels == data.original(row)).all()
+
+
+def test_a_classifier_that_came_with_the_app_has_its_card_and_its_samples(run, tmp_path):
+    folder = tmp_path / "weights" / "squares"
+    export(run, folder, "Squares", "# Squares\nA card.")
+    (folder / "samples").mkdir()
+    images, labels = tiny_arrays(4, seed=9)
+    for i in range(2):
+        (folder / "samples" / f"{labels[i]}-{i}.png").write_bytes(png(images[i]))
+    at = open_page("classify", run="squares")
+    assert galleries(at)[0]["n"] == 2 and "A card" in text_of(at)
+    at = drop(at, "square.png", png(images[2]))
+    assert len(maps(at)) == 1 and "says Squares" in text_of(at)
+
+
+def test_damaged_weights_and_a_deleted_run_get_sentences(run):
+    at = open_page("classify", run=run.id)
+    for folder in run.checkpoints.glob("e*"):
+        path = folder / "weights.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"\x99")
+        (folder / "meta.json").touch()
+    at = drop(at, "square.png", png(tiny_arrays(1)[0][0]))
+    assert "damaged" in at.error[0].value
+    shutil.rmtree(run.folder)
+    assert "no trained classifier yet" in text_of(at.run())
+
+
+def test_class_names_are_shown_as_typed(run):
+    rename_classes(run, "<script>", "$x$")
+    at = drop(open_page("classify", run=run.id), "square.png", png(tiny_arrays(1)[0][0]))
+    assert "<script>" not in "".join(e.proto.body for e in at.get("html"))
+    assert at.header[0].value.startswith(("\\<script\\>", "\\$x\\$"))
