@@ -14,13 +14,13 @@ from core.datasets.source import SPLITS
 from core.errors import LightboxError
 from ui import browsing, loaders, theme
 from ui.gallery import gallery
-from ui.shell import (Chip, dataset_chip, escape, get_param, long_task, next_step, page_header, set_param, shorten,
-                      show_error)
+from ui.shell import Chip, dataset_chip, escape, get_param, long_task, next_step, page_header, set_param, shorten, show_error
 from ui.viewer import viewer
 
 ALL = "all"
-PER_PAGE = (60, 120, 240, 480)
-ORDERS = ("Set order", "Random")
+PER_PAGE = {"120": "120 a page", "60": "60 a page", "240": "240 a page", "480": "480 a page"}     # the first is the default
+ORDERS = {"set": "Set order", "random": "Random"}
+RELATIVES = 60            # so many images of one patient are shown
 OWN = {"dataset", "target", "split", "class", "px", "page", "image", "sort", "per", "run"}     # not for columns
 
 STYLE = """
@@ -43,8 +43,10 @@ STYLE = """
   .lb-counts .bar div { display: flex; height: 5px; border-radius: 2px; overflow: hidden; gap: 1px; }
   .lb-counts .chosen th, .lb-counts .chosen td, .lb-counts .sum th, .lb-counts .sum td { font-weight: 600; }
   .lb-counts .sum th, .lb-counts .sum td { border-top: 1px solid rgba(128, 134, 138, .35); padding-top: 4px; }
-  .lb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; margin: 0; padding: 0; font-size: .86rem; }
-  .lb-facts dt { margin: 0; opacity: .72; max-width: 14rem; overflow-wrap: anywhere; } .lb-facts dd { margin: 0; overflow-wrap: anywhere; }
+  .lb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; margin: 0; padding: 0 !important;
+    font-size: .86rem; }
+  .lb-facts dt { margin: 0; opacity: .72; max-width: 14rem; overflow-wrap: anywhere; }
+  .lb-facts dd { margin: 0; overflow-wrap: anywhere; }
   .st-key-browse_skipped .lb-facts { grid-template-columns: 1fr; max-height: 16rem; overflow-y: auto; }
   .st-key-browse_skipped dd { margin-bottom: .4rem; }
   @media (max-width: 1150px) {
@@ -81,6 +83,18 @@ def to_image(image_id: str | None) -> None:
         st.query_params.pop("image", None)
     else:
         st.query_params["image"] = image_id
+
+
+def choose(name: str, label: str, options: dict[str, str]) -> str:
+    """How the grid is laid out: like a chip, but what is usual does not stand in the address."""
+    key, usual = f"browse_{name}", next(iter(options))
+    value = st.query_params.get(name)
+    st.session_state[key] = value if value in options else usual
+
+    def take() -> None:
+        st.query_params[name] = st.session_state[key]
+    return st.selectbox(label, list(options), key=key, format_func=options.get, on_change=take, label_visibility="collapsed",
+                        width=125)
 
 
 st.html(STYLE)
@@ -149,7 +163,9 @@ every = ALL if ALL not in data.class_names else "*"                # a class may
 classes = {every: "All classes"} | {c: c for c in data.class_names}
 if data.labels.ndim == 2:
     classes |= {"-": "No finding"}
-chips = [replace(dataset_chip(), width=205),
+where = dataset_chip()
+titles = dict(where.options) if name in where.options else where.options | {name: data.title}       # a path is too long to show
+chips = [replace(where, options=titles, width=205),
          *([Chip("target", "Task", tasks, width=170)] if len(tasks) > 1 else []),
          Chip("split", "Split", {ALL: "All splits"} | {s: theme.SPLIT_TITLES[s].capitalize() for s in SPLITS}, width=125),
          Chip("class", "Class", classes, width=140),
@@ -177,17 +193,17 @@ facts, images = body.container(key="browse_facts"), body.container(key="browse_i
 with images:
     bar = st.container(key="browse_bar", horizontal=True, vertical_alignment="center", gap="small")
     with bar:
-        order = st.selectbox("Order", ORDERS, key="sort", bind="query-params", label_visibility="collapsed", width=125)
-        per_page = st.selectbox("Images a page", PER_PAGE, index=1, key="per", bind="query-params",
-                                format_func=lambda n: f"{n} a page", label_visibility="collapsed", width=125)
+        order = choose("sort", "Order", ORDERS)
+        per_page = int(choose("per", "Images a page", PER_PAGE))
         tile = st.slider("Size of the thumbnails", 48, 256, 112, 8, key="browse_tile", persist_state="session", format="%d px",
                          label_visibility="collapsed", width=130)
-    rows = browsing.chosen_rows(data, known_by, split, label, filters, "random" if order == ORDERS[1] else "set")
+    rows = browsing.chosen_rows(data, known_by, split, label, filters, order)
     chosen = rows_of.get(st.query_params.get("image"))
     page = browsing.parse_page(st.query_params.get("page"))
     if "page" not in st.query_params and chosen is not None:       # a link to an image opens the page where it stands
         page = browsing.page_of(chosen, rows, per_page) or 1
-    before, looked = st.session_state.get("browse_looked", (None, None)), (name, data.target, split, label, filters, order, per_page)
+    looked = name, data.target, split, label, filters, order, per_page
+    before = st.session_state.get("browse_looked", (None, None))
     if before[0] not in (None, looked) and before[1] == st.query_params.get("page"):
         page = 1                                                   # other images: begin at their beginning
     last = browsing.pages(len(rows), per_page)
@@ -200,11 +216,12 @@ with images:
     with bar:
         st.markdown(f"**{len(rows):,}** of {len(data):,} images", width="content")
         if last > 1:
-            with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+            with st.container(key="browse_pager", horizontal=True, horizontal_alignment="right", vertical_alignment="center",
+                              gap="small", wrap=False):
                 st.button("Previous", icon=":material/chevron_left:", key="browse_previous", shortcut="P", on_click=to_page,
                           args=(page - 1,), disabled=page == 1, type="tertiary")
                 st.session_state["browse_page"] = page
-                st.number_input("Page", 1, last, key="browse_page", on_change=to_page, label_visibility="collapsed", width=112)
+                st.number_input("Page", 1, last, key="browse_page", on_change=to_page, label_visibility="collapsed", width=100)
                 st.markdown(f"of {last:,}", width="content")
                 st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
                           on_click=to_page, args=(page + 1,), disabled=page == last, type="tertiary")
@@ -226,15 +243,14 @@ with images:
 
 with facts:
     st.html(browsing.counts_html(counts, values["class"] if label is not None else None))
-    for sentence in (data.split_note, *data.notes):
-        st.markdown(escape(sentence))
+    st.markdown("\n\n".join(map(escape, (data.split_note, *data.notes))))
     if data.skipped:
         count = f"{len(data.skipped):,} file{'s' if len(data.skipped) > 1 else ''} could not be read"
         with st.expander(count, key="browse_skipped"):
             st.html(browsing.skipped_html(data.skipped))
     with st.expander(f"About {escape(shorten(data.title, 28))}"):
-        st.markdown(escape(data.description))
-        st.markdown(f"Licence: {escape(data.licence or 'not known')}.")
+        where = "" if name in DATASETS else f"\n\n{escape(name)}"
+        st.markdown(f"{escape(data.description)}{where}\n\nLicence: {escape(data.licence or 'not known')}.")
         st.caption(f"Shown at {data.size} x {data.size} px ({data.resize}); a click shows the original.")
 
 # --------------------------------------------------------------------------------------------------------- one image, in full
@@ -261,9 +277,9 @@ if chosen is not None:
             shape = None
         relatives = browsing.patient_rows(data.table, chosen)
         if len(relatives) > 1:
-            st.markdown(f"All {len(relatives):,} images of this patient" if len(relatives) <= PER_PAGE[0] else
-                        f"{PER_PAGE[0]} of the {len(relatives):,} images of this patient")
-            relatives = relatives[:PER_PAGE[0]]
+            st.markdown(f"All {len(relatives):,} images of this patient" if len(relatives) <= RELATIVES else
+                        f"{RELATIVES} of the {len(relatives):,} images of this patient")
+            relatives = relatives[:RELATIVES]
             pixels, token = loaders.thumbnails(data, relatives)
             other = gallery(pixels, key="browse_patient", aria_label="Images of the same patient", tile=80, cache_key=token,
                             captions=[data.table["view"].iat[r] or browsing.class_text(data, r) for r in relatives],
