@@ -1,8 +1,9 @@
-"""Grad-CAM's time for 1 and 32 images at 224 px, beside the grad-cam package. `python -m bench.grad_cam [--threads 1]`
+"""Grad-CAM's time for 1 and 32 images at 224 px, beside the grad-cam package. `python -m bench.grad_cam`
 
-Both explain class 0 at the same layer of the same network with random weights, in float32, and each figure is the fastest
-of a few runs: what disturbs a measurement only makes it slower. `forward` is the plain prediction without gradients, the
-least that any method needs. DenseNet's layer is denseblock4, which both read in the same state.
+Both explain class 0 at the same layer of the same network with random weights, in float32 with one thread. `forward` is
+the plain prediction without gradients, the least that any method needs. DenseNet's layer is denseblock4: both read it
+in the same state. The methods take turns, and each figure is the least processor time of a few turns: what else runs on
+the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -20,40 +21,42 @@ from core.explain import grad_cam
 LAYERS = {"resnet18": "layer4", "densenet121": "features.denseblock4", "squeezenet1_1": "features"}
 
 
-def fastest(work: Callable[[], object], runs: int) -> float:
-    """Milliseconds of the fastest of `runs`, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
+def fastest(works: list[Callable[[], object]], runs: int) -> list[float]:
+    """Milliseconds of processor time of each work's fastest run, after one that is not counted."""
+    times = [[] for _ in works]
+    for _ in range(runs + 1):
+        for work, taken in zip(works, times):
+            start = time.process_time()
+            work()
+            taken.append(time.process_time() - start)
+    return [1000 * min(taken[1:]) for taken in times]
 
 
-def measure(name: str, layer: str, n: int, runs: int) -> tuple[float, float, float]:
-    """Milliseconds for `n` images of 3 x 224 x 224: (plain forward, core.explain.grad_cam, the grad-cam package)."""
+def measure(name: str, layer: str, n: int, runs: int) -> list[float]:
+    """Milliseconds for `n` images of 3 x 224 x 224: [plain forward, core.explain.grad_cam, the grad-cam package]."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     model = torchvision.models.get_model(name, weights=None).eval()
     images, targets = torch.rand(n, 3, 224, 224), torch.zeros(n, dtype=torch.int64)
-    with torch.no_grad():
-        forward = fastest(lambda: model(images), runs)
-    ours = fastest(lambda: grad_cam(model, images, targets, layer), runs)
-    with GradCAM(model=model, target_layers=[model.get_submodule(layer)]) as package:
-        theirs = fastest(lambda: package(input_tensor=images, targets=[ClassifierOutputTarget(0)] * n), runs)
-    return forward, ours, theirs
+
+    def ours():
+        return grad_cam(model, images, targets, layer)
+
+    def package():
+        with GradCAM(model=model, target_layers=[model.get_submodule(layer)]) as cam:
+            return cam(input_tensor=images, targets=[ClassifierOutputTarget(0)] * n)
+
+    return fastest([torch.no_grad()(lambda: model(images)), ours, package], runs)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     print(line())
-    print(f"threads {options.threads}, float32, 224 px, milliseconds, fastest of {options.runs}")
+    print(f"one thread, float32, 224 px, milliseconds of processor time, fastest of {options.runs}")
     print(f"{'network':15}{'images':>7}{'forward':>10}{'ours':>10}{'grad-cam':>10}{'ratio':>7}")
     for name, layer in LAYERS.items():
         for n in (1, 32):

@@ -169,7 +169,7 @@ def test_imagenet_weights_go_where_they_fit(name, small, channels, torch_home):
         assert torch.equal(value, expected), key
         loaded += 1
     assert loaded >= len([key for key in state if not key.endswith("num_batches_tracked")]) - 7
-    if len(fresh) > 1:                                        # statistics of another convolution would be worse than none
+    if len(fresh) > 1:                                        # no statistics of another convolution
         norm = "bn1" if name == "resnet18" else "features.norm0"
         assert model.network.get_submodule(norm).running_mean.eq(0).all()
     said = " ".join(model.notes)
