@@ -1,0 +1,38 @@
+"""A page for tests/test_browser_shell.py: every part of the shell once, with contents that the test knows."""
+
+import time
+
+import numpy as np
+import streamlit as st
+
+from core.errors import LightboxError
+from tests.odd import GRAYS, ODD, SIDE, STRIP
+from ui import theme
+from ui.confusion import confusion
+from ui.gallery import gallery
+from ui.shell import Chip, escape, long_task, page_header, show_error
+
+st.set_page_config(layout="wide")
+theme.apply()
+color, number = page_header("Shell", Chip("color", "Color", {"red": "Red", "blue": "Blue"}),
+                            Chip("number", "Number", {"1": "One"}, free=True))
+st.text(f"chips {color} {number}")
+
+images = np.empty((len(GRAYS), SIDE, SIDE, 1), np.uint8)
+images[:] = np.array(GRAYS)[:, None, None, None]
+images[:, :, :STRIP] = 255 - images[:, :, :STRIP]
+clicked = gallery(images, key="grid", aria_label="Grays", captions=[ODD, *map(str, range(1, 50))],
+                  marks=["right", "wrong", *[None] * 48], tile=90, selected=3)
+st.text(f"clicked {clicked}")
+cell = confusion(np.array([[8, 2], [1, 9]]), [ODD, "sick"], key="matrix")
+st.text(f"cell {cell}")
+st.markdown(escape(ODD))
+show_error(LightboxError("test.odd", ODD, "Try again."))
+
+if st.toggle("Work"):
+    with long_task("Working", key="work") as progress:
+        for i in range(st.session_state.get("done", 0), 60):
+            time.sleep(0.05)
+            st.session_state["done"] = i + 1
+            progress("Working", i + 1, 60)
+    st.text("all done")

@@ -1,0 +1,169 @@
+"""The frame of the app in a real browser: addresses, chips, the gallery by mouse and keyboard, stopping what takes long."""
+
+import io
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser_support import ROOT, app, browser, page, serve, wait_idle  # noqa: F401  (fixtures)
+from tests.odd import GRAYS, ODD, SIDE, STRIP
+
+PAGES = {"": "Lightbox", "browse": "Browse", "train": "Train", "runs": "Runs", "evaluate": "Evaluate", "errors": "Errors",
+         "classify": "Classify"}
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    script = Path(__file__).with_name("shell_page.py")
+    with serve(script, tmp_path_factory.mktemp("shell"), "--server.headless", "true") as server:
+        yield server
+
+
+def visit(page, url: str) -> None:  # noqa: F811
+    """Open the test page and wait until it stands."""
+    page.goto(url)
+    expect(page.get_by_role("button", name="sick taken for sick: 9 of 10")).to_be_visible()
+    expect(page.locator(".tile")).to_have_count(50)
+    wait_idle(page)
+
+
+def test_a_fresh_server_asks_nothing_and_its_first_visitor_may_come_by_a_deep_link(page, tmp_path):  # noqa: F811
+    # DISPLAY: as on a desktop, where Streamlit would ask for an e-mail address on the terminal.
+    with serve(ROOT / "app.py", tmp_path, DISPLAY=":0") as server:
+        page.goto(f"{server.url}/train")
+        expect(page.locator("h1")).to_have_text("Train")
+        assert page.get_by_role("dialog").count() == 0 and page.get_by_text("Page not found").count() == 0
+        assert "mail" not in server.log.read_text().lower()
+        page.goto("about:blank")                              # before the server goes, so that the page does not miss it
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_every_page_has_its_address_and_its_link_in_the_menu(app, page, address):  # noqa: F811
+    page.goto(f"{app.url}/{address}")
+    expect(page.locator("h1")).to_have_text(re.compile(PAGES[address]))
+    assert page.locator("[data-testid=stException]").count() == 0
+    links = [a.get_attribute("href").rsplit("/", 1)[-1] for a in page.locator("[data-testid=stTopNavLink]").all()]
+    assert links == list(PAGES)
+
+
+def test_the_menu_leads_from_page_to_page(app, page):  # noqa: F811
+    page.goto(app.url)
+    page.get_by_role("link", name="Evaluate").click()
+    expect(page.locator("h1")).to_have_text("Evaluate")
+    assert page.url.split("?")[0].endswith("/evaluate")
+
+
+def test_start_goes_to_the_phantoms_with_one_click(app, page):  # noqa: F811
+    page.goto(app.url)
+    expect(page.get_by_role("img", name="X-rays")).to_be_visible()
+    assert page.get_by_role("img", name="X-rays").evaluate("e => e.naturalWidth") > 1000
+    page.get_by_role("button", name="Start with phantom X-rays").click()
+    page.wait_for_url("**/browse?dataset=phantom*")
+
+
+def test_start_says_what_is_wrong_with_a_path_and_keeps_it(app, page):  # noqa: F811
+    page.goto(app.url)
+    field = page.get_by_label("Path of a folder or .npz file")
+    field.fill("/no/such/<b>$place$</b>")
+    page.get_by_role("button", name="Use my own images").click()
+    expect(page.get_by_role("alert")).to_contain_text("/no/such/<b>$place$</b>")
+    assert field.input_value() == "/no/such/<b>$place$</b>"
+
+
+def test_gallery_shows_each_image_in_its_tile_without_its_neighbours(shell, page):  # noqa: F811
+    visit(page, shell.url)
+    pictures = page.locator(".tile .picture")
+    expect(pictures).to_have_count(50)
+    page.wait_for_timeout(300)
+    for i in (2, 7, 8, 13, 30, 49):
+        pixels = np.asarray(Image.open(io.BytesIO(pictures.nth(i).screenshot())).convert("L"), int)
+        row, edge = pixels[len(pixels) // 2], STRIP * pixels.shape[1] / SIDE
+        assert np.abs(row[:int(edge) - 1] - (255 - GRAYS[i])).max() <= 4, f"strip of tile {i}"
+        assert np.abs(row[int(edge) + 2:] - GRAYS[i]).max() <= 4, f"tile {i}"
+        for last in (pixels[4:-4, -1], pixels[-1, 15:-4]):
+            assert np.abs(last - GRAYS[i]).max() <= 4, f"right or lower edge of tile {i}"
+
+
+def test_gallery_is_clicked_and_says_so_once(shell, page):  # noqa: F811
+    visit(page, shell.url)
+    tiles = page.get_by_role("option")
+    expect(tiles.nth(3)).to_have_attribute("aria-selected", "true")
+    tiles.nth(11).click()
+    expect(page.get_by_text("clicked 11", exact=True)).to_be_visible()
+    expect(tiles.nth(11)).to_have_attribute("aria-selected", "true")
+    page.get_by_text("Work", exact=True).click()             # another run of the script, without a click on a tile
+    expect(page.get_by_text("clicked None")).to_be_visible()
+    expect(tiles.nth(3)).to_have_attribute("aria-selected", "true")
+
+
+def test_gallery_by_keyboard(shell, page):  # noqa: F811
+    visit(page, shell.url)
+    tiles = page.get_by_role("option")
+    assert page.locator(".tile[tabindex='0']").count() == 1, "one stop for the Tab key"
+    page.locator(".tile[tabindex='0']").focus()
+    top = tiles.nth(0).bounding_box()["y"]
+    columns = next(i for i in range(50) if tiles.nth(i).bounding_box()["y"] > top)
+    for key in ("Home", "ArrowRight", "ArrowDown", "ArrowRight", "ArrowLeft", "ArrowUp", "ArrowUp", "ArrowDown"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"clicked {1 + columns}", exact=True)).to_be_visible()
+    page.keyboard.press("End")                               # the focus is still in the grid after the run
+    page.keyboard.press(" ")
+    expect(page.get_by_text("clicked 49", exact=True)).to_be_visible()
+
+
+def test_text_from_files_is_shown_as_it_is(shell, page):  # noqa: F811
+    visit(page, shell.url)
+    plain = " ".join(ODD.split())
+    assert page.locator(".caption").first.inner_text() == plain
+    assert page.get_by_role("option").first.get_attribute("aria-label") == f"{plain}, right"
+    assert page.locator("[data-testid=stMarkdown]").last.inner_text() == plain
+    assert page.get_by_role("alert").inner_text() == f"{plain} Try again."
+    assert page.locator("table th[scope=row]").first.inner_text() == plain
+
+
+def test_confusion_matrix_answers_a_click(shell, page):  # noqa: F811
+    visit(page, shell.url)
+    page.get_by_role("button", name="sick taken for sick: 9 of 10").click()
+    expect(page.get_by_text("cell (1, 1)")).to_be_visible()
+    expect(page.get_by_role("button", name="sick taken for sick: 9 of 10")).to_have_attribute("aria-pressed", "true")
+    assert page.locator("table button").nth(2).inner_text().split() == ["1", "10.0", "%"]
+
+
+def choose(page, label: str, option: str) -> None:  # noqa: F811
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_chips_follow_the_address_and_write_it(shell, page):  # noqa: F811
+    page.goto(f"{shell.url}/?color=blue")
+    expect(page.get_by_text("chips blue 1")).to_be_visible()
+    choose(page, "Color", "Red")
+    expect(page.get_by_text("chips red 1")).to_be_visible()
+    page.wait_for_url("**color=red**")
+    page.go_back()
+    expect(page.get_by_text("chips blue 1")).to_be_visible()
+
+
+def test_chips_say_that_a_value_is_not_known_and_take_the_default(shell, page):  # noqa: F811
+    page.goto(f"{shell.url}/?color=%3Cb%3Egreen&number=/my/own")
+    expect(page.get_by_role("alert").first).to_contain_text("There is no color called <b>green.")
+    expect(page.get_by_text("chips red /my/own")).to_be_visible()
+
+
+def test_long_work_stops_and_goes_on_where_it_was(shell, page):  # noqa: F811
+    visit(page, shell.url)
+    page.get_by_text("Work", exact=True).click()
+    expect(page.get_by_text(re.compile(r"Working: \d+ of 60, .* left"))).to_be_visible()
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Working: stopped. What was done is kept.")).to_be_visible(timeout=3000)
+    wait_idle(page)
+    began = time.monotonic()
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("all done")).to_be_visible()
+    assert time.monotonic() - began < 2.6, "60 pieces of 50 ms take 3 s: some were done again"
