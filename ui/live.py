@@ -72,7 +72,7 @@ class Row:
 def all_runs(store: RunStore) -> list[Row]:
     """All runs, newest first. A folder is read again only when its files have changed; one that cannot be read is left out."""
     rows, known = [], _known_rows()
-    for folder in sorted((store.root / "runs").glob("[!.]*"), reverse=True):
+    for folder in (store.root / "runs").glob("[!.]*"):
         stamp = tuple(_stamp(folder / name) for name in ("status.json", "metrics.jsonl"))
         kept = known.get(folder)
         if kept and kept[0] == stamp and kept[1].state not in LIVE:
@@ -84,7 +84,7 @@ def all_runs(store: RunStore) -> list[Row]:
             continue
         known[folder] = stamp, row
         rows.append(row)
-    return rows
+    return sorted(rows, key=lambda row: row.created, reverse=True)
 
 
 def states(store: RunStore) -> dict[str, str]:
@@ -251,8 +251,8 @@ def in_words(status: Status, progress: Progress, ahead: int, device: str) -> str
         return "The trainer starts; PyTorch takes some seconds."
     count = f"{progress.step:,} of {progress.steps:,}"
     if progress.phase in ("Training", "Validating"):
-        unit = "step" if progress.phase == "Training" else "image"
-        return f"{progress.phase}: epoch {progress.epoch} of {progress.epochs}, {unit} {count}."
+        what = "step" if progress.phase == "Training" else "validating image"
+        return f"Epoch {progress.epoch} of {progress.epochs}, {what} {count}."
     return f"{progress.phase}: {count}." if progress.steps and status.state == "starting" else f"{progress.phase}."
 
 
@@ -300,7 +300,8 @@ def show_curve(records: Sequence[Mapping], title: str, *, key: str, epochs: floa
     better = {True: "Higher is better.", False: "Lower is better.", None: ""}[higher_is_better]
     said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in lines.items()) or "nothing yet"
     marked = f" The best epoch is {best}." if best else ""
-    spec = _spec(title, epochs, list(lines), len(done) <= 40, best, height, ceiling, format)
+    domain = _domain([ys for _, ys in lines.values()], ceiling)
+    spec = _spec(title, epochs, list(lines), domain, len(done) <= 40, best, height, format)
     st.vega_lite_chart(table, spec, key=key, width="stretch", alt=f"{title} by epoch. {said}. {better}{marked}")
 
 
@@ -315,7 +316,16 @@ def _x(record: Mapping) -> float:
     return record["epoch"] if record["kind"] == "epoch" else record["epoch"] - 1 + record["step"] / record["steps"]
 
 
-def _spec(title: str, epochs: float, lines: list[str], dots: bool, best: int | None, height: int, ceiling: float | None,
+def _domain(values: list[np.ndarray], ceiling: float | None) -> list[float]:
+    """Lowest and highest value of the y axis: a little more than the curves need, never above what is possible."""
+    if not values:
+        return [0.0, 1.0]
+    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return [low - room, high + room if ceiling is None else min(high + room, ceiling)]
+
+
+def _spec(title: str, epochs: float, lines: list[str], domain: list[float], dots: bool, best: int | None, height: int,
           format: str) -> dict:
     """Vega-Lite of one chart without its data, which has the columns epoch, value, line.
 
@@ -324,12 +334,9 @@ def _spec(title: str, epochs: float, lines: list[str], dots: bool, best: int | N
     names, colors = [theme.SPLIT_TITLES[s] for s in ("train", "val")], [theme.SPLITS[s] for s in ("train", "val")]
     main, steps = [name for name in names if name in lines], BATCHES in lines
     color = {"field": "line", "type": "nominal", "title": None, "scale": {"domain": names, "range": colors},
-             "legend": {"orient": "top", "direction": "horizontal", "symbolType": "stroke"} if len(main) > 1 else None}
-    scale = {"zero": False} if lines else {"domain": [0, 1]}
-    if lines and ceiling is not None:
-        scale |= {"domainMax": ceiling, "clamp": True}
-    y = {"field": "value", "type": "quantitative", "title": None, "scale": scale,
-         "axis": {"tickCount": max(2, height // 65), "format": "~g", "labels": bool(lines)}}
+             "legend": {"orient": "top", "direction": "horizontal", "symbolType": "stroke", "values": main}}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": domain, "nice": False},
+         "axis": {"tickCount": max(2, height // 65), "format": ".3~r", "labels": bool(lines)}}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch" if height > 150 else None,
          "scale": {"domain": [0, epochs], "nice": False},
          "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6}}

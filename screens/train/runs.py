@@ -11,7 +11,8 @@ from core.runs import LIVE, RESUMABLE, Progress, Run, RunStore, Status
 from ui import live, shell
 from ui.shell import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 
-LOG_LINES = 60
+LOG_LINES = 60                     # of the log's end
+REDRAW_SECONDS = 10.0              # while something trains, the list of all runs is at most so old
 ORDER = {True: "channels last", False: "channels first"}
 
 store = RunStore()
@@ -23,11 +24,12 @@ if not rows:
     st.stop()
 drawn = {row.id: row.state for row in rows}
 active = any(state in live.ACTIVE for state in drawn.values())
+drawn_at = time.monotonic()
 
 
 @st.fragment(run_every=1.0 if active else None)
 def watch() -> None:
-    """What moves by itself. When a run has changed its state, the whole page is drawn again once."""
+    """What moves by itself. When a run has changed its state the whole page is drawn again once, and now and then besides."""
     live.tend(store)
     now = live.states(store)
     if run_id not in now and not st.session_state.pop("run_deleted", False):
@@ -39,7 +41,7 @@ def watch() -> None:
     refused_run, refusal = st.session_state.get("run_refusal", (None, None))
     if refused_run == run_id:
         show_error(refusal)
-    if now != drawn:
+    if now != drawn or active and time.monotonic() - drawn_at > REDRAW_SECONDS:
         st.rerun()
     try:
         run = store.get(run_id)
@@ -60,20 +62,22 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
         ahead = live.ahead_of(store, run) if status.state == "queued" else 0
         st.markdown(escape(live.in_words(status, progress, ahead, run.device)), width="stretch")
         if status.state in live.ACTIVE:
-            st.button("Stop", icon=":material/stop:", on_click=attempt, args=(run.stop,), disabled=status.state == "stopping",
+            st.button("Stop", key="run_stop", icon=":material/stop:", on_click=attempt, args=(run.stop,),
+                      disabled=status.state == "stopping",
                       help="Ends the training within five seconds and keeps where it stands, so that it can be resumed.")
         if status.state in RESUMABLE:
-            st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=attempt, args=(resume, run),
-                      help="Goes on exactly where the last checkpoint stands.")
-        if status.state == "finished" and st.button("Train on top of it", icon=":material/stacks:",
+            st.button("Resume", key="run_resume", icon=":material/play_arrow:", type="primary", on_click=attempt,
+                      args=(resume, run), help="Goes on exactly where the last checkpoint stands.")
+        if status.state == "finished" and st.button("Train on top of it", key="run_on_top", icon=":material/stacks:",
                                                     help="A new run that starts from the weights of the best epoch."):
             go("train", run=run.id)
-        if st.button("Again with changes", icon=":material/replay:", help="Opens the form with the settings of this run."):
+        if st.button("Again with changes", key="run_again", icon=":material/replay:",
+                     help="Opens the form with the settings of this run."):
             go("train", run=run.id, again="1")
         if status.state not in LIVE:
-            with st.popover("Delete", icon=":material/delete:"):
+            with st.popover("Delete", key="run_delete", icon=":material/delete:"):
                 st.markdown("The run, its curves and its weights are removed for good.")
-                st.button("Delete this run", type="primary", on_click=attempt, args=(delete, run))
+                st.button("Delete this run", key="run_delete_now", type="primary", on_click=attempt, args=(delete, run))
     if status.state != "finished":
         st.progress(live.share_done(progress, records))
 
@@ -103,8 +107,8 @@ def draw_curves(status: Status, progress: Progress, records: list[dict]) -> None
     end = (progress.epochs if status.state in live.ACTIVE else 0) or live.place(records) or 1
     loss, auc, accuracy = st.columns(3)
     with loss:
-        live.show_curve(records, "Loss", key="loss", epochs=end, train="train_loss", val="val_loss", step="loss", best=best,
-                        higher_is_better=False)
+        live.show_curve(records, "Loss (faint: single batches)", key="loss", epochs=end, train="train_loss", val="val_loss",
+                        step="loss", best=best, higher_is_better=False)
     with auc:
         live.show_curve(records, "ROC AUC, validation", key="auc", epochs=end, val="val_roc_auc", best=best,
                         higher_is_better=True, ceiling=1)
@@ -146,7 +150,7 @@ def draw_table() -> None:
                            "Network": row.network, "Best ROC AUC": row.auc, "Epochs": f"{row.epoch} of {row.epochs}",
                            "Queued": shell.format_ago(time.time() - row.created)} for row in rows])
     st.dataframe(table, key=f"runs_{len(rows)}", hide_index=True, height="auto" if len(rows) < 8 else 320, on_select=choose,
-                 selection_mode="single-row", alt="All runs, the newest first",
+                 selection_mode="single-row", alt="All runs, the newest first", placeholder="-",
                  column_config={"Best ROC AUC": st.column_config.NumberColumn(format="%.3f", help="Of the validation images")})
 
 

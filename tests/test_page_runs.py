@@ -1,0 +1,279 @@
+"""The page that shows runs: each state in words, curves as recorded, buttons, and what happens when files vanish."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from core.config import RunConfig, knobs
+from core.runs import RunStore
+from tests.followed import APP, curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
+from ui import live, outlook
+
+TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    return no_machine(monkeypatch)
+
+
+def buttons(at) -> set[str]:
+    return {b.key for b in at.button if b.key and b.key.startswith("run_") and not b.disabled}
+
+
+# ------------------------------------------------------------------------------------------------------------------ the states
+
+def test_without_runs_the_page_invites_to_train():
+    at = open_page("runs")
+    assert "Nothing has been trained yet" in text_of(at)
+    at.button[0].click().run()
+    assert "Train" in at.title[0].value and not at.exception
+
+
+@pytest.mark.parametrize("state, words, wanted", [
+    ("queued", "starts by itself", {"run_stop", "run_again", "run_delete_now"}),
+    ("stopped", "Stop was pressed.", {"run_resume", "run_again", "run_delete_now"}),
+    ("failed", "The learning rate is probably too high", {"run_resume", "run_again", "run_delete_now"}),
+    ("interrupted", "it was killed", {"run_resume", "run_again", "run_delete_now"}),
+    ("finished", "Best epoch: 2 of 2.", {"run_on_top", "run_again", "run_delete_now"}),
+])
+def test_a_run_that_does_not_train_says_why_and_offers_what_can_be_done(state, words, wanted):
+    put_run(state, [] if state == "queued" else TWO, reason=words)
+    at = open_page("runs")
+    assert words.split(" ")[-1].rstrip(".") in text_of(at).replace("\\", "")
+    assert live.STATES[state][0] in text_of(at)
+    assert buttons(at) == wanted
+    assert bool([link for link in at.get("page_link") if "judge" in link.proto.label]) == (state == "finished")
+
+
+@pytest.mark.parametrize("state, words", [("starting", "Epoch 3 of 3"), ("running", "Epoch 3 of 3, step 3 of 6"),
+                                          ("stopping", "at most five seconds")])
+def test_a_run_that_trains_says_where_it_is_and_can_only_be_stopped(state, words):
+    run = put_run(state, TWO)
+    lock = run.lock
+    assert lock.acquire()
+    try:
+        at = open_page("runs")
+        said = text_of(at)
+        assert words in said and "134" in said.replace("135", "134") and "9.0 s" in said
+        assert buttons(at) == ({"run_again"} if state == "stopping" else {"run_stop", "run_again"})
+    finally:
+        lock.release()
+
+
+def test_a_trainer_that_died_reads_as_interrupted():
+    put_run("running", TWO)                           # nobody holds its lock
+    at = open_page("runs")
+    assert "Interrupted" in text_of(at) and "run_resume" in buttons(at)
+    assert RunStore().list()[0]._read("status.json")["state"] == "interrupted"      # tended: written down, not only shown
+
+
+def test_a_waiting_run_says_how_many_are_before_it():
+    runs = [put_run("queued") for _ in range(3)]
+    assert [live.ahead_of(RunStore(), run) for run in runs] == [0, 1, 2]
+    at = open_page("runs", run=runs[2].id)
+    assert "2 runs before this one on cpu" in text_of(at)
+
+
+# ------------------------------------------------------------------------------------------------------------------ the buttons
+
+def test_stop_resume_and_delete_do_what_they_say(machine):
+    run = put_run("queued")
+    at = open_page("runs")
+    at.button("run_stop").click().run()
+    assert run.status().state == "stopped" and RunStore().queue.waiting() == []
+    machine.clear()
+    at.button("run_resume").click().run()
+    assert run.status().state == "queued" and RunStore().queue.waiting() == [(run.id, "cpu")] and machine == ["cpu"]
+    at.button("run_stop").click().run()
+    at.button("run_delete_now").click().run()
+    assert not at.exception and not run.folder.exists()
+    assert "Nothing has been trained yet" in text_of(at.run())
+
+
+def test_a_refusal_is_said_and_stays():
+    run = put_run("finished", TWO)
+    at = open_page("runs")
+    lock = run.lock
+    lock.acquire()                                    # another window began to train it in this moment
+    try:
+        at.button("run_delete_now").click().run()
+        assert "Stop it first" in text_of(at).replace("\\", "") and run.folder.exists()
+    finally:
+        lock.release()
+
+
+def test_again_opens_the_form_with_the_settings_of_the_run():
+    put_run("finished", TWO, **{"optim.lr": 0.0123, "train.batch_size": 48, "train.seed": 7})
+    at = open_page("runs")
+    at.button("run_again").click().run()
+    assert at.title[0].value == "Train"
+    assert (at.number_input("knob_optim.lr").value, at.number_input("knob_train.batch_size").value) == (0.0123, 48)
+    assert at.number_input("knob_train.seed").value == 7 and at.selectbox("knob_model.weights").value == "none"
+
+
+def test_on_top_opens_the_form_with_the_weights_of_the_run():
+    run = put_run("finished", TWO, **{"train.batch_size": 48})
+    at = open_page("runs")
+    at.button("run_on_top").click().run()
+    assert at.selectbox("knob_model.weights").value == f"run:{run.id}"
+    assert at.selectbox("knob_model.name").value == "squeezenet1_1" and at.number_input("knob_train.batch_size").value == 48
+
+
+# ------------------------------------------------------------------------------------------------------------------- the curves
+
+def test_curves_show_what_was_recorded_and_mark_the_best_epoch():
+    put_run("finished", [*TWO, epoch_record(3, 0.70, best=False)])
+    at = open_page("runs")
+    table, spec, alt = curve(at, "ROC AUC")
+    assert table.to_pydict() == {"epoch": [1, 2, 3], "value": [0.61, 0.74, 0.70], "line": ["validation"] * 3}
+    assert "datum.epoch === 2" in str(spec) and "0.74" not in alt.split("now")[1] and "best epoch is 2" in alt
+    table, _, alt = curve(at, "Loss")
+    loss = {name: [row["value"] for row in table.to_pylist() if row["line"] == name] for name in set(table["line"].to_pylist())}
+    assert loss == {"training": [1, 1 / 2, 1 / 3], "validation": [1.2, 0.6, pytest.approx(0.4)], "single batches": [0.7, 0.5]}
+    assert "Lower is better" in alt
+    assert "0.740" in text_of(at) and "epoch 2" in str([m.proto.help for m in at.get("metric")])
+
+
+def test_an_undefined_auc_is_a_dash_not_a_number():
+    put_run("finished", [start_record(), epoch_record(1, None)])
+    at = open_page("runs")
+    assert "Best validation ROC AUC -" in text_of(at)
+    table, _, alt = curve(at, "ROC AUC")
+    assert table.num_rows == 0 and "nothing yet" in alt
+
+
+def test_a_long_run_sends_at_most_500_points_a_curve_and_keeps_its_spike():
+    steps = [step_record(1, i, steps=4000, loss=9.0 if i == 1234 else (i * 37 % 101) / 101) for i in range(1, 4001)]
+    put_run("stopped", [start_record(), *steps])
+    at = open_page("runs")
+    table, _, _ = curve(at, "Loss")
+    assert 400 < table.num_rows <= 500 and max(table["value"].to_pylist()) == 9.0
+    x = table["epoch"].to_pylist()
+    assert (x[0], x[-1]) == (1 / 4000, 1.0)
+
+
+def test_following_a_file_equals_reading_it_whole_after_kills_and_torn_lines():
+    run = put_run("stopped", [])
+    path = run.folder / "metrics.jsonl"
+    rng = np.random.default_rng(0)
+    lines = [start_record(), *[step_record(1, i) for i in range(1, 7)], epoch_record(1, 0.6), step_record(2, 1),
+             step_record(2, 4), start_record(1, 2), step_record(2, 3), step_record(2, 6), epoch_record(2, 0.7),
+             start_record(2, 0), step_record(3, 2)]
+    for i, record in enumerate(lines):
+        run.append(record)
+        if i % 3 == 1:
+            with open(path, "ab") as file:
+                file.write(b'{"kind": "step", "ep')              # somebody was killed here
+        if rng.random() < 0.6:
+            assert live.follow(run) == run.records()
+    assert live.follow(run) == run.records()
+    assert [r["step"] for r in live.follow(run) if r["kind"] == "step"] == [1, 2, 3, 4, 5, 6, 1, 3, 6, 2]
+    path.unlink()
+    run.append(start_record())
+    assert live.follow(run) == run.records() == [start_record()]
+
+
+# --------------------------------------------------------------------------------------------------------------- all the runs
+
+def test_the_table_shows_every_run_with_its_best_value():
+    first = put_run("finished", TWO)
+    put_run("queued", name="<script>alert(1)</script> $x$")
+    at = open_page("runs", run=first.id)
+    table = next(d.value for d in at.dataframe if "State" in d.value)
+    assert table["State"].tolist() == ["Waiting", "Finished"] and table["Run"][0] == "<script>alert(1)</script> $x$"
+    assert table["Best ROC AUC"].tolist()[1] == 0.74 and table["Epochs"].tolist() == ["0 of 3", "2 of 3"]
+
+
+def test_the_list_of_runs_is_read_again_only_when_something_changed(monkeypatch):
+    run = put_run("finished", TWO)
+    assert live.all_runs(RunStore())[0].epoch == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(live, "_row", lambda run: pytest.fail("read again"))
+        assert live.all_runs(RunStore())[0].auc == 0.74
+    run.append(epoch_record(3, 0.9))
+    assert live.all_runs(RunStore())[0].auc == 0.9
+
+
+def test_labels_from_files_are_shown_as_they_were_typed():
+    put_run("finished", TWO)
+    said = text_of(open_page("runs"))
+    assert r"\<b\>\$x\$" in said and "<b>$x$" not in said
+
+
+def test_a_run_that_was_deleted_while_it_was_shown_is_a_sentence():
+    run = put_run("finished", TWO)
+    other = put_run("stopped", TWO)
+    at = open_page("runs", run=run.id)
+    shutil.rmtree(run.folder)
+    at.run()
+    assert not at.exception and "There is no run called" in text_of(at).replace("\\", "")
+    assert at.query_params["run"] in (other.id, [other.id])
+
+
+def test_a_run_that_loses_single_files_is_no_trace(tmp_path):
+    for name in ("config.json", "status.json", "metrics.jsonl", "progress.json", "data.json"):
+        run = put_run("finished", TWO)
+        (run.folder / name).write_bytes(b"{ not json")
+        at = open_page("runs", run=run.id)
+        assert not at.exception
+        shutil.rmtree(run.folder)
+
+
+def test_settings_start_with_what_differs():
+    put_run("finished", TWO, **{"train.class_weights": True})
+    at = open_page("runs")
+    table = next(d.value for d in at.dataframe if "setting" in d.value)
+    changed = table[table["value"] != table["default"]]
+    assert changed.index.tolist() == list(range(len(changed)))
+    assert {"Class weights", "Epochs", "Network"} <= set(changed["setting"])
+    assert len(table) == len(knobs())
+
+
+def test_time_is_foretold_from_the_same_network_size_and_device_only():
+    put_run("finished", [start_record(), *(epoch_record(e, 0.7, seconds=s) for e, s in ((1, 9.0), (2, 3.0), (3, 4.0)))])
+    rows = live.all_runs(RunStore())
+    config = RunConfig().with_(**{"model.name": "squeezenet1_1", "data.size": 28, "train.epochs": 10})
+    time_, why = outlook.time_hint(config, "cpu", 192, rows)              # median 4 s for 96 images: 8 s for 192, ten times
+    assert time_ == "1 min 20 s" and "8.0 s an epoch" in why
+    for other in ({"data.size": 64}, {"model.name": "resnet18"}, {"model.stem": "standard"}):
+        assert outlook.time_hint(config.with_(**other), "cpu", 192, rows)[0] == "-"
+    assert outlook.time_hint(config, "cuda:0", 192, rows)[0] == "-"
+
+
+def test_a_look_costs_little(capsys):
+    """The budget of a look is 20 ms; at most half of that for what is not Streamlit's own work."""
+    run = put_run("stopped", [start_record(), *(step_record(1 + i // 500, i % 500 + 1, steps=500) for i in range(5000))])
+    for _ in range(20):
+        put_run("finished", TWO)
+    store = RunStore()
+    live.states(store), live.all_runs(store), live.follow(run)
+    began = time.process_time()
+    for i in range(20):
+        run.append(step_record(11, i + 1, steps=500))
+        records = live.follow(run)
+        live.states(store), live.share_done(run.progress(), records), live.best_epoch(records)
+    assert (time.process_time() - began) / 20 < 0.010
+
+
+def test_killed_for_real_shows_within_two_looks():
+    """A process that holds the run's lock and is killed with -9: the kernel lets go, the page says so."""
+    run = put_run("running", TWO)
+    holder = subprocess.Popen([sys.executable, "-c", "import sys, time; from pathlib import Path; from core.files import Lock\n"
+                               "lock = Lock(Path(sys.argv[1])); assert lock.acquire(); print('held', flush=True); time.sleep(60)",
+                               str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True, cwd=APP.parent)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        at = open_page("runs")
+        assert "run_stop" in buttons(at)
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        at.run()
+        assert "Interrupted" in text_of(at) and "run_resume" in buttons(at)
+    finally:
+        holder.kill()
