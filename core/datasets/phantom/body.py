@@ -1,4 +1,4 @@
-"""What a body part is to the renderer: bones, soft tissue, places for findings, how it is laid before the tube; and a finding in it."""
+"""What a body part is to the renderer: bones, soft tissue, places for findings, how it is X-rayed; and a finding in it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ class Body:
     """One body part in one pose, in mm, in its own frame: x to the lateral or thumb side, y up, z towards the front.
 
     skin, muscle: soft tissue, and what of it lies under the fat; air: lung, or None
-    sites: finding -> places; centre: (x, y) that the tube is aimed at; field: (width, height) mm that is exposed
-    depth: mm of soft tissue in the middle of the average patient, for the exposure
+    sites: finding -> places; centre: (3,) mm that the tube is aimed at; field: (width, height) mm that is exposed
     """
 
     name: str
@@ -48,9 +47,8 @@ class Body:
     muscle: Solids
     air: Solids | None
     sites: dict[str, tuple[Site, ...]] = field(repr=False)
-    centre: tuple[float, float] = (0, 0)
+    centre: tuple[float, float, float] = (0, 0, 0)
     field: tuple[float, float] = (150, 200)
-    depth: float = 60
 
 
 @dataclass(frozen=True)

@@ -30,20 +30,20 @@ class Bone:
     inner_cuts: Solids
     far: bool = False
 
-    def moved(self, matrix: np.ndarray) -> "Bone":
+    def moved(self, matrix: np.ndarray) -> Bone:
         """The bone after an affine (4, 4) map."""
         return self.each(lambda solids: solids.moved(matrix))
 
-    def cut(self, *planes) -> "Bone":
+    def cut(self, *planes) -> Bone:
         """The part of the bone on the inner side of planes (4,): n . x + d <= 0, in its outer, inner and canal solids."""
         return replace(self, outer=self.outer.cut(*planes), inner=self.inner.cut(*planes), canal=self.canal.cut(*planes))
 
-    def each(self, change) -> "Bone":
+    def each(self, change) -> Bone:
         """The bone with all its groups of solids changed by one function."""
         return Bone(self.name, change(self.outer), change(self.inner), change(self.canal),
                     change(self.outer_cuts), change(self.inner_cuts), self.far)
 
-    def hollowed(self, outer: Solids, inner: Solids) -> "Bone":
+    def hollowed(self, outer: Solids, inner: Solids) -> Bone:
         """The bone with a socket: `inner` is the larger of two solids, so that a rim of cortex is left around `outer`."""
         return replace(self, outer_cuts=join(self.outer_cuts, outer), inner_cuts=join(self.inner_cuts, inner))
 
@@ -97,7 +97,7 @@ def shaft(name: str, start, end, profile, *, flat: float = 1.0, across=(1, 0, 0)
         limits[0] += cortex[0] / length
     if closed[1]:
         limits[-1] -= cortex[-1] / length
-    inner_flat = max(flat * (1 - (1 / flat - 1) * cortex.mean() / radius.max()), 0.3 * flat)      # the same wall on the flat sides
+    inner_flat = max(flat * (1 - (1 / flat - 1) * cortex.mean() / radius.max()), 0.3 * flat)      # equal walls
     inner = slices(length, limits, inside, inside_middle, inner_flat, offset)
     real = inside_middle > 0.2
     inner = inner.take(real)

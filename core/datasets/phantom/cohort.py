@@ -40,6 +40,9 @@ class PhantomConfig:
     # labels) belong here, each off by default.
 
 
+DEFAULT = PhantomConfig()
+
+
 @dataclass(frozen=True)
 class Patient:
     """A person: size and soft tissue relative to the average, density of bone relative to youth."""

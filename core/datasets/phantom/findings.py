@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from core.datasets.phantom.body import Body, Finding, Insert, Site
-from core.datasets.phantom.solids import Solids, box, ellipsoid, frame, join, shift, slices, turn
 from core.datasets.phantom.materials import SOFT, STEEL, TITANIUM
+from core.datasets.phantom.solids import Solids, box, ellipsoid, frame, join, shift, slices, turn
 
 FINDINGS = ("fracture", "lytic lesion", "metal plate")
 NEAR_FRACTURE = 2.0          # mm: bone this near to the fracture surface belongs to the mask

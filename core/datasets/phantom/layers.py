@@ -11,8 +11,7 @@ from core.datasets.phantom.body import Finding
 from core.datasets.phantom.materials import SOFT
 from core.datasets.phantom.solids import Grid, Path, Rays, Solids, join, nothing
 
-
-MATTERS = 0.05           # mm: less than this inside a finding does not count as meeting it
+MATTERS = 0.005          # mm: less than this inside a finding does not count as meeting it
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Pile:
 
 
 class Model:
-    """A body and its finding, ready to be traced from any side. Bones far from the detector and soft tissue are traced coarsely."""
+    """A body and its finding, ready to be traced from any side. Soft tissue and far bones are traced coarsely."""
 
     def __init__(self, finding: Finding):
         body = finding.body

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.datasets.phantom import xray
 from core.datasets.phantom.body import Body
-from core.datasets.phantom.cohort import _VIEW, PhantomConfig, patient_of, pose_of, stream, study_of
+from core.datasets.phantom.cohort import _VIEW, DEFAULT, PhantomConfig, patient_of, pose_of, stream, study_of
 from core.datasets.phantom.solids import Grid, scale, shift, turn
 
 RAY_SPACING = 1.1        # mm; larger pixels are averaged over a square of rays, up to 4 x 4
@@ -20,14 +20,13 @@ def placed(body: Body, patient, study, view, rng: np.random.Generator, longest: 
     pitch = max(width, height) / longest
     columns, rows = max(round(width / pitch), 1), max(round(height / pitch), 1)
     mirror = -1 if study.side == "left" else 1
-    x, y = body.centre
     aim = rng.normal(0, 0.03, 2) * (width, height)
     matrix = (shift(*aim, 0) @ turn(2, roll) @ scale(mirror, -1, 1) @ turn(0, tilt) @ turn(1, turn_by)
-              @ scale(patient.size, patient.size, patient.size) @ shift(-x, -y, 0))
+              @ scale(patient.size, patient.size, patient.size) @ shift(*np.negative(body.centre)))
     return matrix, Grid(-(columns - 1) / 2 * pitch, -(rows - 1) / 2 * pitch, pitch, rows, columns)
 
 
-def render(patient: int, study: int, view: int, size: int | None = None, config: PhantomConfig = PhantomConfig(), *,
+def render(patient: int, study: int, view: int, size: int | None = None, config: PhantomConfig = DEFAULT, *,
            finding: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """The radiograph of one view, and where its finding is.
 
@@ -54,7 +53,7 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
 
     rays = grid.finer(min(max(round(grid.pitch / RAY_SPACING), 1), 4))       # a large pixel gathers several rays
     layers = model.trace(matrix, rays)
-    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, 14, rng)
+    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, rng)
     line = xray.neper(layers, who.density, np.float32(0.25) * xray.trabeculae(rays, rng))
     counts = xray.counts(line, rays.pitch, exposure, rng, (grid.height, grid.width))
     soft = soft_tissue(layers)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 
-from core.datasets.phantom.cohort import PARTS, PhantomConfig, patient_of, splits, study_of
+from core.datasets.phantom.cohort import DEFAULT, PARTS, PhantomConfig, patient_of, splits, study_of
 from core.datasets.phantom.render import render
 from core.datasets.source import Index, Progress, Source, Target
 
@@ -49,7 +49,7 @@ class PhantomSource(Source):
                    "lytic lesion or a metal plate, and where that is, is known exactly. Not for clinical use.")
     licence = "Apache-2.0 (made by this app)"
 
-    def __init__(self, config: PhantomConfig = PhantomConfig()):
+    def __init__(self, config: PhantomConfig = DEFAULT):
         self.config = config
 
     def scan(self, progress: Progress | None = None) -> Index:
@@ -86,14 +86,15 @@ class PhantomSource(Source):
         return "phantom-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def render_many(wanted: list[tuple[int, int, int]], size: int, config: PhantomConfig = PhantomConfig(),
+def render_many(wanted: list[tuple[int, int, int]], size: int, config: PhantomConfig = DEFAULT,
                 workers: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`render` for many (patient, study, view), in their order. Threads: the array work runs beside the rest of Python."""
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda which: render(*which, size=size, config=config), wanted)
 
 
-def samples(count: int, size: int = 224, config: PhantomConfig = PhantomConfig()) -> Iterator[tuple[np.ndarray, np.ndarray, dict]]:
+def samples(count: int, size: int = 224,
+            config: PhantomConfig = DEFAULT) -> Iterator[tuple[np.ndarray, np.ndarray, dict]]:
     """The first `count` images of different studies that go round all body parts and findings: pixels, mask, table row."""
     table = table_of(config)
     groups = [group for _, group in table.groupby(["finding", "body_part"], sort=False)]

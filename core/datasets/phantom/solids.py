@@ -44,23 +44,23 @@ class Solids:
     def __len__(self) -> int:
         return len(self.quadrics)
 
-    def moved(self, matrix: np.ndarray, back: np.ndarray | None = None) -> "Solids":
+    def moved(self, matrix: np.ndarray, back: np.ndarray | None = None) -> Solids:
         """The solids after x -> matrix x, for an affine (4, 4) matrix; `back` is its inverse, where known."""
         if not len(self):
             return self
         back = np.linalg.inv(matrix) if back is None else back
         return Solids(back.T @ self.quadrics @ back, self.planes @ back, self.corners @ matrix.T, self.apart)
 
-    def cut(self, *planes) -> "Solids":
+    def cut(self, *planes) -> Solids:
         """Only what lies on the inner side of more planes, each (4,): n . x + d <= 0."""
         extra = np.broadcast_to(np.asarray(planes, float), (len(self), len(planes), 4))
         return Solids(self.quadrics, np.concatenate([self.planes, extra], 1), self.corners, self.apart)
 
-    def take(self, which) -> "Solids":
+    def take(self, which) -> Solids:
         """Some of the solids, by mask or index."""
         return Solids(self.quadrics[which], self.planes[which], self.corners[which], self.apart[which])
 
-    def overlapping(self) -> "Solids":
+    def overlapping(self) -> Solids:
         """The same solids, to be united with what comes before them."""
         return Solids(self.quadrics, self.planes, self.corners, np.zeros(len(self), bool))
 
@@ -175,12 +175,9 @@ def slices(length: float, at: np.ndarray, radius: np.ndarray, middle: np.ndarray
     planes[:, 0, 2], planes[:, 0, 3] = -1, lower
     planes[:, 1, 2], planes[:, 1, 3] = 1, -upper
     widest = np.sqrt(np.maximum(np.maximum(r0, r1), rm)) * 1.02
-    left, right = np.minimum(offset[:-1], offset[1:]) - widest, np.maximum(offset[:-1], offset[1:]) + widest
-    corners = np.ones((len(h), 8, 4))
-    for k in range(8):
-        corners[:, k, 0] = right if k & 4 else left
-        corners[:, k, 1] = (widest if k & 2 else -widest) * flat
-        corners[:, k, 2] = upper if k & 1 else lower
+    middle_of = np.stack([(offset[:-1] + offset[1:]) / 2, np.zeros(len(h)), (lower + upper) / 2, np.zeros(len(h))], 1)
+    half = np.stack([widest + np.abs(np.diff(offset)) / 2, widest * flat, h / 2, np.ones(len(h))], 1)
+    corners = middle_of[:, None] + _CUBE * half[:, None]
     return Solids(q, planes, corners, np.arange(len(h)) > 0)
 
 
@@ -193,12 +190,12 @@ class Grid(NamedTuple):
     height: int
     width: int
 
-    def coarse(self, step: int) -> "Grid":
+    def coarse(self, step: int) -> Grid:
         """The same field with pixels `step` times as large."""
         half = (step - 1) / 2 * self.pitch
         return Grid(self.left + half, self.top + half, self.pitch * step, -(-self.height // step), -(-self.width // step))
 
-    def finer(self, step: int) -> "Grid":
+    def finer(self, step: int) -> Grid:
         """The same field with step x step rays in each pixel."""
         back = (step - 1) / (2 * step) * self.pitch
         return Grid(self.left - back, self.top - back, self.pitch / step, self.height * step, self.width * step)
@@ -293,8 +290,8 @@ class Rays:
             |A - B| = |A or B| - |B|
 
         A union must not count twice where solids overlap. Each next solid adds its own length less what lies between the
-        first entry and the last exit so far. Where there was a gap in between and the solid reaches into it, that is not
-        yet right: these few rays are done again by `_merge`, so the length is exact for any set of solids.
+        first entry and the last exit so far. Where there is a gap in between, that may take off too much: those rays are
+        done again by `_merge`, so the length is exact for any set of solids.
 
         Args:
             which: the solids; those that overlap earlier ones are not `apart`
@@ -330,31 +327,29 @@ class Rays:
             return total
         total = np.zeros((window[1] - window[0], window[3] - window[2]), np.float32)
         first, last = np.full(total.shape, FAR), np.full(total.shape, -FAR)
-        parts, unsure = [], None
+        parts = []
         for i in which:
             here = _meet(self.windows[i], window)
             near, far = self.interval(i, here)
             length = far - near
             np.maximum(length, 0, out=length)
-            outside = length <= 0
-            near[outside], far[outside] = FAR, -FAR
+            outside = length == 0
+            np.copyto(near, FAR, where=outside)
+            np.copyto(far, -FAR, where=outside)
             inside = _inside(here, window)
             f, b = first[inside], last[inside]
             if parts and (i in overlapping or not self.apart[i]):
                 both = np.minimum(far, b)
                 both -= np.maximum(near, f)
-                np.maximum(both, 0, out=both)
-                length -= both
-                gap = (both > 0) & (b - f > total[inside] + 0.01)
-                if gap.any():
-                    unsure = np.zeros(total.shape, bool) if unsure is None else unsure
-                    unsure[inside] |= gap
+                length -= np.maximum(both, 0, out=both)
             np.minimum(f, near, out=f)
             np.maximum(b, far, out=b)
             parts.append((inside, near, far))
             total[inside] += length
-        if unsure is not None:
-            total[unsure] = _merge(parts, unsure)
+        # too much can only have been taken off where a ray leaves the union and enters it again
+        rows, columns = np.nonzero(last - first > total + np.float32(0.01))
+        if len(rows) and len(parts) > 2:
+            total[rows, columns] = _merge(parts, rows, columns)
         return total
 
 
@@ -374,12 +369,11 @@ def path(solids: Solids, grid: Grid) -> Path | None:
     return Rays(solids, grid).path(range(len(solids)))
 
 
-def _merge(parts: list, where: np.ndarray) -> np.ndarray:
-    """Length of the union of intervals at the True pixels of a mask: sort by entry, then count what is new of each.
+def _merge(parts: list, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Length of the union of intervals at n pixels, (n,): sort by entry, then count what is new of each.
 
-    parts: K of (window, near, far); returns (n,) float32 for the n pixels, in the order of the mask.
+    parts: K of (window, near, far); rows, cols: (n,) the pixels, rows rising.
     """
-    rows, cols = np.nonzero(where)
     near, far = np.full((len(parts), len(rows)), FAR), np.full((len(parts), len(rows)), -FAR)
     for k, ((r, c), n, f) in enumerate(parts):
         here = (rows >= r.start) & (rows < r.stop) & (cols >= c.start) & (cols < c.stop)

@@ -164,14 +164,15 @@ def trabeculae(grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """A random piece of spongy texture for a grid, (H, W) float32, about -1 to 1 at full resolution, mean 0."""
     tile = _tile()
     height, width = (min(TILE_SIZE, int(np.ceil(n * grid.pitch / TILE_PITCH)) + 1) for n in (grid.height, grid.width))
-    y, x = rng.integers(0, TILE_SIZE - height + 1), rng.integers(0, TILE_SIZE - width + 1)
+    y, x = int(rng.random() * (TILE_SIZE - height + 1)), int(rng.random() * (TILE_SIZE - width + 1))
     piece = tile[y:y + height, x:x + width]
     method = cv2.INTER_AREA if grid.pitch > TILE_PITCH else cv2.INTER_LINEAR
     return cv2.resize(piece, (grid.width, grid.height), interpolation=method)
 
 
-def clouds(grid: Grid, cell: float, rng: np.random.Generator) -> np.ndarray:
-    """Slow random variation (muscle bellies), (H, W) float32, deviation about 1, with hills about `cell` mm wide."""
-    shape = (int(grid.height * grid.pitch / cell) + 3, int(grid.width * grid.pitch / cell) + 3)
-    coarse = rng.standard_normal(shape, np.float32)
+def clouds(grid: Grid, rng: np.random.Generator, cells: int = 14) -> np.ndarray:
+    """Slow random variation (muscle bellies), (H, W) float32, deviation about 1, `cells` hills along the longer side."""
+    coarse = rng.standard_normal((cells, cells), np.float32)               # the same draws at every size
+    longer = max(grid.height, grid.width)
+    coarse = coarse[:max(round(cells * grid.height / longer), 2), :max(round(cells * grid.width / longer), 2)]
     return cv2.resize(coarse, (grid.width, grid.height), interpolation=cv2.INTER_CUBIC)
