@@ -127,8 +127,8 @@ def explain(options) -> None:
     target = int(probs.argmax()) if options.target is None else _class_index(options.target, model.class_names)
     try:
         cam = grad_cam(model, images, torch.tensor([target]), layer=options.layer)[0].numpy()
-    except KeyError as error:
-        raise LightboxError("layer.unknown", str(error.args[0]), "Give one of these with --layer.") from None
+    except (KeyError, ValueError) as error:
+        raise LightboxError("layer.unknown", f"{error.args[0]}", "Give a layer with a feature map with --layer.") from None
     shown = (images[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
     ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5), cv2.COLOR_RGB2BGR))
     write_atomic(Path(options.out), data.tobytes())
