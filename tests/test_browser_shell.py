@@ -66,6 +66,14 @@ def test_start_goes_to_the_phantoms_with_one_click(app, page):  # noqa: F811
     page.wait_for_url("**/browse?dataset=phantom*")
 
 
+def test_start_finds_out_by_itself_what_this_machine_is(page, tmp_path):  # noqa: F811
+    with serve(ROOT / "app.py", tmp_path, "--server.headless", "true") as server:
+        page.goto(server.url)
+        expect(page.get_by_text("looking for a GPU")).to_be_visible()
+        expect(page.get_by_text("free on the disk")).to_be_visible(timeout=90_000)
+        page.goto("about:blank")
+
+
 def test_start_says_what_is_wrong_with_a_path_and_keeps_it(app, page):  # noqa: F811
     page.goto(app.url)
     field = page.get_by_label("Path of a folder or .npz file")
@@ -73,6 +81,18 @@ def test_start_says_what_is_wrong_with_a_path_and_keeps_it(app, page):  # noqa: 
     page.get_by_role("button", name="Use my own images").click()
     expect(page.get_by_role("alert")).to_contain_text("/no/such/<b>$place$</b>")
     assert field.input_value() == "/no/such/<b>$place$</b>"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(app, shell, page, scheme):  # noqa: F811
+    """WCAG 2.2 AA, 1.4.3: a contrast of 4.5 to 1, counted from what the browser computed for each piece of text."""
+    page.emulate_media(color_scheme=scheme)
+    measure = Path(__file__).with_name("contrast.js").read_text()
+    page.goto(app.url)
+    expect(page.get_by_text("This machine:")).to_be_visible()
+    assert page.evaluate(measure) == {}
+    visit(page, shell.url)
+    assert page.evaluate(measure) == {}
 
 
 def test_gallery_shows_each_image_in_its_tile_without_its_neighbours(shell, page):  # noqa: F811

@@ -30,9 +30,10 @@ STYLE = """
   [data-testid="stMultiSelectTagsContainer"] [data-tag] { color: light-dark(#fff, #0c1517); }
   /* Streamlit's own grays for small text are too pale to read. */
   [data-testid="stVegaLiteChart"] text { fill: currentColor; opacity: .82; }
-  [data-testid="stCaptionContainer"] { color: light-dark(#545b60, #a6adb1); }
+  [data-testid="stCaptionContainer"] { opacity: .8; }
   /* A link looks like a link. */
   [data-testid="stPageLink"] a { padding-left: 0; padding-right: .3rem; }
+  [data-testid="stPageLink"] a p { overflow: hidden; text-overflow: ellipsis; }
   [data-testid="stPageLink"] a:not([disabled]) p { color: light-dark(#0b6a7d, #63bccb); }
 
   /* ui/charts.py: the line above a chart, and bars of probabilities (name, bar, number). */
