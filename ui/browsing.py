@@ -24,6 +24,7 @@ from ui.shell import format_bytes
 
 SIZES = (28, 64, 128, 224)       # pixels a side at which sets are prepared; MedMNIST's
 GOOD = 128                       # enough for a thumbnail that one likes to look at
+FAIR = 64                        # enough where it spares a wait
 NO_FINDING = -1                  # "class" of the images without any of several findings
 FILTERS = 3                      # so many columns of the table become chips
 VALUES = 24                      # a column with more values than that is no filter
@@ -148,7 +149,7 @@ def first_size(dataset: str, sizes: tuple[int, ...], there: bool) -> int:
     has to be downloaded, so that nobody waits unasked."""
     if not there:
         return sizes[0]
-    ready = [s for s in sizes if is_ready(DataConfig(dataset, size=s))]
+    ready = [s for s in sizes if s >= FAIR and is_ready(DataConfig(dataset, size=s))]
     return max(ready or [s for s in sizes if s <= GOOD])
 
 
