@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from core.classifiers import classify, export, load_classifier
-from tests.judged import galleries, maps, open_page, rename_classes, run, text_of, trained  # noqa: F401
+from tests import judged
+from tests.judged import galleries, maps, open_page, rename_classes, text_of
 from tests.tiny import tiny_arrays
+
+run, trained = judged.run, judged.trained          # fixtures
 
 
 def png(pixels: np.ndarray, **options) -> bytes:

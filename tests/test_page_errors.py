@@ -6,12 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from core import checkpoints
 from core.classifiers import as_input, load_classifier
 from core.datasets import open_dataset
-from tests.judged import galleries, maps, open_page, plant, rename_classes, run, text_of, trained  # noqa: F401
+from tests import judged
+from tests.judged import galleries, maps, open_page, plant, rename_classes, text_of
 from ui.explaining import on_original, overlays, scale_of
 from ui.judging import choose
+
+run, trained = judged.run, judged.trained          # fixtures
 
 N = 40          # validation images of the tiny set
 
@@ -170,7 +172,7 @@ def test_a_map_lands_where_the_picture_was_bright(resize, shape):
 
 def test_overlays_leave_an_image_alone_where_nothing_speaks():
     images = np.random.default_rng(0).integers(0, 255, (2, 20, 20, 1), np.uint8)
-    drawn = overlays(images, np.zeros((2, 20, 20), np.float32), 0.6, None, side=20)
+    drawn = overlays(images, np.zeros((2, 20, 20), np.float32), 0.6, None, side=20, key=())
     assert (drawn == images).all()
 
 

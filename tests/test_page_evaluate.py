@@ -8,8 +8,11 @@ import pytest
 
 from core import checkpoints, metrics
 from core.evaluation import predictions
+from tests import judged
+from tests.judged import matrices, open_page, plant, rename_classes, text_of
 from ui.shell import format_number
-from tests.judged import matrices, open_page, plant, rename_classes, run, text_of, trained  # noqa: F401
+
+run, trained = judged.run, judged.trained          # fixtures
 
 
 def test_without_a_run_it_invites_to_train(lightbox_home):

@@ -63,7 +63,7 @@ function build(figure, header, now) {
     }
     box.onchange()
     stage.append(svg)
-    controls.append(label("", box, "true outline of the finding"))
+    controls.append(label("", box, "true outline"))
   }
   if (header.map) {
     const bar = make("i")

@@ -29,6 +29,7 @@ from ui.loaders import warm_up
 HERE = Path(__file__).parent
 BATCH = 16             # images in one step of Grad-CAM: small, so that the progress moves and a click is not kept waiting
 LARGEST = 900          # pixels of the longer side of a picture that is sent to the browser
+LAYER_HELP = "Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one."
 
 _element = st.components.v2.component(
     "lightbox_map",
@@ -38,7 +39,7 @@ _element = st.components.v2.component(
 )
 
 
-# ----------------------------------------------------------------------------------------------------------------------- classifiers
+# ---------------------------------------------------------------------------------------------------------- classifiers
 
 def classifier(address: str) -> Loaded:
     """A trained classifier, loaded once for everybody and anew when it has learned more. Raises as `load_classifier` does."""
@@ -89,7 +90,7 @@ def _warming(address: str, version: tuple) -> threading.Thread:
     return thread
 
 
-# ------------------------------------------------------------------------------------------------------------------------------ maps
+# ----------------------------------------------------------------------------------------------------------------- maps
 
 def _grad_cam(model, images, targets: Sequence[int], layer: str | None) -> np.ndarray:
     """(N, S, S) float32, in logits."""
@@ -168,21 +169,23 @@ def scale_of(maps: np.ndarray) -> tuple[float | None, str]:
     return peak, f"All maps are drawn on one scale: the brightest is {peak:.2g} logits for the class explained."
 
 
-def overlays(images: np.ndarray, maps: np.ndarray, opacity: float, peak: float | None, side: int) -> np.ndarray:
-    """Images (N, S, S, C) with their maps (N, S, S), at most `side` pixels: (N, s, s, 3) uint8."""
-    side = min(side, images.shape[1])
+def overlays(images: np.ndarray, maps: np.ndarray, opacity: float, peak: float | None, side: int, key: tuple) -> np.ndarray:
+    """Images (N, S, S, C) with their maps (N, S, S), at most `side` pixels: (N, s, s, 3) uint8. `key` stands for both."""
+    return _overlays(key, opacity, peak, min(side, images.shape[1]), images, maps)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _overlays(key: tuple, opacity: float, peak: float | None, side: int, _images: np.ndarray, _maps: np.ndarray) -> np.ndarray:
     return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak)
-                     for image, cam in zip(images, maps)])
+                     for image, cam in zip(_images, _maps)])
 
 
 def stage_names(stages: Sequence[str]) -> dict[str, str]:
-    """Layers with what a person reads: "network.layer4" -> "4 of 4: layer4 (coarsest)"."""
-    last = len(stages)
-    ends = {1: " (finest)", last: " (coarsest)"} if last > 1 else {}
-    return {name: f"{i} of {last}: {name.removeprefix('network.')}{ends.get(i, '')}" for i, name in enumerate(stages, 1)}
+    """Layers from fine to coarse with what a person reads: "network.layer4" -> "layer4 (4 of 4)"."""
+    return {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i, name in enumerate(stages, 1)}
 
 
-# --------------------------------------------------------------------------------------------------------------------------- the picture
+# ---------------------------------------------------------------------------------------------------------- the picture
 
 def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str, label: str, peak: float | None = None,
              outline: np.ndarray | None = None, height: int = 460) -> None:
@@ -213,7 +216,7 @@ def _picture_bytes(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
     """Header and the bytes of the image followed by those of the map."""
     height, width = _image.shape[:2]
     header = {"width": width, "ratio": width / height,
-              "colours": ["#%02x%02x%02x" % tuple(colour) for colour in colour_scale(16).tolist()]}
+              "colours": [f"rgb({r},{g},{b})" for r, g, b in colour_scale(16).tolist()]}
     shrink = min(1.0, LARGEST / max(height, width))
     image = scale(_image, max(1, round(height * shrink)), max(1, round(width * shrink)))
     image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image

@@ -24,7 +24,7 @@ MANY = 20_000          # with more images than this those two get no interval: i
 ORDERS = {"sure": "Most confident mistake first", "unsure": "Least sure first", "random": "Random order"}
 
 
-# ------------------------------------------------------------------------------------------------------------ which run, which split
+# ----------------------------------------------------------------------------------------------- which run, which split
 
 def split_chip() -> Chip:
     """Validation by default: the test split is for the end."""
@@ -46,7 +46,8 @@ def cell_chips(run: Run) -> list[Chip]:
     if about.get("task") == MULTI_LABEL:
         k = number(get_param("finding"), len(names)) or 0
         names = [f"no {names[k]}", names[k]]
-    return [Chip("true", "True class", {"all": "True: any class"} | {str(k): f"True: {n}" for k, n in enumerate(names)}, width=170),
+    classes = {str(k): f"True: {n}" for k, n in enumerate(names)}
+    return [Chip("true", "True class", {"all": "True: any class"} | classes, width=170),
             Chip("predicted", "Answer", {"wrong": "Answer: wrong", "all": "Answer: any"}
                  | {str(k): f"Answer: {n}" for k, n in enumerate(names)}, width=180)]
 
@@ -66,7 +67,7 @@ def forget_on_change(run: Run, *names: str) -> None:
     st.session_state["judged_run"] = run.id
 
 
-# ------------------------------------------------------------------------------------------------------------------- its answers
+# ---------------------------------------------------------------------------------------------------------- its answers
 
 def answers_of(run: Run, split: str) -> Predictions:
     """The answers of a run's best epoch. Where there are none yet, they are made (validation) or asked for (test).
@@ -149,7 +150,7 @@ def _tried() -> set:
     return set()
 
 
-# ------------------------------------------------------------------------------------------------------------------ what they are worth
+# -------------------------------------------------------------------------------------------------- what they are worth
 
 def measures(run: Run, split: str, found: Predictions) -> dict:
     """`metrics.evaluate` with "cohen_kappa_interval" and "loss_interval", once for each version of the predictions."""
@@ -230,7 +231,7 @@ def show_per_class(result: dict, *, key: str) -> None:
                  alt="For each class: images, sensitivity, specificity, precision, F1 and ROC AUC")
 
 
-# -------------------------------------------------------------------------------------------------------------- which images to look at
+# ---------------------------------------------------------------------------------------------- which images to look at
 
 def choose(labels: np.ndarray, probs: np.ndarray, answers: np.ndarray, *, true: int | None = None,
            predicted: int | str = "wrong", order: str = "sure", seed: int = 0) -> np.ndarray:

@@ -76,7 +76,7 @@ def steps_of(subject: Subject, preprocessing) -> tuple[list[tuple[str, np.ndarra
             (*subject.notes, *describe_fit(subject.pixels.shape, p.size, p.resize, p.channels)))
 
 
-# --------------------------------------------------------------------------------------------------------------------------- samples
+# -------------------------------------------------------------------------------------------------------------- samples
 
 @dataclass(frozen=True, eq=False)
 class Samples:

@@ -11,14 +11,44 @@ from core.errors import LightboxError
 from core.metrics import MULTI_LABEL
 from core.runs import Run, RunStore
 from ui.charts import show_probabilities
-from ui.explaining import (classifier, map_of, maps_of, on_original, original_of, overlays, pages_of, scale_of, show_map,
-                           stage_names, warm_up_classifier)
+from ui.explaining import (
+    LAYER_HELP,
+    classifier,
+    map_of,
+    maps_of,
+    on_original,
+    original_of,
+    overlays,
+    pages_of,
+    scale_of,
+    show_map,
+    stage_names,
+    warm_up_classifier,
+)
 from ui.gallery import gallery
-from ui.judging import (ORDERS, answers_of, cell_chips, choose, current_run, finding_chip, forget_on_change, number, one_finding,
-                        rows_of, split_chip, stored)
+from ui.judging import (
+    ORDERS,
+    answers_of,
+    cell_chips,
+    choose,
+    current_run,
+    finding_chip,
+    forget_on_change,
+    number,
+    one_finding,
+    rows_of,
+    split_chip,
+    stored,
+)
 from ui.loaders import dataset, thumbnails
 from ui.shell import Chip, empty, escape, format_percent, link, next_step, page_header, run_chip, set_param, show_error
 
+STYLE = """<style>
+/* The drawer stays in sight while the gallery beside it is scrolled. */
+[data-testid="stColumn"]:has(.st-key-drawer) {
+  position: sticky; top: 3.75rem; align-self: flex-start; max-height: calc(100vh - 4.5rem); overflow-y: auto;
+}
+</style>"""
 PAGE = 60              # images on a page of the gallery: Grad-CAM of so many takes a second or two
 VIEWS = {"image": "Image", "gradcam": "Grad-CAM", "side": "Side by side"}
 OTHERS = 24            # at most so many other images of a patient
@@ -39,7 +69,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str, o
         task, names = "binary-class", [f"no {names[k or 0]}", names[k or 0]]
     answers = metrics.predict(probs, task)
     rows = rows_of(found, data)
-    positions = choose(labels, probs, answers, true=number(true, len(names)), order=order,
+    positions = choose(labels, probs, answers, true=number(true, len(names)), order=order, seed=shuffle_seed(order),
                        predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
     if not len(positions):
         show_nothing(true, predicted, names)
@@ -48,13 +78,17 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str, o
 
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     wrong = int((answers[positions] != labels[positions]).sum())
-    st.caption(f"{len(positions):,} of {len(labels):,} images, {wrong:,} of them mistakes.")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{len(positions):,} of {len(labels):,} images, {wrong:,} of them mistakes.", width="content")
+        page = 1
+        if len(positions) > PAGE:                  # a new selection begins at its first page
+            selection = "_".join(map(str, (run.id, split, finding, true, predicted, order)))
+            page = st.pagination(pages_of(len(positions), PAGE), key=f"page_{selection}")
     chosen = st.query_params.get("image")
     selected = {data.table["image_id"].iloc[rows[i]]: i for i in range(len(rows))}.get(chosen) if chosen else None
     grid, drawer = st.columns([62, 38], gap="large") if selected is not None else (st.container(), None)
     with controls:
         view = choose_view()
-        page = st.pagination(pages_of(len(positions), PAGE), key="page") if len(positions) > PAGE else 1
     positions = positions[(page - 1) * PAGE:page * PAGE]
     captions = [caption(names, labels[i], answers[i], probs[i]) for i in positions]
     marks = ["right" if labels[i] == answers[i] else "wrong" for i in positions]
@@ -66,16 +100,27 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str, o
         st.query_params["image"] = str(data.table["image_id"].iloc[rows[positions[clicked]]])
         st.rerun()
     if drawer:
+        st.html(STYLE)
         with drawer, st.container(key="drawer"):
             show_drawer(run, data, int(rows[selected]), labels[selected], answers[selected], probs[selected], names,
                         found.probs[selected], explained[selected], found.epoch)
+
+
+def shuffle_seed(order: str) -> int:
+    """Which random order; it stands in the address, so that a link shows the same one."""
+    seed = number(st.query_params.get("seed"), 10_000) or 0
+    if order == "random" and st.button("Shuffle again", icon=":material/shuffle:"):
+        seed += 1
+        st.query_params["seed"] = str(seed)
+    return seed
 
 
 def show_nothing(true: str, predicted: str, names: list[str]) -> None:
     """The chosen cell is empty: good news where it is a cell of mistakes."""
     t, p = number(true, len(names)), number(predicted, len(names))
     if p is None:
-        said = "No mistakes here." if t is None else f"No mistakes here: every {escape(names[t])} was answered {escape(names[t])}."
+        said = "No mistakes here"
+        said += "." if t is None else f": every {escape(names[t])} was answered {escape(names[t])}."
     else:
         said = f"No image{'' if t is None else f' of {escape(names[t])}'} was answered {escape(names[p])}."
     st.markdown(said)
@@ -111,12 +156,13 @@ def show_gallery(run, data, rows, captions, marks, view, targets, names, labels,
         return gallery(images, key="errors", aria_label="Images with the true class and the answer", cache_key=key, **common)
     maps = maps_of(run.id, data, rows, targets, layer)
     peak, sentence = scale_of(maps)
-    drawn = overlays(images, maps, opacity / 100, peak, side=round(1.25 * tile))
-    map_key = (key, run.id, layer, tuple(map(int, targets)), opacity, tile)
+    map_key = (key, run.id, loaded.epoch, layer, tuple(map(int, targets)))
+    drawn = overlays(images, maps, opacity / 100, peak, side=round(1.25 * tile), key=map_key)
+    map_key += (opacity, tile)
     if view == "gradcam":
         clicked = gallery(drawn, key="errors_maps", aria_label="Grad-CAM of the images", cache_key=map_key, **common)
     else:
-        left, right = st.columns(2)
+        left, right = st.columns(2, gap="small")
         with left:
             first = gallery(images, key="errors", aria_label="Images with the true class and the answer", cache_key=key, **common)
         with right:
@@ -145,7 +191,7 @@ def load(run: Run):
 def choose_layer(loaded, key: str, width: int | str = "stretch") -> str:
     names = stage_names(loaded.model.stages)
     return st.selectbox("Layer", list(names), index=len(names) - 1, format_func=names.get, key=key, width=width,
-                        help="Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one.")
+                        help=LAYER_HELP)
 
 
 def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_probs, explained: int, epoch: int) -> None:
@@ -170,8 +216,8 @@ def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_p
     loaded = load(run)
     left, right = st.columns(2)
     with left:
-        target = st.selectbox("Class to explain", range(len(class_names)), index=int(explained), format_func=class_names.__getitem__,
-                              key=f"target_{run.id}_{row}")
+        target = st.selectbox("Class to explain", range(len(class_names)), index=int(explained),
+                              format_func=class_names.__getitem__, key=f"target_{run.id}_{row}")
     with right:
         layer = choose_layer(loaded, "drawer_layer")
     token = f"{data.fingerprint} {row}"

@@ -9,8 +9,17 @@ from core.runs import Run, RunStore
 from ui import theme
 from ui.charts import show_roc
 from ui.confusion import confusion
-from ui.judging import (answers_of, measures, number, one_finding, roc_curves, show_headline, show_notes, show_per_class,
-                        split_chip)
+from ui.judging import (
+    answers_of,
+    measures,
+    number,
+    one_finding,
+    roc_curves,
+    show_headline,
+    show_notes,
+    show_per_class,
+    split_chip,
+)
 from ui.shell import empty, get_param, go, next_step, page_header, run_chip, set_param, show_error
 
 

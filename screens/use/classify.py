@@ -5,7 +5,7 @@ import streamlit as st
 from core.classifiers import list_classifiers
 from core.errors import LightboxError
 from ui.charts import show_probabilities
-from ui.explaining import classifier, map_of, on_original, show_map, stage_names, warm_up_classifier
+from ui.explaining import LAYER_HELP, classifier, map_of, on_original, show_map, stage_names, warm_up_classifier
 from ui.gallery import gallery
 from ui.shell import Chip, empty, escape, format_percent, next_step, page_header, show_error
 from ui.subject import Subject, answer_of, read_file, samples_of, steps_of
@@ -15,9 +15,11 @@ STYLE = """<style>
   min-height: 15rem; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: .6rem;
   border: 1.5px dashed rgba(128, 134, 138, .6);
 }
+.st-key-drop [data-testid="stFileUploaderDropzone"] > * { flex: 0 0 auto; margin: 0; }
+.st-key-drop [data-testid="stFileUploaderDropzone"]::before { content: "Drop a radiograph into this frame"; font-size: 1.1rem; }
 </style>"""
-CAUTION = ("A teaching tool, not a medical device: nothing here is fit for a decision about a patient. It knows only its own classes "
-           "and answers for any picture, even for one of a cat.")
+CAUTION = ("A teaching tool, not a medical device: nothing here is fit for a decision about a patient. It knows only its "
+           "own classes and answers for any picture, even for one of a cat.")
 
 
 def take_drop() -> None:
@@ -38,8 +40,8 @@ def take_drop() -> None:
 def show_intake(info, small: bool) -> None:
     """The drop zone, what was wrong with the last file, and samples to try."""
     with st.container(key="drop_small" if small else "drop"):
-        st.file_uploader("Drop an image here", key="file", help="PNG, JPEG, BMP, TIFF, WebP or GIF, 8 or 16 bits, up to 25 million "
-                         "pixels. It stays on this machine and is forgotten when you leave.")
+        st.file_uploader("Drop an image here", key="file", help="PNG, JPEG, BMP, TIFF, WebP or GIF, 8 or 16 bits, up to "
+                         "25 million pixels. It stays on this machine and is forgotten when you leave.")
     if "refused" in st.session_state:
         name, error = st.session_state["refused"]
         st.markdown(f"{escape(name)}:")
@@ -48,7 +50,8 @@ def show_intake(info, small: bool) -> None:
     if samples is None:
         return
     st.markdown("Or try one of these:")
-    clicked = gallery(samples.images, key="samples", aria_label="Samples to try", tile=64 if small else 112, cache_key=samples.key)
+    clicked = gallery(samples.images, key="samples", aria_label="Samples to try", tile=56 if small else 112,
+                      cache_key=samples.key)
     if clicked is not None:
         st.session_state.pop("refused", None)
         st.session_state["subject"] = samples.open(clicked)
@@ -76,8 +79,8 @@ def show_answer(info, subject: Subject) -> None:
                                   key=f"explain_{info.address}_{subject.token}")
         with right:
             layers = stage_names(loaded.model.stages)
-            layer = st.selectbox("Layer", list(layers), index=len(layers) - 1, format_func=layers.get, key=f"layer_{info.address}",
-                                 help="Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one.")
+            layer = st.selectbox("Layer", list(layers), index=len(layers) - 1, format_func=layers.get,
+                                 key=f"layer_{info.address}", help=LAYER_HELP)
         show_steps(subject, loaded.model.preprocessing)
         st.caption(CAUTION)
         for note in loaded.notes:
@@ -125,7 +128,7 @@ else:
                     with st.expander("About this classifier"):
                         st.markdown(info.card)
         else:
-            left, right = st.columns([23, 100], gap="large")
+            left, right = st.columns([25, 100], gap="large")
             with left:
                 show_intake(info, small=True)
             with right:
