@@ -15,7 +15,7 @@ from core.datasets.phantom.cohort import DEFAULT, PARTS, PhantomConfig, patient_
 from core.datasets.phantom.render import render
 from core.datasets.source import Index, Progress, Source, Target
 
-VERSION = 1          # raise it when pixels change: stores and runs then know that these are other images
+VERSION = 2          # raise it when pixels change: stores and runs then know that these are other images
 
 
 def table_of(config: PhantomConfig) -> pd.DataFrame:
