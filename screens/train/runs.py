@@ -12,6 +12,7 @@ from ui import live, shell
 from ui.shell import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 
 LOG_LINES = 60                     # of the log's end
+ACTION_WIDTH = 170                 # pixels
 REDRAW_SECONDS = 10.0              # while something trains, the list of all runs is at most so old
 ORDER = {True: "channels last", False: "channels first"}
 
@@ -61,25 +62,31 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
         st.badge(word, color=color)
         ahead = live.ahead_of(store, run) if status.state == "queued" else 0
         st.markdown(escape(live.in_words(status, progress, ahead, run.device)), width="stretch")
-        if status.state in live.ACTIVE:
-            st.button("Stop", key="run_stop", icon=":material/stop:", on_click=attempt, args=(run.stop,),
-                      disabled=status.state == "stopping",
-                      help="Ends the training within five seconds and keeps where it stands, so that it can be resumed.")
-        if status.state in RESUMABLE:
-            st.button("Resume", key="run_resume", icon=":material/play_arrow:", type="primary", on_click=attempt,
-                      args=(resume, run), help="Goes on exactly where the last checkpoint stands.")
-        if status.state == "finished" and st.button("Train on top of it", key="run_on_top", icon=":material/stacks:",
-                                                    help="A new run that starts from the weights of the best epoch."):
-            go("train", run=run.id)
-        if st.button("Again with changes", key="run_again", icon=":material/replay:",
-                     help="Opens the form with the settings of this run."):
-            go("train", run=run.id, again="1")
         if status.state not in LIVE:
             with st.popover("Delete", key="run_delete", icon=":material/delete:"):
                 st.markdown("The run, its curves and its weights are removed for good.")
                 st.button("Delete this run", key="run_delete_now", type="primary", on_click=attempt, args=(delete, run))
+        if st.button("Again with changes", key="run_again", icon=":material/replay:",
+                     help="Opens the form with the settings of this run."):
+            go("train", run=run.id, again="1")
+        with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
+            draw_action(run, status)
     if status.state != "finished":
         st.progress(live.share_done(progress, records))
+
+
+def draw_action(run: Run, status: Status) -> None:
+    """The one thing that is most likely to be wanted next."""
+    if status.state in live.ACTIVE:
+        st.button("Stop", key="run_stop", icon=":material/stop:", width="stretch", on_click=attempt, args=(run.stop,),
+                  disabled=status.state == "stopping",
+                  help="Ends the training within five seconds and keeps where it stands, so that it can be resumed.")
+    elif status.state in RESUMABLE:
+        st.button("Resume", key="run_resume", icon=":material/play_arrow:", type="primary", width="stretch", on_click=attempt,
+                  args=(resume, run), help="Goes on exactly where the last checkpoint stands.")
+    elif st.button("Train on top of it", key="run_on_top", icon=":material/stacks:", width="stretch",
+                   help="A new run that starts from the weights of the best epoch."):
+        go("train", run=run.id)
 
 
 def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
