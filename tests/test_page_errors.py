@@ -91,6 +91,7 @@ def test_the_drawer_shows_one_image_its_row_and_its_map(run):
 def test_test_answers_are_not_shown_before_the_set_was_opened(run):
     at = open_page("errors", run=run.id, split="test")
     assert "shut" in text_of(at) and not galleries(at) and run.times_test_opened() == 0
+    assert not [b for b in at.button if b.label.startswith("Open")]          # it is opened on the evaluate page only
     labels, p = planted(run)
     plant(run, "test", labels, np.stack([1 - p, p], 1))
     with np.load(run.folder / "predictions.npz") as stored:

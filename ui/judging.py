@@ -264,9 +264,14 @@ def choose(labels: np.ndarray, probs: np.ndarray, answers: np.ndarray, *, true: 
     return positions[np.argsort(np.where(wrong, -confidence, confidence), kind="stable")]
 
 
-def rows_of(found: Predictions, data: Dataset) -> np.ndarray:
+def rows_of(run: Run, split: str, found: Predictions, data: Dataset) -> np.ndarray:
     """(N,) rows of the data set for the images of the predictions. Raises LightboxError "run.data_changed"."""
-    rows = pd.Index(data.table["image_id"].astype(str)).get_indexer(pd.Index(found.image_ids))
+    return _rows_of(str(run.folder), split, stamp(run), data.fingerprint, found, data)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _rows_of(folder: str, split: str, stamp: int, fingerprint: str, _found: Predictions, _data: Dataset) -> np.ndarray:
+    rows = pd.Index(_data.table["image_id"].astype(str)).get_indexer(pd.Index(_found.image_ids))
     if (rows < 0).any():
         raise LightboxError("run.data_changed", "Some images that this run answered are no longer in the data set.",
                             "Put the old images back, or train again on the new ones.")

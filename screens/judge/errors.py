@@ -68,7 +68,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str, o
         labels, probs = one_finding(labels, probs, k or 0)
         task, names = "binary-class", [f"no {names[k or 0]}", names[k or 0]]
     answers = metrics.predict(probs, task)
-    rows = rows_of(found, data)
+    rows = rows_of(run, split, found, data)
     positions = choose(labels, probs, answers, true=number(true, len(names)), order=order, seed=shuffle_seed(order),
                        predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
     if not len(positions):
@@ -85,7 +85,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str, o
             selection = "_".join(map(str, (run.id, split, finding, true, predicted, order)))
             page = st.pagination(pages_of(len(positions), PAGE), key=f"page_{selection}")
     chosen = st.query_params.get("image")
-    selected = {data.table["image_id"].iloc[rows[i]]: i for i in range(len(rows))}.get(chosen) if chosen else None
+    selected = found.image_ids.index(chosen) if chosen in found.image_ids else None
     grid, drawer = st.columns([62, 38], gap="large") if selected is not None else (st.container(), None)
     with controls:
         view = choose_view()
