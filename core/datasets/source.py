@@ -90,6 +90,9 @@ class Source:
         """
         return self.original(i)
 
+    def prepare(self, longest: int, progress: Progress) -> None:
+        """Called once before many calls of `at_size`, for a source that can make its images quicker all together."""
+
     def mask(self, i: int) -> np.ndarray | None:
         """Where the finding of image i is, (H, W) bool at full resolution; None where nobody knows."""
         return None

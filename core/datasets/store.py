@@ -211,6 +211,7 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
     most = max(4, CHUNK_BYTES // (size * size * channels))
     chunk = min(16, most)
     workers = 1 if source.sequential else os.cpu_count() or 1
+    source.prepare(enough, progress)
     with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", "r+b" if state["done"] else "w+b") as file:
         file.write(head)
         file.truncate(len(head) + state["written"] * size * size * channels)      # what came after the last note is not trusted

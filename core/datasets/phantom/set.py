@@ -5,17 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import selectors
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from core.config import home
 from core.datasets.phantom.cohort import DEFAULT, PARTS, PhantomConfig, patient_of, splits, study_of
+from core.datasets.phantom.plates import LONGEST, Plates
 from core.datasets.phantom.render import render
 from core.datasets.source import Index, Progress, Source, Target
 
-VERSION = 2          # raise it when pixels change: stores and runs then know that these are other images
+VERSION = 3          # raise it when pixels change: stores and runs then know that these are other images
+
+WORTH_A_PROCESS = 64  # fewer missing plates than this are made where they are needed
 
 
 def table_of(config: PhantomConfig) -> pd.DataFrame:
@@ -64,17 +74,56 @@ class PhantomSource(Source):
         return Index(table, {target.name: target for target in targets})
 
     def _numbers(self, i: int) -> tuple[int, int, int]:
+        return numbers(self._rows["image_id"].iloc[i])
+
+    @property
+    def _rows(self) -> pd.DataFrame:
         if self.table is None:
             self.table = table_of(self.config)
-        return numbers(self.table["image_id"].iloc[i])
+        return self.table
 
     def original(self, i: int) -> np.ndarray:
         """(H, W, 1) uint8 with the longer side of config.longest pixels."""
         return render(*self._numbers(i), config=self.config)[0][:, :, None]
 
     def at_size(self, i: int, longest: int) -> np.ndarray:
-        """The image made directly with a longer side of `longest` pixels, (H, W, 1) uint8: much quicker than the original."""
-        return render(*self._numbers(i), size=longest, config=self.config)[0][:, :, None]
+        """The image with a longer side of at least `longest` pixels, (H, W, 1) uint8: from its plate where that is large enough."""
+        if longest > LONGEST:
+            return render(*self._numbers(i), size=longest, config=self.config)[0][:, :, None]
+        return self.plates[i][:, :, None]
+
+    def prepare(self, longest: int, progress: Progress) -> None:
+        """Make the plates that are missing with all cores. Tracing is many small steps of numpy, which threads would wait for
+        each other to do, so each core gets a process (`python -m core.datasets.phantom`)."""
+        missing = [] if longest > LONGEST else [i for i in range(len(self._rows)) if self.plates.read(i) is None]
+        if len(missing) < WORTH_A_PROCESS:
+            return
+        cores = os.cpu_count() or 1
+        settings = json.dumps(dataclasses.asdict(self.config))
+        makers = [subprocess.Popen([sys.executable, "-m", "core.datasets.phantom", settings, str(k), str(cores)], text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3],
+                                   env={**os.environ, "LIGHTBOX_HOME": str(home())}) for k in range(cores)]
+        try:
+            with selectors.DefaultSelector() as waiting:
+                for maker in makers:
+                    waiting.register(maker.stdout, selectors.EVENT_READ)
+                made, total = 0, len(missing)
+                while waiting.get_map():
+                    for ready, _ in waiting.select():
+                        lines = os.read(ready.fd, 65536)         # a line an image; nothing when the process has ended
+                        made += lines.count(b"\n")
+                        if not lines:
+                            waiting.unregister(ready.fileobj)
+                    progress("Taking the X-rays", made, total)
+        finally:
+            for maker in makers:
+                maker.kill()
+                maker.wait()
+
+    @cached_property
+    def plates(self) -> Plates:
+        return Plates(home() / "stores" / f"{self.fingerprint()}.plates",
+                      lambda i: render(*self._numbers(i), size=LONGEST, config=self.config)[0])
 
     def mask(self, i: int) -> np.ndarray:
         """(H, W) bool over the original: rays that meet the finding; all False for a normal image."""
