@@ -131,6 +131,10 @@ class Run:
             return again if again.state not in LIVE else Status("interrupted", INTERRUPTED, again.since)
         return status
 
+    def written_state(self) -> str:
+        """The state in status.json, without asking whether the trainer lives."""
+        return self._read("status.json")["state"]
+
     def change(self, state: str, reason: str = "", *, only_from: set[str] | None = None) -> bool:
         """Go to another state. False when `only_from` does not hold the present one.
 
@@ -254,15 +258,17 @@ class RunStore:
 
     def list(self) -> list[Run]:
         """All runs, newest first. A folder that cannot be read is left out."""
-        runs = []
-        for folder in sorted((self.root / "runs").glob("[!.]*"), reverse=True):
-            run = Run(folder, self.queue)
+        found = []
+        for run in self._folders():
             try:
                 run.config, run.status()
+                found.append((run.created, run.id, run))
             except (LightboxError, OSError, KeyError, TypeError):
                 continue
-            runs.append(run)
-        return runs
+        return [run for *_, run in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+
+    def _folders(self) -> list[Run]:
+        return [Run(folder, self.queue) for folder in (self.root / "runs").glob("[!.]*")]
 
     def resume(self, run: Run) -> None:
         """Put a stopped, failed or interrupted run back into the queue. It goes on where its last checkpoint is.
@@ -287,12 +293,16 @@ class RunStore:
         started for a device that has waiting runs and none.
         """
         waiting = dict(self.queue.waiting())
-        for run in self.list():
-            self._settle(run)
-            if run.id not in waiting and run.status().state == "queued" \
-                    and not Lock.is_held(worker_lock(self.root, run.device)):
-                self.queue.put(run.id, run.device)
-                waiting[run.id] = run.device
+        for run in self._folders():
+            try:
+                state = run.written_state()
+                if state in LIVE:
+                    self._settle(run)
+                elif state == "queued" and run.id not in waiting and not Lock.is_held(worker_lock(self.root, run.device)):
+                    self.queue.put(run.id, run.device)
+                    waiting[run.id] = run.device
+            except (LightboxError, OSError, KeyError):
+                continue                         # damaged, or deleted just now
         for device in set(waiting.values()):
             start_worker(self.root, device)
 
