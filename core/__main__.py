@@ -6,6 +6,7 @@
     python -m core evaluate RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
+    python -m core export RUN FOLDER --title TITLE [--about FILE.md]
 
 D is a name such as phantom or breastmnist, or the path of a folder or an .npz file. RUN is a run's id, or a classifier that
 came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
@@ -164,6 +165,15 @@ def predict(options) -> None:
         print(out.getvalue(), end="")
 
 
+def export(options) -> None:
+    from core.classifiers import export
+    from core.runs import RunStore
+    bar = Bar()
+    about = Path(options.about).read_text() if options.about else ""
+    export(RunStore().get(options.run), Path(options.folder), options.title, about, bar.count)
+    bar.end(f"{options.folder}: weights, config and card are written.")
+
+
 class Bar:
     """A line on stderr that is drawn over; on a file or a pipe, a line where something changes."""
 
@@ -256,6 +266,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("images", nargs="+")
     command.add_argument("--out")
     command.set_defaults(command=predict)
+
+    command = commands.add_parser("export", help="write a run's best epoch as weights with a config and a card")
+    command.add_argument("run")
+    command.add_argument("folder")
+    command.add_argument("--title", required=True)
+    command.add_argument("--about", help="Markdown for the top of the card: data, licence, limits")
+    command.set_defaults(command=export)
     return parser
 
 

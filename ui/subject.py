@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -141,7 +140,6 @@ def _data_of(address: str, shipped: bool) -> DataConfig | None:
     try:
         if not shipped:
             return RunStore().get(address).config.data
-        about = json.loads((SHIPPED / address / "meta.json").read_text())["meta"]["config"]
-        return RunConfig.from_json(json.dumps(about)).data
+        return RunConfig.from_json((SHIPPED / address / "config.json").read_text()).data
     except (OSError, ValueError, KeyError, LightboxError):
         return None
