@@ -150,7 +150,8 @@ def main() -> None:
             for _ in range(options.rounds):
                 for way in WAYS:
                     answer = subprocess.run(
-                        [sys.executable, "-m", "bench.training", "--one", way, str(size), folder, "--seconds", str(options.seconds)],
+                        [sys.executable, "-m", "bench.training", "--one", way, str(size), folder,
+                         "--seconds", str(options.seconds)],
                         capture_output=True, text=True, cwd=Path(__file__).parents[1],
                         env={**os.environ, "LIGHTBOX_HOME": folder, "OMP_WAIT_POLICY": "PASSIVE"})
                     if answer.returncode:
@@ -159,10 +160,12 @@ def main() -> None:
             base = statistics.median(f["images_per_second"] for f in found["plain"])
             for way, results in found.items():
                 speeds = [f["images_per_second"] for f in results]
-                print(f"{size:>4} px  {way:6} {statistics.median(speeds):8.1f} images/s  ({min(speeds):.1f} to {max(speeds):.1f})  "
-                      f"{statistics.median(speeds) / base:5.2f} x plain", flush=True)
+                middle = statistics.median(speeds)
+                print(f"{size:>4} px  {way:6} {middle:8.1f} images/s  ({min(speeds):.1f} to {max(speeds):.1f})  "
+                      f"{middle / base:5.2f} x plain", flush=True)
             for part in ("reporting", "checkpoints"):
-                print(f"{size:>4} px  share of {part:12} {100 * statistics.median(f[part] for f in found['app']):.2f} %", flush=True)
+                share = statistics.median(f[part] for f in found["app"])
+                print(f"{size:>4} px  share of {part:12} {100 * share:.2f} %", flush=True)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def predict(options) -> None:
 
 
 def export(options) -> None:
-    from core.classifiers import export
+    from core.export import export
     from core.runs import RunStore
     bar = Bar()
     about = Path(options.about).read_text() if options.about else ""

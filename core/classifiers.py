@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core import checkpoints
-from core.config import ModelConfig, RunConfig, knobs
+from core.config import ModelConfig, RunConfig
 from core.datasets.geometry import fit
 from core.errors import LightboxError
-from core.files import write_atomic, write_json
 from core.runs import Run, RunStore
 
 if TYPE_CHECKING:
@@ -39,26 +37,45 @@ class ClassifierInfo:
     size: int
     shipped: bool
     dataset: str
+    network: str            # a key of core.models.MODELS
     card: str = ""          # the model card, Markdown; empty for a run
+
+
+def shipped_classifiers() -> list[ClassifierInfo]:
+    """Those that came with the app. No torch."""
+    found = []
+    for file in sorted(SHIPPED.glob("*/meta.json")):
+        folder = file.parent
+        try:
+            meta = json.loads(file.read_text())["meta"]
+            found.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
+                                        meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
+                                        meta["model"]["name"], (folder / "card.md").read_text()))
+        except (OSError, ValueError, KeyError):
+            continue
+    return found
 
 
 def list_classifiers() -> list[ClassifierInfo]:
     """Those that came with the app, then runs with a finished epoch, newest first. No torch."""
-    found = []
-    for folder in sorted(SHIPPED.glob("*/meta.json")):
-        folder = folder.parent
-        try:
-            meta = json.loads((folder / "meta.json").read_text())["meta"]
-            found.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
-                                        meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
-                                        (folder / "card.md").read_text()))
-        except (OSError, ValueError, KeyError):
-            continue
+    found = shipped_classifiers()
     for run in RunStore().list():
         data = run.data()
         if data and any(step == 0 and epoch > 0 for epoch, step in checkpoints.places(run.checkpoints)):
-            found.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"]))
+            found.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"],
+                                        run.config.model.name))
     return found
+
+
+def settings_of(address: str) -> RunConfig:
+    """The settings that a classifier was trained with. Raises LightboxError "run.gone"."""
+    if _is_shipped(address):
+        return RunConfig.from_json((SHIPPED / address / "config.json").read_text())
+    return RunStore().get(address).config
+
+
+def _is_shipped(address: str) -> bool:
+    return bool(address) and "/" not in address and (SHIPPED / address / "meta.json").exists()
 
 
 @dataclass(frozen=True)
@@ -78,9 +95,8 @@ def load_classifier(address: str) -> Loaded:
     Raises:
         LightboxError: "classifier.unknown", "run.gone", "checkpoint.missing", "checkpoint.damaged"
     """
-    shipped = SHIPPED / address
-    if address and "/" not in address and (shipped / "meta.json").exists():
-        saved, said = checkpoints.load(shipped, with_resume=False), []
+    if _is_shipped(address):
+        saved, said = checkpoints.load(SHIPPED / address, with_resume=False), []
         config = ModelConfig(**saved.meta["model"])
     else:
         run = RunStore().get(address)
@@ -120,59 +136,6 @@ def _take_over(model: Classifier, before: Classifier) -> list[str]:
     left = len(own) - len(fitting)
     return [f"{left} of {len(own)} tensors do not fit the earlier run and start from random numbers: "
             "the classes, channels or first layers differ."] if left else []
-
-
-def export(run: Run, folder: Path, title: str, about: str = "", progress=None) -> None:
-    """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json and card.md.
-
-    Args:
-        about: Markdown for the top of the card: whose data these are, under which licence, what the classifier is not for.
-            The rest of the card is written from the run: split, settings, measures. This opens the test split, and counts.
-    """
-    from core.evaluation import evaluate
-    best, _ = checkpoints.load_best(run.checkpoints)
-    source = run.checkpoints / checkpoints.name_of(best.epoch)
-    measures = {split: evaluate(run, split, progress) for split in ("val", "test")}
-    folder.mkdir(parents=True, exist_ok=True)
-    meta = {"title": title, "model": asdict(run.config.model), "classifier": best.meta["classifier"],
-            "dataset": Path(best.meta["dataset"]).name,            # a path would only be true on this machine
-            "epoch": best.epoch, "step": 0,
-            "sha256": {"weights.safetensors": best.meta["sha256"]["weights.safetensors"]}}
-    shutil.copyfile(source / "weights.safetensors", folder / "weights.safetensors")
-    settings = asdict(run.config) | {"name": title}
-    settings["data"]["dataset"] = meta["dataset"]
-    write_json(folder / "config.json", settings)
-    write_json(folder / "meta.json", {"meta": meta, "sha256": checkpoints.checksum(meta)})
-    write_atomic(folder / "card.md", _card(run, title, about, best.epoch, measures))
-
-
-def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict]) -> str:
-    """The model card: what it was trained on, how, and what it is worth."""
-    data, config = run.data(), run.config
-    default = RunConfig()
-    changed = [f"`{section}.{f.name}={getattr(getattr(config, section), f.name)}`" for section, f in knobs()
-               if getattr(getattr(config, section), f.name) != getattr(getattr(default, section), f.name)
-               and f"{section}.{f.name}" != "data.dataset"]
-    images = ", ".join(f"{split} {n:,}" for split, n in data["n"].items())
-    rows = [f"| {name} | {m['n']:,} | {_with_interval(m, 'accuracy')} | {m['majority_accuracy']:.3f} | {_with_interval(m, 'roc_auc')} |"
-            for name, m in (("validation", measures["val"]), ("test", measures["test"]))]
-    return "\n".join([
-        f"# {title}", "", about.strip(), "",
-        f"**Answers** {', '.join(data['class_names'])}.", "",
-        f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
-        f"**Images** {images}. {data['split_note']}", "",
-        f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation ROC AUC. "
-        f"Settings other than the default: {', '.join(changed)}.", "",
-        "| split | images | accuracy (95 % interval) | always the most frequent class | ROC AUC (95 % interval) |",
-        "|---|---|---|---|---|", *rows, "",
-        "Trained by Lightbox itself. For teaching; not for clinical use.", ""])
-
-
-def _with_interval(measures: dict, name: str) -> str:
-    value, interval = measures[name], measures[f"{name}_interval"]
-    if value is None:
-        return "undefined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
 def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:

@@ -60,7 +60,7 @@ class ModelConfig:
     name: str = knob("resnet18", "Network", "The architecture. Start with a small one: it shows sooner whether the data "
                      "are right.")
     weights: str = knob("none", "Start from", "none starts from random weights, imagenet from torchvision's weights, "
-                        "run:<id> from the best checkpoint of a finished run.")
+                        "run:<id> from the best epoch of a finished run, or from a classifier that came with the app.")
     stem: str = knob("auto", "Stem", "The first layers. small keeps the resolution of little images (3x3 convolution, no early "
                      "pooling); standard is torchvision's. auto is small up to 64 px.", choices=("auto", "small", "standard"))
     dropout: float = knob(0.0, "Dropout", "Chance that a feature is hidden from the last layer during training.",

@@ -32,8 +32,9 @@ CORE = {                                    # a part of core: the parts that it 
     "trainers": BASE | {"models", "datasets", "augment", "metrics"},
     "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "metrics", "runs", "trainers"},
+    "export": BASE | {"checkpoints", "evaluation", "runs"},
     "worker": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
-    "__main__": BASE | {"classifiers", "datasets", "device", "evaluation", "explain", "metrics", "models", "runs"},
+    "__main__": BASE | {"classifiers", "datasets", "device", "evaluation", "explain", "export", "metrics", "models", "runs"},
 }
 PROGRAMS = {"worker", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}

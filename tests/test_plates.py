@@ -1,6 +1,7 @@
 """Plates: made once, read after; damaged or missing ones are made again."""
 
 import errno
+import subprocess
 
 import numpy as np
 import pytest
@@ -79,8 +80,8 @@ def test_many_are_made_by_processes_and_are_the_same_bits(monkeypatch):
 
 def test_stop_ends_the_processes(monkeypatch):
     monkeypatch.setattr("core.datasets.phantom.set.WORTH_A_PROCESS", 10)
-    started, real = [], __import__("subprocess").Popen
-    monkeypatch.setattr("core.datasets.phantom.set.subprocess.Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
+    started, real = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
 
     def stop(phase, done, total):
         if done > 3:

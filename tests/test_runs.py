@@ -112,12 +112,15 @@ def test_a_queued_run_that_a_worker_just_claimed_is_not_queued_twice(run, store)
 
 
 def test_records_after_a_kill_do_not_run_twice_over_one_place(run):
-    for record in ({"kind": "start", "epoch": 0, "step": 0}, {"kind": "step", "epoch": 1, "step": 5}, {"kind": "epoch", "epoch": 1},
-                   {"kind": "step", "epoch": 2, "step": 3}, {"kind": "step", "epoch": 2, "step": 6}, {"kind": "epoch", "epoch": 2},
-                   {"kind": "start", "epoch": 1, "step": 4},      # killed; the last checkpoint was four steps into epoch 2
+    for record in ({"kind": "start", "epoch": 0, "step": 0},
+                   {"kind": "step", "epoch": 1, "step": 5}, {"kind": "epoch", "epoch": 1},
+                   {"kind": "step", "epoch": 2, "step": 3}, {"kind": "step", "epoch": 2, "step": 6},
+                   {"kind": "epoch", "epoch": 2},
+                   {"kind": "start", "epoch": 1, "step": 4},      # killed; its last checkpoint: four steps of epoch 2
                    {"kind": "step", "epoch": 2, "step": 6}, {"kind": "epoch", "epoch": 2}):
         run.append(record)
-    assert [(r["epoch"], r.get("step")) for r in run.records()] == [(0, 0), (1, 5), (1, None), (2, 3), (1, 4), (2, 6), (2, None)]
+    places = [(r["epoch"], r.get("step")) for r in run.records()]
+    assert places == [(0, 0), (1, 5), (1, None), (2, 3), (1, 4), (2, 6), (2, None)]
     assert [r["epoch"] for r in run.records("epoch")] == [1, 2]
 
 

@@ -11,6 +11,7 @@ from core.datasets import decode_image, open_dataset
 from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
 from core.metrics import accuracy, roc_auc
+from tests.tiny import tiny_config, tiny_npz
 
 NAMES = ("phantom-body-part", "pneumonia")
 
@@ -63,3 +64,23 @@ def test_a_flipped_bit_in_shipped_weights_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path)
     with pytest.raises(LightboxError, match="checksum"):
         load_classifier("pneumonia")
+
+
+def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_path, monkeypatch):
+    from core import worker
+    from core.evaluation import predictions
+    from core.export import export
+    from core.runs import RunStore
+    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
+    store = RunStore()
+    run = store.create(tiny_config(tiny_npz(tmp_path)))
+    store.queue.claim("cpu")
+    worker.train_run(run, store.root)
+    monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path / "weights")
+    export(run, tmp_path / "weights" / "tiny", "Tiny", "Squares on noise.")
+    found = predictions(run, "test")
+    card = (tmp_path / "weights" / "tiny" / "card.md").read_text()
+    assert f"| test | 24 | {accuracy(found.labels, found.probs, 'binary-class'):.3f} (" in card and "Squares on noise." in card
+    assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "weights" / "tiny").glob("*.[jm]*"))
+    a, b = load_classifier("tiny").model, load_classifier(run.id).model
+    assert all((x == y).all() for x, y in zip(a.state_dict().values(), b.state_dict().values()))

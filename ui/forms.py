@@ -14,6 +14,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.classifiers import shipped_classifiers
 from core.config import DataConfig, RunConfig, knob_of, knobs
 from core.datasets import DATASETS
 from core.errors import LightboxError
@@ -52,9 +53,10 @@ class Recipe:
 
 
 RECIPES = {
-    "quick": Recipe("Quick look", "A small network on small images for a few epochs: about a minute. Shows whether the data are "
-                    "right before anything is worth waiting for.",
-                    {"model.name": "resnet18", "data.size": 28, "train.epochs": 3, "train.batch_size": 32}),
+    "quick": Recipe("Quick look", "A small network that already knows bones, on small images for a few epochs: about a minute. "
+                    "Shows whether the data are right before anything is worth waiting for.",
+                    {"model.name": "squeezenet1_1", "model.weights": "run:phantom-body-part", "data.size": 64, "train.epochs": 5,
+                     "train.batch_size": 32}),
     "careful": Recipe("Careful", "ImageNet's weights, 128 px, and small random changes of the images that an X-ray could have "
                       "by itself. Takes its time, best on a GPU.",
                       {"model.name": "resnet18", "model.weights": "imagenet", "data.size": 128, "train.epochs": 15,
@@ -190,11 +192,14 @@ def draw_recipes() -> None:
 
 
 def draw_start_from(runs: list[live.Row]) -> None:
-    """What the network starts from: nothing, ImageNet, or a finished run with the same network."""
+    """What the network starts from: nothing, ImageNet, a classifier that came with the app, or a finished run, each with the
+    same network."""
+    shipped = {f"run:{info.address}": f"{info.title} (came with the app)" for info in shipped_classifiers()
+               if info.network == value_of("model.name") or f"run:{info.address}" == value_of("model.weights")}
     before = {f"run:{row.id}": f"On top of {row.name}, {row.when}" for row in runs
               if row.state == "finished" and (row.network == value_of("model.name")
                                               or f"run:{row.id}" == value_of("model.weights"))}
-    draw("model.weights", {"none": "Random numbers", "imagenet": "ImageNet's weights"} | before)
+    draw("model.weights", {"none": "Random numbers", "imagenet": "ImageNet's weights"} | shipped | before)
 
 
 def draw_target() -> None:

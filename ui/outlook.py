@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.classifiers import settings_of
 from core.config import DataConfig, ModelConfig, RunConfig
 from core.datasets import DATASETS, Dataset, is_ready, open_source
 from core.device import machine, resolve
@@ -139,7 +140,7 @@ def _count(model: ModelConfig, classes: int, size: int, channels: int) -> int:
 
 def _cautions(config: RunConfig):
     if config.model.weights.startswith("run:"):
-        before = RunStore().get(config.model.weights.removeprefix("run:")).config
+        before = settings_of(config.model.weights.removeprefix("run:"))
         if before.model.name != config.model.name:
             yield (f"The earlier run is a {MODELS[before.model.name].title}: its weights do not fit a "
                    f"{MODELS[config.model.name].title}. Choose the same network, or start from random numbers.")

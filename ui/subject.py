@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.classifiers import SHIPPED, ClassifierInfo
+from core.classifiers import SHIPPED, ClassifierInfo, settings_of
 from core.classifiers import classify as predict
-from core.config import DataConfig, RunConfig
+from core.config import DataConfig
 from core.datasets import Dataset, decode_image, describe_fit, fit, is_ready
 from core.datasets.geometry import scale
 from core.errors import LightboxError
-from core.runs import RunStore
 from ui.explaining import classifier, original_of, version
 from ui.loaders import dataset, thumbnails
 
@@ -138,8 +137,6 @@ def _ready(config: DataConfig) -> bool:
 def _data_of(address: str, shipped: bool) -> DataConfig | None:
     """The data that a classifier was trained on."""
     try:
-        if not shipped:
-            return RunStore().get(address).config.data
-        return RunConfig.from_json((SHIPPED / address / "config.json").read_text()).data
+        return settings_of(address).data
     except (OSError, ValueError, KeyError, LightboxError):
         return None

@@ -10,12 +10,17 @@ import sys
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.set import PhantomSource
 
-settings, first, step = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-source = PhantomSource(PhantomConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}))
-parent = os.getppid()
-for i in range(first, len(source.scan().table), step):
-    if os.getppid() != parent:
-        break
-    if source.plates.read(i) is None:
-        source.plates[i]
-        print(i, flush=True)
+
+def main() -> None:
+    settings, first, step = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    source, parent = PhantomSource(PhantomConfig(**settings)), os.getppid()
+    for i in range(first, len(source.scan().table), step):
+        if os.getppid() != parent:
+            return
+        if source.plates.read(i) is None:
+            source.plates[i]                     # made and kept
+            print(i, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -87,7 +87,7 @@ class PhantomSource(Source):
         return render(*self._numbers(i), config=self.config)[0][:, :, None]
 
     def at_size(self, i: int, longest: int) -> np.ndarray:
-        """The image with a longer side of at least `longest` pixels, (H, W, 1) uint8: from its plate where that is large enough."""
+        """The image with at least `longest` pixels on its longer side, (H, W, 1) uint8: from its plate where that is enough."""
         if longest > LONGEST:
             return render(*self._numbers(i), size=longest, config=self.config)[0][:, :, None]
         return self.plates[i][:, :, None]
