@@ -334,12 +334,13 @@ def _spec(title: str, epochs: float, lines: list[str], domain: list[float], dots
     names, colors = [theme.SPLIT_TITLES[s] for s in ("train", "val")], [theme.SPLITS[s] for s in ("train", "val")]
     main, steps = [name for name in names if name in lines], BATCHES in lines
     color = {"field": "line", "type": "nominal", "title": None, "scale": {"domain": names, "range": colors},
-             "legend": {"orient": "top", "direction": "horizontal", "symbolType": "stroke", "values": main}}
+             "legend": {"orient": "top", "direction": "horizontal", "symbolType": "stroke", "values": main, "offset": 6,
+                        "padding": 0}}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": domain, "nice": False},
          "axis": {"tickCount": max(2, height // 65), "format": ".3~r", "labels": bool(lines)}}
     x = {"field": "epoch", "type": "quantitative", "title": "epoch" if height > 150 else None,
          "scale": {"domain": [0, epochs], "nice": False},
-         "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6}}
+         "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6, "titlePadding": 2}}
     tip = [{"field": "line", "title": "what"}, {"field": "epoch", "format": ".4~g"},
            {"field": "value", "title": title, "format": format}]
     layers = [{"mark": {"type": "rule", "opacity": 0}}]               # the axes, before there is anything to draw
@@ -353,5 +354,5 @@ def _spec(title: str, epochs: float, lines: list[str], domain: list[float], dots
         layers.append({"transform": [{"filter": f"datum.line === '{names[1]}' && datum.epoch === {best}"}],
                        "encoding": {"tooltip": tip},
                        "mark": {"type": "point", "size": 150, "strokeWidth": 2, "color": colors[1], "filled": False}})
-    return {"title": {"text": title, "anchor": "start", "fontSize": 13, "fontWeight": 600}, "height": height,
+    return {"title": {"text": title, "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 8}, "height": height,
             "encoding": {"x": x, "y": y}, "layer": layers}
