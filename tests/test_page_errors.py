@@ -63,7 +63,7 @@ def test_grad_cam_over_the_gallery_and_side_by_side(run):
     assert len(galleries(open_page("errors", run=run.id, view="side"))) == 2
 
 
-def test_the_scale_that_is_said_is_the_largest_of_the_maps(run):
+def test_the_scale_that_is_said_is_that_of_the_maps(run):
     from torch import tensor
 
     from core.explain import grad_cam
@@ -169,6 +169,18 @@ def test_a_map_lands_where_the_picture_was_bright(resize, shape):
     back = cv2.resize(back, shape[::-1])
     inside = back[y + 2:y + 10, x + 2:x + 10].mean()
     assert inside > 200 and back.sum() < 1.35 * 255 * 144
+
+
+def test_one_map_far_above_the_others_does_not_leave_them_dark():
+    maps = np.zeros((40, 3, 3), np.float32)
+    maps[:, 1, 1] = np.linspace(0.01, 0.4, 40)
+    maps[17] *= 100                                     # a single outlier
+    peak, said = scale_of(maps)
+    assert abs(peak - 0.4) < 1e-6 and "1 map goes beyond" in said
+    assert scale_of(maps[:18])[0] == maps[17].max(), "of a few maps the largest"
+    one = np.zeros((40, 2, 2), np.float32)
+    one[3, 0, 0] = 0.5
+    assert scale_of(one)[0] == 0.5 and scale_of(np.zeros((5, 2, 2)))[0] is None
 
 
 def test_overlays_leave_an_image_alone_where_nothing_speaks():

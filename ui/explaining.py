@@ -162,11 +162,18 @@ def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.nda
 
 
 def scale_of(maps: np.ndarray) -> tuple[float | None, str]:
-    """The value that gets the brightest colour in all of these maps, and the sentence that says so."""
-    peak = float(maps.max(initial=0))
-    if peak <= 0:
+    """The value that gets the brightest colour in all of these maps (N, S, S), and the sentence that says so.
+
+    It is the largest value of all but the strongest twentieth of the maps: one that is far above the others would leave
+    all of them dark. Up to twenty maps it is the largest of all.
+    """
+    largest = maps.reshape(len(maps), -1).max(axis=1, initial=0)
+    if not largest.any():
         return None, "Nothing at this layer speaks for the class that is explained: the maps are empty."
-    return peak, f"All maps are drawn on one scale: the brightest is {peak:.2g} logits for the class explained."
+    peak = float(np.quantile(largest, 0.95, method="higher")) or float(largest.max())
+    above = int((largest > peak).sum())
+    more = f"; {above} {'maps go' if above > 1 else 'map goes'} beyond" if above else ""
+    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} logits for the class explained{more}."
 
 
 def overlays(images: np.ndarray, maps: np.ndarray, opacity: float, peak: float | None, side: int, key: tuple) -> np.ndarray:
