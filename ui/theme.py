@@ -36,6 +36,12 @@ STYLE = """
   [data-testid="stPageLink"] a p { overflow: hidden; text-overflow: ellipsis; }
   [data-testid="stPageLink"] a:not([disabled]) p { color: light-dark(#0b6a7d, #63bccb); }
 
+  /* ui/browsing.py: what is known of an image, name and value. */
+  .lb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; margin: 0; padding: 0 !important;
+    font-size: .86rem; }
+  .lb-facts dt { margin: 0; opacity: .72; max-width: 14rem; overflow-wrap: anywhere; }
+  .lb-facts dd { margin: 0; overflow-wrap: anywhere; }
+
   /* ui/charts.py: the line above a chart, and bars of probabilities (name, bar, number). */
   .lightbox-heading { font-weight: 600; font-size: .9rem; line-height: 1.4; }
   .lightbox-heading span { margin-left: .9rem; font-weight: 400; white-space: nowrap; }

@@ -33,7 +33,7 @@ STYLE = """
   .st-key-browse_images { gap: .7rem; }
   .st-key-browse_drawer { gap: .5rem; max-height: calc(100vh - 4.4rem); overflow-y: auto; flex-wrap: nowrap; padding: 3px; }
   .st-key-browse_bar { row-gap: .3rem; }
-  .st-key-browse_facts p { font-size: .84rem; line-height: 1.45; margin-bottom: .4rem; }
+  .st-key-browse_facts p { font-size: .84rem; line-height: 1.45; margin-bottom: 1.1rem; }
   .lb-counts { width: 100%; border-collapse: collapse; font-size: .82rem; line-height: 1.3; }
   .lb-counts th, .lb-counts td { border: 0; padding: 3px 0 1px 6px; text-align: right; font-weight: 400; vertical-align: top; }
   .lb-counts th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
@@ -43,10 +43,6 @@ STYLE = """
   .lb-counts .bar div { display: flex; height: 5px; border-radius: 2px; overflow: hidden; gap: 1px; }
   .lb-counts .chosen th, .lb-counts .chosen td, .lb-counts .sum th, .lb-counts .sum td { font-weight: 600; }
   .lb-counts .sum th, .lb-counts .sum td { border-top: 1px solid rgba(128, 134, 138, .35); padding-top: 4px; }
-  .lb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 2px 12px; margin: 0; padding: 0 !important;
-    font-size: .86rem; }
-  .lb-facts dt { margin: 0; opacity: .72; max-width: 14rem; overflow-wrap: anywhere; }
-  .lb-facts dd { margin: 0; overflow-wrap: anywhere; }
   .st-key-browse_skipped .lb-facts { grid-template-columns: 1fr; max-height: 16rem; overflow-y: auto; }
   .st-key-browse_skipped dd { margin-bottom: .4rem; }
   @media (max-width: 1150px) {

@@ -1,7 +1,5 @@
 """Errors: what a run gets wrong, and where it looked."""
 
-import html
-
 import numpy as np
 import streamlit as st
 
@@ -10,6 +8,7 @@ from core.datasets import Dataset
 from core.errors import LightboxError
 from core.metrics import MULTI_LABEL
 from core.runs import Run, RunStore
+from ui.browsing import facts_html
 from ui.charts import show_probabilities
 from ui.explaining import (
     LAYER_HELP,
@@ -47,6 +46,10 @@ STYLE = """<style>
 /* The drawer stays in sight while the gallery beside it is scrolled. */
 [data-testid="stColumn"]:has(.st-key-drawer) {
   position: sticky; top: 3.75rem; align-self: flex-start; max-height: calc(100vh - 4.5rem); overflow-y: auto;
+}
+/* On a telephone, where columns stand below each other, it comes first: below the gallery nobody would see it open. */
+@media (max-width: 640px) {
+  [data-testid="stColumn"]:has(.st-key-drawer) { position: static; max-height: none; order: -1; }
 }
 </style>"""
 PAGE = 60              # images on a page of the gallery: Grad-CAM of so many takes a second or two
@@ -228,11 +231,9 @@ def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_p
                  label=f"Image {facts['image_id']}, with the map of what speaks for {class_names[target]}")
     if loaded.epoch != epoch:
         st.caption(f"The answers are of epoch {epoch}, the map of epoch {loaded.epoch}.")
-    known = [(name, value) for name, value in facts.items() if str(value) not in ("", "nan")]
+    known = [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
     st.caption(f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")
-    st.html("<table style='font-size:.85rem;border-spacing:.9rem .1rem;margin-left:-.9rem'>" + "".join(
-        f"<tr><td style='opacity:.75'>{html.escape(str(name))}</td><td style='overflow-wrap:anywhere'>{html.escape(str(value))}"
-        "</td></tr>" for name, value in known) + "</table>")
+    st.html(facts_html(known))
     show_patient(data, row)
 
 
