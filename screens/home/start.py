@@ -19,7 +19,7 @@ STATES = {"queued": "waiting", "starting": "starting", "running": "training", "s
 
 def show_begin() -> None:
     """Three ways to images, and one that needs none."""
-    phantom, medmnist, own, drop = st.columns(4, gap="large")
+    phantom, medmnist, own, drop = st.columns(4, gap="medium")
     with phantom:
         st.subheader("Phantom X-rays", anchor=False)
         st.markdown("Made here from physics, so the truth is known: three body parts, normal or with a fracture, "
@@ -73,7 +73,7 @@ def check_path(path: str, go_on: bool) -> None:
 def show_runs(runs: list) -> None:
     """The latest runs as cards: name, the validation AUC as it went, state."""
     st.subheader("Latest runs", anchor=False)
-    for run, column in zip(runs, st.columns(RUNS, gap="large")):
+    for run, column in zip(runs, st.columns(RUNS, gap="medium")):
         status, epochs = run.status(), run.records("epoch")
         aucs = [record.get("val_roc_auc") for record in epochs]
         known = [auc for auc in aucs if auc is not None]
