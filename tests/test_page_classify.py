@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classifiers import classify, export, load_classifier
+from core.classifiers import classify, load_classifier
+from core.export import export
 from tests import judged
 from tests.judged import galleries, maps, open_page, rename_classes, text_of
 from tests.tiny import tiny_arrays
