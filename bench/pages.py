@@ -1,0 +1,65 @@
+"""The pages of the app as a person meets them, for the programs that drive a browser: their titles, and when one stands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.browser_support import CHROMIUM
+
+SENTENCE = "A laboratory for medical image classification"
+# address -> title, and what the page is for: it stands when all of this is in sight
+PAGES = {
+    "": ("Lightbox", (f"text={SENTENCE}", "[data-testid=stImage] img", "text=Start with phantom X-rays")),
+    "browse": ("Browse", (".tile .picture", ".lb-counts")),
+    "train": ("Train", ("text=Queue run", "text=Parameters", ".tile .picture")),
+    "runs": ("Runs", ("[data-testid=stVegaLiteChart] svg.marks", "text=Best validation ROC AUC")),
+    "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),
+    "errors": ("Errors", (".tile .picture",)),
+    "classify": ("Classify", ("[data-testid=stFileUploaderDropzone]", ".tile .picture")),
+}
+LONG = 120_000             # ms; a page that has not come by then will not come
+
+# The sheet with all tiles is decoded, and the browser has drawn two frames since.
+PAINTED = """async gallery => {
+  const picture = new Image()
+  picture.src = getComputedStyle(gallery).getPropertyValue("--sheet").trim().slice(5, -2)
+  await picture.decode()
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator:
+    """A browser without a window: Chromium from $CHROMIUM or the PATH, as for the tests."""
+    from playwright.sync_api import sync_playwright
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        sys.exit("There is no Chromium. Install Debian's package chromium: apt-get install chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+def wait_idle(page) -> None:
+    """Wait until the script has run to its end."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=LONG)
+
+
+def wait_until_it_stands(page, address: str) -> None:
+    """Wait until the title is that of the page and everything that it is for can be seen, tiles and pictures decoded."""
+    title, content = PAGES[address]
+    page.locator("h1", has_text=title).wait_for(timeout=LONG)
+    for selector in content:
+        page.locator(selector).first.wait_for(timeout=LONG)
+    wait_idle(page)
+    if fault := page.locator("[data-testid=stException]").all_inner_texts():
+        sys.exit(f"The page {title} shows an error: {fault[0]}")
+    for gallery in page.locator(".gallery").all():
+        gallery.evaluate(PAINTED)
+    page.wait_for_function("() => [...document.images].every(image => image.complete)", timeout=LONG)
