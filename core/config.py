@@ -12,6 +12,7 @@ To add one: a field here, a widget in ui/forms.py if it should be seen, a use in
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -164,6 +165,7 @@ class RunConfig:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @staticmethod
+    @functools.lru_cache(maxsize=1024)             # lists of runs ask for the same few again and again
     def from_json(text: str) -> RunConfig:
         """Read what `to_json` wrote. Fields that this version does not know are ignored, missing ones take their default.
 

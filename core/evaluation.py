@@ -74,7 +74,7 @@ def predict_split(run: Run, split: str, data=None, progress: Callable[[str, int,
         raise LightboxError("split.empty", f"There are no {split} images in this set.", "Choose another split.")
     for done, probs in predict(loaded.model, Batches(part, loaded.model.device), batch_size=64):
         if progress:
-            progress(f"Predicting the {split} images", done, len(part))
+            progress(f"Predicting the {'validation' if split == 'val' else split} images", done, len(part))
     ids = data.table["image_id"].to_numpy()[part.indices].astype(str)
     found = Predictions(part.labels, probs, ids.tolist(), loaded.epoch)
     _store(run, split, found)
