@@ -14,12 +14,12 @@ SENTENCE = "A laboratory for medical image classification"
 # address -> title, and what the page is for: it stands when all of this is in sight
 PAGES = {
     "": ("Lightbox", (f"text={SENTENCE}", "[data-testid=stImage] img", "text=Start with phantom X-rays")),
-    "browse": ("Browse", (".tile .picture", ".lb-counts")),
-    "train": ("Train", ("text=Queue run", "text=Parameters", ".tile .picture")),
+    "browse": ("Browse", (".st-key-browse_grid .picture", ".lb-counts")),
+    "train": ("Train", (".st-key-train_sample .picture", "text=Queue run", "text=Parameters")),
     "runs": ("Runs", ("[data-testid=stVegaLiteChart] svg.marks", "text=Best validation ROC AUC")),
     "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),
-    "errors": ("Errors", (".tile .picture",)),
-    "classify": ("Classify", ("[data-testid=stFileUploaderDropzone]", ".tile .picture")),
+    "errors": ("Errors", ("[class*=st-key-errors] .picture",)),
+    "classify": ("Classify", (".st-key-samples .picture", "[data-testid=stFileUploaderDropzone]")),
 }
 LONG = 120_000             # ms; a page that has not come by then will not come
 
@@ -47,8 +47,10 @@ def chromium() -> Iterator:
 
 
 def wait_idle(page) -> None:
-    """Wait until the script has run to its end."""
+    """Wait until the script has run to its end: nobody waits for that, but what is measured next should not either."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=LONG)
+    if fault := page.locator("[data-testid=stException]").all_inner_texts():
+        sys.exit(f"The page {page.url} shows an error: {fault[0]}")
 
 
 def wait_until_it_stands(page, address: str) -> None:
@@ -57,9 +59,6 @@ def wait_until_it_stands(page, address: str) -> None:
     page.locator("h1", has_text=title).wait_for(timeout=LONG)
     for selector in content:
         page.locator(selector).first.wait_for(timeout=LONG)
-    wait_idle(page)
-    if fault := page.locator("[data-testid=stException]").all_inner_texts():
-        sys.exit(f"The page {title} shows an error: {fault[0]}")
-    for gallery in page.locator(".gallery").all():
-        gallery.evaluate(PAINTED)
+    if content[0].endswith(".picture"):
+        page.locator(content[0].replace(".picture", ".gallery")).first.evaluate(PAINTED)
     page.wait_for_function("() => [...document.images].every(image => image.complete)", timeout=LONG)

@@ -40,6 +40,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     def visit(address: str, **query: str) -> None:
         page.goto(f"{url}/{address}?" + "&".join(f"{name}={value}" for name, value in query.items()))
         wait_until_it_stands(page, address)
+        wait_idle(page)
 
     visit("")
     page.get_by_text("This machine:").wait_for()
