@@ -1,4 +1,4 @@
-"""A server of its own and a real browser, as fixtures: `from tests.browser_support import app, browser, page`.
+"""A server of its own and a real browser, as the fixtures `app`, `browser` and `page` (conftest.py hands them out).
 
 A test that uses `page` also fails when the browser reports an error in its console, an exception in a script, or when the page
 asks anything of another machine.

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Here and not in each file: one browser for the whole session.
+from tests.browser_support import app, browser, page  # noqa: F401
+
 REAL = Path(os.environ.get("LIGHTBOX_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.datasets.phantom import PhantomSource
-from tests.browser_support import app, browser, page, wait_idle  # noqa: F401  (fixtures)
+from tests.browser_support import wait_idle
 
 LONG = 240_000          # ms: making the phantom set and training on two busy cores
 
@@ -16,7 +16,7 @@ CURVES = "[...document.querySelectorAll('svg.marks')].map(chart => chart.innerHT
 
 
 @pytest.mark.timeout(900)
-def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):  # noqa: F811
+def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     page.goto(app.url)
     page.get_by_role("button", name=re.compile("phantom", re.I)).first.click()
 
@@ -43,7 +43,8 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):  
     expect(page.locator("h1")).to_have_text("Runs", timeout=30_000)
     expect(page.locator("svg.marks").first).to_be_visible(timeout=LONG)
     first = page.evaluate(CURVES)
-    page.wait_for_function(f"before => {CURVES}.some((now, i) => i < before.length && now !== before[i])", arg=first, timeout=LONG)
+    page.wait_for_function(f"before => {CURVES}.some((now, i) => i < before.length && now !== before[i])", arg=first,
+                           timeout=LONG)
     judge = page.get_by_role("link", name="Next: judge it")
     expect(judge).to_be_visible(timeout=LONG)
     assert "run=" in page.url
