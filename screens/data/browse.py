@@ -35,6 +35,7 @@ STYLE = """
   .st-key-browse_bar { row-gap: .3rem; }
   .st-key-browse_facts p { font-size: .84rem; line-height: 1.45; margin-bottom: .4rem; }
   .st-key-browse_facts [data-testid="stExpander"] { margin-top: .7rem; }
+  .st-key-browse_facts summary p { margin-bottom: 0; }
   .lb-counts { width: 100%; border-collapse: collapse; font-size: .82rem; line-height: 1.3; }
   .lb-counts th, .lb-counts td { border: 0; padding: 3px 0 1px 6px; text-align: right; font-weight: 400; vertical-align: top; }
   .lb-counts th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
