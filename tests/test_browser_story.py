@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.datasets.phantom import PhantomSource
+from core.models import MODELS
 from tests.browser_support import wait_idle
 
 LONG = 240_000          # ms: making the phantom set and training on two busy cores
@@ -31,7 +32,15 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     # Train: a small network, two clicks
     expect(page.locator("h1")).to_have_text("Train")
     wait_idle(page)
-    page.get_by_text("Quick look", exact=False).first.click()
+    small = page.get_by_text(MODELS["squeezenet1_1"].description)
+    for _ in range(3):                            # a click while the page is still being drawn may be lost
+        page.get_by_text("Quick look").first.click()
+        try:
+            expect(small).to_be_visible(timeout=15_000)
+            break
+        except AssertionError:
+            continue
+    expect(small).to_be_visible()
     wait_idle(page)
     epochs = page.get_by_role("spinbutton", name="Epochs")
     epochs.fill("2")
