@@ -38,7 +38,7 @@ class ClassifierInfo:
     shipped: bool
     dataset: str
     network: str            # a key of core.models.MODELS
-    card: str = ""          # the model card, Markdown; empty for a run
+    card: str = ""          # the model card in Markdown, without its title; empty for a run
 
 
 def shipped_classifiers() -> list[ClassifierInfo]:
@@ -50,7 +50,7 @@ def shipped_classifiers() -> list[ClassifierInfo]:
             meta = json.loads(file.read_text())["meta"]
             found.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
                                         meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
-                                        meta["model"]["name"], (folder / "card.md").read_text()))
+                                        meta["model"]["name"], (folder / "card.md").read_text().partition("\n")[2]))
         except (OSError, ValueError, KeyError):
             continue
     return found

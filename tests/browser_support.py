@@ -130,3 +130,27 @@ def wait_idle(page, timeout: float = 30_000) -> None:
     """Wait until the script has run and the page shows its result."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=timeout)
     assert page.locator("[data-testid=stException]").count() == 0, page.locator("[data-testid=stException]").first.inner_text()
+
+
+class SlowLine:
+    """Between a page and its server: what the page says goes out at once, what it would hear waits from `hold` to `let_go`.
+
+    Lay it before the page is opened.
+    """
+
+    def __init__(self, page):
+        self._holds, self._late, self._page = False, [], None
+        page.route_web_socket(re.compile("_stcore/stream"), self._connect)
+
+    def hold(self) -> None:
+        self._holds = True
+
+    def let_go(self) -> None:
+        self._holds = False
+        for message in self._late:
+            self._page.send(message)
+        self._late.clear()
+
+    def _connect(self, page) -> None:
+        self._page, server = page, page.connect_to_server()
+        server.on_message(lambda message: self._late.append(message) if self._holds else page.send(message))

@@ -36,3 +36,4 @@ if st.toggle("Work"):
             st.session_state["done"] = i + 1
             progress("Working", i + 1, 60)
     st.text("all done")
+st.text(f"ticked {st.checkbox('Tick')}")

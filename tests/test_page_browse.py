@@ -110,14 +110,14 @@ def test_an_address_brings_the_view_back(folder):
 def test_a_link_to_an_image_opens_the_page_where_it_stands(folder):
     data = open_dataset(DataConfig(str(folder), size=64))
     page = browse(dataset=str(folder), px="64", per="60", image=data.table["image_id"].iat[65])
-    assert page.number_input("browse_page").value == 2
+    assert page.number_input[0].value == 2
 
 
 def test_pages_go_to_the_last_and_no_further(folder):
     page = browse(dataset=str(folder), px="64", per="60", page="99")
-    assert page.number_input("browse_page").value == 2 and page.button("browse_next").disabled
+    assert page.number_input[0].value == 2 and page.button("browse_next").disabled
     page.button("browse_previous").click().run()
-    assert page.number_input("browse_page").value == 1 and page.button("browse_previous").disabled
+    assert page.number_input[0].value == 1 and page.button("browse_previous").disabled
     page.button("browse_next").click().run()
     page.selectbox("chip_class").select("*b*").run()
     assert headline(page) == (30, 70)
@@ -126,9 +126,9 @@ def test_pages_go_to_the_last_and_no_further(folder):
 
 def test_other_filters_begin_at_the_first_page(folder):
     page = browse(dataset=str(folder), px="64", per="60", page="2")
-    assert page.number_input("browse_page").value == 2
+    assert page.number_input[0].value == 2
     page.selectbox("browse_sort").select("random").run()
-    assert page.number_input("browse_page").value == 1
+    assert page.number_input[0].value == 1
 
 
 def test_an_unknown_image_is_said(folder):

@@ -31,7 +31,13 @@ def tiny(tmp_path):
 def widgets(at) -> dict:
     """Knob -> its widget, for all that the page draws."""
     found = [*at.number_input, *at.selectbox, *at.slider, *at.toggle, *at.text_input]
-    return {w.key.removeprefix("knob_"): w for w in found if w.key and w.key.startswith("knob_")}
+    return {w.key.removeprefix("knob_").split("~")[0].removesuffix("_as_typed"): w
+            for w in found if w.key and w.key.startswith("knob_")}
+
+
+def recipe_of(at):
+    """The pills; their key changes with what is lit."""
+    return next(pills for pills in at.pills if pills.key.split("~")[0] == "recipe")
 
 
 def type_in(at, name: str, value) -> None:
@@ -127,8 +133,8 @@ def test_a_value_that_is_not_allowed_is_a_sentence_and_no_run(name, value, said)
 def test_a_size_of_ones_own_may_be_typed(tiny, monkeypatch):
     at = open_page("train", dataset=str(tiny))
     with monkeypatch.context() as patch:
-        patch.setattr(forms.st, "session_state", {"knob_data.size": "96", "form_of_a_run": at.session_state["form_of_a_run"]})
-        forms._take("data.size")
+        patch.setattr(forms.st, "session_state", {"form_of_a_run": at.session_state["form_of_a_run"]})
+        forms._take("data.size", "96")
     queue(at.run())
     assert RunStore().list()[0].config.data.size == 96
 
@@ -155,20 +161,20 @@ def test_a_full_disk_is_said_where_the_button_is(tiny, monkeypatch):
 @pytest.mark.parametrize("key", forms.RECIPES)
 def test_a_recipe_sets_its_fields_and_is_lit(key):
     at = open_page("train")
-    at.pills("recipe").set_value(key).run()
+    recipe_of(at).set_value(key).run()
     drawn = widgets(at)
     assert {name: drawn[name].value for name in forms.RECIPES[key].changes} == dict(forms.RECIPES[key].changes)
-    assert at.pills("recipe").value == key
+    assert recipe_of(at).value == key
     drawn["train.epochs"].set_value(77)
-    assert at.run().pills("recipe").value is None
+    assert recipe_of(at.run()).value is None
 
 
 def test_a_recipe_leaves_nothing_of_another():
     for key in forms.RECIPES:
         RunConfig().with_(**forms.RECIPES[key].changes)             # allowed values
     at = open_page("train")
-    at.pills("recipe").set_value("careful").run()
-    at.pills("recipe").set_value("medmnist").run()
+    recipe_of(at).set_value("careful").run()
+    recipe_of(at).set_value("medmnist").run()
     drawn = widgets(at)
     assert drawn["augment.rotate"].value == 0 and drawn["model.weights"].value == "none"
     assert (drawn["optim.name"].value, drawn["optim.lr"].value, drawn["train.batch_size"].value) == ("adam", 1e-3, 128)

@@ -21,6 +21,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import RunStore
 from ui import live, outlook
+from ui.follow import follow
 from ui.shell import escape, set_param
 
 SIZES = (28, 64, 128, 224)          # those of MedMNIST+, and of most published networks
@@ -144,11 +145,12 @@ def draw(name: str, options: Mapping[Any, str] | None = None, free: bool = False
         free: whether another value may be typed among the options
     """
     f = knob_of(name)
-    m, key, value = f.metadata, f"knob_{name}", value_of(name)
+    m, value = f.metadata, value_of(name)
     label = f"{m['label']} ({m['unit']})" if m["unit"] else m["label"]
-    same = {"key": key, "help": escape(m["help"]), "on_change": _take, "args": (name,)}
     options = options or (m["choices"] and {c: WORDS.get(name, {}).get(c, str(c)) for c in m["choices"]})
-    st.session_state[key] = value                          # the dictionary is the truth, the widget follows
+    is_number = not options and not isinstance(f.default, (bool, str))
+    fits = not is_number or isinstance(value, type(f.default)) and m["low"] <= value <= m["high"]
+    same = {"help": escape(m["help"])} | follow(f"knob_{name}" + ("" if fits else "_as_typed"), value, _take, name)
     if options:
         shown = dict(options) if value in options else {**options, value: str(value)}
         st.selectbox(label, list(shown), format_func=lambda v: shown.get(v, str(v)), accept_new_options=free, **same)
@@ -157,7 +159,6 @@ def draw(name: str, options: Mapping[Any, str] | None = None, free: bool = False
     elif isinstance(f.default, str):
         st.text_input(label, **same)
     else:
-        fits = isinstance(value, type(f.default)) and m["low"] <= value <= m["high"]
         low, high = (m["low"], m["high"]) if fits else (None, None)        # what does not fit is shown, `read` says why
         if name in SLIDERS and fits:
             st.slider(label, low, high, step=SLIDERS[name], format="%g", **same)
@@ -177,16 +178,15 @@ def draw_many(names: tuple[str, ...], columns: int) -> None:
 
 def draw_name() -> None:
     """What the person calls the run."""
-    st.session_state["knob_name"] = value_of("name")
-    st.text_input("Name", key="knob_name", placeholder="Optional", max_chars=80, on_change=_take, args=("name",),
+    st.text_input("Name", placeholder="Optional", max_chars=80, **follow("knob_name", value_of("name"), _take, "name"), 
                   help="Only text, to find the run again. Without one it is called by its network, data and size.")
 
 
 def draw_recipes() -> None:
     """The recipes as pills. The one whose settings the form holds is lit; choosing one sets them."""
     lit = [key for key in RECIPES if all(value_of(name) == value for name, value in _of_recipe(key).items())]
-    st.session_state["recipe"] = lit[0] if lit else None
-    st.pills("Recipe", list(RECIPES), key="recipe", format_func=lambda key: RECIPES[key].title, on_change=_take_recipe,
+    st.pills("Recipe", list(RECIPES), format_func=lambda key: RECIPES[key].title,
+             **follow("recipe", lit[0] if lit else None, _take_recipe),
              help="Settings that go together, to start from. " +
                   " ".join(f"{recipe.title}: {recipe.help}" for recipe in RECIPES.values()))
 
@@ -221,16 +221,15 @@ def draw_device(devices: list[dict]) -> None:
     draw("train.device", {"auto": f"Automatic: {best['name']}"} | {d["device"]: f"{d['device']}: {d['name']}" for d in devices})
 
 
-def _take(name: str) -> None:
-    value = st.session_state[f"knob_{name}"]
+def _take(name: str, value: Any) -> None:
     if isinstance(value, str) and name != "name" and isinstance(_default(name), int) and value.strip().isdecimal():
         value = int(value)                                 # a size that was typed among the options
     put(name, value)
 
 
-def _take_recipe() -> None:
-    if st.session_state["recipe"]:
-        _values().update(_of_recipe(st.session_state["recipe"]))
+def _take_recipe(recipe: str | None) -> None:
+    if recipe:
+        _values().update(_of_recipe(recipe))
 
 
 def _of_recipe(key: str) -> dict[str, Any]:

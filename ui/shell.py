@@ -17,6 +17,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import LightboxError
+from ui.follow import follow
 
 SCREENS = Path(__file__).parents[1] / "screens"
 
@@ -30,9 +31,26 @@ def page_file(page: str) -> str:
 
 # --------------------------------------------------------------------------------------------------------- the address
 
+def asked_param(name: str) -> str | None:
+    """`?name=` of the address.
+
+    A click made before the browser has heard of the last choice comes with the address from before it. For two seconds after
+    a choice that address is not believed; a step back in the browser comes later than that.
+    """
+    asked = st.query_params.get(name)
+    before, chosen, when = st.session_state.get(f"chosen_{name}", (None, None, -math.inf))
+    return chosen if asked == before and time.monotonic() - when < 2 else asked
+
+
+def choose_param(name: str, value: str) -> None:
+    """Write into the address what a person chose just now."""
+    st.session_state[f"chosen_{name}"] = st.query_params.get(name), value, time.monotonic()
+    st.query_params[name] = value
+
+
 def get_param(name: str, default: str | None = None) -> str | None:
     """`?name=` of the address, else what was chosen last in this session, else `default`."""
-    return st.query_params.get(name) or st.session_state.get(f"last_{name}") or default
+    return asked_param(name) or st.session_state.get(f"last_{name}") or default
 
 
 def set_param(name: str, value: str | None) -> None:
@@ -80,7 +98,6 @@ def page_header(title: str, *chips: Chip) -> tuple[str | None, ...]:
 
 
 def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
-    key = f"chip_{chip.name}"
     options = dict(chip.options)
     if not options and not chip.free:
         return None
@@ -95,15 +112,14 @@ def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
             value = None
     value = value or chip.default or next(iter(options))
     set_param(chip.name, value)
-    st.session_state[key] = value                     # the address is the truth, the widget follows
-    st.selectbox(chip.label, list(options), key=key, format_func=lambda v: options.get(v, v), accept_new_options=chip.free,
-                 label_visibility="collapsed", width=chip.width, on_change=_take_chip, args=(chip.name,))
+    st.selectbox(chip.label, list(options), format_func=lambda v: options.get(v, v), accept_new_options=chip.free,
+                 label_visibility="collapsed", width=chip.width, **follow(f"chip_{chip.name}", value, _take_chip, chip.name))
     return value
 
 
-def _take_chip(name: str) -> None:
-    value = st.session_state[f"chip_{name}"]
+def _take_chip(name: str, value: str | None) -> None:
     if value:
+        choose_param(name, value)
         set_param(name, value)
 
 

@@ -13,8 +13,22 @@ from core.datasets import DATASETS, open_dataset
 from core.datasets.source import SPLITS
 from core.errors import LightboxError
 from ui import browsing, loaders, theme
+from ui.follow import follow
 from ui.gallery import gallery
-from ui.shell import Chip, dataset_chip, escape, get_param, long_task, next_step, page_header, set_param, shorten, show_error
+from ui.shell import (
+    Chip,
+    asked_param,
+    choose_param,
+    dataset_chip,
+    escape,
+    get_param,
+    long_task,
+    next_step,
+    page_header,
+    set_param,
+    shorten,
+    show_error,
+)
 from ui.viewer import viewer
 
 ALL = "all"
@@ -72,8 +86,8 @@ def forget(*names: str) -> None:
         set_param(name, None)
 
 
-def to_page(number: int | None = None) -> None:
-    st.query_params["page"] = str(number or st.session_state["browse_page"])
+def to_page(number: int) -> None:
+    st.query_params["page"] = str(number)
 
 
 def to_image(image_id: str | None) -> None:
@@ -85,14 +99,9 @@ def to_image(image_id: str | None) -> None:
 
 def choose(name: str, label: str, options: dict[str, str]) -> str:
     """How the grid is laid out: like a chip, but what is usual does not stand in the address."""
-    key, usual = f"browse_{name}", next(iter(options))
-    value = st.query_params.get(name)
-    st.session_state[key] = value if value in options else usual
-
-    def take() -> None:
-        st.query_params[name] = st.session_state[key]
-    return st.selectbox(label, list(options), key=key, format_func=options.get, on_change=take, label_visibility="collapsed",
-                        width=125)
+    value = asked_param(name)
+    return st.selectbox(label, list(options), format_func=options.get, label_visibility="collapsed", width=125,
+                        **follow(f"browse_{name}", value if value in options else next(iter(options)), choose_param, name))
 
 
 st.html(STYLE)
@@ -218,8 +227,7 @@ with images:
                               gap="small", wrap=False):
                 st.button("Previous", icon=":material/chevron_left:", key="browse_previous", shortcut="P", on_click=to_page,
                           args=(page - 1,), disabled=page == 1, type="tertiary")
-                st.session_state["browse_page"] = page
-                st.number_input("Page", 1, last, key="browse_page", on_change=to_page, label_visibility="collapsed", width=100)
+                st.number_input("Page", 1, last, label_visibility="collapsed", width=100, **follow("browse_page", page, to_page))
                 st.markdown(f"of {last:,}", width="content")
                 st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
                           on_click=to_page, args=(page + 1,), disabled=page == last, type="tertiary")

@@ -24,6 +24,7 @@ from ui.explaining import (
     stage_names,
     warm_up_classifier,
 )
+from ui.follow import follow
 from ui.gallery import gallery
 from ui.judging import (
     ORDERS,
@@ -40,7 +41,20 @@ from ui.judging import (
     stored,
 )
 from ui.loaders import dataset, thumbnails
-from ui.shell import Chip, empty, escape, format_percent, link, next_step, page_header, run_chip, set_param, show_error
+from ui.shell import (
+    Chip,
+    asked_param,
+    choose_param,
+    empty,
+    escape,
+    format_percent,
+    link,
+    next_step,
+    page_header,
+    run_chip,
+    set_param,
+    show_error,
+)
 
 STYLE = """<style>
 /* The drawer stays in sight while the gallery beside it is scrolled. */
@@ -179,11 +193,9 @@ def show_gallery(run, data, rows, captions, marks, view, targets, names, labels,
 
 def choose_view() -> str:
     """How the images are shown; it stands in the address, so that a link shows the maps at once."""
-    def take() -> None:
-        st.query_params["view"] = st.session_state["view"]
-    asked = st.query_params.get("view")
-    st.session_state["view"] = asked if asked in VIEWS else "image"
-    return st.segmented_control("View", list(VIEWS), format_func=VIEWS.get, required=True, key="view", on_change=take)
+    asked = asked_param("view")
+    return st.segmented_control("View", list(VIEWS), format_func=VIEWS.get, required=True,
+                                **follow("view", asked if asked in VIEWS else "image", choose_param, "view"))
 
 
 def load(run: Run):

@@ -1,0 +1,52 @@
+"""A widget that shows a value which lives elsewhere: in the form of a run, in the address.
+
+The browser sends the values of *all* widgets with every click. Who clicks twice before the page has answered (a slow line, a
+busy machine) sends, with the second click, what the other widgets held before the first one changed them, and Streamlit takes
+that for an edit: a recipe was undone by the next field that was filled in. So a widget is a new one, with a new key, whenever
+the program changes its value, and counts as edited only when it holds something else than it held before: what a widget says
+that is gone already is no news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+
+def follow(name: str, value: Any, take: Callable[..., None], *args: Any) -> dict[str, Any]:
+    """The keywords `key`, `on_change` and `args` for a widget that shows `value`.
+
+        st.number_input("Epochs", **follow("epochs", form["epochs"], put, "epochs"))
+
+    Args:
+        name: of the widget: its first key, and the stem of those that follow
+        value: what it shall show now
+        take: called as `take(*args, new)` when the person has changed it. What `take` does not keep goes back to `value`.
+    """
+    held, versions = _held(), st.session_state.setdefault("versions_of_widgets", {})
+    key = _key(name, versions.get(name, 0))
+    if key in held and held[key] != value:
+        versions[name] = versions.get(name, 0) + 1
+        key = _key(name, versions[name])
+    held[key] = value
+    if key not in st.session_state or st.session_state[key] != value:      # new, or back from another page
+        st.session_state[key] = value
+    return {"key": key, "on_change": _edited, "args": (key, take, *args)}
+
+
+def _key(name: str, version: int) -> str:
+    return f"{name}~{version}" if version else name
+
+
+def _held() -> dict[str, Any]:
+    """key -> what that widget held last, those that are gone included."""
+    return st.session_state.setdefault("held_by_widgets", {})
+
+
+def _edited(key: str, take: Callable[..., None], *args: Any) -> None:
+    new, held = st.session_state[key], _held()
+    if new != held.get(key):
+        held[key] = new
+        take(*args, new)
