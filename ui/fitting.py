@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from core.datasets.geometry import fit, inner_size
+from ui.shell import format_percent
 
 LONGEST = 320          # pixels of the longer side of the original as it is shown; twice the largest picture on the page
 WAYS = {"stretch": "Stretch", "pad": "Pad", "crop": "Crop"}
@@ -63,9 +64,9 @@ def cost_of(height: int, width: int, size: int, resize: str) -> str:
     if resize == "stretch":
         return f"{longer / shorter:.2f} times too {'wide' if height > width else 'high'}"
     if resize == "crop":
-        return f"{1 - shorter / longer:.0%} of the picture is lost"
+        return f"{format_percent(1 - shorter / longer, 0)} of the picture is lost"
     inner = inner_size(height, width, size, resize)
-    return f"nothing is lost; {1 - inner[0] * inner[1] / size**2:.0%} is black bars"
+    return f"nothing is lost; {format_percent(1 - inner[0] * inner[1] / size**2, 0)} is black bars"
 
 
 def fit_longest(pixels: np.ndarray, longest: int) -> np.ndarray:
@@ -87,4 +88,5 @@ def data_uri(pixels: np.ndarray) -> str:
 
 def _figure(pixels: np.ndarray, width: float, title: str, words: str, over: str = "") -> str:
     return (f"<figure><div class='picture' style='width:{width:.1f}%'><img src='{data_uri(pixels)}' "
-            f"alt='{escape(f'{title}: {words}')}'>{over}</div><figcaption><b>{escape(title)}</b>{escape(words)}</figcaption></figure>")
+            f"alt='{escape(f'{title}: {words}')}'>{over}</div>"
+            f"<figcaption><b>{escape(title)}</b>{escape(words)}</figcaption></figure>")
