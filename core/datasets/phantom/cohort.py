@@ -6,7 +6,7 @@ image 3 of a study is the same whether it is made first or last, by one process 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -15,20 +15,38 @@ from core.datasets.phantom import elbow, shoulder, wrist
 from core.datasets.phantom.body import View
 from core.datasets.phantom.findings import FINDINGS, add_finding
 from core.datasets.phantom.layers import Model
+from core.errors import LightboxError
 
 PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist}
 
 
 @dataclass(frozen=True)
 class PhantomConfig:
-    """What the set of phantom radiographs is like.
+    """What the set of phantom radiographs is like, and what is wrong with it on purpose.
+
+    Everything that can be wrong is off by default, and the default makes the same pixels as ever. A strength s of a switch that
+    follows the label means: in a share s of the images it is set by the label, in the rest by chance (`switches.py`).
 
     Args:
         seed: everything follows from it
-        patients: how many people; six images each on average
+        patients: how many patient numbers; six images each on average
         abnormal: share of the studies with a finding
         longest: pixels of the longer side of an original
         noise: False leaves the quantum noise away
+        parts: which parts of the body, names of PARTS
+        studies: of each patient; 0 is one to three, as it comes
+        markers: a lead letter L or R on each image that tells the side
+        letters: strength with which the letter tells the label instead (L normal, R abnormal); draws them where above 0
+        hospital: strength with which a printed name of a hospital tells the label (it is on the abnormal ones)
+        exposure: strength with which a weak exposure tells the label
+        sites: strength with which the site, seen by how the field is framed, tells the label
+        two_numbers: share of the patient numbers that belong to a person who has another number too
+        wrong_labels: share of the studies whose label is wrong
+        copies: images that are filed again under another person, as a share of the others
+        truth: whether the table tells what is wrong (columns person, true_finding, copy_of, copy_how)
+
+    Raises:
+        LightboxError: "phantom.setting" for a value out of its limits
     """
 
     seed: int = 0
@@ -36,9 +54,44 @@ class PhantomConfig:
     abnormal: float = 0.43
     longest: int = 512
     noise: bool = True
-    # Switches for what goes wrong in real data (letters, marks, exposure that follows the label, duplicates, wrong
-    # labels) belong here, each off by default.
+    parts: tuple[str, ...] = ("elbow", "shoulder", "wrist")
+    studies: int = 0
+    markers: bool = False
+    letters: float = 0.0
+    hospital: float = 0.0
+    exposure: float = 0.0
+    sites: float = 0.0
+    two_numbers: float = 0.0
+    wrong_labels: float = 0.0
+    copies: float = 0.0
+    truth: bool = True
 
+    def __post_init__(self):
+        object.__setattr__(self, "parts", tuple(self.parts))           # JSON knows only lists
+        for name, (low, high) in LIMITS.items():
+            value = getattr(self, name)
+            whole = type(getattr(PhantomConfig, name)) is int
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+                raise LightboxError("phantom.setting", f"{name} of the phantom images is {value!r}.",
+                                    f"It is a {'whole ' if whole else ''}number from {low:g} to {high:g}.")
+            object.__setattr__(self, name, value if whole else float(value))
+        for name in ("noise", "markers", "truth"):
+            if not isinstance(getattr(self, name), bool):
+                raise LightboxError("phantom.setting", f"{name} of the phantom images is {getattr(self, name)!r}.",
+                                    "It is true or false.")
+        if not self.parts or len(set(self.parts)) < len(self.parts) or not set(self.parts) <= set(PARTS):
+            raise LightboxError("phantom.setting", f"The parts of the body are {', '.join(map(str, self.parts)) or 'none'}.",
+                                f"Choose one or more of {', '.join(PARTS)}, each once.")
+
+    def changed(self) -> dict:
+        """The settings that are not the default ones, as JSON values; what a set is known by."""
+        default = {f.name: f.default for f in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
+
+
+LIMITS = {"seed": (0, 2**31 - 1), "patients": (1, 20_000), "abnormal": (0, 1), "longest": (16, 2048), "studies": (0, 50),
+          "letters": (0, 1), "hospital": (0, 1), "exposure": (0, 1), "sites": (0, 1), "two_numbers": (0, 1),
+          "wrong_labels": (0, 1), "copies": (0, 0.5)}
 
 DEFAULT = PhantomConfig()
 
@@ -82,14 +135,14 @@ def patient_of(config: PhantomConfig, patient: int) -> Patient:
     return Patient(age=age, size=float(np.clip(rng.normal(1.0, 0.065), 0.84, 1.16)),
                    thick=float(np.clip(rng.lognormal(0, 0.14), 0.72, 1.45)),
                    density=float(np.clip(rng.normal(1.02, 0.07) - 0.22 * frail, 0.68, 1.2)),
-                   part=str(rng.choice(list(PARTS))), studies=int(rng.choice((1, 2, 3), p=(0.2, 0.35, 0.45))))
+                   part=str(rng.choice(config.parts)), studies=int(rng.choice((1, 2, 3), p=(0.2, 0.35, 0.45))))
 
 
 @lru_cache(maxsize=4096)
 def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
     """Study number `study` (0 ...) of a patient."""
     rng = stream(config, _STUDY, patient, study)
-    part = patient_of(config, patient).part if rng.random() < 0.6 else str(rng.choice(list(PARTS)))
+    part = patient_of(config, patient).part if rng.random() < 0.6 else str(rng.choice(config.parts))
     side = str(rng.choice(("left", "right")))
     finding = str(rng.choice(FINDINGS)) if rng.random() < config.abnormal else "none"
     views = PARTS[part].VIEWS[:3 if rng.random() < 0.67 else 2]

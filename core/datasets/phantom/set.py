@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import home
-from core.datasets.phantom.cohort import DEFAULT, PARTS, PhantomConfig, patient_of, splits, study_of
+from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, patient_of, splits, study_of
 from core.datasets.phantom.plates import LONGEST, Plates
 from core.datasets.phantom.render import render
 from core.datasets.source import Index, Progress, Source, Target
@@ -68,9 +68,9 @@ class PhantomSource(Source):
         if progress:
             progress("Listing the phantom patients", len(table), len(table))
         abnormal = (table["finding"] != "none").to_numpy().astype(np.int64)
-        part = table["body_part"].map(list(PARTS).index).to_numpy().astype(np.int64)
+        part = table["body_part"].map(self.config.parts.index).to_numpy().astype(np.int64)
         targets = [Target("abnormality", "Normal or abnormal", "binary-class", ("normal", "abnormal"), abnormal),
-                   Target("body_part", "Part of the body", "multi-class", tuple(PARTS), part)]
+                   Target("body_part", "Part of the body", "multi-class", self.config.parts, part)]
         return Index(table, {target.name: target for target in targets})
 
     def _numbers(self, i: int) -> tuple[int, int, int]:
@@ -131,7 +131,8 @@ class PhantomSource(Source):
 
     def fingerprint(self) -> str:
         """Version and settings, hashed: no pixel has to be made to know whether they changed."""
-        text = json.dumps([VERSION, dataclasses.asdict(self.config)], sort_keys=True)
+        settings = {"seed": 0, "patients": 400, "abnormal": 0.43, "longest": 512, "noise": True} | self.config.changed()
+        text = json.dumps([VERSION, settings], sort_keys=True)          # the five that there were first are always in it
         return "phantom-" + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
