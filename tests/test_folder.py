@@ -1,6 +1,7 @@
 """Class folders: what is found, whose it is, and what is said about the rest."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.folder import PATTERNS, Folder, read_name
+from core.datasets.folder import Folder, FolderReading, read_names
+from core.datasets.names import PATTERNS, match_names, read_name
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)
@@ -101,6 +103,78 @@ def test_images_of_a_patient_stay_together(tmp_path):
     assert data.table.groupby("patient")["split"].nunique().max() == 1 and data.table["patient"].nunique() == 40
     leaky = opened(tmp_path, split="image")
     assert leaky.table.groupby("patient")["split"].nunique().max() > 1 and leaky.split_hash != data.split_hash
+
+
+# A person's own pattern
+
+KERMANY = r"^person(?P<patient>\d+)_(?P<study>bacteria|virus)_(?P<view>\d+)"
+
+
+def test_a_pattern_of_ones_own(tmp_path):
+    put(tmp_path, *(f"{c}/{n}.png" for c in ("train/a", "train/b", "test/a", "test/b")
+                    for n in (f"person{len(c)}_virus_1", f"person{len(c)}_bacteria_2", f"IM-{c[-1]}")))
+    index = Folder(tmp_path, FolderReading(KERMANY)).scan()
+    rows = index.table.set_index("path")
+    assert tuple(rows.loc["train/a/person7_bacteria_2.png", ["patient", "study", "view"]]) == ("7", "7/bacteria", "2")
+    assert rows.loc["test/b/person6_virus_1.png", "patient"] == "6" and rows.loc["test/b/IM-b.png", "patient"] == ""
+    assert any("8 images" in n for n in index.notes) and any("no patient in 4 names" in n for n in index.notes)
+    nothing = Folder(tmp_path, FolderReading("-")).scan()
+    assert not nothing.table["patient"].any() and not nothing.notes
+    assert len({Folder(tmp_path, FolderReading(p)).fingerprint() for p in ("", "-", KERMANY)}) == 3      # three stores
+
+
+def test_the_pattern_sees_what_lies_below_the_class_folder(tmp_path):
+    put(tmp_path, "train/a/p1/s2/x.png", "train/b/p3/s4/x.png", "test/a/p5/s6/x.png")
+    table = Folder(tmp_path, FolderReading("^(?P<patient>[^/]+)/(?P<study>[^/]+)/")).scan().table
+    assert sorted(table["study"]) == ["p1/s2", "p3/s4", "p5/s6"]
+
+
+def test_what_a_pattern_takes_is_shown_for_some_names(tmp_path):
+    put(tmp_path, *(f"{c}/person{i}_virus_1.png" for c in "ab" for i in range(50)))
+    shown = read_names(tmp_path, FolderReading(KERMANY), 5)
+    assert list(shown) == ["path", "patient", "study", "view"] and len(shown) == 5
+    assert {p.split("/")[0] for p in shown["path"]} == {"a", "b"}
+    assert [f"{p}/virus" for p in shown["patient"]] == list(shown["study"])
+    assert list(read_names(tmp_path, FolderReading("-"), 3)["patient"]) == ["", "", ""]
+
+
+@pytest.mark.parametrize("pattern, words", [
+    ("(?P<patient>[0-9", "no regular expression"), ("no groups", "none of the groups"), ("(?P<patient>x)(?P<eye>L)", "group eye"),
+    ("(?P<patient>" + "a" * 600 + ")", "500"), ("(?P<patient>a{99999999999999})", "too large"),
+    ("(" * 160 + "(?P<patient>a)" + ")" * 160, ""), ("(?P<patient>x)" + "(?P<patient>y)", "no regular expression")])
+def test_a_pattern_that_is_wrong(tmp_path, pattern, words):
+    many(tmp_path, "a", "b", n=2)
+    try:
+        Folder(tmp_path, FolderReading(pattern)).scan()
+    except LightboxError as error:
+        assert error.code == "folder.pattern" and words in error.message
+    else:
+        assert not words
+
+
+@pytest.mark.parametrize("pattern", [r"(?P<patient>(a+)+)$", r"(?P<patient>(a|a)*)b", r"(?P<patient>a*a*a*a*a*a*a*a*)b"])
+def test_a_pattern_that_would_never_end(tmp_path, pattern):
+    put(tmp_path, *(f"{c}/{'a' * 100}!.png" for c in "ab"))
+    began = time.monotonic()
+    with pytest.raises(LightboxError) as caught:
+        Folder(tmp_path, FolderReading(pattern)).scan()
+    assert caught.value.code == "folder.pattern" and "more than 1 s" in caught.value.message and time.monotonic() - began < 2
+
+
+def test_a_hundred_thousand_names_are_no_trouble():
+    names = [f"person{i}_virus_{i % 7}.jpeg" for i in range(100_000)]
+    assert match_names(KERMANY, names)[-1] == ("99999", "virus", str(99_999 % 7))
+
+
+def test_classes_that_are_grades(tmp_path):
+    many(tmp_path, "10", "9", "2")
+    target = Folder(tmp_path, FolderReading(ordinal=True)).scan().targets["class"]
+    assert target.task == "ordinal-regression" and target.class_names == ("2", "9", "10")
+
+
+def test_a_folder_for_each_patient_is_no_folder_for_each_class(tmp_path):
+    put(tmp_path, *(f"patient{i}/a.png" for i in range(1001)))
+    refused(tmp_path, "folder.classes", "1,001")
 
 
 def test_without_patients_the_note_says_so(tmp_path):
@@ -204,6 +278,22 @@ def test_real_chest_x_rays(real_data):
     assert abs((made.split == "val").sum() / 5216 - 0.15) < 0.01
     assert abs(labels[made.split == "val"].mean() - 3875 / 5216) < 0.01
     assert (made.split[split == "test"] == "test").all()
+
+
+def test_real_chest_x_rays_by_a_pattern_of_ones_own(real_data):
+    index = Folder(real_data / "chest_pneumonia", FolderReading(r"^(?P<patient>(person|IM-|NORMAL2-IM-)\d+)")).scan()
+    split, patient = index.table["split"], index.table["patient"]
+    assert (patient != "").all()
+    pneumonia = {s: {p for p in patient[split == s] if p.startswith("person")} for s in ("train", "test")}
+    assert (len(pneumonia["test"]), len(pneumonia["test"] & pneumonia["train"])) == (202, 170)      # as names.py says
+
+
+def test_real_knees_are_grades_of_patients_with_two_knees(real_data):
+    index = Folder(real_data / "knee_oa", FolderReading(ordinal=True)).scan()
+    target = index.targets["class"]
+    assert target.task == "ordinal-regression" and target.class_names == ("0", "1", "2", "3", "4")
+    knees = index.table.groupby("patient")["view"].agg("".join)
+    assert len(knees) == 1376 and set(knees) <= {"LR", "RL"}
 
 
 def test_real_knees(real_data):

@@ -3,7 +3,7 @@
     chest/NORMAL/a.png                 chest/train/NORMAL/a.png
     chest/PNEUMONIA/b.png              chest/test/PNEUMONIA/b.png
 
-The patient is read from the file's name where it follows one of PATTERNS. Images are told by content when they are decoded
+The patient is read from the file's name by a pattern (core/datasets/names.py). Images are told by content when they are decoded
 (core/datasets/intake.py); here only the names are listed, so that 100,000 images are found in a second.
 """
 
@@ -20,61 +20,50 @@ import numpy as np
 import pandas as pd
 
 from core.datasets.intake import decode_image
+from core.datasets.names import check_pattern, match_names, read_name
 from core.datasets.source import Index, Progress, Source, Target
 from core.errors import LightboxError
 
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
                  "test": "test", "testing": "test"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm", ".dicom", ""}     # worth a try
+MAX_CLASSES = 1000
 IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}      # and everything that starts with a dot
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """How one collection writes patients into its names.
+class FolderReading:
+    """How class folders are read.
 
     Args:
-        regex: searched in the path below the class folder; the groups patient, study and view are taken where there are any
-        restarts: the numbers begin anew in each of train, val and test, so a patient there is another person
-        note: what a person should know where the pattern is used
+        pattern: regular expression with groups named patient, study and view, searched in an image's path below its class
+            folder. "" tries the known PATTERNS of core/datasets/names.py, "-" reads nothing from names
+        ordinal: the classes are grades, in their natural order: 0, 1, 2 ... 10
     """
 
-    collection: str
-    regex: str
-    restarts: bool = False
-    note: str = ""
-
-
-PATTERNS = (
-    Pattern("MURA", r"(^|/)(?P<patient>patient\d+)/(?P<study>study\d+)\w*/[^/]*$"),
-    # Kermany 2018. Its numbers of pneumonia: 170 of the 202 in test also occur in train, though the authors split by person.
-    Pattern("Kermany chest X-rays, pneumonia", r"(^|/)(?P<patient>person\d+)_(bacteria|virus)_\d+(_\d+)?\.\w+$", restarts=True,
-            note="Patient numbers (person12) are taken to begin anew in train and test, as the authors of these chest X-rays "
-                 "say that no patient is in both. The names alone cannot show it."),
-    # Two series, IM-... and NORMAL2-IM-..., each counting on from test to train without a number in both.
-    Pattern("Kermany chest X-rays, normal", r"(^|/)(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?\.\w+$"),
-    Pattern("knee X-rays of the Osteoarthritis Initiative", r"(^|/)(?P<patient>9\d{6})(?P<view>[LR])(_\d+)?\.\w+$"),
-    Pattern("NIH ChestX-ray14", r"(^|/)(?P<patient>\d{8})_(?P<study>\d{3})\.\w+$"),
-)
+    pattern: str = ""
+    ordinal: bool = False
 
 
 class Folder(Source):
     """Images in class folders below `path`."""
 
-    def __init__(self, path: Path):
-        self.name = str(path)
+    def __init__(self, path: Path, reading: FolderReading = FolderReading()):
+        self.name, self.reading = str(path), reading
+        if reading.pattern not in ("", "-"):
+            check_pattern(reading.pattern)
         path = Path(path)
         if not path.is_dir():
             raise LightboxError("folder.missing", f"There is no folder {path}.", "Check the path; it may lie on a disk "
                                 "that is not connected.")
-        self.path = _unwrap(path)
+        self.path = unwrap(path)
         self.title = path.resolve().name
         self.description = "Images from a local folder with one subfolder for each class."
 
     def fingerprint(self) -> str:
-        """From name, size and time of change of every file: a file that is added, removed or saved again changes it."""
-        lines = "\n".join(f"{f.path}\t{f.size}\t{f.changed}" for f in self._list()[0])
-        return hashlib.sha256(lines.encode("utf-8", "replace")).hexdigest()
+        """From name, size and time of change of every file and from how they are read: a file that is added, removed or saved
+        again changes it."""
+        return fingerprint_of(self._list()[0], self.reading)
 
     def scan(self, progress: Progress | None = None) -> Index:
         files, notes = self._list()
@@ -85,28 +74,51 @@ class Folder(Source):
             found = f"only one class, {class_names[0]}" if class_names else "no subfolder with images"
             raise LightboxError("folder.classes", f"In {self.path} there is {found}.",
                                 "Make one subfolder for each class, at least two, and put the images into them.")
+        if len(class_names) > MAX_CLASSES:
+            raise LightboxError("folder.classes", f"In {self.path} there are {len(class_names):,} subfolders with images; each "
+                                f"would be a class, and the limit is {MAX_CLASSES:,}.", "Make one subfolder for each class; if "
+                                "these are patients, put them into folders for the classes.")
         number = {name: k for k, name in enumerate(class_names)}
-        rows, used = [], {}
-        for f in files:
-            pattern, patient, study, view = read_name(f.path, f.split)
-            used[pattern] = used.get(pattern, 0) + 1
-            rows.append((f.path, patient, study, view, f.path, f.split))
-        for pattern, count in used.items():
-            if pattern:
-                notes.append(f"The patient of {count:,} images was read from names as in {pattern.collection}.")
-                notes += [pattern.note] if pattern.note else []
+        facts, said = self._read_names(files)
+        notes += said
+        rows = [(f.path, *fact, f.path, f.split) for f, fact in zip(files, facts)]
         self.table = pd.DataFrame(rows, columns=["image_id", "patient", "study", "view", "path", "split"])
         labels = np.array([number[f.class_name] for f in files], np.int64)
-        task = "binary-class" if len(class_names) == 2 else "multi-class"
+        task = "ordinal-regression" if self.reading.ordinal else "binary-class" if len(class_names) == 2 else "multi-class"
         target = Target("class", "Class", task, class_names, labels)
         return Index(self.table, {"class": target}, skipped, notes)
 
     def original(self, i: int) -> np.ndarray:
         return decode_image(self.path / self.table["path"].iloc[i]).pixels
 
-    def _list(self) -> tuple[list[_File], list[str]]:
+    def _read_names(self, files: list[ListedFile]) -> tuple[list[tuple[str, str, str]], list[str]]:
+        """(patient, study, view) of each file, "" for what its name does not say, and what to know about that."""
+        pattern = self.reading.pattern
+        if pattern == "-":
+            return [("", "", "")] * len(files), []
+        if pattern:
+            found = match_names(pattern, [below_class(f) for f in files])
+            facts = [(p, f"{p}/{s}" if p and s else s, v) for p, s, v in (fact or ("", "", "") for fact in found)]
+            missed = [f.path for f, fact in zip(files, facts) if not fact[0]]
+            notes = [f'The patient of {len(files) - len(missed):,} images was read from names by the pattern "{pattern}".']
+            if missed:
+                notes.append(f'The pattern finds no patient in {len(missed):,} names, for example in "{missed[0]}".')
+            return facts, notes
+        facts, used = [], {}
+        for f in files:
+            known, *fact = read_name(f.path, f.split)
+            used[known] = used.get(known, 0) + 1
+            facts.append(tuple(fact))
+        notes = []
+        for known, count in used.items():
+            if known:
+                notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
+                notes += [known.note] if known.note else []
+        return facts, notes
+
+    def _list(self) -> tuple[list[ListedFile], list[str]]:
         """All files worth a try, sorted, and notes about the rest."""
-        top = _subfolders(self.path)
+        top = subfolders(self.path)
         parts = [(SPLIT_FOLDERS[d.lower()], d) for d in top if d.lower() in SPLIT_FOLDERS]
         notes: list[str] = []
         if any(split == "train" for split, _ in parts):
@@ -117,9 +129,9 @@ class Folder(Source):
             parts = [("", "")]
         files, left_out, empty, filled = [], 0, [], set()
         for split, part in sorted(parts):
-            for class_name in _subfolders(self.path / part):
+            for class_name in subfolders(self.path / part):
                 below = "/".join(p for p in (part, class_name) if p)
-                found, other = _files(self.path, below, split, class_name)
+                found, other = list_files(self.path, below, split, class_name)
                 left_out += other
                 files += found
                 if found:
@@ -136,7 +148,7 @@ class Folder(Source):
         return files, notes
 
 
-class _File(NamedTuple):      # quicker to make than a dataclass, and there may be a hundred thousand
+class ListedFile(NamedTuple):      # quicker to make than a dataclass, and there may be a hundred thousand
     path: str            # below the set's folder, with /
     split: str
     class_name: str
@@ -145,25 +157,34 @@ class _File(NamedTuple):      # quicker to make than a dataclass, and there may 
     fault: str = ""      # why it cannot be used, where that shows without opening it
 
 
-def read_name(path: str, split: str = "") -> tuple[Pattern | None, str, str, str]:
-    """(pattern, patient, study, view) from an image's path below the set's folder; "" for what the name does not say."""
-    for pattern in PATTERNS:
-        match = re.search(pattern.regex, path)
-        if match:
-            facts = match.groupdict()
-            patient = facts["patient"]
-            if pattern.restarts and split:
-                patient = f"{split}/{patient}"
-            study = facts.get("study") or ""
-            return pattern, patient, f"{patient}/{study}" if study else "", facts.get("view") or ""
-    return None, "", "", ""
+def read_names(path: Path, reading: FolderReading, count: int = 8) -> pd.DataFrame:
+    """What a reading takes from some names, spread over the whole folder: columns path, patient, study, view, all text.
+
+    Raises LightboxError as `Folder` does, and "folder.pattern".
+    """
+    folder = Folder(path, reading)
+    files = [f for f in folder._list()[0] if not f.fault]
+    some = [files[i] for i in np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)]
+    facts, _ = folder._read_names(some)
+    return pd.DataFrame([(f.path, *fact) for f, fact in zip(some, facts)], columns=["path", "patient", "study", "view"])
 
 
-def _unwrap(path: Path) -> Path:
+def below_class(file: ListedFile) -> str:
+    """An image's path below its class folder: "train/NORMAL/p1/a.png" -> "p1/a.png"."""
+    return file.path.split("/", 2 if file.split else 1)[-1]
+
+
+def fingerprint_of(files: list[ListedFile], reading: object) -> str:
+    """SHA-256 over name, size and time of change of every file, and over how they are read (a dataclass)."""
+    lines = "\n".join([repr(reading), *(f"{f.path}\t{f.size}\t{f.changed}" for f in files)])
+    return hashlib.sha256(lines.encode("utf-8", "replace")).hexdigest()
+
+
+def unwrap(path: Path) -> Path:
     """The folder inside, where a download has wrapped the set into folders that hold nothing else."""
     inner = path
     for _ in range(4):
-        below = _subfolders(inner)
+        below = subfolders(inner)
         if len(below) > 1 or below and below[0].lower() in SPLIT_FOLDERS:
             return inner
         if not below:
@@ -172,7 +193,7 @@ def _unwrap(path: Path) -> Path:
     return path
 
 
-def _subfolders(path: Path) -> list[str]:
+def subfolders(path: Path) -> list[str]:
     """Names of the folders in `path` (links to folders too), sorted, without hidden ones and leftovers."""
     try:
         with os.scandir(path) as entries:
@@ -182,7 +203,7 @@ def _subfolders(path: Path) -> list[str]:
                             "Check that you may open it.") from error
 
 
-def _files(root: Path, below: str, split: str, class_name: str) -> tuple[list[_File], int]:
+def list_files(root: Path, below: str, split: str, class_name: str) -> tuple[list[ListedFile], int]:
     """Files under root/below at any depth, sorted, and how many had names that are not those of images. Linked folders are
     not entered, since they can lead in circles."""
     found, left_out, stack = [], 0, [below]
@@ -192,7 +213,7 @@ def _files(root: Path, below: str, split: str, class_name: str) -> tuple[list[_F
             with os.scandir(root / folder) as scan:
                 entries = list(scan)
         except OSError as error:
-            found.append(_File(folder, split, class_name, fault=f"{folder} cannot be opened: {error.strerror}."))
+            found.append(ListedFile(folder, split, class_name, fault=f"{folder} cannot be opened: {error.strerror}."))
             continue
         for entry in entries:
             path = f"{folder}/{entry.name}"
@@ -209,11 +230,11 @@ def _files(root: Path, below: str, split: str, class_name: str) -> tuple[list[_F
                 if not path.isascii():
                     path.encode()
                 facts = entry.stat()
-                found.append(_File(path, split, class_name, facts.st_size, facts.st_mtime_ns))
+                found.append(ListedFile(path, split, class_name, facts.st_size, facts.st_mtime_ns))
             except UnicodeEncodeError:
-                found.append(_File(path, split, class_name, fault="Its name is not valid UTF-8. Rename it."))
+                found.append(ListedFile(path, split, class_name, fault="Its name is not valid UTF-8. Rename it."))
             except OSError as error:
-                found.append(_File(path, split, class_name, fault=f"{entry.name} cannot be opened: {error.strerror}."))
+                found.append(ListedFile(path, split, class_name, fault=f"{entry.name} cannot be opened: {error.strerror}."))
     return sorted(found, key=lambda f: f.path), left_out
 
 
