@@ -76,9 +76,9 @@ def test_an_unknown_name_is_answered_in_words(name, words):
 
 
 def test_kinds_of_files_that_are_not_read_yet(tmp_path):
-    (tmp_path / "labels.csv").write_text("a,b\n")
+    (tmp_path / "labels.docx").write_text("a,b\n")
     with pytest.raises(LightboxError) as caught:
-        open_dataset(DataConfig(str(tmp_path / "labels.csv")))
+        open_dataset(DataConfig(str(tmp_path / "labels.docx")))
     assert caught.value.code == "dataset.unsupported"
 
 

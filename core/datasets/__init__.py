@@ -4,7 +4,8 @@
     data.counts()                 # classes x splits
     data.images[data.indices("train")[0]]      # (28, 28, 1) uint8
 
-DATASETS is the table of sets that have a name. A path of a folder or of an .npz file can stand wherever a name can.
+DATASETS is the table of sets that come with Lightbox; a person adds others under names of their own (core/datasets/own.py). A
+path can stand wherever a name can: of a folder, a table, a zip or an .npz file (core/datasets/kinds.py).
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from pathlib import Path
 from core.config import DataConfig
 from core.datasets import medmnist
 from core.datasets.dataset import Dataset
-from core.datasets.folder import Folder
 from core.datasets.geometry import describe_fit, fit
 from core.datasets.intake import Picture, decode_image
-from core.datasets.npz import Npz
+from core.datasets.kinds import ARCHIVES, KINDS, find, reading_from
+from core.datasets.own import OwnSet, list_own, load_own
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.splits import make_split
 from core.datasets.store import is_stored, open_store
@@ -91,32 +92,62 @@ DATASETS: dict[str, Entry] = {"phantom": Entry(_phantom_info, _phantom)} | {name
 
 
 def list_datasets() -> list[DatasetInfo]:
-    """Every set that has a name, in the table's order. Cheap: nothing is opened."""
-    return [entry.info() for entry in DATASETS.values()]
+    """Every set that has a name, in the table's order, then those that were added. Cheap: nothing is opened."""
+    return [entry.info() for entry in DATASETS.values()] + [_own_info(own) for own in list_own()]
+
+
+def _own_info(own: OwnSet) -> DatasetInfo:
+    kind = KINDS[own.kind].title if own.kind in KINDS else own.kind
+    there = not own.path or Path(own.path).exists()
+    return DatasetInfo(own.name, own.title, f"{kind}: {own.path}" if own.path else kind, "", "", (),
+                       dict.fromkeys(("train", "val", "test")), there,
+                       "" if there else f"{own.path} is not there; it may lie on a disk that is not connected.")
 
 
 def open_source(data: DataConfig) -> Source | None:
-    """The source that `data.dataset` names: a row of DATASETS, a folder or an .npz file. None: known, but not on this disk.
+    """The source that `data.dataset` names: a row of DATASETS, a set that was added, or a path. None: known, but it has to be
+    downloaded or unpacked first, as `open_dataset` does.
 
     Raises LightboxError "dataset.unknown", "dataset.unsupported", or what the source itself finds wrong.
     """
     if data.dataset in DATASETS:
         return DATASETS[data.dataset].source(data)
+    if own := load_own(data.dataset):
+        reading = reading_from(own.kind, own.reading)
+        source = KINDS[own.kind].build(Path(own.path), reading)
+        source.name, source.title = own.name, own.title
+        return source
     path = Path(data.dataset).expanduser()
     try:
-        if path.is_dir():
-            return Folder(path)
-        if path.is_file():
-            if path.suffix.lower() == ".npz":
-                known = medmnist.set_of(path)
-                return medmnist.MedMnist(path, known, data.dataset) if known else Npz(path)
-            raise LightboxError("dataset.unsupported", f"{path.name} is not a kind of data set that is read yet.",
-                                "Give a folder with one subfolder for each class, or an .npz file in MedMNIST's layout.")
-    except (OSError, ValueError) as error:      # a name too long or with a zero byte
-        raise LightboxError("dataset.unknown", f"{data.dataset!r} cannot be opened: {error}.", "Check the path.") from error
-    near = difflib.get_close_matches(data.dataset, DATASETS, n=1)
+        there = path.exists()
+    except (OSError, ValueError):      # a name too long or with a zero byte: `find` says so
+        there = True
+    if there:
+        if _is_packed(path):
+            from core.datasets.archive import unpacked
+            if unpacked(path) is None:
+                return None
+        kind, place = find(path)
+        source = KINDS[kind].build(place, KINDS[kind].reading())
+        source.name = data.dataset
+        return source
+    names = [*DATASETS, *(own.name for own in list_own())]
+    near = difflib.get_close_matches(data.dataset, names, n=1)
     raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset!r}.",
-                        f"Did you mean {near[0]}?" if near else f"Named sets: {', '.join(DATASETS)}.")
+                        f"Did you mean {near[0]}?" if near else f"Named sets: {', '.join(names)}.")
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() in ARCHIVES and path.is_file()
+
+
+def _fetch(data: DataConfig, progress: Progress | None) -> None:
+    """Bring a known set onto this disk: download it, or unpack it."""
+    if data.dataset in DATASETS:
+        DATASETS[data.dataset].fetch(data, progress)
+    else:
+        from core.datasets.archive import unpack
+        unpack(Path(data.dataset).expanduser(), progress)
 
 
 def is_ready(data: DataConfig) -> bool:
@@ -140,7 +171,7 @@ def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
     """
     source = open_source(data)
     if source is None:
-        DATASETS[data.dataset].fetch(data, progress)
+        _fetch(data, progress)
         source = open_source(data)
     store = open_store(source, data.size, data.resize, data.channels, progress)
     index = store.index
@@ -155,4 +186,5 @@ def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
         task=target.task, target=target.name, targets=tuple((t.name, t.title) for t in index.targets.values()),
         class_names=target.class_names, images=store.images, labels=target.labels, table=index.table.assign(split=split.split),
         size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
-        split_hash=split.hash, split_note=split.note, skipped=tuple(index.skipped), notes=tuple(index.notes), source=source)
+        split_hash=split.hash, split_note=split.note, skipped=tuple(index.skipped), notes=tuple(index.notes), source=source,
+        config=data)

@@ -1,0 +1,114 @@
+"""Sets of one's own: kept under a name, never changed, removed without touching an image; and what lies at a path."""
+
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from core.config import DataConfig
+from core.datasets import list_datasets, open_dataset, open_source
+from core.datasets.kinds import KINDS, kind_of, reading_from, reading_to
+from core.datasets.own import OwnSet, free_name, list_own, load_own, remove_own, save_own
+from core.errors import LightboxError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of twelve images of 20 x 30 px; the name says the patient in a way that no known collection uses."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(("healthy", "ill")):
+        (tmp_path / "knees" / name).mkdir(parents=True)
+        for i in range(12):
+            cv2.imwrite(str(tmp_path / "knees" / name / f"p{k}{i // 3}_view{i % 3}.png"), rng.integers(0, 256, (20, 30), np.uint8))
+    return tmp_path / "knees"
+
+
+def test_a_set_is_opened_by_its_name_and_read_as_was_said(folder):
+    save_own(OwnSet("my-knees", "My knees", "folder", str(folder), {"pattern": r"(?P<patient>p\d+)_view(?P<view>\d)"}))
+    data = open_dataset(DataConfig("my-knees", size=16))
+    assert (data.name, data.title, len(data)) == ("my-knees", "My knees", 24)
+    assert set(data.table["patient"]) == {f"p{k}{i}" for k in (0, 1) for i in range(4)} and set(data.table["view"]) == set("012")
+    assert not any(open_dataset(DataConfig(str(folder), size=16)).table["patient"]), "without the pattern no patient is known"
+    info = next(info for info in list_datasets() if info.name == "my-knees")
+    assert info.title == "My knees" and info.available and str(folder) in info.description
+
+
+def test_a_saved_set_never_changes(folder):
+    first = OwnSet("my-knees", "My knees", "folder", str(folder), {"ordinal": True})
+    save_own(first)
+    save_own(first)                                    # the same again is no mistake
+    with pytest.raises(LightboxError) as caught:
+        save_own(dataclasses.replace(first, reading={}))
+    assert caught.value.code == "own.exists" and load_own("my-knees") == first
+    assert free_name("My knees!") == "my-knees-2" and free_name("Breast MNIST") == "breast-mnist"
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "A", "a" * 61, "a.b", "ä", "a\n"])
+def test_a_name_is_only_a_name(folder, name, lightbox_home):
+    with pytest.raises(LightboxError) as caught:
+        save_own(OwnSet(name, "x", "folder", str(folder)))
+    assert caught.value.code == "own.name" and load_own(name) is None
+    with pytest.raises(LightboxError):
+        remove_own(name)
+    assert not list(lightbox_home.rglob("*.json"))
+
+
+def test_names_of_the_sets_that_come_with_the_app_are_taken(folder):
+    for name in ("phantom", "breastmnist"):
+        with pytest.raises(LightboxError) as caught:
+            save_own(OwnSet(name, "x", "folder", str(folder)))
+        assert caught.value.code == "own.exists"
+        assert free_name(name) == f"{name}-2"
+
+
+def test_removing_forgets_the_description_and_no_image(folder):
+    before = sorted(folder.rglob("*"))
+    save_own(OwnSet("my-knees", "My knees", "folder", str(folder)))
+    remove_own("my-knees")
+    assert sorted(folder.rglob("*")) == before and load_own("my-knees") is None and list_own() == []
+    with pytest.raises(LightboxError) as caught:
+        open_source(DataConfig("my-knees"))
+    assert caught.value.code == "dataset.unknown"
+    with pytest.raises(LightboxError) as caught:
+        remove_own("my-knees")
+    assert caught.value.code == "own.unknown"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"title": 3, "kind": "folder", "path": "", "reading": {}}', "[" * 100_000,
+                                     '{"title": "a", "kind": "folder", "path": "/"}', "\0"])
+def test_a_damaged_description_is_answered_in_words_and_hides_no_other(folder, lightbox_home, content):
+    save_own(OwnSet("good", "Good", "folder", str(folder)))
+    (lightbox_home / "sets" / "bad.json").write_text(content)
+    assert [own.name for own in list_own()] == ["good"]
+    with pytest.raises(LightboxError) as caught:
+        open_source(DataConfig("bad"))
+    assert caught.value.code == "own.damaged"
+
+
+def test_a_set_whose_images_are_gone_says_so(folder):
+    save_own(OwnSet("gone", "Gone", "folder", str(folder / "moved")))
+    assert not next(info for info in list_datasets() if info.name == "gone").available
+    with pytest.raises(LightboxError, match="not connected"):
+        open_source(DataConfig("gone"))
+
+
+def test_a_reading_goes_through_json_and_words_and_back():
+    for kind in KINDS:
+        default = KINDS[kind].reading()
+        assert reading_from(kind, {}) == default and reading_to(default) == {}
+    reading = reading_from("folder", {"pattern": r"(?P<patient>\d+)", "ordinal": "yes"})
+    assert reading.ordinal is True and reading_from("folder", json.loads(json.dumps(reading_to(reading)))) == reading
+    for values in ({"pattern": 3}, {"ordinal": "perhaps"}, {"nothing": 1}):
+        with pytest.raises(LightboxError) as caught:
+            reading_from("folder", values)
+        assert caught.value.code == "own.reading"
+
+
+def test_kind_of_real_places(real_data, folder):
+    assert kind_of(real_data / "chest_pneumonia") == "folder"
+    assert kind_of(real_data / "knee_oa") == "folder"
+    assert kind_of(real_data / "medmnist" / "breastmnist.npz") == "npz"
+    assert kind_of(real_data / "nih_cxr14") == "table"
+    assert kind_of(real_data / "covid_mortality" / "labels.csv") == "table"
