@@ -120,11 +120,12 @@ def find(path: Path | str) -> tuple[str, Path]:
 
 def _find_in_folder(path: Path) -> tuple[str, Path]:
     from core.datasets.folder import SPLIT_FOLDERS, subfolders, unwrap
+    from core.datasets.mura import is_mura
+    if is_mura(path):
+        return "mura", path
     inner = unwrap(path)
     below = subfolders(inner)
     parts = [inner / name for name in below if name.lower() in SPLIT_FOLDERS]
-    if any(name.startswith("XR_") for part in (inner, *parts) for name in subfolders(part)):
-        return "mura", path
     if any(len(subfolders(part)) > 1 for part in parts):
         return "folder", path
     files = sorted({file for place in (inner, path) for file in place.iterdir()
