@@ -46,12 +46,19 @@ class DataConfig:
                        "shape, stretch distorts it, crop cuts the longer side.", choices=("pad", "stretch", "crop"))
     channels: int = knob(0, "Channels", "1 is gray, 3 is colour, 0 takes what the set has.", choices=(0, 1, 3))
     split: str = knob("auto", "Split", "official keeps the split that the set came with (a missing validation part is taken from "
-                      "training, by patient). patient makes a new one that keeps all images of a patient together. image ignores "
-                      "patients, to show what that does. auto takes official where there is one.",
-                      choices=("auto", "official", "patient", "image"))
+                      "training, by patient). patient makes a new one that keeps all images of a patient together, study all "
+                      "images of a study. image ignores both, to show what that does. auto takes official where there is one, "
+                      "else patient.", choices=("auto", "official", "patient", "study", "image"))
     val_fraction: float = knob(0.15, "Validation share", "Share of the images for choosing the best epoch.", low=0.01, high=0.5)
-    test_fraction: float = knob(0.15, "Test share", "Share of the images kept shut until the end.", low=0.01, high=0.5)
+    test_fraction: float = knob(0.15, "Test share", "Share of the images kept shut until the end. With 0 no images are taken for "
+                                "it: a test part that the set came with stays as it is, another set has none.", low=0.0, high=0.5)
     split_seed: int = knob(0, "Split seed", "The same seed gives the same split.", low=0, high=2**31 - 1)
+    folds: int = knob(0, "Folds", "0 makes one validation part. 5 cuts all that is not test into five folds: one is validation, "
+                      "the others train. Five runs, each with another fold, use every image once for validation.", low=0, high=20)
+    fold: int = knob(0, "Fold", "Which fold is validation, counted from 0. The test part is the same for all.", low=0, high=19)
+    train_fraction: float = knob(1.0, "Share of training", "Less than 1 trains on a part of the training images, to see what "
+                                 "more of them would bring (a learning curve). Validation and test stay as they are, and a "
+                                 "smaller share is a part of a larger one.", low=0.01, high=1.0)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Splits: planted patients stay together, shares and classes come out as asked, and leaks are counted."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -7,15 +8,15 @@ import pandas as pd
 import pytest
 
 from core.config import DataConfig
-from core.datasets.splits import assign, make_split
+from core.datasets.splits import assign, balanced_weights, make_split, portion
 from core.errors import LightboxError
 
 NAMES = ("normal", "abnormal")
 
 
-def table_of(patients, split="") -> pd.DataFrame:
+def table_of(patients, split="", study="") -> pd.DataFrame:
     n = len(patients)
-    return pd.DataFrame({"image_id": [f"i{i}" for i in range(n)], "patient": patients, "split": split}, dtype=str)
+    return pd.DataFrame({"image_id": [f"i{i}" for i in range(n)], "patient": patients, "study": study, "split": split}, dtype=str)
 
 
 def cohort(patients=400, seed=0) -> tuple[pd.DataFrame, np.ndarray]:
@@ -40,7 +41,7 @@ def test_no_patient_is_in_two_splits_and_shares_and_classes_are_met():
     np.testing.assert_allclose(shares(made.split), [0.65, 0.15, 0.2], atol=6 / n)      # one patient's images
     for k in (0, 1):
         np.testing.assert_allclose(shares(made.split, labels, k), [0.65, 0.15, 0.2], atol=12 / (labels == k).sum())
-    assert made.note.count("0 of") == 2
+    assert "No validation or test image shows a patient who is in training." in made.note
 
 
 def test_large_and_small_patients_are_spread_alike():
@@ -139,3 +140,122 @@ def test_a_hundred_thousand_images_are_dealt_out_in_a_second():
     start = time.process_time()
     assign(np.arange(100_000), rng.integers(0, 9, 100_000), {"train": 0.7, "val": 0.15, "test": 0.15}, rng)
     assert time.process_time() - start < 2
+
+
+# ------------------------------------------------------------------------------- results of old versions stay what they were
+
+def official(kept: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """1,000 patients; every fifth image is in the part `kept`, the others in training."""
+    table, labels = cohort(1000)
+    table["split"] = np.where(np.arange(len(table)) % 5 == 0, kept, "train")
+    return table, labels
+
+
+@pytest.mark.parametrize("made, data, begins", [      # hashes of the version before folds and shares of training
+    (cohort, DataConfig(), "cc67a5587fbc9955"),
+    (cohort, DataConfig(split="patient", val_fraction=0.1, test_fraction=0.2, split_seed=3), "c3acdb41e9d5c24b"),
+    (cohort, DataConfig(split="image", val_fraction=0.13, test_fraction=0.29), "4388dbb1c54dd170"),
+    (lambda: official("test"), DataConfig(split="official", val_fraction=0.1), "2fdd68a909c29448"),
+    (lambda: official("val"), DataConfig(test_fraction=0.07, split_seed=9), "c240ad2b7411f040")])
+def test_what_could_be_asked_before_gives_the_same_split_as_before(made, data, begins):
+    assert make_split(*made(), NAMES, data).hash.startswith(begins)
+
+
+def test_several_findings_give_the_same_split_as_before():
+    labels = (np.random.default_rng(0).random((3000, 5)) < [0.5, 0.3, 0.1, 0.05, 0.02]).astype(np.int64)
+    table = table_of([f"p{k}" for k in np.random.default_rng(1).integers(0, 1000, 3000)])
+    assert make_split(table, labels, tuple("abcde"), DataConfig(split="patient")).hash.startswith("dfa09a65a7796036")
+
+
+# --------------------------------------------------------------------------------------------------- ratios, folds, shares
+
+@pytest.mark.parametrize("how", ["patient", "study", "image"])
+@pytest.mark.parametrize("val, test", [(0.1, 0.2), (0.1, 0), (0.2, 0), (0.2, 0.2), (0.037, 0.411)])
+def test_any_ratio_is_met_in_each_class(how, val, test):
+    table, labels = cohort(800)
+    table["study"] = [f"s{i % 2}" for i in range(len(table))]
+    made = make_split(table, labels, NAMES, DataConfig(split=how, val_fraction=val, test_fraction=test))
+    for k in (0, 1):
+        np.testing.assert_allclose(shares(made.split, labels, k), [1 - val - test, val, test], atol=12 / (labels == k).sum())
+    assert ("There is no test part." in made.note) == (test == 0)
+
+
+def test_a_study_is_kept_whole_and_two_patients_may_both_have_a_study1():
+    table, labels = cohort(600)
+    table["study"] = [f"study{i % 2 + 1}" for i in range(len(table))]
+    made = make_split(table, labels, NAMES, DataConfig(split="study"))
+    assert table.assign(split=made.split).groupby(["patient", "study"])["split"].nunique().max() == 1
+    assert table.assign(split=made.split).groupby("patient")["split"].nunique().max() > 1, "patients may be cut"
+    assert "all images of a study together" in made.note and "show a patient who is also in training" in made.note
+
+
+@pytest.mark.parametrize("how", ["official", "patient", "study", "image"])
+def test_with_test_share_0_an_official_test_part_stays(how):
+    table, labels = official("test")
+    table["study"] = table["image_id"]
+    made = make_split(table, labels, NAMES, DataConfig(split=how, val_fraction=0.1, test_fraction=0))
+    assert ((made.split == "test") == (table["split"] == "test")).all()
+    assert abs(np.mean(made.split[table["split"] == "train"] == "val") - 0.1) < 0.01
+
+
+@pytest.mark.parametrize("made, data", [
+    (cohort, DataConfig(split="patient", folds=5)), (cohort, DataConfig(split="patient", folds=4, test_fraction=0)),
+    (lambda: official("test"), DataConfig(split="official", folds=5)), (lambda: official("val"), DataConfig(folds=3)),
+    (lambda: official("test"), DataConfig(split="image", folds=7, test_fraction=0))])
+def test_folds_use_every_image_once_for_validation_and_leave_test_alone(made, data):
+    table, labels = made()
+    splits = [make_split(table, labels, NAMES, dataclasses.replace(data, fold=k)).split for k in range(data.folds)]
+    test = splits[0] == "test"
+    assert all(((s == "test") == test).all() for s in splits)
+    assert (sum(s == "val" for s in splits)[~test] == 1).all()
+    if "test" in set(table["split"]):
+        assert (test == (table["split"] == "test")).all()
+    for s in splits:
+        np.testing.assert_allclose(np.mean(s[~test] == "val"), 1 / data.folds, atol=0.01)
+        np.testing.assert_allclose(np.mean(s[~test & (labels == 1)] == "val"), 1 / data.folds, atol=0.03)
+        if data.split != "image":
+            rest = table.assign(split=s)[~test]
+            assert rest.groupby("patient")["split"].nunique().max() == 1
+
+
+def test_a_fold_that_does_not_exist_is_refused():
+    for folds, fold in ((1, 0), (5, 5), (3, -1)):
+        with pytest.raises(LightboxError) as caught:
+            make_split(*cohort(), NAMES, DataConfig(folds=folds, fold=fold))
+        assert caught.value.code == "split.fold"
+
+
+@pytest.mark.parametrize("how", ["patient", "image"])
+def test_a_smaller_share_of_training_is_part_of_a_larger_one(how):
+    table, labels = cohort(1500)
+    whole = make_split(table, labels, NAMES, DataConfig(split=how))
+    before = whole.split == "train"
+    for share in (0.8, 0.5, 0.25, 0.1, 0.05):
+        made = make_split(table, labels, NAMES, DataConfig(split=how, train_fraction=share))
+        train = made.split == "train"
+        assert (train <= before).all(), "nothing comes in that a larger share did not have"
+        for part in ("val", "test"):
+            assert ((made.split == part) == (whole.split == part)).all()
+        assert set(made.split) == {"train", "val", "test", ""} and made.hash != whole.hash
+        n = (whole.split == "train").sum()
+        assert abs(train.sum() - share * n) <= 6
+        assert abs(train[labels == 1].sum() - share * (whole.split[labels == 1] == "train").sum()) <= 12
+        if how == "patient":
+            assert not set(table["patient"][train]) & set(table["patient"][made.split == ""])
+        assert f"{train.sum():,} of {n:,} training images are used ({100 * share:.3g}%)" in made.note
+        before = train
+
+
+def test_a_share_of_images_with_several_findings_keeps_their_frequencies():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((4000, 6)) < [0.4, 0.3, 0.2, 0.1, 0.05, 0.03]).astype(np.int64)
+    kept = portion(np.arange(4000), labels, 0.25, rng)
+    assert kept.sum() == 1000
+    np.testing.assert_allclose(labels[kept].mean(axis=0), labels.mean(axis=0), atol=0.02)
+
+
+def test_weights_are_those_of_scikit_learn():
+    from sklearn.utils.class_weight import compute_class_weight
+    labels = np.random.default_rng(0).choice(5, 1000, p=[0.5, 0.3, 0.1, 0.06, 0.04])
+    np.testing.assert_allclose(balanced_weights(labels, 5), compute_class_weight("balanced", classes=np.arange(5), y=labels))
+    np.testing.assert_allclose(balanced_weights(np.repeat([0, 1], [19_741, 13_386]), 2), [0.83904058, 1.23737487], atol=5e-9)

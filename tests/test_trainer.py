@@ -16,7 +16,7 @@ from core.errors import LightboxError
 from core.models import build_model
 from core.trainers.batches import Batches, Split, shuffled
 from core.trainers.classifier import TrainState, is_better, predict, train
-from core.trainers.optim import balanced_weights, lr_at
+from core.trainers.optim import lr_at, weight_tensor
 from tests.tiny import tiny_arrays, tiny_config
 
 
@@ -201,10 +201,10 @@ def test_the_warm_up_rises_in_a_straight_line():
 
 def test_balanced_weights_equal_scikit_learn_and_report_r001():
     labels = np.repeat([0, 1], [19_741, 13_386])
-    ours = balanced_weights(labels, 2, torch.device("cpu")).numpy()
+    ours = weight_tensor(labels, 2, torch.device("cpu")).numpy()
     np.testing.assert_allclose(ours, compute_class_weight("balanced", classes=np.array([0, 1]), y=labels), rtol=1e-6)
     np.testing.assert_allclose(ours, [0.83904058, 1.23737487], rtol=1e-6)        # as the report prints them
-    assert balanced_weights(np.array([0, 0, 2]), 3, torch.device("cpu"))[1] == 0
+    assert weight_tensor(np.array([0, 0, 2]), 3, torch.device("cpu"))[1] == 0
 
 
 def test_bfloat16_ends_near_float32(splits):

@@ -29,7 +29,7 @@ SIZES = (28, 64, 128, 224)          # those of MedMNIST+, and of most published 
 # Words for values that are short names in the config. What is not here is shown as it is.
 WORDS = {
     "data.split": {"auto": "Official, else by patient", "official": "Official", "patient": "By patient",
-                   "image": "By image, ignoring patients"},
+                   "study": "By study", "image": "By image, ignoring patients"},
     "data.resize": {"pad": "Pad with black", "stretch": "Stretch", "crop": "Crop"},
     "data.channels": {0: "As the set has it", 1: "Gray", 3: "Colour"},
     "model.name": {name: spec.title for name, spec in MODELS.items()},
@@ -40,7 +40,8 @@ WORDS = {
 }
 
 # Numbers with two ends that mean something are sliders; the rest is typed, because it spans powers of ten.
-SLIDERS = {"data.val_fraction": 0.01, "data.test_fraction": 0.01, "model.dropout": 0.05, "optim.warmup": 0.01,
+SLIDERS = {"data.val_fraction": 0.01, "data.test_fraction": 0.01, "data.train_fraction": 0.01, "model.dropout": 0.05,
+           "optim.warmup": 0.01,
            "augment.flip": 0.05, "augment.rotate": 1.0, "augment.shift": 0.01, "augment.scale": 0.01,
            "augment.brightness": 0.01, "augment.contrast": 0.05}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from core.config import DataConfig
 from core.datasets.source import SPLITS, Source
 
 
@@ -20,11 +21,13 @@ class Dataset:
     Args:
         images: (N, S, S, C) uint8, mapped from the disk: what is not touched costs no memory
         labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 for several findings
-        table: N rows (index 0..N-1) of text: image_id, patient, study, view, path, split (the final one), and more
+        table: N rows (index 0..N-1) of text: image_id, patient, study, view, path, split (the final one, "" where not used), and
+            more
         split_hash: SHA-256 of which image is in which split; two runs with the same hash can be compared
         split_note: how the split was made and what to know about it, in plain sentences
         skipped: what could not be read, each {"path": ..., "reason": ...}
         notes: what else a person should know about these images
+        config: as what the set was opened
     """
 
     name: str
@@ -47,6 +50,7 @@ class Dataset:
     skipped: tuple[dict, ...] = ()
     notes: tuple[str, ...] = ()
     source: Source = field(default_factory=Source)
+    config: DataConfig = field(default_factory=DataConfig)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -28,7 +28,7 @@ from core.augment import augment
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.trainers.batches import Batches, Split, in_portions, shuffled
-from core.trainers.optim import LOSSES, balanced_weights, build_optimiser, lr_at
+from core.trainers.optim import LOSSES, build_optimiser, lr_at, weight_tensor
 
 REPORT_SECONDS = 0.5        # between two "step" records: each reads the loss back from the device, which waits for it
 
@@ -119,7 +119,7 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     train_batches, val_batches = Batches(train_split, device), Batches(val_split, device)
     classes = len(model.class_names)
-    weights = balanced_weights(train_split.labels, classes, device) if config.train.class_weights else None
+    weights = weight_tensor(train_split.labels, classes, device) if config.train.class_weights else None
     half = precision == "bfloat16"
     augmenting = any(vars(config.augment).values())
     stochastic = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())

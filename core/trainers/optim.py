@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.config import OptimConfig
+from core.datasets.splits import balanced_weights
 
 # The rate's factor, for t in [0, 1] the share of the steps that are done.
 SCHEDULES = {
@@ -53,15 +54,6 @@ def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     return OPTIMISERS[config.name]([g for g in groups if g["params"]], config)
 
 
-def balanced_weights(labels: np.ndarray, classes: int, device: torch.device) -> Tensor:
-    """(K,) float32, n / (K n_k), as scikit-learn's "balanced"; for several findings n_negative / n_positive of each.
-
-    A class without images gets weight 0: its loss never occurs.
-    """
-    if labels.ndim == 2:
-        positive = labels.sum(axis=0)
-        weights = np.divide(len(labels) - positive, positive, out=np.zeros(classes), where=positive > 0)
-    else:
-        n = np.bincount(labels, minlength=classes)
-        weights = np.divide(len(labels), classes * n, out=np.zeros(classes), where=n > 0)
-    return torch.tensor(weights, dtype=torch.float32, device=device)
+def weight_tensor(labels: np.ndarray, classes: int, device: torch.device) -> Tensor:
+    """`balanced_weights` as (K,) float32 on a device."""
+    return torch.tensor(balanced_weights(labels, classes), dtype=torch.float32, device=device)

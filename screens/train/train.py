@@ -10,8 +10,9 @@ from ui.gallery import gallery
 from ui.shell import dataset_chip, escape, go, next_step, page_header, show_error
 
 AUGMENT = tuple(f"augment.{name}" for name in ("rotate", "shift", "scale", "brightness", "contrast", "flip"))
-MORE = ("data.resize", "data.channels", "data.split_seed", "data.val_fraction", "data.test_fraction", "model.stem",
-        "model.dropout", "optim.weight_decay", "optim.warmup", "optim.momentum", "train.precision", "train.threads")
+MORE = ("data.resize", "data.channels", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds", "data.fold",
+        "data.train_fraction", "model.stem", "model.dropout", "optim.weight_decay", "optim.warmup", "optim.momentum",
+        "train.precision", "train.threads")
 
 loaders.warm_up()                                # counting a network's parameters needs torch
 if run := forms.queued_run():
