@@ -228,7 +228,8 @@ def test_bars_are_sorted_escaped_and_bounded():
     assert "<script>" not in html and html.index("&lt;script&gt;") < html.index(">c ") < html.index(">a<")
     assert "c <small>(true)</small>" in html and "70.0 %" in html and "and 18 classes with less" in html
     both = charts.probability_bars(["no", "yes"], [0.1, math.nan])
-    assert both.index(">no<") < both.index(">yes<") and "0.0 %" in both.split(">yes<")[1]
+    assert both.index(">no<") < both.index(">yes<") and "<span>-</span>" in both.split(">yes<")[1]
+    assert "&lt; 0.1 %" in charts.probability_bars(["no", "yes"], [1.0, 0.0]) and "100.0 %" not in html
 
 
 def test_a_sparkline_rises_with_its_values():
@@ -287,8 +288,16 @@ def test_bytes(count, text):
 def test_numbers_that_are_not_defined_are_a_dash():
     assert shell.format_number(0.91349) == "0.913" and shell.format_percent(0.91349) == "91.3 %"
     assert {shell.format_number(None), shell.format_number(math.nan), shell.format_percent(None)} == {"-"}
+    assert shell.format_probability(float("nan")) == "-"
     assert shell.format_interval(0.5, 0.4, 0.61) == "0.500 (0.400 to 0.610)" and shell.format_interval(None, 0, 1) == "-"
     assert shell.format_ago(59) == "just now" and shell.format_ago(7300) == "2 h ago" and shell.format_ago(2e5) == "2 days ago"
+
+
+@pytest.mark.parametrize("p, digits, text", [(1.0, 1, "> 99.9 %"), (0.9996, 1, "> 99.9 %"), (0.9994, 1, "99.9 %"),
+                                             (0.0, 1, "< 0.1 %"), (4e-4, 1, "< 0.1 %"), (6e-4, 1, "0.1 %"),
+                                             (0.5, 1, "50.0 %"), (1.0, 0, "> 99 %"), (0.5, 0, "50 %")])
+def test_a_network_is_never_certain(p, digits, text):
+    assert shell.format_probability(p, digits) == text
 
 
 def test_a_long_path_keeps_both_ends():

@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from ui import theme
+from ui.shell import format_probability
 
 POINTS = 500           # more than this makes an update of a live chart slow in the browser
 
@@ -83,30 +85,39 @@ def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, c
         colors: one for each curve; by default the class colours in order
         point: the operating point (false positive rate, true positive rate)
     """
-    frames = []
-    for name, (fpr, tpr) in curves.items():
-        xs, ys = _thin_roc(np.asarray(fpr, float), np.asarray(tpr, float))
-        frames.append(pd.DataFrame({"fpr": xs, "tpr": ys, "name": name, "order": np.arange(len(xs))}))
-    frame = pd.concat(frames) if frames else pd.DataFrame({"fpr": [], "tpr": [], "name": [], "order": []})
+    thinned = {name: _thin_roc(np.asarray(fpr, float), np.asarray(tpr, float)) for name, (fpr, tpr) in curves.items()}
+    table = pa.table({"fpr": np.concatenate([xs for xs, _ in thinned.values()] or [np.zeros(0)]),
+                      "tpr": np.concatenate([ys for _, ys in thinned.values()] or [np.zeros(0)]),
+                      "name": [name for name, (xs, _) in thinned.items() for _ in xs],
+                      "order": [i for xs, _ in thinned.values() for i in range(len(xs))]})
     colors = list(colors or [theme.class_color(k) for k in range(len(curves))])
-    unit = alt.Scale(domain=(0, 1), nice=False)
-    axis = alt.Axis(values=[0, .2, .4, .6, .8, 1], format=".1f", titlePadding=4)
-    diagonal = alt.Chart(pd.DataFrame({"fpr": [0, 1], "tpr": [0, 1]})).mark_line(strokeDash=[4, 4], color=theme.QUIET,
-                                                                                 strokeWidth=1).encode(x="fpr:Q", y="tpr:Q")
-    lines = alt.Chart(frame).mark_line(strokeWidth=2, interpolate="linear").encode(
-        x=alt.X("fpr:Q", title="1 - specificity (false alarms)", scale=unit, axis=axis),
-        y=alt.Y("tpr:Q", title="sensitivity (found)", scale=unit, axis=axis),
-        color=alt.Color("name:N", title=None, scale=alt.Scale(domain=list(curves), range=colors),
-                        legend=alt.Legend(orient="bottom-right", labelLimit=160, offset=8) if len(curves) > 1 else None),
-        order="order:Q", tooltip=["name:N", alt.Tooltip("fpr:Q", format=".3f"), alt.Tooltip("tpr:Q", format=".3f")])
-    chart = diagonal + lines
-    if point:
-        here = pd.DataFrame({"fpr": [point[0]], "tpr": [point[1]], "what": [point_label or "operating point"]})
-        chart += alt.Chart(here).mark_point(size=110, filled=True, color=theme.ANSWERS["wrong"], opacity=1).encode(
-            x="fpr:Q", y="tpr:Q", tooltip=["what:N", alt.Tooltip("tpr:Q", title="sensitivity", format=".3f"),
-                                           alt.Tooltip("fpr:Q", title="1 - specificity", format=".3f")])
+    spec = _roc_spec(list(curves), colors, point, point_label or "operating point", height)
     said = f" Operating point: sensitivity {point[1]:.2f}, specificity {1 - point[0]:.2f}." if point else ""
-    _show(chart, key, f"ROC curve of {', '.join(curves)}.{said}", height)
+    st.vega_lite_chart(table, spec, key=key, width="stretch", alt=f"ROC curve of {', '.join(curves)}.{said}")
+
+
+def _roc_spec(names: list[str], colors: list[str], point: tuple[float, float] | None, point_label: str, height: int) -> dict:
+    """Vega-Lite of `show_roc`, whose data has the columns fpr, tpr, name, order. Written by hand: Altair takes 30 ms to make
+    it and to check it, each time anything on the page changes."""
+    axis = {"values": [0, .2, .4, .6, .8, 1], "format": ".1f", "titlePadding": 4}
+    unit = {"domain": [0, 1], "nice": False}
+    across, up = ({"field": field, "type": "quantitative", "title": title, "scale": unit, "axis": axis}
+                  for field, title in (("fpr", "1 - specificity (false alarms)"), ("tpr", "sensitivity (found)")))
+    legend = {"orient": "bottom-right", "labelLimit": 160, "offset": 8} if len(names) > 1 else None
+    color = {"field": "name", "type": "nominal", "title": None, "scale": {"domain": names, "range": colors}, "legend": legend}
+    rates = [{"field": field, "title": title, "format": ".3f"}
+             for field, title in (("tpr", "sensitivity"), ("fpr", "1 - specificity"))]
+    layers = [{"data": {"values": [{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}]},
+               "mark": {"type": "line", "strokeDash": [4, 4], "color": theme.QUIET, "strokeWidth": 1}},
+              {"mark": {"type": "line", "strokeWidth": 2},
+               "encoding": {"color": color, "order": {"field": "order", "type": "quantitative"},
+                            "tooltip": [{"field": "name", "title": "curve"}, *rates]}}]
+    if point:
+        layers.append({"data": {"values": [{"fpr": point[0], "tpr": point[1], "what": point_label}]},
+                       "mark": {"type": "point", "size": 110, "filled": True, "color": theme.ANSWERS["wrong"], "opacity": 1},
+                       "encoding": {"tooltip": [{"field": "what", "title": "point"}, *rates]}})
+    return {"height": height, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0},
+            "encoding": {"x": across, "y": up}, "layer": layers}
 
 
 def _thin_roc(fpr: np.ndarray, tpr: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -179,10 +190,12 @@ def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true
     line = "" if threshold is None else f"<i style='left:{100 * threshold:.2f}%'></i>"
     rows = []
     for k in list(order)[:limit]:
-        p = float(probs[k]) if math.isfinite(float(probs[k])) else 0.0
+        p = float(probs[k])
         mark = " <small>(true)</small>" if k == true else ""
-        bar = f"<b style='width:{100 * min(1, max(0, p)):.2f}%;background:{theme.class_color(int(k))}'></b>"
-        rows.append(f"<span>{html.escape(str(class_names[k]))}{mark}</span><div>{bar}{line}</div><span>{100 * p:.1f} %</span>")
+        long = 100 * min(1, max(0, p)) if math.isfinite(p) else 0
+        bar = f"<b style='width:{long:.2f}%;background:{theme.class_color(int(k))}'></b>"
+        name = html.escape(str(class_names[k]))
+        rows.append(f"<span>{name}{mark}</span><div>{bar}{line}</div><span>{html.escape(format_probability(p))}</span>")
     rest = len(probs) - limit
     more = f"<p>and {rest} {'class' if rest == 1 else 'classes'} with less</p>" if rest > 0 else ""
     return f"<div class='lightbox-bars'>{''.join(rows)}{more}</div>"

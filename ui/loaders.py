@@ -22,25 +22,30 @@ KEPT = 8               # data sets that stay open; the pixels are mapped, so eac
 
 
 def dataset(data: DataConfig) -> Dataset:
-    """An open data set. The first time its store is made, with progress, time left and a Stop button.
-
-    Where it cannot be opened the page says why and ends here.
-    """
+    """`open_set` for a page that has nothing else to show: where the set cannot be opened, it says why and ends here."""
     try:
-        key = (data, _stamp(data))
-        opened = _opened()
-        if key not in opened:
-            if is_ready(data):
-                opened[key] = open_dataset(data)
-            else:
-                with long_task(f"Preparing {shorten(data.dataset)}", key=f"open_{data.dataset}_{data.size}") as progress:
-                    opened[key] = open_dataset(data, progress)
-            while len(opened) > KEPT:
-                opened.popitem(last=False)
-        return opened[key]
+        return open_set(data)
     except LightboxError as error:
         show_error(error)
         st.stop()
+
+
+def open_set(data: DataConfig) -> Dataset:
+    """An open data set. The first time its store is made, with progress, time left and a Stop button.
+
+    Raises LightboxError where it cannot be opened; the page goes on, and keeps its foot.
+    """
+    key = (data, _stamp(data))
+    opened = _opened()
+    if key not in opened:
+        if is_ready(data):
+            opened[key] = open_dataset(data)
+        else:
+            with long_task(f"Preparing {shorten(data.dataset)}", key=f"open_{data.dataset}_{data.size}") as progress:
+                opened[key] = open_dataset(data, progress)
+        while len(opened) > KEPT:
+            opened.popitem(last=False)
+    return opened[key]
 
 
 def thumbnails(data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple]:

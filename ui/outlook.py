@@ -60,7 +60,7 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
         LightboxError: what is wrong with the data, the split or the device; the run would fail with the same sentence
     """
     device = resolve(config.train.device, devices)
-    data = loaders.dataset(config.data) if ready(config.data) else None
+    data = loaders.open_set(config.data) if ready(config.data) else None
     if data is not None:
         counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
     elif config.data.dataset in DATASETS and config.data.split in ("auto", "official"):
@@ -94,7 +94,7 @@ def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row])
 def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
     """(name, title) of what can be learned from a set; () while its images are not prepared."""
     try:
-        return loaders.dataset(data).targets if ready(data) else ()
+        return loaders.open_set(data).targets if ready(data) else ()
     except LightboxError:
         return ()
 
@@ -119,6 +119,12 @@ def ready(data: DataConfig) -> bool:
 def devices() -> list[dict]:
     """The devices of this machine, the best first."""
     return machine()["devices"]
+
+
+def name_of(device: str, known: list[dict]) -> str:
+    """A device in words: "cuda:0" -> "NVIDIA H200 (cuda:0)", "cpu" -> "2 CPU cores". `known` is what `devices` lists."""
+    name = next((d["name"] for d in known if d["device"] == device), device)
+    return name if device in ("cpu", "mps", name) else f"{name} ({device})"
 
 
 def waiting_on(device: str) -> int:

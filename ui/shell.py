@@ -241,6 +241,12 @@ def format_percent(value: float | None, digits: int = 1) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
 
 
+def format_probability(p: float | None, digits: int = 1) -> str:
+    """A probability from a network, which is never certain: 0.9134 -> "91.3 %", 0.99999 -> "> 99.9 %", 0.0 -> "< 0.1 %"."""
+    said, step = format_percent(p, digits), 10 ** -digits
+    return {f"{100:.{digits}f} %": f"> {100 - step:.{digits}f} %", f"{0:.{digits}f} %": f"< {step:.{digits}f} %"}.get(said, said)
+
+
 def format_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
     """A number with its interval: "0.913 (0.881 to 0.940)"."""
     if value is None or low is None or high is None:

@@ -47,7 +47,7 @@ from ui.shell import (
     choose_param,
     empty,
     escape,
-    format_percent,
+    format_probability,
     link,
     next_step,
     page_header,
@@ -149,7 +149,7 @@ def show_nothing(true: str, predicted: str, names: list[str]) -> None:
 
 
 def caption(names: list[str], label: int, answer: int, probs: np.ndarray) -> str:
-    said = f"{names[answer]}, {100 * probs[answer]:.0f} %"
+    said = f"{names[answer]}, {format_probability(float(probs[answer]), 0)}"
     return said if label == answer else f"{names[label]} \u2192 {said}"
 
 
@@ -218,10 +218,10 @@ def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_p
             st.query_params.pop("image", None)
             st.rerun()
     if label == answer:
-        st.markdown(f"Right: {escape(names[answer])}, {format_percent(float(probs[answer]))} sure.")
+        st.markdown(f"Right: {escape(names[answer])}, {format_probability(float(probs[answer]))} sure.")
     else:
         st.markdown(f"Wrong: it is {escape(names[label])}, the answer was {escape(names[answer])}, "
-                    f"{format_percent(float(probs[answer]))} sure.")
+                    f"{format_probability(float(probs[answer]))} sure.")
     class_names = run.data()["class_names"]
     several = run.data()["task"] == MULTI_LABEL
     show_probabilities(class_names, all_probs, true=None if several else int(label), limit=5,

@@ -7,7 +7,7 @@ from core.errors import LightboxError
 from ui.charts import show_probabilities
 from ui.explaining import LAYER_HELP, classifier, map_of, on_original, show_map, stage_names, warm_up_classifier
 from ui.gallery import gallery
-from ui.shell import Chip, empty, escape, format_percent, next_step, page_header, show_error
+from ui.shell import Chip, empty, escape, format_probability, next_step, page_header, show_error
 from ui.subject import Subject, answer_of, read_file, samples_of, steps_of
 
 STYLE = """<style>
@@ -67,7 +67,7 @@ def show_answer(info, subject: Subject) -> None:
     names = info.class_names
     picture, answer = st.columns([6, 5], gap="large")
     with answer:
-        st.header(f"{escape(names[best])}, {format_percent(float(probs[best]))}", anchor=False)
+        st.header(f"{escape(names[best])}, {format_probability(float(probs[best]))}", anchor=False)
         said = f"says {escape(info.title)}."
         if subject.truth is not None:
             said += f" The label of this sample is {escape(subject.truth)}."
