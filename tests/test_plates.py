@@ -6,7 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from core.datasets.phantom import PhantomSource, plates
+from core.datasets.phantom import PhantomSource, plates, render
+from core.datasets.phantom import set as phantom_set
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.plates import RECORD, Plates
 
@@ -55,7 +56,6 @@ def test_a_full_disk_only_costs_the_keeping(kept, made, monkeypatch):
 
 
 def test_the_phantom_makes_each_image_once_for_all_sizes(monkeypatch):
-    from core.datasets.phantom import set as phantom_set
     calls, real = [], phantom_set.render
     monkeypatch.setattr(phantom_set, "render", lambda *a, **k: calls.append(a) or real(*a, **k))
     source = PhantomSource(PhantomConfig(patients=2))
@@ -74,7 +74,8 @@ def test_many_are_made_by_processes_and_are_the_same_bits(monkeypatch):
     a = source.at_size(n - 1, 64)
     assert np.array_equal(a[:, :, 0], PhantomSource(config).plates.read(n - 1))
     from core.datasets.phantom.render import render
-    assert np.array_equal(a[:, :, 0], render(*source._numbers(n - 1), size=256, config=config)[0])
+    last = phantom_set.numbers(source.table["image_id"].iloc[n - 1])
+    assert np.array_equal(a[:, :, 0], render(*last, size=256, config=config)[0])
     source.prepare(128, lambda *a: pytest.fail("nothing was missing"))
 
 

@@ -118,7 +118,8 @@ class Study:
     views: tuple[View, ...]
 
 
-_PATIENT, _BONES, _STUDY, _FINDING, _VIEW = range(5)            # one random stream for each purpose
+_PATIENT, _BONES, _STUDY, _FINDING, _VIEW, _SPLIT = range(6)    # one random stream for each purpose; switches.py has more
+_PERSON = 20
 
 
 def stream(config: PhantomConfig, purpose: int, *which: int) -> np.random.Generator:
@@ -129,13 +130,29 @@ def stream(config: PhantomConfig, purpose: int, *which: int) -> np.random.Genera
 @lru_cache(maxsize=1024)
 def patient_of(config: PhantomConfig, patient: int) -> Patient:
     """Patient number `patient` (0 ...)."""
-    rng = stream(config, _PATIENT, patient)
+    rng = stream(config, _PATIENT, person_of(config, patient))
     age = int(np.clip(rng.normal(48, 19), 18, 92))
     frail = max(age - 50, 0) / 42                               # bone is lost from about fifty on
     return Patient(age=age, size=float(np.clip(rng.normal(1.0, 0.065), 0.84, 1.16)),
                    thick=float(np.clip(rng.lognormal(0, 0.14), 0.72, 1.45)),
                    density=float(np.clip(rng.normal(1.02, 0.07) - 0.22 * frail, 0.68, 1.2)),
-                   part=str(rng.choice(config.parts)), studies=int(rng.choice((1, 2, 3), p=(0.2, 0.35, 0.45))))
+                   part=str(rng.choice(config.parts)), studies=config.studies or int(rng.choice((1, 2, 3), p=(0.2, 0.35, 0.45))))
+
+
+def person_of(config: PhantomConfig, patient: int) -> int:
+    """Who is behind a patient number: the smallest number of that person."""
+    return _persons(config)[patient] if config.two_numbers else patient
+
+
+@lru_cache(maxsize=16)
+def _persons(config: PhantomConfig) -> list[int]:
+    """The person of each patient number: pairs of numbers drawn by lot are one person."""
+    persons = list(range(config.patients))
+    drawn = stream(config, _PERSON).permutation(config.patients)
+    for k in range(round(config.two_numbers * config.patients / 2)):
+        one, other = sorted(map(int, drawn[2 * k:2 * k + 2]))
+        persons[other] = one
+    return persons
 
 
 @lru_cache(maxsize=4096)
@@ -153,14 +170,15 @@ def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
 def pose_of(config: PhantomConfig, patient: int, study: int, flexion: float, finding: str) -> Model:
     """The body of a study bent by `flexion` degrees, with its finding or, for finding="none", as it was before."""
     part = study_of(config, patient, study).part
-    bones = stream(config, _BONES, patient, list(PARTS).index(part))       # the same bones in each study of a patient
+    person = person_of(config, patient)
+    bones = stream(config, _BONES, person, list(PARTS).index(part))        # the same bones in each study of a patient
     body = PARTS[part].build(bones, patient_of(config, patient).thick, flexion)
     return Model(add_finding(finding, body, stream(config, _FINDING, patient, study)))
 
 
 def splits(config: PhantomConfig) -> list[str]:
     """"train", "val" or "test" for each patient: 70, 15 and 15 %."""
-    order = np.random.default_rng([config.seed, 5]).permutation(config.patients)
+    order = stream(config, _SPLIT).permutation(config.patients)
     place = np.empty(config.patients, int)
     place[order] = np.arange(config.patients)
     return ["train" if p < 0.7 * config.patients else "val" if p < 0.85 * config.patients else "test" for p in place]

@@ -11,3 +11,4 @@ SPONGY = 0.0300       # a quarter bone, three quarters marrow, by volume
 LUNG = 0.0054         # inflated lung, 0.26 g/cm3
 TITANIUM = 0.345
 STEEL = 0.95
+LEAD = 5.70          # letters that the radiographer lays on the plate

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import cv2
 import numpy as np
 
-from core.datasets.phantom import xray
+from core.datasets.phantom import marks, xray
 from core.datasets.phantom.body import Body
 from core.datasets.phantom.cohort import _VIEW, DEFAULT, PhantomConfig, patient_of, pose_of, stream, study_of
+from core.datasets.phantom.layers import Model
+from core.datasets.phantom.materials import LEAD
 from core.datasets.phantom.solids import Grid, scale, shift, turn
+from core.datasets.phantom.switches import NO_SIGNS, Signs, signs_of
 
 RAY_SPACING = 1.1        # mm; larger pixels are averaged over a square of rays, up to 4 x 4
 
@@ -41,7 +46,59 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
         pixels (H, W) uint8, and mask (H, W) bool: rays that meet the finding (for a fracture: bone within 2 mm of its surface,
         on both fragments); all False for a normal study.
     """
-    size = size or config.longest
+    shot = _set_up(patient, study, view, size or config.longest, config, finding)
+    grid, rng, signs, exposure, display = shot.grid, shot.rng, shot.signs, shot.exposure, shot.display
+    rays = grid.finer(min(max(round(grid.pitch / RAY_SPACING), 1), 4))       # a large pixel gathers several rays
+    layers = shot.model.trace(shot.matrix, rays)
+    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, rng)
+    line = xray.neper(layers, patient_of(config, patient).density, np.float32(0.25) * xray.trabeculae(rays, rng))
+    if signs.letter:
+        window, cover = marks.letter(signs.letter, rays, shot.marker)
+        line[window] += np.float32(marks.LEAD_THICKNESS * LEAD) * cover
+    counts = xray.counts(line, rays.pitch, exposure, rng, (grid.height, grid.width))
+    soft = soft_tissue(layers)
+    display = replace(display, low=0.36 * soft * display.low, high=(soft + 0.5) * display.high)
+    if signs.exposure:
+        shift = marks.EXPOSURES[signs.exposure].shift * (display.high - display.low)
+        display = replace(display, low=display.low - shift, high=display.high - shift)
+    pixels = cv2.multiply(xray.develop(counts, grid.pitch, display), shot.shutter, scale=1 / 255)
+    if signs.hospital:
+        window, stamp = marks.hospital(grid.height, grid.width)
+        pixels[window] = stamp
+    mask = np.zeros((rays.height, rays.width), bool) if layers.changed is None else layers.changed
+    mask = mask.reshape(grid.height, rays.height // grid.height, grid.width, -1).any((1, 3))
+    return pixels, mask & (shot.shutter > 127)
+
+
+def marker_mask(patient: int, study: int, view: int, size: int | None = None,
+                config: PhantomConfig = DEFAULT) -> np.ndarray:
+    """Where the letter of lead and the printed name are in what `render` makes: (H, W) bool, all False without them."""
+    shot = _set_up(patient, study, view, size or config.longest, config, finding=True)
+    mask = np.zeros((shot.grid.height, shot.grid.width), bool)
+    if shot.signs.letter:
+        window, cover = marks.letter(shot.signs.letter, shot.grid, shot.marker)
+        mask[window] = (cover > 0.25) & (shot.shutter[window] > 127)
+    if shot.signs.hospital:
+        mask[marks.hospital(shot.grid.height, shot.grid.width)[0]] = True
+    return mask
+
+
+@dataclass
+class _Shot:
+    """All that is decided before the exposure. `display` still has relative limits; `marker` is None without a letter."""
+
+    model: Model
+    matrix: np.ndarray
+    grid: Grid
+    exposure: xray.Exposure
+    display: xray.Display
+    shutter: np.ndarray
+    signs: Signs
+    marker: marks.Place | None
+    rng: np.random.Generator
+
+
+def _set_up(patient: int, study: int, view: int, size: int, config: PhantomConfig, finding: bool) -> _Shot:
     who, visit = patient_of(config, patient), study_of(config, patient, study)
     projection = visit.views[view]
     rng = stream(config, _VIEW, patient, study, view)           # the same draws in the same order, with finding or without
@@ -50,18 +107,16 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
     exposure = xray.Exposure(photons=30_000 * rng.lognormal(0, 0.35), scatter=0.12 * rng.uniform(0.6, 1.4), noise=config.noise)
     window, gamma, even = rng.uniform(0.92, 1.10, 2), rng.uniform(0.9, 1.15), rng.uniform(0.4, 0.6)
     shutter = collimator(grid, rng)
+    display = xray.Display(low=window[0], high=window[1], gamma=gamma, even=even)
 
-    rays = grid.finer(min(max(round(grid.pitch / RAY_SPACING), 1), 4))       # a large pixel gathers several rays
-    layers = model.trace(matrix, rays)
-    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, rng)
-    line = xray.neper(layers, who.density, np.float32(0.25) * xray.trabeculae(rays, rng))
-    counts = xray.counts(line, rays.pitch, exposure, rng, (grid.height, grid.width))
-    soft = soft_tissue(layers)
-    display = xray.Display(low=0.36 * soft * window[0], high=(soft + 0.5) * window[1], gamma=gamma, even=even)
-    pixels = cv2.multiply(xray.develop(counts, grid.pitch, display), shutter, scale=1 / 255)
-    mask = np.zeros((rays.height, rays.width), bool) if layers.changed is None else layers.changed
-    mask = mask.reshape(grid.height, rays.height // grid.height, grid.width, -1).any((1, 3))
-    return pixels, mask & (shutter > 127)
+    signs, marker = signs_of(config, patient, study, view), None
+    if signs.exposure:
+        exposure = replace(exposure, photons=exposure.photons * marks.EXPOSURES[signs.exposure].photons)
+    if signs is not NO_SIGNS:                                   # how a sign lies is drawn apart, so the body stays the same
+        own = stream(config, marks.STREAM, patient, study, view)
+        marker, frame = marks.place_letter(grid, own), marks.frame_of(signs.site, grid, own)
+        shutter = shutter if frame is None else frame
+    return _Shot(model, matrix, grid, exposure, display, shutter, signs, marker, rng)
 
 
 def soft_tissue(layers: xray.Layers) -> float:

@@ -11,16 +11,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from core.config import home
-from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, patient_of, splits, study_of
+from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Study, patient_of, person_of, splits, stream, study_of
 from core.datasets.phantom.plates import LONGEST, Plates
-from core.datasets.phantom.render import render
+from core.datasets.phantom.render import marker_mask, render
+from core.datasets.phantom.switches import NO_SIGNS, copies_of, recorded_finding, signs_of
 from core.datasets.source import Index, Progress, Source, Target
 
 VERSION = 3          # raise it when pixels change: stores and runs then know that these are other images
@@ -29,18 +32,65 @@ WORTH_A_PROCESS = 64  # fewer missing plates than this are made where they are n
 
 
 def table_of(config: PhantomConfig) -> pd.DataFrame:
-    """A row an image: image_id "P0012-S1-V2", patient, study, view, path, split, body_part, finding, side, age, size."""
-    rows = []
-    for patient, split in enumerate(splits(config)):
-        who = patient_of(config, patient)
-        for study in range(who.studies):
+    """A row an image: image_id "P0012-S1-V2", patient, study, view, path, split, body_part, finding, side, age, size; with the
+    switches letter, letter_by, hospital_mark, exposure, site, person, true_finding, copy_of and copy_how.
+
+    `finding` is what a label is made from, right or wrong. Without config.truth the columns that give the truth away are missing.
+    """
+    table = truth_of(config)
+    return table if config.truth else table.drop(columns=[name for name in TRUTH if name in table])
+
+
+TRUTH = ("letter", "letter_by", "hospital_mark", "exposure", "person", "true_finding", "copy_of", "copy_how")
+
+
+@lru_cache(maxsize=16)
+def _truth(config: PhantomConfig) -> pd.DataFrame:
+    rows, parts = [], splits(config)
+    for patient, split in enumerate(parts):
+        for study in range(patient_of(config, patient).studies):
             visit = study_of(config, patient, study)
-            for view, projection in enumerate(visit.views):
-                name = f"P{patient:04d}-S{study + 1}"
-                rows.append({"image_id": f"{name}-V{view + 1}", "patient": f"P{patient:04d}", "study": name,
-                             "view": projection.name, "path": "", "split": split, "body_part": visit.part,
-                             "finding": visit.finding, "side": visit.side, "age": str(who.age), "size": f"{who.size:.2f}"})
-    return pd.DataFrame(rows)
+            for view in range(len(visit.views)):
+                rows.append(_row(config, patient, study, view, split, visit, visit.finding))
+    studies = [patient_of(config, patient).studies for patient in range(config.patients)]
+    patients = tuple(numbers(row["image_id"])[0] for row in rows) if config.copies else ()
+    for copy in copies_of(config, patients):
+        source, patient = rows[copy.of], copy.patient
+        own = _row(config, patient, studies[patient], 0, parts[patient], None, source.get("true_finding", source["finding"]))
+        studies[patient] += 1                                    # each copy is a visit of its own
+        shown = {name: source[name] for name in source if name not in own or name in _SHOWN}
+        rows.append(own | shown | {"copy_of": source["image_id"], "copy_how": copy.how})
+    table = pd.DataFrame(rows)
+    return table.fillna("") if config.copies else table
+
+
+# what a copy has from the image that it is a copy of
+_SHOWN = ("view", "body_part", "side", "person", "letter", "letter_by", "hospital_mark", "exposure", "site")
+
+
+def truth_of(config: PhantomConfig) -> pd.DataFrame:
+    """`table_of` with all that is known, whether the table may tell it or not."""
+    return _truth(config).copy()
+
+
+def _row(config: PhantomConfig, patient: int, study: int, view: int, split: str, visit: Study | None,
+         finding: str) -> dict[str, str]:
+    """One row; of a copy, which has no visit, what belongs to the patient it is filed under."""
+    who, name = patient_of(config, patient), f"P{patient:04d}-S{study + 1}"
+    row = {"image_id": f"{name}-V{view + 1}", "patient": f"P{patient:04d}", "study": name,
+           "view": visit.views[view].name if visit else "", "path": "", "split": split, "body_part": visit.part if visit else "",
+           "finding": recorded_finding(config, patient, study, finding), "side": visit.side if visit else "",
+           "age": str(who.age), "size": f"{who.size:.2f}"}
+    signs = signs_of(config, patient, study, view) if visit else NO_SIGNS
+    row |= {column: text for column, text in (("letter", signs.letter), ("letter_by", signs.letter_by),
+                                              ("exposure", signs.exposure), ("site", signs.site)) if text}
+    if config.hospital:
+        row["hospital_mark"] = "yes" if signs.hospital else "no"
+    if config.two_numbers or config.copies:
+        row["person"] = f"P{person_of(config, patient):04d}"
+    if config.wrong_labels:
+        row["true_finding"] = finding
+    return row
 
 
 def numbers(image_id: str) -> tuple[int, int, int]:
@@ -49,8 +99,62 @@ def numbers(image_id: str) -> tuple[int, int, int]:
     return int(patient[1:]), int(study[1:]) - 1, int(view[1:]) - 1
 
 
+@dataclass(frozen=True)
+class Picture:
+    """An image with what is known of its pixels, (H, W) each: gray values uint8, the finding bool, letters and marks bool."""
+
+    pixels: np.ndarray
+    mask: np.ndarray
+    marker: np.ndarray
+
+
+def picture(config: PhantomConfig, image_id: str, size: int | None = None, marker: bool = True) -> Picture:
+    """One image of a set, a copy as well. `size`: pixels of the longer side (before a copy is cropped), None is config.longest.
+    Without `marker` its mask is left empty, which is quicker."""
+    which, copy = numbers(image_id), None
+    if which[1] >= patient_of(config, which[0]).studies:
+        copy = _copies(config)[image_id]
+        which = numbers(copy["copy_of"])
+    pixels, mask = render(*which, size=size, config=config)
+    drawn = marker and (config.markers or config.letters or config.hospital)
+    shown = Picture(pixels, mask, marker_mask(*which, size, config) if drawn else np.zeros_like(mask))
+    return shown if copy is None else _saved_again(shown, copy["copy_how"], stream(config, COPY_NOISE, *numbers(image_id)))
+
+
+COPY_NOISE = 13                   # random stream of what happens to the pixels of a copy
+
+
+@lru_cache(maxsize=16)
+def _copies(config: PhantomConfig) -> dict[str, dict]:
+    """The rows of the copies, by image_id."""
+    table = _truth(config)
+    return table[table["copy_of"] != ""].set_index("image_id").to_dict("index") if "copy_of" in table else {}
+
+
+def _saved_again(shown: Picture, how: str, rng: np.random.Generator) -> Picture:
+    """The same picture after one of COPY_KINDS was done to it: to the eye it is the same."""
+    pixels = shown.pixels
+    if how == "saved as JPEG":
+        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
+    elif how == "noise":
+        pixels = pixels + 3.0 * rng.standard_normal(pixels.shape, np.float32)
+    elif how == "brightness":
+        pixels = pixels * rng.uniform(0.92, 1.04) + rng.uniform(3, 10)
+    elif how == "crop":
+        h, w = pixels.shape
+        top, bottom, left, right = rng.uniform(0.01, 0.03, 4) * (h, h, w, w)
+        window = slice(round(top), h - round(bottom)), slice(round(left), w - round(right))
+        return Picture(*(np.ascontiguousarray(image[window]) for image in (pixels, shown.mask, shown.marker)))
+    return replace(shown, pixels=np.clip(np.round(pixels), 0, 255).astype(np.uint8))
+
+
 class PhantomSource(Source):
-    """The phantom radiographs as a source of images."""
+    """The phantom radiographs as a source of images.
+
+    Args:
+        config: what the set is like
+        name, title: of a set that was saved under a name; the default set has its own
+    """
 
     name = "phantom"
     title = "Phantom radiographs"
@@ -59,8 +163,15 @@ class PhantomSource(Source):
                    "lytic lesion or a metal plate, and where that is, is known exactly. Not for clinical use.")
     licence = "Apache-2.0 (made by this app)"
 
-    def __init__(self, config: PhantomConfig = DEFAULT):
+    def __init__(self, config: PhantomConfig = DEFAULT, name: str = "", title: str = ""):
         self.config = config
+        self.name, self.title = name or self.name, title or self.title
+        if config != DEFAULT:
+            parts = [f"{part}s" for part in config.parts]
+            listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+            self.description = (f"X-rays of {listed} of {config.patients:,} patients who do not exist, made by this app from "
+                                "simple physics. A study is normal, or it shows a fracture, a lytic lesion or a metal plate. "
+                                "Not for clinical use.")
 
     def scan(self, progress: Progress | None = None) -> Index:
         """All images of the set, and the two things to learn from them: is there a finding, and which part is it."""
@@ -69,12 +180,18 @@ class PhantomSource(Source):
             progress("Listing the phantom patients", len(table), len(table))
         abnormal = (table["finding"] != "none").to_numpy().astype(np.int64)
         part = table["body_part"].map(self.config.parts.index).to_numpy().astype(np.int64)
-        targets = [Target("abnormality", "Normal or abnormal", "binary-class", ("normal", "abnormal"), abnormal),
-                   Target("body_part", "Part of the body", "multi-class", self.config.parts, part)]
+        targets = [Target("abnormality", "Normal or abnormal", "binary-class", ("normal", "abnormal"), abnormal)]
+        if len(self.config.parts) > 1:
+            task = "binary-class" if len(self.config.parts) == 2 else "multi-class"
+            targets.append(Target("body_part", "Part of the body", task, self.config.parts, part))
         return Index(table, {target.name: target for target in targets})
 
-    def _numbers(self, i: int) -> tuple[int, int, int]:
-        return numbers(self._rows["image_id"].iloc[i])
+    def picture(self, i: int, size: int | None = None) -> Picture:
+        """Image i with its masks; `size` is the longer side in pixels, None is config.longest."""
+        return picture(self.config, self._id(i), size)
+
+    def _id(self, i: int) -> str:
+        return self._rows["image_id"].iloc[i]
 
     @property
     def _rows(self) -> pd.DataFrame:
@@ -84,12 +201,12 @@ class PhantomSource(Source):
 
     def original(self, i: int) -> np.ndarray:
         """(H, W, 1) uint8 with the longer side of config.longest pixels."""
-        return render(*self._numbers(i), config=self.config)[0][:, :, None]
+        return picture(self.config, self._id(i), marker=False).pixels[:, :, None]
 
     def at_size(self, i: int, longest: int) -> np.ndarray:
         """The image with at least `longest` pixels on its longer side, (H, W, 1) uint8: from its plate where that is enough."""
         if longest > LONGEST:
-            return render(*self._numbers(i), size=longest, config=self.config)[0][:, :, None]
+            return picture(self.config, self._id(i), longest, marker=False).pixels[:, :, None]
         return self.plates[i][:, :, None]
 
     def prepare(self, longest: int, progress: Progress) -> None:
@@ -123,11 +240,15 @@ class PhantomSource(Source):
     @cached_property
     def plates(self) -> Plates:
         return Plates(home() / "stores" / f"{self.fingerprint()}.plates",
-                      lambda i: render(*self._numbers(i), size=LONGEST, config=self.config)[0])
+                      lambda i: picture(self.config, self._id(i), LONGEST, marker=False).pixels)
 
     def mask(self, i: int) -> np.ndarray:
         """(H, W) bool over the original: rays that meet the finding; all False for a normal image."""
-        return render(*self._numbers(i), config=self.config)[1]
+        return picture(self.config, self._id(i), marker=False).mask
+
+    def marker_mask(self, i: int) -> np.ndarray:
+        """(H, W) bool over the original: letters and printed marks, which say nothing about the patient; often all False."""
+        return self.picture(i).marker
 
     def fingerprint(self) -> str:
         """Version and settings, hashed: no pixel has to be made to know whether they changed."""
@@ -151,4 +272,5 @@ def samples(count: int, size: int = 224,
     for k in range(count):
         group = groups[k % len(groups)]
         row = group.iloc[(k // len(groups)) % len(group)].to_dict()
-        yield (*render(*numbers(row["image_id"]), size=size, config=config), row)
+        shown = picture(config, row["image_id"], size, marker=False)
+        yield shown.pixels, shown.mask, row
