@@ -41,7 +41,7 @@ class Numbers(Source):
         self.asked.append(i)
         if i in self.bad:
             raise LightboxError("image.broken", f"Number {i} is broken.", "Mend it.")
-        pixels = np.full((16, 16, 3 if i in self.colour else 1), i, np.uint8)
+        pixels = np.full((16, 16, 3 if i in self.colour else 1), i, np.uint8)      # a square that `fit` leaves as it is
         if i in self.colour:
             pixels[..., 0] = 200
         return pixels
@@ -81,6 +81,69 @@ def test_it_is_made_once_and_then_mapped():
     assert len(source.asked) == 40 and isinstance(again.images, np.memmap) and not again.images.flags.writeable
     assert again.index.targets["both"].labels.shape == (40, 2) and again.index.notes == ["They are numbers."]
     assert list(again.index.targets) == ["parity", "both"]
+
+
+class Sized(Numbers):
+    """Image i has i + 1 rows and 20 columns."""
+
+    def original(self, i):
+        return np.repeat(super().original(i)[:1, :1], i + 1, axis=0).repeat(20, axis=1)
+
+
+def test_the_size_of_the_original_is_kept_also_when_stopped_halfway(small_chunks):
+    def stop_at_20(sentence, done, total):
+        if done >= 20:
+            raise Stop
+
+    with pytest.raises(Stop):
+        make(Sized(bad=(3,)), progress=stop_at_20)
+    table = make(Sized(bad=(3,))).index.table
+    assert table["height"].tolist() == [str(i + 1) for i in range(40) if i != 3] and set(table["width"]) == {"20"}
+    assert make(Sized(bad=(3,))).index.table["height"].tolist() == table["height"].tolist(), "and when it is opened again"
+    assert not (folder_of(Numbers()) / "sizes.u32").exists()
+
+
+def test_a_source_that_gives_smaller_images_says_how_large_they_are_in_full():
+    class Smaller(Numbers):
+        def original_size(self, i, pixels):
+            return (0, 0) if i == 5 else (1600, 900)
+
+    table = make(Smaller()).index.table
+    assert table["width"].tolist() == ["1600"] * 5 + [""] + ["1600"] * 34 and table["height"][0] == "900"
+
+
+def test_a_store_from_before_sizes_were_kept_opens_without_them():
+    make(Numbers())
+    path = folder_of(Numbers()) / "table.csv"
+    old = pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=["width", "height"])
+    old.to_csv(path, index=False)
+    source = Numbers()
+    store = make(source)
+    whole(store)
+    assert not source.asked and set(store.index.table["width"]) == set(store.index.table["height"]) == {""}
+
+
+def test_one_that_was_stopped_before_sizes_were_kept_goes_on(small_chunks):
+    with pytest.raises(Stop):
+        make(Numbers(), progress=lambda s, done, total: (_ for _ in ()).throw(Stop) if done >= 20 else None)
+    part = folder_of(Numbers()).with_name(folder_of(Numbers()).name + ".part")
+    done = json.loads((part / "progress.json").read_text())["done"]
+    (part / "sizes.u32").unlink()
+    source = Numbers()
+    store = make(source)
+    whole(store)
+    assert len(source.asked) == 40 - done and store.index.table["width"].tolist() == [""] * done + ["16"] * (40 - done)
+
+
+def test_columns_of_the_set_that_have_the_same_name_are_kept():
+    class Listed(Numbers):
+        def scan(self, progress=None):
+            index = super().scan(progress)
+            index.table["width"] = "about 2000"
+            return index
+
+    table = make(Listed()).index.table
+    assert set(table["width"]) == {"16"} and set(table["width (as listed)"]) == {"about 2000"}
 
 
 def test_plain_numpy_reads_it():

@@ -90,6 +90,11 @@ class Source:
         """
         return self.original(i)
 
+    def original_size(self, i: int, pixels: np.ndarray) -> tuple[int, int]:
+        """Width and height that image i has in full, in pixels. `pixels` is what `at_size` has just given for it: for most
+        sources that is the original. (0, 0) where nobody knows."""
+        return pixels.shape[1], pixels.shape[0]
+
     def prepare(self, longest: int, progress: Progress) -> None:
         """Called once before many calls of `at_size`, for a source that can make its images quicker all together."""
 

@@ -1,10 +1,11 @@
 """The pixel store: every image of a source decoded once, brought to one size, and kept as uint8 in a file that is mapped.
 
     LIGHTBOX_HOME/stores/<key>/images.npy           (N, S, S, C) uint8, C order
-                               table.csv            a row an image, all text
+                               table.csv            a row an image, all text; width and height are those of the original
                                labels_<target>.npy  (N,) or (N, K) int64
                                meta.json            targets, what was left out, notes; written last
-    LIGHTBOX_HOME/stores/<key>.part/                the same while it is made; progress.json says how far
+    LIGHTBOX_HOME/stores/<key>.part/                the same while it is made; progress.json says how far, and sizes.u32 has
+                                                    width and height of each row that was decoded
     LIGHTBOX_HOME/stores/<key>.lock                 held by who makes it
 
 One store serves all targets and splits of a source. It is made in a folder beside and renamed when whole, so a store is
@@ -35,7 +36,10 @@ from core.datasets.source import COLUMNS, Index, Progress, Source, Target
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, write_atomic, write_json
 
-FORMAT = 1                     # raise it when decoding or geometry changes: old stores are then made anew
+# Raise FORMAT when decoding or geometry changes: old stores are then made anew. A new column in the table is no reason: the
+# pixels of an old store are right, and nobody should wait for 36,808 images because a number beside them is not known.
+FORMAT = 1
+MEASURED = ("width", "height")      # columns that the store adds: pixels of the original; "" where that is not known
 SAVE_EVERY = 1.0               # seconds between two notes of progress; a kill loses no more than this
 CHUNK_BYTES = 16 * 10**6       # finished pixels in flight, so that memory stays flat
 SPARE = 100 * 10**6            # bytes that stay free on the disk
@@ -124,6 +128,9 @@ def _load(folder: Path, fingerprint: str) -> Store | None:
             targets[t["name"]] = Target(t["name"], t["title"], t["task"], tuple(t["class_names"]), labels)
             if len(labels) != len(images):
                 return None
+        for column in MEASURED:      # a store from before they were kept
+            if column not in table:
+                table[column] = ""
         if images.shape != tuple(meta["shape"]) or len(table) != len(images) or not set(COLUMNS) <= set(table):
             return None
         return Store(images, Index(table, targets, meta["skipped"], meta["notes"]), fingerprint)
@@ -159,7 +166,7 @@ def _make(source: Source, folder: Path, size: int, resize: str, channels: int, p
         raise LightboxError("store.no_images", f"None of the {total:,} images could be read. The first one: "
                             f"{state['skipped'][0]['reason']}", "Look at the files in an image viewer.")
     good = np.array([i for i in range(total) if i not in bad])
-    table = index.table.iloc[good].reset_index(drop=True)
+    table = _with_sizes(index.table, part, total).iloc[good].reset_index(drop=True)
     write_atomic(part / "table.csv", table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\n"))
     for target in index.targets.values():
         np.save(part / f"labels_{target.name}.npy", target.labels[good])
@@ -169,8 +176,16 @@ def _make(source: Source, folder: Path, size: int, resize: str, channels: int, p
         "targets": [{"name": t.name, "title": t.title, "task": t.task, "class_names": t.class_names}
                     for t in index.targets.values()],
         "skipped": skipped, "notes": index.notes})
+    (part / "sizes.u32").unlink()
     (part / "progress.json").unlink()
     os.rename(part, folder)
+
+
+def _with_sizes(table: pd.DataFrame, part: Path, total: int) -> pd.DataFrame:
+    """The table with what was measured while decoding. Columns of these names that the set has itself are kept beside it."""
+    sizes = np.fromfile(part / "sizes.u32", "<u4").reshape(total, len(MEASURED))
+    table = table.rename(columns={column: f"{column} (as listed)" for column in MEASURED})
+    return table.assign(**{column: np.where(values > 0, values.astype(str), "") for column, values in zip(MEASURED, sizes.T)})
 
 
 def _goes_on(state: dict | None, part: Path, size: int, total: int) -> bool:
@@ -196,7 +211,7 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
         raise LightboxError("disk.full", f"These images need {need / 1e9:.1f} GB; {part.parent} has {free / 1e9:.1f} GB left.",
                             "Free some space, choose a smaller image size, or set LIGHTBOX_HOME to another disk.")
 
-    def one(i: int) -> np.ndarray | str:
+    def one(i: int) -> tuple[np.ndarray, tuple[int, int]] | str:
         try:
             pixels = source.at_size(i, enough)
         except LightboxError as error:
@@ -205,23 +220,28 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
             return str(error)
         if pixels.shape[2] == 3 and not wanted and channels == 1:
             raise _Coloured
-        return fit(pixels, size, resize, channels)
+        return fit(pixels, size, resize, channels), source.original_size(i, pixels)
 
     enough = size if resize == "pad" else 2 * size      # longer side; for others the shorter side decides
     most = max(4, CHUNK_BYTES // (size * size * channels))
     chunk = min(16, most)
     workers = 1 if source.sequential else os.cpu_count() or 1
     source.prepare(enough, progress)
-    with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", "r+b" if state["done"] else "w+b") as file:
+    mode = "r+b" if state["done"] else "w+b"
+    (part / "sizes.u32").touch()      # not there in what a version before this one began: then those sizes are not known
+    with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", mode) as file, open(part / "sizes.u32", mode) as sizes:
         file.write(head)
         file.truncate(len(head) + state["written"] * size * size * channels)      # what came after the last note is not trusted
         file.seek(0, os.SEEK_END)
+        sizes.truncate(state["done"] * 4 * len(MEASURED))
+        sizes.seek(0, os.SEEK_END)
         saved = 0.0
         progress("Preparing the images", state["done"], total)
 
         def save() -> None:
-            file.flush()
-            os.fsync(file.fileno())      # pixels first, then the note that they are there
+            for written in (file, sizes):      # first what was decoded, then the note that it is there
+                written.flush()
+                os.fsync(written.fileno())
             write_json(part / "progress.json", state)
 
         try:
@@ -230,7 +250,8 @@ def _append(source: Source, part: Path, size: int, resize: str, state: dict, pro
                 rows = range(state["done"], min(total, state["done"] + chunk))
                 results = list(pool.map(one, rows) if workers > 1 else map(one, rows))
                 good = [r for r in results if not isinstance(r, str)]
-                file.write(b"".join(r.tobytes() for r in good))
+                file.write(b"".join(pixels.tobytes() for pixels, _ in good))
+                sizes.write(np.array([(0, 0) if isinstance(r, str) else r[1] for r in results], "<u4").tobytes())
                 state["skipped"] += [{"row": i, "reason": r} for i, r in zip(rows, results) if isinstance(r, str)]
                 state["written"] += len(good)
                 state["done"] = rows.stop
