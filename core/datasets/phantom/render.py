@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from core.datasets.phantom import marks, xray
 from core.datasets.phantom.body import Body
-from core.datasets.phantom.cohort import _VIEW, DEFAULT, PhantomConfig, patient_of, pose_of, stream, study_of
+from core.datasets.phantom.cohort import _VIEW, DEFAULT, PARTS, PhantomConfig, patient_of, pose_of, stream, study_of
 from core.datasets.phantom.layers import Model
 from core.datasets.phantom.materials import LEAD
 from core.datasets.phantom.solids import Grid, scale, shift, turn
@@ -68,6 +69,23 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
     mask = np.zeros((rays.height, rays.width), bool) if layers.changed is None else layers.changed
     mask = mask.reshape(grid.height, rays.height // grid.height, grid.width, -1).any((1, 3))
     return pixels, mask & (shot.shutter > 127)
+
+
+def size_of(patient: int, study: int, view: int, config: PhantomConfig = DEFAULT) -> tuple[int, int]:
+    """Width and height in pixels of what `render` makes at config.longest, without making it."""
+    visit = study_of(config, patient, study)
+    projection = visit.views[view]
+    rng = stream(config, _VIEW, patient, study, view)
+    body = _same_field(visit.part, projection.flexion) or pose_of(config, patient, study, projection.flexion, visit.finding).body
+    grid = placed(body, patient_of(config, patient), visit, projection, rng, config.longest)[1]
+    return grid.width, grid.height
+
+
+@lru_cache(maxsize=64)
+def _same_field(part: str, flexion: float) -> Body | None:
+    """Somebody's body where the field that is exposed does not depend on whose it is: that spares building 2,400 bodies."""
+    one, other = (PARTS[part].build(np.random.default_rng(seed), 1.0, flexion) for seed in (0, 1))
+    return one if one.field == other.field else None
 
 
 def marker_mask(patient: int, study: int, view: int, size: int | None = None,
