@@ -112,6 +112,16 @@ def test_a_source_that_gives_smaller_images_says_how_large_they_are_in_full():
     assert table["width"].tolist() == ["1600"] * 5 + [""] + ["1600"] * 34 and table["height"][0] == "900"
 
 
+def test_the_phantom_set_tells_the_size_of_its_radiographs_not_of_the_plates_they_are_stored_from():
+    from core.datasets.phantom import PhantomConfig, PhantomSource
+    source = PhantomSource(PhantomConfig(patients=3, copies=0.4))
+    table = open_store(source, 28, "pad", 1).index.table
+    cropped = np.flatnonzero(table["copy_how"] == "crop")
+    for i in (0, 5, cropped[0]):
+        height, width = source.original(i).shape[:2]
+        assert (table["width"][i], table["height"][i]) == (str(width), str(height))
+
+
 def test_a_store_from_before_sizes_were_kept_opens_without_them():
     make(Numbers())
     path = folder_of(Numbers()) / "table.csv"
