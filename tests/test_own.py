@@ -21,7 +21,8 @@ def folder(tmp_path):
     for k, name in enumerate(("healthy", "ill")):
         (tmp_path / "knees" / name).mkdir(parents=True)
         for i in range(12):
-            cv2.imwrite(str(tmp_path / "knees" / name / f"p{k}{i // 3}_view{i % 3}.png"), rng.integers(0, 256, (20, 30), np.uint8))
+            file = tmp_path / "knees" / name / f"p{k}{i // 3}_view{i % 3}.png"
+            cv2.imwrite(str(file), rng.integers(0, 256, (20, 30), np.uint8))
     return tmp_path / "knees"
 
 
