@@ -95,11 +95,39 @@ class AugmentConfig:
 
     flip: float = knob(0.0, "Flip left-right", "Chance of a mirror image. Careful: it also mirrors the letters L and R, and puts "
                        "the heart on the other side.", low=0.0, high=1.0)
-    rotate: float = knob(0.0, "Rotate", "Up to this angle to either side.", low=0.0, high=180.0, unit="degrees")
-    shift: float = knob(0.0, "Shift", "Up to this share of the image's side.", low=0.0, high=0.5)
+    flip_vertical: float = knob(0.0, "Flip up-down", "Chance of being turned over, top to bottom.", low=0.0, high=1.0)
+    crop: float = knob(0.0, "Crop", "Each of the four sides loses up to this share of the image; what is left fills the image.",
+                       low=0.0, high=0.4)
     scale: float = knob(0.0, "Scale", "Larger or smaller by up to this share.", low=0.0, high=0.5)
+    shear: float = knob(0.0, "Shear", "The top is pushed to one side and the bottom to the other: upright lines lean by up to "
+                        "this angle.", low=0.0, high=45.0, unit="degrees")
+    rotate: float = knob(0.0, "Rotate", "Up to this angle to either side.", low=0.0, high=180.0, unit="degrees")
+    shift: float = knob(0.0, "Shift", "Up to this share of the image's side, to the left or right and up or down.",
+                        low=0.0, high=0.5)
+    blur: float = knob(0.0, "Gaussian blur", "Chance of being made less sharp.", low=0.0, high=1.0)
+    blur_sigma: float = knob(0.5, "Blur up to", "Standard deviation of the Gaussian, in pixels of the image as the network gets "
+                             "it. Each blurred image has a value between 0 and this.", low=0.0, high=5.0, unit="px")
     brightness: float = knob(0.0, "Brightness", "Added or taken away, up to this share of the full range.", low=0.0, high=0.5)
     contrast: float = knob(0.0, "Contrast", "Stretched or squeezed about the mean by up to this share.", low=0.0, high=0.9)
+    linear_contrast: float = knob(0.0, "Linear contrast", "Chance that gray values are stretched or squeezed about mid-gray.",
+                                  low=0.0, high=1.0)
+    linear_contrast_low: float = knob(0.75, "Linear contrast from", "Least factor: below 1 gray values move towards mid-gray.",
+                                      low=0.0, high=1.0)
+    linear_contrast_high: float = knob(1.5, "Linear contrast to", "Largest factor: above 1 they move away from mid-gray.",
+                                       low=1.0, high=4.0)
+    multiply: float = knob(0.0, "Multiply", "Chance that all gray values are multiplied by a number.", low=0.0, high=1.0)
+    multiply_low: float = knob(0.8, "Multiply from", "Least factor: below 1 the image is darker.", low=0.0, high=1.0)
+    multiply_high: float = knob(1.2, "Multiply to", "Largest factor: above 1 the image is brighter.", low=1.0, high=4.0)
+    saturation: float = knob(0.0, "Saturation", "Colours paler or stronger by up to this share. Gray images have none.",
+                             low=0.0, high=1.0)
+    hue: float = knob(0.0, "Hue", "Colours turn on the colour circle by up to this share of it, to either side; 0.5 is the "
+                      "opposite colour.", low=0.0, high=0.5)
+    noise: float = knob(0.0, "Gaussian noise", "Chance of grain: each pixel gets a random number of its own added.",
+                        low=0.0, high=1.0)
+    noise_scale: float = knob(0.05, "Noise strength", "Standard deviation of the noise, as a share of the full range from black "
+                              "to white.", low=0.0, high=0.5)
+    noise_per_channel: float = knob(0.5, "Noise per channel", "Chance that a noisy image gets other noise in red, green and blue "
+                                    "(coloured grain) instead of the same in all three.", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)

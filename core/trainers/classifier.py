@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from core import metrics
-from core.augment import augment
+from core.augment import active
+from core.augment.images import augment
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.trainers.batches import Batches, Split, in_portions, shuffled
@@ -121,7 +122,7 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     classes = len(model.class_names)
     weights = weight_tensor(train_split.labels, classes, device) if config.train.class_weights else None
     half = precision == "bfloat16"
-    augmenting = any(vars(config.augment).values())
+    augmenting = bool(active(config.augment))
     stochastic = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
 
     seed, epochs, batch_size = config.train.seed, config.train.epochs, config.train.batch_size
