@@ -38,7 +38,7 @@ CORE = {                                    # a part of core: the parts that it 
 }
 PROGRAMS = {"worker", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
-HEAVY = ("torch", "torchvision", "sklearn", "medmnist")
+HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
             "core.device", "core.datasets", "core.models"]
 

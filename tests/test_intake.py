@@ -277,7 +277,7 @@ def test_too_many_bytes_are_not_read(tmp_path):
 
 
 def test_dicom_and_others_are_named():
-    assert "DICOM" in str(refused(b"\0" * 128 + b"DICM" + b"\0" * 100, "image.unsupported"))
+    assert "DICOM" in str(refused(b"\0" * 128 + b"DICM" + b"\0" * 100, "image.no_pixels"))
     assert "PDF" in str(refused(b"%PDF-1.7", "image.unsupported"))
     assert "HEIC" in str(refused(b"\0\0\0\x18ftypheic" + b"\0" * 20, "image.unsupported"))
 

@@ -2,7 +2,7 @@
 
 The store decodes training images here and the classify page decodes a dropped file here, so both follow the same rules:
 
-    kind         told by the first bytes, never by the name: PNG, JPEG, BMP, TIFF, WebP, GIF
+    kind         told by the first bytes, never by the name: PNG, JPEG, BMP, TIFF, WebP, GIF; DICOM in core/datasets/dicom.py
     size         read from the header and bounded before anything is decoded
     frames       the first one
     orientation  turned upright as the camera noted it (EXIF)
@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from core.datasets.dicom import is_dicom, read_dicom
 from core.errors import LightboxError
 
 MAX_PIXELS = 25_000_000      # a full-resolution digital radiograph has some 12 million
@@ -34,7 +35,7 @@ MAX_BYTES = 200_000_000      # 25 million pixels of three 16-bit channels are 15
 READ = {"PNG": (b"\x89PNG\r\n\x1a\n",), "JPEG": (b"\xff\xd8\xff",), "BMP": (b"BM",), "GIF": (b"GIF87a", b"GIF89a"),
         "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "WEBP": (b"RIFF",)}      # Pillow's name -> first bytes
 NOT_READ = (      # (name, offset, bytes there): known, so that the sentence can name it
-    ("DICOM", 128, b"DICM"), ("PDF", 0, b"%PDF"), ("JPEG 2000", 0, b"\0\0\0\x0cjP  "), ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
+    ("PDF", 0, b"%PDF"), ("JPEG 2000", 0, b"\0\0\0\x0cjP  "), ("JPEG 2000", 0, b"\xff\x4f\xff\x51"),
     ("HEIC or AVIF", 4, b"ftyp"), ("zip", 0, b"PK\x03\x04"), ("gzip (perhaps NIfTI)", 0, b"\x1f\x8b"), ("SVG", 0, b"<svg"))
 PLAIN = "Save it as PNG or JPEG and try again."
 
@@ -61,8 +62,9 @@ def decode_image(data: bytes | Path) -> Picture:
     Raises:
         LightboxError:
             "image.not_an_image": the content is no image, whatever its name says
-            "image.unsupported": an image or container of a kind that is not read, such as DICOM
+            "image.unsupported": an image or container of a kind that is not read, such as PDF
             "image.broken": damaged or cut off
+            "image.no_pixels": a DICOM file without an image
             "image.too_large": more than MAX_PIXELS or MAX_BYTES
             "image.unreadable": there is no such file, or it may not be opened
     """
@@ -72,6 +74,9 @@ def decode_image(data: bytes | Path) -> Picture:
         raise _too_large(f"The file has {len(data) / 1e6:,.0f} MB")
     kind = sniff(data)
     try:
+        if kind == "DICOM":
+            pixels, notes = read_dicom(data, MAX_PIXELS)
+            return Picture(*_gray_if_equal(pixels, notes))
         image = Image.open(io.BytesIO(data), formats=[kind])      # reads the header only
         if image.width * image.height > MAX_PIXELS:
             raise _too_large(f"The image has {image.width:,} x {image.height:,} pixels")
@@ -103,16 +108,19 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def sniff(data: bytes) -> str:
-    """Pillow's name of the kind of image, from its first bytes. Raises LightboxError for everything that is not read."""
+    """Pillow's name of the kind of image, or "DICOM", from its first bytes. Raises LightboxError for what is not read."""
+    if data[128:132] == b"DICM":      # before the others: some devices put the head of a TIFF in front
+        return "DICOM"
     for kind, starts in READ.items():
         if data.startswith(starts) and (kind != "WEBP" or data[8:12] == b"WEBP"):
             return kind
+    if is_dicom(data):
+        return "DICOM"
     for kind, offset, mark in NOT_READ:
         if data[offset:offset + len(mark)] == mark:
-            hint = "Export the image as PNG from your viewer." if kind == "DICOM" else PLAIN
-            raise LightboxError("image.unsupported", f"This is a {kind} file, which is not yet read.", hint)
+            raise LightboxError("image.unsupported", f"This is a {kind} file, which is not read.", PLAIN)
     what = "The file is empty." if not data else "The file is not an image, whatever its name says."
-    raise LightboxError("image.not_an_image", what, "Bring a PNG, JPEG, BMP, TIFF, WebP or GIF image.")
+    raise LightboxError("image.not_an_image", what, "Bring a PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM image.")
 
 
 def _too_large(what: str) -> LightboxError:
@@ -138,13 +146,16 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
     values = values.reshape(*values.shape[:2], -1)
     if values.shape[2] in (2, 4):
         values = _over_black(values, notes)
-    pixels = _to_8_bits(values, notes)
+    return Picture(*_gray_if_equal(_to_8_bits(values, notes), notes))
+
+
+def _gray_if_equal(pixels: np.ndarray, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     if pixels.shape[2] == 3:
         red, green, blue = cv2.split(pixels)      # nine times as fast as comparing the channels in place
         if np.array_equal(red, green) and np.array_equal(green, blue):
             pixels = red[..., None]
             notes.append("Its three colour channels are equal: it was read as gray.")
-    return Picture(np.ascontiguousarray(pixels), tuple(notes))
+    return np.ascontiguousarray(pixels), tuple(notes)
 
 
 TURNS = {      # EXIF orientation -> what is done to stand it upright
@@ -226,5 +237,10 @@ def _to_8_bits(values: np.ndarray, notes: list[str]) -> np.ndarray:
         notes.append(f"All its {kind} values are {low:,}: it became black.")
         return np.zeros(values.shape, np.uint8)
     notes.append(f"Its {kind} values {low:,.6g} to {high:,.6g} were scaled to 0 to 255.")
+    if values.dtype == np.uint16:      # worked out once for each value that can be: 25 million pixels fit in little memory
+        levels = np.clip((np.arange(65536.0) - float(low)) * (255.0 / (float(high) - float(low))), 0, 255)
+        return np.round(levels).astype(np.uint8)[values]
     wide = np.where(finite, values, low).astype(np.float64)
-    return np.round((wide - float(low)) * (255.0 / (float(high) - float(low)))).astype(np.uint8)
+    wide -= float(low)
+    wide *= 255.0 / (float(high) - float(low))
+    return np.round(wide, out=wide).astype(np.uint8)
