@@ -128,7 +128,10 @@ def _find_in_folder(path: Path) -> tuple[str, Path]:
     parts = [inner / name for name in below if name.lower() in SPLIT_FOLDERS]
     if any(len(subfolders(part)) > 1 for part in parts):
         return "folder", path
-    files = sorted({file for place in (inner, path) for file in place.iterdir()
+    places = [path]                    # a download may be wrapped into folders that hold nothing else
+    while len(places) < 5 and len(inside := subfolders(places[-1])) == 1:
+        places.append(places[-1] / inside[0])
+    files = sorted({file for place in (*places, inner) for file in place.iterdir()
                     if not file.name.startswith(".") and file.is_file()})
     tables = [file for file in files if file.suffix.lower() in TABLES[:2]] or \
              [file for file in files if file.suffix.lower() in TABLES and not file.stem.lower().startswith(("readme", "licen"))]
