@@ -2,7 +2,9 @@
 
 import hashlib
 import http.server
+import re
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,64 +101,162 @@ def test_ordinal_colour_and_several_findings(lightbox_home):
     assert chest.task == "multi-label, binary-class" and chest.labels.shape == (60, 14) and len(chest.class_names) == 14
 
 
+@pytest.mark.parametrize("name", medmnist.SETS)
+@pytest.mark.parametrize("size", medmnist.SIZES)
+def test_each_of_the_twelve_sets_opens_at_each_size(lightbox_home, name, size):
+    """Stand-in files with a few images in the official form: channels, labels and task as the package has them."""
+    from medmnist import INFO
+    facts, rng = INFO[name], np.random.default_rng(0)
+    classes, colour = len(facts["label"]), (3,) if facts["n_channels"] == 3 else ()
+    several = facts["task"].startswith("multi-label")
+    content = {}
+    for split in ("train", "val", "test"):
+        content[f"{split}_images"] = rng.integers(0, 256, (classes, size, size, *colour), dtype=np.uint8)
+        content[f"{split}_labels"] = rng.integers(0, 2, (classes, classes)) if several else np.arange(classes)[:, None]
+    (lightbox_home / "datasets").mkdir()
+    np.savez(lightbox_home / "datasets" / medmnist.file_name(name, size), **content)
+    data = open_dataset(DataConfig(name, size=size))
+    assert data.images.shape == (3 * classes, size, size, facts["n_channels"]) and data.task == facts["task"]
+    assert data.labels.shape == (3 * classes, classes)[:1 + several] and len(data.class_names) == classes
+    np.testing.assert_array_equal(data.original(0).squeeze(), content["train_images"][0])
+
+
 # Downloads, from a server of our own
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Gives one file, whole or in parts, and can be made to behave badly."""
+
+    content, ranges, cut, asked = b"", True, None, []
+
+    def do_GET(self):
+        begin = 0
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        self.asked.append(int(asked[1]) if asked else None)
+        if asked and self.ranges:
+            begin = int(asked[1])
+            if begin >= len(self.content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content) - begin))
+        self.end_headers()
+        self.wfile.write(self.content[begin:self.cut])
+
+    def log_message(self, *_):
+        pass
+
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serves tmp_path/served; the table says that breastmnist at 28 px is there with the right check sum."""
-    folder = tmp_path / "served"
-    path = breast(folder)
-    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {
-        "__init__": lambda self, *a, **k: http.server.SimpleHTTPRequestHandler.__init__(self, *a, directory=str(folder), **k),
-        "log_message": lambda *a: None})
+    """Gives a file of 3 MB; the table says that it is breastmnist at 64 px, and its check sum."""
+    path = breast(tmp_path / "served", 64)
+    handler = type("Handler", (Server,), {"content": path.read_bytes(), "asked": []})
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{httpd.server_port}/{path.name}"
     monkeypatch.setattr(medmnist, "_official", lambda name, size: (url, hashlib.md5(path.read_bytes()).hexdigest()))
-    yield path
+    yield handler
     httpd.shutdown()
     httpd.server_close()
 
 
+class Stop(Exception):
+    pass
+
+
+def stop_at(share: float):
+    def progress(sentence, done, total):
+        if sentence.startswith("Downloading") and done > share * total:
+            raise Stop
+    return progress
+
+
+def fetched(home):
+    folder = home / "datasets"
+    return sorted(p.name for p in folder.iterdir() if not p.name.endswith(".lock")), folder / "breastmnist_64.npz"
+
+
 def test_a_set_that_is_not_here_is_downloaded_and_checked(server, lightbox_home):
     seen = []
-    assert not is_ready(DataConfig("breastmnist", size=28))
-    data = open_dataset(DataConfig("breastmnist", size=28), lambda *p: seen.append(p))
-    assert len(data) == 780 and is_ready(DataConfig("breastmnist", size=28))
-    assert (lightbox_home / "datasets/breastmnist.npz").read_bytes() == server.read_bytes()
+    assert not is_ready(DataConfig("breastmnist", size=64))
+    data = open_dataset(DataConfig("breastmnist", size=64), lambda *p: seen.append(p))
+    assert len(data) == 780 and is_ready(DataConfig("breastmnist", size=64))
+    names, file = fetched(lightbox_home)
+    assert names == [file.name] and file.read_bytes() == server.content
     downloads = [p for p in seen if p[0].startswith("Downloading")]
-    assert downloads[-1][1] == downloads[-1][2] == server.stat().st_size
+    assert downloads[-1][1] == downloads[-1][2] == len(server.content) and server.asked == [None]
     assert not any("MD5" in note for note in data.notes)
 
 
+def test_a_download_that_was_stopped_goes_on_where_it_was(server, lightbox_home):
+    with pytest.raises(Stop):
+        medmnist.download("breastmnist", 64, stop_at(0.5))
+    names, file = fetched(lightbox_home)
+    assert names == ["breastmnist_64.npz.part"]
+    kept = (lightbox_home / "datasets" / names[0]).stat().st_size
+    assert 0.5 * len(server.content) < kept < len(server.content)
+    seen = []
+    medmnist.download("breastmnist", 64, lambda *p: seen.append(p))
+    assert file.read_bytes() == server.content and server.asked == [None, kept]
+    assert seen[0][1:] == (kept, len(server.content)) and fetched(lightbox_home)[0] == [file.name]
+
+
+def test_one_that_is_cut_off_too(server, lightbox_home):
+    server.cut = 1_000_000
+    with pytest.raises(LightboxError) as caught:
+        medmnist.download("breastmnist", 64)
+    assert caught.value.code == "download.failed" and "cut off after 1.0 of" in caught.value.message
+    server.cut = None
+    assert medmnist.download("breastmnist", 64).read_bytes() == server.content and server.asked == [None, 1_000_000]
+
+
+def test_a_server_that_gives_no_parts_gives_the_whole_again(server, lightbox_home):
+    server.ranges = False
+    with pytest.raises(Stop):
+        medmnist.download("breastmnist", 64, stop_at(0.5))
+    assert medmnist.download("breastmnist", 64).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("kept", ["another file", "longer", "whole", "empty"])
+def test_whatever_was_kept_the_right_file_comes_out(server, lightbox_home, kept):
+    content = server.content
+    (lightbox_home / "datasets").mkdir()
+    (lightbox_home / "datasets/breastmnist_64.npz.part").write_bytes(
+        {"another file": b"x" * 100_000, "longer": content + b"x", "whole": content, "empty": b""}[kept])
+    assert medmnist.download("breastmnist", 64).read_bytes() == content
+    assert len(server.asked) == (1 if kept in ("whole", "empty") else 2)
+
+
 def test_a_wrong_check_sum_is_never_used(server, lightbox_home, monkeypatch):
-    url = medmnist._official("breastmnist", 28)[0]
+    url = medmnist._official("breastmnist", 64)[0]
     monkeypatch.setattr(medmnist, "_official", lambda name, size: (url, "0" * 32))
     with pytest.raises(LightboxError) as caught:
-        open_dataset(DataConfig("breastmnist", size=28))
+        open_dataset(DataConfig("breastmnist", size=64))
     assert caught.value.code == "download.failed" and "check sum" in caught.value.message
-    assert not list((lightbox_home / "datasets").glob("*.npz*part")) and medmnist.find_file("breastmnist", 28) is None
+    assert fetched(lightbox_home)[0] == [] and medmnist.find_file("breastmnist", 64) is None and server.asked == [None]
 
 
-def test_without_a_network_the_steps_by_hand_are_told(server, lightbox_home, monkeypatch):
-    monkeypatch.setattr(medmnist, "_official", lambda name, size: ("http://127.0.0.1:9/breastmnist_64.npz", "0" * 32))
+@pytest.mark.parametrize("url, word", [("http://127.0.0.1:9/breastmnist_64.npz", "refused"), (None, "404")])
+def test_without_a_network_the_steps_by_hand_are_told(server, lightbox_home, monkeypatch, url, word):
+    if url is None:
+        server.do_GET = lambda self: self.send_error(404)
+        url = medmnist._official("breastmnist", 64)[0]
+    monkeypatch.setattr(medmnist, "_official", lambda name, size: (url, "0" * 32))
     with pytest.raises(LightboxError) as caught:
         open_dataset(DataConfig("breastmnist", size=64))
     said = str(caught.value)
     assert caught.value.code == "download.failed"
-    assert all(part in said for part in ("breastmnist_64.npz", medmnist.ZENODO, str(lightbox_home / "datasets")))
+    assert all(part in said for part in ("breastmnist_64.npz", medmnist.ZENODO, str(lightbox_home / "datasets"), word))
 
 
-def test_stopping_a_download_leaves_nothing_half_done(server, lightbox_home):
-    class Stop(Exception):
-        pass
-
-    def stop(sentence, done, total):
-        raise Stop
-
-    with pytest.raises(Stop):
-        open_dataset(DataConfig("breastmnist", size=28), stop)
-    assert not list((lightbox_home / "datasets").glob("*.part"))
+def test_a_disk_that_is_too_small_is_told_before(server, lightbox_home, monkeypatch):
+    monkeypatch.setattr(medmnist.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(LightboxError) as caught:
+        medmnist.download("breastmnist", 64)
+    assert caught.value.code == "disk.full" and fetched(lightbox_home)[0] == []
 
 
 def test_the_real_file(real_data, monkeypatch):

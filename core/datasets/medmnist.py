@@ -8,10 +8,13 @@ official files are taken from that package's own table.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.util
 import os
 import re
+import shutil
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from functools import cache
@@ -125,7 +128,8 @@ def _best(sizes, size: int) -> int:
 def download(name: str, size: int, progress: Progress | None = None) -> Path:
     """Fetch the official file that suits `size` into LIGHTBOX_HOME/datasets and check it.
 
-    It grows under another name and gets its own when its MD5 is right, so a broken download is never used.
+    It grows as <name>.npz.part and gets its own name when its MD5 is right, so a broken download is never used. One that was
+    stopped or cut off is kept, and the next call goes on from there.
 
     Raises LightboxError "download.failed" with the steps to do it by hand, or "disk.full".
     """
@@ -135,9 +139,9 @@ def download(name: str, size: int, progress: Progress | None = None) -> Path:
     official = _official(name, size)
     if official is None:
         raise LightboxError("download.failed", f"{target.name} cannot be fetched without the medmnist package.", by_hand)
-    url, checksum = official
     part = target.with_name(target.name + ".part")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     lock = Lock(target.with_name(target.name + ".lock"))
     while not lock.acquire():
         if progress:
@@ -145,31 +149,61 @@ def download(name: str, size: int, progress: Progress | None = None) -> Path:
         time.sleep(0.5)
     try:
         if not target.is_file():      # another window may just have fetched it
-            _fetch(url, checksum, target, part, by_hand, progress)
+            _fetch(*official, part, by_hand, progress or (lambda sentence, done, total: None))
+            os.replace(part, target)
         return target
     finally:
-        part.unlink(missing_ok=True)
         lock.release()
 
 
-def _fetch(url: str, checksum: str, target: Path, part: Path, by_hand: str, progress: Progress | None) -> None:
-    digest, done = hashlib.md5(usedforsecurity=False), 0
+def _fetch(url: str, checksum: str, part: Path, by_hand: str, progress: Progress) -> None:
+    """Make `part` the whole file, with the right MD5."""
+    name = part.stem
+    while True:
+        begun = part.stat().st_size if part.exists() else 0
+        _receive(url, part, by_hand, progress)
+        if md5(part, progress) == checksum:
+            return
+        part.unlink()
+        if not begun:      # else the beginning was of another file, or damaged: once more from the start
+            raise LightboxError("download.failed", f"{name} came with another check sum than the official one.",
+                                f"Try again. {by_hand}")
+
+
+def _receive(url: str, part: Path, by_hand: str, progress: Progress) -> None:
+    """Append to `part` what is missing; start anew where the server does not give parts of files."""
+    name, done = part.stem, part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
-        with disk_errors(part), urllib.request.urlopen(url, timeout=30) as reply, open(part, "wb") as file:
-            total = int(reply.headers.get("Content-Length") or 0)
-            while block := reply.read(1 << 20):
-                file.write(block)
-                digest.update(block)
-                done += len(block)
-                if progress:
-                    progress(f"Downloading {target.name} (bytes)", done, total)
-    except (OSError, ValueError) as error:      # urllib's own errors are OSErrors
+        with disk_errors(part), urllib.request.urlopen(request, timeout=30) as reply:
+            said = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("Content-Range") or "")
+            if not (reply.status == 206 and said and int(said[1]) == done):
+                done = 0
+            left = int(reply.headers.get("Content-Length") or 0)
+            total = done + left if left else 0
+            free = shutil.disk_usage(part.parent).free
+            if left > free:
+                raise LightboxError("disk.full", f"{name} needs {left / 1e9:.1f} GB more; {part.parent} has {free / 1e9:.1f} GB "
+                                    "left.", "Free some space, or set LIGHTBOX_HOME to another disk.")
+            with open(part, "ab" if done else "wb") as file:
+                progress(f"Downloading {name} (bytes)", done, total)
+                while block := reply.read(1 << 20):
+                    file.write(block)
+                    done += len(block)
+                    progress(f"Downloading {name} (bytes)", done, total)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and done:      # nothing lies behind what is here: the check sum says whether that is all
+            return
+        raise LightboxError("download.failed", f"{name} could not be downloaded: the server says {error.code} {error.reason}.",
+                            by_hand) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:      # urllib's own errors are OSErrors
         reason = getattr(error, "reason", error)
-        raise LightboxError("download.failed", f"{target.name} could not be downloaded: {reason}.", by_hand) from error
-    if digest.hexdigest() != checksum:
-        raise LightboxError("download.failed", f"{target.name} came with another check sum than the official one.",
-                            f"Try again. {by_hand}")
-    os.replace(part, target)
+        kept = f" The {done / 1e6:,.1f} MB that came are kept." if done else ""
+        raise LightboxError("download.failed", f"{name} could not be downloaded: {reason}.{kept}",
+                            f"Try again{' to go on from there' if done else ''}. {by_hand}") from error
+    if done < total:
+        raise LightboxError("download.failed", f"{name} was cut off after {done / 1e6:,.1f} of {total / 1e6:,.1f} MB.",
+                            f"Try again: it goes on from there. {by_hand}")
 
 
 def md5(path: Path, progress: Progress | None = None) -> str:
