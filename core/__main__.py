@@ -7,6 +7,7 @@
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
+    python -m core phantom FOLDER --layout mura|folders|table|npz [--size S] [--target T] [--set key=value ...]
 
 D is a name such as phantom or breastmnist, or the path of a folder or an .npz file. RUN is a run's id, or a classifier that
 came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
@@ -174,6 +175,24 @@ def export(options) -> None:
     bar.end(f"{options.folder}: weights, config and card are written.")
 
 
+def phantom(options) -> None:
+    from core.datasets.kinds import reading_from
+    from core.datasets.phantom.export import Plan, export
+    plan = Plan(reading_from("phantom", dict(_pair(item) for item in options.set)), options.layout, options.size, options.target,
+                not options.no_split)
+    bar = Bar()
+    opened = export(plan, Path(options.folder), bar.count)
+    bar.end(f"{options.folder}: {len(plan.table):,} images are written.")
+    print(opened)
+
+
+def _pair(item: str) -> tuple[str, str]:
+    key, equals, value = item.partition("=")
+    if not equals:
+        raise LightboxError("cli.set", f"--set {item} has no value.", "Write key=value.")
+    return key, value
+
+
 class Bar:
     """A line on stderr that is drawn over; on a file or a pipe, a line where something changes."""
 
@@ -273,6 +292,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--title", required=True)
     command.add_argument("--about", help="Markdown for the top of the card: data, licence, limits")
     command.set_defaults(command=export)
+
+    command = commands.add_parser("phantom", help="write phantom radiographs to a folder, with masks and the truth about them")
+    command.add_argument("folder")
+    command.add_argument("--layout", required=True, help="mura, folders, table or npz")
+    command.add_argument("--size", type=int, default=512, help="pixels of the longer side; of both sides in an .npz")
+    command.add_argument("--target", default="abnormality", help="what the classes are: abnormality or body_part")
+    command.add_argument("--no-split", action="store_true", help="class folders without train, val and test above them")
+    command.add_argument("--set", action="append", default=[], metavar="key=value",
+                         help="a setting of the set, such as patients=50, letters=0.9, copies=0.1; may be given again and again")
+    command.set_defaults(command=phantom)
     return parser
 
 

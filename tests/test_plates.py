@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from core.datasets.phantom import PhantomSource, plates, render
+from core.datasets.phantom import PhantomSource, plates
 from core.datasets.phantom import set as phantom_set
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.plates import RECORD, Plates

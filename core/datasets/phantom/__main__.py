@@ -1,25 +1,48 @@
-"""Make plates: `python -m core.datasets.phantom SETTINGS K N` makes every N-th image from the K-th on that is not there yet.
+"""Make what is missing: every N-th image from the K-th on that is not there yet.
 
-Prints a line for each. Ends by itself when the process that started it is gone. Started by PhantomSource.prepare.
+    python -m core.datasets.phantom plates SETTINGS K N      plates of a set (plates.py)
+    python -m core.datasets.phantom files FOLDER K N         files of an export (export.py)
+
+Prints a line for each. Ends by itself when the process that started it is gone. Started by makers.run_makers.
 """
 
 import json
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.set import PhantomSource
+from core.errors import LightboxError
+
+
+def make_plates(settings: str, first: int, step: int) -> Iterator[int]:
+    source = PhantomSource(PhantomConfig(**json.loads(settings)))
+    for i in range(first, len(source.scan().table), step):
+        if source.plates.read(i) is None:
+            source.plates[i]                     # made and kept
+            yield i
+
+
+def make_files(folder: str, first: int, step: int) -> Iterator[int]:
+    from core.datasets.phantom.export import Plan, make_image
+    plan = Plan.read(Path(folder))
+    for job in plan.jobs()[first::step]:
+        if make_image(plan, job, Path(folder)):
+            yield job.row
 
 
 def main() -> None:
-    settings, first, step = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    source, parent = PhantomSource(PhantomConfig(**settings)), os.getppid()
-    for i in range(first, len(source.scan().table), step):
-        if os.getppid() != parent:
-            return
-        if source.plates.read(i) is None:
-            source.plates[i]                     # made and kept
-            print(i, flush=True)
+    what, where, first, step = sys.argv[1:5]
+    parent = os.getppid()
+    try:
+        for made in {"plates": make_plates, "files": make_files}[what](where, int(first), int(step)):
+            print(made, flush=True)
+            if os.getppid() != parent:
+                return
+    except LightboxError as error:
+        print(f"! {error.code}: {error}", flush=True)
 
 
 if __name__ == "__main__":

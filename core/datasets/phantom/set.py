@@ -5,15 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import selectors
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,8 +16,9 @@ import pandas as pd
 
 from core.config import home
 from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Study, patient_of, person_of, splits, stream, study_of
+from core.datasets.phantom.makers import run_makers
 from core.datasets.phantom.plates import LONGEST, Plates
-from core.datasets.phantom.render import marker_mask, render
+from core.datasets.phantom.render import marker_mask, render, size_of
 from core.datasets.phantom.switches import NO_SIGNS, copies_of, recorded_finding, signs_of
 from core.datasets.source import Index, Progress, Source, Target
 
@@ -209,33 +205,22 @@ class PhantomSource(Source):
             return picture(self.config, self._id(i), longest, marker=False).pixels[:, :, None]
         return self.plates[i][:, :, None]
 
+    def original_size(self, i: int, pixels: np.ndarray) -> tuple[int, int]:
+        """Width and height of the original, which a plate does not have."""
+        which, copy = numbers(self._id(i)), _copies(self.config).get(self._id(i))
+        width, height = size_of(*(numbers(copy["copy_of"]) if copy else which), config=self.config)
+        if copy and copy["copy_how"] == "crop":
+            blank = np.zeros((height, width), np.uint8)
+            noise = stream(self.config, COPY_NOISE, *which)
+            height, width = _saved_again(Picture(blank, blank > 0, blank > 0), "crop", noise).pixels.shape
+        return width, height
+
     def prepare(self, longest: int, progress: Progress) -> None:
-        """Make the plates that are missing with all cores. Tracing is many small steps of numpy, which threads would wait for
-        each other to do, so each core gets a process (`python -m core.datasets.phantom`)."""
+        """Make the plates that are missing with all cores."""
         missing = [] if longest > LONGEST else [i for i in range(len(self._rows)) if self.plates.read(i) is None]
-        if len(missing) < WORTH_A_PROCESS:
-            return
-        cores = os.cpu_count() or 1
-        settings = json.dumps(dataclasses.asdict(self.config))
-        makers = [subprocess.Popen([sys.executable, "-m", "core.datasets.phantom", settings, str(k), str(cores)], text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3],
-                                   env={**os.environ, "LIGHTBOX_HOME": str(home())}) for k in range(cores)]
-        try:
-            with selectors.DefaultSelector() as waiting:
-                for maker in makers:
-                    waiting.register(maker.stdout, selectors.EVENT_READ)
-                made, total = 0, len(missing)
-                while waiting.get_map():
-                    for ready, _ in waiting.select():
-                        lines = os.read(ready.fd, 65536)         # a line an image; nothing when the process has ended
-                        made += lines.count(b"\n")
-                        if not lines:
-                            waiting.unregister(ready.fileobj)
-                    progress("Taking the X-rays", made, total)
-        finally:
-            for maker in makers:
-                maker.kill()
-                maker.wait()
+        if len(missing) >= WORTH_A_PROCESS:
+            settings = json.dumps(dataclasses.asdict(self.config))
+            run_makers(["plates", settings], "Taking the X-rays", len(missing), progress)
 
     @cached_property
     def plates(self) -> Plates:
