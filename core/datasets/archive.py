@@ -132,7 +132,7 @@ def check(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
 
 
 def _bound_directory(path: Path, file) -> None:
-    """Refuse a zip whose list of files is too long to be read, from the record at its end (PKWARE's APPNOTE, 4.3.14 to 16)."""
+    """Refuse a zip whose list of files is too long to be read, from the record at its end (APPNOTE 4.3.14 to 4.3.16)."""
     size = os.fstat(file.fileno()).st_size
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         raise LightboxError("archive.not_zip", f"{path.name} is not a file.", "Choose a zip.")

@@ -131,10 +131,8 @@ def _find_in_folder(path: Path) -> tuple[str, Path]:
     places = [path]                    # a download may be wrapped into folders that hold nothing else
     while len(places) < 5 and len(inside := subfolders(places[-1])) == 1:
         places.append(places[-1] / inside[0])
-    files = sorted({file for place in (*places, inner) for file in place.iterdir()
-                    if not file.name.startswith(".") and file.is_file()})
-    tables = [file for file in files if file.suffix.lower() in TABLES[:2]] or \
-             [file for file in files if file.suffix.lower() in TABLES and not file.stem.lower().startswith(("readme", "licen"))]
+    files = next(filter(None, map(_readable, places)), [])      # the outermost of them that holds any
+    tables = [file for file in files if file.suffix.lower() in TABLES]
     arrays = [file for file in files if file.suffix.lower() == ".npz"]
     if len(tables) == 1:
         return "table", tables[0]
@@ -144,6 +142,13 @@ def _find_in_folder(path: Path) -> tuple[str, Path]:
     if len(below) < 2 and len(arrays) == 1:
         return "npz", arrays[0]
     return "folder", path
+
+
+def _readable(folder: Path) -> list[Path]:
+    """The tables and .npz files in a folder, sorted; a .txt only where no other table is."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in (*TABLES, ".npz")
+                   and not file.name.lower().startswith((".", "readme", "licen")))
+    return [file for file in files if file.suffix.lower() != ".txt"] or files
 
 
 def reading_from(kind: str, values: Mapping[str, Any]) -> Any:
