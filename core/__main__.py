@@ -1,6 +1,9 @@
 """The same jobs without a browser.
 
     python -m core datasets [--json]
+    python -m core datasets D [--json]
+    python -m core datasets add PATH --name NAME [--title T] [--set key=value ...] [--json]
+    python -m core audit D [--set data.split=...] [--json]
     python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set section.field=value ...]
     python -m core train --resume RUN
     python -m core evaluate RUN [--split val|test] [--json]
@@ -9,8 +12,8 @@
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
     python -m core phantom FOLDER --layout mura|folders|table|npz [--size S] [--target T] [--set key=value ...]
 
-D is a name such as phantom or breastmnist, or the path of a folder or an .npz file. RUN is a run's id, or a classifier that
-came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
+D is a name such as phantom or breastmnist, or the path of a folder, a table, a zip or an .npz file. RUN is a run's id, or a
+classifier that came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
 sentence and exit code 2, a run that fails with 1.
 """
 
@@ -40,14 +43,78 @@ def main(argv: list[str] | None = None) -> int:
 
 def datasets(options) -> None:
     from core.datasets import list_datasets
+    if options.words:
+        show_or_add(options)
+        return
     infos = list_datasets()
     if options.json:
         print(json.dumps([vars(info) for info in infos], default=list))
         return
     for info in infos:
-        n = sum(v for v in info.counts.values() if v is not None)
-        where = "ready" if info.available else "to be downloaded"
-        print(f"{info.name:16} {n:>8,} images  {len(info.class_names):>2} classes  {info.task:26} {where:16}  {info.title}")
+        known = [v for v in info.counts.values() if v is not None]
+        images, classes = f"{sum(known):,}" if known else "?", len(info.class_names) or "?"      # ? is known once it is opened
+        where = "ready" if info.available else "to be downloaded" if info.task else "not there"
+        print(f"{info.name:16} {images:>8} images  {classes:>2} classes  {info.task or 'your own':26} {where:16}  {info.title}")
+
+
+def show_or_add(options) -> None:
+    """`datasets D` counts what is there; `datasets add PATH` keeps it under a name."""
+    from core.config import DataConfig
+    from core.datasets import list_datasets, open_source
+    from core.datasets.kinds import KINDS, find, reading_from
+    from core.datasets.own import free_name, load_own
+    from core.datasets.survey import add_own, survey
+    words, bar = options.words, Bar()
+    values = dict(_pair(item) for item in options.set)
+    if len(words) == 2 and words[0] == "add":
+        kind, path = ("phantom", "") if words[1] == "phantom" else find(words[1])
+        title = options.title or (Path(words[1]).stem if not options.name else options.name)
+        own, found = add_own(kind, path, reading_from(kind, values), options.name or free_name(title), title)
+        found.source.name, found.source.title = own.name, own.title
+    elif len(words) == 1 and not (options.name or options.title):
+        dataset = _absolute(words[0])
+        own, source = load_own(dataset), open_source(DataConfig(dataset))
+        if source is None and dataset in {info.name for info in list_datasets()}:
+            info = next(info for info in list_datasets() if info.name == dataset)
+            print(json.dumps(vars(info), default=list) if options.json else f"{info.title} ({info.name}): {info.how_to_get}")
+            return
+        if source is None or values:
+            kind, path = find(dataset)
+            source = KINDS[kind].build(path, reading_from(kind, values))
+        found = survey(source, bar.count)
+    else:
+        raise LightboxError("cli.datasets", f"{' '.join(words)[:80]!r} is not understood.",
+                            "Write datasets, datasets D, or datasets add PATH --name NAME.")
+    bar.end()
+    if options.json:
+        facts = found.to_json()
+        print(json.dumps(facts | ({"kind": own.kind, "path": own.path, "reading": own.reading} if own else {})))
+        return
+    print(f"{found.source.title} ({found.source.name}): {len(found.index.table):,} images, "
+          + (f"{found.patients:,} patients" if found.patients else "patients unknown"))
+    if own:
+        print(f"{own.kind}: {own.path} " + " ".join(f"{key}={value!r}" for key, value in own.reading.items()))
+    for name, target in found.index.targets.items():
+        print(f"\n{target.title} ({name}): {target.task}\n{found.counts[name].to_string()}")
+    for note in found.index.notes:
+        print(f"  {note}")
+    for item in found.index.skipped[:10]:
+        print(f"  left out: {item['path']}: {item['reason']}")
+    if len(found.index.skipped) > 10:
+        print(f"  and {len(found.index.skipped) - 10:,} more")
+
+
+def audit(options) -> None:
+    from core.audit import audit, in_words
+    from core.datasets import open_dataset
+    changes = _settings(options.set)
+    if wrong := next((name for name in changes if not name.startswith("data.")), None):
+        raise LightboxError("cli.set", f"{wrong} is no setting of the data.", "An audit looks only at data.* settings.")
+    config = RunConfig().with_(**{"data.dataset": _absolute(options.dataset)} | changes)
+    bar = Bar()
+    found = audit(open_dataset(config.data, bar.count), bar.count)
+    bar.end()
+    print(json.dumps(found.to_json(), indent=2, allow_nan=False) if options.json else "\n".join(in_words(found)))
 
 
 def train(options) -> int:
@@ -60,11 +127,7 @@ def train(options) -> int:
         changes = {"data.dataset": _absolute(options.dataset), "model.name": options.model, "data.size": options.size,
                    "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device,
                    "name": options.name}
-        for item in options.set:
-            key, equals, value = item.partition("=")
-            if not equals:
-                raise LightboxError("cli.set", f"--set {item} has no value.", "Write section.field=value.")
-            changes[key] = value
+        changes |= _settings(options.set)
         run = store.create(RunConfig().with_(**{k: v for k, v in changes.items() if v is not None}))
     store.tend()
     return _follow(store, run)
@@ -239,9 +302,21 @@ def _class_index(name: str, class_names: tuple[str, ...]) -> int:
     raise LightboxError("class.unknown", f"There is no class {name}.", f"There are: {', '.join(class_names)}.")
 
 
+def _settings(items: list[str]) -> dict[str, str]:
+    """{"optim.lr": "0.001"} from what was given with --set."""
+    changes = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise LightboxError("cli.set", f"--set {item} has no value.", "Write section.field=value.")
+        changes[key] = value
+    return changes
+
+
 def _absolute(dataset: str | None) -> str | None:
     """A path as the worker, which runs elsewhere, will find it; a name as it is."""
-    looks_like_path = dataset and ("/" in dataset or dataset.endswith((".npz", ".csv")) or dataset.startswith("."))
+    looks_like_path = dataset and ("/" in dataset or dataset.endswith((".npz", ".csv", ".tsv", ".txt", ".zip"))
+                                   or dataset.startswith("."))
     return str(Path(dataset).expanduser().resolve()) if looks_like_path else dataset
 
 
@@ -249,9 +324,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m core", description=__doc__.split("\n\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("datasets", help="list the data sets")
+    command = commands.add_parser("datasets", help="list the data sets, count one, or add one of your own")
+    command.add_argument("words", nargs="*", metavar="D | add PATH", help="a set or a path to count, or add and a path")
     command.add_argument("--json", action="store_true")
+    command.add_argument("--name", help="of the new set: small letters, digits and hyphens")
+    command.add_argument("--title", help="of the new set, as people read it")
+    command.add_argument("--set", action="append", default=[], metavar="key=value",
+                         help="how the images are read, such as labels=diagnosis, patient=id; again and again")
     command.set_defaults(command=datasets)
+
+    command = commands.add_parser("audit", help="look for patients on both sides of a split, copies and odd images")
+    command.add_argument("dataset")
+    command.add_argument("--set", action="append", default=[], metavar="data.field=value",
+                         help="another split, size or task; may be given again and again")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=audit)
 
     command = commands.add_parser("train", help="train a network; prints the run's id")
     command.add_argument("--dataset", default="phantom")

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from core.__main__ import main
 from core.config import DataConfig
 from core.datasets import list_datasets, open_dataset, open_source
 from core.datasets.kinds import KINDS, kind_of, reading_from, reading_to
@@ -113,3 +114,55 @@ def test_kind_of_real_places(real_data, folder):
     assert kind_of(real_data / "medmnist" / "breastmnist.npz") == "npz"
     assert kind_of(real_data / "nih_cxr14") == "table"
     assert kind_of(real_data / "covid_mortality" / "labels.csv") == "table"
+
+
+# ----------------------------------------------------------------------------------------------------------- command line
+
+def said(capsys, *words, code=0):
+    assert main(["datasets", *map(str, words)]) == code
+    out = capsys.readouterr()
+    return out.err if code else out.out
+
+
+def test_real_sets_are_added_and_counted_on_the_command_line(real_data, capsys):
+    """Counts as shared/data/README.md states them."""
+    said(capsys, "add", real_data / "knee_oa", "--name", "knees", "--title", "Knee grades", "--set", "ordinal=yes")
+    knees = json.loads(said(capsys, "knees", "--json"))
+    assert (knees["images"], knees["patients"], knees["title"]) == (2752, 1376, "Knee grades")
+    grades = knees["targets"]["class"]
+    assert grades["task"] == "ordinal-regression" and list(grades["counts"]) == [*"01234", "total"]
+
+    said(capsys, "add", real_data / "chest_pneumonia", "--name", "chest",
+         "--set", r"pattern=(?P<patient>(person|IM-|NORMAL2-IM-)\d+)")
+    chest = json.loads(said(capsys, "chest", "--json"))
+    assert chest["targets"]["class"]["counts"] == {"NORMAL": {"train": 1341, "test": 234, "total": 1575}, "PNEUMONIA": {
+        "train": 3875, "test": 390, "total": 4265}, "total": {"train": 5216, "test": 624, "total": 5840}}
+    assert chest["reading"] == {"pattern": r"(?P<patient>(person|IM-|NORMAL2-IM-)\d+)"} and chest["patients"] > 1000
+
+    said(capsys, "add", real_data / "nih_cxr14", "--name", "nih")
+    nih = json.loads(said(capsys, "nih", "--json"))
+    assert nih["images"] == 621 and len(nih["targets"]["finding_labels"]["counts"]) == 15
+    assert nih["reading"]["separator"] == "|" and nih["reading"]["labels"] == ["finding_labels"], "what was guessed is written down"
+
+    covid = said(capsys, real_data / "covid_mortality")
+    assert "157 images, 78 patients" in covid and "died" in covid
+    listed = json.loads(said(capsys, "--json"))
+    assert {"knees", "chest", "nih"} < {info["name"] for info in listed} and len(listed) == 16
+    assert "Knee grades" in said(capsys)
+
+
+def test_mistakes_on_the_command_line_end_with_a_sentence(folder, capsys):
+    assert "own.reading" in said(capsys, "add", folder, "--name", "a", "--set", "colour=red", code=2)
+    assert "cli.set" in said(capsys, "add", folder, "--name", "a", "--set", "ordinal", code=2)
+    assert "own.name" in said(capsys, "add", folder, "--name", "Mine!", code=2)
+    assert "dataset.unknown" in said(capsys, "add", folder / "nowhere", "--name", "a", code=2)
+    assert "dataset.unknown" in said(capsys, "nowhere", code=2) and "cli.datasets" in said(capsys, "a", "b", "c", code=2)
+    assert list_own() == []
+    said(capsys, "add", folder)
+    assert [own.name for own in list_own()] == ["knees"]
+
+
+def test_phantoms_with_faults_are_a_set_of_ones_own(capsys):
+    said(capsys, "add", "phantom", "--name", "with-letters", "--set", "letters=0.9", "--set", "patients=12")
+    facts = json.loads(said(capsys, "with-letters", "--json"))
+    assert facts["kind"] == "phantom" and facts["reading"] == {"letters": 0.9, "patients": 12} and facts["images"] > 20

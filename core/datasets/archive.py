@@ -132,7 +132,7 @@ def check(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
 
 
 def _bound_directory(path: Path, file) -> None:
-    """Refuse a zip whose list of files is too long to be read, from the record at its end (APPNOTE 4.3.14 to 4.3.16)."""
+    """Refuse a zip whose list of files is too long to be read, by the record at its end (APPNOTE 4.3.14, 4.3.16)."""
     size = os.fstat(file.fileno()).st_size
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         raise LightboxError("archive.not_zip", f"{path.name} is not a file.", "Choose a zip.")
@@ -176,7 +176,8 @@ def _check_name(path: Path, entry: zipfile.ZipInfo) -> None:
     elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         fault = "is a link or a device, not a file"
     if fault:
-        raise LightboxError("archive.names", f"{path.name} is not unpacked: the name {_short(name)!r} inside {fault}.", PACK_AGAIN)
+        raise LightboxError("archive.names", f"{path.name} is not unpacked: the name {_short(name)!r} inside {fault}.",
+                            PACK_AGAIN)
 
 
 def _is_wanted(name: str) -> bool:

@@ -302,7 +302,7 @@ class Table(Source):
         if not nothing and separator != NONE:
             said = {part for name in labels if name in columns for part in split_findings(columns[name], separator)}
             nothing = next((part for word in NOTHING for part in sorted(said) if part.lower() == word), NONE)
-        return replace(reading, delimiter=grid.delimiter, encoding=grid.encoding, folder=str(self.folder), file=file,
+        return replace(reading, delimiter=grid.delimiter, encoding=grid.encoding, folder=str(self.folder.resolve()), file=file,
                        labels=labels, separator=separator, nothing=nothing or NONE, together=together, **roles)
 
     def _guess_file(self) -> str:
