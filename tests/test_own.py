@@ -142,7 +142,7 @@ def test_real_sets_are_added_and_counted_on_the_command_line(real_data, capsys):
     said(capsys, "add", real_data / "nih_cxr14", "--name", "nih")
     nih = json.loads(said(capsys, "nih", "--json"))
     assert nih["images"] == 621 and len(nih["targets"]["finding_labels"]["counts"]) == 15
-    assert nih["reading"]["separator"] == "|" and nih["reading"]["labels"] == ["finding_labels"], "what was guessed is written down"
+    assert nih["reading"]["separator"] == "|" and nih["reading"]["labels"] == ["finding_labels"], "guesses are written down"
 
     covid = said(capsys, real_data / "covid_mortality")
     assert "157 images, 78 patients" in covid and "died" in covid
