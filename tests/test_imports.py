@@ -21,6 +21,7 @@ CORE = {                                    # a part of core: the parts that it 
     "files": {"errors"},
     "models": BASE,                         # these five, and the curves behind the metrics, know nothing of each other
     "datasets": BASE,
+    "audit": BASE | {"datasets"},
     "explain": BASE,
     "augment": BASE,
     "ranking": BASE,
@@ -34,13 +35,14 @@ CORE = {                                    # a part of core: the parts that it 
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "metrics", "runs", "trainers"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
     "worker": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
-    "__main__": BASE | {"classifiers", "datasets", "device", "evaluation", "explain", "export", "metrics", "models", "runs"},
+    "__main__": BASE | {"audit", "classifiers", "datasets", "device", "evaluation", "explain", "export", "metrics", "models",
+                        "runs"},
 }
 PROGRAMS = {"worker", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
-            "core.device", "core.datasets", "core.models"]
+            "core.device", "core.audit", "core.datasets", "core.models"]
 
 
 def imports(source: str, module: str, package: bool = False) -> list[tuple[int, str, bool]]:

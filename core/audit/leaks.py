@@ -1,0 +1,76 @@
+"""Who of validation and test is known from training, and what the same images would look like split without regard to patients.
+
+Needs a table and no pixels. N images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.config import DataConfig
+from core.datasets.source import SPLITS
+from core.datasets.splits import assign, groups_of, shared_with_train
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How many images of a part are beside a training image of the same patient, and of the same study.
+
+    Args:
+        n: images of the part
+        patients, studies: how many of them; None where no patient (study) of this part or of training is known
+    """
+
+    n: int
+    patients: int | None
+    studies: int | None
+
+    @property
+    def patient_share(self) -> float | None:
+        return None if self.patients is None or not self.n else self.patients / self.n
+
+    @property
+    def study_share(self) -> float | None:
+        return None if self.studies is None or not self.n else self.studies / self.n
+
+
+def overlaps(table: pd.DataFrame, split: np.ndarray) -> dict[str, Overlap]:
+    """The overlap of validation and of test with training, for any assignment.
+
+    Args:
+        table: N rows with image_id, patient, study ("" where unknown)
+        split: (N,) of "train", "val", "test", ""
+    """
+    def count(column: str, part: str) -> int | None:
+        group, unknown = groups_of(table, column)
+        if unknown[split == part].all() or unknown[split == "train"].all():
+            return None
+        return len(shared_with_train(split, group, part))
+
+    return {part: Overlap(int((split == part).sum()), count("patient", part), count("study", part)) for part in ("val", "test")}
+
+
+def image_level(labels: np.ndarray, split: np.ndarray, data: DataConfig, official: np.ndarray | None = None) -> np.ndarray:
+    """The split that one gets by ignoring patients: the same images, shares and seed, like shares of each class.
+
+    Args:
+        labels: (N,) int64 or (N, K) int64
+        split: (N,) the split to compare with
+        data: gives the seed, and whether an official test part was kept (test_fraction 0): then it is kept here too
+        official: (N,) the split that the set came with
+
+    Returns:
+        (N,) of "train", "val", "test"; "" where `split` has ""
+    """
+    made = split.copy()
+    deal = split != ""
+    if not data.test_fraction and official is not None and (official == "test").any():
+        deal &= split != "test"
+    rows = np.flatnonzero(deal)
+    if len(rows):
+        shares = {part: float(np.mean(split[rows] == part)) for part in SPLITS if (split[rows] == part).any()}
+        made[rows] = assign(rows, labels[rows], shares, np.random.default_rng(data.split_seed))
+    return made
