@@ -24,6 +24,8 @@ class Site:
 
     point: on the bone's axis, mm; along: direction of the axis; radius: of the bone there, mm
     carries: names of the bones that move with the far end when the bone breaks here
+    sway, slip: how far the far end of a break turns and steps aside, relative to the ends of the great bones: it turns less where
+        a long lever lies in flesh, and steps further where the bone is small
     """
 
     bone: str
@@ -31,6 +33,8 @@ class Site:
     along: tuple[float, float, float]
     radius: float
     carries: tuple[str, ...] = ()
+    sway: float = 1.0
+    slip: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,9 @@ class Body:
     """One body part in one pose, in mm, in its own frame: x to the lateral or thumb side, y up, z towards the front.
 
     skin, muscle: soft tissue, and what of it lies under the fat; air: lung, or None
-    sites: finding -> places; centre: (3,) mm that the tube is aimed at; field: (width, height) mm that is exposed
+    sites: finding -> places
+    around: bone -> which solids of the skin are around it alone, and go where it goes when something breaks
+    centre: (3,) mm that the tube is aimed at; field: (width, height) mm that is exposed
     """
 
     name: str
@@ -47,6 +53,7 @@ class Body:
     muscle: Solids
     air: Solids | None
     sites: dict[str, tuple[Site, ...]] = field(repr=False)
+    around: dict[str, range] = field(default_factory=dict, repr=False)
     centre: tuple[float, float, float] = (0, 0, 0)
     field: tuple[float, float] = (150, 200)
 

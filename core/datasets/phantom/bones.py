@@ -32,7 +32,8 @@ class Bone:
 
     def moved(self, matrix: np.ndarray) -> Bone:
         """The bone after an affine (4, 4) map."""
-        return self.each(lambda solids: solids.moved(matrix))
+        back = np.linalg.inv(matrix)
+        return self.each(lambda solids: solids.moved(matrix, back))
 
     def cut(self, *planes) -> Bone:
         """The part of the bone on the inner side of planes (4,): n . x + d <= 0, in its outer, inner and canal solids."""
@@ -58,7 +59,8 @@ def fuse(name: str, *bones: Bone) -> Bone:
 
 def between(at: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Values half way between the stations of a smooth curve through (at, y): cubic Hermite with three-point slopes."""
-    h, rise = np.diff(at), np.diff(y) / np.diff(at)
+    h = at[1:] - at[:-1]
+    rise = (y[1:] - y[:-1]) / h
     slope = np.empty_like(y)
     slope[1:-1] = (rise[:-1] * h[1:] + rise[1:] * h[:-1]) / (h[:-1] + h[1:])
     slope[0], slope[-1] = rise[0], rise[-1]
@@ -108,7 +110,8 @@ def shaft(name: str, start, end, profile, *, flat: float = 1.0, across=(1, 0, 0)
     square = inside_middle ** 2 - np.maximum(inside_middle ** 2 * (1 - opening_middle ** 2), (wall[:-1] + wall[1:]) / 4)
     canal = slices(length, limits, inside * opening, np.sqrt(np.maximum(square, 0)), inner_flat, offset)
     canal = canal.take(real & (opening_middle > 0.05))
-    return Bone(name, outer.moved(place), inner.moved(place), canal.moved(place), nothing(), nothing())
+    back = np.linalg.inv(place)
+    return Bone(name, outer.moved(place, back), inner.moved(place, back), canal.moved(place, back), nothing(), nothing())
 
 
 def _opening(cortex: np.ndarray) -> np.ndarray:

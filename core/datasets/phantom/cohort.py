@@ -11,13 +11,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from core.datasets.phantom import elbow, shoulder, wrist
+from core.datasets.phantom import elbow, finger, forearm, hand, humerus, shoulder, wrist
 from core.datasets.phantom.body import View
 from core.datasets.phantom.findings import FINDINGS, add_finding
 from core.datasets.phantom.layers import Model
 from core.errors import LightboxError
 
-PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist}
+# a part's bones are drawn by its place here: new ones go to the end
+PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist, "finger": finger, "hand": hand, "forearm": forearm, "humerus": humerus}
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _persons(config: PhantomConfig) -> list[int]:
     """The person of each patient number: pairs of numbers drawn by lot are one person."""
     persons = list(range(config.patients))
     drawn = stream(config, _PERSON).permutation(config.patients)
-    for k in range(round(config.two_numbers * config.patients / 2)):
+    for k in range(min(round(config.two_numbers * config.patients / 2), config.patients // 2)):
         one, other = sorted(map(int, drawn[2 * k:2 * k + 2]))
         persons[other] = one
     return persons

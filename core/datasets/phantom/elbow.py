@@ -10,16 +10,20 @@ import numpy as np
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
 from core.datasets.phantom.flesh import Flesh, skin_and_muscle
-from core.datasets.phantom.solids import frame, slices, turn
+from core.datasets.phantom.solids import Solids, frame, slices, turn
 
 VIEWS = (View("AP", 0, 0, 6), View("lateral", 90, 0, 88), View("oblique", 40, 0, 12))
 
 
-def _humerus(rng: np.random.Generator) -> Bone:
-    """The shaft forks into two columns with a thin plate between them; they carry the spool and the ball of the joint."""
+def humerus(rng: np.random.Generator) -> Bone:
     body = shaft("shaft", (0, 165, -5), (0, 14, 2), [
         (0, 10.6, 3.6), (0.45, 10.4, 3.6), (0.66, 10.8, 3.0), (0.8, 9.6, 2.0), (0.93, 6.0, 1.1), (1, 2.5, 0.8),
     ], closed=(False, True), rng=rng)
+    return fuse("humerus", body, *condyles(rng))
+
+
+def condyles(rng: np.random.Generator) -> list[Bone]:
+    """The shaft forks into two columns with a thin plate between them; they carry the spool and the ball of the joint."""
     medial = shaft("medial column", (-2, 80, -5), (-20, -3, 4), [
         (0, 3.0, 1.8), (0.3, 8.6, 2.2), (0.66, 9.8, 1.5), (0.9, 9.0, 0.9), (1, 5.0, 0.7),
     ], flat=0.8, rng=rng)
@@ -37,10 +41,10 @@ def _humerus(rng: np.random.Generator) -> Bone:
         (0, 5.5, 0.7), (0.07, 10.8, 0.8), (0.2, 12.4, 0.9), (0.6, 9.4, 1.0), (1, 10.0, 0.8),
     ], across=(0, 1, 0), rng=rng)
     ball = pebble("capitellum", (14.5, 0.0, 7), (11.5, 10.6, 10.6), cortex=0.8, rng=rng)
-    return fuse("humerus", body, plate, medial, lateral, inner, outer, spool, ball)
+    return [plate, medial, lateral, inner, outer, spool, ball]
 
 
-def _ulna(rng: np.random.Generator) -> Bone:
+def ulna(rng: np.random.Generator) -> Bone:
     """From the olecranon down; the notch that holds the trochlea is hollowed out, with a rim of cortex."""
     body = shaft("ulna", (-3.5, 17.5, -17), (-1, -180, -12), [
         (0, 4.8, 1.0), (0.02, 7.8, 1.2), (0.08, 10.2, 1.2), (0.15, 9.6, 1.3), (0.26, 8.6, 2.0), (0.42, 7.2, 2.7),
@@ -49,12 +53,17 @@ def _ulna(rng: np.random.Generator) -> Bone:
     coronoid = shaft("coronoid", (-3.5, -40, -14), (-5.5, -13, 8), [
         (0, 6, 1.6), (0.4, 10.0, 1.3), (0.75, 10.5, 0.9), (0.93, 7.0, 0.8), (1, 3.0, 0.7),
     ], flat=0.75, rng=rng)
+    return fuse("ulna", body, coronoid).hollowed(*notch())
+
+
+def notch() -> tuple[Solids, Solids]:
+    """The room for the trochlea in the ulna, and the same room with its rim of cortex."""
     across = frame((-26, 0, 3), (1, 0.03, 0), (0, 1, 0))
-    notch, rim = (slices(44, np.array([0.0, 1.0]), np.full(2, r), np.full(1, r), 1.0).moved(across) for r in (13.2, 14.6))
-    return fuse("ulna", body, coronoid).hollowed(notch, rim)
+    room, rim = (slices(44, np.array([0.0, 1.0]), np.full(2, r), np.full(1, r), 1.0).moved(across) for r in (13.2, 14.6))
+    return room, rim
 
 
-def _radius(rng: np.random.Generator) -> Bone:
+def radius(rng: np.random.Generator) -> Bone:
     return shaft("radius", (15.5, -13.4, 5), (9, -185, 2), [
         (0, 10.0, 0.9), (0.028, 11.2, 1.0), (0.062, 10.4, 1.2), (0.10, 7.0, 1.6), (0.15, 6.6, 1.9), (0.22, 8.6, 2.0),
         (0.30, 7.6, 2.4), (0.5, 6.8, 2.7), (1, 7.0, 2.6),
@@ -73,7 +82,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     def at(x: float, y: float, z: float) -> tuple:
         return tuple((bend @ [x, y, z, 1])[:3])
 
-    bones = [_humerus(rng), _ulna(rng).moved(bend), _radius(rng).moved(bend)]
+    bones = [humerus(rng), ulna(rng).moved(bend), radius(rng).moved(bend)]
     skin, muscle = skin_and_muscle(flesh, thick, fat=5.0)
     down, forearm = tuple((bend @ [0, -1, 0, 0])[:3]), ("ulna", "radius")
     sites = {

@@ -42,9 +42,9 @@ def fracture(body: Body, site: Site, rng: np.random.Generator) -> Finding:
     back = np.linalg.inv(place)
     strips = [planes @ back for planes in strips]                       # rows are planes: they move with the inverse
 
-    angle = rng.uniform(4, 13) * rng.choice((-1, 1))
+    angle = site.sway * rng.uniform(4, 13) * rng.choice((-1, 1))
     aside = rng.uniform(0, 2 * np.pi)
-    step = rng.uniform(0.16, 0.42) * r
+    step = site.slip * rng.uniform(0.16, 0.42) * r
     gap = rng.uniform(0.02, 0.14) * r + 0.3
     local = shift(step * np.cos(aside), step * np.sin(aside), gap) @ turn(2, np.rad2deg(aside)) @ turn(1, angle)
     local = local @ turn(2, -np.rad2deg(aside))
@@ -65,7 +65,16 @@ def fracture(body: Body, site: Site, rng: np.random.Generator) -> Finding:
                 faces.append(bone.outer.cut(strip[0], strip[1], opposite, cut - off).moved(move))
         else:
             bones.append(bone.moved(move) if bone.name in site.carries else bone)
-    return Finding(replace(body, bones=bones), faces=join(*faces))
+    return Finding(replace(body, bones=bones, skin=_skin(body, site, move)), faces=join(*faces))
+
+
+def _skin(body: Body, site: Site, move: np.ndarray) -> Solids:
+    """The skin after a fracture: it goes along with the bones that are carried, and swells around the one that is broken."""
+    taken = [i for name in site.carries for i in body.around.get(name, ())]
+    moved = [*body.around.get(site.bone, ()), *taken]
+    if not moved:
+        return body.skin
+    return join(body.skin.take(np.setdiff1d(np.arange(len(body.skin)), taken)), body.skin.take(moved).moved(move))
 
 
 def _side(solids: Solids, strips: list[np.ndarray], place: np.ndarray, reach: float, sign: int) -> Solids:

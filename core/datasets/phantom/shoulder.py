@@ -19,10 +19,15 @@ def _humerus(rng: np.random.Generator) -> Bone:
     body = shaft("humerus", (13, -190, -2), (5, 12, 0), [
         (0, 11.4, 4.0), (0.5, 11.8, 4.0), (0.72, 13.0, 3.2), (0.84, 16.5, 2.0), (0.93, 21.0, 1.4), (1, 19, 1.2),
     ], closed=(False, True), rng=rng)
+    return fuse("humerus", body, *upper_end(rng))
+
+
+def upper_end(rng: np.random.Generator) -> list[Bone]:
+    """The head of the humerus, and the two tubercles where the muscles of the shoulder pull."""
     head = pebble("head", (-3, 1, 0), (24.5, 23.5, 23.0), along=(-0.7, 0.7, 0.2), cortex=1.3, rng=rng)
     greater = pebble("greater tubercle", (14.5, 3, 1), (9.5, 15, 16), along=(0.1, 1, 0), cortex=1.2, rng=rng)
     lesser = pebble("lesser tubercle", (6, -4, 17), (7, 6, 10), along=(0, 1, 0), cortex=1.0, rng=rng)
-    return fuse("humerus", body, head, greater, lesser)
+    return [head, greater, lesser]
 
 
 def _blade(triangle, thickness: float) -> Solids:
@@ -41,7 +46,7 @@ def _blade(triangle, thickness: float) -> Solids:
     return box(middle, (half, half, thickness / 2), along=normal, across=points[1] - points[0]).cut(*sides)
 
 
-def _scapula(rng: np.random.Generator) -> Bone:
+def scapula(rng: np.random.Generator) -> Bone:
     """A blade with thick borders, a neck with the socket, the spine that ends in the acromion, and the hooked coracoid."""
     superior, inferior, neck = (-98, 42, -50), (-80, -108, -58), (-38, -4, -18)
 
@@ -65,10 +70,10 @@ def _scapula(rng: np.random.Generator) -> Bone:
               [(0, 6.0, 1.2), (0.5, 5.8, 1.3), (0.85, 5.2, 1.2), (1, 2.5, 1.0)], rng=rng))
 
 
-def _clavicle() -> Bone:
-    """An S seen from above: convex to the front near the breastbone, to the back near the acromion."""
+def clavicle(points: int = 8) -> Bone:
+    """An S seen from above: convex to the front near the breastbone, to the back near the acromion; its first `points` of 8."""
     line = np.array([(-5, 39, -9), (-20, 41.5, -11), (-38, 43, -8), (-56, 44, 0), (-74, 43, 11), (-94, 40, 21),
-                     (-118, 35, 27), (-150, 28, 28)], float)
+                     (-118, 35, 27), (-150, 28, 28)], float)[:points]
     width = (5.5, 7.6, 7.0, 6.2, 6.0, 6.1, 6.6, 8.0)
     wall = (1.1, 1.3, 1.6, 2.0, 2.3, 2.3, 2.0, 1.6)
     parts = []
@@ -78,7 +83,8 @@ def _clavicle() -> Bone:
         if k:                                                # a ball in each bend fills the wedge
             parts.append(pebble("bend", line[k], (width[k], 0.8 * width[k], width[k]), across=(0, 0, 1),
                                 along=line[k + 1] - line[k - 1], cortex=wall[k]))
-    parts.append(pebble("sternal end", line[-1], (8.8, 7, 6), across=(0, 0, 1), along=line[-1] - line[-2], cortex=1.2))
+    if points == 8:
+        parts.append(pebble("sternal end", line[-1], (8.8, 7, 6), across=(0, 0, 1), along=line[-1] - line[-2], cortex=1.2))
     return fuse("clavicle", *parts)
 
 
@@ -114,7 +120,7 @@ def _flesh(part: Flesh) -> None:
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     """A shoulder with the arm at the side; `thick` scales the soft tissue, `flexion` is not used."""
-    bones = [_humerus(rng), _scapula(rng), _clavicle(), *(_rib(number, rng) for number in range(6))]
+    bones = [_humerus(rng), scapula(rng), clavicle(), *(_rib(number, rng) for number in range(6))]
     skin, muscle = skin_and_muscle(_flesh, thick, fat=6.0)
     down = (0.05, -1, 0)
     sites = {

@@ -157,11 +157,12 @@ def slices(length: float, at: np.ndarray, radius: np.ndarray, middle: np.ndarray
     """
     z = at * length
     offset = np.zeros(len(z)) if offset is None else offset
-    lower, upper, h = z[:-1], z[1:], np.diff(z)
+    lower, upper, h = z[:-1], z[1:], z[1:] - z[:-1]
     r0, r1, rm = radius[:-1] ** 2, radius[1:] ** 2, middle ** 2
     curve = 2 * (r0 + r1 - 2 * rm) / h ** 2                  # r^2(z) = r0 + slope (z - lower) + curve (z - lower)^2
     slope = (r1 - r0) / h - curve * h
-    lean = np.diff(offset) / h
+    aside = offset[1:] - offset[:-1]
+    lean = aside / h
     foot = offset[:-1] - lean * lower                        # centre(z) = foot + lean z
     q = np.zeros((len(h), 4, 4))
     q[:, 0, 0] = 1
@@ -175,10 +176,10 @@ def slices(length: float, at: np.ndarray, radius: np.ndarray, middle: np.ndarray
     planes[:, 0, 2], planes[:, 0, 3] = -1, lower
     planes[:, 1, 2], planes[:, 1, 3] = 1, -upper
     widest = np.sqrt(np.maximum(np.maximum(r0, r1), rm)) * 1.02
-    middle_of = np.stack([(offset[:-1] + offset[1:]) / 2, np.zeros(len(h)), (lower + upper) / 2, np.zeros(len(h))], 1)
-    half = np.stack([widest + np.abs(np.diff(offset)) / 2, widest * flat, h / 2, np.ones(len(h))], 1)
-    corners = middle_of[:, None] + _CUBE * half[:, None]
-    return Solids(q, planes, corners, np.arange(len(h)) > 0)
+    middle_of, half = np.zeros((len(h), 1, 4)), np.ones((len(h), 1, 4))
+    middle_of[:, 0, 0], middle_of[:, 0, 2] = (offset[:-1] + offset[1:]) / 2, (lower + upper) / 2
+    half[:, 0, 0], half[:, 0, 1], half[:, 0, 2] = widest + np.abs(aside) / 2, widest * flat, h / 2
+    return Solids(q, planes, middle_of + _CUBE * half, np.arange(len(h)) > 0)
 
 
 class Grid(NamedTuple):

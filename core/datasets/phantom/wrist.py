@@ -17,7 +17,7 @@ from core.datasets.phantom.solids import ellipsoid
 VIEWS = (View("PA", 0, 0), View("lateral", 88, 0), View("oblique", 42, 0))
 
 # base, head (x, y, z), half width of shaft, length of proximal and middle phalanx
-_RAYS = {
+RAYS = {
     "metacarpal 1": ((22.5, 10.5, 7), (41, 46, 20), 4.7, (31, 24)),
     "metacarpal 2": ((10.5, 14, -1), (19.5, 77, -2), 4.0, (41, 24)),
     "metacarpal 3": ((0.8, 14.5, -1), (2.5, 76, -2), 4.1, (45, 29)),
@@ -26,7 +26,7 @@ _RAYS = {
 }
 
 
-def _radius(rng: np.random.Generator) -> Bone:
+def radius(rng: np.random.Generator) -> Bone:
     body = shaft("radius", (8.5, -125, -1), (8, -12.5, -1), [
         (0, 7.0, 2.6), (0.45, 7.2, 2.7, 0.6), (0.66, 8.6, 2.2, 0.6), (0.79, 11.8, 1.5, 0), (0.90, 15.0, 1.1, -1.2),
         (1.0, 16.4, 0.9, -2.2),
@@ -43,7 +43,7 @@ def _radius(rng: np.random.Generator) -> Bone:
     return bone
 
 
-def _ulna(rng: np.random.Generator) -> Bone:
+def ulna(rng: np.random.Generator) -> Bone:
     body = shaft("ulna", (-16.5, -125, -3), (-17.5, -24.8, -3), [
         (0, 6.3, 2.4), (0.5, 6.0, 2.4), (0.74, 5.6, 2.0), (0.88, 6.6, 1.2), (0.955, 7.9, 0.9), (0.985, 7.0, 0.8), (1.0, 5.4, 0.7),
     ], flat=0.95, closed=(False, True), rng=rng)
@@ -74,7 +74,7 @@ _JOINTS = [
 _HEAD = ((-1.2, -2.2, 0), (6.6, 8.4, 7.8))                   # the head of the capitate, on which lunate and scaphoid ride
 
 
-def _carpals(rng, gap: float) -> list[Bone]:
+def carpals(rng, gap: float) -> list[Bone]:
     """Eight pebbles with flat facets where two of them meet, `gap` mm apart."""
     bones = {name: pebble(name, centre, half, along=along, cortex=0.75, rng=rng)
              for name, (centre, half, along) in _CARPALS.items()}
@@ -93,18 +93,24 @@ def _carpals(rng, gap: float) -> list[Bone]:
     return [*bones.values(), pisiform]
 
 
-def _ray(name: str, rng: np.random.Generator) -> list[Bone]:
-    """A metacarpal and the phalanx beyond it (the thumb shows both of its own): the field ends there."""
-    base, head, width, lengths = _RAYS[name]
-    base, head = np.array(base, float), np.array(head, float)
-    thumb = name.endswith("1")
-    bones = [shaft(name, base, head, [
+def metacarpal(name: str, rng: np.random.Generator) -> Bone:
+    """One of the five bones of the palm."""
+    base, head, width, _ = RAYS[name]
+    return shaft(name, base, head, [
         (0, 1.35 * width, 0.6), (0.14, 1.38 * width, 1.2), (0.45, 0.94 * width, 2.1), (0.78, 1.26 * width, 1.2),
         (0.92, 1.62 * width, 0.8), (1, 0.6 * width, 0.8),
-    ], flat=0.85 if thumb else 0.98, rng=rng)]
-    along, place = _direction(base, head), head
+    ], flat=0.85 if name.endswith("1") else 0.98, rng=rng)
+
+
+def _ray(name: str, rng: np.random.Generator) -> list[Bone]:
+    """A metacarpal and the phalanx beyond it (the thumb shows both of its own): the field ends there."""
+    base, head, width, lengths = RAYS[name]
+    base, head = np.array(base, float), np.array(head, float)
+    thumb = name.endswith("1")
+    bones = [metacarpal(name, rng)]
+    along, place = direction(base, head), head
     for part, length, w in zip(("proximal", "distal")[:2 if thumb else 1], lengths, (0.98 * width, 0.84 * width)):
-        along = _direction(0, along + [0, 0, 0.2])           # relaxed fingers bend a little at each joint
+        along = direction(0, along + [0, 0, 0.2])           # relaxed fingers bend a little at each joint
         place = place + 1.4 * along
         bones.append(shaft(f"{part} phalanx {name[-1]}", place, place + length * along, [
             (0, 1.45 * w, 0.7), (0.1, 1.55 * w, 0.9), (0.5, 0.95 * w, 2.0), (0.88, 1.25 * w, 0.9), (1, 0.9 * w, 0.7),
@@ -113,16 +119,16 @@ def _ray(name: str, rng: np.random.Generator) -> list[Bone]:
     return bones
 
 
-def _direction(start, end) -> np.ndarray:
+def direction(start, end) -> np.ndarray:
     return (end - start) / np.linalg.norm(end - start)
 
 
 def _flesh(part: Flesh) -> None:
     part.tube((-4, -225, 0), (0, 45, 0), [(0, 36), (0.4, 33), (0.72, 28), (0.88, 25.5), (1, 4)], 0.72)
     part.tube((-3, -36, 1), (-3, 96, 3), [(0, 6), (0.12, 21), (0.28, 29.5), (0.5, 38), (0.78, 43.5), (0.93, 33), (1, 8)], 0.42)
-    for name, (base, head, _, (length, _)) in _RAYS.items():
+    for name, (base, head, _, (length, _)) in RAYS.items():
         base, head = np.array(base, float), np.array(head, float)
-        along = _direction(base, head)
+        along = direction(base, head)
         if name.endswith("1"):
             part.tube(base - 22 * along, head + 66 * along, [(0, 3), (0.12, 12), (0.3, 16), (0.6, 12.5), (1, 9)], 0.9)
         elif not part.less:                                  # what muscle there is in fingers makes no difference
@@ -133,8 +139,8 @@ def _flesh(part: Flesh) -> None:
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     """A wrist; `thick` scales the soft tissue. `flexion` is not used: the hand lies flat."""
     gap = 1.5 + 0.4 * rng.random()                           # mm of cartilage, which no ray can see
-    bones = [_radius(rng), _ulna(rng), *_carpals(rng, gap)]
-    for name in _RAYS:
+    bones = [radius(rng), ulna(rng), *carpals(rng, gap)]
+    for name in RAYS:
         bones += _ray(name, rng)
     skin, muscle = skin_and_muscle(_flesh, thick, fat=3.2)
     hand = tuple(bone.name for bone in bones[2:])
