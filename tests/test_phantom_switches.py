@@ -261,6 +261,12 @@ def test_few_patients_with_many_images_and_rare_findings():
     assert 0.03 < abnormal(table).mean() < 0.2
 
 
+@pytest.mark.parametrize("changes", [{}, {"studies": 7, "patients": 200}, {"copies": 0.3}])
+def test_the_expected_number_of_images(changes):
+    config = PhantomConfig(**changes)
+    assert len(truth_of(config)) == pytest.approx(config.expected_images(), rel=0.03)
+
+
 def test_parts_by_choice():
     for parts in (("wrist",), ("wrist", "elbow"), tuple(PARTS)):
         index = PhantomSource(PhantomConfig(patients=40, parts=parts)).scan()

@@ -18,7 +18,8 @@ from core.datasets.phantom.layers import Model
 from core.errors import LightboxError
 
 # a part's bones are drawn by its place here: new ones go to the end
-PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist, "finger": finger, "hand": hand, "forearm": forearm, "humerus": humerus}
+PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist, "finger": finger, "hand": hand, "forearm": forearm,
+         "humerus": humerus}
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class PhantomConfig:
             raise LightboxError("phantom.setting", f"The parts of the body are {', '.join(map(str, self.parts)) or 'none'}.",
                                 f"Choose one or more of {', '.join(PARTS)}, each once.")
 
+    def expected_images(self) -> float:
+        """How many images such a set has on average; the very number is known when they are listed."""
+        return self.patients * (self.studies or float(np.dot(STUDIES, SHARES))) * (2 + THIRD_VIEW) * (1 + self.copies)
+
     def changed(self) -> dict:
         """The settings that are not the default ones, as JSON values; what a set is known by."""
         default = {f.name: f.default for f in fields(self)}
@@ -93,6 +98,9 @@ class PhantomConfig:
 LIMITS = {"seed": (0, 2**31 - 1), "patients": (1, 20_000), "abnormal": (0, 1), "longest": (16, 2048), "studies": (0, 50),
           "letters": (0, 1), "hospital": (0, 1), "exposure": (0, 1), "sites": (0, 1), "two_numbers": (0, 1),
           "wrong_labels": (0, 1), "copies": (0, 0.5)}
+
+STUDIES, SHARES = (1, 2, 3), (0.2, 0.35, 0.45)      # how many visits a patient makes, and which share of the patients so many
+THIRD_VIEW = 0.67                                   # share of the studies with a third view
 
 DEFAULT = PhantomConfig()
 
@@ -137,7 +145,7 @@ def patient_of(config: PhantomConfig, patient: int) -> Patient:
     return Patient(age=age, size=float(np.clip(rng.normal(1.0, 0.065), 0.84, 1.16)),
                    thick=float(np.clip(rng.lognormal(0, 0.14), 0.72, 1.45)),
                    density=float(np.clip(rng.normal(1.02, 0.07) - 0.22 * frail, 0.68, 1.2)),
-                   part=str(rng.choice(config.parts)), studies=config.studies or int(rng.choice((1, 2, 3), p=(0.2, 0.35, 0.45))))
+                   part=str(rng.choice(config.parts)), studies=config.studies or int(rng.choice(STUDIES, p=SHARES)))
 
 
 def person_of(config: PhantomConfig, patient: int) -> int:
@@ -163,7 +171,7 @@ def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
     part = patient_of(config, patient).part if rng.random() < 0.6 else str(rng.choice(config.parts))
     side = str(rng.choice(("left", "right")))
     finding = str(rng.choice(FINDINGS)) if rng.random() < config.abnormal else "none"
-    views = PARTS[part].VIEWS[:3 if rng.random() < 0.67 else 2]
+    views = PARTS[part].VIEWS[:3 if rng.random() < THIRD_VIEW else 2]
     return Study(part, side, finding, views)
 
 
