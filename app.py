@@ -7,6 +7,8 @@ from ui import theme
 PAGES = (
     st.Page("screens/home/start.py", title="Start", default=True, help="What this is, three ways to begin, the latest runs."),
     st.Page("screens/data/browse.py", title="Browse", url_path="browse", help="Look at the images, by class and split."),
+    st.Page("screens/data/add.py", title="Add", url_path="add", help="Bring images of your own: a folder, a table, a zip."),
+    st.Page("screens/data/augment.py", title="Augment", url_path="augment", help="Random changes of the images, seen live."),
     st.Page("screens/train/train.py", title="Train", url_path="train", help="Choose data, network and settings; queue a run."),
     st.Page("screens/train/runs.py", title="Runs", url_path="runs", help="Watch runs learn; stop and resume them."),
     st.Page("screens/judge/evaluate.py", title="Evaluate", url_path="evaluate", help="How good a run is, in numbers."),

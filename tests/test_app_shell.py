@@ -58,7 +58,7 @@ def test_own_images_that_are_good_are_counted_and_opened(start, tmp_path):
     start.text_input(key="start_path").set_value(str(tmp_path)).run()
     assert not start.error and shell.escape("7 images in 2 classes: $sick$, normal.") in [c.value for c in start.caption]
     start.button(key="start_path_go").click().run()
-    assert start.title[0].value == "Browse" and start.query_params["dataset"] == str(tmp_path)
+    assert start.title[0].value == "Add images" and start.query_params["path"] == str(tmp_path)
 
 
 def test_start_shows_the_latest_runs_and_survives_one_that_is_damaged(start, lightbox_home):

@@ -78,9 +78,9 @@ def test_start_finds_out_by_itself_what_this_machine_is(page, tmp_path):
 
 def test_start_says_what_is_wrong_with_a_path_and_keeps_it(app, page):
     page.goto(app.url)
-    field = page.get_by_label("Path of a folder or .npz file")
+    field = page.get_by_label("Path of a folder, table, zip or .npz file")
     field.fill("/no/such/<b>$place$</b>")
-    page.get_by_role("button", name="Use my own images").click()
+    field.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("/no/such/<b>$place$</b>")
     assert field.input_value() == "/no/such/<b>$place$</b>"
 

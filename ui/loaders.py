@@ -59,7 +59,7 @@ def look_at(path: str) -> str:
     """What there is at a path, in a sentence, without decoding it. Raises LightboxError where it cannot be used."""
     source = open_source(DataConfig(path))
     if source is None:
-        return "It is downloaded when it is opened."
+        return "It is unpacked when it is opened." if path.lower().endswith(".zip") else "It is downloaded when it is opened."
     index = source.scan()
     target = next(iter(index.targets.values()))
     return f"{len(index.table):,} images in {len(target.class_names)} classes: {shorten(', '.join(target.class_names), 80)}."

@@ -5,6 +5,7 @@ import time
 import streamlit as st
 
 from core.datasets import list_datasets
+from core.datasets.medmnist import SETS
 from core.errors import LightboxError
 from core.runs import LIVE, RunStore
 from ui import strip
@@ -29,7 +30,7 @@ def show_begin() -> None:
     with medmnist:
         st.subheader("MedMNIST", anchor=False)
         st.markdown("Twelve public sets of small medical images: ultrasound, CT, skin, retina, tissue and more.")
-        sets = {info.name: info for info in list_datasets() if info.name != "phantom"}
+        sets = {info.name: info for info in list_datasets() if info.name in SETS}
         there = [name for name in sets if sets[name].available]
         name = st.selectbox("Which MedMNIST set", list(sets), label_visibility="collapsed",
                             index=list(sets).index(there[0] if there else "breastmnist"),
@@ -39,14 +40,14 @@ def show_begin() -> None:
             go("browse", dataset=name)
     with own:
         st.subheader("My own images", anchor=False)
-        st.markdown("A folder with one subfolder for each class, or an .npz file. It is read where it lies.")
-        path = st.text_input("Path of a folder or .npz file", placeholder="/path/to/images", label_visibility="collapsed",
-                             key="start_path", persist_state="session").strip()
-        pressed = st.button("Use my own images", width="stretch", key="start_path_go")
-        if pressed and not path:
-            st.caption("Type the path of a folder or of an .npz file first.")
-        elif path:
-            check_path(path, pressed)
+        st.markdown("Class folders, a table with images, a zip, MURA or an .npz file. They are read where they lie.")
+        path = st.text_input("Path of a folder, table, zip or .npz file", placeholder="/path/to/images",
+                             label_visibility="collapsed", key="start_path", persist_state="session").strip()
+        if st.button("Use my own images", width="stretch", key="start_path_go"):
+            st.session_state.pop("add_form", None)
+            go("add", path=path or st.session_state.get("last_path"))
+        if path:
+            check_path(path)
     with drop:
         st.subheader("Drop an image", anchor=False)
         st.markdown("Let a small network that comes with Lightbox read an image, and see where it looked.")
@@ -58,16 +59,12 @@ def show_begin() -> None:
         link("Or try a sample", "classify")
 
 
-def check_path(path: str, go_on: bool) -> None:
+def check_path(path: str) -> None:
     """Say at once what is wrong with a path, or what was found there."""
     try:
-        found = look_at(path)
+        st.caption(escape(look_at(path)))
     except LightboxError as error:
         show_error(error)
-        return
-    if go_on:
-        go("browse", dataset=path)
-    st.caption(escape(found))
 
 
 def show_runs(runs: list) -> None:
