@@ -50,7 +50,7 @@ def images(tmp_path):
 
 def test_datasets_lists_the_phantom_and_the_twelve(place):
     infos = {info["name"]: info for info in json.loads(lightbox(place, "datasets", "--json").stdout)}
-    assert infos["phantom"]["available"] and len(infos) == 13
+    assert infos["phantom"]["available"] and len(infos) == 14
     assert infos["breastmnist"]["counts"] == {"train": 546, "val": 78, "test": 156}
     assert "phantom" in lightbox(place, "datasets").stdout
 

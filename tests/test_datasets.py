@@ -93,7 +93,7 @@ def test_the_list_is_quick_and_complete():
     start = time.perf_counter()
     infos = list_datasets()
     assert time.perf_counter() - start < 0.05
-    assert [i.name for i in infos] == list(DATASETS) and infos[0].name == "phantom" and len(infos) == 13
+    assert [i.name for i in infos] == list(DATASETS) and infos[0].name == "phantom" and len(infos) == 14
     for info in infos:
         assert info.title and info.description[-1] in ".?" and (info.available or info.how_to_get)
 

@@ -61,15 +61,17 @@ class Entry:
     fetch: Callable[[DataConfig, Progress | None], object] | None = None
 
 
-def _phantom_info() -> DatasetInfo:
-    from core.datasets.phantom import PhantomSource
-    return DatasetInfo("phantom", PhantomSource.title, PhantomSource.description, "binary-class", PhantomSource.licence,
-                       ("normal", "abnormal"), dict.fromkeys(("train", "val", "test")), available=True)
+def _phantom(name: str) -> Entry:
+    def source(data: DataConfig | None = None) -> Source:
+        from core.datasets.phantom import SEVEN_PARTS, PhantomSource
+        return PhantomSource(SEVEN_PARTS, name, "Phantom radiographs, seven parts") if name == "phantom-mura" else PhantomSource()
 
+    def info() -> DatasetInfo:
+        made = source()
+        return DatasetInfo(name, made.title, made.description, "binary-class", made.licence, ("normal", "abnormal"),
+                           dict.fromkeys(("train", "val", "test")), available=True)
 
-def _phantom(data: DataConfig) -> Source:
-    from core.datasets.phantom import PhantomSource
-    return PhantomSource()
+    return Entry(info, source)
 
 
 def _medmnist(name: str) -> Entry:
@@ -88,7 +90,8 @@ def _medmnist(name: str) -> Entry:
     return Entry(info, source, lambda data, progress: medmnist.download(name, data.size, progress))
 
 
-DATASETS: dict[str, Entry] = {"phantom": Entry(_phantom_info, _phantom)} | {name: _medmnist(name) for name in medmnist.SETS}
+DATASETS: dict[str, Entry] = ({name: _phantom(name) for name in ("phantom", "phantom-mura")}
+                             | {name: _medmnist(name) for name in medmnist.SETS})
 
 
 def list_datasets() -> list[DatasetInfo]:

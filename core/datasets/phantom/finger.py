@@ -13,7 +13,8 @@ from core.datasets.phantom.hand import digit, flesh, on_finger, phalanx
 from core.datasets.phantom.wrist import direction, metacarpal
 
 VIEWS = (View("PA", 0, 0, 2), View("lateral", 86, 0, 14), View("oblique", 45, 0, 2))
-FOLDED = 66              # degrees by which the joints of the other fingers are bent, out of the way, when one is seen from the side
+# degrees by which the joints of the other fingers are bent, out of the way, when one is seen from the side
+FOLDED = 66
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:

@@ -37,7 +37,7 @@ def _radius(rng: np.random.Generator) -> Bone:
     tuberosity = pebble("tuberosity", (9.4, 77, 3), (3.4, 5.6, 10), along=(0.03, 1, 0), cortex=1.4, rng=rng)
     styloid = pebble("styloid", (26.8, -119, 3), (5.4, 6.2, 8.5), along=(0.1, -1, 0), cortex=1.0)
     bone = fuse("radius", body, tuberosity, styloid)
-    for centre, half in (((20.5, -128, 4), (12.5, 12, 9.5)), ((6.5, -123.4, 4), (9.5, 12, 8.0))):     # for scaphoid and lunate
+    for centre, half in (((20.5, -128, 4), (12.5, 12, 9.5)), ((6.5, -123.4, 4), (9.5, 12, 8.0))):      # scaphoid, lunate
         bone = bone.hollowed(ellipsoid(centre, half, along=(-0.2, -1, 0)),
                              ellipsoid(centre, np.add(half, 1.3), along=(-0.2, -1, 0)))
     return bone
@@ -61,7 +61,8 @@ def _metacarpal(name: str) -> Bone:
     """What of a metacarpal lies inside the field."""
     base, head, width, _ = wrist.RAYS[name]
     end = np.array(base) + 0.6 * np.subtract(head, base)
-    return shaft(name, base, end, [(0, 1.35 * width, 0.6), (0.25, 1.38 * width, 1.2), (1, 0.96 * width, 2.1)], closed=(True, False))
+    return shaft(name, base, end, [(0, 1.35 * width, 0.6), (0.25, 1.38 * width, 1.2), (1, 0.96 * width, 2.1)],
+                 closed=(True, False))
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
@@ -83,7 +84,8 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     skin, muscle = skin_and_muscle(flesh, thick, fat=4.2)
     down, carried = (0.02, -1, 0), tuple(bone.name for bone in hand)
     sites = {
-        "fracture": (Site("radius", (21.0, -20, 4), down, 7.4, carried, 0.25), Site("radius", (20, -78, 3.3), down, 8, carried, 0.6),
+        "fracture": (Site("radius", (21.0, -20, 4), down, 7.4, carried, 0.25),
+                     Site("radius", (20, -78, 3.3), down, 8, carried, 0.6),
                      Site("ulna", (-7.5, 10, -7), down, 7, (), 0.3), Site("ulna", (-7.8, -55, -3), down, 6.3, (), 0.6),
                      Site("ulna", (-6, 62, -11), down, 7.6, (), 0.2)),
         "lytic lesion": (Site("radius", (20.8, 0, 4), down, 7.6), Site("radius", (18.5, -103, 3), down, 11),

@@ -54,13 +54,14 @@ def digit(number: int, bend: float, also: tuple[float, ...] = (3, 6, 4)) -> list
     lean = np.deg2rad(lean)
     along, across = np.cos(lean) * along + np.sin(lean) * across, np.cos(lean) * across - np.sin(lean) * along
     names = ("proximal", "distal") if number == 1 else ("proximal", "middle", "distal")
+    widths = {"proximal": 1.08, "middle": 0.95, "distal": 0.86}                  # relative to the metacarpal
     place, angle, found = head, 0.0, []
     for k, (name, length) in enumerate(zip(names, lengths)):
         angle += np.deg2rad(bend * (1, 0.9, 0.55)[k] + also[k])
         way = np.cos(angle) * along + np.sin(angle) * palm
         start = place + (1.7, 1.1, 1.0)[k] * way             # cartilage of both bones, which no ray can see
         place = start + length * way
-        found.append(Phalanx(f"{name} phalanx {number}", start, place, across, width * (1.08, 0.95, 0.86)[k if name != "distal" else 2]))
+        found.append(Phalanx(f"{name} phalanx {number}", start, place, across, width * widths[name]))
     return found
 
 
@@ -88,7 +89,7 @@ def phalanx(at: Phalanx, rng: np.random.Generator, close: bool = False) -> Bone:
 
 
 def finger_skin(bones: list[Phalanx], thick: float) -> list[Solids]:
-    """The soft tissue around each bone of a finger: a tube, round over the joints and at the tip. It has no muscle to speak of."""
+    """The soft tissue around each bone of a finger: a tube, round over the joints and at the tip; there is hardly any muscle."""
     found = []
     for k, at in enumerate(bones):
         length, way = np.linalg.norm(at.end - at.start), direction(at.start, at.end)
@@ -165,4 +166,4 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
         "metal plate": (ray(4, 0.5, 1.05), ray(3, 0.5, 1.05), ray(2, 0.48, 1.05), ray(5, 0.5, 1.05), on(3, 0, 0.5, 1.1)),
     }
     bent = np.sin(np.deg2rad(flexion))
-    return Body("hand", bones, skin, muscle, None, sites, centre=(4, 66, 24 * bent), field=(158, 246), around=around)
+    return Body("hand", bones, skin, muscle, None, sites, centre=(4, 64, 24 * bent), field=(142 + 22 * bent, 232), around=around)

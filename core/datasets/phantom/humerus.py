@@ -56,8 +56,10 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     skin, muscle = (join(one, other.moved(raised).overlapping()) for one, other in zip(arm, rest))
     down, carried = (0.02, -1, 0), ("ulna", "radius")
     sites = {
-        "fracture": (Site("humerus", (5.6, 90, 0), down, 16, carried, 0.15), Site("humerus", (6.2, 32, 0), down, 12, carried, 0.2),
-                     Site("humerus", (6.8, -20, 1), down, 11, carried, 0.3), Site("humerus", (7.4, -66, 1), down, 10.6, carried, 0.5)),
+        "fracture": (Site("humerus", (5.6, 90, 0), down, 16, carried, 0.15),
+                     Site("humerus", (6.2, 32, 0), down, 12, carried, 0.2),
+                     Site("humerus", (6.8, -20, 1), down, 11, carried, 0.3),
+                     Site("humerus", (7.4, -66, 1), down, 10.6, carried, 0.5)),
         "lytic lesion": (Site("humerus", (1, 130, 0), down, 19), Site("humerus", (5.8, 78, 0), down, 13.5),
                          Site("humerus", (6.2, 30, 0), down, 12), Site("humerus", (6.8, -24, 1), down, 11),
                          Site("humerus", (7.5, -74, 1), down, 11)),

@@ -163,7 +163,7 @@ class PhantomSource(Source):
         self.config = config
         self.name, self.title = name or self.name, title or self.title
         if config != DEFAULT:
-            parts = [f"{part}s" for part in config.parts]
+            parts = ["humeri" if part == "humerus" else f"{part}s" for part in config.parts]
             listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
             self.description = (f"X-rays of {listed} of {config.patients:,} patients who do not exist, made by this app from "
                                 "simple physics. A study is normal, or it shows a fracture, a lytic lesion or a metal plate. "
