@@ -24,7 +24,7 @@ from core.errors import LightboxError
 from core.files import write_atomic
 from ui import theme
 from ui.fitting import fits_html
-from ui.shell import escape, long_task
+from ui.shell import escape, long_task, shorten
 
 UPLOADS = ("zip", "csv", "tsv", "txt", "npz")
 MAX_UPLOAD = 200           # MB; what is larger is given as a path and not sent through the browser
@@ -170,5 +170,5 @@ def caption_of(found: Survey, row: int) -> str:
     for target in found.index.targets.values():
         label = target.labels[row]
         names = [target.class_names[k] for k in np.flatnonzero(label)] if target.labels.ndim == 2 else [target.class_names[label]]
-        said.append(", ".join(names) or "no finding")
-    return f"**{escape('; '.join(said)[:120])}** {escape(found.index.table['path'].iloc[row][-60:])}"
+        said.append(f"{target.title}: {', '.join(names) or 'no finding'}")
+    return f"**{escape(shorten('; '.join(said), 80))}** {escape(shorten(found.index.table['path'].iloc[row], 40))}"

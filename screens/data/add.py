@@ -141,18 +141,17 @@ def draw_columns(seen: adding.Look) -> None:
     for (role, (label, help)), column in zip(ROLES.items(), st.columns(4)):
         with column:
             choose(role, label, [NONE, *columns], getattr(reading, role), or_none, help=help)
-    separator, nothing, ordinal, together = st.columns(4, vertical_alignment="bottom")
+    separator, nothing, switches = st.columns([1, 1, 2], vertical_alignment="bottom")
     with separator:
-        choose("separator", "Findings joined by", [NONE, *SEPARATORS], reading.separator, or_none, accept_new_options=True,
+        choose("separator", "Joined by", [NONE, *SEPARATORS], reading.separator, or_none, accept_new_options=True,
                help="The sign between several findings in one cell. With it an image can have several findings at once.")
     with nothing:
         if reading.separator != NONE:
-            st.text_input("Means no finding", help="The word that stands where nothing was found.",
+            st.text_input("Means none", help="The word that stands where nothing was found.",
                           **follow("add_nothing", "" if reading.nothing == NONE else reading.nothing, put_nothing))
-    with ordinal:
+    with switches, st.container(horizontal=True):
         st.toggle("Grades in order", help="The classes are steps of one scale, such as 0 to 4: to be wrong by one step is less "
                   "wrong than by four.", **follow("add_ordinal", reading.ordinal, put, "ordinal"))
-    with together:
         if len(reading.labels) > 1:
             st.toggle("0/1 columns are one task", help="Each column is one finding, and an image may have several.",
                       **follow("add_together", reading.together, put, "together"))
@@ -249,14 +248,10 @@ def draw_name(seen: adding.Look) -> None:
         link("Browse them", "browse", icon=":material/arrow_forward:", dataset=there)
         return
     title = form()["title"] or seen.found.source.title
-    name, button = st.columns([3, 2], vertical_alignment="bottom")
-    with name:
-        st.text_input("Title", max_chars=100, help="What the set is called everywhere. It can be removed and added again, but "
-                      "not changed, so that a run always knows on what it was trained.",
-                      **follow("add_title", title, form().__setitem__, "title"))
-    with button:
-        pressed = st.button("Add these images", type="primary", width="stretch", key="add_go")
-    if pressed:
+    st.text_input("Title", max_chars=100, help="What the set is called everywhere. It can be removed and added again, but not "
+                  "changed, so that a run always knows on what it was trained.",
+                  **follow("add_title", title, form().__setitem__, "title"))
+    if st.button("Add these images", type="primary", width="stretch", key="add_go"):
         try:
             own, _ = add_own(seen.kind, seen.place, seen.reading, free_name(title), title)
             go("browse", dataset=own.name)
@@ -314,8 +309,7 @@ if path:
     except LightboxError as error:
         show_error(error)
 if seen is None:
-    if not path:
-        draw_examples()
+    draw_examples()
 else:
     left, right = st.columns([62, 38], gap="large")
     with left:
