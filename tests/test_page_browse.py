@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from html import unescape
@@ -16,7 +17,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from ui import browsing
+from tests.judged import galleries
+from ui import browsing, filters
+from ui.counts import read_cell
 
 APP = str(Path(__file__).parents[1] / "app.py")
 
@@ -57,9 +60,20 @@ def html(page: AppTest) -> str:
 
 
 def numbers(page: AppTest) -> dict[str, list[int]]:
-    """The table of counts as the page shows it: class -> train, val, test, all."""
-    rows = re.findall(r"<th scope='row'>(.*?)</th>((?:<td>[\d,]+</td>)+)", html(page))
-    return {unescape(name): [int(n.replace(",", "")) for n in re.findall(r"<td>([\d,]+)</td>", cells)] for name, cells in rows}
+    """The table of counts as the browser gets it: class -> train, val, test, all."""
+    shown = table_of_counts(page)
+    rows = {name: [*row, total] for name, row, total in zip(shown["names"], shown["counts"], shown["totals"])}
+    return rows | {"All images": shown["all"]}
+
+
+def table_of_counts(page: AppTest) -> dict:
+    return next(json.loads(e.proto.json) for e in page.get("bidi_component")
+                if e.proto.component_name.endswith("lightbox_counts"))
+
+
+def grid(page: AppTest) -> dict:
+    """What the browser is told of the grid."""
+    return next(header for header in galleries(page) if header["label"].startswith("Images "))
 
 
 def headline(page: AppTest) -> tuple[int, int]:
@@ -81,7 +95,7 @@ def test_counts_on_the_page_are_those_of_the_set(folder):
 def test_names_of_classes_are_shown_as_typed_and_never_become_markup(folder):
     page = browse(dataset=str(folder), px="64")
     assert {"<script>", "$x$", "*b*"} <= set(numbers(page)), "after unescaping they are what the folders are called"
-    assert "<script>" not in html(page)
+    assert "<script>" not in html(page), "the browser's side of the counts makes text of them (test_browser_browse.py)"
     assert {"<script>", "$x$", "*b*"} <= set(page.selectbox("chip_class").options)
 
 
@@ -129,6 +143,78 @@ def test_other_filters_begin_at_the_first_page(folder):
     assert page.number_input[0].value == 2
     page.selectbox("browse_sort").select("random").run()
     assert page.number_input[0].value == 1
+
+
+def test_search_and_filters_of_any_column_stand_in_the_address(folder):
+    page = browse(dataset=str(folder), px="64", q="*B* 00")
+    assert headline(page) == (10, 70), "000 to 009 of the class *b*"
+    page.text_input("browse_q").set_value("009").run()
+    assert headline(page) == (3, 70) and page.query_params["q"] == "009"
+    page.button("browse_drop_q").click().run()
+    assert headline(page) == (70, 70) and "q" not in page.query_params
+    page = browse(dataset=str(folder), px="64", path="/02")
+    assert headline(page) == (10, 70), "020 to 029 of one class"
+    page.button("browse_drop_path").click().run()
+    assert headline(page) == (70, 70) and "path" not in page.query_params
+
+
+def test_images_are_sorted_by_any_column_both_ways(folder):
+    data = open_dataset(DataConfig(str(folder), size=64))
+    expected = [data.class_names[k] for k in sorted(data.labels, reverse=True)]
+    page = browse(dataset=str(folder), px="64", sort="class")
+    page.button("browse_turn").click().run()
+    assert page.query_params["sort"] == "-class" and grid(page)["captions"] == expected
+    page = browse(dataset=str(folder), px="64")
+    page.selectbox("browse_sort").select("path").run()
+    assert page.query_params["sort"] == "path" and grid(page)["captions"][0] == "$x$"
+
+
+@pytest.fixture
+def studies(tmp_path) -> Path:
+    """Six patients as MURA names them, two studies each, three views a study. Heights from 30 to 65 px."""
+    for k in range(36):
+        study = f"patient{k // 6:05d}/study{k // 3 % 2 + 1}"
+        path = tmp_path / "set" / ("sick" if k % 12 < 6 else "well") / study / f"image{k % 3}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((30 + k, 40), 5 * k, np.uint8))
+    return tmp_path / "set"
+
+
+def test_one_row_for_each_study(studies):
+    page = browse(dataset=str(studies), px="28")
+    assert grid(page)["breaks"] == []
+    page.toggle("browse_rows").set_value(True).run()
+    assert page.query_params["rows"] == "study" and grid(page)["breaks"] == list(range(0, 36, 3))
+    assert grid(page)["captions"][0].startswith("patient00000/study1")
+
+
+def test_a_number_is_filtered_by_its_range(studies):
+    page = browse(dataset=str(studies), px="28", height="40..49")
+    assert headline(page) == (10, 36) and [b.label for b in page.button if b.key == "browse_drop_height"] == ["Height 40 to 49"]
+    page.selectbox("browse_column").select("height").run()
+    assert page.slider("browse_filter_height").value == (40, 49)
+    page.slider("browse_filter_height").set_range(60, 65).run()
+    assert headline(page) == (6, 36) and page.query_params["height"] == "60..65"
+    page.slider("browse_filter_height").set_range(30, 65).run()
+    assert headline(page) == (36, 36) and "height" not in page.query_params
+
+
+def test_the_whole_of_a_set_is_shown_in_three_ways(studies):
+    page = browse(dataset=str(studies), px="28", **{"class": "sick"})
+    assert "40 to 40 px wide" in html(page) and "px high" in html(page)
+    page.segmented_control("browse_overview").set_value("gray").run()
+    assert html(page).count("<polyline") >= 2, "one curve for the class that is chosen, and one for each split"
+    page.segmented_control("browse_overview").set_value("mean").run()
+    averages = next(h for h in galleries(page) if h["label"].startswith("Average"))
+    assert averages["captions"] == ["sick, average of 18", "spread"]
+
+
+def test_the_ways_to_make_an_image_square_are_compared(studies):
+    data = open_dataset(DataConfig(str(studies), size=28))
+    page = browse(dataset=str(studies), px="28", image=data.table["image_id"].iat[-1])
+    assert "lb-fits" not in html(page)
+    page.toggle("browse_fits").set_value(True).run()
+    assert "1.62 times too wide" in html(page), "65 x 40 px"
 
 
 def test_an_unknown_image_is_said(folder):
@@ -190,13 +276,13 @@ def table(n: int) -> pd.DataFrame:
 def test_rows_are_those_that_a_plain_loop_finds():
     rows, labels = table(500), np.random.default_rng(2).integers(0, 3, 500)
     expected = [i for i in range(500) if rows["split"][i] == "val" and labels[i] == 2 and rows["part"][i] == "wrist"]
-    assert browsing.select_rows(labels, rows, "val", 2, {"part": "wrist"}).tolist() == expected
+    assert filters.select_rows(labels, rows, "val", 2, {"part": "wrist"}).tolist() == expected
 
 
 def test_rows_of_several_findings_and_of_none():
     labels = np.array([[1, 0], [1, 1], [0, 0], [0, 1]])
-    assert browsing.select_rows(labels, table(4), label=1).tolist() == [1, 3]
-    assert browsing.select_rows(labels, table(4), label=browsing.NO_FINDING).tolist() == [2]
+    assert filters.select_rows(labels, table(4), label=1).tolist() == [1, 3]
+    assert filters.select_rows(labels, table(4), label=filters.NO_FINDING).tolist() == [2]
 
 
 @pytest.mark.parametrize("count, per_page", [(0, 60), (1, 60), (60, 60), (61, 60), (2423, 120)])
@@ -216,13 +302,89 @@ def test_a_page_number_may_be_anything(text, page):
 
 def test_random_order_is_the_same_for_everybody():
     rows = np.arange(1000)
-    one, other = browsing.arrange(rows, "random"), browsing.arrange(rows, "random")
+    one, other = filters.arrange(rows, "random"), filters.arrange(rows, "random")
     assert (one == other).all() and (one != rows).any() and sorted(one) == list(rows)
 
 
 def test_columns_with_few_values_become_filters():
-    assert browsing.filter_columns(table(400)) == {"part": ("elbow", "wrist"), "view": ("AP", "lateral")}
-    assert browsing.filter_columns(table(400), target="part") == {"view": ("AP", "lateral")}
+    columns = filters.columns_of(table(400))
+    chips = filters.chip_columns(columns)
+    assert {name: column.values for name, column in chips.items()} == {"part": ("elbow", "wrist"), "view": ("AP", "lateral")}
+    assert list(filters.chip_columns(columns, target="part")) == ["view"]
+    assert list(columns) == ["image_id", "patient", "view", "part", "age"], "what is the same everywhere tells nothing"
+    assert (columns["age"].low, columns["age"].high, columns["age"].whole) == (0, 89, True)
+    assert columns["patient"].low is None, "a name, even if it were a number"
+
+
+@pytest.mark.parametrize("asked, expected", [("20..40", lambda v: 20 <= v <= 40), ("..7", lambda v: v <= 7),
+                                             ("85..", lambda v: v >= 85), ("20", lambda v: v == 20), ("8..6", lambda v: False)])
+def test_a_range_of_numbers(asked, expected):
+    ages = table(500)["age"]
+    assert filters.matches(ages, asked).tolist() == [expected(int(v)) for v in ages]
+
+
+def test_what_is_asked_of_a_column_is_the_whole_value_else_a_part_of_it():
+    values = pd.Series(["patient1", "patient10", "", "Patient 2"])
+    assert filters.matches(values, "patient1").tolist() == [True, False, False, False]
+    assert filters.matches(values, "PATIENT").tolist() == [True, True, False, True]
+    assert filters.matches(values, filters.EMPTY).tolist() == [False, False, True, False]
+    assert not filters.matches(values, "1..5").any(), "no value is a number"
+
+
+def test_search_finds_all_words_in_any_column_and_in_the_class():
+    rows, labels = table(300), np.random.default_rng(5).integers(0, 2, 300)
+    text = filters.text_of(rows, labels, ("normal", "Broken (a.b)"))
+    expected = [rows["view"][i] == "lateral" and labels[i] == 1 and "i1" in " ".join(rows.iloc[i]) for i in range(300)]
+    assert filters.search(text, "LATERAL (a.b) i1").tolist() == expected
+    several = filters.text_of(rows[:2].copy(), np.array([[1, 0], [1, 1]]), ("x-ray", "y-ray"))
+    assert filters.search(several, "y-ray").tolist() == [False, True]
+
+
+def test_sorting_is_by_number_by_name_or_by_class_and_empty_comes_last():
+    rows = pd.DataFrame({"n": ["10", "9", "", "2.5"], "name": ["wrist 10", "Wrist 2", "", "elbow"]})
+    every = np.arange(4)
+    assert filters.arrange(every, "n", rows).tolist() == [3, 1, 0, 2]
+    assert filters.arrange(every, "-n", rows).tolist() == [0, 1, 3, 2]
+    assert filters.arrange(every, "name", rows).tolist() == [3, 1, 0, 2]
+    assert filters.arrange(np.array([2, 0, 3]), "-name", rows).tolist() == [0, 3, 2]
+    assert filters.arrange(every, "class", rows, np.array([1, 0, 1, 0])).tolist() == [1, 3, 0, 2]
+    assert filters.arrange(every, "no such column", rows).tolist() == [0, 1, 2, 3]
+    assert filters.arrange(np.arange(2), "name", pd.DataFrame({"name": ["9" * 10_000, "8" * 9_999]})).tolist() == [1, 0]
+
+
+def test_studies_are_brought_together_in_the_order_in_which_they_come():
+    rows = pd.DataFrame({"study": ["a", "b", "", "a", "", "b"], "patient": "p"})
+    order, starts = filters.by_study(rows, np.array([5, 4, 3, 2, 1, 0]))
+    assert order.tolist() == [5, 1, 4, 3, 0, 2] and starts.tolist() == [0, 2, 3, 5], "unknown studies stand alone"
+    order, starts = filters.by_study(rows.assign(study=""), np.arange(6))
+    assert starts.tolist() == [0], "without studies by patient"
+    many = pd.DataFrame({"study": ["a"] * 150, "patient": ""})
+    assert filters.by_study(many, np.arange(150))[1].tolist() == [0, 60, 120]
+
+
+def test_pages_of_studies_show_every_image_once_and_cut_no_study():
+    rows = table(401).assign(study=[f"s{k // 3}" for k in range(401)])
+    order, starts = filters.by_study(rows, np.arange(401)[::-1])
+    seen = []
+    for page in range(1, browsing.pages(len(starts), 30) + 1):
+        part, breaks = browsing.part_of_page(page, len(order), 30, starts)
+        shown = order[part]
+        assert rows["study"].iloc[shown[breaks]].nunique() == len(breaks) == rows["study"].iloc[shown].nunique()
+        assert all(browsing.page_of(row, order, 30, starts) == page for row in shown)
+        seen += shown.tolist()
+    assert sorted(seen) == list(range(401))
+
+
+@pytest.mark.parametrize("asked, expected", [("", (0, 90)), ("20..40", (20, 40)), ("..40", (0, 40)), ("40..20", (20, 40)),
+                                             ("-5..999", (0, 90)), ("x", (0, 90))])
+def test_a_range_in_the_address_may_be_anything(asked, expected):
+    assert browsing.limits(asked, 0, 90) == expected
+
+
+@pytest.mark.parametrize("value, cell", [([0, 1], (0, 1)), ([-1, 2], (None, 2)), ([1, -1], (1, None)), ([2, 0], None),
+                                         ([0, 3], None), ([-2, 0], None), ("01", None), (None, None), ([0.0, 1], None)])
+def test_what_the_browser_says_of_a_click_is_checked(value, cell):
+    assert read_cell(value, classes=2, splits=3) == cell
 
 
 def test_a_patient_has_all_of_their_images_and_nobody_else_s():
@@ -251,7 +413,7 @@ def test_small_originals_are_sent_without_loss():
 def test_100_000_rows_are_filtered_and_paged_quickly():
     rows, labels = table(100_000), np.random.default_rng(4).integers(0, 2, 100_000)
     began = time.process_time()
-    found = browsing.select_rows(labels, rows, "train", 1, {"part": "elbow"})
+    found = filters.select_rows(labels, rows, "train", 1, {"part": "elbow"})
     filtering = time.process_time() - began
     began = time.process_time()
     for page in range(1, 101):

@@ -9,6 +9,7 @@ N images, n of them chosen, K classes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from html import escape as html_escape
 
 import cv2
@@ -17,49 +18,18 @@ import pandas as pd
 import streamlit as st
 
 from core.config import DataConfig
-from core.datasets import Dataset, is_ready, open_source
-from core.datasets.source import COLUMNS
-from ui import theme
+from core.datasets import DATASETS, Dataset, is_ready, open_source
+from ui import filters, theme
+from ui.fitting import fits_html
 from ui.shell import format_bytes
 
 SIZES = (28, 64, 128, 224)       # pixels a side at which sets are prepared; MedMNIST's
 GOOD = 128                       # enough for a thumbnail that one likes to look at
 FAIR = 64                        # enough where it spares a wait
-NO_FINDING = -1                  # "class" of the images without any of several findings
-FILTERS = 3                      # so many columns of the table become chips
-VALUES = 24                      # a column with more values than that is no filter
 EXACT = 1_200_000                # up to so many pixels an original goes to the browser without loss
 
 
 # ------------------------------------------------------------------------------------------------------------ which images
-
-def select_rows(labels: np.ndarray, table: pd.DataFrame, split: str | None = None, label: int | None = None,
-                filters: Mapping[str, str] | None = None) -> np.ndarray:
-    """Rows that fulfil everything asked for, (n,) int64 in rising order.
-
-    Args:
-        labels: (N,) class numbers, or (N, K) of 0 and 1 for several findings
-        table: N rows
-        split: "train", "val" or "test"; None takes all
-        label: class number, or NO_FINDING; None takes all
-        filters: column -> value that it must have
-    """
-    keep = np.ones(len(table), bool)
-    if split is not None:
-        keep &= (table["split"] == split).to_numpy()
-    if label is not None and labels.ndim == 1:
-        keep &= labels == label
-    elif label is not None:
-        keep &= ~labels.any(axis=1) if label == NO_FINDING else labels[:, label] == 1
-    for column, value in (filters or {}).items():
-        keep &= (table[column] == value).to_numpy()
-    return np.flatnonzero(keep)
-
-
-def arrange(rows: np.ndarray, order: str) -> np.ndarray:
-    """Rows in the order of the set ("set") or shuffled ("random"): the same for everybody, so that a link shows the same."""
-    return np.random.default_rng(0).permutation(rows) if order == "random" else rows
-
 
 def pages(count: int, per_page: int) -> int:
     """How many pages; no images still have one."""
@@ -72,10 +42,27 @@ def page_slice(page: int, count: int, per_page: int) -> slice:
     return slice(first, min(first + per_page, count))
 
 
-def page_of(row: int, rows: np.ndarray, per_page: int) -> int | None:
-    """The page on which a row stands, None where it is not among `rows`."""
+def part_of_page(page: int, count: int, unit: int, starts: np.ndarray | None) -> tuple[slice, list[int]]:
+    """The part of `count` rows on a page, and which of them begin a study.
+
+    Args:
+        unit: images a page, or studies a page where `starts` says at which row each study begins
+    """
+    if starts is None:
+        return page_slice(page, count, unit), []
+    studies = page_slice(page, len(starts), unit)
+    begins = starts[studies]
+    first = int(begins[0]) if len(begins) else 0
+    return slice(first, int(starts[studies.stop]) if studies.stop < len(starts) else count), (begins - first).tolist()
+
+
+def page_of(row: int, rows: np.ndarray, per_page: int, starts: np.ndarray | None = None) -> int | None:
+    """The page on which a row stands, None where it is not among `rows`. By studies, `per_page` counts those."""
     at = np.flatnonzero(rows == row)
-    return int(at[0]) // per_page + 1 if len(at) else None
+    if not len(at):
+        return None
+    place = int(at[0]) if starts is None else int(np.searchsorted(starts, at[0], side="right")) - 1
+    return place // per_page + 1
 
 
 def parse_page(text: str | None) -> int:
@@ -83,24 +70,21 @@ def parse_page(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 1
 
 
-def filter_columns(table: pd.DataFrame, target: str = "") -> dict[str, tuple[str, ...]]:
-    """Columns worth a filter and their values: what the set says beyond the usual columns, then the view.
-
-    The column that the chosen target is made from is left out: the class chip does that.
-    """
-    found = {}
-    for column in [c for c in table.columns if c not in COLUMNS and c != target] + ["view"]:
-        values = pd.unique(table[column])
-        if 2 <= len(values) <= VALUES:
-            found[column] = tuple(sorted(map(str, values)))
-    extras, view = [c for c in found if c != "view"], ["view"] if "view" in found else []
-    return {column: found[column] for column in (extras[:FILTERS - len(view)] + view)}
-
-
 def patient_rows(table: pd.DataFrame, row: int) -> np.ndarray:
     """All rows of the patient of `row`, itself among them; only `row` where the patient is not known."""
     patient = table["patient"].iat[row]
     return np.flatnonzero((table["patient"] == patient).to_numpy()) if patient else np.array([row])
+
+
+def captions_of(data: Dataset, rows: np.ndarray, by_study: bool) -> list[str]:
+    """What stands under each tile: the class; where studies stand in rows also whose it is, and which view."""
+    classes = [class_text(data, row) for row in rows]
+    if not by_study:
+        return classes
+    records = data.table[["patient", "study", "view"]].iloc[rows].to_dict("records")
+    whose = [r["study"] if r["patient"] in r["study"] else f"{r['patient']} {r['study']}".strip() for r in records]
+    what = [", ".join(filter(None, (r["view"], text))) for r, text in zip(records, classes)]
+    return [f"{who}\n{text}" if who else text for who, text in zip(whose, what)]
 
 
 def class_text(data: Dataset, row: int) -> str:
@@ -118,17 +102,68 @@ def stands_for(data: Dataset) -> tuple:
     return data.fingerprint, data.target, data.split_hash
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def chosen_rows(_data: Dataset, known_by: tuple, split: str | None, label: int | None, filters: tuple, order: str) -> np.ndarray:
-    """`select_rows` and `arrange`. `filters` are pairs (column, value)."""
-    return arrange(select_rows(_data.labels, _data.table, split, label, dict(filters)), order)
+@dataclass(frozen=True)
+class Chosen:
+    """What is looked at, in words: equal words are equal rows."""
+
+    split: str | None = None
+    label: int | None = None
+    filters: tuple[tuple[str, str], ...] = ()
+    words: str = ""
+    order: str = "set"
+    studies: bool = False
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def chosen_rows(_data: Dataset, known_by: tuple, chosen: Chosen) -> tuple[np.ndarray, np.ndarray | None]:
+    """The rows, and where in them a study begins if they stand by studies."""
+    rows = filters.select_rows(_data.labels, _data.table, chosen.split, chosen.label, dict(chosen.filters))
+    if chosen.words:
+        rows = rows[filters.search(_searched(_data, known_by), chosen.words)[rows]]
+    rows = filters.arrange(rows, chosen.order, _data.table, _data.labels)
+    return filters.by_study(_data.table, rows) if chosen.studies else (rows, None)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _searched(_data: Dataset, known_by: tuple) -> pd.Series:
+    return filters.text_of(_data.table, _data.labels, _data.class_names)
+
+
+def set_of(chosen: Chosen) -> Chosen:
+    """Stands for which rows are chosen, in whatever order."""
+    return replace(chosen, order="set", studies=False)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def knows_studies(_data: Dataset, known_by: tuple) -> str | None:
+    """"study" where the set says which images were taken together, else "patient" where it says whose they are, else None."""
+    return next((name for name in ("study", "patient") if (_data.table[name] != "").any()), None)
+
+
+def finds_nothing(data: Dataset, column: str, asked: str | None) -> bool:
+    """Whether something is asked of a column that no image has."""
+    return bool(asked) and not filters.matches(data.table[column], asked).any()
+
+
+def limits(asked: str, low: float, high: float) -> tuple[float, float]:
+    """The range that a filter asks for, within what there is; all of it where it asks for none."""
+    found = filters.RANGE.fullmatch(asked)
+    ends = [type(edge)(float(text)) if text else edge for text, edge in zip(found.groups() if found else ("", ""), (low, high))]
+    first, last = (min(max(end, low), high) for end in ends)
+    return min(first, last), max(first, last)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def facts_of(_data: Dataset, known_by: tuple) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]], dict[str, int]]:
-    """Counts, filter columns, and the row of each image id."""
+def facts_of(_data: Dataset, known_by: tuple) -> tuple[pd.DataFrame, dict[str, filters.Column], dict[str, int]]:
+    """Counts, columns that can be asked about, and the row of each image id."""
     ids = dict(zip(_data.table["image_id"], range(len(_data))))
-    return _data.counts(), filter_columns(_data.table, _data.target), ids
+    return _data.counts(), filters.columns_of(_data.table), ids
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def fits_of(_data: Dataset, known_by: tuple, row: int) -> str:
+    """The comparison of stretch, pad and crop for one image. Raises LightboxError where the file cannot be read any more."""
+    return fits_html(_data.original(row), _data.size, _data.resize)
 
 
 @st.cache_data(ttl=30, show_spinner=False)
@@ -139,7 +174,7 @@ def sizes_of(dataset: str) -> tuple[tuple[int, ...], bool]:
     """
     source = open_source(DataConfig(dataset, size=SIZES[-1]))      # of several files the largest
     if source is None:
-        return SIZES, False
+        return SIZES, dataset not in DATASETS      # a zip is unpacked when it is opened, a named set is asked for first
     longest = max(source.shape[:2]) if hasattr(source, "shape") else SIZES[-1]
     return tuple(s for s in SIZES if s <= longest) or SIZES[:1], True
 
@@ -197,26 +232,6 @@ def download_words(title: str, counts: Mapping[str, int | None], size: int, lice
             f"Licence: {licence or 'not known'}.")
 
 
-def counts_html(counts: pd.DataFrame, chosen: str | None = None) -> str:
-    """`Dataset.counts` as a table with a stacked bar under each class. Text is shown as typed."""
-    splits = list(theme.SPLITS)
-    longest = max(1, int(counts["total"].iloc[:-1].max()))
-    head = "".join(f"<th scope='col'><i style='background:{theme.SPLITS[s]}'></i>{name}</th>"
-                   for s, name in zip(splits, ("Train", "Val", "Test")))
-    rows = []
-    for k, (name, row) in enumerate(zip(counts.index, counts.to_dict("records"))):
-        last = k == len(counts) - 1
-        numbers = "".join(f"<td>{row[s]:,}</td>" for s in (*splits, "total"))
-        title = "All images" if last else html_escape(str(name))
-        kind = "sum" if last else "chosen" if name == chosen else ""
-        rows.append(f"<tr class='{kind}'><th scope='row'>{title}</th>{numbers}</tr>")
-        if not last:
-            bar = "".join(f"<b style='width:{100 * row[s] / longest:.2f}%;background:{theme.SPLITS[s]}'></b>" for s in splits)
-            rows.append(f"<tr class='bar' aria-hidden='true'><td colspan='5'><div>{bar}</div></td></tr>")
-    return (f"<table class='lb-counts'><thead><tr><th scope='col'>Class</th>{head}<th scope='col'>All</th></tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table>")
-
-
 def facts_html(facts: Iterable[tuple[str, object]]) -> str:
     """Names and values in two columns; what is empty is left out. Text is shown as typed."""
     return "<dl class='lb-facts'>" + "".join(f"<dt>{html_escape(str(name))}</dt><dd>{html_escape(str(value))}</dd>"
@@ -228,6 +243,15 @@ def skipped_html(skipped: Iterable[Mapping[str, str]], most: int = 300) -> str:
     skipped = list(skipped)
     rest = f"<p>and {len(skipped) - most:,} more</p>" if len(skipped) > most else ""
     return facts_html((item.get("path", ""), item.get("reason", "")) for item in skipped[:most]) + rest
+
+
+def value_words(column: filters.Column, asked: str) -> str:
+    """A filter as a person says it: "Age 20 to 40", "Side left"."""
+    limits = filters.RANGE.fullmatch(asked)
+    if limits and any(limits.groups()):
+        low, high = limits.groups()
+        asked = f"{low} to {high}" if low and high else f"{low} and more" if low else f"up to {high}"
+    return f"{column.title} {asked}"
 
 
 def table_facts(data: Dataset, row: int, shape: tuple[int, int, int] | None) -> list[tuple[str, str]]:

@@ -67,6 +67,7 @@ function build(grid, header) {
   grid.style.setProperty("--sheet-width", `${header.columns * header.pitch * scale}px`)
   grid.style.setProperty("--sheet-height", `${header.rows * header.pitch * scale}px`)
   const tiles = document.createDocumentFragment()
+  const breaks = new Set(header.breaks)
   for (let i = 0; i < header.n; i++) {
     const caption = header.captions[i] ?? ""
     const mark = header.marks[i] ?? ""
@@ -74,6 +75,7 @@ function build(grid, header) {
     tile.className = `tile ${mark}`
     tile.dataset.index = i
     tile.tabIndex = -1
+    if (breaks.has(i)) tile.style.gridColumnStart = 1
     tile.setAttribute("role", "option")
     tile.setAttribute("aria-label", [caption || `Image ${i + 1}`, mark].filter(Boolean).join(", "))
     const picture = document.createElement("div")
@@ -111,16 +113,27 @@ function focus(grid, tile) {
 }
 
 function target(key, at, tiles) {
-  const row = tiles[0].offsetTop
-  const below = tiles.findIndex(tile => tile.offsetTop > row)
-  const columns = below < 0 ? tiles.length : below
   switch (key) {
     case "ArrowRight": return at + 1
     case "ArrowLeft": return at - 1
-    case "ArrowDown": return at + columns < tiles.length ? at + columns : null
-    case "ArrowUp": return at >= columns ? at - columns : null
+    case "ArrowDown": return above(tiles, at, 1)
+    case "ArrowUp": return above(tiles, at, -1)
     case "Home": return 0
     case "End": return tiles.length - 1
     default: return null
   }
+}
+
+// The tile in the next row (step 1) or the one before (-1) that is nearest across; rows may be of different lengths.
+function above(tiles, at, step) {
+  const { offsetTop: top, offsetLeft: left } = tiles[at]
+  let row = null, best = null
+  for (let i = at + step; i >= 0 && i < tiles.length; i += step) {
+    const tile = tiles[i]
+    if (tile.offsetTop === top) continue
+    if (row !== null && tile.offsetTop !== row) break
+    row = tile.offsetTop
+    if (best === null || Math.abs(tile.offsetLeft - left) < Math.abs(tiles[best].offsetLeft - left)) best = i
+  }
+  return best
 }

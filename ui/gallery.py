@@ -41,7 +41,7 @@ _element = st.components.v2.component(
 
 def gallery(images: np.ndarray | Sequence[np.ndarray], *, key: str, aria_label: str, captions: Sequence[str] | None = None,
             marks: Sequence[str | None] | None = None, tile: int = 96, selected: int | None = None,
-            cache_key: object = None) -> int | None:
+            cache_key: object = None, breaks: Sequence[int] = ()) -> int | None:
     """Show images as a grid of tiles and say which one was clicked (or chosen with the arrow keys and Enter).
 
     Args:
@@ -54,6 +54,7 @@ def gallery(images: np.ndarray | Sequence[np.ndarray], *, key: str, aria_label: 
         selected: index of the tile that is drawn as chosen
         cache_key: anything hashable that stands for these images (a data set's fingerprint and the row numbers); without it
             the pixels themselves are hashed
+        breaks: indices of tiles that begin a new row
 
     Returns:
         The index that was clicked just now, once; None in every other run.
@@ -71,7 +72,7 @@ def gallery(images: np.ndarray | Sequence[np.ndarray], *, key: str, aria_label: 
         return None
     sheet, layout = _sheet(images, _token(images) if cache_key is None else repr(cache_key), tile)
     header = layout | {"tile": tile, "label": aria_label, "captions": [str(c) for c in captions] if captions is not None else [],
-                       "marks": list(marks) if marks is not None else []}
+                       "marks": list(marks) if marks is not None else [], "breaks": [int(i) for i in breaks]}
     header["id"] = hashlib.sha256(json.dumps(header).encode()).hexdigest()    # same id: the browser keeps what it shows
     state = st.session_state.get(key)
     just = _index(state.get("clicked") if state else None, n)

@@ -1,7 +1,7 @@
-"""Browse: look at the images of a set, by split and class, page by page; a click shows one in full with its patient.
+"""Browse: look at the images of a set, filtered, searched and sorted, page by page; a click shows one in full with its patient.
 
-Everything that is looked at stands in the address: ?dataset= &target= &split= &class= &page= &image= and a parameter for each
-column that can be filtered, so that a link shows somebody else the same.
+Everything that is looked at stands in the address: ?dataset= &target= &split= &class= &page= &image= &q= &sort= &rows= and a
+parameter for each column that is filtered, so that a link shows somebody else the same.
 """
 
 from dataclasses import replace
@@ -12,16 +12,20 @@ from core.config import DataConfig
 from core.datasets import DATASETS, open_dataset
 from core.datasets.source import SPLITS
 from core.errors import LightboxError
-from ui import browsing, loaders, theme
+from ui import browsing, loaders, overview, theme
+from ui.counts import counts_table
+from ui.filters import EMPTY, NO_FINDING, Column, chip_columns
 from ui.follow import follow
 from ui.gallery import gallery
 from ui.shell import (
+    SCREENS,
     Chip,
     asked_param,
     choose_param,
     dataset_chip,
     escape,
     get_param,
+    link,
     long_task,
     next_step,
     page_header,
@@ -32,33 +36,26 @@ from ui.shell import (
 from ui.viewer import viewer
 
 ALL = "all"
-PER_PAGE = {"120": "120 a page", "60": "60 a page", "240": "240 a page", "480": "480 a page"}     # the first is the default
-ORDERS = {"set": "Set order", "random": "Random"}
+PER_PAGE = {"120": "120 images", "60": "60 images", "240": "240 images", "480": "480 images"}     # the first is the default
+IN_STUDY = 4              # images that a study is thought to have: so many fewer studies stand on a page
 RELATIVES = 60            # so many images of one patient are shown
-OWN = {"dataset", "target", "split", "class", "px", "page", "image", "sort", "per", "run"}     # not for columns
+OWN = {"dataset", "target", "split", "class", "px", "page", "image", "sort", "per", "run", "q", "rows"}     # not for columns
 
 STYLE = """
 <style>
   .st-key-browse_body { flex-wrap: nowrap; align-items: flex-start; gap: 1.5rem; }
-  div:has(> .st-key-browse_facts) { flex: 0 0 264px !important; width: 264px; }
+  div:has(> .st-key-browse_facts) { flex: 0 0 270px !important; width: 270px; }
   div:has(> .st-key-browse_images) { flex: 1 1 0 !important; min-width: 0; }
   div:has(> .st-key-browse_drawer) { flex: 0 0 400px !important; width: 400px; position: sticky; top: 3.6rem; }
   .st-key-browse_facts { gap: .6rem; }
   .st-key-browse_images { gap: .7rem; }
   .st-key-browse_drawer { gap: .5rem; max-height: calc(100vh - 4.4rem); overflow-y: auto; flex-wrap: nowrap; padding: 3px; }
   .st-key-browse_bar { row-gap: .3rem; }
+  .st-key-browse_asked { row-gap: .2rem; column-gap: .4rem; }
+  .st-key-browse_asked button { min-height: 1.7rem; padding: .1rem .5rem; }
   .st-key-browse_facts p { font-size: .84rem; line-height: 1.45; margin-bottom: .4rem; }
-  .st-key-browse_facts [data-testid="stExpander"] { margin-top: .7rem; }
+  .st-key-browse_facts [data-testid="stExpander"] { margin-top: .3rem; }
   .st-key-browse_facts summary p { margin-bottom: 0; }
-  .lb-counts { width: 100%; border-collapse: collapse; font-size: .82rem; line-height: 1.3; }
-  .lb-counts th, .lb-counts td { border: 0; padding: 3px 0 1px 6px; text-align: right; font-weight: 400; vertical-align: top; }
-  .lb-counts th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
-  .lb-counts thead th { opacity: .78; font-size: .76rem; white-space: nowrap; }
-  .lb-counts i { display: inline-block; width: .55em; height: .55em; border-radius: 1px; margin-right: .3em; }
-  .lb-counts .bar td { padding: 0 0 5px; }
-  .lb-counts .bar div { display: flex; height: 5px; border-radius: 2px; overflow: hidden; gap: 1px; }
-  .lb-counts .chosen th, .lb-counts .chosen td, .lb-counts .sum th, .lb-counts .sum td { font-weight: 600; }
-  .lb-counts .sum th, .lb-counts .sum td { border-top: 1px solid rgba(128, 134, 138, .35); padding-top: 4px; }
   .st-key-browse_skipped .lb-facts { grid-template-columns: 1fr; max-height: 16rem; overflow-y: auto; }
   .st-key-browse_skipped dd { margin-bottom: .4rem; }
   @media (max-width: 1150px) {
@@ -81,9 +78,21 @@ def size_chip(sizes: tuple[int, ...], first: int) -> tuple[Chip, ...]:
     return (Chip("px", "Image size", options, default=str(first), width=98),) if len(sizes) > 1 else ()
 
 
+def column_chip(column: Column) -> Chip:
+    values = {v or EMPTY: v or EMPTY for v in column.values}
+    return Chip(param_of(column.name), column.title, {ALL: f"{column.title}: all"} | values, width=132)
+
+
 def forget(*names: str) -> None:
     for name in names:
         set_param(name, None)
+
+
+def write(name: str, value: str | None) -> None:
+    """Write into the address, or take out of it, what a person chose just now."""
+    choose_param(name, value or "")
+    if not value:
+        st.query_params.pop(name, None)
 
 
 def to_page(number: int) -> None:
@@ -97,11 +106,57 @@ def to_image(image_id: str | None) -> None:
         st.query_params["image"] = image_id
 
 
-def choose(name: str, label: str, options: dict[str, str]) -> str:
+def take_cell(name: str | None, split: str | None) -> None:
+    """A click on the counts: the chips follow."""
+    for param, value in (("class", name or every), ("split", split or ALL)):
+        choose_param(param, value)
+        set_param(param, value)
+
+
+def choose(name: str, label: str, options: dict[str, str], width: int = 125) -> str:
     """How the grid is laid out: like a chip, but what is usual does not stand in the address."""
     value = asked_param(name)
-    return st.selectbox(label, list(options), format_func=options.get, label_visibility="collapsed", width=125,
+    return st.selectbox(label, list(options), format_func=options.get, label_visibility="collapsed", width=width,
                         **follow(f"browse_{name}", value if value in options else next(iter(options)), choose_param, name))
+
+
+def param_of(column: str) -> str:
+    """The parameter of a column; one that is called like a parameter of the page gets another name."""
+    return f"column.{column}" if column in OWN or column.startswith("column.") else column
+
+
+def draw_filter(column: Column) -> None:
+    """The widget that suits a column: a choice of few values, a range of numbers, or a text to look for."""
+    asked, name = asked_param(param_of(column.name)) or "", param_of(column.name)
+    if column.values:
+        options = ["", *(v or EMPTY for v in column.values)]
+        st.selectbox(column.title, options, format_func=lambda v: v or "All", **follow(
+            f"browse_filter_{name}", asked if asked in options else "", write, name))
+    elif column.low is not None:
+        low, high, step = (int(column.low), int(column.high), 1) if column.whole else (column.low, column.high, None)
+        found = browsing.limits(asked, low, high)
+        st.slider(column.title, low, high, step=step, **follow(f"browse_filter_{name}", found, write_range, name, low, high))
+    else:
+        st.text_input(column.title, placeholder="The value, or a part of it", **follow(
+            f"browse_filter_{name}", asked, write, name))
+
+
+def write_range(name: str, low: float, high: float, chosen: tuple[float, float]) -> None:
+    write(name, None if tuple(chosen) == (low, high) else f"{chosen[0]:g}..{chosen[1]:g}")
+
+
+def draw_add_link() -> None:
+    """The way to images of one's own, once that page is there."""
+    if any(SCREENS.glob("*/add.py")):
+        link("Add your own images", "add", icon=":material/add:")
+
+
+def draw_foot() -> None:
+    """The next step of the story."""
+    if any(SCREENS.glob("*/split.py")):
+        next_step("Next: split these images honestly", "split", dataset=name)
+    else:
+        next_step("Next: train on these images", "train", dataset=name)
 
 
 st.html(STYLE)
@@ -144,28 +199,33 @@ if not there:
     st.stop()
 
 opened = st.session_state.get("browse_opened") == (name, first)
-top = st.container()
+top, headed = st.container(), False
 try:
     if not opened and not browsing.is_ready(DataConfig(name, size=first)):
         with top:
             page_header("Browse", dataset_chip(), *size_chip(sizes, first))
-        loaders.dataset(DataConfig(name, size=first))              # with progress and a Stop button; ends here if it must
+            headed = True
+        loaders.open_set(DataConfig(name, size=first))             # with progress and a Stop button; ends here if it must
         st.session_state["browse_opened"] = name, first
         st.rerun()
-    data = loaders.dataset(DataConfig(name, size=first))
+    data = loaders.open_set(DataConfig(name, size=first))
 except LightboxError as error:
+    if not headed:
+        with top:
+            page_header("Browse", dataset_chip(), *size_chip(sizes, first))
     show_error(error)
+    draw_foot()
     st.stop()
 st.session_state["browse_opened"] = name, first
 tasks = dict(data.targets)
 if get_param("target") in tasks and get_param("target") != data.target:
-    data = loaders.dataset(DataConfig(name, size=first, target=get_param("target")))
+    data = loaders.open_set(DataConfig(name, size=first, target=get_param("target")))
 
 # --------------------------------------------------------------------------------------------- what is looked at: the chips
 
 known_by = browsing.stands_for(data)
 counts, columns, rows_of = browsing.facts_of(data, known_by)
-columns = {column: values for column, values in columns.items() if column not in OWN}
+shown_as_chips = chip_columns(columns, data.target)
 every = ALL if ALL not in data.class_names else "*"                # a class may be called "all"
 classes = {every: "All classes"} | {c: c for c in data.class_names}
 if data.labels.ndim == 2:
@@ -176,21 +236,21 @@ chips = [replace(where, options=titles, width=205),
          *([Chip("target", "Task", tasks, width=170)] if len(tasks) > 1 else []),
          Chip("split", "Split", {ALL: "All splits"} | {s: theme.SPLIT_TITLES[s].capitalize() for s in SPLITS}, width=125),
          Chip("class", "Class", classes, width=140),
-         *(Chip(column, column.replace("_", " ").capitalize(),
-                {ALL: f"{column.replace('_', ' ').capitalize()}: all"} | {v: v or "(empty)" for v in values}, width=132)
-           for column, values in columns.items()),
+         *(column_chip(column) for column in shown_as_chips.values()),
          *size_chip(sizes, first)]
 if subject and subject != (name, data.target):                     # what was chosen for another set may mean nothing here
     forget(*(chip.name for chip in chips[1:] if get_param(chip.name) not in chip.options))
+    forget(*(param_of(column) for column in columns if browsing.finds_nothing(data, column, asked_param(param_of(column)))))
 st.session_state["browse_subject"] = name, data.target
 with top:
     values = dict(zip((chip.name for chip in chips), page_header("Browse", *chips)))
 
 split = None if values["split"] == ALL else values["split"]
-label = {every: None, "-": browsing.NO_FINDING}.get(values["class"], 0)
+label = {every: None, "-": NO_FINDING}.get(values["class"], 0)
 if label == 0:
     label = data.class_names.index(values["class"])
-filters = tuple((column, values[column]) for column in columns if values[column] != ALL)
+asked_of = {column: values.get(param_of(column)) or asked_param(param_of(column)) for column in columns}
+asked_of = {column: asked for column, asked in asked_of.items() if asked and not (column in shown_as_chips and asked == ALL)}
 
 body = st.container(key="browse_body", horizontal=True, wrap=True)
 facts, images = body.container(key="browse_facts"), body.container(key="browse_images")
@@ -200,25 +260,63 @@ facts, images = body.container(key="browse_facts"), body.container(key="browse_i
 with images:
     bar = st.container(key="browse_bar", horizontal=True, vertical_alignment="center", gap="small")
     with bar:
-        order = choose("sort", "Order", ORDERS)
-        per_page = int(choose("per", "Images a page", PER_PAGE))
-        tile = st.slider("Size of the thumbnails", 48, 256, 112, 8, key="browse_tile", persist_state="session", format="%d px",
-                         label_visibility="collapsed", width=130)
-    rows = browsing.chosen_rows(data, known_by, split, label, filters, order)
+        words = asked_param("q") or ""
+        st.text_input("Search", placeholder="Search all columns", icon=":material/search:", label_visibility="collapsed",
+                      width=215,
+                      help="Images whose row of the table, or whose class, contains all of these words.",
+                      **follow("browse_q", words, write, "q"))
+        more = {column.name: column.title for column in columns.values() if column.name not in shown_as_chips}
+        if more:
+            with st.popover("More filters", icon=":material/filter_list:"):
+                column = st.selectbox("Column", list(more), format_func=more.get, key="browse_column", help="Of the set's table. "
+                                      "Width and height are those of the original, in pixels.")
+                draw_filter(columns[column])
+        orders = {"set": "Set order", "random": "Random", "class": "By class"}
+        orders |= {name_: f"By {column.title.lower()}" for name_, column in columns.items()}
+        asked_order = (asked_param("sort") or "").removeprefix("-")
+        orders |= {f"-{asked_order}": f"{orders[asked_order]}, down"} if asked_order in orders else {}
+        order = choose("sort", "Order", orders, 150)
+        if order not in ("set", "random"):
+            turned = order.startswith("-")
+            st.button("", icon=f":material/arrow_{'downward' if turned else 'upward'}:", key="browse_turn", type="tertiary",
+                      help="Smallest first" if turned else "Largest first", on_click=choose_param,
+                      args=("sort", asked_order if turned else f"-{asked_order}"))
+        with st.popover("View", icon=":material/tune:"):
+            tile = st.slider("Size of the thumbnails", 48, 256, 112, 8, key="browse_tile", persist_state="session",
+                             format="%d px")
+            st.caption("Images on a page")
+            per_page = int(choose("per", "Images a page", PER_PAGE, 160))
+            of_studies = browsing.knows_studies(data, known_by)
+            by_study = of_studies is not None and asked_param("rows") == of_studies
+            if of_studies:
+                st.toggle(f"One row for each {of_studies}", help=f"All images of a {of_studies} stand side by side.",
+                          **follow("browse_rows", by_study, lambda on: write("rows", of_studies if on else None)))
+    asked_more = [(column, asked) for column, asked in asked_of.items() if column not in shown_as_chips]
+    if asked_more or words:
+        with st.container(key="browse_asked", horizontal=True, vertical_alignment="center"):
+            for column, asked in asked_more:
+                st.button(escape(shorten(browsing.value_words(columns[column], asked), 50)), icon=":material/close:",
+                          key=f"browse_drop_{column}", help="Remove this filter", on_click=write, args=(param_of(column), None))
+            if words:
+                st.button(f"Search {escape(shorten(words, 40))}", icon=":material/close:", key="browse_drop_q",
+                          help="Remove this filter", on_click=write, args=("q", None))
+    wanted = browsing.Chosen(split, label, tuple(asked_of.items()), " ".join(words.split()), order, by_study)
+    rows, starts = browsing.chosen_rows(data, known_by, wanted)
+    count, unit = (len(rows), per_page) if starts is None else (len(starts), per_page // IN_STUDY)
     chosen = rows_of.get(st.query_params.get("image"))
     page = browsing.parse_page(st.query_params.get("page"))
     if "page" not in st.query_params and chosen is not None:       # a link to an image opens the page where it stands
-        page = browsing.page_of(chosen, rows, per_page) or 1
-    looked = name, data.target, split, label, filters, order, per_page
+        page = browsing.page_of(chosen, rows, unit, starts) or 1
+    looked = name, data.target, wanted, per_page
     before = st.session_state.get("browse_looked", (None, None))
     if before[0] not in (None, looked) and before[1] == st.query_params.get("page"):
         page = 1                                                   # other images: begin at their beginning
-    last = browsing.pages(len(rows), per_page)
+    last = browsing.pages(count, unit)
     page = min(max(page, 1), last)
     if page > 1 or "page" in st.query_params:
         st.query_params["page"] = str(page)
     st.session_state["browse_looked"] = looked, st.query_params.get("page")
-    part = browsing.page_slice(page, len(rows), per_page)
+    part, breaks = browsing.part_of_page(page, len(rows), unit, starts)
     shown = rows[part]
     with bar:
         st.markdown(f"**{len(rows):,}** of {len(data):,} images", width="content")
@@ -235,29 +333,38 @@ with images:
         pixels, token = loaders.thumbnails(data, shown)
         selected = next((k for k, row in enumerate(shown) if row == chosen), None)
         said = f"Images {part.start + 1:,} to {part.stop:,} of {len(rows):,}"
-        just = gallery(pixels, key="browse_grid", aria_label=said, captions=[browsing.class_text(data, row) for row in shown],
-                       tile=tile, selected=selected, cache_key=token)
+        just = gallery(pixels, key="browse_grid", aria_label=said, captions=browsing.captions_of(data, shown, by_study),
+                       tile=tile, selected=selected, cache_key=token, breaks=breaks)
         if just is not None:
             chosen = int(shown[just])
             to_image(data.table["image_id"].iat[chosen])
     else:
         st.space("medium")
         st.markdown("No image fits all of these filters.")
-        st.button("Show all images", key="browse_clear", on_click=forget, args=("split", "class", *columns))
+        st.button("Show all images", key="browse_clear", on_click=forget, args=("split", "class", "q", *map(param_of, columns)))
 
 # ------------------------------------------------------------------------------------------------------- counts, and what to know
 
 with facts:
-    st.html(browsing.counts_html(counts, values["class"] if label is not None else None))
+    counts_table(counts, key="browse_counts", take=take_cell, split=split,
+                 chosen=None if label in (None, NO_FINDING) else values["class"])
+    view = st.segmented_control("What to show of the images that are chosen", list(overview.VIEWS), key="browse_overview",
+                                format_func=overview.VIEWS.get, default="sizes", required=True, persist_state="session",
+                                label_visibility="collapsed", width="stretch")
+    clicked = overview.show_overview(data, known_by, rows, browsing.set_of(wanted), view)
+    if clicked is not None:
+        take_cell(data.class_names[clicked] if clicked < len(data.class_names) else "-", split)
+        st.rerun()
     st.markdown("\n\n".join(map(escape, (data.split_note, *data.notes))))
     if data.skipped:
-        count = f"{len(data.skipped):,} file{'s' if len(data.skipped) > 1 else ''} could not be read"
-        with st.expander(count, key="browse_skipped"):
+        said = f"{len(data.skipped):,} file{'s' if len(data.skipped) > 1 else ''} could not be read"
+        with st.expander(said, key="browse_skipped"):
             st.html(browsing.skipped_html(data.skipped))
     with st.expander(f"About {escape(shorten(data.title, 28))}"):
-        where = "" if name in DATASETS else f"\n\n{escape(name)}"
-        st.markdown(f"{escape(data.description)}{where}\n\nLicence: {escape(data.licence or 'not known')}.")
+        at = "" if name in DATASETS else f"\n\n{escape(name)}"
+        st.markdown(f"{escape(data.description)}{at}\n\nLicence: {escape(data.licence or 'not known')}.")
         st.caption(f"Shown at {data.size} x {data.size} px ({data.resize}); a click shows the original.")
+    draw_add_link()
 
 # --------------------------------------------------------------------------------------------------------- one image, in full
 
@@ -274,10 +381,15 @@ if chosen is not None:
             outlined = bool(st.session_state.get("browse_outline"))
             picture, kind, shape, has_finding = browsing.full_image(data, known_by, chosen, outlined)
             viewer(picture, kind, key="browse_viewer", alt=f"Image {image_id}, {browsing.class_text(data, chosen)}")
-            if has_finding:
-                st.toggle("Outline the finding", key="browse_outline", persist_state="session",
-                          help="The line goes round every place that the finding changed. It is known exactly, because the "
-                               "image was made by this app.")
+            with st.container(horizontal=True, gap="medium"):
+                if has_finding:
+                    st.toggle("Outline the finding", key="browse_outline", persist_state="session",
+                              help="The line goes round every place that the finding changed. It is known exactly, because the "
+                                   "image was made by this app.")
+                fits = st.toggle("Made square", key="browse_fits", persist_state="session",
+                                 help="A network takes squares. This compares the ways to make one: stretch, pad and crop.")
+            if fits:
+                st.html(browsing.fits_of(data, known_by, chosen))
         except LightboxError as error:
             show_error(error)
             shape = None
@@ -287,7 +399,7 @@ if chosen is not None:
                         f"{RELATIVES} of the {len(relatives):,} images of this patient")
             relatives = relatives[:RELATIVES]
             pixels, token = loaders.thumbnails(data, relatives)
-            other = gallery(pixels, key="browse_patient", aria_label="Images of the same patient", tile=80, cache_key=token,
+            other = gallery(pixels, key="browse_patient", aria_label="Images of the same patient", tile=72, cache_key=token,
                             captions=[data.table["view"].iat[r] or browsing.class_text(data, r) for r in relatives],
                             selected=next((k for k, row in enumerate(relatives) if row == chosen), None))
             if other is not None and relatives[other] != chosen:
@@ -295,4 +407,4 @@ if chosen is not None:
                 st.rerun()
         st.html(browsing.facts_html(browsing.table_facts(data, chosen, shape)))
 
-next_step("Next: train on these images", "train", dataset=name)
+draw_foot()
