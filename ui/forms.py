@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.classifiers import shipped_classifiers
-from core.config import DataConfig, RunConfig, knob_of, knobs
+from core.config import AugmentConfig, DataConfig, RunConfig, knob_of, knobs
 from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
@@ -42,13 +42,18 @@ WORDS = {
 # Numbers with two ends that mean something are sliders; the rest is typed, because it spans powers of ten.
 SLIDERS = {"data.val_fraction": 0.01, "data.test_fraction": 0.01, "data.train_fraction": 0.01, "model.dropout": 0.05,
            "optim.warmup": 0.01,
-           "augment.flip": 0.05, "augment.rotate": 1.0, "augment.shift": 0.01, "augment.scale": 0.01,
-           "augment.brightness": 0.01, "augment.contrast": 0.05}
+           "augment.flip": 0.05, "augment.flip_vertical": 0.05, "augment.crop": 0.01, "augment.scale": 0.01, "augment.shear": 1.0,
+           "augment.rotate": 1.0, "augment.shift": 0.01, "augment.blur": 0.05, "augment.blur_sigma": 0.1,
+           "augment.brightness": 0.01, "augment.contrast": 0.05, "augment.linear_contrast": 0.05,
+           "augment.linear_contrast_low": 0.05, "augment.linear_contrast_high": 0.05, "augment.multiply": 0.05,
+           "augment.multiply_low": 0.05, "augment.multiply_high": 0.05, "augment.saturation": 0.05, "augment.hue": 0.01,
+           "augment.noise": 0.05, "augment.noise_scale": 0.01, "augment.noise_per_channel": 0.05}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A few settings that go together. What a recipe does not name takes its default, if another recipe names it."""
+    """A few settings that go together. What a recipe does not name takes its default, if another recipe names it or if it is a
+    random change of the images."""
     title: str
     help: str
     changes: Mapping[str, Any]
@@ -70,7 +75,8 @@ RECIPES = {
                        {"model.name": "resnet18", "data.size": 28, "train.epochs": 100, "train.batch_size": 128,
                         "optim.name": "adam", "optim.weight_decay": 0.0, "optim.schedule": "step", "optim.warmup": 0.0}),
 }
-_IN_RECIPES = tuple(dict.fromkeys(name for recipe in RECIPES.values() for name in recipe.changes))
+_IN_RECIPES = tuple(dict.fromkeys([*(name for recipe in RECIPES.values() for name in recipe.changes),
+                                   *(f"augment.{f.name}" for f in fields(AugmentConfig))]))
 
 
 # ------------------------------------------------------------------------------------------------------------------- the values
@@ -137,21 +143,24 @@ def _default(name: str) -> Any:
 
 # ------------------------------------------------------------------------------------------------------------------ the widgets
 
-def draw(name: str, options: Mapping[Any, str] | None = None, free: bool = False) -> None:
+def draw(name: str, options: Mapping[Any, str] | None = None, free: bool = False, label: str = "", page: str = "") -> None:
     """The widget of one knob.
 
     Args:
         name: dotted, as in core/config.py
         options: value -> what is shown, where the config alone does not know them
         free: whether another value may be typed among the options
+        label: where another one than the knob's fits better, because of what stands beside it
+        page: on another page than Train, its name: Streamlit loses the value of a widget that stands on two pages
     """
     f = knob_of(name)
     m, value = f.metadata, value_of(name)
-    label = f"{m['label']} ({m['unit']})" if m["unit"] else m["label"]
+    label = label or (f"{m['label']} ({m['unit']})" if m["unit"] else m["label"])
     options = options or (m["choices"] and {c: WORDS.get(name, {}).get(c, str(c)) for c in m["choices"]})
     is_number = not options and not isinstance(f.default, (bool, str))
     fits = not is_number or isinstance(value, type(f.default)) and m["low"] <= value <= m["high"]
-    same = {"help": escape(m["help"])} | follow(f"knob_{name}" + ("" if fits else "_as_typed"), value, _take, name)
+    key = f"knob_{name}" + (f"@{page}" if page else "") + ("" if fits else "_as_typed")
+    same = {"help": escape(m["help"])} | follow(key, value, _take, name)
     if options:
         shown = dict(options) if value in options else {**options, value: str(value)}
         st.selectbox(label, list(shown), format_func=lambda v: shown.get(v, str(v)), accept_new_options=free, **same)

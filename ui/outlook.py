@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.augment import doubts
 from core.classifiers import settings_of
 from core.config import DataConfig, ModelConfig, RunConfig
 from core.datasets import DATASETS, Dataset, is_ready, open_source
@@ -70,7 +71,8 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
     steps = math.ceil(counts["train"] / config.train.batch_size) if counts["train"] else None
     parameters, exact = _parameters(config, data)
     time, why = time_hint(config, device, counts["train"] or 0, rows)
-    return Outlook(config, data, counts, steps, parameters, exact, device, time, why, tuple(_cautions(config)))
+    gray = data is not None and data.channels == 1
+    return Outlook(config, data, counts, steps, parameters, exact, device, time, why, tuple(_cautions(config, gray)))
 
 
 def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row]) -> tuple[str, str]:
@@ -144,7 +146,7 @@ def _count(model: ModelConfig, classes: int, size: int, channels: int) -> int:
     return count_parameters(model, classes=classes, size=size, channels=channels)
 
 
-def _cautions(config: RunConfig):
+def _cautions(config: RunConfig, gray: bool):
     if config.model.weights.startswith("run:"):
         before = settings_of(config.model.weights.removeprefix("run:"))
         if before.model.name != config.model.name:
@@ -153,9 +155,10 @@ def _cautions(config: RunConfig):
         elif before.data.split_seed != config.data.split_seed or before.data.split != config.data.split:
             yield ("The earlier run had another split, so it may have learned from images that are validation or test images "
                    "here: the numbers of this run would be too good.")
-    if config.augment.flip:
-        yield ("Mirror images put the heart on the other side and mirror the letters L and R. For most radiographs that is "
-               "a picture that cannot occur.")
+    if sentences := doubts(config.augment, gray):
+        more = len(sentences) - 1
+        yield sentences[0] + (f" The page Augment has {more} more such remark{'s' if more > 1 else ''} on these changes." if more
+                              else "")
     if config.data.split == "image":
         yield ("This split ignores patients: images of one patient may be in training and test, and the numbers will be too "
                "good. Fine to show that, not to report it.")

@@ -44,6 +44,7 @@ class Augmentation:
         group: key of GROUPS
         what: a sentence for people
         short: a few words with the numbers of a config, for a summary
+        usual: what the switch goes to when it is switched on
         columns: which of an image's random numbers it takes; never renumber, or old runs can not be repeated
         draw: uniform numbers in [0, 1) (N, len(columns)), then the values of its knobs -> (N, k)
         ranges: its further knobs, in the order in which `draw` takes them after the switch
@@ -53,6 +54,7 @@ class Augmentation:
     group: str
     what: str
     short: str
+    usual: float
     columns: tuple[int, ...]
     draw: Callable[..., Tensor]
     ranges: tuple[str, ...] = ()
@@ -82,72 +84,74 @@ def _grain(u: Tensor, chance: float, sigma: float, per_channel: float) -> Tensor
 # In the order in which they are applied. Columns 0 to 6 are the oldest and have had their numbers since the first run.
 AUGMENTATIONS: dict[str, Augmentation] = {
     "flip": Augmentation(                                         # mirrored or not
-        "place", "A mirror image, left for right.", "flip left-right {flip:.0%}", (0,), lambda u, chance: u < chance,
+        "place", "A mirror image, left for right.", "flip left-right {flip:.0%}", 0.5, (0,), lambda u, chance: u < chance,
         doubts=(Doubt("A left-right flip puts the heart on the other side and mirrors the letters L and R: for most radiographs "
                       "that is a picture that cannot occur."),)),
     "flip_vertical": Augmentation(
-        "place", "Turned over, top to bottom.", "flip up-down {flip_vertical:.0%}", (7,), lambda u, chance: u < chance,
+        "place", "Turned over, top to bottom.", "flip up-down {flip_vertical:.0%}", 0.5, (7,), lambda u, chance: u < chance,
         doubts=(Doubt("A flip up-down puts the diaphragm above the lungs and mirrors letters: no radiograph is read like "
                       "that."),)),
     "crop": Augmentation(                                         # shares lost at the left, right, top, bottom
-        "place", "A strip at each side is cut off and the rest fills the image.", "crop up to {crop:.0%} a side",
+        "place", "A strip at each side is cut off and the rest fills the image.", "crop up to {crop:.0%} a side", 0.1,
         (8, 9, 10, 11), lambda u, limit: u * limit,
         doubts=(Doubt("Crop can cut off the letter L or R or a mark at the edge. That may be welcome, since a network should not "
                       "lean on them; but a finding at the edge goes the same way."),)),
     "scale": Augmentation(                                        # factor, above 1 is larger
-        "place", "Larger or smaller about the centre.", "scale ±{scale:.0%}", (4,), _around(1),
+        "place", "Larger or smaller about the centre.", "scale ±{scale:.0%}", 0.1, (4,), _around(1),
         doubts=(Doubt("Sizes carry meaning: a heart a third larger is a finding. Scale by more than a quarter hides that.",
                       lambda c, gray: c.scale > 0.25),)),
     "shear": Augmentation(                                        # degrees
-        "place", "Upright lines lean to one side.", "shear ±{shear:g}°", (12,), _around(0),
+        "place", "Upright lines lean to one side.", "shear ±{shear:g}°", 5.0, (12,), _around(0),
         doubts=(Doubt("Shear by more than ten degrees gives angles of joints that no patient has.",
                       lambda c, gray: c.shear > 10),)),
     "rotate": Augmentation(                                       # degrees, positive is clockwise
-        "place", "Turned about the centre.", "rotate ±{rotate:g}°", (1,), _around(0),
+        "place", "Turned about the centre.", "rotate ±{rotate:g}°", 7.0, (1,), _around(0),
         doubts=(Doubt("Patients are placed with care: a radiograph that is turned by more than about 15 degrees is rare, and its "
                       "black corners are something a network can learn.", lambda c, gray: c.rotate > 15),)),
     "shift": Augmentation(                                        # right and down, shares of width and height
-        "place", "Moved to the left or right, up or down.", "shift ±{shift:.0%}", (2, 3), _around(0),
+        "place", "Moved to the left or right, up or down.", "shift ±{shift:.0%}", 0.05, (2, 3), _around(0),
         doubts=(Doubt("Shift by more than a tenth pushes what lies at the edge out of the image: letters and marks, but findings "
                       "too.", lambda c, gray: c.shift > 0.1),)),
     "blur": Augmentation(                                         # sigma in pixels, 0 is sharp
-        "noise", "Less sharp, by a Gaussian.", "blur {blur:.0%}, up to {blur_sigma:g} px", (13, 14),
+        "noise", "Less sharp, by a Gaussian.", "blur {blur:.0%}, up to {blur_sigma:g} px", 0.5, (13, 14),
         lambda u, chance, sigma: (u[:, 1:] * sigma).where(u[:, :1] < chance, 0.0), ("blur_sigma",),
         doubts=(Doubt("A hairline fracture is a pixel or two wide: a blur of more than one pixel can remove it and leave its "
                       "label.", lambda c, gray: c.blur_sigma > 1),)),
     "brightness": Augmentation(                                   # added; 1 is the full range
-        "tone", "Brighter or darker: the same number is added everywhere.", "brightness ±{brightness:.0%}", (5,), _around(0),
+        "tone", "Brighter or darker: the same number is added everywhere.", "brightness ±{brightness:.0%}", 0.1, (5,),
+        _around(0),
         doubts=(Doubt("Brightness by more than a quarter of the range drowns lungs in black or bone in white: what is cut off is "
                       "lost.", lambda c, gray: c.brightness > 0.25),)),
     "contrast": Augmentation(                                     # factor about the image's mean
-        "tone", "Gray values stretched or squeezed about the mean of the image.", "contrast ±{contrast:.0%}", (6,), _around(1),
+        "tone", "Gray values stretched or squeezed about the mean of the image.", "contrast ±{contrast:.0%}", 0.2, (6,),
+        _around(1),
         doubts=(Doubt("Contrast by more than a half can leave an image almost without structure.",
                       lambda c, gray: c.contrast > 0.5),)),
     "linear_contrast": Augmentation(                              # factor about mid-gray
         "tone", "Gray values stretched or squeezed about mid-gray.",
-        "linear contrast {linear_contrast:.0%}, {linear_contrast_low:g} to {linear_contrast_high:g}", (15, 16), _by_chance(1.0),
-        ("linear_contrast_low", "linear_contrast_high"),
+        "linear contrast {linear_contrast:.0%}, {linear_contrast_low:g} to {linear_contrast_high:g}", 0.5, (15, 16),
+        _by_chance(1.0), ("linear_contrast_low", "linear_contrast_high"),
         doubts=(Doubt("Linear contrast stretches about mid-gray, wherever the image lies: at 1.5 all that is darker than a sixth "
                       "of the range turns black, and all above five sixths white.",
                       lambda c, gray: c.linear_contrast_high >= 1.5),)),
     "multiply": Augmentation(                                     # factor
-        "tone", "All gray values times a number.", "multiply {multiply:.0%}, {multiply_low:g} to {multiply_high:g}", (17, 18),
-        _by_chance(1.0), ("multiply_low", "multiply_high"),
+        "tone", "All gray values times a number.", "multiply {multiply:.0%}, {multiply_low:g} to {multiply_high:g}", 0.5,
+        (17, 18), _by_chance(1.0), ("multiply_low", "multiply_high"),
         doubts=(Doubt("Multiplying by more than 1.5 turns bright bone into plain white: a fracture line in it is lost.",
                       lambda c, gray: c.multiply_high > 1.5),)),
     "saturation": Augmentation(                                   # factor, 0 is gray
-        "colour", "Colours paler or stronger.", "saturation ±{saturation:.0%}", (19,), _around(1),
+        "colour", "Colours paler or stronger.", "saturation ±{saturation:.0%}", 0.2, (19,), _around(1),
         doubts=(Doubt("Saturation does nothing here: these images are gray.", lambda c, gray: gray),
                 Doubt("In stained tissue and skin colour is part of the finding: saturation by more than a half may hide it.",
                       lambda c, gray: not gray and c.saturation > 0.5))),
     "hue": Augmentation(                                          # share of the colour circle
-        "colour", "All colours turn on the colour circle.", "hue ±{hue:.0%}", (20,), _around(0),
+        "colour", "All colours turn on the colour circle.", "hue ±{hue:.0%}", 0.05, (20,), _around(0),
         doubts=(Doubt("Hue does nothing here: these images are gray.", lambda c, gray: gray),
                 Doubt("In stained tissue and skin colour is part of the finding: a turn of more than a twentieth of the circle "
                       "gives colours that do not occur.", lambda c, gray: not gray and c.hue > 0.05))),
     "noise": Augmentation(                                        # standard deviation; 1 where each channel has noise of its own
-        "noise", "Grain: each pixel gets a random number of its own.", "noise {noise:.0%}, {noise_scale:g}", (21, 22), _grain,
-        ("noise_scale", "noise_per_channel"),
+        "noise", "Grain: each pixel gets a random number of its own.", "noise {noise:.0%}, {noise_scale:g}", 0.5, (21, 22),
+        _grain, ("noise_scale", "noise_per_channel"),
         doubts=(Doubt("Noise of more than a tenth of the range covers fine lines: an image that cannot be read teaches nothing.",
                       lambda c, gray: c.noise_scale > 0.1),)),
 }

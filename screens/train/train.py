@@ -5,11 +5,10 @@ import streamlit as st
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import RunStore
-from ui import forms, live, loaders, outlook
+from ui import augmenting, forms, live, loaders, outlook
 from ui.gallery import gallery
 from ui.shell import dataset_chip, escape, go, next_step, page_header, show_error
 
-AUGMENT = tuple(f"augment.{name}" for name in ("rotate", "shift", "scale", "brightness", "contrast", "flip"))
 MORE = ("data.resize", "data.channels", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds", "data.fold",
         "data.train_fraction", "model.stem", "model.dropout", "optim.weight_decay", "optim.warmup", "optim.momentum",
         "train.precision", "train.threads")
@@ -55,8 +54,9 @@ def draw_form() -> None:
             forms.draw_device(devices)
         with weights:
             forms.draw("train.class_weights")
-    with st.expander("Random changes of the training images"):
-        forms.draw_many(AUGMENT, columns=3)
+    with st.container(key="form_augment"):
+        st.subheader("Random changes of the training images", anchor=False)
+        augmenting.draw_on_train()
     with st.expander("More settings"):
         forms.draw_many(MORE, columns=3)
 
@@ -76,8 +76,8 @@ def draw_outlook() -> None:
     if error := forms.queue_error():
         show_error(error)
     waiting = outlook.waiting_on(ahead.device)
-    st.caption(f"Trains on {escape(ahead.device)}, in a process of its own: close the browser if you like. "
-               + (f"{waiting} run{'s wait' if waiting > 1 else ' waits'} there already." if waiting else ""))
+    st.caption(f"Trains on {escape(outlook.name_of(ahead.device, devices))}, in a process of its own: close the browser if you "
+               "like. " + (f"{waiting} run{'s wait' if waiting > 1 else ' waits'} there already." if waiting else ""))
 
 
 def draw_images(ahead: outlook.Outlook) -> None:
@@ -92,7 +92,11 @@ def draw_images(ahead: outlook.Outlook) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("These images are not prepared at this size yet. The run does that at its start.")
         if st.button("Prepare them now", key="prepare"):
-            loaders.dataset(ahead.config.data)
+            try:
+                loaders.open_set(ahead.config.data)
+            except LightboxError as error:
+                show_error(error)
+                return
             outlook.ready.clear()
             st.rerun()
 
