@@ -37,7 +37,8 @@ LOW = 11              # low frequencies of the DCT in each direction
 BITS = LOW * LOW - 1  # all but the mean
 NEAR = 22             # bits that the hashes of two candidates may differ in
 MOST = 50_000         # candidates that are looked at; the nearest, where there are more
-DETAIL, DETAIL_PER_BIT = 0.70, 0.008      # least correlation of fine detail; more where the hashes differ more
+DETAIL, DETAIL_PER_BIT, DETAIL_MOST = 0.58, 0.02, 0.84      # least correlation of fine detail: more where the hashes differ more
+DETAIL_STILL = 0.5    # where nothing had to be moved to lay one over the other
 DETAIL_SMALL = 0.85   # the same for images below 48 px, which have little detail
 TURN, SHEAR, GROWTH = 0.6, 0.03, 0.15     # degrees, and shares of the side: a copy is not turned, another patient often is
 KEPT = 1500           # originals in memory at SIDE x SIDE
@@ -193,7 +194,9 @@ def same_detail(a: np.ndarray, b: np.ndarray, distance: int, mirrored: bool = Fa
     if found is None:
         return False
     detail, turn, shear, growth = found
-    least = max(DETAIL + DETAIL_PER_BIT * distance, DETAIL_SMALL if len(a) < 48 else 0)
+    least = DETAIL_SMALL if len(a) < 48 else min(DETAIL + DETAIL_PER_BIT * distance, DETAIL_MOST)
+    if turn < 0.05 and growth < 0.005:      # two exposures never lie so exactly alike: noise may have hidden half of the detail
+        least = min(least, DETAIL_STILL)
     return detail >= least and turn <= TURN and shear <= SHEAR and growth <= GROWTH
 
 
@@ -213,14 +216,18 @@ def overlay_detail(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, f
     move = np.eye(2, 3, dtype=np.float32)
     for size, blur, steps in ((32, 0.8, 60), (side, 1.0, 40)) if side > 32 else ((side, 0.8, 60),):
         one, other = (cv2.GaussianBlur(cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA), (0, 0), blur) for x in (a, b))
+        before, unmoved = move.copy(), float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
         move[:, 2] *= size / side
         try:
             likeness, move = cv2.findTransformECC(one, other, move, cv2.MOTION_AFFINE, (3, steps, 1e-5), None, 1)
         except cv2.error:                    # no map found: they are too different, or one is blank
             return None
         move[:, 2] *= side / size
-        if size == 32 and side > 32 and (likeness < 0.9 or _turn(move) > 4):
-            return None                      # the finer step would not bring them together either
+        if size == 32 and side > 32:
+            if likeness < unmoved:           # it ran off; the fine step has a better start where the coarse one began
+                likeness, move = unmoved, before
+            if likeness < 0.9 or _turn(move) > 4:
+                return None                  # the fine step would not bring them together either
     laid = cv2.warpAffine(b, move, (side, side), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderValue=-1e4)
     inside = (a > 6) & (a < 249) & (laid > 6) & (laid < 249)        # black and white say nothing
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5))) > 0
