@@ -22,7 +22,6 @@ from core.datasets.phantom.cohort import DEFAULT, PARTS
 from core.datasets.phantom.findings import FINDINGS
 from core.datasets.phantom.set import numbers, table_of
 
-
 CELL = 168, 208           # width and height of a picture on the sheet, pixels
 
 
@@ -56,7 +55,7 @@ def cell(which: tuple[int, int, int], config: PhantomConfig) -> np.ndarray:
 
 
 def sheet() -> np.ndarray:
-    """A column for each part of the body: two views of a healthy one, then each finding where it is seen best in a few studies."""
+    """A column for each part of the body: two views of a healthy one, then each finding, from the study that shows it largest."""
     columns = []
     for part in PARTS:
         config = PhantomConfig(parts=(part,), patients=60)

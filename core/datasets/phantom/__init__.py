@@ -16,8 +16,9 @@ Spongy bone is taken as a quarter cortex and three quarters marrow (0.30), lung 
 photons; and the console's software takes the logarithm, evens it out and windows it, bones bright (xray.py, render.py).
 
 Every patient has one to three studies of an elbow, a shoulder or a wrist (or of any of the seven parts of MURA), a study two or
-three views: true turns of one model, whose joints bend (cohort.py). A study is normal, or it has a fracture, a lytic lesion or a metal plate with screws, seen in all of its views,
-with its exact mask (findings.py). Because the truth is known, explanations and audits can be scored.
+three views: true turns of one model, whose joints bend (cohort.py). A study is normal, or it has a fracture, a lytic lesion or a
+metal plate with screws, seen in all of its views, with its exact mask (findings.py). Because the truth is known, explanations
+and audits can be scored.
 
     pixels, mask = render(patient=3, study=0, view=0)
     for pixels, mask, row in samples(6): ...

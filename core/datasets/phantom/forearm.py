@@ -75,7 +75,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     def flesh(part: Flesh) -> None:
         part.tube((0, 0, 2), (-1, 226, 2), [(0, 20), (0.1, 38), (0.5, 42), (1, 48)], 0.98,
                   turned=bend @ shift(0, -4, 0))
-        part.tube((1, 142, 0), (8, -150, 3), [
+        part.tube((1, 142, -3), (8, -150, 3), [
             (0, 24), (0.07, 36), (0.17, 43), (0.32, 43), (0.52, 37), (0.74, 29), (0.88, 26), (0.95, 23), (1, 8)], 0.84)
         part.ellipsoid((0, 122, -1), (35.5, 33, 33), along=(0, 0, 1))
         part.tube((9, -128, 3), (8, -250, 2), [(0, 12), (0.15, 28), (0.4, 36), (0.75, 42), (1, 36)], 0.42)
@@ -84,10 +84,10 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     skin, muscle = skin_and_muscle(flesh, thick, fat=4.2)
     down, carried = (0.02, -1, 0), tuple(bone.name for bone in hand)
     sites = {
-        "fracture": (Site("radius", (21.0, -20, 4), down, 7.4, carried, 0.25),
-                     Site("radius", (20, -78, 3.3), down, 8, carried, 0.6),
-                     Site("ulna", (-7.5, 10, -7), down, 7, (), 0.3), Site("ulna", (-7.8, -55, -3), down, 6.3, (), 0.6),
-                     Site("ulna", (-6, 62, -11), down, 7.6, (), 0.2)),
+        "fracture": (Site("radius", (21.0, -20, 4), down, 7.4, carried, 0.16),
+                     Site("radius", (20, -78, 3.3), down, 8, carried, 0.4),
+                     Site("ulna", (-7.5, 10, -7), down, 7, (), 0.16), Site("ulna", (-7.8, -55, -3), down, 6.3, (), 0.35),
+                     Site("ulna", (-6, 62, -11), down, 7.6, (), 0.1)),
         "lytic lesion": (Site("radius", (20.8, 0, 4), down, 7.6), Site("radius", (18.5, -103, 3), down, 11),
                          Site("radius", (16, 74, 5), down, 8), Site("ulna", (-7.3, 20, -8), down, 7.2),
                          Site("ulna", (-4.5, 90, -14), down, 9), Site("ulna", (-8, -80, -1), down, 6)),

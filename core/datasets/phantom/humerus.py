@@ -43,7 +43,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     def flesh(part: Flesh) -> None:
         part.tube((7, -158, 1), (0, 128, 0), [
             (0, 20), (0.05, 34), (0.14, 38), (0.3, 43), (0.5, 47), (0.7, 51), (0.84, 52.5), (0.94, 50), (1, 42)], 1.0)
-        part.ellipsoid((8, -141, -1), (38, 36, 34), along=(0, 0, 1))
+        part.ellipsoid((8, -141, -1), (41, 37, 37), along=(0, 0, 1))
         part.tube((1, 4, 1), (2, -190, 2), [(0, 34), (0.14, 38), (0.28, 42), (0.7, 37), (1, 30)], 0.88, turned=bend)
         part.ellipsoid((-4, 118, -2), (51, 53, 53), along=(-0.1, 1, 0))                      # deltoid
 
@@ -51,15 +51,16 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
         part.ellipsoid((-185, -120, -15), (150, 98, 250))
         part.ellipsoid((-95, 26, -22), (105, 46, 40), along=(0.32, 1, 0))
         part.ellipsoid((-175, 90, -20), (62, 58, 130))
+        part.ellipsoid((-38, 28, -10), (68, 50, 28))                                         # over collar bone and acromion
 
     arm, rest = skin_and_muscle(flesh, thick, fat=5.5), skin_and_muscle(trunk, thick, fat=6.0)
     skin, muscle = (join(one, other.moved(raised).overlapping()) for one, other in zip(arm, rest))
     down, carried = (0.02, -1, 0), ("ulna", "radius")
     sites = {
-        "fracture": (Site("humerus", (5.6, 90, 0), down, 16, carried, 0.15),
-                     Site("humerus", (6.2, 32, 0), down, 12, carried, 0.2),
-                     Site("humerus", (6.8, -20, 1), down, 11, carried, 0.3),
-                     Site("humerus", (7.4, -66, 1), down, 10.6, carried, 0.5)),
+        "fracture": (Site("humerus", (5.6, 90, 0), down, 16, carried, 0.08),
+                     Site("humerus", (6.2, 32, 0), down, 12, carried, 0.12),
+                     Site("humerus", (6.8, -20, 1), down, 11, carried, 0.18),
+                     Site("humerus", (7.4, -66, 1), down, 10.6, carried, 0.3)),
         "lytic lesion": (Site("humerus", (1, 130, 0), down, 19), Site("humerus", (5.8, 78, 0), down, 13.5),
                          Site("humerus", (6.2, 30, 0), down, 12), Site("humerus", (6.8, -24, 1), down, 11),
                          Site("humerus", (7.5, -74, 1), down, 11)),
