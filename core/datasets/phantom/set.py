@@ -138,7 +138,7 @@ def _saved_again(shown: Picture, how: str, rng: np.random.Generator) -> Picture:
         pixels = pixels * rng.uniform(0.92, 1.04) + rng.uniform(3, 10)
     elif how == "crop":
         h, w = pixels.shape
-        top, bottom, left, right = rng.uniform(0.01, 0.03, 4) * (h, h, w, w)
+        top, bottom, left, right = rng.uniform(0.005, 0.02, 4) * (h, h, w, w)
         window = slice(round(top), h - round(bottom)), slice(round(left), w - round(right))
         return Picture(*(np.ascontiguousarray(image[window]) for image in (pixels, shown.mask, shown.marker)))
     return replace(shown, pixels=np.clip(np.round(pixels), 0, 255).astype(np.uint8))
