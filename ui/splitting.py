@@ -35,7 +35,7 @@ class Facts:
         counts: images per class (rows, the last is "total") and part (columns train, val, test, left out, total)
         weights: (K,) of the classes in the loss, when classes are weighted
         parts, ignoring: overlap with training, of this split and of one that ignores patients
-        picture, picture_ignoring: SVG of the same patients in both; "" where no patient has two images
+        picture, picture_ignoring: the same patients in both, see `patients_svg`; None where no patient has two images
         patients: how many patients there are, None where they are not known
     """
 
@@ -45,8 +45,8 @@ class Facts:
     ignoring: dict[str, Overlap]
     imbalance: Imbalance
     absent: dict[str, tuple[str, ...]]
-    picture: str
-    picture_ignoring: str
+    picture: tuple[str, str] | None
+    picture_ignoring: tuple[str, str] | None
     patients: int | None
 
 
@@ -108,16 +108,19 @@ def sentences(parts: dict[str, Overlap]) -> list[str]:
     return said
 
 
-def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> str:
+def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, str] | None:
     """Patients as columns of squares, a square an image, coloured by part. A line under a column marks a patient who is in
-    training and elsewhere too. At most TALLEST squares a patient. "" without patients.
+    training and elsewhere too. At most TALLEST squares a patient.
 
     Args:
         rows: of each patient
         split: (N,) of "train", "val", "test", ""
+
+    Returns:
+        SVG and what it shows in words; None without patients
     """
     if not rows:
-        return ""
+        return None
     columns = []
     for images in rows:
         parts = sorted((split[i] for i in images), key=lambda part: (*SPLITS, "").index(part))
@@ -139,8 +142,8 @@ def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> str:
                          f"fill='{theme.ANSWERS['wrong']}'/>")
     both = sum(column[0] for column in columns)
     said = f"{len(columns)} patients, {both} of them in training and in validation or test"
-    return (f"<svg class='lb-patients' role='img' aria-label='{said}' viewBox='0 0 {width} {height}' "
-            f"xmlns='http://www.w3.org/2000/svg'>{''.join(drawn)}</svg>")
+    return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'>"
+            f"{''.join(drawn)}</svg>", said)
 
 
 def table_html(facts: Facts, class_names: Sequence[str]) -> str:

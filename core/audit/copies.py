@@ -8,8 +8,8 @@ Three steps, each for fewer images than the one before:
 
 Two views of a patient, or two patients in the same position, agree in what is large; only copies agree in grain and
 texture too. The limits below were measured on 5,840 chest films and 355 phantom images with eleven kinds of copies each:
-copies without a crop are found in 97 to 100 of 100 cases, cropped by up to 3 % a side in 94 to 100, by up to 6 % in 71;
-pairs that are no copies were never taken for some.
+copies without a crop are found in 95 to 100 of 100 cases, cropped by up to 3 % a side in 93 to 99, by up to 6 % in about
+60; no other pair was taken for one. Images of 28 px have little detail: there 63 to 100 of 100 are found.
 
 Perceptual hash: signs of low DCT coefficients, after Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
 2010. Laying over: Evangelidis and Psarakis, ECC image alignment, PAMI 2008.

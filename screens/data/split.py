@@ -13,7 +13,6 @@ from ui.shell import dataset_chip, escape, long_task, next_step, page_header, sh
 PAIRS, ODD = 24, 60          # so many pairs and odd images on the page
 STYLE = """
 <style>
-  .lb-patients { width: 100%; height: auto; display: block; }
   .lb-split { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.35; }
   .lb-split th, .lb-split td { border: 0; padding: 4px 0 4px 14px; text-align: right; font-weight: 400; vertical-align: top; }
   .lb-split th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
@@ -66,12 +65,12 @@ def draw_controls(official: set[str]) -> None:
     forms.draw("data.train_fraction")
 
 
-def draw_side(title: str, parts: dict, picture: str) -> None:
+def draw_side(title: str, parts: dict, picture: tuple[str, str] | None) -> None:
     st.markdown(f"**{title}**")
     for sentence in splitting.sentences(parts):
         st.markdown(sentence)
     if picture:
-        st.html(picture)
+        st.image(picture[0], alt=picture[1], width="stretch")
 
 
 def draw_leaks(facts: splitting.Facts) -> None:
@@ -88,7 +87,7 @@ def draw_leaks(facts: splitting.Facts) -> None:
         keys = "".join(f"<span><i style='background:{theme.SPLITS[part]}'></i>{title}</span>"
                        for part, title in theme.SPLIT_TITLES.items() if part == "train" or facts.parts[part].n)
         st.html(f"<div class='lightbox-heading' style='font-weight:400'>A column is a patient, a square an image.{keys}"
-                f"<span><i style='background:{theme.ANSWERS['wrong']}'></i>in training and elsewhere</span></div>")
+                f"<span><i style='background:{theme.ANSWERS['wrong']};height:.28em'></i>in training and elsewhere</span></div>")
         st.caption(f"{facts.patients:,} patients; the picture shows some of those with several images, the same on both sides. A "
                    "network that has seen a patient may know the patient instead of the disease.")
 
