@@ -136,7 +136,7 @@ def open_source(data: DataConfig) -> Source | None:
         return source
     names = [*DATASETS, *(own.name for own in list_own())]
     near = difflib.get_close_matches(data.dataset, names, n=1)
-    raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset!r}.",
+    raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset[:200]!r}.",
                         f"Did you mean {near[0]}?" if near else f"Named sets: {', '.join(names)}.")
 
 

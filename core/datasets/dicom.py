@@ -21,11 +21,12 @@ import numpy as np
 
 from core.errors import LightboxError
 
-INSTALL = "Install it with: pip install pydicom"
+INSTALL = "Install it with pip install pydicom."
 BROKEN = "Export it again from where it came, or save it as PNG."
 DEFLATED = b"1.2.840.10008.1.2.1.99"      # the whole file is zipped: nothing bounds what comes out of it
 MAX_READS = 300_000                       # elements of a file's head, about; a second of reading
 MAX_FRAGMENTS = 100_000
+MAX_SCANS = 100                           # of a JPEG
 ITEM = b"\xfe\xff\x00\xe0"
 
 TAGS = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
@@ -136,6 +137,8 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
         implicit, little = file.original_encoding
         meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" if implicit else f"1.2.840.10008.1.2.{1 if little else 2}")
     syntax = meta.TransferSyntaxUID
+    if syntax not in pydicom.uid.AllTransferSyntaxes:
+        raise _not_decoded("")
     if syntax.is_compressed:
         frame = _first_frame(file)
         coded = coded_size(frame)
@@ -144,11 +147,16 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
                                 f"{coded[0]:,}.", BROKEN)
         if syntax == pydicom.uid.RLELossless:
             _check_runs(frame, height * width)
+        if frame.count(b"\xff\xda") > MAX_SCANS and frame.startswith(b"\xff\xd8"):
+            raise ValueError("too many scans")
         if not _can_decode(syntax, bits):
-            known = f" ({syntax.name})" if syntax in pydicom.uid.AllTransferSyntaxes else ""
-            raise LightboxError("image.unsupported", f"The DICOM image is compressed in a way that cannot be read here{known}.",
-                                "Export it uncompressed, or install: pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg")
+            raise _not_decoded(f" ({syntax.name})")
     return pixel_array(file, index=0)
+
+
+def _not_decoded(how: str) -> LightboxError:
+    return LightboxError("image.unsupported", f"The DICOM image is compressed in a way that cannot be read here{how}.",
+                         "Export it uncompressed, or install what reads it: pip install pylibjpeg[all].")
 
 
 def _can_decode(syntax, bits: int) -> bool:

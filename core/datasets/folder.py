@@ -28,6 +28,7 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "
                  "test": "test", "testing": "test"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm", ".dicom", ""}     # worth a try
 MAX_CLASSES = 1000
+MAX_FILES = 1_000_000       # below one class folder
 IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}      # and everything that starts with a dot
 
 
@@ -194,10 +195,12 @@ def unwrap(path: Path) -> Path:
 
 
 def subfolders(path: Path) -> list[str]:
-    """Names of the folders in `path` (links to folders too), sorted, without hidden ones and leftovers."""
+    """Names of the folders in `path`, sorted, without hidden ones and leftovers. Links to folders count, except those that lead
+    back to where one came from: a class that is a link to / would be the whole disk."""
     try:
         with os.scandir(path) as entries:
-            return sorted((e.name for e in entries if not _ignored(e.name) and _is_dir(e)), key=_natural)
+            return sorted((e.name for e in entries if not _ignored(e.name) and _is_dir(e) and not _leads_back(e, path)),
+                          key=_natural)
     except OSError as error:
         raise LightboxError("folder.unreadable", f"The folder {path} cannot be read: {error.strerror}.",
                             "Check that you may open it.") from error
@@ -215,6 +218,9 @@ def list_files(root: Path, below: str, split: str, class_name: str) -> tuple[lis
         except OSError as error:
             found.append(ListedFile(folder, split, class_name, fault=f"{folder} cannot be opened: {error.strerror}."))
             continue
+        if len(found) + left_out + len(entries) > MAX_FILES:
+            raise LightboxError("folder.too_large", f"There are more than {MAX_FILES:,} files in {root / below}.",
+                                "Give the folder that holds the images and little else.")
         for entry in entries:
             path = f"{folder}/{entry.name}"
             if _ignored(entry.name):
@@ -247,6 +253,13 @@ def _is_dir(entry: os.DirEntry) -> bool:
         return entry.is_dir()
     except OSError:      # a link that leads to itself
         return False
+
+
+def _leads_back(entry: os.DirEntry, path: Path) -> bool:
+    if not entry.is_symlink():
+        return False
+    here = path.resolve()
+    return Path(entry.path).resolve() in (here, *here.parents)
 
 
 def _natural(name: str) -> list:

@@ -30,6 +30,8 @@ from core.datasets.dicom import is_dicom, read_dicom
 from core.errors import LightboxError
 
 MAX_PIXELS = 25_000_000      # a full-resolution digital radiograph has some 12 million
+MAX_SCANS = 100              # of a JPEG; a progressive one has some ten
+MANY = 100                   # frames; more are not counted
 MAX_BYTES = 200_000_000      # 25 million pixels of three 16-bit channels are 150 MB
 
 READ = {"PNG": (b"\x89PNG\r\n\x1a\n",), "JPEG": (b"\xff\xd8\xff",), "BMP": (b"BM",), "GIF": (b"GIF87a", b"GIF89a"),
@@ -131,9 +133,12 @@ def _too_large(what: str) -> LightboxError:
 
 def _decode(image: Image.Image, data: bytes) -> Picture:
     notes: list[str] = []
-    frames = getattr(image, "n_frames", 1)
+    if image.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
+        raise LightboxError("image.broken", f"The JPEG image is drawn in more than {MAX_SCANS} passes, as no camera does it.",
+                            PLAIN)
+    frames = _frames(image)
     if frames > 1:
-        notes.append(f"The first of {frames} frames was taken.")
+        notes.append(f"The first of {frames if frames < MANY else f'{MANY} or more'} frames was taken.")
     deep = _bits(image, data) > 8 and len(image.getbands()) > 1
     orientation = _orientation(image)
     image.load()      # a cut-off file ends here, also where another decoder follows
@@ -156,6 +161,20 @@ def _gray_if_equal(pixels: np.ndarray, notes: list[str]) -> tuple[np.ndarray, tu
             pixels = red[..., None]
             notes.append("Its three colour channels are equal: it was read as gray.")
     return np.ascontiguousarray(pixels), tuple(notes)
+
+
+def _frames(image: Image.Image) -> int:
+    """How many frames there are, counted up to MANY."""
+    if image.format != "TIFF":
+        return getattr(image, "n_frames", 1)
+    try:      # each page has a head of its own, and there may be a hundred thousand
+        for k in range(1, MANY):
+            image.seek(k)
+        return MANY
+    except EOFError:
+        return k
+    finally:
+        image.seek(0)
 
 
 TURNS = {      # EXIF orientation -> what is done to stand it upright

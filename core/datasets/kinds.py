@@ -113,7 +113,8 @@ def find(path: Path | str) -> tuple[str, Path]:
                                 "Give a folder with one subfolder for each class, a table (.csv, .tsv, .txt) with the names of "
                                 "image files, a .zip of either, or an .npz file in MedMNIST's layout.")
     except (OSError, ValueError) as error:      # a name too long or with a zero byte
-        raise LightboxError("dataset.unknown", f"{str(path)[:200]!r} cannot be opened: {error}.", "Check the path.") from error
+        reason = getattr(error, "strerror", None) or "it holds a sign that no path can have"
+        raise LightboxError("dataset.unknown", f"{str(path)[:200]!r} cannot be opened: {reason}.", "Check the path.") from error
     raise LightboxError("dataset.unknown", f"There is no folder or file {str(path)[:200]!r}.",
                         "Check the path; it may lie on a disk that is not connected.")
 

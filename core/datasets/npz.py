@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import threading
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from core.datasets.source import SPLITS, Index, Progress, Source, Target
 from core.errors import LightboxError
 
 MAX_BYTES = 64 * 10**9      # the largest official set, pathmnist at 224 px, has 16 GB
+MAX_IMAGES = 1_000_000      # the official ones have up to 236,386
+MAX_LABELS = 20_000_000     # images times findings; chestmnist has 1,569,680
 MAX_CLASSES = 1000
 LAYOUT = "Needed are train_images (n, H, W) or (n, H, W, 3) uint8 and train_labels (n,), (n, 1) or (n, L) integers; the same " \
          "with val_ and test_ if there are such parts."
@@ -79,8 +82,10 @@ def read_headers(path: Path) -> dict[str, Header]:
         starts_as_zip = path.open("rb").read(2) == b"PK"
         code, what = ("npz.broken", "is cut off or damaged") if starts_as_zip else ("npz.not_npz", "is no .npz file")
         raise LightboxError(code, f"{path.name} {what}.", "Download it again, or save it with numpy.savez.") from error
-    except (*BROKEN, KeyError, TypeError, SyntaxError) as error:
-        raise LightboxError("npz.broken", f"{path.name} is damaged: {error}", "Download or save it again.") from error
+    except (*BROKEN, KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError) as error:
+        head = isinstance(error, (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError))
+        why = "the head of one of its arrays cannot be read" if head else _in_a_line(error)
+        raise LightboxError("npz.broken", f"{path.name} is damaged: {why}.", "Download or save it again.") from error
     return headers
 
 
@@ -112,6 +117,11 @@ def check_layout(path: Path, headers: dict[str, Header]) -> tuple[str, ...]:
             raise wrong(f"{split}_labels have the shape {labels.shape}")
         if labels.shape[0] != images.shape[0]:
             raise wrong(f"{split} has {images.shape[0]:,} images and {labels.shape[0]:,} labels")
+    count = sum(headers[f"{split}_images"].shape[0] for split in splits)
+    numbers = sum(int(np.prod(headers[f"{split}_labels"].shape)) for split in splits)
+    if count > MAX_IMAGES or numbers > MAX_LABELS:
+        raise LightboxError("npz.too_large", f"{path.name} claims {count:,} images and {numbers:,} labels; the limits are "
+                            f"{MAX_IMAGES:,} and {MAX_LABELS:,}.", "Keep the images that are needed.")
     if not headers["train_images"].shape[0]:
         raise wrong("there is no training image")
     return tuple(s for s in splits if headers[f"{s}_images"].shape[0])
@@ -231,4 +241,8 @@ class Npz(Source):
         return task, tuple(map(str, range(count))), ["The file has no names of classes: they are shown as numbers."]
 
     def _broken(self, error: Exception) -> LightboxError:
-        return LightboxError("npz.broken", f"{self.path.name} is damaged: {error}.", "Download or save it again.")
+        return LightboxError("npz.broken", f"{self.path.name} is damaged: {_in_a_line(error)}.", "Download or save it again.")
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:150].rstrip(".") or type(error).__name__
