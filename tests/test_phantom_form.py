@@ -119,3 +119,14 @@ def test_the_same_set_is_saved_once_and_another_under_another_name(monkeypatch, 
     assert save_phantom(PhantomConfig(letters=0.5), "Elbows") == first == "elbows"
     assert save_phantom(PhantomConfig(letters=0.6), "Elbows") == "elbows-2"
     assert save_phantom(PhantomConfig(), "") == "my-phantom-radiographs"
+
+
+def test_the_page_add_images_leads_to_the_panel(monkeypatch, tmp_path):
+    monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
+    at = AppTest.from_file(str(PAGE.parents[1] / "app.py"), default_timeout=60).run()
+    at.query_params["way"] = "phantom"
+    at = at.switch_page("screens/data/add.py").run()
+    assert not at.exception and widget(at, "letters").value == 0 and at.button("phantom_save")
+    way = next(pills for pills in at.pills if pills.key.split("~")[0] == "add_from")
+    way.set_value("files").run()
+    assert not at.exception and not any(button.key == "phantom_save" for button in at.button)

@@ -9,7 +9,8 @@ from core.datasets.table import DELIMITERS, ENCODINGS, NONE, SEPARATORS
 from core.errors import LightboxError
 from ui import adding
 from ui.follow import follow
-from ui.shell import escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
+from ui.phantom_form import draw_phantom_form
+from ui.shell import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
 
 SIZES = (28, 64, 128, 224)
 STYLE = """
@@ -299,24 +300,43 @@ def draw_own() -> None:
                     show_error(error)
 
 
+def draw_files() -> None:
+    """Images that are there already: where, how they are read, what comes out."""
+    path = draw_where()
+    seen = None
+    if path:
+        try:
+            seen = adding.look(path, form()["kind"], form()["values"])
+        except LightboxError as error:
+            show_error(error)
+    if seen is None:
+        draw_examples()
+    else:
+        left, right = st.columns([62, 38], gap="large")
+        with left:
+            draw_how(seen)
+        with right:
+            draw_result(seen)
+        if seen.found:
+            draw_fits(seen)
+
+
+def choose_way(way: str) -> None:
+    choose_param("way", way)
+    set_param("way", way)
+
+
+WAYS = {"files": "Images that I have", "phantom": "Make phantom X-rays"}
+
 st.html(STYLE)
 page_header("Add images")
-path = draw_where()
-seen = None
-if path:
-    try:
-        seen = adding.look(path, form()["kind"], form()["values"])
-    except LightboxError as error:
-        show_error(error)
-if seen is None:
-    draw_examples()
+way = get_param("way", "files")
+way = way if way in WAYS else "files"
+st.pills("Where from", list(WAYS), format_func=WAYS.get, required=True, label_visibility="collapsed",
+         **follow("add_from", way, choose_way))
+if way == "phantom":
+    draw_phantom_form()
 else:
-    left, right = st.columns([62, 38], gap="large")
-    with left:
-        draw_how(seen)
-    with right:
-        draw_result(seen)
-    if seen.found:
-        draw_fits(seen)
+    draw_files()
 draw_own()
 next_step("Next: look at the images", "browse")
