@@ -66,7 +66,7 @@ def look(path: str, kind: str | None, values: dict[str, Any]) -> Look:
     return _look(path, kind, json.dumps(values))
 
 
-@st.cache_resource(ttl=20, max_entries=32, show_spinner="Looking ...")
+@st.cache_resource(ttl=20, max_entries=32, show_spinner=False)
 def _look(path: str, kind: str | None, values: str) -> Look:
     guess, place = find(path)
     root = Path(path).expanduser()

@@ -36,6 +36,14 @@ def follow(name: str, value: Any, take: Callable[..., None], *args: Any) -> dict
     return {"key": key, "on_change": _edited, "args": (key, take, *args)}
 
 
+def follow_many(name: str, value: list, take: Callable[..., None], *args: Any) -> dict[str, Any]:
+    """`follow` for a multiselect. Its value is said in every run: where the first run was interrupted by a click, the browser has
+    not heard it, and Streamlit's multiselect is then shown empty."""
+    keywords = follow(name, value, take, *args)
+    st.session_state[keywords["key"]] = list(value)
+    return keywords
+
+
 def _key(name: str, version: int) -> str:
     return f"{name}~{version}" if version else name
 

@@ -8,7 +8,7 @@ from core.datasets.survey import add_own
 from core.datasets.table import DELIMITERS, ENCODINGS, NONE, SEPARATORS
 from core.errors import LightboxError
 from ui import adding
-from ui.follow import follow
+from ui.follow import follow, follow_many
 from ui.phantom_form import draw_phantom_form
 from ui.shell import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
 
@@ -138,7 +138,7 @@ def draw_columns(seen: adding.Look) -> None:
                help="The column with the names. A path, a part of it or the bare name; the ending may differ.")
     with labels:
         st.multiselect("Labels", columns, format_func=shorten, help="What is to be learned. Several columns are several tasks.",
-                       **follow("add_labels", list(reading.labels), put, "labels"))
+                       **follow_many("add_labels", list(reading.labels), put, "labels"))
     for (role, (label, help)), column in zip(ROLES.items(), st.columns(4)):
         with column:
             choose(role, label, [NONE, *columns], getattr(reading, role), or_none, help=help)
@@ -194,7 +194,7 @@ def take_way(way: str) -> None:
 def draw_mura(seen: adding.Look) -> None:
     from core.datasets.mura import PARTS
     st.multiselect("Parts of the body", PARTS, placeholder="all seven",
-                   **follow("add_parts", list(seen.reading.parts), put, "parts"))
+                   **follow_many("add_parts", list(seen.reading.parts), put, "parts"))
     st.toggle("With abnormal images", help="Without them only the part of the body can be learned.",
               **follow("add_abnormal", seen.reading.abnormal, put, "abnormal"))
 
@@ -304,11 +304,13 @@ def draw_files() -> None:
     """Images that are there already: where, how they are read, what comes out."""
     path = draw_where()
     seen = None
-    if path:
-        try:
-            seen = adding.look(path, form()["kind"], form()["values"])
-        except LightboxError as error:
-            show_error(error)
+    with st.container():            # a place of its own: what comes and goes here does not move what stands below
+        if path:
+            try:
+                with st.spinner("Looking ..."):
+                    seen = adding.look(path, form()["kind"], form()["values"])
+            except LightboxError as error:
+                show_error(error)
     if seen is None:
         draw_examples()
     else:
