@@ -161,7 +161,7 @@ def test_a_quarter_turn_and_a_whole_pixel_shift_are_what_they_say():
     np.testing.assert_allclose(_move(images, drawn)[0, 0], expected, atol=2e-5)
 
 
-def test_an_image_is_changed_the_same_way_in_any_batch_and_order():
+def test_an_image_is_changed_the_same_way_in_any_batch_and_order(monkeypatch):
     images, indices = pictures(6, 3), torch.arange(100, 106)
     whole = augment(images, ALL, (3, 4), indices)
     order = torch.tensor([4, 0, 5, 2, 1, 3])
@@ -173,6 +173,8 @@ def test_an_image_is_changed_the_same_way_in_any_batch_and_order():
     assert torch.equal(augment(images[:4], ALL, (3, 4), indices[:4]), whole[:4])
     alone = torch.cat([augment(images[i:i + 1], ALL, (3, 4), indices[i:i + 1]) for i in range(6)])
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-6)
+    monkeypatch.setattr("core.augment.images.BLOCK", 3 * 40 * 40 * 4)            # four images at a time, then two
+    assert torch.equal(augment(images, ALL, (3, 4), indices), whole)
     for other in ((3, 5), (4, 4), (4, 3)):
         assert not torch.allclose(augment(images, ALL, other, indices), whole)
 

@@ -22,6 +22,8 @@ STYLE = """
   div:has(> .st-key-augment_controls) { flex: 0 0 500px !important; width: 500px; }
   .st-key-augment_images { gap: .5rem; }
   .st-key-augment_pair { max-width: 84vh; }                        /* so that the draws below are seen without scrolling */
+  .st-key-augment_pair [data-testid="stHorizontalBlock"] { flex-wrap: nowrap; }
+  .st-key-augment_pair [data-testid="stColumn"] { min-width: 0; flex: 1 1 0; }
   .st-key-augment_controls { gap: .2rem; }
   .st-key-augment_controls p { margin-bottom: 0; }
   .st-key-augment_controls > [data-testid="stElementContainer"]:has(strong) { margin: .8rem 0 .2rem; }
@@ -76,6 +78,7 @@ def draw_images(data) -> None:
         shown = st.session_state["augment_shown"] = clicked
     with pair:
         show_pair(data, row, draws.images[shown], draws.words[shown], first + shown + 1)
+    st.caption("Another image")
     pixels, token = loaders.thumbnails(data, examples)
     other = gallery(pixels, key="augment_examples", tile=50, cache_key=token,
                     aria_label="Another image: training images of each class",
