@@ -75,6 +75,7 @@ def test_the_strength_is_the_correlation_with_the_label(switch, strength):
     sign, label = table[column] == value, abnormal(table)
     spread = 0 if strength == 1 else 4 / np.sqrt(table["study"].nunique())           # four standard errors, a visit one draw
     assert np.corrcoef(sign, label)[0, 1] == pytest.approx(strength, abs=spread + 1e-9)
+    assert sign.mean() == pytest.approx(0.5, abs=2 / np.sqrt(table["study"].nunique()))          # the coin is even
     if switch == "letters":
         tells = table["letter_by"] == "label"
         assert tells.mean() == pytest.approx(strength, abs=0.04)
