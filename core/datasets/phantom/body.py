@@ -45,6 +45,7 @@ class Body:
     sites: finding -> places
     around: bone -> which solids of the skin are around it alone, and go where it goes when something breaks
     centre: (3,) mm that the tube is aimed at; field: (width, height) mm that is exposed
+    spacing: mm between rays; larger pixels are averaged over a square of them
     """
 
     name: str
@@ -56,6 +57,7 @@ class Body:
     around: dict[str, range] = field(default_factory=dict, repr=False)
     centre: tuple[float, float, float] = (0, 0, 0)
     field: tuple[float, float] = (150, 200)
+    spacing: float = 1.1
 
 
 @dataclass(frozen=True)

@@ -95,4 +95,4 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
                         Site("ulna", (-7.6, 2, -7), down, 6.9), Site("ulna", (-7.8, -50, -3), down, 6.4)),
     }
     bent = np.sin(np.deg2rad(flexion))                       # a little of the upper arm is seen where it goes forward
-    return Body("forearm", bones, skin, muscle, None, sites, centre=(4, 0, 12 * bent), field=(124 + 22 * bent, 326))
+    return Body("forearm", bones, skin, muscle, None, sites, centre=(4, 0, 12 * bent), field=(124 + 22 * bent, 326), spacing=1.8)

@@ -68,4 +68,4 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
                         Site("humerus", (5.8, 84, 0), down, 14), Site("humerus", (7.2, -50, 1), down, 10.6)),
     }
     bent = np.sin(np.deg2rad(flexion))                       # the bent forearm goes to the front
-    return Body("humerus", bones, skin, muscle, None, sites, centre=(-8, -6, 14 * bent), field=(156 + 8 * bent, 374))
+    return Body("humerus", bones, skin, muscle, None, sites, centre=(-8, -6, 14 * bent), field=(156 + 8 * bent, 374), spacing=1.8)

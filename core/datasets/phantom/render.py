@@ -16,8 +16,6 @@ from core.datasets.phantom.materials import LEAD
 from core.datasets.phantom.solids import Grid, scale, shift, turn
 from core.datasets.phantom.switches import NO_SIGNS, Signs, signs_of
 
-RAY_SPACING = 1.1        # mm; larger pixels are averaged over a square of rays, up to 4 x 4
-
 
 def placed(body: Body, patient, study, view, rng: np.random.Generator, longest: int) -> tuple[np.ndarray, Grid]:
     """How the part lies: the matrix from the body's frame to the view's, and the pixels of the exposed field."""
@@ -49,7 +47,7 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
     """
     shot = _set_up(patient, study, view, size or config.longest, config, finding)
     grid, rng, signs, exposure, display = shot.grid, shot.rng, shot.signs, shot.exposure, shot.display
-    rays = grid.finer(min(max(round(grid.pitch / RAY_SPACING), 1), 4))       # a large pixel gathers several rays
+    rays = grid.finer(min(max(round(grid.pitch / shot.model.body.spacing), 1), 4))       # a large pixel gathers several rays
     layers = shot.model.trace(shot.matrix, rays)
     layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, rng)
     line = xray.neper(layers, patient_of(config, patient).density, np.float32(0.25) * xray.trabeculae(rays, rng))
