@@ -1,4 +1,4 @@
-"""What a researcher does in a real browser with images of their own: a table and its folder are read, split, audited, augmented."""
+"""A researcher in a real browser with images of their own: a table and its folder are read, split, audited and augmented."""
 
 import re
 
