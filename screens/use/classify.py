@@ -40,7 +40,7 @@ def take_drop() -> None:
 def show_intake(info, small: bool) -> None:
     """The drop zone, what was wrong with the last file, and samples to try."""
     with st.container(key="drop_small" if small else "drop"):
-        st.file_uploader("Drop an image here", key="file", help="PNG, JPEG, BMP, TIFF, WebP or GIF, 8 or 16 bits, up to "
+        st.file_uploader("Drop an image here", key="file", help="PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM, 8 or 16 bits, up to "
                          "25 million pixels. It stays on this machine and is forgotten when you leave.")
     if "refused" in st.session_state:
         name, error = st.session_state["refused"]
