@@ -14,7 +14,7 @@ SENTENCE = "A laboratory for medical image classification"
 # address -> title, and what the page is for: it stands when all of this is in sight
 PAGES = {
     "": ("Lightbox", (f"text={SENTENCE}", "[data-testid=stImage] img", "text=Start with phantom X-rays")),
-    "browse": ("Browse", (".st-key-browse_grid .picture", ".lb-counts")),
+    "browse": ("Browse", (".st-key-browse_grid .picture", ".st-key-browse_counts table")),
     "train": ("Train", (".st-key-train_sample .picture", "text=Queue run", "text=Parameters")),
     "runs": ("Runs", ("[data-testid=stVegaLiteChart] svg.marks", "text=Best validation ROC AUC")),
     "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),

@@ -26,11 +26,12 @@ def counts_table(counts: pd.DataFrame, *, key: str, take: Callable[[str | None, 
     """Show `Dataset.counts`; a click on a class, a split or a number chooses it, a click on what is chosen lets it go.
 
     Args:
-        counts: classes (index, the last row is the total) x train, val, test, total
+        counts: classes (index, the last row is the total) x train, val, test, total in this order
         take: called before the page runs again with the (class name, split) that shall be shown; None means all
         chosen, split: what is shown now
     """
     names, splits = [str(name) for name in counts.index[:-1]], list(theme.SPLITS)
+    *rows, total = counts.to_numpy().tolist()            # at once: pandas takes a millisecond for each thing that it is asked
 
     def clicked() -> None:
         cell = read_cell(st.session_state[key].get("clicked"), len(names), len(splits))
@@ -40,8 +41,7 @@ def counts_table(counts: pd.DataFrame, *, key: str, take: Callable[[str | None, 
             take(*((None, None) if (name, part) == (chosen, split) else (name, part)))
 
     _element(key=key, on_clicked_change=clicked, data={
-        "names": names, "counts": counts[splits].iloc[:-1].to_numpy().tolist(), "totals": counts["total"].iloc[:-1].tolist(),
-        "all": [*counts[splits].iloc[-1].tolist(), int(counts["total"].iloc[-1])],
+        "names": names, "counts": [row[:-1] for row in rows], "totals": [row[-1] for row in rows], "all": total,
         "splits": [{"title": SHORT[s], "full": theme.SPLIT_TITLES[s], "color": theme.SPLITS[s]} for s in splits],
         "chosen": names.index(chosen) if chosen in names else None, "split": splits.index(split) if split in splits else None})
 

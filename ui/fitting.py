@@ -89,4 +89,4 @@ def data_uri(pixels: np.ndarray) -> str:
 def _figure(pixels: np.ndarray, width: float, title: str, words: str, over: str = "") -> str:
     return (f"<figure><div class='picture' style='width:{width:.1f}%'><img src='{data_uri(pixels)}' "
             f"alt='{escape(f'{title}: {words}')}'>{over}</div>"
-            f"<figcaption><b>{escape(title)}</b>{escape(words)}</figcaption></figure>")
+            f"<figcaption><b>{escape(title)}</b>{escape(words).replace(' %', '&nbsp;%')}</figcaption></figure>")

@@ -6,6 +6,7 @@ set and what was filtered.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from html import escape
 
@@ -31,7 +32,7 @@ STYLE = """
   .lb-chart { font-size: .8rem; line-height: 1.35; }
   .lb-chart p { margin: 0 0 .5rem; }
   .lb-chart h4 { font-size: .8rem; font-weight: 600; margin: 0 0 .25rem; padding: 0; }
-  .lb-chart svg { display: block; width: 100%; height: 92px; border-bottom: 1px solid rgba(128, 134, 138, .6); }
+  .lb-chart img { display: block; width: 100%; height: 92px; border-bottom: 1px solid rgba(128, 134, 138, .6); }
   .lb-keys { display: flex; flex-wrap: wrap; gap: .1rem .7rem; font-size: .76rem; margin: 0 0 .3rem; }
   .lb-keys span { overflow-wrap: anywhere; }
   .lb-keys i { display: inline-block; width: .6rem; height: .6rem; border-radius: 2px; margin-right: .3rem; }
@@ -75,9 +76,11 @@ def sizes_html(sizes: np.ndarray, total: int) -> str:
     if (sizes == sizes[0]).all():
         said = f"All {len(sizes):,} originals have {width[0]:,} x {height[0]:,} px.{missing}"
         return f"{STYLE}<div class='lb-chart'><p>{said}</p></div>"
-    said = (f"Originals are {width.min():,} to {width.max():,} px wide and {height.min():,} to {height.max():,} px high; half of "
-            f"them have at least {int(np.median(sizes.max(axis=1))):,} px on the longer side.{missing}")
-    longer = bars_html(*histogram(sizes.max(axis=1)), "Longer side, px", lambda edge: f"{np.ceil(edge):,.0f}")
+    said = (f"Originals are {width.min():,} to {width.max():,} px wide and {height.min():,} to {height.max():,} px high, in the "
+            f"middle {int(np.median(width)):,} x {int(np.median(height)):,}.{missing}")
+    side = sizes.max(axis=1)
+    longer = (f"<p>The longer side always has {side[0]:,} px.</p>" if (side == side[0]).all() else
+              bars_html(*histogram(side), "Longer side, px", lambda edge: f"{np.ceil(edge):,.0f}"))
     aspect = bars_html(*histogram(width / height), "Width divided by height", lambda edge: f"{edge:.2f}")
     return f"{STYLE}<div class='lb-chart'><p>{said}</p>{longer}{aspect}</div>"
 
@@ -122,8 +125,11 @@ def gray_html(found: GrayValues, names: Sequence[str], title: str, colors: Seque
     left = sum(n > 0 for n in found.read) - len(drawn)
     more = f"<span>and {left} more</span>" if left > 0 else ""
     sampled = f"<p>Counted on {found.read.sum():,} images at even distances.</p>" if found.read.sum() < total else ""
+    drawing = (f"<svg xmlns='http://www.w3.org/2000/svg' width='256' height='100' viewBox='0 0 256 100' "
+               f"preserveAspectRatio='none'>{lines}</svg>")
+    picture = base64.b64encode(drawing.encode()).decode()              # as an image: st.html takes SVG out
     return (f"<h4>{escape(title)}</h4><div class='lb-keys'>{keys}{more}</div>"
-            f"<svg viewBox='0 0 256 100' preserveAspectRatio='none' role='img' aria-label='Gray values {escape(title.lower())}'>{lines}</svg>"
+            f"<img src='data:image/svg+xml;base64,{picture}' alt='Gray values {escape(title.lower())}'>"
             f"<div class='lb-axis'><span>0</span><span>128</span><span>255</span></div>{sampled}")
 
 

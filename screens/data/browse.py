@@ -18,7 +18,6 @@ from ui.filters import EMPTY, NO_FINDING, Column, chip_columns
 from ui.follow import follow
 from ui.gallery import gallery
 from ui.shell import (
-    SCREENS,
     Chip,
     asked_param,
     choose_param,
@@ -145,20 +144,6 @@ def write_range(name: str, low: float, high: float, chosen: tuple[float, float])
     write(name, None if tuple(chosen) == (low, high) else f"{chosen[0]:g}..{chosen[1]:g}")
 
 
-def draw_add_link() -> None:
-    """The way to images of one's own, once that page is there."""
-    if any(SCREENS.glob("*/add.py")):
-        link("Add your own images", "add", icon=":material/add:")
-
-
-def draw_foot() -> None:
-    """The next step of the story."""
-    if any(SCREENS.glob("*/split.py")):
-        next_step("Next: split these images honestly", "split", dataset=name)
-    else:
-        next_step("Next: train on these images", "train", dataset=name)
-
-
 st.html(STYLE)
 name = get_param("dataset", "phantom")
 subject = st.session_state.get("browse_subject")                  # (set, task) that this person saw last
@@ -214,7 +199,7 @@ except LightboxError as error:
         with top:
             page_header("Browse", dataset_chip(), *size_chip(sizes, first))
     show_error(error)
-    draw_foot()
+    next_step("Next: split these images honestly", "split", dataset=name)
     st.stop()
 st.session_state["browse_opened"] = name, first
 tasks = dict(data.targets)
@@ -265,7 +250,8 @@ with images:
                       width=215,
                       help="Images whose row of the table, or whose class, contains all of these words.",
                       **follow("browse_q", words, write, "q"))
-        more = {column.name: column.title for column in columns.values() if column.name not in shown_as_chips}
+        first_those = sorted(columns.values(), key=lambda c: 0 if c.values else 1 if c.low is not None else 2)
+        more = {column.name: column.title for column in first_those if column.name not in shown_as_chips}
         if more:
             with st.popover("More filters", icon=":material/filter_list:"):
                 column = st.selectbox("Column", list(more), format_func=more.get, key="browse_column", help="Of the set's table. "
@@ -364,7 +350,7 @@ with facts:
         at = "" if name in DATASETS else f"\n\n{escape(name)}"
         st.markdown(f"{escape(data.description)}{at}\n\nLicence: {escape(data.licence or 'not known')}.")
         st.caption(f"Shown at {data.size} x {data.size} px ({data.resize}); a click shows the original.")
-    draw_add_link()
+    link("Add your own images", "add", icon=":material/add:")
 
 # --------------------------------------------------------------------------------------------------------- one image, in full
 
@@ -407,4 +393,4 @@ if chosen is not None:
                 st.rerun()
         st.html(browsing.facts_html(browsing.table_facts(data, chosen, shape)))
 
-draw_foot()
+next_step("Next: split these images honestly", "split", dataset=name)
