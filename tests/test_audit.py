@@ -231,7 +231,7 @@ def test_chi_square_is_that_of_scipy(counts):
 
 def test_cramers_v_is_0_for_like_shares_and_1_for_parts_of_one_class():
     even = imbalance(np.tile([0, 0, 1], 100), np.repeat(["train", "val"], 150).astype(object), ("a", "b"))
-    assert even.cramers_v == 0 and even.majority_share == pytest.approx(2 / 3) and "right for 66.7%" in even.sentence
+    assert even.cramers_v == 0 and even.majority_share == pytest.approx(2 / 3) and "right for 66.7 %" in even.sentence
     apart = imbalance(np.repeat([0, 1], 50), np.repeat(["train", "test"], 50).astype(object), ("a", "b"))
     assert apart.cramers_v == pytest.approx(1) and "quite different" in apart.sentence
     alike = imbalance(np.tile([0, 1], 60), np.repeat(["train", "val", "test"], 40).astype(object), ("a", "b"))

@@ -25,6 +25,9 @@ from ui import loaders
 from ui.live import Row
 from ui.shell import format_seconds
 
+# What decides which images are held back. A share of training only leaves some out.
+WHO_IS_WHERE = ("split", "split_seed", "val_fraction", "test_fraction", "folds", "fold")
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -64,7 +67,8 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
     data = loaders.open_set(config.data) if ready(config.data) else None
     if data is not None:
         counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
-    elif config.data.dataset in DATASETS and config.data.split in ("auto", "official"):
+    elif config.data.dataset in DATASETS and config.data.split in ("auto", "official") and not config.data.folds \
+            and config.data.train_fraction == 1:
         counts = dict(DATASETS[config.data.dataset].info().counts)
     else:
         counts = dict.fromkeys(("train", "val", "test"))
@@ -152,13 +156,13 @@ def _cautions(config: RunConfig, gray: bool):
         if before.model.name != config.model.name:
             yield (f"The earlier run is a {MODELS[before.model.name].title}: its weights do not fit a "
                    f"{MODELS[config.model.name].title}. Choose the same network, or start from random numbers.")
-        elif before.data.split_seed != config.data.split_seed or before.data.split != config.data.split:
+        elif any(getattr(before.data, name) != getattr(config.data, name) for name in WHO_IS_WHERE):
             yield ("The earlier run had another split, so it may have learned from images that are validation or test images "
                    "here: the numbers of this run would be too good.")
     if sentences := doubts(config.augment, gray):
         more = len(sentences) - 1
         yield sentences[0] + (f" The page Augment has {more} more such remark{'s' if more > 1 else ''} on these changes." if more
                               else "")
-    if config.data.split == "image":
+    if config.data.split in ("image", "study"):
         yield ("This split ignores patients: images of one patient may be in training and test, and the numbers will be too "
                "good. Fine to show that, not to report it.")

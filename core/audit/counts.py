@@ -71,11 +71,11 @@ def imbalance(labels: np.ndarray, split: np.ndarray, class_names: tuple[str, ...
     chance = ("a fair deal would differ as much by chance" if p > 0.05 else "more than chance alone would do")
     sentence = f"{how} (Cramér's V {v:.2f}; {chance})."
     if labels.ndim == 1:
-        sentence += f" {class_names[first]} is the largest class: always to say so is right for {share:.1%} of all images."
+        sentence += f" {class_names[first]} is the largest class: always to say so is right for {100 * share:.1f} % of the images."
         if ratio >= 1.5:
             sentence += f" It has {ratio:.1f} times as many images as the smallest."
     else:
-        sentence += f" {class_names[first]} is the most frequent finding, in {share:.1%} of all images."
+        sentence += f" {class_names[first]} is the most frequent finding, in {100 * share:.1f} % of all images."
     return Imbalance(chi2, dof, p, v, class_names[first], float(share), float(ratio), sentence)
 
 
