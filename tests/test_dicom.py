@@ -76,10 +76,10 @@ RAMP = np.arange(0, 4096, dtype=np.uint16).reshape(64, 64)
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("elements", [
-    {"WindowCenter": 1000, "WindowWidth": 500}, {"WindowCenter": [2000, 90], "WindowWidth": [3000, 50]},
+    {"WindowCenter": 1000, "WindowWidth": 12}, {"WindowCenter": [2000, 90], "WindowWidth": [3000, 50]},
     {"WindowCenter": 100, "WindowWidth": 700, "RescaleSlope": 0.5, "RescaleIntercept": -300},
     {"WindowCenter": 1500, "WindowWidth": 900, "VOILUTFunction": "SIGMOID"},
-    {"WindowCenter": 1500, "WindowWidth": 900, "VOILUTFunction": "LINEAR_EXACT"}])
+    {"WindowCenter": 1500, "WindowWidth": 12, "VOILUTFunction": "LINEAR_EXACT"}])
 def test_windows_are_those_of_the_standard(photometric, elements):
     data = dicom_bytes(RAMP, PhotometricInterpretation=photometric, BitsStored=12, HighBit=11, **elements)
     picture = decode_image(data)
