@@ -71,7 +71,7 @@ def imbalance(labels: np.ndarray, split: np.ndarray, class_names: tuple[str, ...
     chance = ("a fair deal would differ as much by chance" if p > 0.05 else "more than chance alone would do")
     sentence = f"{how} (Cramér's V {v:.2f}; {chance})."
     if labels.ndim == 1:
-        sentence += f" {class_names[first]} is the largest class: always to say so is right for {100 * share:.1f} % of the images."
+        sentence += f" {class_names[first]} is the largest class: to say so always is right for {100 * share:.1f} % of all."
         if ratio >= 1.5:
             sentence += f" It has {ratio:.1f} times as many images as the smallest."
     else:
