@@ -18,8 +18,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import DataConfig
 from core.datasets import open_dataset
+from core.datasets.source import Source
 from tests.judged import galleries
-from ui import browsing, filters
+from ui import browsing, filters, loaders
 from ui.counts import read_cell
 
 APP = str(Path(__file__).parents[1] / "app.py")
@@ -223,6 +224,28 @@ def test_the_ways_to_make_an_image_square_are_compared(studies):
     assert "lb-fits" not in html(page)
     page.toggle("browse_fits").set_value(True).run()
     assert "1.62 times too wide" in html(page), "65 x 40 px"
+
+
+def test_a_folder_that_takes_long_to_list_is_looked_at_less_often(monkeypatch):
+    """Each look takes 2 s here: the next one comes no sooner than 200 s later; one that takes no time after 10 s."""
+    now, looks, cost = [0.0], [], [2.0]
+
+    class Slow(Source):
+        def fingerprint(self):
+            looks.append(now[0])
+            now[0] += cost[0]
+            return "f"
+    monkeypatch.setattr(loaders, "open_source", lambda data: Slow())
+    monkeypatch.setattr(loaders.time, "monotonic", lambda: now[0])
+    for _ in range(300):
+        loaders._stamp(DataConfig("slow"))
+        now[0] += 1
+    assert looks == [0, 201]
+    cost[0], looks[:] = 0, []
+    for _ in range(25):
+        loaders._stamp(DataConfig("quick"))
+        now[0] += 1
+    assert len(looks) == 3
 
 
 def test_an_unknown_image_is_said(folder):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections import OrderedDict
 
 import numpy as np
@@ -70,11 +71,26 @@ def _opened() -> OrderedDict:
     return OrderedDict()
 
 
-@st.cache_data(ttl=10, show_spinner=False)
 def _stamp(data: DataConfig) -> str:
-    """The fingerprint of the source: a folder that changes is opened anew. Looks at most every ten seconds."""
-    source = open_source(data)
-    return source.fingerprint() if source else ""
+    """The fingerprint of the source: a folder that changes is opened anew.
+
+    Looks at most every ten seconds, and less often where looking takes long: a folder of 100,000 files is listed in a second,
+    and who pages through it should not wait for that. So looking takes at most a hundredth of the time.
+    """
+    known, now = _stamps(), time.monotonic()
+    if data not in known or now > known[data][1]:
+        source = open_source(data)
+        stamp = source.fingerprint() if source else ""
+        known[data] = stamp, now + max(10, 100 * (time.monotonic() - now))
+        while len(known) > 100:
+            known.pop(next(iter(known)), None)
+    return known[data][0]
+
+
+@st.cache_resource(show_spinner=False)
+def _stamps() -> dict[DataConfig, tuple[str, float]]:
+    """data -> its fingerprint, and until when that is believed."""
+    return {}
 
 
 @st.cache_resource(show_spinner=False)
