@@ -71,7 +71,7 @@ def predict_split(run: Run, split: str, data=None, progress: Callable[[str, int,
     loaded = load_classifier(run.id)
     part = Split.of(data, split)
     if not len(part):
-        raise LightboxError("split.empty", f"There are no {split} images in this set.", "Choose another split.")
+        raise _nothing_in(split)
     for done, probs in predict(loaded.model, Batches(part, loaded.model.device), batch_size=64):
         if progress:
             progress(f"Predicting the {'validation' if split == 'val' else split} images", done, len(part))
@@ -86,15 +86,21 @@ def evaluate(run: Run, split: str = "val", progress: Callable[[str, int, int], N
 
     For the test split this counts as opening it.
     """
+    about = run.data()
+    if about and not about["n"][split]:
+        raise _nothing_in(split)
     if split == "test":
         run.note_test_opened()
     found = predictions(run, split)
     if found is None or found.epoch != checkpoints.best_epoch(run.checkpoints):
         found = predict_split(run, split, progress=progress)
-    about = run.data()
     return {"run": run.id, "split": split, "epoch": found.epoch,
             **metrics.evaluate(found.labels, found.probs, about["task"], tuple(about["class_names"])),
             **({"times_test_opened": run.times_test_opened()} if split == "test" else {})}
+
+
+def _nothing_in(split: str) -> LightboxError:
+    return LightboxError("split.empty", f"There are no {split} images in this set.", "Choose another split.")
 
 
 def _store(run: Run, split: str, found: Predictions) -> None:

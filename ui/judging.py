@@ -105,6 +105,11 @@ def _opened(run: Run, found: Predictions | None, best: int) -> Predictions:
             predict_split(run, "test", progress=progress)
         st.session_state.pop(opening)
         st.rerun()
+    if not run.data()["n"]["test"]:
+        st.info("The split of this run keeps no test images back, so there is no test set to open. Judge it by validation, and "
+                "keep some images for a test the next time.")
+        link("Choose a split", "split", dataset=run.config.data.dataset)
+        st.stop()
     times = run.times_test_opened()
     if found is not None:
         st.caption(f"The test set of this run was opened {'once' if times == 1 else f'{times} times'}."
