@@ -15,6 +15,9 @@ SENTENCE = "A laboratory for medical image classification"
 PAGES = {
     "": ("Lightbox", (f"text={SENTENCE}", "[data-testid=stImage] img", "text=Start with phantom X-rays")),
     "browse": ("Browse", (".st-key-browse_grid .picture", ".st-key-browse_counts table")),
+    "add": ("Add images", ("text=Images that I have", "text=Make phantom X-rays")),
+    "split": ("Split", (".lb-split", "text=Copies and odd images")),
+    "augment": ("Augment", (".st-key-augment_images img", "text=Noise and blur")),
     "train": ("Train", (".st-key-train_sample .picture", "text=Queue run", "text=Parameters")),
     "runs": ("Runs", ("[data-testid=stVegaLiteChart] svg.marks", "text=Best validation ROC AUC")),
     "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),

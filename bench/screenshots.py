@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 
 from bench.pages import chromium, wait_idle, wait_until_it_stands
+from core.augment import PRESETS
 from core.datasets.phantom import render
 from core.datasets.phantom.set import numbers
 from core.runs import Run, RunStore
@@ -51,6 +53,22 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     page.get_by_text("Outline the finding").click()
     wait_idle(page)
     yield "browse"
+    visit("add", way="phantom")
+    for switch, steps in (("Lead letter", 18), ("Exposure", 12)):
+        page.get_by_role("slider", name=re.compile(f"^{switch}")).focus()
+        for _ in range(steps):
+            page.keyboard.press("ArrowRight")
+        wait_idle(page)
+    yield "add"
+    visit("split", dataset="phantom")
+    page.locator(".lb-split").wait_for()
+    yield "split"
+    visit("augment", dataset="phantom")
+    page.get_by_role("combobox", name=re.compile("^Preset")).click()
+    page.get_by_role("option", name=PRESETS["r000"].title).click()
+    page.get_by_text("Think twice").wait_for()
+    wait_idle(page)
+    yield "augment"
     visit("train", dataset="phantom")
     yield "train"
     visit("runs", run=run.id)
