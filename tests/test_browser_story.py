@@ -29,6 +29,14 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     expect(page.get_by_role("definition").filter(has_text=re.compile(r"^\d+ x \d+ px"))).to_be_visible()
     page.get_by_role("link", name=re.compile("Next")).click()
 
+    # Split: nobody is on both sides. Augment: nothing is changed yet
+    expect(page.locator("h1")).to_have_text("Split")
+    expect(page.get_by_text("None of 350 test images shows a patient who is also in training.")).to_be_visible(timeout=LONG)
+    page.get_by_role("link", name=re.compile("Next")).click()
+    expect(page.locator("h1")).to_have_text("Augment")
+    expect(page.get_by_text("Epoch 1, unchanged")).to_be_visible(timeout=LONG)
+    page.get_by_role("link", name=re.compile("Next")).click()
+
     # Train: a small network, two clicks
     expect(page.locator("h1")).to_have_text("Train")
     wait_idle(page)
