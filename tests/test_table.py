@@ -11,8 +11,10 @@ import pytest
 
 from core.config import DataConfig
 from core.datasets import open_dataset
+from core.datasets.finder import Finder
+from core.datasets.grid import MAX_ROWS, read_grid
 from core.datasets.source import COLUMNS
-from core.datasets.table import MAX_ROWS, Finder, Table, TableReading, preview, read_grid
+from core.datasets.table import Table, TableReading, preview
 from core.errors import LightboxError
 
 

@@ -13,10 +13,7 @@ N rows, K classes or findings.
 
 from __future__ import annotations
 
-import codecs
-import csv
 import hashlib
-import io
 import os
 import re
 import unicodedata
@@ -28,25 +25,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.datasets.folder import IGNORED, SPLIT_FOLDERS, SUFFIXES
+from core.datasets.finder import Finder, ending, list_below
+from core.datasets.folder import SPLIT_FOLDERS, SUFFIXES
+from core.datasets.grid import LISTED, NONE, Grid, open_file, read_grid, short
 from core.datasets.intake import decode_image
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target
 from core.errors import LightboxError
 
-MAX_BYTES = 100_000_000     # of the table
-MAX_ROWS = 500_000          # the largest public set of chest X-rays has 377,110 images
-MAX_CELLS = 6_000_000
-MAX_FILES = 1_000_000       # below the folder, of any kind
 MAX_CLASSES = 1000
 MAX_FINDINGS = 100
 MAX_LABEL = 200             # characters
-LISTED = 1000               # rows that were left out and are named one by one; the others are counted
-NONE = "-"                  # "there is no such column", where "" means "find it"
 
-ENCODINGS = {"utf-8": "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16, little end first", "utf-16-be": "UTF-16, big end first",
-             "cp1252": "Windows-1252 (Western Europe)", "latin-1": "Latin-1", "cp1250": "Windows-1250 (Central Europe)",
-             "cp1251": "Windows-1251 (Cyrillic)", "gb18030": "GB 18030 (Chinese)", "shift_jis": "Shift JIS (Japanese)"}
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SEPARATORS = ("|", ";", ",", "/", "+")
 ROLES = ("patient", "study", "view", "split")
 
@@ -73,7 +62,7 @@ class TableReading:
 
     Args:
         delimiter: between the cells of a line; a single character, or "tab"
-        encoding: a key of ENCODINGS
+        encoding: a key of grid.ENCODINGS
         folder: where the images are; "" is the folder of the table. Files are found in it and below
         file: column with the names of the image files; the ending may differ
         labels: columns with labels, each something to learn
@@ -138,18 +127,6 @@ class TablePreview:
     error: LightboxError | None
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """The cells of a table: `columns[name][i]` stands in the line `lines[i]` of the file."""
-
-    columns: dict[str, list[str]]
-    lines: list[int]
-    delimiter: str
-    encoding: str
-    skipped: list[dict]
-    notes: list[str]
-
-
 def preview(path: Path, reading: TableReading = TableReading(), rows: int = 10) -> TablePreview:
     """How a table is read, column by column. Raises LightboxError where it cannot be read as a table at all."""
     table = Table(path, reading)
@@ -189,7 +166,7 @@ class Table(Source):
 
     def fingerprint(self) -> str:
         """From the table's content, how it is read, and name, size and time of change of every file in the folder."""
-        with _opened(self.path) as file:
+        with open_file(self.path) as file:
             digest = hashlib.file_digest(file, "sha256")
         digest.update(repr(self.reading).encode("utf-8", "replace"))
         for path in self.files:
@@ -214,7 +191,7 @@ class Table(Source):
         def leave_out(row: int, kind: str, reason: str) -> None:
             left_out[kind] += 1
             if len(skipped) < LISTED:
-                skipped.append({"path": f"{self.path.name}, line {grid.lines[row]}: {_short(grid.columns[reading.file][row])}",
+                skipped.append({"path": f"{self.path.name}, line {grid.lines[row]}: {short(grid.columns[reading.file][row])}",
                                 "reason": reason})
 
         cells = {name: [cell.strip() for cell in grid.columns[name]] for name in self._used()}
@@ -315,7 +292,7 @@ class Table(Source):
             score = there * (1 + len(set(some)) / max(1, len(some)) + (_plain(name) in CALLED["file"]))
             if score > most:
                 best, most = name, score
-        by_ending = (name for name, cells in columns.items() if cells and _ending(cells[0]) in SUFFIXES - {""})
+        by_ending = (name for name, cells in columns.items() if cells and ending(cells[0]) in SUFFIXES - {""})
         by_name = (name for name in columns if _plain(name) in CALLED["file"])
         return best or next(by_ending, "") or next(by_name, NONE)
 
@@ -341,11 +318,11 @@ class Table(Source):
 
     def _check_roles(self) -> None:
         reading, columns = self.resolved, self.grid.columns
-        there = f"There are: {', '.join(map(_short, list(columns)[:30]))}."
+        there = f"There are: {', '.join(map(short, list(columns)[:30]))}."
         for role, name in [("file", reading.file), *(("label", name) for name in reading.labels),
                            *((role, getattr(reading, role)) for role in ROLES)]:
             if name != NONE and name not in columns:
-                raise LightboxError("table.column", f"{self.path.name} has no column {_short(name)!r} for the {role}.", there)
+                raise LightboxError("table.column", f"{self.path.name} has no column {short(name)!r} for the {role}.", there)
         if reading.file == NONE:
             raise LightboxError("table.file", f"No column of {self.path.name} holds the names of image files.",
                                 f"Choose the column with the files, or the folder in which they are. {there}")
@@ -353,7 +330,7 @@ class Table(Source):
             raise LightboxError("table.label", f"No column of {self.path.name} looks like a label.",
                                 f"Choose the column with what is to be learned. {there}")
         if reading.file in reading.labels:
-            raise LightboxError("table.label", f"The column {_short(reading.file)!r} cannot be both the file and the label.",
+            raise LightboxError("table.label", f"The column {short(reading.file)!r} cannot be both the file and the label.",
                                 there)
 
     def _splits(self, cells: dict[str, list[str]]) -> list[str]:
@@ -363,8 +340,8 @@ class Table(Source):
             return [""] * len(self.grid.lines)
         unknown = sorted({cell for cell in cells[name] if cell.lower() not in SPLIT_FOLDERS})
         if unknown:
-            raise LightboxError("table.split", f"The column {_short(name)!r} holds "
-                                f"{', '.join(repr(_short(value)) for value in unknown[:5])}, which is no split.",
+            raise LightboxError("table.split", f"The column {short(name)!r} holds "
+                                f"{', '.join(repr(short(value)) for value in unknown[:5])}, which is no split.",
                                 "Its values should be train, val and test; or choose no column for the split.")
         return [SPLIT_FOLDERS[cell.lower()] for cell in cells[name]]
 
@@ -392,15 +369,15 @@ class Table(Source):
     def _classes(self, name: str, title: str, values: list[str], notes: list[str]) -> Target:
         class_names = tuple(sorted(set(values), key=_natural))
         if len(class_names) > MAX_CLASSES:
-            raise LightboxError("table.classes", f"The column {_short(title)!r} has {len(class_names):,} different values; each "
+            raise LightboxError("table.classes", f"The column {short(title)!r} has {len(class_names):,} different values; each "
                                 f"would be a class, and the limit is {MAX_CLASSES:,}.", "Choose another column for the label.")
         if len(class_names) < 2:
-            raise LightboxError("table.classes", f"All labels in the column {_short(title)!r} are {_short(class_names[0])!r}.",
+            raise LightboxError("table.classes", f"All labels in the column {short(title)!r} are {short(class_names[0])!r}.",
                                 "Two classes at least are needed to learn a difference. Choose another column.")
         notes += _alike(class_names)
         missing = [value for value in class_names if value.lower() in ("na", "n/a", "nan", "none", "null", "unknown", "?")]
         if missing:
-            notes.append(f"In the column {_short(title)} the value {', '.join(missing)} is taken as the name of a class, not as "
+            notes.append(f"In the column {short(title)} the value {', '.join(missing)} is taken as the name of a class, not as "
                          "missing.")
         number = {value: k for k, value in enumerate(class_names)}
         task = "binary-class" if len(class_names) == 2 else "ordinal-regression" if self.resolved.ordinal else "multi-class"
@@ -411,7 +388,7 @@ class Table(Source):
         parts = [[part.strip() for part in value.split(separator) if part.strip()] for value in values]
         findings = tuple(sorted({part for found in parts for part in found if part != nothing}, key=_natural))
         if not 2 <= len(findings) <= MAX_FINDINGS:
-            raise LightboxError("table.findings", f"The column {_short(title)!r} holds {len(findings):,} different findings when "
+            raise LightboxError("table.findings", f"The column {short(title)!r} holds {len(findings):,} different findings when "
                                 f"cut at {separator!r}; between 2 and {MAX_FINDINGS} can be learned.",
                                 "Choose another separator, or none.")
         notes += _alike(findings)
@@ -442,255 +419,6 @@ class Table(Source):
                 reserved = name in COLUMNS or name in ("width", "height")
                 table[f"{name} (table)" if reserved else name] = [values[row] for row in rows]
         return pd.DataFrame(table)
-
-
-# --------------------------------------------------------------------------------------------------- from bytes to cells
-
-def read_grid(path: Path, delimiter: str = "", encoding: str = "") -> Grid:
-    """The cells of a table, all text, nothing changed.
-
-    Raises:
-        LightboxError: "table.too_large", "table.not_text" (a workbook, an image ...), "table.encoding", "table.quotes",
-            "table.ragged", "table.header", "table.empty", "table.delimiter"
-    """
-    with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MAX_BYTES:
-            raise _too_large(path, f"has {size / 1e6:,.0f} MB", f"{MAX_BYTES / 1e6:.0f} MB")
-        data = file.read()
-    lines = max(data.count(b"\n"), data.count(b"\r"))
-    if lines > MAX_ROWS + 1:
-        raise _too_large(path, f"has about {lines:,} lines", f"{MAX_ROWS:,}")
-    encoding = _find_encoding(path, data, encoding)
-    codec = "utf-8-sig" if encoding == "utf-8" else encoding
-
-    def text(count: int = -1) -> io.TextIOWrapper:
-        return io.TextIOWrapper(io.BytesIO(data if count < 0 else data[:count]), codec, newline="",
-                                errors="strict" if count < 0 else "ignore")
-
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter) or _find_delimiter(text(200_000))
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise LightboxError("table.delimiter", f"{_short(delimiter)!r} cannot stand between cells.",
-                            "Give one character, or tab.")
-    reader = csv.reader(text(), delimiter=delimiter, strict=True)
-    try:
-        header = next((row for row in reader if any(row)), None)
-        if header is None:
-            raise LightboxError("table.empty", f"{path.name} is empty.", "Export the table again.")
-        while header and not header[-1].strip():       # a delimiter at the end of each line
-            header.pop()
-        names, notes = _name_columns(path, header)
-        width = len(names)
-        if MAX_CELLS < width * lines:
-            raise _too_large(path, f"has about {width * lines:,} cells", f"{MAX_CELLS:,}")
-        kept, at, skipped, ragged = [], [], [], 0
-        for row in reader:
-            if len(row) != width:
-                if not any(row):
-                    continue                           # an empty line
-                if len(row) < width or any(row[width:]):
-                    ragged += 1
-                    if len(skipped) < LISTED:
-                        skipped.append({"path": f"{path.name}, line {reader.line_num}",
-                                        "reason": f"It has {len(row)} cells, the header has {width}."})
-                    continue
-                row = row[:width]
-            kept.append(row)
-            at.append(reader.line_num)
-    except csv.Error as error:
-        raise LightboxError("table.quotes", f"{path.name} cannot be cut into cells at line {reader.line_num:,}: a quotation mark "
-                            f"is missing or out of place ({error}).", "Mend that line, or choose another delimiter.") from error
-    except UnicodeDecodeError as error:
-        raise LightboxError("table.encoding", f"{path.name} is not written in {ENCODINGS[encoding]}.",
-                            "Choose another encoding.") from error
-    if ragged > len(kept):
-        raise LightboxError("table.ragged", f"{ragged:,} of {ragged + len(kept):,} lines of {path.name} have another number of "
-                            f"cells than its header, which has {width}.", "Perhaps the delimiter is another one.")
-    if not kept:
-        raise LightboxError("table.empty", f"{path.name} has a header and no rows.", "Export the table again.")
-    if ragged:
-        notes.append(f"{ragged:,} lines have another number of cells than the header: left out.")
-    columns = {name: [row[k] for row in kept] for k, name in enumerate(names)}
-    return Grid(columns, at, delimiter, encoding, skipped, notes)
-
-
-def _opened(path: Path):
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise LightboxError("table.unreadable", f"{path.name} cannot be opened: {error.strerror}.",
-                            "Check that it is there and that you may read it.") from error
-
-
-def _too_large(path: Path, what: str, limit: str) -> LightboxError:
-    return LightboxError("table.too_large", f"{path.name} {what}; the limit is {limit}.",
-                         "Keep the rows and columns that are needed, or cut the table into parts.")
-
-
-def _find_encoding(path: Path, data: bytes, wanted: str) -> str:
-    """The encoding of a table. A mark at its start (BOM) decides; else UTF-8 where it fits, else what Windows writes."""
-    for start, what in ((b"PK\x03\x04", "an Excel or OpenDocument workbook, or a zip"),
-                        (b"\xd0\xcf\x11\xe0", "an old Excel workbook"), (b"\x1f\x8b", "packed with gzip"),
-                        (b"%PDF", "a PDF"), (b"\x89PNG", "an image"), (b"\xff\xd8\xff", "an image")):
-        if data.startswith(start):
-            raise LightboxError("table.not_text", f"{path.name} is {what}, not a table of text.",
-                                "Open it in a spreadsheet and save it as CSV.")
-    if wanted and wanted not in ENCODINGS:
-        raise LightboxError("table.encoding", f"There is no encoding called {_short(wanted)!r}.",
-                            f"There are: {', '.join(ENCODINGS)}.")
-    if wanted:
-        return wanted
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if b"\0" in data:
-        head = data[:4000]
-        for encoding, zeros, letters in (("utf-16-le", head[1::2], head[::2]), ("utf-16-be", head[::2], head[1::2])):
-            if zeros.count(0) > 0.7 * len(zeros) and not letters.count(0):
-                return encoding
-        raise LightboxError("table.not_text", f"{path.name} is not a table of text.", "Save it as CSV.")
-    return next(encoding for encoding in ("utf-8", "cp1252", "latin-1") if _fits(data, encoding))
-
-
-def _fits(data: bytes, encoding: str) -> bool:
-    """Whether all bytes mean something in an encoding. In portions, so that the whole text is never in memory."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        for start in range(0, len(data), 2**20):
-            decoder.decode(data[start:start + 2**20])
-        decoder.decode(b"", final=True)
-        return True
-    except UnicodeDecodeError:
-        return False
-
-
-def _find_delimiter(text: io.TextIOWrapper) -> str:
-    """The delimiter that cuts most of the first lines into the same number of cells, as many as possible."""
-    lines = [line for line, _ in zip(text, range(100))]
-    lines = (lines[:-1] if len(lines) > 2 else lines)      # the last one may be cut off
-    best, most = ",", 0.0
-    for delimiter in DELIMITERS:
-        try:
-            counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
-        except csv.Error:
-            continue
-        width, times = counts.most_common(1)[0] if counts else (1, 0)
-        score = times / max(1, counts.total()) + min(width, 50) / 1000
-        if width > 1 and score > most:
-            best, most = delimiter, score
-    return best
-
-
-def _name_columns(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
-    """Names of the columns, each another, and notes. Raises LightboxError "table.header" where the first line is no header."""
-    if any(_ending(cell) in SUFFIXES - {""} for cell in header):
-        raise LightboxError("table.header", f"The first line of {path.name} names a file: it is no header.",
-                            "Add a first line with a name for each column.")
-    if len(header) < 2:
-        raise LightboxError("table.columns", f"{path.name} has only one column, {_short(header[0])!r}.",
-                            "Needed are a column with file names and one with labels. Perhaps the delimiter is another one.")
-    names, notes = [], []
-    for k, cell in enumerate(header):
-        base = " ".join(cell.split())[:100] or f"column {k + 1}"
-        base = f"column {base}" if base == NONE else base
-        name, n = base, 1
-        while name in names:
-            n += 1
-            name = f"{base} ({n})"
-        if n > 1:
-            notes.append(f"Two columns are called {_short(base)}: the later one is shown as {_short(name)}.")
-        elif not cell.strip():
-            notes.append(f"Column {k + 1} has no name: it is shown as {name}.")
-        names.append(name)
-    return names, notes
-
-
-# --------------------------------------------------------------------------------------------------------- finding files
-
-def list_below(folder: Path) -> list[str]:
-    """Files in a folder and below whose names may be those of images, sorted. Linked folders are not entered, since they can lead
-    in circles. Raises LightboxError "table.folder" for a folder with more than MAX_FILES files or that may not be read."""
-    found, seen, stack = [], 0, [""]
-    while stack:
-        below = stack.pop()
-        try:
-            with os.scandir(folder / below) as scan:
-                for entry in scan:
-                    if entry.name.startswith(".") or entry.name.lower() in IGNORED:
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(f"{below}{entry.name}/")
-                        continue
-                    seen += 1
-                    if _ending(entry.name) in SUFFIXES and _is_text(entry.name):
-                        found.append(below + entry.name)
-        except OSError as error:
-            if not below:
-                raise LightboxError("table.folder", f"The folder {folder} cannot be read: {error.strerror}.",
-                                    "Check that you may open it.") from error
-        if seen > MAX_FILES:
-            raise LightboxError("table.folder", f"There are more than {MAX_FILES:,} files in {folder} and below.",
-                                "Give the folder that holds the images and little else.")
-    return sorted(found)
-
-
-def _is_text(name: str) -> bool:
-    """False for a name whose bytes are not UTF-8: no table can call a file so."""
-    try:
-        return name.isascii() or bool(name.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-class Finder:
-    """Finds a file by what a table calls it: its path, a part of it, or its name alone, with its own ending or another."""
-
-    def __init__(self, files: list[str]):
-        self.exact = {path: k for k, path in enumerate(files)}
-        self.files, self.by_name, self.by_stem = files, {}, {}
-        for k, path in enumerate(files):
-            name = path.rpartition("/")[2]
-            self.by_name.setdefault(name, []).append(k)
-            self.by_stem.setdefault(_stem(name), []).append(k)
-
-    def find(self, cell: str) -> tuple[int, str]:
-        """(number in `files`, "") or (-1, why not in a sentence)."""
-        wanted = cell.strip().replace("\\", "/").lstrip("/")
-        wanted = wanted[2:] if wanted.startswith("./") else wanted
-        if wanted in self.exact:
-            return self.exact[wanted], ""
-        name = wanted.rpartition("/")[2]
-        if not name:
-            return -1, "It names no file."
-        stem = _stem(wanted)
-        for candidates, tail, bare in ((self.by_name.get(name), wanted, False), (self.by_stem.get(name), wanted, True),
-                                       (self.by_stem.get(_stem(name)), stem, True)):
-            if not candidates:
-                continue
-            if len(candidates) > 1:      # the longest part of the path that only one of them has
-                parts = tail.split("/")[-20:]
-                for k in range(len(parts)):
-                    end = "/" + "/".join(parts[k:])
-                    paths = ((c, _stem(self.files[c]) if bare else self.files[c]) for c in candidates[:1000])
-                    if fitting := [c for c, path in paths if f"/{path}".endswith(end)]:
-                        candidates = fitting
-                        break
-            if len(candidates) == 1:
-                return candidates[0], ""
-            return -1, f"{len(candidates):,} files have this name, for example {self.files[candidates[0]]} and " \
-                       f"{self.files[candidates[1]]}."
-        return -1, "There is no file of this name."
-
-
-def _stem(path: str) -> str:
-    """The path without its ending, where it has one of an image."""
-    ending = _ending(path)
-    return path[:-len(ending)] if ending and ending in SUFFIXES else path
-
-
-def _ending(name: str) -> str:
-    name = name.strip().rpartition("/")[2]
-    stem, dot, suffix = name.rpartition(".")
-    return f".{suffix.lower()}" if dot and stem else ""
 
 
 # ----------------------------------------------------------------------------------------------------------------- values
@@ -736,11 +464,6 @@ def _alike(names: tuple[str, ...]) -> list[str]:
         look = " ".join(visible.split()).casefold()
         look = look.lstrip("0") or "0" if look.isdecimal() else look
         if look in seen:
-            notes.append(f"{_short(seen[look])!r} and {_short(name)!r} look alike and are two different classes here.")
+            notes.append(f"{short(seen[look])!r} and {short(name)!r} look alike and are two different classes here.")
         seen.setdefault(look, name)
     return notes[:20]
-
-
-def _short(text: str) -> str:
-    """For a sentence: at most 60 characters of what a file says."""
-    return text if len(text) <= 60 else f"{text[:57]}..."

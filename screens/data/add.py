@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from core.datasets.grid import DELIMITERS, ENCODINGS, NONE
 from core.datasets.kinds import KINDS
 from core.datasets.own import free_name, list_own, remove_own
 from core.datasets.survey import add_own
-from core.datasets.table import DELIMITERS, ENCODINGS, NONE, SEPARATORS
+from core.datasets.table import SEPARATORS
 from core.errors import LightboxError
 from ui import adding
 from ui.follow import follow, follow_many
