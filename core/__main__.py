@@ -23,6 +23,7 @@ import argparse
 import csv
 import io
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -39,22 +40,29 @@ def main(argv: list[str] | None = None) -> int:
     except LightboxError as error:
         print(f"{error} [{error.code}]", file=sys.stderr)
         return 2
+    except BrokenPipeError:                       # whoever read our output has seen enough, as `| head` has
+        sys.stdout = open(os.devnull, "w")        # nothing is left to be flushed into the closed pipe at the end
+        return 0
 
 
 def datasets(options) -> None:
-    from core.datasets import list_datasets
+    from core.datasets import DATASETS, list_datasets
+    from core.datasets.survey import survey
     if options.words:
         show_or_add(options)
         return
     infos = list_datasets()
+    for info in infos:                            # the phantoms are made, so they can be counted at any time
+        if info.name in DATASETS and info.available and None in info.counts.values():
+            info.counts.update(survey(DATASETS[info.name].source(None)).index.table["split"].value_counts().to_dict())
     if options.json:
         print(json.dumps([vars(info) for info in infos], default=list))
         return
     for info in infos:
         known = [v for v in info.counts.values() if v is not None]
         images, classes = f"{sum(known):,}" if known else "?", len(info.class_names) or "?"      # ? is known once it is opened
-        where = "ready" if info.available else "to be downloaded" if info.task else "not there"
-        print(f"{info.name:16} {images:>8} images  {classes:>2} classes  {info.task or 'your own':26} {where:16}  {info.title}")
+        where = "ready" if info.available else "to be downloaded" if info.name in DATASETS else "not there"
+        print(f"{info.name:16} {images:>8} images  {classes:>2} classes  {info.task:26} {where:16}  {info.title}")
 
 
 def show_or_add(options) -> None:

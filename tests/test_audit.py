@@ -294,3 +294,10 @@ def test_real_copies_are_found_in_chest_films(real_data):
     result = audit(data := open_dataset(DataConfig(str(folder), size=64)))
     names = data.table["path"].str.rpartition("/")[2]
     assert {tuple(sorted((names[p.a], names[p.b]))) for p in result.pairs} == same and len(same) >= 2
+
+
+def test_a_split_that_ignores_patients_already_is_what_it_is_compared_with():
+    rng = np.random.default_rng(0)
+    split, labels = rng.choice(["train", "val", "test"], 200), rng.integers(0, 2, 200)
+    assert (image_level(labels, split, DataConfig(split="image")) == split).all()
+    assert (image_level(labels, split, DataConfig(split="patient")) != split).any()

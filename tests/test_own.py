@@ -151,6 +151,18 @@ def test_real_sets_are_added_and_counted_on_the_command_line(real_data, capsys):
     assert "Knee grades" in said(capsys)
 
 
+def test_the_list_counts_sets_of_ones_own_and_the_phantoms(real_data, capsys):
+    main(["datasets", "add", str(real_data / "covid_mortality"), "--name", "covid"])
+    main(["datasets", "add", str(real_data / "knee_oa"), "--name", "knees", "--set", "ordinal=true"])
+    capsys.readouterr()
+    main(["datasets", "--json"])
+    infos = {info["name"]: info for info in json.loads(capsys.readouterr().out)}
+    assert infos["covid"]["counts"]["not split"] == 157 and infos["covid"]["class_names"] == ["0", "1"]
+    assert infos["knees"]["task"] == "ordinal-regression" and sum(infos["knees"]["counts"].values()) == 2752
+    phantom = open_source(DataConfig("phantom")).scan().table["split"]
+    assert infos["phantom"]["counts"] == {part: int((phantom == part).sum()) for part in ("train", "val", "test")}
+
+
 def test_mistakes_on_the_command_line_end_with_a_sentence(folder, capsys):
     assert "own.reading" in said(capsys, "add", folder, "--name", "a", "--set", "colour=red", code=2)
     assert "cli.set" in said(capsys, "add", folder, "--name", "a", "--set", "ordinal", code=2)

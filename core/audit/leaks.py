@@ -66,6 +66,8 @@ def image_level(labels: np.ndarray, split: np.ndarray, data: DataConfig, officia
         (N,) of "train", "val", "test"; "" where `split` has ""
     """
     made = split.copy()
+    if data.split == "image":            # it is that split already
+        return made
     deal = split != ""
     if not data.test_fraction and official is not None and (official == "test").any():
         deal &= split != "test"

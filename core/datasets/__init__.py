@@ -36,7 +36,8 @@ class DatasetInfo:
     """What a person may want to know of a set before opening it.
 
     Args:
-        counts: images of each split, None where that is not known before opening
+        counts: images of each split, None where that is not known before opening; of a set of one's own as it was when added,
+            with "not split" where it makes no split
         available: whether it can be opened without a download
         how_to_get: what happens, or what to do, where it is not; empty where it is
     """
@@ -102,8 +103,9 @@ def list_datasets() -> list[DatasetInfo]:
 def _own_info(own: OwnSet) -> DatasetInfo:
     kind = KINDS[own.kind].title if own.kind in KINDS else own.kind
     there = not own.path or Path(own.path).exists()
-    return DatasetInfo(own.name, own.title, f"{kind}: {own.path}" if own.path else kind, "", "", (),
-                       dict.fromkeys(("train", "val", "test")), there,
+    counts = dict.fromkeys(("train", "val", "test")) | own.found.get("counts", {})
+    return DatasetInfo(own.name, own.title, f"{kind}: {own.path}" if own.path else kind, own.found.get("task", ""), "",
+                       tuple(own.found.get("class_names", ())), counts, there,
                        "" if there else f"{own.path} is not there; it may lie on a disk that is not connected.")
 
 

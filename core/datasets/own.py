@@ -1,6 +1,6 @@
 """Sets that a person has added: a name, where the images lie and how they are read. The images stay where they are.
 
-    LIGHTBOX_HOME/sets/<name>.json      {"title": ..., "kind": ..., "path": ..., "reading": {...}}
+    LIGHTBOX_HOME/sets/<name>.json      {"title": ..., "kind": ..., "path": ..., "reading": {...}, "found": {...}}
 
 A set is never changed once it is saved: a run that names it means the same images for ever. Another reading is another set.
 """
@@ -32,6 +32,8 @@ class OwnSet:
         kind: a row of `core.datasets.kinds.KINDS`
         path: absolute; "" where the images are made and not read
         reading: fields of the kind's reading, as JSON
+        found: what was there when it was added, for lists: "task", "class_names", "counts" (split -> images). It may have changed
+            since, and does not make another set
     """
 
     name: str
@@ -39,6 +41,7 @@ class OwnSet:
     kind: str
     path: str
     reading: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 def save_own(own: OwnSet) -> None:
@@ -90,9 +93,10 @@ def load_own(name: str) -> OwnSet | None:
             raise ValueError("too long")
         facts = json.loads(file.read_bytes())
         texts = [facts[key] for key in ("title", "kind", "path")]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(facts["reading"], dict):
+        reading, found = facts["reading"], facts.get("found", {})
+        if not all(isinstance(text, str) for text in texts) or not isinstance(reading, dict) or not isinstance(found, dict):
             raise TypeError("wrong kinds of values")
-        return OwnSet(name, *texts, facts["reading"])
+        return OwnSet(name, *texts, reading, found)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

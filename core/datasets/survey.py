@@ -72,6 +72,9 @@ def add_own(kind: str, path: Path | str, reading: Any, name: str, title: str = "
     place = Path(path).expanduser().resolve() if path else Path()
     source = KINDS[kind].build(place, reading)
     found = survey(source)
-    own = OwnSet(name, title or name, kind, str(place) if path else "", reading_to(getattr(source, "resolved", reading)))
+    first = next(iter(found.index.targets.values()))
+    facts = {"task": first.task, "class_names": list(first.class_names),
+             "counts": found.counts[first.name].loc["total"].drop("total").astype(int).to_dict()}
+    own = OwnSet(name, title or name, kind, str(place) if path else "", reading_to(getattr(source, "resolved", reading)), facts)
     save_own(own)
     return own, found
