@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import theme
+from ui import garbage, theme
 
 PAGES = (
     st.Page("screens/home/start.py", title="Start", default=True, help="What this is, three ways to begin, the latest runs."),
@@ -19,4 +19,5 @@ PAGES = (
 
 st.set_page_config(page_title="Lightbox", page_icon="ui/icon.png", layout="wide")
 theme.apply()
+garbage.spare_imports()
 st.navigation(PAGES, position="top").run()

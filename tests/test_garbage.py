@@ -1,0 +1,22 @@
+"""What was imported is left out of the collections that follow each run of a page."""
+
+import gc
+import sys
+import types
+
+from ui import garbage
+
+
+def test_imports_are_spared_once_and_again_when_many_have_come(monkeypatch):
+    monkeypatch.setattr(garbage, "_seen", 0)
+    before = gc.get_freeze_count()
+    garbage.spare_imports()
+    assert gc.get_freeze_count() > before + 10_000
+    frozen = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(len(sys.modules)))
+    garbage.spare_imports()
+    assert frozen == [], "nothing has come since"
+    for k in range(21):
+        monkeypatch.setitem(sys.modules, f"brought_{k}", types.ModuleType(f"brought_{k}"))
+    garbage.spare_imports()
+    assert len(frozen) == 1
