@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 
@@ -17,6 +18,8 @@ def spare_imports() -> None:
     """
     global _seen
     if len(sys.modules) > _seen + 20:
+        if not _seen:
+            atexit.register(gc.unfreeze)       # so that extensions can tidy up when the server ends, and do not complain of leaks
         _seen = len(sys.modules)
         gc.collect()
         gc.freeze()

@@ -52,7 +52,7 @@ class Facts:
 
 def facts_of(data: Dataset) -> Facts:
     """The facts of an open set, from the cache where somebody has looked at the same split before."""
-    return _facts(data, (data.fingerprint, data.target, data.split_hash, data.config.split_seed, data.config.test_fraction))
+    return _facts(data, (data.fingerprint, data.target, *_made(data)))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -196,13 +196,17 @@ def keep_inspection(data: Dataset, found: Inspection) -> None:
 
 def audit_of(data: Dataset, found: Inspection) -> Audit:
     """The audit of an open set, from the cache where somebody has asked before."""
-    config = data.config
-    return _audit(data, found, (*_pixels(data), data.target, data.split_hash, config.split_seed, config.test_fraction))
+    return _audit(data, found, (*_pixels(data), data.target, *_made(data)))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _audit(_data: Dataset, _found: Inspection, known_by: tuple) -> Audit:
     return report(_data, _found)
+
+
+def _made(data: Dataset) -> tuple:
+    """What the split is, and what the split that ignores patients is made from."""
+    return data.split_hash, data.config.split, data.config.split_seed, data.config.test_fraction
 
 
 def _pixels(data: Dataset) -> tuple:
