@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import garbage, theme
+from ui import follow, garbage, theme
 
 PAGES = (
     st.Page("screens/home/start.py", title="Start", default=True, help="What this is, three ways to begin, the latest runs."),
@@ -21,3 +21,4 @@ st.set_page_config(page_title="Lightbox", page_icon="ui/icon.png", layout="wide"
 theme.apply()
 garbage.spare_imports()
 st.navigation(PAGES, position="top").run()
+follow.count_run()

@@ -31,17 +31,24 @@ def follow(name: str, value: Any, take: Callable[..., None], *args: Any) -> dict
         versions[name] = versions.get(name, 0) + 1
         key = _key(name, versions[name])
     held[key] = value
-    if key not in st.session_state or st.session_state[key] != value:      # new, or back from another page
-        st.session_state[key] = value
+    if _is_news(key) or st.session_state[key] != value:
+        st.session_state[key] = list(value) if isinstance(value, list) else value
     return {"key": key, "on_change": _edited, "args": (key, take, *args)}
 
 
-def follow_many(name: str, value: list, take: Callable[..., None], *args: Any) -> dict[str, Any]:
-    """`follow` for a multiselect. Its value is said in every run: where the first run was interrupted by a click, the browser has
-    not heard it, and Streamlit's multiselect is then shown empty."""
-    keywords = follow(name, value, take, *args)
-    st.session_state[keywords["key"]] = list(value)
-    return keywords
+def count_run() -> None:
+    """Note that a run of the script has come to its end. Call it last."""
+    st.session_state["runs_finished"] = st.session_state.get("runs_finished", 0) + 1
+
+
+def _is_news(key: str) -> bool:
+    """Whether the browser may not have heard the value of a widget: it is new, or back from another page, and not two runs have
+    come to their end since. A click interrupts a run, what that run had said may never arrive, and the browser would then show
+    and send back Streamlit's own default, such as the least number that is allowed."""
+    since, finished = st.session_state.setdefault("widgets_since", {}), st.session_state.get("runs_finished", 0)
+    if key not in st.session_state:
+        since[key] = finished
+    return finished - since.get(key, finished) < 2
 
 
 def _key(name: str, version: int) -> str:

@@ -19,7 +19,7 @@ from core.datasets.kinds import reading_to
 from core.datasets.own import OwnSet, free_name, list_own, save_own
 from core.datasets.phantom.cohort import PARTS, PhantomConfig
 from core.errors import LightboxError
-from ui.follow import follow, follow_many
+from ui.follow import follow
 from ui.gallery import gallery
 from ui.shell import go, show_error
 
@@ -107,7 +107,7 @@ def _follow(name: str, shown: Any = None) -> dict[str, Any]:
 
 
 def _draw_contents() -> None:
-    st.multiselect("Parts of the body", list(PARTS), **follow_many("phantom_parts", list(_value_of("parts")), _take, "parts"),
+    st.multiselect("Parts of the body", list(PARTS), **follow("phantom_parts", list(_value_of("parts")), _take, "parts"),
                    help="Each patient comes mostly for one of them. The order is that of the classes.")
     one, two = st.columns(2)
     with one:

@@ -9,7 +9,7 @@ from core.datasets.survey import add_own
 from core.datasets.table import SEPARATORS
 from core.errors import LightboxError
 from ui import adding
-from ui.follow import follow, follow_many
+from ui.follow import follow
 from ui.phantom_form import draw_phantom_form
 from ui.shell import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
 
@@ -139,7 +139,7 @@ def draw_columns(seen: adding.Look) -> None:
                help="The column with the names. A path, a part of it or the bare name; the ending may differ.")
     with labels:
         st.multiselect("Labels", columns, format_func=shorten, help="What is to be learned. Several columns are several tasks.",
-                       **follow_many("add_labels", list(reading.labels), put, "labels"))
+                       **follow("add_labels", list(reading.labels), put, "labels"))
     for (role, (label, help)), column in zip(ROLES.items(), st.columns(4)):
         with column:
             choose(role, label, [NONE, *columns], getattr(reading, role), or_none, help=help)
@@ -195,7 +195,7 @@ def take_way(way: str) -> None:
 def draw_mura(seen: adding.Look) -> None:
     from core.datasets.mura import PARTS
     st.multiselect("Parts of the body", PARTS, placeholder="all seven",
-                   **follow_many("add_parts", list(seen.reading.parts), put, "parts"))
+                   **follow("add_parts", list(seen.reading.parts), put, "parts"))
     st.toggle("With abnormal images", help="Without them only the part of the body can be learned.",
               **follow("add_abnormal", seen.reading.abnormal, put, "abnormal"))
 
