@@ -1,6 +1,7 @@
 """Is bfloat16 as accurate as float32 on the CPU? The same training with both, over many seeds.
 
     python -m bench.precision DATASET [--seeds 10] [--epochs 12] [--size 28] [--model resnet18]
+                           [--fraction 1.0]
 
 DATASET is a name or a path. Prints ROC AUC and accuracy on test of the best epoch by validation: mean and standard deviation
 over the seeds, and the mean of the paired differences with its 95 % interval (t distribution).
@@ -47,10 +48,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--size", type=int, default=28)
     parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--fraction", type=float, default=1.0, help="share of the training images")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(line())
-    base = RunConfig().with_(**{"data.dataset": options.dataset, "data.size": options.size, "model.name": options.model,
+    base = RunConfig().with_(**{"data.dataset": options.dataset, "data.size": options.size, "data.train_fraction": options.fraction,
+                                "model.name": options.model,
                                 "train.epochs": options.epochs, "train.batch_size": 64, "optim.lr": 5e-4})
     data = open_dataset(base.data)
     found = {"float32": [], "bfloat16": []}

@@ -63,16 +63,54 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network, and what it starts from."""
+    """Which network, what it starts from, how much of it learns. What begins with cnn_ is for the network `cnn` alone."""
 
     name: str = knob("resnet18", "Network", "The architecture. Start with a small one: it shows sooner whether the data "
                      "are right.")
     weights: str = knob("none", "Start from", "none starts from random weights, imagenet from torchvision's weights, "
-                        "run:<id> from the best epoch of a finished run, or from a classifier that came with the app.")
+                        "run:<id> from the best epoch of a finished run, or from a classifier that came with the app, "
+                        "file:<path> from a safetensors file of your own, such as CheXNet's.")
     stem: str = knob("auto", "Stem", "The first layers. small keeps the resolution of little images (3x3 convolution, no early "
                      "pooling); standard is torchvision's. auto is small up to 64 px.", choices=("auto", "small", "standard"))
-    dropout: float = knob(0.0, "Dropout", "Chance that a feature is hidden from the last layer during training.",
+    cut: str = knob("", "Cut", "Where the backbone ends. Empty: the whole of it. A stage such as layer3 keeps all up to that "
+                    "one. A number counts the network's outermost parts as fastai does: -1 leaves out the last, 1 keeps the "
+                    "first.")
+    blocks: int = knob(0, "Dense blocks", "Keeps only the first blocks of a DenseNet. 0 keeps all four.", low=0, high=4)
+    block_layers: int = knob(0, "Layers in the last block", "Keeps only the first layers of the last block that is kept. 0 keeps "
+                             "all.", low=0, high=64)
+    head: str = knob("linear", "Head", "What turns features into answers. linear is one layer; mlp has two hidden layers of 1024 "
+                     "and 512; concat joins average and maximum of each feature, with batch norm and a hidden layer of 512.",
+                     choices=("linear", "mlp", "concat"))
+    dropout: float = knob(0.0, "Dropout", "Chance that a feature is hidden from the head's layers during training.",
                           low=0.0, high=0.9)
+    freeze: str = knob("none", "Freeze", "What keeps the weights that it starts with. none learns everything, all learns only "
+                       "the head, a stage such as layer2 keeps everything up to that one.")
+    unfreeze_epoch: int = knob(0, "Unfreeze after", "After this many epochs everything learns. 0: what is frozen stays so.",
+                               low=0, high=1000, unit="epochs")
+    normalise: str = knob("auto", "Normalise", "What is subtracted from the pixels and what they are divided by. imagenet: "
+                          "ImageNet's means and deviations; own: those of the training images; half: 0.5 and 0.5; none: nothing. "
+                          "auto is imagenet with ImageNet's weights, else half.",
+                          choices=("auto", "imagenet", "own", "half", "none"))
+    cnn_layers: int = knob(5, "Convolutions", "How many convolutions follow each other.", low=1, high=10)
+    cnn_kernels: str = knob("constant", "Kernel growth", "constant: 3x3 everywhere. funnel_out: layer i has kernels of 2i + 1 "
+                            "(3, 5, 7 ...). funnel_in: the same from the other end (7, 5, 3).",
+                            choices=("constant", "funnel_out", "funnel_in"))
+    cnn_filters: str = knob("constant", "Filter growth", "constant: 64 filters everywhere. funnel_out: layer i has 2^(i+4) (32, "
+                            "64, 128 ...). funnel_in: layer i has 2^(8-i) (128, 64, 32 ...).",
+                            choices=("constant", "funnel_out", "funnel_in"))
+    cnn_pool: str = knob("max", "Local pooling", "What a small window of the map becomes after each convolution: its largest, "
+                         "mean or smallest value.", choices=("max", "avg", "min"))
+    cnn_pool_size: int = knob(2, "Pooling window", "Pixels a side of that window. 1: no pooling.", low=1, high=5, unit="px")
+    cnn_pool_stride: int = knob(2, "Pooling stride", "Steps between windows. 2 halves the map; with 1 it keeps its size, and the "
+                                "network hardly sees further than its kernels.", low=1, high=4, unit="px")
+    cnn_global_pool: str = knob("avg", "Global pooling", "What a whole map becomes before the head.",
+                                choices=("max", "avg", "min"))
+    cnn_spatial_dropout: float = knob(0.0, "Spatial dropout", "Chance that a whole map is hidden after a convolution.",
+                                      low=0.0, high=0.9)
+    cnn_l2_kernel: float = knob(0.0, "L2 on the kernel", "Adds this times the squared weights of the head to the loss.",
+                                low=0.0, high=1.0)
+    cnn_l2_activity: float = knob(0.0, "L2 on the activity", "Adds this times the squared outputs of the head, as a mean over "
+                                  "the batch, to the loss: the network is kept from being too sure.", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -82,11 +120,20 @@ class OptimConfig:
     name: str = knob("adamw", "Optimiser", "The rule that turns gradients into steps.", choices=("adamw", "adam", "sgd"))
     lr: float = knob(1e-3, "Learning rate", "Size of a step. Too large: the loss jumps or becomes NaN. Too small: nothing moves.",
                      low=1e-7, high=10.0)
+    backbone_lr: float = knob(1.0, "Backbone's rate", "Learning rate of the backbone as a share of the head's. Less than 1 "
+                              "spares what it knows already.", low=0.0001, high=1.0)
     weight_decay: float = knob(1e-2, "Weight decay", "Pull of the weights towards zero.", low=0.0, high=1.0)
     momentum: float = knob(0.9, "Momentum", "Share of the last step that SGD keeps. Adam has its own.", low=0.0, high=0.999)
     schedule: str = knob("cosine", "Schedule", "How the learning rate changes: constant stays; cosine falls smoothly to zero; "
-                         "step is divided by ten at 50 % and 75 %.", choices=("constant", "cosine", "step"))
+                         "step is divided by ten at 50 % and 75 %; every is multiplied by a factor each few epochs; one_cycle "
+                         "rises for 30 % of the training and falls to almost nothing.",
+                         choices=("constant", "cosine", "step", "every", "one_cycle"))
+    every: int = knob(5, "Every", "With the schedule every: after so many epochs the rate changes.", low=1, high=1000,
+                      unit="epochs")
+    factor: float = knob(0.5, "Times", "With the schedule every: by this the rate is multiplied.", low=0.01, high=1.0)
     warmup: float = knob(0.05, "Warm-up", "Share of the training in which the learning rate rises from zero.", low=0.0, high=0.5)
+    clip: float = knob(0.0, "Clip the gradient", "A gradient longer than this is shortened to it. 0: never.",
+                       low=0.0, high=1000.0)
 
 
 @dataclass(frozen=True)
@@ -132,19 +179,45 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long, in which portions, on what."""
+    """How long, in which portions, towards what, on what."""
 
     epochs: int = knob(10, "Epochs", "How many times the network sees every training image.", low=1, high=1000)
     batch_size: int = knob(64, "Batch size", "Images in one step. Larger is faster on a GPU and needs more memory.",
                            low=2, high=4096, unit="images")
+    accumulate: int = knob(1, "Accumulate", "Gradients of so many batches are added up before a step: a large batch in little "
+                           "memory.", low=1, high=64, unit="batches")
+    loss: str = knob("auto", "Loss", "What training makes small. auto: cross-entropy, or one yes-or-no entropy for each of "
+                     "several findings. focal looks more at what is hard. ordinal makes an answer two grades off worse than one "
+                     "grade off.",
+                     choices=("auto", "focal", "ordinal"))
+    label_smoothing: float = knob(0.0, "Label smoothing", "This share of the truth is spread over all classes, so that the "
+                                  "network does not become too sure.", low=0.0, high=0.5)
+    focal_gamma: float = knob(2.0, "Focal gamma", "How much the focal loss leaves out what is easy. 0 is cross-entropy.",
+                              low=0.0, high=10.0)
+    class_weights: bool = knob(False, "Class weights", "Give rare classes more weight in the loss, "
+                               "as much as they are rarer.")
+    sampling: str = knob("shuffle", "Sampling", "shuffle shows every image once an epoch; balanced draws classes equally often, "
+                         "so images of rare ones come again.", choices=("shuffle", "balanced"))
+    mixup: float = knob(0.0, "Mixup", "Two images and their labels are mixed, by a share from Beta(a, a) with this a. 0: never.",
+                        low=0.0, high=4.0)
+    monitor: str = knob("roc_auc", "Best epoch by", "The measure on the validation images that chooses the best epoch, and stops "
+                        "early.", choices=("roc_auc", "loss", "accuracy", "balanced_accuracy", "average_precision", "macro_f1",
+                                           "cohen_kappa", "quadratic_kappa"))
+    patience: int = knob(0, "Stop early", "Ends when that measure has not become better for so many epochs. 0: never.",
+                         low=0, high=1000, unit="epochs")
+    measure_train: bool = knob(False, "Measure training fairly", "After each epoch the training images are measured like the "
+                               "validation images: unchanged, and with the weights at the epoch's end. Costs time; without it "
+                               "their numbers come from changed images while the weights move.")
+    copies: int = knob(4, "Changed copies", "A frozen backbone computes the features of each training image once. With random "
+                       "changes it does so for this many changed copies, and the epochs take them in turn.", low=1, high=64)
     seed: int = knob(0, "Seed", "Start value of all chance in this run. Same seed, same machine: same result on the CPU.",
                      low=0, high=2**31 - 1)
     device: str = knob("auto", "Device", "auto takes the GPU where there is one; or cpu, cuda:0, mps.")
     precision: str = knob("auto", "Precision", "bfloat16 is faster on recent GPUs, float32 is exact. auto: bfloat16 on a CUDA "
                           "GPU that has it, float32 elsewhere.", choices=("auto", "float32", "bfloat16"))
     threads: int = knob(0, "CPU threads", "0 tries a few counts at the start and takes the fastest.", low=0, high=256)
-    class_weights: bool = knob(False, "Class weights", "Give rare classes more weight in the loss, "
-                               "as much as they are rarer.")
+    compile: str = knob("auto", "Compile", "PyTorch can rewrite the step for a GPU, which takes a minute first. auto does so "
+                        "where the run is long enough to gain by it.", choices=("auto", "on", "off"))
 
 
 @dataclass(frozen=True)
