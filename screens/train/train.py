@@ -10,8 +10,13 @@ from ui.gallery import gallery
 from ui.shell import dataset_chip, escape, go, next_step, page_header, show_error
 
 MORE = ("data.resize", "data.channels", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds", "data.fold",
-        "data.train_fraction", "model.stem", "model.dropout", "optim.weight_decay", "optim.warmup", "optim.momentum",
-        "train.precision", "train.threads")
+        "data.train_fraction", "model.stem", "model.cut", "model.blocks", "model.block_layers", "model.head", "model.dropout",
+        "model.freeze", "model.unfreeze_epoch", "model.normalise", "model.cnn_layers", "model.cnn_kernels", "model.cnn_filters",
+        "model.cnn_pool", "model.cnn_pool_size", "model.cnn_pool_stride", "model.cnn_global_pool", "model.cnn_spatial_dropout",
+        "model.cnn_l2_kernel", "model.cnn_l2_activity", "optim.backbone_lr", "optim.weight_decay", "optim.every", "optim.factor",
+        "optim.warmup", "optim.momentum", "optim.clip", "train.accumulate", "train.loss", "train.label_smoothing",
+        "train.focal_gamma", "train.sampling", "train.mixup", "train.monitor", "train.patience", "train.measure_train",
+        "train.copies", "train.precision", "train.threads", "train.compile")
 
 loaders.warm_up()                                # counting a network's parameters needs torch
 if run := forms.queued_run():
