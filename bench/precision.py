@@ -52,8 +52,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(line())
-    base = RunConfig().with_(**{"data.dataset": options.dataset, "data.size": options.size, "data.train_fraction": options.fraction,
-                                "model.name": options.model,
+    base = RunConfig().with_(**{"data.dataset": options.dataset, "data.size": options.size,
+                                "data.train_fraction": options.fraction, "model.name": options.model,
                                 "train.epochs": options.epochs, "train.batch_size": 64, "optim.lr": 5e-4})
     data = open_dataset(base.data)
     found = {"float32": [], "bfloat16": []}
