@@ -37,6 +37,28 @@ class Queue:
         with self._write() as db:
             return db.execute("DELETE FROM queue WHERE run_id = ?", (run_id,)).rowcount > 0
 
+    def move_first(self, run_id: str) -> bool:
+        """Let a run go before all others; False when it was not waiting (any more)."""
+        with self._write() as db:
+            return db.execute("UPDATE queue SET place = (SELECT min(place) FROM queue) - 1 WHERE run_id = ?",
+                              (run_id,)).rowcount > 0
+
+    def move_up(self, run_id: str) -> bool:
+        """Let a run go before the one that stands in front of it for the same device; False where it is not waiting, or is the
+        first."""
+        with self._write() as db:
+            here = db.execute("SELECT place, device FROM queue WHERE run_id = ?", (run_id,)).fetchone()
+            if here is None:
+                return False
+            place, device = here
+            before = db.execute("SELECT max(place) FROM queue WHERE device = ? AND place < ?", (device, place)).fetchone()[0]
+            if before is None:
+                return False
+            free = db.execute("SELECT min(place) - 1 FROM queue").fetchone()[0]     # two runs never share a place
+            for old, new in ((before, free), (place, before), (free, place)):
+                db.execute("UPDATE queue SET place = ? WHERE place = ?", (new, old))
+            return True
+
     def waiting(self) -> list[tuple[str, str]]:
         """(run id, device) of all that wait, first come first."""
         if not self.path.exists():

@@ -1,6 +1,7 @@
 """The run store. A run is a folder, and the folder is the truth.
 
     runs/<id>/config.json     the whole RunConfig, versions, device: written once, never changed
+              notes.json      what people wrote about the run: a text and tags; may change at any time
               data.json       what the data were when it first started: classes, counts, hash of the split
               status.json     state and reason; every change goes through TRANSITIONS
               progress.json   heartbeat: epoch, step, images per second, time left; may be lost without harm
@@ -16,6 +17,7 @@ No torch here: pages list and follow runs without it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -26,6 +28,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -75,6 +78,16 @@ class Progress:
     images_per_second: float | None = None
     seconds_left: float | None = None
     pid: int = 0
+
+
+TEXT_LENGTH, TAG_LENGTH, TAGS = 2000, 40, 10          # of a note: characters, characters of a tag, tags of a run
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What people wrote about a run. text: up to TEXT_LENGTH characters; tags: up to TAGS words or short phrases."""
+    text: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +190,29 @@ class Run:
             kept.append(record)
         return [r for r in kept if kind is None or r.get("kind") == kind]
 
+    def notes(self) -> Notes:
+        """What people wrote; nothing where nobody has, or where the file cannot be read."""
+        try:
+            raw = self._read("notes.json")
+            return Notes(str(raw["text"]), tuple(str(tag) for tag in raw["tags"]))
+        except (LightboxError, OSError, KeyError, TypeError):
+            return Notes()
+
+    def annotate(self, text: str | None = None, tags: Iterable[str] | None = None) -> Notes:
+        """Write down a text, tags, or both; what is None stays as it is.
+
+        Who writes last wins. Returns what stood there before, so that the caller can say whether somebody else had written.
+        Raises LightboxError "run.notes" for what is too long, "run.gone" where the run was deleted.
+        """
+        if text is not None and len(text) > TEXT_LENGTH:
+            raise LightboxError("run.notes", f"The note has {len(text):,} characters.", f"It may have {TEXT_LENGTH:,}.")
+        self._read("status.json")                # "run.gone" before a lock is made in a folder that is no more
+        with Lock(self.folder / "notes.lock"):
+            before = self.notes()
+            write_json(self.folder / "notes.json", {"text": before.text if text is None else text,
+                                                    "tags": before.tags if tags is None else clean_tags(tags)})
+            return before
+
     def data(self) -> dict:
         """data.json, or {} before the first start."""
         try:
@@ -223,6 +259,17 @@ def _place(record: dict) -> tuple[int, int]:
     return record.get("epoch", 0), 0
 
 
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """Tags on one line, each once, in the order given. Raises LightboxError "run.notes" for too many or a too long one."""
+    tags = list(dict.fromkeys(filter(None, (" ".join(str(tag).split()) for tag in tags))))
+    if len(tags) > TAGS:
+        raise LightboxError("run.notes", f"There are {len(tags)} tags.", f"A run may have {TAGS}.")
+    if long := [tag for tag in tags if len(tag) > TAG_LENGTH]:
+        raise LightboxError("run.notes", f"The tag {long[0][:TAG_LENGTH]}... is too long.",
+                            f"A tag may have {TAG_LENGTH} characters; the note beside it has more room.")
+    return tags
+
+
 class RunStore:
     """All runs of a LIGHTBOX_HOME."""
 
@@ -230,9 +277,14 @@ class RunStore:
         self.root = Path(root or home())
         self.queue = Queue(self.root / "queue.db")
 
-    def create(self, config: RunConfig) -> Run:
-        """Write a new run and put it into the queue of its device. Does not start anything: see `start_worker`."""
+    def create(self, config: RunConfig, tags: Iterable[str] = ()) -> Run:
+        """Write a new run and put it into the queue of its device. Does not start anything: see `start_worker`.
+
+        Args:
+            tags: what it is found by again, see `Run.annotate`
+        """
         config.check()
+        tags = clean_tags(tags)
         device = resolve(config.train.device, machine()["devices"])
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         folder = self.root / "runs" / run_id
@@ -244,6 +296,8 @@ class RunStore:
             "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
             "versions": versions()})
         write_json(half / "status.json", asdict(Status("queued", "", time.time())))
+        if tags:
+            write_json(half / "notes.json", {"text": "", "tags": tags})
         half.rename(folder)
         self.queue.put(run_id, device)
         return Run(folder, self.queue)
@@ -278,6 +332,15 @@ class RunStore:
         self._settle(run)
         if run.change("queued", only_from=RESUMABLE):
             self.queue.put(run.id, run.device)
+
+    def stop_waiting(self) -> int:
+        """Take all runs out of the queue; each is stopped and can be resumed. Returns how many. What trains goes on."""
+        waiting = self.queue.waiting()
+        for run_id, _ in waiting:
+            with contextlib.suppress(LightboxError):         # deleted meanwhile
+                self.get(run_id).stop()
+            self.queue.remove(run_id)
+        return len(waiting)
 
     def delete(self, run: Run) -> None:
         """Remove a run for good. Raises LightboxError "run.alive" while it trains."""

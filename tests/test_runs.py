@@ -14,7 +14,7 @@ import pytest
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.files import Lock
-from core.runs import TRANSITIONS, Run, RunStore
+from core.runs import TRANSITIONS, Notes, Run, RunStore
 from tests.tiny import tiny_config
 
 HOLD = "import sys, time; from core.files import Lock; Lock(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
@@ -161,3 +161,63 @@ def test_a_damaged_folder_does_not_hide_the_others(run, store):
     other = store.create(tiny_config("nowhere.npz"))
     (run.folder / "config.json").write_text("{")
     assert [r.id for r in store.list()] == [other.id]
+
+
+# --------------------------------------------------------------------------------------------------------------------- the notes
+
+def test_notes_are_kept_beside_the_config_which_never_changes(store, run):
+    before = (run.folder / "config.json").read_bytes()
+    assert run.notes() == Notes()
+    assert run.annotate(text="<b>wrist</b> $x$\nsecond line") == Notes()
+    assert run.annotate(tags=[" first  lesson ", "wrist", "wrist", ""]) == Notes("<b>wrist</b> $x$\nsecond line")
+    assert store.get(run.id).notes() == Notes("<b>wrist</b> $x$\nsecond line", ("first lesson", "wrist"))
+    assert run.annotate(text="") == Notes("<b>wrist</b> $x$\nsecond line", ("first lesson", "wrist"))  # what was there before
+    assert run.notes() == Notes("", ("first lesson", "wrist"))
+    assert (run.folder / "config.json").read_bytes() == before
+
+
+def test_a_run_can_be_made_with_tags(store):
+    assert store.create(tiny_config("nowhere.npz"), tags=("grid 3", "fold")).notes().tags == ("grid 3", "fold")
+    with pytest.raises(LightboxError, match="11 tags"):
+        store.create(tiny_config("nowhere.npz"), tags=map(str, range(11)))
+    assert len(store.list()) == 1                          # what is refused leaves nothing behind
+
+
+@pytest.mark.parametrize("wrong", [{"text": "x" * 2001}, {"tags": ["x" * 41]}, {"tags": [str(i) for i in range(11)]}])
+def test_too_much_is_refused_and_changes_nothing(run, wrong):
+    run.annotate("kept", ["kept"])
+    with pytest.raises(LightboxError) as caught:
+        run.annotate(**wrong)
+    assert caught.value.code == "run.notes" and run.notes() == Notes("kept", ("kept",))
+
+
+def test_two_writers_at_once_do_not_undo_each_other(run):
+    def write(**what) -> None:
+        for i in range(20):
+            run.annotate(**{key: value(i) for key, value in what.items()})
+    threads = [threading.Thread(target=write, kwargs={"text": lambda i: f"text {i}"}),
+               threading.Thread(target=write, kwargs={"tags": lambda i: [f"tag {i}"]})]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert run.notes() == Notes("text 19", ("tag 19",))
+
+
+def test_damaged_notes_are_no_notes_and_a_deleted_run_takes_none(store, run):
+    (run.folder / "notes.json").write_text("[1, 2")
+    assert run.notes() == Notes()
+    (run.folder / "notes.json").write_text('{"text": 3}')
+    assert run.notes() == Notes()
+    store.delete(run)
+    with pytest.raises(LightboxError, match="no run"):
+        run.annotate(text="too late")
+    assert not run.folder.exists()
+
+
+def test_stopping_what_waits_leaves_what_trains(store, run):
+    others = [store.create(tiny_config("nowhere.npz")) for _ in range(3)]
+    run.change("starting"), run.queue.remove(run.id)
+    assert store.stop_waiting() == 3
+    assert [other.status().state for other in others] == ["stopped"] * 3 and run.written_state() == "starting"
+    assert store.queue.waiting() == []
