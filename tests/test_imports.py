@@ -25,6 +25,7 @@ CORE = {                                    # a part of core: the parts that it 
     "explain": BASE,
     "augment": BASE,
     "ranking": BASE,
+    "alarms": set(),
     "metrics": BASE | {"ranking"},
     "device": BASE,
     "queue": BASE,
@@ -42,7 +43,7 @@ PROGRAMS = {"worker", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
-            "core.device", "core.audit", "core.datasets", "core.models"]
+            "core.device", "core.alarms", "core.audit", "core.datasets", "core.models"]
 
 
 def imports(source: str, module: str, package: bool = False) -> list[tuple[int, str, bool]]:
