@@ -1,17 +1,18 @@
-"""One training on several processes: each has the same network and computes its part of every batch.
+"""One training on several processes: each has the same network and computes its share of every batch.
 
     torchrun --nproc-per-node 2 -m core train --dataset ...
 
 The result is the one that a single process would reach with the same batches, whatever their size:
 
-    parts       a batch of n images is cut into consecutive parts that differ by one image at most
-    loss        of the *whole* batch on every rank, from the logits of all parts; so class weights, means over an odd
-                number and losses that look at several images need no correction. The gradient flows into the own part
+    share       a batch of n images is cut into consecutive parts that differ by one image at most; a part may be empty
+    loss        the loop sums it over the images of the part and divides by the weight of the whole batch, so that class
+                weights and parts of unequal size come out right
     gradients   added over the ranks by DistributedDataParallel, while backward still runs
     batch norm  mean and variance over the whole batch
-    dropout     drawn for the whole batch on every rank, each takes its rows
+    dropout     drawn for the whole batch on every rank; each takes its rows
+    mixup       the images of all ranks are partners of each other
 
-The loop in `core.trainers.classifier` works with a `Group`. `ALONE` is a group of one, and does nothing.
+The loop in `core.trainers.classifier` works with a `Group`. `Group()` itself is one process alone, and does nothing.
 """
 
 from __future__ import annotations
@@ -30,46 +31,35 @@ PATIENCE = timedelta(hours=6)      # a rank may wait so long for rank 0, which o
 
 
 class Group:
-    """A group of one.
+    """One process alone, and what the loop asks of several.
 
     Attributes:
-        rank: 0 to ranks - 1; only rank 0 writes the run's folder
-        ranks: processes that train together
+        rank: 0 to size - 1; only rank 0 writes the run's folder
+        size: how many processes train together
     """
-    rank, ranks = 0, 1
+    rank, size = 0, 1
 
-    def part(self, n: int) -> slice:
-        """Which of n images are this rank's."""
-        small, larger = divmod(n, self.ranks)
-        begin = self.rank * small + min(self.rank, larger)
-        return slice(begin, begin + small + (self.rank < larger))
+    def share(self, batch):
+        """This rank's part of an array or tensor of a whole batch, along its first axis; may be empty.
 
-    def cut(self, batch):
-        """This rank's part of an array or tensor of a whole batch, along its first axis."""
-        return batch[self.part(len(batch))]
+        Ask for each batch right before its forward pass: dropout then draws for as many images as the whole batch has.
+        """
+        return batch
 
-    def gather(self, part: Tensor, n: int) -> Tensor:
-        """The whole (n, ...) from every rank's part, in order. A gradient flows back into the own part only."""
+    def whole(self, part: Tensor) -> Tensor:
+        """The whole batch from every rank's part, in order. No gradient flows through it."""
         return part
 
-    def wrap(self, model: nn.Module, part: str = "forward") -> Callable[..., Tensor]:
-        """What the training's forward passes go through: `model.forward`, or `model.head` for features.
+    def average(self, model: nn.Module) -> None:
+        """Replace each gradient by its mean over the ranks, where this was not done during backward."""
 
-        Ask again for each epoch: what learns may have changed.
-        """
-        return model if part == "forward" else getattr(model, part)
+    def sum(self, numbers: Tensor) -> Tensor:
+        """The sum of a small tensor over the ranks."""
+        return numbers
 
-    def add_penalty(self, loss: Tensor, penalty: Tensor, logits: Tensor) -> Tensor:
-        """loss + penalty, where the penalty depends on the whole batch's logits and on the weights themselves."""
-        return loss + penalty
-
-    def step(self, n: int, last: bool = True) -> contextlib.AbstractContextManager:
-        """Around forward and backward of a batch of n; `last` is False where further batches are accumulated first."""
-        return contextlib.nullcontext()
-
-    def backward(self, loss: Tensor) -> None:
-        """Gradients of the loss of the whole batch, the sum over all ranks."""
-        loss.backward()
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """What a training step calls instead of `forward`, a function of the model's parameters."""
+        return forward
 
     def any(self, flag: bool) -> bool:
         """Whether it holds on some rank. All ranks must ask at the same place."""
@@ -95,11 +85,12 @@ class Group:
         """Leave the group, after the last common step."""
 
 
-ALONE = Group()
-
-
 class Together(Group):
-    """The processes that torchrun started: NCCL between GPUs, gloo between CPUs."""
+    """The processes that torchrun started: NCCL between GPUs, gloo between CPUs.
+
+    Args:
+        device: of this process, "cpu" or a GPU of its own
+    """
 
     def __init__(self, device: torch.device):
         import torch.distributed as dist
@@ -108,50 +99,37 @@ class Together(Group):
         if on_gpu:
             torch.cuda.set_device(device)
         dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
-        self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
         # Words between the processes travel beside the GPUs, so that asking for a stop never waits for one.
         self.words = dist.new_group(backend="gloo", timeout=PATIENCE) if on_gpu else dist.group.WORLD
-        self.whole = 0                       # images of the batch under way, for dropout
-        self._wrapped: tuple[Any, Any] = (None, None)
+        self.count = 0                       # images of the whole batch under way
 
-    def gather(self, part: Tensor, n: int) -> Tensor:
-        counts = [len(range(n)[Group.part(_Rank(r, self.ranks), n)]) for r in range(self.ranks)]
+    def rows(self, rank: int) -> slice:
+        """Which images of the batch under way are a rank's."""
+        small, larger = divmod(self.count, self.size)
+        begin = rank * small + min(rank, larger)
+        return slice(begin, begin + small + (rank < larger))
+
+    def share(self, batch):
+        self.count = len(batch)
+        return batch[self.rows(self.rank)]
+
+    def whole(self, part: Tensor) -> Tensor:
+        counts = [rows.stop - rows.start for rows in map(self.rows, range(self.size))]
         padded = part.detach().new_zeros((counts[0], *part.shape[1:]))       # all ranks send the same number of rows
         padded[:len(part)] = part.detach()
         received = [torch.empty_like(padded) for _ in counts]
         self.dist.all_gather(received, padded)
-        rows = [rows[:count] for rows, count in zip(received, counts)]
-        rows[self.rank] = part
-        return torch.cat(rows)
+        return torch.cat([rows[:count] for rows, count in zip(received, counts)])
 
-    def wrap(self, model: nn.Module, part: str = "forward") -> Callable[..., Tensor]:
-        key = id(model), part, [id(p) for p in model.parameters() if p.requires_grad]
-        if self._wrapped[0] != key:
-            self._wrapped = (None, None)      # the old one first lets go of its hooks
-            _synchronise(model, self)
-            ids = [self.device.index] if self.device.type == "cuda" else None
-            ddp = nn.parallel.DistributedDataParallel
-            keep = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(ddp).parameters)
-            # Running statistics are the same everywhere already: nothing need be sent before each forward pass.
-            self._wrapped = key, ddp(_Part(model, part), device_ids=ids, gradient_as_bucket_view=True, **{keep: False})
-        return self._wrapped[1]
+    def sum(self, numbers: Tensor) -> Tensor:
+        total = numbers.clone()
+        self.dist.all_reduce(total)
+        return total
 
-    def add_penalty(self, loss: Tensor, penalty: Tensor, logits: Tensor) -> Tensor:
-        if self.rank == 0:
-            return loss + penalty
-        # What the weights themselves pay must enter the sum of the gradients once: here only what goes through the logits.
-        slope, = torch.autograd.grad(penalty, logits, allow_unused=True)
-        return loss if slope is None else loss + (slope.detach() * logits).sum()
-
-    @contextlib.contextmanager
-    def step(self, n: int, last: bool = True) -> Iterator[None]:
-        self.whole = n
-        wrapped = self._wrapped[1]
-        with contextlib.nullcontext() if last or wrapped is None else wrapped.no_sync():
-            yield
-
-    def backward(self, loss: Tensor) -> None:
-        (loss * self.ranks).backward()        # DistributedDataParallel divides the sum by the number of ranks
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        _see_whole_batches(model, self)
+        return _Distributed(model, forward, self.device)
 
     def any(self, flag: bool) -> bool:
         held = torch.tensor([float(flag)])
@@ -183,26 +161,39 @@ class Together(Group):
         return ""
 
     def close(self) -> None:
-        self._wrapped = (None, None)
         self.dist.destroy_process_group()
 
 
-class _Part(nn.Module):
-    """A method of the model as a module, since DistributedDataParallel wraps a `forward`."""
+class _Distributed:
+    """Calls through DistributedDataParallel, which is built anew when something else learns than before."""
 
-    def __init__(self, model: nn.Module, part: str):
+    def __init__(self, model: nn.Module, forward: Callable[[Tensor], Tensor], device: torch.device):
+        self.part, self.device = _Part(model, forward), device
+        self.learning: list[bool] = []
+        self.parallel: nn.Module | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        learning = [p.requires_grad for p in self.part.parameters()]
+        if self.parallel is None or learning != self.learning:
+            ddp = nn.parallel.DistributedDataParallel
+            keep = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(ddp).parameters)
+            self.parallel = None              # the old one first lets go of its hooks
+            # Running statistics are the same everywhere already: nothing need be sent before each forward pass.
+            self.parallel = ddp(self.part, device_ids=[self.device.index] if self.device.type == "cuda" else None,
+                                gradient_as_bucket_view=True, **{keep: False})
+            self.learning = learning
+        return self.parallel(x)
+
+
+class _Part(nn.Module):
+    """A function of a model's parameters as a module, since DistributedDataParallel wraps one."""
+
+    def __init__(self, model: nn.Module, function: Callable[[Tensor], Tensor]):
         super().__init__()
-        self.model, self.part = model, part
+        self.model, self.function = model, function
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x) if self.part == "forward" else getattr(self.model, self.part)(x)
-
-
-class _Rank:
-    """Another rank's place, to ask `Group.part` for its share."""
-
-    def __init__(self, rank: int, ranks: int):
-        self.rank, self.ranks = rank, ranks
+        return self.function(x)
 
 
 def started_by_torchrun() -> bool:
@@ -214,7 +205,7 @@ def _store():
     return _get_default_store()
 
 
-def _synchronise(module: nn.Module, group: Together) -> None:
+def _see_whole_batches(module: nn.Module, group: Together) -> None:
     """Let batch norm and dropout see the whole batch. In place: the parts keep their names, weights and hooks."""
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm) and type(part) in SYNCED_NORMS:
@@ -275,8 +266,8 @@ class _WholeDropout:
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        n = self.group.whole
-        return x * super().forward(x.new_ones((n, *x.shape[1:])))[self.group.part(n)]
+        drawn = super().forward(x.new_ones((self.group.count, *x.shape[1:])))
+        return x * drawn[self.group.rows(self.group.rank)]
 
 
 class WholeDropout(_WholeDropout, nn.Dropout):
