@@ -18,6 +18,7 @@ from core.config import ModelConfig
 from core.errors import LightboxError
 from core.models import MODELS, build_model, count_parameters
 from core.models.classifier import Classifier, Preprocessing
+from core.models.network import Network
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 PUBLISHED = {"resnet18": 11_689_512, "resnet50": 25_557_032, "densenet121": 7_978_856, "densenet169": 14_149_480,
@@ -235,7 +236,8 @@ def test_the_real_squeezenet_weights_load(real_data, monkeypatch):
 
 
 def test_normalises_its_own_input_and_saves_only_weights():
-    model = Classifier(nn.Identity(), Preprocessing(2, "pad", 3, (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)), task="multi-class",
+    nothing = Network({"same": nn.Identity()}, trunk=("same",), pool=(), head=("same",), width=12)
+    model = Classifier(nothing, Preprocessing(2, "pad", 3, (0.1, 0.2, 0.3), (0.5, 0.25, 2.0)), task="multi-class",
                        class_names=("a",), stages=())
     images = torch.full((1, 3, 2, 2), 0.7)
     torch.testing.assert_close(model(images)[0, :, 0, 0], torch.tensor([1.2, 2.0, 0.2]))

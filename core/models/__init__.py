@@ -37,6 +37,7 @@ class ModelSpec:
         parameters: trainable numbers as published, for 1000 classes, colour input and the standard stem
         stages: dotted names of its feature maps from fine to coarse, relative to the Classifier; the last is
             Grad-CAM's default
+        stage_names: what a config calls them for cut and freeze; a last map may have no name of its own
         smallest: least image side in pixels that the standard stem takes before a feature map vanishes
         weights_file: the file of ImageNet weights that torchvision's loader looks for
         build: makes the network; called by build_model
@@ -48,31 +49,34 @@ class ModelSpec:
     family: str
     parameters: int
     stages: tuple[str, ...]
+    stage_names: tuple[str, ...]
     smallest: int
     weights_file: str
     build: Callable = field(default=_torchvision, repr=False)
 
 
-_RESNET = tuple(f"network.layer{i}" for i in (1, 2, 3, 4))
-_DENSENET = tuple(f"network.features.denseblock{i}" for i in (1, 2, 3, 4)) + ("network.features",)
-_SQUEEZENET = ("network.features.4", "network.features.7", "network.features.10", "network.features")
+_RESNET = (tuple(f"network.layer{i}" for i in (1, 2, 3, 4)), tuple(f"layer{i}" for i in (1, 2, 3, 4)))
+_DENSENET = (tuple(f"network.features.denseblock{i}" for i in (1, 2, 3, 4)) + ("network.features",),
+             tuple(f"denseblock{i}" for i in (1, 2, 3, 4)))
+_SQUEEZENET_1_1 = (("network.features.4", "network.features.7", "network.features.10", "network.features"),
+                   ("fire3", "fire5", "fire7", "fire9"))
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (
     ModelSpec("resnet18", "ResNet-18",
               "18 layers with shortcuts. Quick to train and hard to break: the one to begin with.",
-              "resnet", 11_689_512, _RESNET, 16, "resnet18-f37072fd.pth"),
+              "resnet", 11_689_512, *_RESNET, 16, "resnet18-f37072fd.pth"),
     ModelSpec("resnet50", "ResNet-50",
               "50 layers in narrow-wide-narrow blocks. More capacity at about twice the work.",
-              "resnet", 25_557_032, _RESNET, 16, "resnet50-0676ba61.pth"),
+              "resnet", 25_557_032, *_RESNET, 16, "resnet50-0676ba61.pth"),
     ModelSpec("densenet121", "DenseNet-121",
               "Every layer sees all earlier ones of its block. Few weights, much memory; often chosen for chest films.",
-              "densenet", 7_978_856, _DENSENET, 29, "densenet121-a639ec97.pth"),
+              "densenet", 7_978_856, *_DENSENET, 29, "densenet121-a639ec97.pth"),
     ModelSpec("densenet169", "DenseNet-169",
               "DenseNet-121 with deeper late blocks; the baseline of the MURA bone X-rays.",
-              "densenet", 14_149_480, _DENSENET, 29, "densenet169-b2777c0a.pth"),
+              "densenet", 14_149_480, *_DENSENET, 29, "densenet169-b2777c0a.pth"),
     ModelSpec("squeezenet1_1", "SqueezeNet 1.1",
               "A tenth of ResNet-18's weights and no dense layer. For slow machines.",
-              "squeezenet", 1_235_496, _SQUEEZENET, 17, "squeezenet1_1-b8a52dc0.pth"),
+              "squeezenet", 1_235_496, *_SQUEEZENET_1_1, 17, "squeezenet1_1-b8a52dc0.pth"),
 )}
 
 
@@ -101,12 +105,14 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
     from core.models.classifier import Classifier, Preprocessing
 
     spec = _spec(config, size)
-    built = spec.build(spec, config=config, classes=classes, small=uses_small_stem(config, size), channels=channels,
-                       seed=seed)
+    built = spec.build(spec, config=config, classes=classes, size=size, small=uses_small_stem(config, size),
+                       channels=channels, seed=seed)
     preprocessing = preprocessing or Preprocessing(size, resize, channels, built.mean, built.std)
     class_names = class_names or tuple(map(str, range(classes)))
-    return Classifier(built.network, preprocessing, task=task, class_names=class_names, stages=spec.stages,
-                      notes=built.notes)
+    model = Classifier(built.network, preprocessing, task=task, class_names=class_names, stages=spec.stages,
+                       stage_names=spec.stage_names, notes=built.notes)
+    model.freeze(config.freeze)
+    return model
 
 
 def count_parameters(config: ModelConfig, *, classes: int, size: int, channels: int) -> int:

@@ -19,12 +19,12 @@ import contextlib
 import pickle
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
@@ -32,35 +32,49 @@ from core.config import ModelConfig
 from core.errors import LightboxError
 from core.files import disk_errors
 from core.models import ModelSpec
+from core.models.network import Built, Network
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of R, G, B in [0, 1]
 GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)                                      # the means of the three
 
 
 @dataclass(frozen=True)
-class Built:
-    """A network, the mean and std of the pixels that it expects, and what a person should know about it."""
+class Family:
+    """Where the parts of a family are, in torchvision's names.
 
-    network: nn.Module
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    notes: tuple[str, ...]
+    Attributes:
+        stem: changes the first layers for little images and for gray ones: (network, small, channels)
+        first: first convolution and, where it has one, the normalisation after it
+        trunk: what is called one after the other, images -> maps
+        last: the linear layer; before it come the average of each map and dropout
+        extra: parts without weights that torchvision's forward has as a function
+        stem_fits: whether ImageNet's first convolution fits the small stem
+    """
+
+    stem: Callable
+    first: tuple[str, ...]
+    trunk: tuple[str, ...]
+    last: str
+    extra: tuple[tuple[str, Callable], ...] = ()
+    stem_fits: bool = False
 
 
-class DroppedLinear(nn.Linear):
-    """A linear layer that hides features from itself in training: one layer, so that parameters keep their names."""
+class PooledConv(nn.Conv2d):
+    """SqueezeNet's last layer: its 1x1 convolution on averages, which equals the average of its maps.
 
-    def __init__(self, features: int, classes: int, dropout: float):
-        super().__init__(features, classes)
-        self.dropout = dropout
+    The weight keeps the shape (K, F, 1, 1) that torchvision's file has.
+    """
+
+    def __init__(self, features: int, classes: int):
+        super().__init__(features, classes, 1)
 
     def forward(self, features: Tensor) -> Tensor:   # (N, F) -> (N, K)
-        return super().forward(F.dropout(features, self.dropout, self.training))
+        return super().forward(features[:, :, None, None]).flatten(1)
 
 
-# --- one function a family: change the stem, put in the head ---
+# --- one function a family: change the stem ---
 
-def _resnet(network: nn.Module, classes: int, small: bool, channels: int, dropout: float) -> None:
+def _resnet_stem(network: nn.Module, small: bool, channels: int) -> None:
     if small:
         network.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -68,69 +82,58 @@ def _resnet(network: nn.Module, classes: int, small: bool, channels: int, dropou
     elif channels != 3:
         network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.fc = DroppedLinear(network.fc.in_features, classes, dropout)
 
 
-def _densenet(network: nn.Module, classes: int, small: bool, channels: int, dropout: float) -> None:
+def _densenet_stem(network: nn.Module, small: bool, channels: int) -> None:
+    filters = network.features.conv0.out_channels
     if small:
-        network.features.conv0 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
+        network.features.conv0 = nn.Conv2d(channels, filters, 3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(network.features.conv0.weight)
         network.features.pool0 = nn.Identity()
     elif channels != 3:
-        network.features.conv0 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        network.features.conv0 = nn.Conv2d(channels, filters, 7, stride=2, padding=3, bias=False)
         nn.init.kaiming_normal_(network.features.conv0.weight)
-    network.classifier = DroppedLinear(network.classifier.in_features, classes, dropout)
-    nn.init.zeros_(network.classifier.bias)
 
 
-def _squeezenet(network: nn.Module, classes: int, small: bool, channels: int, dropout: float) -> None:
+def _squeezenet_stem(network: nn.Module, small: bool, channels: int) -> None:
+    old = network.features[0]
     if small or channels != 3:
-        # Its first convolution is 3x3 already, so ImageNet's weights fit the small stem as well.
-        network.features[0] = nn.Conv2d(channels, 64, 3, stride=1 if small else 2, padding=1 if small else 0)
+        # Version 1.1 begins with 3x3 already, so ImageNet's weights fit its small stem as well.
+        network.features[0] = nn.Conv2d(channels, old.out_channels, 3 if small else old.kernel_size,
+                                        stride=1 if small else 2, padding=1 if small else 0)
         nn.init.kaiming_uniform_(network.features[0].weight)
         nn.init.zeros_(network.features[0].bias)
-    network.classifier[0] = nn.Dropout(dropout)
-    # torchvision puts a ReLU on the class maps. No logit could then fall below zero: a sigmoid would never say less
-    # than one half, and a class whose map is negative everywhere has no gradient and never comes back.
-    network.classifier[2] = nn.Identity()
-
-
-@dataclass(frozen=True)
-class Family:
-    """Where a family's first and last layers are, and how they are changed."""
-
-    adapt: Callable
-    stem: tuple[str, str] | tuple[str]   # first convolution and, where it has one, the normalisation after it
-    head: str
-    stem_fits: bool                      # whether ImageNet's first convolution fits the small stem
 
 
 FAMILIES = {
-    "resnet": Family(_resnet, ("conv1", "bn1"), "fc", False),
-    "densenet": Family(_densenet, ("features.conv0", "features.norm0"), "classifier", False),
-    "squeezenet": Family(_squeezenet, ("features.0",), "classifier.1", True),
+    "resnet": Family(_resnet_stem, ("conv1", "bn1"),
+                     ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"), "fc"),
+    "densenet": Family(_densenet_stem, ("features.conv0", "features.norm0"), ("features", "relu"), "classifier",
+                       extra=(("relu", nn.ReLU),)),
+    "squeezenet": Family(_squeezenet_stem, ("features.0",), ("features",), "classifier.1", stem_fits=True),
 }
 
 
-def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, small: bool, channels: int,
+def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, size: int, small: bool, channels: int,
                    seed: int) -> Built:
     """torchvision's network of that name with `classes` outputs; see `core.models.build_model`."""
     family = FAMILIES[spec.family]
     with torch.random.fork_rng(devices=[]):              # torchvision draws from the global generator
         torch.default_generator.manual_seed(seed)        # torch.manual_seed would reseed the GPU as well
-        network = torchvision.models.get_model(spec.name, weights=None, num_classes=classes)
-        family.adapt(network, classes, small, channels, config.dropout)
+        plain = torchvision.models.get_model(spec.name, weights=None, num_classes=classes)
+        family.stem(plain, small, channels)
+        network = _in_parts(plain, family, classes, config.dropout)
     if config.weights != "imagenet":
-        return Built(network, (0.5,) * channels, (0.5,) * channels, ())
+        return Built(network, (0.5,) * channels, (0.5,) * channels)
 
-    state, lost = imagenet_state(spec), [family.head]
+    state, lost = imagenet_state(spec), [family.last]
     notes = ["The last layer is new: ImageNet's thousand classes are not the classes here."]
     if small and not family.stem_fits:
-        lost += family.stem
+        lost += family.first
         notes.append("The first layer is new: ImageNet's 7x7 filters do not fit the small stem.")
     elif channels == 1:
         # For a gray pixel R = G = B = g, and sum_c w_c g is (sum_c w_c) g.
-        first = f"{family.stem[0]}.weight"
+        first = f"{family.first[0]}.weight"
         state[first] = state[first].sum(dim=1, keepdim=True)
         notes.append("The colour filters of the first layer were added up for gray images.")
     if channels == 1:
@@ -139,6 +142,29 @@ def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, small:
     _load(network, state, tuple(f"{name}." for name in lost), spec)
     mean, std = (GRAY_MEAN, GRAY_STD) if channels == 1 else (IMAGENET_MEAN, IMAGENET_STD)
     return Built(network, mean, std, tuple(notes))
+
+
+def _in_parts(plain: nn.Module, family: Family, classes: int, dropout: float) -> Network:
+    """torchvision's network as a Network, with a last layer of its own."""
+    parts = dict(plain.named_children())
+    parts |= {name: make() for name, make in family.extra}
+    parts |= {"pool": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1)), "dropout": nn.Dropout(dropout)}
+    old = plain.get_submodule(family.last)
+    if isinstance(old, nn.Conv2d):
+        # torchvision puts a ReLU on the class maps. No logit could then fall below zero: a sigmoid would never say less
+        # than one half, and a class whose map is negative everywhere has no gradient and never comes back.
+        features, new = old.in_channels, PooledConv(old.in_channels, classes)
+        with torch.no_grad():
+            new.weight.copy_(old.weight)                 # as torchvision drew it
+            new.bias.zero_()
+    else:
+        features, new = old.in_features, nn.Linear(old.in_features, classes)
+        if family.last == "classifier":
+            nn.init.zeros_(new.bias)
+    name, _, inside = family.last.partition(".")
+    parts[name] = nn.Sequential(OrderedDict({inside: new})) if inside else new
+    parts = {key: part for key, part in parts.items() if key != "avgpool"}
+    return Network(parts, trunk=family.trunk, pool=("pool",), head=("dropout", family.last), width=features)
 
 
 def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:

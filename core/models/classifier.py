@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from core.errors import LightboxError
+from core.models.network import Network
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -30,20 +33,24 @@ class Classifier(nn.Module):
     """A network with its preprocessing, its classes and the names of its feature maps.
 
     Attributes:
-        network: the module that does the work; its parameters have torchvision's names
+        network: the Network that does the work; its parameters have torchvision's names
         preprocessing: what its input must look like
         task: "binary-class" | "multi-class" | "multi-label, binary-class" | "ordinal-regression"
         class_names: K names in the order of the logits
         stages: dotted names of its feature maps from fine to coarse; Grad-CAM takes the last one by default
+        stage_names: the same in words that a config uses for cut and freeze, such as "layer3"; they begin alike, and there
+            may be fewer
         notes: sentences about how it was built that a person should know, such as weights that could not be used
     """
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing, *, task: str, class_names: tuple[str, ...],
-                 stages: tuple[str, ...], notes: tuple[str, ...] = ()):
+    def __init__(self, network: Network, preprocessing: Preprocessing, *, task: str, class_names: tuple[str, ...],
+                 stages: tuple[str, ...], stage_names: tuple[str, ...] = (), notes: tuple[str, ...] = ()):
         super().__init__()
         self.network = network
         self.preprocessing = preprocessing
-        self.task, self.class_names, self.stages, self.notes = task, tuple(class_names), tuple(stages), tuple(notes)
+        self.task, self.class_names, self.notes = task, tuple(class_names), tuple(notes)
+        self.stages, self.stage_names = tuple(stages), tuple(stage_names)
+        self._frozen: tuple[str, ...] = ()               # names within `network`
         # Not persistent: the numbers belong to `preprocessing`, and a weights file holds weights only.
         shape = (1, preprocessing.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(shape), persistent=False)
@@ -51,9 +58,79 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, S, S) float in [0, 1] -> (N, K) logits. Raises TypeError for integers: divide uint8 by 255 first."""
+        return self.head(self.embed(images))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, C, S, S) float in [0, 1] -> features (N, F). Raises TypeError for integers.
+
+        What is frozen is left out of the graph: nothing there needs a gradient, so autograd records nothing.
+        """
         if not images.is_floating_point():
             raise TypeError(f"images are {images.dtype}; give floating point numbers in [0, 1]")
-        return self.network((images - self.mean) / self.std)
+        return self.network.embed((images - self.mean) / self.std)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Features (N, F) as `embed` gives them -> (N, K) logits."""
+        return self.network.classify(features)
+
+    @property
+    def features(self) -> int:
+        """F, the numbers that the head gets of each image."""
+        return self.network.width
+
+    def penalty(self, logits: Tensor) -> Tensor | None:
+        """What the network itself adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
+        return self.network.penalty(logits)
+
+    # --- what learns ---
+
+    def freeze(self, upto: str) -> None:
+        """Choose which part of the backbone keeps its weights; all else learns.
+
+        A frozen part stays in evaluation mode whatever `train` says: the running statistics of its batch norms stand still
+        and it drops nothing.
+
+        Args:
+            upto: "none"; "all" for the whole backbone; one of `stage_names` for everything from the first layer to that one
+
+        Raises:
+            LightboxError: "model.freeze" for a stage that this network does not have
+        """
+        if upto == "all":
+            frozen = self.network.backbone()
+        elif upto == "none":
+            frozen = []
+        elif upto in self.stage_names:
+            frozen = self.network.upto(self.stages[self.stage_names.index(upto)].removeprefix("network."))
+        else:
+            raise LightboxError("model.freeze", f"This network has no stage called {upto} that could be frozen.",
+                                f"It can be {', '.join(('none', 'all', *self.stage_names))}.")
+        self._frozen = tuple(frozen)
+        self.network.requires_grad_(True)
+        for name in self._frozen:
+            self.network.get_submodule(name).requires_grad_(False)
+        self.train(self.training)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether `freeze` holds the whole backbone, so that an image has the same features in every epoch."""
+        return all(any(name == part or name.startswith(f"{part}.") for part in self._frozen)
+                   for name in _leaves(self.network, self.network.backbone()))
+
+    def train(self, mode: bool = True) -> Classifier:
+        super().train(mode)
+        for name in self._frozen:
+            self.network.get_submodule(name).eval()
+        return self
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the head."""
+        return [p for name in self.network.head_parts for p in self.network.get_submodule(name).parameters()]
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """All others."""
+        head = set(map(id, self.head_parameters()))
+        return [p for p in self.parameters() if id(p) not in head]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """(N, K) logits -> (N, K) float32 in [0, 1]: several findings each for itself, else summing to 1."""
@@ -63,3 +140,9 @@ class Classifier(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.mean.device
+
+
+def _leaves(network: Network, parts: list[str]) -> list[str]:
+    """Dotted names of the modules in these parts that have parameters or statistics of their own."""
+    return [f"{part}.{name}".rstrip(".") for part in parts for name, module in network.get_submodule(part).named_modules()
+            if module._parameters or module._buffers]

@@ -1,0 +1,95 @@
+"""The shape that all networks here have: trunk -> maps -> pool -> features -> head -> logits.
+
+    trunk   images (N, C, S, S) -> maps (N, F', h, w)
+    pool    maps -> features (N, F)
+    head    features -> logits (N, K)
+
+Whatever stands before the head is the backbone: its features of an image do not change while it is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """Modules under torchvision's names, and in which order they are called.
+
+    Args:
+        parts: name -> module, as they are registered; so a weights file has the names that torchvision gave them
+        trunk, pool, head: dotted names within `parts`, each called with what the one before returned
+        width: F, the numbers that the head gets of each image
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module], *, trunk: tuple[str, ...], pool: tuple[str, ...],
+                 head: tuple[str, ...], width: int):
+        super().__init__()
+        for name, part in parts.items():
+            self.add_module(name, part)
+        self.trunk_parts, self.pool_parts, self.head_parts, self.width = trunk, pool, head, width
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(N, C, S, S), normalised -> (N, F', h, w)."""
+        return self._call(self.trunk_parts, images)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, C, S, S), normalised -> features (N, F)."""
+        return self._call(self.pool_parts, self.maps(images))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, F) -> logits (N, K)."""
+        return self._call(self.head_parts, features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.embed(images))
+
+    def penalty(self, logits: Tensor) -> Tensor | None:
+        """What this network adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
+        return None
+
+    def backbone(self) -> list[str]:
+        """Dotted names of the parts before the head that have parameters or statistics, in the order of their use."""
+        return [name for name in self.trunk_parts + self.pool_parts if self.get_submodule(name).state_dict()]
+
+    def upto(self, address: str) -> list[str]:
+        """Dotted names of all backbone parts from the first to the module `address`, that one included.
+
+        Where the module lies inside a part, its siblings before it are listed instead of the part. Raises KeyError where
+        there is none such.
+        """
+        names: list[str] = []
+        for part in self.trunk_parts + self.pool_parts:
+            if address == part:
+                return [*names, part]
+            if address.startswith(f"{part}."):
+                inside = [name for name, _ in self.get_submodule(part).named_children()]
+                last = inside.index(address[len(part) + 1:].partition(".")[0])
+                return names + [f"{part}.{name}" for name in inside[:last + 1]]
+            names.append(part)
+        raise KeyError(address)
+
+    def _call(self, names: tuple[str, ...], x: Tensor) -> Tensor:
+        for name in names:
+            x = self.get_submodule(name)(x)
+        return x
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network, the mean and std of the pixels that it expects, and what a person should know about it.
+
+    Attributes:
+        network: a Network
+        mean, std: of each channel, for pixels in [0, 1]
+        notes: sentences, such as weights that could not be used
+        stages: dotted names within `network` of the feature maps that it has, from fine to coarse; None: those of its spec
+    """
+
+    network: Network
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+    stages: tuple[str, ...] | None = None
