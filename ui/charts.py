@@ -33,9 +33,14 @@ def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray
     x, y = x[there], y[there]
     if len(x) <= points:
         return x, y
-    bins = np.array_split(np.arange(1, len(x) - 1), (points - 2) // 2)      # two points of each
-    kept = {0, len(x) - 1} | {int(b[pick(y[b])]) for b in bins for pick in (np.argmin, np.argmax)}
-    kept = np.array(sorted(kept))
+    # Two points of each bin. The bins are as equal as they can be: `longer` of them have one place more than the others.
+    size, longer = divmod(len(x) - 2, (points - 2) // 2)
+    middle = 1 + longer * (size + 1)
+    kept = [np.array([0, len(x) - 1])]
+    for start, bins in ((1, y[1:middle].reshape(longer, size + 1)), (middle, y[middle:-1].reshape(-1, size))):
+        first = start + bins.shape[1] * np.arange(len(bins))
+        kept += [first + pick(bins, axis=1) for pick in (np.argmin, np.argmax) if len(bins)]
+    kept = np.unique(np.concatenate(kept))
     return x[kept], y[kept]
 
 
