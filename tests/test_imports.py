@@ -31,19 +31,23 @@ CORE = {                                    # a part of core: the parts that it 
     "queue": BASE,
     "checkpoints": BASE,
     "runs": BASE | {"device", "queue"},
+    "recipes": BASE | {"augment", "datasets"},
+    "run_names": BASE | {"augment", "models"},
+    "grid": BASE | {"augment", "recipes", "run_names"},
     "trainers": BASE | {"models", "datasets", "augment", "metrics"},
     "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "metrics", "runs", "trainers"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
     "worker": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
-    "__main__": BASE | {"audit", "classifiers", "datasets", "device", "evaluation", "explain", "export", "metrics", "models",
-                        "runs"},
+    "__main__": BASE | {"audit", "classifiers", "datasets", "device", "evaluation", "explain", "export", "grid", "metrics",
+                        "models", "recipes", "run_names", "runs"},
 }
 PROGRAMS = {"worker", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
-            "core.device", "core.alarms", "core.audit", "core.datasets", "core.models"]
+            "core.device", "core.alarms", "core.audit", "core.datasets", "core.models", "core.recipes",
+            "core.run_names", "core.grid"]
 
 
 def imports(source: str, module: str, package: bool = False) -> list[tuple[int, str, bool]]:

@@ -1,0 +1,164 @@
+"""The names of runs in the code of report R001: printed from a config, and read back.
+
+    DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary
+    CNN_da_0_ts_224_224_t_1_s_1_bs_8_cl_5_kg_funnel_in_fg_constant_lp_avg_gp_avg_sd_05_fcd_05_all_binary
+
+    <network>       a key of core.models.MODELS, written as DenseNet169
+    da_{0,1}        data augmentation
+    ts_W_H          target size in pixels
+    t_{0,1}         1: all layers are trained, 0: the backbone is frozen
+    s_{0,1}         the report does not explain it. It stands between what Keras's reader of images takes (target size, batch
+                    size), where `shuffle` has its place: it is read so, and is always 1, since Lightbox always shuffles
+    bs_N            batch size
+    cl kg fg lp gp sd fcd    of the network `cnn` alone: convolutions, kernel and filter growth, local and global pooling,
+                    spatial dropout and dropout before the last layer (05 is 0.5)
+    <class>         what it was trained on: a part of the body, as MURA's folders are called, or all
+    binary          the kind of task
+    training        stands at the end of some of the report's files
+
+The code says nothing about the optimiser, the weights to start from, the loss, the seed. What it cannot say is not invented:
+`parse` gives only what stands there, and `said` in words what remains open.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.augment import PRESETS, active
+from core.config import RunConfig
+from core.errors import LightboxError
+from core.models import MODELS
+
+# Word of a task in the code -> MedMNIST's. The report has binary alone.
+TASKS = {"binary": "binary-class", "multiclass": "multi-class", "multilabel": "multi-label, binary-class",
+         "ordinal": "ordinal-regression"}
+FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG", "cnn": "CNN",
+            "small_cnn": "SmallCNN", "own_resnet": "OwnResNet"}
+GROWTH = "funnel_in|funnel_out|constant"
+
+# Key of the code -> (pattern of its value, the field, text -> value, value -> text).
+_SHARE = (r"\d+", lambda text: float(f"{text[0]}.{text[1:] or 0}"), lambda value: f"{value:g}".replace(".", ""))
+_WORD = (str, str)
+OF_A_CNN = {
+    "cl": (r"\d+", "model.cnn_layers", int, str),
+    "kg": (GROWTH, "model.cnn_kernels", *_WORD),
+    "fg": (GROWTH, "model.cnn_filters", *_WORD),
+    "lp": ("max|avg|min", "model.cnn_pool", *_WORD),
+    "gp": ("max|avg|min", "model.cnn_global_pool", *_WORD),
+    "sd": (_SHARE[0], "model.cnn_spatial_dropout", *_SHARE[1:]),
+    "fcd": (_SHARE[0], "model.dropout", *_SHARE[1:]),
+}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a code says.
+
+    Attributes:
+        changes: dotted field -> value, as `RunConfig.with_` takes them
+        classname: what it was trained on, "" where the code does not say
+        task: MedMNIST's word, "" where the code does not say
+        said: sentences about what the code leaves open or Lightbox reads in its own way
+    """
+
+    changes: dict[str, Any]
+    classname: str = ""
+    task: str = ""
+    said: tuple[str, ...] = field(default=())
+
+
+def network_code(name: str) -> str:
+    """A key of MODELS as the code writes it: "densenet169" -> "DenseNet169"."""
+    word, number = re.fullmatch(r"([a-z_]+?)(\d.*)?", name).groups()
+    return FAMILIES.get(word, word.title().replace("_", "")) + (number or "")
+
+
+def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
+    """The code of a run.
+
+    Args:
+        classname: what it is trained on; by default the name of the data set
+        task: MedMNIST's word, such as "binary-class"; "" leaves the last word of the code out
+    """
+    model, data = config.model, config.data
+    parts = [network_code(model.name), f"da_{int(bool(active(config.augment)))}", f"ts_{data.size}_{data.size}",
+             f"t_{int(model.freeze == 'none')}", "s_1", f"bs_{config.train.batch_size}"]
+    if model.name == "cnn":
+        parts += [f"{key}_{write(_get(config, name))}" for key, (_, name, _, write) in OF_A_CNN.items()]
+    parts.append(class_code(classname or data.dataset))
+    parts += [word for word, known in TASKS.items() if known == task]
+    return "_".join(parts)
+
+
+def class_code(name: str) -> str:
+    """What a run is trained on, as the code writes it: "/data/My set.npz" -> "My-set"."""
+    stem = re.sub(r"\.\w{2,4}$", "", name.rstrip("/").rsplit("/", 1)[-1])
+    return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-_") or "images"
+
+
+def parse(code: str) -> Parsed:
+    """Read a code. Missing parts, blanks instead of underscores and `bs4` for `bs_4`, as tables shorten it, are allowed; what
+    follows a comma is not looked at.
+
+    Raises LightboxError "code.unread" with what was not understood.
+    """
+    text = re.sub(r"[\s_]+", "_", code.partition(",")[0].strip()).strip("_")
+    networks = sorted(MODELS, key=lambda name: -len(network_code(name)))
+    name = next((name for name in networks if re.match(re.escape(network_code(name)) + r"(_|$)", text, re.IGNORECASE)), None)
+    if name is None:
+        raise LightboxError("code.unread", f"{code[:80]!r} does not begin with a network that is known.",
+                            f"For example {name_code(RunConfig())}. Networks: {', '.join(map(network_code, MODELS))}.")
+    rest, found = "_" + text[len(network_code(name)) + 1:], {}
+    patterns = {"da": "[01]", "ts": r"\d+_\d+", "t": "[01]", "s": "[01]", "bs": r"\d+"}
+    patterns |= {key: pattern for key, (pattern, *_) in OF_A_CNN.items()}
+    for key, pattern in patterns.items():
+        if match := re.match(rf"_{key}_?({pattern})(?=_|$)", rest):
+            found[key], rest = match[1], rest[match.end():]
+    words, last = rest.strip("_"), ""
+    words = re.sub(r"_?training$", "", words)
+    if match := re.search(rf"(?:^|_)({'|'.join(TASKS)})$", words):
+        words, last = words[:match.start()], match[1]
+    if re.match(r"(da|ts|t|s|bs|cl|sd|fcd)_?\d|(kg|fg|lp|gp)_", words):         # in another order, or with another value
+        raise LightboxError("code.unread", f"{words[:80]!r} in the code of a run is not understood.",
+                            f"A code looks like {name_code(RunConfig())}, in this order.")
+    return _as_changes(name, found, words, TASKS.get(last, ""))
+
+
+def _as_changes(name: str, found: dict[str, str], classname: str, task: str) -> Parsed:
+    changes: dict[str, Any] = {"model.name": name}
+    said = ["The code does not say what the network starts from, nor the optimiser, the loss or the seed."]
+    if "ts" in found:
+        width, height = map(int, found["ts"].split("_"))
+        if width != height:
+            raise LightboxError("code.unread", f"The code asks for images of {width} x {height} px.",
+                                "Here images are squares: give the same number twice.")
+        changes["data.size"] = width
+    if "bs" in found:
+        changes["train.batch_size"] = int(found["bs"])
+    if "da" in found:
+        on = PRESETS["r001" if found["da"] == "1" else "none"]
+        changes |= {f"augment.{key}": value for key, value in vars(on.config).items()}
+        if found["da"] == "1":
+            said.append("da_1 says that there are random changes, not which: those of report R001 are taken.")
+    if "t" in found:
+        if name == "cnn" and found["t"] == "0":
+            said.append("t_0 is not obeyed: a network of one's own has learned nothing yet that could be frozen.")
+        changes["model.freeze"] = "none" if found["t"] == "1" or name == "cnn" else "all"
+    if found.get("s") == "0":
+        said.append("s_0 is read as training without shuffling, which is not done here.")
+    of_a_cnn = {key: value for key, value in found.items() if key in OF_A_CNN}
+    if of_a_cnn and name != "cnn":
+        raise LightboxError("code.unread", f"{', '.join(of_a_cnn)} in the code belong to the network CNN alone.",
+                            "Begin the code with CNN, or leave them out.")
+    changes |= {OF_A_CNN[key][1]: OF_A_CNN[key][2](value) for key, value in of_a_cnn.items()}
+    RunConfig().with_(**changes)                     # limits, said in words
+    return Parsed(changes, classname, task, tuple(said))
+
+
+def _get(config: RunConfig, name: str) -> Any:
+    section, _, key = name.partition(".")
+    return getattr(getattr(config, section), key)
+
+
