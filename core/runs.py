@@ -283,6 +283,35 @@ class RunStore:
         Args:
             tags: what it is found by again, see `Run.annotate`
         """
+        run, _ = self._write(config, tags, "queued")
+        self.queue.put(run.id, run.device)
+        return run
+
+    def begin(self, config: RunConfig) -> tuple[Run, Lock]:
+        """Write a new run that this process trains itself: it never waits in the queue, and its lock is held from the moment
+        that it can be seen."""
+        return self._write(config, (), "starting")
+
+    def take(self, run: Run) -> Lock:
+        """Like `resume`, but this process goes on with the run itself; returns its lock, held.
+
+        Raises LightboxError "run.alive" while it trains elsewhere, "run.transition" for a finished one.
+        """
+        self._settle(run)
+        lock = run.lock
+        if not lock.acquire():
+            raise LightboxError("run.alive", "This run is training.", "Stop it first.")
+        try:
+            self.queue.remove(run.id)
+            run.change("queued", only_from=RESUMABLE)
+            run.change("starting")
+        except BaseException:
+            lock.release()
+            raise
+        return lock
+
+    def _write(self, config: RunConfig, tags: Iterable[str], state: str) -> tuple[Run, Lock]:
+        """A new run's folder; one that is not queued comes with its lock held."""
         config.check()
         tags = clean_tags(tags)
         device = resolve(config.train.device, machine()["devices"])
@@ -295,12 +324,14 @@ class RunStore:
         write_json(half / "config.json", {
             "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
             "versions": versions()})
-        write_json(half / "status.json", asdict(Status("queued", "", time.time())))
+        write_json(half / "status.json", asdict(Status(state, "", time.time())))
         if tags:
             write_json(half / "notes.json", {"text": "", "tags": tags})
+        lock = Lock(half / "run.lock")
+        if state != "queued":
+            lock.acquire()                       # the kernel locks the file, not its name
         half.rename(folder)
-        self.queue.put(run_id, device)
-        return Run(folder, self.queue)
+        return Run(folder, self.queue), lock
 
     def get(self, run_id: str) -> Run:
         """The run of an id. Raises LightboxError "run.gone"."""
