@@ -90,6 +90,6 @@ def curve(at: AppTest, title: str) -> tuple[pa.Table, dict, str]:
     """What a chart with this title was given: its table, its Vega-Lite, its text for those who do not see it."""
     for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
         spec = json.loads(element.proto.spec)
-        if spec["title"]["text"].startswith(title):
+        if spec["description"].startswith(title):
             return pa.ipc.open_stream(element.proto.data.data).read_all(), spec, element.proto.alt
     raise AssertionError(f"no chart {title}")

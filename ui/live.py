@@ -1,7 +1,6 @@
 """Following runs: what their folders say, read cheaply enough to ask every second for thirty people at once.
 
-Records are only ever appended, so a file is read from where the last look ended. Curves are Vega-Lite written out by hand
-and an Arrow table: Altair would write the same text anew at every look, in 23 ms a chart instead of 0.1 ms.
+Records are only ever appended, so a file is read from where the last look ended, and a curve is lengthened by what is new.
 """
 
 from __future__ import annotations
@@ -10,24 +9,24 @@ import json
 import os
 import threading
 import time
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-import pyarrow as pa
 import streamlit as st
 
+from core.augment import active
 from core.config import RunConfig, knobs
 from core.errors import LightboxError
 from core.files import Lock
+from core.metrics import METRICS
 from core.models import uses_small_stem
+from core.run_names import name_code
 from core.runs import LIVE, Progress, Run, RunStore, Status, device_lock
-from ui import theme
-from ui.charts import thin
 
-BATCHES = "single batches"                   # the line of a measure that every batch has
 TEND_SECONDS = 5.0                           # between two looks after the queue, by whoever looks
 ACTIVE = LIVE | {"queued"}                   # a run in one of these states may change by itself
 
@@ -44,8 +43,9 @@ STATES = {                                   # state -> (word, colour of Streaml
 class Row:
     """A run in the list of all runs. `auc` is the best of the validation so far; `epoch` counts finished epochs.
 
-    What the speed depends on stands here too: the network's size and stem, the device, `seconds` of a median epoch over
-    `n_train` images.
+    What the speed depends on stands here too: the network's size and stem, what is frozen, the device, `seconds` of a median
+    epoch over `n_train` images. What a run can be found by: its tags, its note, its name in R001's code. `marks` says in a few
+    words what the network's name does not; `measures` are those of METRICS on the validation images in the best epoch.
     """
     id: str
     name: str
@@ -61,6 +61,22 @@ class Row:
     auc: float | None = None
     n_train: int = 0
     seconds: float | None = None
+    freeze: str = "none"
+    tags: tuple[str, ...] = ()
+    text: str = ""
+    code: str = ""
+    marks: str = ""
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+
+    def is_found_by(self, words: str) -> bool:
+        """Whether each of some words stands in the name, tags, note, data, network or code; upper and lower case are one."""
+        all_of_it = " ".join((self.name, *self.tags, self.text, self.dataset, self.network, self.code, self.marks)).casefold()
+        return all(word in all_of_it for word in words.casefold().split())
+
+    def is_like(self, other: Row) -> bool:
+        """Whether an image should take both the same time."""
+        return all(getattr(self, name) == getattr(other, name)
+                   for name in ("network", "size", "small_stem", "device", "freeze"))
 
     @property
     def when(self) -> str:
@@ -73,7 +89,7 @@ def all_runs(store: RunStore) -> list[Row]:
     """All runs, newest first. A folder is read again only when its files have changed; one that cannot be read is left out."""
     rows, known = [], _known_rows()
     for folder in (store.root / "runs").glob("[!.]*"):
-        stamp = tuple(_stamp(folder / name) for name in ("status.json", "metrics.jsonl"))
+        stamp = tuple(_stamp(folder / name) for name in ("status.json", "metrics.jsonl", "notes.json"))
         kept = known.get(folder)
         if kept and kept[0] == stamp and kept[1].state not in LIVE:
             rows.append(kept[1])
@@ -110,12 +126,23 @@ def _known_states() -> dict[Path, tuple[tuple, str]]:
 def _row(run: Run) -> Row:
     config = run.config
     epochs = _epochs(run.folder / "metrics.jsonl")
-    aucs = [r["val_roc_auc"] for r in epochs if r["val_roc_auc"] is not None]
+    aucs, data = [r["val_roc_auc"] for r in epochs if r["val_roc_auc"] is not None], run.data()
+    best, notes = next((r for r in reversed(epochs) if r.get("is_best")), {}), run.notes()
     return Row(run.id, run.name, run.status().state, config.data.dataset, config.model.name, config.data.size,
                uses_small_stem(config.model, config.data.size), run.device, config.train.epochs, run.created,
                epoch=epochs[-1]["epoch"] if epochs else 0, auc=max(aucs, default=None),
-               n_train=run.data().get("n", {}).get("train", 0),
-               seconds=median(r["seconds"] for r in epochs) if epochs else None)
+               n_train=data.get("n", {}).get("train", 0),
+               seconds=median(r["seconds"] for r in epochs) if epochs else None,
+               freeze=config.model.freeze, tags=notes.tags, text=notes.text, code=name_code(config, task=data.get("task", "")),
+               marks=_marks(config), measures={m: best[f"val_{m}"] for m in METRICS if best.get(f"val_{m}") is not None})
+
+
+def _marks(config: RunConfig) -> str:
+    """What the name of a network does not say: its head, where it was cut, what is frozen, whether images are changed."""
+    model = config.model
+    said = {f"{model.head} head": model.head != "linear", f"cut at {model.cut}": model.cut, "frozen": model.freeze == "all",
+            f"frozen up to {model.freeze}": model.freeze not in ("none", "all"), "augmented": active(config.augment)}
+    return ", ".join(words for words, so in said.items() if so)
 
 
 def _epochs(path: Path) -> list[dict]:
@@ -169,6 +196,28 @@ def ahead_of(store: RunStore, run: Run) -> int:
     return place + Lock.is_held(device_lock(store.root, run.device))
 
 
+def seconds_of_queue(store: RunStore, rows: Sequence[Row]) -> tuple[float, int]:
+    """(seconds until all that waits and trains is done, of how many runs nothing is known).
+
+    Devices work side by side; on each, runs follow each other. How long one takes is known from earlier runs that are like it,
+    on the same data, by the median of their epochs.
+    """
+    known, unknown = {row.id: row for row in rows}, 0
+    ends: dict[str, float] = {}
+    for row in rows:
+        if row.state in LIVE:
+            left = store.get(row.id).progress().seconds_left
+            ends[row.device] = ends.get(row.device, 0.0) + (left or 0.0)
+            unknown += left is None
+    for run_id, device in store.queue.waiting():
+        row = known.get(run_id)
+        alike = [r.seconds for r in rows if row and r.seconds and r.dataset == row.dataset and r.is_like(row)]
+        if alike:
+            ends[device] = ends.get(device, 0.0) + median(alike) * (row.epochs - row.epoch)
+        unknown += not alike
+    return max(ends.values(), default=0.0), unknown
+
+
 # ------------------------------------------------------------------------------------------------------------ one run's records
 
 @dataclass
@@ -177,6 +226,17 @@ class _Followed:
     end: int = 0
     records: list[dict] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    made_anew: int = 0
+    curves: dict[tuple[str, str], _Curve] = field(default_factory=dict)
+
+
+@dataclass
+class _Curve:
+    """A measure of one kind of record, as far as it was read: of `seen` records of the list that was made anew so often."""
+    made_anew: int
+    seen: int = 0
+    xs: array = field(default_factory=lambda: array("d"))
+    ys: array = field(default_factory=lambda: array("d"))
 
 
 def follow(run: Run) -> list[dict]:
@@ -186,7 +246,7 @@ def follow(run: Run) -> list[dict]:
     with kept.lock:
         size = _stamp(path)[1]
         if size < kept.end:                                # made anew
-            kept.end, kept.records = 0, []
+            kept.end, kept.records, kept.made_anew = 0, [], kept.made_anew + 1
         if size > kept.end:
             with open(path, "rb") as file:
                 file.seek(kept.end)
@@ -195,7 +255,7 @@ def follow(run: Run) -> list[dict]:
             new = [r for r in map(_parse, whole.split(b"\n")) if r]
             if any(r.get("kind") == "start" for r in new):
                 # A start may take back steps that were done before a kill: only the run knows which.
-                kept.records = run.records()
+                kept.records, kept.made_anew = run.records(), kept.made_anew + 1
                 kept.end = size if _stamp(path)[1] == size else 0
             else:
                 kept.records = [*kept.records, *new]
@@ -203,10 +263,33 @@ def follow(run: Run) -> list[dict]:
         return kept.records
 
 
+def curve(run: Run, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A measure over the training, of what `follow` has read.
+
+    Args:
+        kind: of the records that have it, "step" or "epoch"
+        name: its key there
+
+    Returns:
+        (N,) place in epochs (2.5 is the middle of the third), (N,) value; records without it are left out
+    """
+    kept = _followed().setdefault(run.folder / "metrics.jsonl", _Followed())
+    with kept.lock:
+        known = kept.curves.get((kind, name))
+        if known is None or known.made_anew != kept.made_anew:
+            known = kept.curves[kind, name] = _Curve(kept.made_anew)
+        for record in kept.records[known.seen:]:
+            if record["kind"] == kind and record.get(name) is not None:
+                known.xs.append(_x(record))
+                known.ys.append(record[name])
+        known.seen = len(kept.records)
+        return np.array(known.xs), np.array(known.ys)
+
+
 def _parse(line: bytes) -> dict | None:
     try:
         record = json.loads(line)
-        return record if isinstance(record, dict) else None
+        return record if isinstance(record, dict) and "kind" in record else None
     except ValueError:
         return None
 
@@ -216,9 +299,20 @@ def _followed() -> dict[Path, _Followed]:
     return {}
 
 
+def _x(record: Mapping) -> float:
+    """A record's place on the x axis, in epochs."""
+    return record["epoch"] if record["kind"] == "epoch" else record["epoch"] - 1 + record["step"] / record["steps"]
+
+
 def best_epoch(records: Sequence[Mapping]) -> dict | None:
     """The epoch whose weights are kept: the last one that was the best so far."""
     return next((r for r in reversed(records) if r["kind"] == "epoch" and r["is_best"]), None)
+
+
+def fitting_batch(records: Sequence[Mapping]) -> int | None:
+    """A batch size that fits into memory, where the last start ended for want of it; None otherwise."""
+    last = next((r for r in reversed(records) if r["kind"] in ("start", "oom")), {})
+    return last.get("fits") if last.get("kind") == "oom" else None
 
 
 # --------------------------------------------------------------------------------------------------------------- in words
@@ -272,87 +366,3 @@ def _plain(value: object, unit: str) -> str:
         return "on" if value else "off"
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{text} {unit}".strip() or "-"
-
-
-# -------------------------------------------------------------------------------------------------------------------- curves
-
-def show_curve(records: Sequence[Mapping], title: str, *, key: str, epochs: float, train: str = "", val: str = "", step: str = "",
-               best: int | None = None, higher_is_better: bool | None = None, height: int = 290, ceiling: float | None = None,
-               format: str = ".3f") -> None:
-    """One measure over the training, which grows while one looks.
-
-    Args:
-        records: as a run reports them
-        epochs: right end of the x axis, so that the curve grows into it and the axis stands still
-        train, val: names of the measure in the "epoch" records
-        step: its name in the "step" records: a faint line, thinned to 500 points
-        best: the epoch whose weights are kept, marked by a ring on its point
-        higher_is_better: said to people who do not see the chart; None where it is neither
-        ceiling: highest possible value
-    """
-    done = [r for r in records if r["kind"] == "epoch"]
-    lines = {theme.SPLIT_TITLES["train"]: _points(done, train), theme.SPLIT_TITLES["val"]: _points(done, val)}
-    lines[BATCHES] = thin(*_points([r for r in records if r["kind"] == "step"], step))
-    lines = {name: (xs, ys) for name, (xs, ys) in lines.items() if len(xs)}
-    table = pa.table({"epoch": np.concatenate([xs for xs, _ in lines.values()] or [np.zeros(0)]),
-                      "value": np.concatenate([ys for _, ys in lines.values()] or [np.zeros(0)]),
-                      "line": [name for name, (xs, _) in lines.items() for _ in xs]})
-    better = {True: "Higher is better.", False: "Lower is better.", None: ""}[higher_is_better]
-    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in lines.items()) or "nothing yet"
-    marked = f" The best epoch is {best}." if best else ""
-    domain = _domain([ys for _, ys in lines.values()], ceiling)
-    spec = _spec(title, epochs, list(lines), domain, len(done) <= 40, best, height, format)
-    st.vega_lite_chart(table, spec, key=key, width="stretch", alt=f"{title} by epoch. {said}. {better}{marked}")
-
-
-def _points(records: Sequence[Mapping], name: str) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(_x(r), r[name]) for r in records if name and r.get(name) is not None]
-    xs, ys = np.array(pairs, float).reshape(-1, 2).T
-    return xs, ys
-
-
-def _x(record: Mapping) -> float:
-    """A record's place on the x axis, in epochs."""
-    return record["epoch"] if record["kind"] == "epoch" else record["epoch"] - 1 + record["step"] / record["steps"]
-
-
-def _domain(values: list[np.ndarray], ceiling: float | None) -> list[float]:
-    """Lowest and highest value of the y axis: a little more than the curves need, never above what is possible."""
-    if not values:
-        return [0.0, 1.0]
-    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return [low - room, high + room if ceiling is None else min(high + room, ceiling)]
-
-
-def _spec(title: str, epochs: float, lines: list[str], domain: list[float], dots: bool, best: int | None, height: int,
-          format: str) -> dict:
-    """Vega-Lite of one chart without its data, which has the columns epoch, value, line.
-
-    Layers are only there for lines that are: Vega complains of a layer without data.
-    """
-    names, colors = [theme.SPLIT_TITLES[s] for s in ("train", "val")], [theme.SPLITS[s] for s in ("train", "val")]
-    main, steps = [name for name in names if name in lines], BATCHES in lines
-    color = {"field": "line", "type": "nominal", "title": None, "scale": {"domain": names, "range": colors},
-             "legend": {"orient": "top", "direction": "horizontal", "symbolType": "stroke", "values": main, "offset": 6,
-                        "padding": 0}}
-    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": domain, "nice": False},
-         "axis": {"tickCount": max(2, height // 65), "format": ".3~r", "labels": bool(lines)}}
-    x = {"field": "epoch", "type": "quantitative", "title": "epoch" if height > 150 else None,
-         "scale": {"domain": [0, epochs], "nice": False},
-         "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6, "titlePadding": 2}}
-    tip = [{"field": "line", "title": "what"}, {"field": "epoch", "format": ".4~g"},
-           {"field": "value", "title": title, "format": format}]
-    layers = [{"mark": {"type": "rule", "opacity": 0}}]               # the axes, before there is anything to draw
-    if steps:
-        layers.append({"transform": [{"filter": f"datum.line === '{BATCHES}'"}], "encoding": {"tooltip": tip},
-                       "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.45 if main else 0.9, "color": colors[0]}})
-    if main:
-        layers.append({"transform": [{"filter": f"datum.line !== '{BATCHES}'"}], "encoding": {"color": color, "tooltip": tip},
-                       "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 22} if dots else False}})
-    if best and names[1] in main:
-        layers.append({"transform": [{"filter": f"datum.line === '{names[1]}' && datum.epoch === {best}"}],
-                       "encoding": {"tooltip": tip},
-                       "mark": {"type": "point", "size": 150, "strokeWidth": 2, "color": colors[1], "filled": False}})
-    return {"title": {"text": title, "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 8}, "height": height,
-            "encoding": {"x": x, "y": y}, "layer": layers}

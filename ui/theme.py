@@ -54,6 +54,28 @@ STYLE = """
   .lightbox-bars b { display: block; height: 100%; border-radius: 3px; }
   .lightbox-bars i { position: absolute; top: -2px; bottom: -2px; border-left: 2px solid currentColor; opacity: .75; }
   .lightbox-bars p { grid-column: 1 / -1; margin: 0; opacity: .8; font-size: .85rem; }
+
+  /* ui/curves.py: what the lines of the curves are. */
+  .lightbox-legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .86rem; align-items: center; }
+  .lightbox-legend span { white-space: nowrap; max-width: 26rem; overflow: hidden; text-overflow: ellipsis; }
+  .lightbox-legend svg { margin-right: .35rem; vertical-align: middle; }
+  .lightbox-legend u { text-decoration: underline dotted; text-underline-offset: 3px; cursor: help; }
+
+  /* ui/examples.py: validation images with bars that move from the epoch before to this one. */
+  .lightbox-strip { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .6rem .9rem; }
+  @media (max-width: 1100px) { .lightbox-strip { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
+  @media (max-width: 500px) { .lightbox-strip { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+  .lightbox-strip figure { display: flex; gap: .5rem; margin: 0; align-items: flex-start; min-width: 0; }
+  .lightbox-strip .picture { flex: none; width: 72px; height: 72px; background: #000 center / contain no-repeat;
+    border-left: 4px solid; border-radius: 2px; }
+  .lightbox-strip figcaption { flex: 1; min-width: 0; font-size: .76rem; line-height: 1.25; }
+  .lightbox-strip figcaption small { font-size: .72rem; opacity: .8; }
+  .lightbox-strip .name { display: flex; justify-content: space-between; gap: .3rem; }
+  .lightbox-strip .name span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .lightbox-strip .bar { height: 5px; margin-bottom: 3px; border-radius: 3px; background: rgba(128, 134, 138, .22); }
+  .lightbox-strip .bar i { display: block; height: 100%; border-radius: 3px; animation: lightbox-move .7s ease-out; }
+  @keyframes lightbox-move { from { width: var(--from); } }
+  @media (prefers-reduced-motion: reduce) { .lightbox-strip .bar i { animation: none; } }
 </style>
 """
 

@@ -6,13 +6,21 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
+from core.alarms import alarms
 from core.errors import LightboxError
+from core.metrics import METRICS
 from core.runs import LIVE, RESUMABLE, Progress, Run, RunStore, Status
-from ui import live, shell
+from ui import curves, forms, live, shell
+from ui.examples import Examples, examples_of, show_examples
+from ui.run_notes import draw_notes
+from ui.run_queue import draw_queue
+from ui.run_table import all_tags, draw_table
 from ui.shell import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 
 LOG_LINES = 60                     # of the log's end
 ACTION_WIDTH = 170                 # pixels
+TAGS = 4                           # of a run beside its state
+ALARMS = 2                         # as many stand above the curves, the others behind a button
 REDRAW_SECONDS = 10.0              # while something trains, the list of all runs is at most so old
 ORDER = {True: "channels last", False: "channels first"}
 
@@ -51,8 +59,9 @@ def watch() -> None:
     except LightboxError as error:                       # deleted between two looks: the next one says so
         show_error(error)
         return
+    draw_alarms(run, status, records)
     draw_numbers(status, progress, records)
-    draw_curves(status, progress, records)
+    draw_curves(run, status, progress, records)
 
 
 def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
@@ -61,11 +70,18 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
     with st.container(horizontal=True, vertical_alignment="center", key="run_state"):
         st.badge(word, color=color)
         ahead = live.ahead_of(store, run) if status.state == "queued" else 0
-        st.markdown(escape(live.in_words(status, progress, ahead, run.device)), width="stretch")
+        tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.notes().tags[:TAGS])
+        st.markdown(escape(live.in_words(status, progress, ahead, run.device)) + tags, width="stretch")
         if status.state not in LIVE:
             with st.popover("Delete", key="run_delete", icon=":material/delete:"):
                 st.markdown("The run, its curves and its weights are removed for good.")
                 st.button("Delete this run", key="run_delete_now", type="primary", on_click=attempt, args=(delete, run))
+        fits = live.fitting_batch(records) if status.state == "failed" else None
+        if fits and st.button(f"Again with batches of {fits}", key="run_again_smaller", type="primary",
+                              help="The device ran out of memory. So many images at once fit; everything else stays."):
+            forms.fill(run.config)
+            forms.put("train.batch_size", fits)
+            go("train", dataset=run.config.data.dataset)
         if st.button("Again with changes", key="run_again", icon=":material/replay:",
                      help="Opens the form with the settings of this run."):
             go("train", run=run.id, again="1")
@@ -89,19 +105,39 @@ def draw_action(run: Run, status: Status) -> None:
         go("train", run=run.id)
 
 
+def draw_alarms(run: Run, status: Status, records: list[dict]) -> None:
+    """What goes wrong, in words, the gravest first."""
+    found = alarms(records, run.config.train.epochs, class_names=examples.class_names, reason=status.reason,
+                   majority=examples.majority)
+    for alarm in found[:ALARMS]:
+        st.warning(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
+    if len(found) > ALARMS:
+        with st.popover(f"{len(found) - ALARMS} more"):
+            for alarm in found[ALARMS:]:
+                st.markdown(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
+
+
 def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
-    epochs = [r for r in records if r["kind"] == "epoch"]
-    best = live.best_epoch(records) or {}
+    epochs, steps = ([r for r in records if r["kind"] == kind] for kind in ("epoch", "step"))
+    best, last = live.best_epoch(records) or {}, steps[-1] if steps else {}
     speed = progress.images_per_second if status.state in LIVE else epochs[-1]["images_per_second"] if epochs else None
-    at, auc, accuracy, pace, clock = st.columns(5)
+    monitor = best.get("monitor", "roc_auc")
+    beside = "accuracy" if monitor != "accuracy" else "roc_auc"
+    device = {"memory_bytes": ("Memory", shell.format_bytes, "Memory of the device that the training holds."),
+              "device_use": ("Device in use", lambda share: f"{100 * share:.0f} %",
+                             "Share of the time in which the device was computing, when it was last looked at.")}
+    device = {name: said for name, said in device.items() if last.get(name) is not None}
+    at, first, second, pace, *more, clock = st.columns(5 + len(device))
     at.metric("Epochs finished", f"{len(epochs)} of {progress.epochs or '-'}",
               help="In an epoch the network sees every training image once.")
-    auc.metric("Best validation ROC AUC", shell.format_number(best.get("val_roc_auc")), help=(
-        "Chance that the network ranks a random image with the finding above one without. 0.5 is guessing. "
+    first.metric(f"Best validation {METRICS[monitor].title}", shell.format_number(best.get(f"val_{monitor}")), help=(
+        METRICS[monitor].help + " "
         + (f"Reached in epoch {best['epoch']}, whose weights are kept." if best else "Known after the first epoch.")))
-    accuracy.metric("Validation accuracy then", shell.format_number(best.get("val_accuracy")),
-                    help="Share of right answers on the validation images, in the epoch with the best ROC AUC.")
+    second.metric(f"Validation {METRICS[beside].title} then", shell.format_number(best.get(f"val_{beside}")),
+                  help=f"{METRICS[beside].help} On the validation images, in the best epoch.")
     pace.metric("Images per second", shell.format_number(speed, 0), help="Training images, over the last seconds.")
+    for column, (name, (title, words, help)) in zip(more, device.items()):
+        column.metric(title, words(last[name]), help=help)
     if status.state in live.ACTIVE:
         clock.metric("Time left", shell.format_seconds(progress.seconds_left), help="At the speed of the last seconds.")
     else:
@@ -109,26 +145,17 @@ def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> Non
                      help="Of training and validation, without waiting.")
 
 
-def draw_curves(status: Status, progress: Progress, records: list[dict]) -> None:
-    best = (live.best_epoch(records) or {}).get("epoch")
+def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
+    """Which curves, beside which runs; the curves; and a few images between them."""
+    with st.container(horizontal=True, vertical_alignment="center", key="curves_of"):
+        chosen = curves.choose_measures(records)
+        others = curves.choose_others(run.id, rows, store)
+        measured = next((r.get("measured") for r in reversed(records) if r["kind"] == "epoch"), None)
+        st.html(curves.legend(list(others), measured))
     end = (progress.epochs if status.state in live.ACTIVE else 0) or live.place(records) or 1
-    loss, auc, accuracy = st.columns(3)
-    with loss:
-        live.show_curve(records, "Loss (faint: single batches)", key="loss", epochs=end, train="train_loss", val="val_loss",
-                        step="loss", best=best, higher_is_better=False)
-    with auc:
-        live.show_curve(records, "ROC AUC, validation", key="auc", epochs=end, val="val_roc_auc", best=best,
-                        higher_is_better=True, ceiling=1)
-    with accuracy:
-        live.show_curve(records, "Accuracy", key="accuracy", epochs=end, train="train_accuracy", val="val_accuracy", best=best,
-                        higher_is_better=True, ceiling=1)
-    rate, gradient, speed = st.columns(3)
-    with rate:
-        live.show_curve(records, "Learning rate", key="lr", epochs=end, step="lr", height=130, format=".2~e")
-    with gradient:
-        live.show_curve(records, "Length of the gradient", key="gradient", epochs=end, step="grad_norm", height=130)
-    with speed:
-        live.show_curve(records, "Images per second", key="speed", epochs=end, step="images_per_second", height=130, format=".0f")
+    curves.show_curves(run, records, chosen, others, epochs=end, of_answers=True)
+    show_examples(run.id, examples, records)
+    curves.show_curves(run, records, chosen, others, epochs=end, of_answers=False)
 
 
 def attempt(action: Callable, *args) -> None:
@@ -149,22 +176,6 @@ def delete(run: Run) -> None:
     store.delete(run)
     set_param("run", None)
     st.session_state["run_deleted"] = True
-
-
-def draw_table() -> None:
-    """All runs; a click on a line chooses that run."""
-    table = pd.DataFrame([{"State": live.STATES[row.state][0], "Run": row.name, "Data": row.dataset.rsplit("/", 1)[-1],
-                           "Network": row.network, "Best ROC AUC": row.auc, "Epochs": f"{row.epoch} of {row.epochs}",
-                           "Queued": shell.format_ago(time.time() - row.created)} for row in rows])
-    st.dataframe(table, key=f"runs_{len(rows)}", hide_index=True, height="auto" if len(rows) < 8 else 320, on_select=choose,
-                 selection_mode="single-row", alt="All runs, the newest first", placeholder="-",
-                 column_config={"Best ROC AUC": st.column_config.NumberColumn(format="%.3f", help="Of the validation images")})
-
-
-def choose() -> None:
-    chosen = st.session_state[f"runs_{len(rows)}"].selection.rows
-    if chosen and chosen[0] < len(rows):
-        set_param("run", rows[chosen[0]].id)
 
 
 def draw_settings(run: Run) -> None:
@@ -214,12 +225,28 @@ def draw_log(run: Run) -> None:
     st.code("\n".join(lines[-LOG_LINES:]) or "The trainer has said nothing.", language=None, wrap_lines=True, height=320)
 
 
+def examples_now() -> Examples:
+    """The images of the strip. Known once the run has started: then its state has changed, and the page is drawn anew."""
+    try:
+        run = store.get(run_id)
+        return examples_of(run, live.follow(run))
+    except LightboxError:                                # said where the run is shown
+        return Examples([], ())
+
+
+examples = examples_now()
+if examples.style:
+    st.html(examples.style)
 watch()
 about = {"Settings": draw_settings, "Images and split": draw_data, "How it computes": draw_how, "Log": draw_log}
-runs_tab, *tabs = st.tabs(["All runs", *about])
+runs_tab, queue_tab, notes_tab, *tabs = st.tabs(["All runs", "Queue", "Notes and tags", *about])
 with runs_tab:
-    draw_table()
+    draw_table(rows)
+with queue_tab:
+    draw_queue(store, rows)
 try:
+    with notes_tab:
+        draw_notes(store.get(run_id), all_tags(rows))
     for tab, draw in zip(tabs, about.values()):
         with tab:
             draw(store.get(run_id))
