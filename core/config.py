@@ -260,7 +260,7 @@ class RunConfig:
             if name == "name":
                 config = dataclasses.replace(config, name=str(value))
                 continue
-            known = {f"{s}.{f.name}": f for s, f in knobs()}
+            known = _by_name()
             if name not in known:
                 raise LightboxError("config.field", f"There is no setting called {name}.",
                                     f"There are: {', '.join(known)}.")
@@ -300,7 +300,12 @@ def knobs():
 
 def knob_of(name: str):
     """The field of a dotted name: `knob_of("optim.lr").metadata["help"]`."""
-    return {f"{s}.{f.name}": f for s, f in knobs()}[name]
+    return _by_name()[name]
+
+
+@functools.cache                                   # a page asks for a hundred of them each time it is drawn
+def _by_name() -> dict[str, Any]:
+    return {f"{section}.{f.name}": f for section, f in knobs()}
 
 
 def _as_type(name: str, value: Any, kind: type) -> Any:

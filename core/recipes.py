@@ -134,9 +134,9 @@ def _r001_densenet(depth: int, variant: str, reported: Mapping[str, Mapping[str,
 
 def _r001_cnn(layers: int, reported: Mapping[str, Mapping[str, float]], more: str = "") -> Recipe:
     return Recipe(f"Own CNN, {layers} layers", f"{layers} convolutions of 64 filters whose kernels shrink, average pooling of "
-                  "2 x 2 with stride 1, spatial dropout and dropout 0.5, L2 of 0.01 on the last layer's weights and outputs, batches "
-                  f"of 8, {_R001_HOW} Pooling with stride 1 makes no map smaller: the network sees little of the image and is "
-                  f"slow. Its loss, 0.686, is that of guessing (0.693).{more}",
+                  "2 x 2 with stride 1, spatial dropout and dropout 0.5, L2 of 0.01 on the last layer's weights and outputs, "
+                  f"batches of 8, {_R001_HOW} Pooling with stride 1 makes no map smaller: the network sees little of the image "
+                  f"and is slow. Its loss, 0.686, is that of guessing (0.693).{more}",
                   {"model.name": "cnn", "model.cnn_layers": layers, "model.cnn_kernels": "funnel_in",
                    "model.cnn_filters": "constant", "model.cnn_pool": "avg", "model.cnn_pool_size": 2,
                    "model.cnn_pool_stride": 1, "model.cnn_global_pool": "avg", "model.cnn_spatial_dropout": 0.5,
@@ -195,10 +195,10 @@ def _r002(depth: int, augmented: bool) -> Recipe:
     how = ("with the simple random changes (flip, shift, turn, crop, colours, noise); it gives no ranges, these are moderate ones"
            if augmented else "images as they are")
     return Recipe(f"ResNet-{depth}" + (", simple transforms" if augmented else ""),
-                  f"ResNet-{depth} at 28 px, {how}; the loss follows the task of the set, the best epoch is chosen by validation. "
+                  f"ResNet-{depth} at 28 px, {how}; the loss follows the task of the set, validation chooses the best epoch. "
                   "Where the report is silent it is MedMNIST's protocol: Adam at 0.001, batches of 128, a tenth of the rate "
-                  "after half and after three quarters of 100 epochs. Its network has the first layers for large images, which leave "
-                  "one pixel of a 28 px image at the end. Its ResNet-18 on BreastMNIST gives every image the more frequent "
+                  "after half and after three quarters of 100 epochs. Its network has the first layers for large images, which "
+                  "leave one pixel of a 28 px image at the end. Its ResNet-18 on BreastMNIST gives every image the more frequent "
                   "class: put the majority's accuracy beside each number.",
                   {"model.name": f"resnet{depth}", "model.stem": "standard", "data.size": 28, "train.epochs": 100,
                    "train.batch_size": 128, **PLAIN_ADAM, "optim.lr": 1e-3, "optim.schedule": "step",
@@ -261,9 +261,9 @@ R004 = {
     "r004-cut-20": _r004_cut("20", "Cut 20", "cut after part 20, of which it has two, so that nothing is cut off",
                              9, 21, 29, 219, .26),
     "r004-head-sgd": _r004("Head only, SGD", "ImageNet's ResNet-18, frozen, with one linear layer that learns by SGD with "
-                           "momentum 0.9; a tenth of the rate every 7 epochs. The report's text says ResNet-50, its code builds ResNet-18. "
-                           "21 epochs instead of 5, or the rate would never fall; otherwise:", {}, model__name="resnet18",
-                           model__head="linear", model__dropout=0.0, optim__name="sgd", optim__momentum=0.9,
+                           "momentum 0.9; a tenth of the rate every 7 epochs. The report's text says ResNet-50, its code builds "
+                           "ResNet-18. 21 epochs instead of 5, or the rate would never fall; otherwise:", {},
+                           model__name="resnet18", model__head="linear", model__dropout=0.0, optim__name="sgd", optim__momentum=0.9,
                            optim__schedule="every", optim__every=7, optim__factor=0.1, train__epochs=21),
     "r004-survey": Recipe("Survey: DenseNet of two blocks", "A survey in the report cuts DenseNet-121 down: its first two dense "
                           "blocks, six layers in the second, was best. 60:20:20, 20 epochs, Adam at 0.001. Not stated, so chosen "
