@@ -1,6 +1,7 @@
 """How good are the answers? Arrays in, numbers out; NumPy only.
 
     evaluate(labels, probs, task, class_names)   everything at once, ready for JSON, with notes in plain sentences
+    measure(labels, probs, task)                 the single numbers alone, quickly: after each epoch of a training
     METRICS                                      the table of single numbers: meaning, equation, range, function
 
 The letters of the shapes: N images, K classes (or K findings, where an image may have several).
@@ -23,13 +24,14 @@ truth is less sure than the interval says.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.errors import LightboxError
-from core.ranking import Z, auc_interval, binary_auc, binary_average_precision, pr_curve, roc_curve  # noqa: F401
+from core.ranking import Z, area_of, auc_interval, average_precision_of, binary_auc, cuts, pr_curve, roc_curve  # noqa: F401
 
 MULTI_LABEL = "multi-label, binary-class"
 TASKS = ("binary-class", "multi-class", MULTI_LABEL, "ordinal-regression")
@@ -226,79 +228,118 @@ def bootstrap_interval(metric: Callable, labels: np.ndarray, probs: np.ndarray, 
 
 # ----------------------------------------------------------------------- one number: (labels, probs, task) -> number
 
-def accuracy(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
+class Judged:
+    """Answers that were checked, and what several numbers are read off; each made once, when first asked for."""
+
+    def __init__(self, labels: np.ndarray, probs: np.ndarray, task: str):
+        self.labels, self.probs = check(labels, probs, task)
+        self.task, self.findings = task, task == MULTI_LABEL
+
+    @functools.cached_property
+    def truth(self) -> np.ndarray:
+        """(N, K) bool, see `one_against_rest`."""
+        return one_against_rest(self.labels, self.probs.shape[1])
+
+    @functools.cached_property
+    def answers(self) -> np.ndarray:
+        return predict(self.probs, self.task)
+
+    @functools.cached_property
+    def matrix(self) -> np.ndarray:
+        return confusion_matrix(self.labels, self.answers, self.probs.shape[1])
+
+    @functools.cached_property
+    def cuts(self) -> list[tuple]:
+        """`core.ranking.cuts` of each class that a mean runs over. Sorting the scores is what takes long."""
+        first = _first_column(self.task)
+        return [cuts(t, s) for t, s in zip(self.truth[:, first:].T, self.probs[:, first:].T)]
+
+
+def number(of: Callable[[Judged], float | None]) -> Callable:
+    """A number that is computed of a Judged, as a function of (labels, probs, task); `.of` is the first form."""
+    @functools.wraps(of)
+    def function(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+        return of(Judged(labels, probs, task))
+    function.of = of
+    return function
+
+
+@number
+def accuracy(judged: Judged) -> float:
     """Share of right answers; for several findings of all N x K answers, as the `medmnist` evaluator counts."""
-    labels, probs = check(labels, probs, task)
-    return float((predict(probs, task) == labels).mean())
+    return float((judged.answers == judged.labels).mean())
 
 
-def roc_auc(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+@number
+def roc_auc(judged: Judged) -> float | None:
     """Area under the ROC curve; beyond two classes the mean over classes, each against the rest, as `medmnist` does.
 
     None when a class or finding is absent (or a finding is in every image).
     """
-    truth, scores = _columns(labels, probs, task)
-    return _mean([binary_auc(t, s) for t, s in zip(truth.T, scores.T)])
+    return _mean([area_of(tp, fp) for tp, fp, _ in judged.cuts])
 
 
-def average_precision(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+@number
+def average_precision(judged: Judged) -> float | None:
     """Average precision of class 1; beyond two classes the mean over classes, each against the rest."""
-    truth, scores = _columns(labels, probs, task)
-    return _mean([binary_average_precision(t, s) for t, s in zip(truth.T, scores.T)])
+    return _mean([average_precision_of(tp, fp) for tp, fp, _ in judged.cuts])
 
 
-def cross_entropy(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
+@number
+def cross_entropy(judged: Judged) -> float:
     """Mean of -log p of what was true, in nats; for several findings over all N x K answers. Even guesses: log K.
 
     p is cut at 2.2e-16, so that one sure mistake costs 36 and not infinity.
     """
-    labels, probs = check(labels, probs, task)
-    if task == MULTI_LABEL:
-        of_truth = np.where(labels == 1, probs, 1 - probs)
+    if judged.findings:
+        of_truth = np.where(judged.labels == 1, judged.probs, 1 - judged.probs)
     else:
-        of_truth = probs[np.arange(len(labels)), labels]
+        of_truth = judged.probs[np.arange(len(judged.labels)), judged.labels]
     return float(-np.log(np.maximum(of_truth, np.finfo(np.float64).eps)).mean())
 
 
-def brier(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
+@number
+def brier(judged: Judged) -> float:
     """Mean squared distance of the probabilities from the truth: 1/2 sum_k (p_k - y_k)^2; for findings (p - y)^2.
 
     Brier, Mon Weather Rev 78, 1950; the half keeps it in [0, 1] and makes two classes read as one.
     """
-    labels, probs = check(labels, probs, task)
-    error = (probs - one_against_rest(labels, probs.shape[1])) ** 2
-    return float(error.mean() if task == MULTI_LABEL else error.sum(axis=1).mean() / 2)
+    error = (judged.probs - judged.truth) ** 2
+    return float(error.mean() if judged.findings else error.sum(axis=1).mean() / 2)
 
 
-def balanced_accuracy(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+@number
+def balanced_accuracy(judged: Judged) -> float | None:
     """Mean of the classes' sensitivities; for several findings, of sensitivity and specificity. One answer: 1 / K."""
-    matrix = _matrix(labels, probs, task)
-    rates = [sensitivity(matrix), specificity(matrix)] if task == MULTI_LABEL else sensitivity(matrix)
+    rates = [sensitivity(judged.matrix), specificity(judged.matrix)] if judged.findings else sensitivity(judged.matrix)
     return _mean(np.ravel(rates))
 
 
-def macro_f1(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+@number
+def macro_f1(judged: Judged) -> float | None:
     """Mean of the classes' F1, also where there are two."""
-    return _mean(f1(_matrix(labels, probs, task)))
+    return _mean(f1(judged.matrix))
 
 
-def kappa(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+@number
+def kappa(judged: Judged) -> float | None:
     """`cohen_kappa` of the answers."""
-    return cohen_kappa(_matrix(labels, probs, task))
+    return cohen_kappa(judged.matrix)
 
 
-def quadratic_kappa(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
+@number
+def quadratic_kappa(judged: Judged) -> float | None:
     """`cohen_kappa` with quadratic weights; None unless the classes have an order."""
-    return cohen_kappa(_matrix(labels, probs, task), quadratic=True) if task == "ordinal-regression" else None
+    return cohen_kappa(judged.matrix, quadratic=True) if judged.task == "ordinal-regression" else None
 
 
 def one_number(rate: Callable) -> Callable:
     """A rate per class as one number: that of class 1, the finding, where there are two; otherwise the mean."""
-    def number(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
-        rates = rate(_matrix(labels, probs, task))
-        return _mean(rates[1:] if task == "binary-class" else rates)
-    number.__doc__ = rate.__doc__
-    return number
+    def of(judged: Judged) -> float | None:
+        rates = rate(judged.matrix)
+        return _mean(rates[1:] if judged.task == "binary-class" else rates)
+    of.__doc__ = rate.__doc__
+    return number(of)
 
 
 @dataclass(frozen=True)
@@ -310,7 +351,7 @@ class Metric:
     equation: str                   # LaTeX
     range: tuple[float, float]
     higher_is_better: bool
-    function: Callable              # (labels, probs, task) -> float | None
+    function: Callable              # (labels, probs, task) -> float | None; made by `number`
 
 
 METRICS: dict[str, Metric] = {
@@ -358,6 +399,18 @@ METRICS: dict[str, Metric] = {
 
 # -------------------------------------------------------------------------------------------------------- all at once
 
+def measure(labels: np.ndarray, probs: np.ndarray, task: str) -> dict[str, float | None]:
+    """Every number of METRICS, None where it is undefined. What they have in common is computed once.
+
+    Raises LightboxError as `check` does.
+    """
+    return _numbers(Judged(labels, probs, task))
+
+
+def _numbers(judged: Judged) -> dict[str, float | None]:
+    return {name: metric.function.of(judged) for name, metric in METRICS.items()}
+
+
 def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names) -> dict:
     """Every number of METRICS and what is needed to judge it, as a dict that goes straight into JSON.
 
@@ -382,9 +435,10 @@ def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names) -> d
     if len(names) != probs.shape[1] or len(set(names)) != len(names):
         raise LightboxError("metrics.shape", f"There are {len(set(names))} different class names, but {probs.shape[1]} "
                             "columns of probabilities.", "Give each class a name of its own.")
-    truth, matrix = one_against_rest(labels, len(names)), _matrix(labels, probs, task)
+    judged = Judged(labels, probs, task)
+    truth, matrix = judged.truth, judged.matrix
     majority, majority_class = majority_baseline(labels, len(names))
-    result = {name: metric.function(labels, probs, task) for name, metric in METRICS.items()}
+    result = _numbers(judged)
     result |= {
         "task": task, "class_names": names, "n": len(labels),
         "n_per_class": dict(zip(names, truth.sum(axis=0).tolist())),
@@ -439,16 +493,16 @@ def _notes(result: dict, predicted: np.ndarray) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------- small parts
 
+def _first_column(task: str) -> int:
+    """Two classes are one column of a mean over classes: the other mirrors it."""
+    return 1 if task == "binary-class" else 0
+
+
 def _columns(labels, probs, task) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and scores of the classes that a mean runs over. Two classes are one column: the other mirrors it."""
+    """Truth and scores of the classes that a mean runs over."""
     labels, probs = check(labels, probs, task)
-    first = 1 if task == "binary-class" else 0
+    first = _first_column(task)
     return one_against_rest(labels, probs.shape[1])[:, first:], probs[:, first:]
-
-
-def _matrix(labels, probs, task) -> np.ndarray:
-    labels, probs = check(labels, probs, task)
-    return confusion_matrix(labels, predict(probs, task), probs.shape[1])
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -25,13 +25,15 @@ def midranks(values: np.ndarray) -> np.ndarray:
 def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
     """Area under the ROC curve: the chance that a positive scores above a negative, a tie counting half.
 
-        AUC = (R - m (m + 1) / 2) / (m n)      R: sum of the m positives' ranks among all m + n
-
-    The Mann-Whitney statistic; that it is the area: Hanley & McNeil, Radiology 143, 1982. None when a side is empty.
+    None when a side is empty. That the area is that chance: Hanley & McNeil, Radiology 143, 1982.
     """
-    m = int(positive.sum())
-    n = len(positive) - m
-    return float((midranks(scores)[positive].sum() - m * (m + 1) / 2) / (m * n)) if m and n else None
+    return area_of(*cuts(positive, scores)[:2])
+
+
+def area_of(tp: np.ndarray, fp: np.ndarray) -> float | None:
+    """The area from the counts of `cuts`: sum_t (fp_t - fp_t-1) (tp_t + tp_t-1) / (2 m n). A tie is a slope: half."""
+    m, n = int(tp[-1]), int(fp[-1])
+    return float((np.diff(fp, prepend=0) * (tp + np.r_[0, tp[:-1]])).sum() / (2 * m * n)) if m and n else None
 
 
 def roc_curve(positive: np.ndarray, scores: np.ndarray, thin: bool = True):
@@ -40,7 +42,7 @@ def roc_curve(positive: np.ndarray, scores: np.ndarray, thin: bool = True):
     A score at or above the threshold is called positive; the first threshold is infinite and calls none. `thin` leaves
     out points on a straight line between their neighbours. None when there are no positives or no negatives.
     """
-    tp, fp, thresholds = _cuts(positive, scores)
+    tp, fp, thresholds = cuts(positive, scores)
     if not tp[-1] or not fp[-1]:
         return None
     if thin and len(tp) > 2:
@@ -54,7 +56,7 @@ def pr_curve(positive: np.ndarray, scores: np.ndarray):
 
     The last point, precision 1 at sensitivity 0, has no threshold: it is a convention.
     """
-    tp, fp, thresholds = _cuts(positive, scores)
+    tp, fp, thresholds = cuts(positive, scores)
     if not tp[-1]:
         return None
     return np.r_[(tp / (tp + fp))[::-1], 1.0], np.r_[(tp / tp[-1])[::-1], 0.0], thresholds[::-1]
@@ -62,8 +64,12 @@ def pr_curve(positive: np.ndarray, scores: np.ndarray):
 
 def binary_average_precision(positive: np.ndarray, scores: np.ndarray) -> float | None:
     """Precision averaged over the positives: sum_t (S_t - S_t-1) P_t along the PR curve. None without positives."""
-    curve = pr_curve(positive, scores)
-    return float(-(np.diff(curve[1]) * curve[0][:-1]).sum()) if curve else None
+    return average_precision_of(*cuts(positive, scores)[:2])
+
+
+def average_precision_of(tp: np.ndarray, fp: np.ndarray) -> float | None:
+    """The same from the counts of `cuts`."""
+    return float((np.diff(tp, prepend=0) / tp[-1] * (tp / (tp + fp))).sum()) if tp[-1] else None
 
 
 def placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -137,7 +143,7 @@ def score_interval(area: float, m: int, n: int) -> tuple[float, float]:
     return lower(float(area)), 1 - lower(1 - float(area))        # V(t) = V(1 - t)
 
 
-def _cuts(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cuts(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positives and negatives at or above each distinct score, highest score first: three (T,) arrays."""
     order = np.argsort(-scores, kind="stable")
     positive, scores = positive[order], scores[order]

@@ -1,4 +1,4 @@
-"""The training loop of a classifier, as a generator. All of it is here.
+"""The training loop of a classifier, as a generator.
 
     state = TrainState.fresh(model, config)
     for record in train(state, train_split, val_split, config):
@@ -8,108 +8,65 @@ It yields plain records. "tick" comes after every step and every batch of valida
 two of them; "step" about twice a second with numbers; "epoch" after each validation. Closing the generator is the way to
 stop; `state` is then where the training stands, and a generator made from that state goes on with the next step.
 
-The test split is not here: this file never receives it.
+What a step is made of stands in files of their own: sampling.py (which images), losses.py (towards what), optim.py (how far),
+measures.py (how good it is then), state.py (what a resume needs). The test split is not here: this file never receives it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from core import metrics
 from core.augment import active
 from core.augment.images import augment
-from core.config import RunConfig
+from core.config import ModelConfig, RunConfig
 from core.errors import LightboxError
-from core.trainers.batches import Batches, Split, in_portions, shuffled
-from core.trainers.optim import LOSSES, build_optimiser, lr_at, weight_tensor
+from core.trainers.batches import Batches, Split
+from core.trainers.clock import Clock
+from core.trainers.losses import Objective, build_objective, plain_loss
+from core.trainers.measures import answers, check_finite, is_better, notes_on, predict, score, stops_early, strip
+from core.trainers.optim import lr_at, set_lr
+from core.trainers.parallel import Group
+from core.trainers.sampling import mixture, plan_epoch
+from core.trainers.state import TrainState
 
-REPORT_SECONDS = 0.5        # between two "step" records: each reads the loss back from the device, which waits for it
-
-
-@dataclass
-class TrainState:
-    """Where a training stands: everything that the next step depends on, besides config and data.
-
-    All chance is a function of (seed, epoch, step, image), so there is no random state to keep.
-
-    Args:
-        epoch: epochs finished
-        step: steps done of the next epoch
-        total: (2,) sum of the losses and of the right answers over the images of those steps, on the device: reading it
-            waits for the device, so that is done only when somebody asks
-        count: how many images those were
-        best: {"epoch", "roc_auc", "accuracy", "loss"} of the best epoch so far, {} before the first
-        seconds: of training so far, over all resumes
-    """
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    epoch: int = 0
-    step: int = 0
-    total: Tensor = field(default_factory=lambda: torch.zeros(2, dtype=torch.float64))
-    count: int = 0
-    best: dict = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @staticmethod
-    def fresh(model: nn.Module, config: RunConfig) -> TrainState:
-        """At the start. Move the model to its device before."""
-        return TrainState(model, build_optimiser(model, config.optim))
-
-    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weights, optimiser state) as flat dicts of tensors that live on; copy them to keep them."""
-        slots = self.optimiser.state_dict()["state"]
-        moments = {f"{i}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
-                   for i, slot in slots.items() for name, value in slot.items() if value is not None}
-        return self.model.state_dict(), moments
-
-    def meta(self) -> dict:
-        """The rest, as JSON."""
-        return {"epoch": self.epoch, "step": self.step, "total": self.total.tolist(), "count": self.count,
-                "best": self.best, "seconds": self.seconds}
-
-    def is_sound(self) -> bool:
-        """Whether every number so far was one; otherwise the state must not be saved."""
-        return bool(torch.isfinite(self.total).all())
-
-    def load(self, weights: dict[str, Tensor], moments: dict[str, Tensor], meta: dict) -> None:
-        """Stand again where `tensors` and `meta` were taken, bit for bit."""
-        self.model.load_state_dict(weights)
-        slots: dict[int, dict] = {}
-        for name, value in moments.items():
-            i, _, key = name.partition(".")
-            slots.setdefault(int(i), {})[key] = value
-        self.optimiser.load_state_dict({"state": slots, "param_groups": self.optimiser.state_dict()["param_groups"]})
-        self.epoch, self.step = meta["epoch"], meta["step"]
-        self.total, self.count = torch.tensor(meta["total"], dtype=torch.float64), meta["count"]
-        self.best, self.seconds = dict(meta["best"]), meta["seconds"]
+__all__ = ["TrainState", "is_better", "predict", "score", "train"]
 
 
 def train(state: TrainState, train_split: Split, val_split: Split, config: RunConfig, *, precision: str = "float32",
-          channels_last: bool = True) -> Iterator[dict]:
-    """Train from where `state` stands to the last epoch.
+          channels_last: bool = True, compiled: bool = False, group: Group | None = None) -> Iterator[dict]:
+    """Train from where `state` stands to the last epoch, or to the early stop.
 
     Args:
         state: changed in place; its model is on the device to train on and has a `task`
+        train_split, val_split: of images, or both of the features of a frozen backbone; then only the head is computed
         precision: "float32" or "bfloat16"; validation is always float32
         channels_last: order of the numbers in memory; changes the speed only
+        compiled: let PyTorch rewrite the forward and backward pass of a step (torch.compile)
+        group: the processes that train together; each calls this function with the same arguments and yields as often
 
     Yields:
         {"kind": "tick", "phase": "train" | "validate", "epoch", "step", "steps"}: epoch counts from 1
-        {"kind": "step", "epoch", "step", "steps", "loss", "lr", "grad_norm", "images_per_second", "seconds_left"}
-        {"kind": "epoch", "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_roc_auc" (None
-            where it is undefined), "images_per_second", "seconds", "seconds_left", "is_best", "notes"}
+        {"kind": "step", "epoch", "step", "steps", "loss", "objective", "accuracy", "lr", "grad_norm", "images_per_second",
+            "seconds_left"}: loss is the plain cross-entropy of the step's images, without weights, smoothing or penalty, as in
+            validation, so that curves compare; objective is what was made small. accuracy is None with mixup, because a mixed
+            image has no right answer. grad_norm is the length before clipping
+        {"kind": "epoch", "epoch", "lr", "train_loss", "train_accuracy", "measured", "val_<m>" for each m of METRICS (None where
+            it is undefined), "monitor", "is_best", "predicted", "strip", "images_per_second", "seconds", "seconds_left",
+            "notes"}: "measured" is "running" where train_loss and train_accuracy were summed while the weights moved, on changed
+            images; "evaluated" where the training images were measured like the validation images, and then there is
+            "train_<m>" for each m. predicted: how often each class is the answer; strip: the probabilities of the images
+            that `measures.strip` names
 
     Raises:
-        LightboxError: "train.empty" for a split without images, "train.nan" when the loss is no longer a number;
-            `state` must then not be saved
+        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the task, "train.nan"
+            when the loss is no longer a number; `state` must then not be saved
     """
     for split, name in ((train_split, "training"), (val_split, "validation")):
         if len(split) < 2:
@@ -119,68 +76,58 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     train_batches, val_batches = Batches(train_split, device), Batches(val_split, device)
-    classes = len(model.class_names)
-    weights = weight_tensor(train_split.labels, classes, device) if config.train.class_weights else None
-    half = precision == "bfloat16"
-    augmenting = bool(active(config.augment))
-    stochastic = any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules())
+    objective = build_objective(config.train, task, train_split.labels, len(model.class_names), device)
+    learner = Learner(state, train_batches, config, objective, precision == "bfloat16", channels_last, compiled,
+                      group or Group())
+    shown = strip(val_split.labels)
 
-    seed, epochs, batch_size = config.train.seed, config.train.epochs, config.train.batch_size
-    steps = len(shuffled(len(train_split), batch_size, seed, 0))
+    epochs, batch_size, monitor = config.train.epochs, config.train.batch_size, config.train.monitor
+    steps = len(plan_epoch(train_split.labels, config.train, 0))
     clock = Clock(steps * epochs, state.epoch * steps + state.step)
 
-    for epoch in range(state.epoch, epochs):
-        begun = time.perf_counter()
+    while state.epoch < epochs and not stops_early(state.epoch, state.best, config.train):
+        epoch, begun = state.epoch, time.perf_counter()
+        model.freeze(frozen_in(config.model, epoch))
         model.train()
-        portions = shuffled(len(train_split), batch_size, seed, epoch)[state.step:]
         state.total = state.total.to(device, torch.float32 if device.type == "mps" else torch.float64)
-        for positions, (images, labels) in zip(portions, train_batches(portions)):
-            step = epoch * steps + state.step
-            lr = lr_at(config.optim, step, steps * epochs)
-            for group in state.optimiser.param_groups:
-                group["lr"] = lr
-            with _seeded(seed, step, device) if stochastic else contextlib.nullcontext():
-                if augmenting:
-                    images = augment(images, config.augment, (seed, epoch), torch.from_numpy(train_split.indices[positions]))
-                if channels_last:
-                    images = images.contiguous(memory_format=torch.channels_last)
-                with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                    logits = model(images)
-                loss = LOSSES[task](logits.float(), labels, weights)
-                state.optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-            state.optimiser.step()
-
-            with torch.no_grad():
-                state.total = state.total + torch.stack((loss * len(positions), _correct(logits, labels))).to(state.total)
-            state.count += len(positions)
-            state.step += 1
-            clock.tick(len(positions))
+        plan = plan_epoch(train_split.labels, config.train, epoch)[state.step:]
+        learner.open(epoch, plan)
+        for portions in plan:
+            lr = lr_at(config.optim, epoch * steps + state.step, steps * epochs, steps)
+            set_lr(state.optimiser, lr)
+            tally, grad_norm = learner.step(epoch * steps + state.step, portions)
+            images = sum(map(len, portions))
+            state.total, state.count, state.step = state.total + tally, state.count + images, state.step + 1
+            clock.tick(images)
             if clock.report_due() or state.step == steps:
-                _check_finite(float(loss.detach()))                   # the one wait for the device, about twice a second
-                yield {"kind": "step", "epoch": epoch + 1, "step": state.step, "steps": steps, "loss": float(loss.detach()),
-                       "lr": lr, "grad_norm": _grad_norm(model), "images_per_second": clock.images_per_second(),
-                       "seconds_left": clock.seconds_left()}
+                loss, right, objected = (tally / images).tolist()      # the one wait for the device, about twice a second
+                check_finite(loss + objected)
+                yield {"kind": "step", "epoch": epoch + 1, "step": state.step, "steps": steps, "loss": loss,
+                       "objective": objected, "accuracy": None if config.train.mixup else right, "lr": lr,
+                       "grad_norm": float(_grad_norm(model) if grad_norm is None else grad_norm),
+                       "images_per_second": clock.images_per_second(), "seconds_left": clock.seconds_left()}
             else:
                 yield {"kind": "tick", "phase": "train", "epoch": epoch + 1, "step": state.step, "steps": steps}
 
+        trained = sum(len(positions) for portions in plan for positions in portions)
         trained_seconds = time.perf_counter() - begun
-        loss_sum, right = state.total.tolist()
-        _check_finite(loss_sum)
-        probs = None
-        for done, probs in predict(model, val_batches, batch_size):
-            yield {"kind": "tick", "phase": "validate", "epoch": epoch + 1, "step": done, "steps": len(val_split)}
-        val = score(val_split.labels, probs, task)
-        _check_finite(val["loss"])
+        loss, right, objected = (state.total / state.count).tolist()
+        check_finite(loss + objected)
+        measures = {"train_loss": loss, "train_accuracy": None if config.train.mixup else right, "measured": "running"}
+        if config.train.measure_train:
+            measured, _ = yield from _measure(model, train_batches, batch_size, epoch)
+            measures = {f"train_{m}": value for m, value in measured.items()} | {"measured": "evaluated"}
+        measured, probs = yield from _measure(model, val_batches, batch_size, epoch)
+
+        better = is_better(measured, state.best, monitor)
+        if better:
+            state.best = {"epoch": epoch + 1, **measured}
         record = {
-            "kind": "epoch", "epoch": epoch + 1, "lr": lr_at(config.optim, (epoch + 1) * steps - 1, steps * epochs),
-            "train_loss": loss_sum / state.count,
-            "train_accuracy": right / (state.count * (classes if train_split.labels.ndim == 2 else 1)),
-            "val_loss": val["loss"], "val_accuracy": val["accuracy"], "val_roc_auc": val["roc_auc"],
-            "images_per_second": sum(map(len, portions)) / trained_seconds if portions else None,
-            "seconds": time.perf_counter() - begun, "is_best": is_better(val, state.best), "notes": val["notes"]}
-        if record["is_best"]:
-            state.best = {"epoch": epoch + 1, "roc_auc": val["roc_auc"], "accuracy": val["accuracy"], "loss": val["loss"]}
+            "kind": "epoch", "epoch": epoch + 1, "lr": lr_at(config.optim, (epoch + 1) * steps - 1, steps * epochs, steps),
+            **measures, **{f"val_{m}": value for m, value in measured.items()}, "monitor": monitor, "is_best": better,
+            "predicted": answers(probs, task), "strip": probs[shown].astype(float).round(4).tolist(),
+            "images_per_second": trained / trained_seconds if plan else None,
+            "seconds": time.perf_counter() - begun, "notes": notes_on(measured, monitor)}
         state.seconds += record["seconds"]
         state.epoch, state.step = epoch + 1, 0
         state.total, state.count = torch.zeros_like(state.total), 0
@@ -188,79 +135,89 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
         yield record
 
 
-def predict(model: nn.Module, batches: Batches, batch_size: int) -> Iterator[tuple[int, np.ndarray | None]]:
-    """Probabilities of a whole split, in its order, float32 and in evaluation mode.
-
-    Yields:
-        (images done, None) after each batch, at last (N, (N, K) float32 in [0, 1])
-    """
-    was_training = model.training
-    model.eval()
-    try:
-        parts, done = [], 0
-        # No gradients, so a batch may be larger than in training; not on the CPU, where it must end soon to be stopped.
-        portions = in_portions(np.arange(len(batches.split)), batch_size * (1 if batches.device.type == "cpu" else 4))
-        for images, _ in batches(portions):
-            # Left again before each yield: the caller must not find gradients switched off.
-            with torch.no_grad():
-                parts.append(model.probabilities(model(images)))
-            done += len(images)
-            yield done, None
-        yield done, torch.cat(parts).cpu().numpy()
-    finally:
-        model.train(was_training)
+def _measure(model: nn.Module, batches: Batches, batch_size: int, epoch: int) -> Generator[dict, None, tuple[dict, np.ndarray]]:
+    """Ticks while a split is predicted; then every measure of it, and its probabilities."""
+    for done, probs in predict(model, batches, batch_size):
+        yield {"kind": "tick", "phase": "validate", "epoch": epoch + 1, "step": done, "steps": len(batches.split)}
+    return score(batches.split.labels, probs, model.task), probs
 
 
-def score(labels: np.ndarray, probs: np.ndarray, task: str) -> dict:
-    """loss, accuracy and roc_auc (None where it is undefined) of a validation, with sentences about what is undefined."""
-    if not np.isfinite(probs).all():
-        _check_finite(math.nan)
-    roc_auc = metrics.roc_auc(labels, probs, task)
-    notes = [] if roc_auc is not None else ["ROC AUC is undefined here, because a class has no image in this split. "
-                                            "The best epoch is chosen by the loss."]
-    return {"loss": metrics.cross_entropy(labels, probs, task), "accuracy": metrics.accuracy(labels, probs, task),
-            "roc_auc": roc_auc, "notes": notes}
+def frozen_in(config: ModelConfig, epoch: int) -> str:
+    """What `Classifier.freeze` gets in an epoch, counted from 0: a function of the epoch, so that a resume needs no memory."""
+    return "none" if config.unfreeze_epoch and epoch >= config.unfreeze_epoch else config.freeze
 
 
-def is_better(new: dict, best: dict) -> bool:
-    """Higher ROC AUC; where it is equal or undefined, lower loss."""
-    if not best:
-        return True
-    a, b = new["roc_auc"], best["roc_auc"]
-    return a > b if a is not None and b is not None and a != b else new["loss"] < best["loss"]
+class Learner:
+    """Moves the weights by one step at a time. Nothing in it waits for the device."""
 
+    def __init__(self, state: TrainState, batches: Batches, config: RunConfig, objective: Objective, half: bool,
+                 channels_last: bool, compiled: bool, group: Group):
+        self.state, self.batches, self.config, self.objective, self.group = state, batches, config, objective, group
+        self.embedded, self.device, self.seed = batches.split.embedded, batches.device, config.train.seed
+        self.half, self.compiled, self.channels_last = half, compiled, channels_last and not self.embedded
+        self.augmenting = bool(active(config.augment)) and not self.embedded
+        self.stochastic = any(isinstance(m, _DropoutNd) and m.p > 0 for m in state.model.modules())
+        forward = state.model.head if self.embedded else state.model
+        self.forward = group.wrap(state.model, torch.compile(forward) if compiled else forward)
 
-class Clock:
-    """Images per second and time left, over the last seconds, so that a slow start does not spoil them."""
+    def open(self, epoch: int, plan: list[list[np.ndarray]]) -> None:
+        """Begin an epoch, or what is left of it: its steps, for each its batches, for each its positions in the split."""
+        mine = [self.group.share(batch) for batches in plan for batch in batches]
+        self.epoch, self.coming = epoch, self.batches(mine, epoch=epoch)
 
-    def __init__(self, steps: int, done: int):
-        self.left = steps - done
-        self.marks = [(time.perf_counter(), 0, self.left)]      # (time, images so far, steps left)
-        self.images, self.reported = 0, time.perf_counter()
+    def step(self, step: int, batches: list[np.ndarray]) -> tuple[Tensor, Tensor | None]:
+        """Add up the gradients of the batches of a step, then move.
 
-    def tick(self, images: int) -> None:
-        self.images += images
-        self.left -= 1
+        Each batch counts by its share of the step, so that a batches of b images a step give what one batch of a b images
+        gives (but for batch norm, which sees b images at a time).
 
-    def report_due(self) -> bool:
-        now = time.perf_counter()
-        if now - self.reported < REPORT_SECONDS:
-            return False
-        self.reported = now
-        self.marks = [*self.marks[-20:], (now, self.images, self.left)]
-        return True
+        Args:
+            step: since the start of the training
+            batches: the positions of each
 
-    def _span(self) -> tuple[float, int, int]:
-        (t0, i0, l0), now = self.marks[0], time.perf_counter()
-        return max(now - t0, 1e-9), self.images - i0, l0 - self.left
+        Returns:
+            (3,) sums over the images of the step, on the device: cross-entropy, right answers, objective; and the length of
+            the gradient where it was needed
+        """
+        model, optimiser, positions = self.state.model, self.state.optimiser, np.concatenate(batches)
+        weight = self.objective.weight(self.batches.split.labels[positions])
+        tally = torch.zeros_like(self.state.total)
+        optimiser.zero_grad(set_to_none=True)
+        with _seeded(self.seed, step, self.device) if self.stochastic else contextlib.nullcontext():
+            for part, batch in enumerate(batches):
+                self.group.share(batch)                       # says how large the whole of what comes is
+                loss, sums = self._loss(len(batch), (self.seed, self.epoch, step, part), weight, len(positions))
+                (loss * self.group.size).backward()           # the group takes the mean of the gradients, the step is a sum
+                tally += sums
+        self.group.average(model)
+        norm = None
+        if self.config.optim.clip:
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.optim.clip)
+        optimiser.step()
+        return self.group.sum(tally), norm
 
-    def images_per_second(self) -> float:
-        seconds, images, _ = self._span()
-        return images / seconds
-
-    def seconds_left(self) -> float:
-        seconds, _, steps = self._span()
-        return self.left * seconds / max(steps, 1)
+    def _loss(self, n: int, place: tuple[int, ...], weight: float, count: int) -> tuple[Tensor, Tensor]:
+        """What this process's part of the next batch, of n images, adds to the objective of a step of `count`; its (3,) sums."""
+        images, labels = next(self.coming)
+        if self.augmenting:
+            images = augment(images, self.config.augment, place[:2], self.batches.rows)
+        share, others = 1.0, labels
+        if self.config.train.mixup:
+            share, partner = mixture(self.config.train.mixup, n, place)
+            partner = torch.from_numpy(self.group.share(partner)).to(self.device, non_blocking=True)
+            images = torch.lerp(self.group.whole(images)[partner], images, share)
+            others = self.group.whole(labels)[partner]
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = self.forward(images)
+        logits, targets = logits.float(), self.objective.targets
+        loss = self.objective(logits, torch.lerp(targets(others), targets(labels), share)).sum() / weight
+        if (penalty := self.state.model.penalty(logits)) is not None and len(images):
+            loss = loss + penalty * (len(images) / count)
+        with torch.no_grad():
+            plain = torch.lerp(plain_loss(logits, others), plain_loss(logits, labels), share).sum()
+            return loss, torch.stack((plain, _right(logits, labels), loss * count)).to(self.state.total)
 
 
 @contextlib.contextmanager
@@ -271,20 +228,14 @@ def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many answers of a batch are right; for several findings, over all of them."""
+def _right(logits: Tensor, labels: Tensor) -> Tensor:
+    """The sum over the images of a batch of 1 where the answer is right; with several findings, of the share that is."""
     if labels.ndim == 2:
-        return ((logits > 0) == labels.bool()).sum()
-    return (logits.argmax(dim=1) == labels).sum()
+        return ((logits > 0) == labels.bool()).float().mean(dim=1).sum()
+    return (logits.argmax(dim=1) == labels).float().sum()
 
 
-def _grad_norm(model: nn.Module) -> float:
+def _grad_norm(model: nn.Module) -> Tensor:
     """Length of the gradient over all weights: near 0 nothing is learned, very large and the steps are wild."""
     grads = [p.grad for p in model.parameters() if p.grad is not None]
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))) if grads else 0.0
-
-
-def _check_finite(value: float) -> None:
-    if not math.isfinite(value):
-        raise LightboxError("train.nan", "The loss is no longer a number, so the training was stopped.",
-                            "The learning rate is probably too high: try a tenth of it. The last good checkpoint is kept.")
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) if grads else torch.zeros(())

@@ -1,23 +1,15 @@
-"""What moves the weights: losses, optimisers and learning-rate schedules, each in a table."""
+"""What moves the weights: optimisers and learning-rate schedules, each in a table."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from core.config import OptimConfig
-from core.datasets.splits import balanced_weights
-
-# The rate's factor, for t in [0, 1] the share of the steps that are done.
-SCHEDULES = {
-    "constant": lambda t: 1.0,
-    "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)),                  # Loshchilov and Hutter 2017, eq. 5, one cycle
-    "step": lambda t: 1.0 if t < 0.5 else 0.1 if t < 0.75 else 0.01,        # as in MedMNIST's experiments
-}
 
 OPTIMISERS = {
     "adamw": lambda weights, c: torch.optim.AdamW(weights, lr=c.lr, weight_decay=c.weight_decay),
@@ -25,35 +17,89 @@ OPTIMISERS = {
     "sgd": lambda weights, c: torch.optim.SGD(weights, lr=c.lr, momentum=c.momentum, weight_decay=c.weight_decay),
 }
 
-# (logits (B, K), labels, class weights (K,) or None) -> mean loss of the batch.
-LOSSES = {
-    "multi-label, binary-class": lambda logits, labels, weights:
-        F.binary_cross_entropy_with_logits(logits, labels.float(), pos_weight=weights),
-    "binary-class": lambda logits, labels, weights: F.cross_entropy(logits, labels, weight=weights),
-    "multi-class": lambda logits, labels, weights: F.cross_entropy(logits, labels, weight=weights),
-    "ordinal-regression": lambda logits, labels, weights: F.cross_entropy(logits, labels, weight=weights),
+
+def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser of all weights, frozen ones too: they have no gradient and stay, and may learn later.
+
+    Weight decay spares biases and the scales of normalisation, which it would only push to zero. Each group has an
+    "lr_scale", the share of the learning rate that it gets: `config.backbone_lr` for the backbone, 1 for the head.
+    """
+    groups = []
+    for weights, scale in ((model.backbone_parameters(), config.backbone_lr), (model.head_parameters(), 1.0)):
+        weights = list(weights)
+        groups += [{"params": [p for p in weights if p.ndim > 1], "lr_scale": scale},
+                   {"params": [p for p in weights if p.ndim <= 1], "lr_scale": scale, "weight_decay": 0.0}]
+    return OPTIMISERS[config.name]([group for group in groups if group["params"]], config)
+
+
+def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """Give each group its share of the learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+
+
+# ------------------------------------------------------------------------------------------------------- schedules
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a training a step stands: `step` of `steps`, both counted without the warm-up; `epoch` with it."""
+    step: int
+    steps: int
+    epoch: int
+
+    @property
+    def share(self) -> float:
+        return self.step / max(1, self.steps)
+
+
+def _step(place: Place, config: OptimConfig) -> float:
+    """Times 0.1 at 50 % and at 75 %, as in MedMNIST's experiments."""
+    return 1.0 if place.share < 0.5 else 0.1 if place.share < 0.75 else 0.01
+
+
+def _one_cycle(place: Place, config: OptimConfig) -> float:
+    """Up from 1/25 in 30 % of the steps, then down to 1/25 of a ten thousandth, each along half a cosine.
+
+    Smith, A disciplined approach to neural network hyper-parameters, 2018, with the numbers of torch's OneCycleLR.
+    """
+    low, top, last = 1 / 25, 0.3 * place.steps - 1, max(place.steps - 1, 1)
+    if place.step <= top and top > 0:
+        return _along_cosine(low, 1.0, place.step / top)
+    return _along_cosine(1.0, low / 1e4, (place.step - top) / (last - top))
+
+
+def _along_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One row of SCHEDULES.
+
+    factor: (place, config) -> what the learning rate is multiplied by
+    warms_up: False where the schedule has a rise of its own, and the warm-up is left out
+    """
+    factor: Callable[[Place, OptimConfig], float]
+    warms_up: bool = True
+
+
+SCHEDULES = {
+    "constant": Schedule(lambda place, c: 1.0),
+    "cosine": Schedule(lambda place, c: _along_cosine(1.0, 0.0, place.share)),     # Loshchilov & Hutter 2017, eq. 5, one cycle
+    "step": Schedule(_step),
+    "every": Schedule(lambda place, c: c.factor ** (place.epoch // c.every)),
+    "one_cycle": Schedule(_one_cycle, warms_up=False),
 }
 
 
-def lr_at(config: OptimConfig, step: int, steps: int) -> float:
+def lr_at(config: OptimConfig, step: int, steps: int, steps_per_epoch: int) -> float:
     """The learning rate of step 0 <= step < steps: a straight rise during the warm-up, then the schedule.
 
-    A formula of the step alone, so that a resumed run needs nothing but its place.
+    A formula of the step alone, so that a resumed run needs nothing but its place. "every" counts its epochs from the
+    start of the training; the others spread over what the warm-up leaves.
     """
-    warm = round(config.warmup * steps)
+    schedule = SCHEDULES[config.schedule]
+    warm = round(config.warmup * steps) if schedule.warms_up else 0
     if step < warm:
         return config.lr * (step + 1) / warm
-    return config.lr * SCHEDULES[config.schedule]((step - warm) / max(1, steps - warm))
-
-
-def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimiser; weight decay spares biases and the scales of normalisation, which it would only push to zero."""
-    weights = [p for p in model.parameters() if p.requires_grad]
-    groups = [{"params": [p for p in weights if p.ndim > 1]},
-              {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0}]
-    return OPTIMISERS[config.name]([g for g in groups if g["params"]], config)
-
-
-def weight_tensor(labels: np.ndarray, classes: int, device: torch.device) -> Tensor:
-    """`balanced_weights` as (K,) float32 on a device."""
-    return torch.tensor(balanced_weights(labels, classes), dtype=torch.float32, device=device)
+    return config.lr * schedule.factor(Place(step - warm, steps - warm, step // steps_per_epoch), config)
