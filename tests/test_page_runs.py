@@ -143,7 +143,7 @@ def test_curves_show_what_was_recorded_and_mark_the_best_epoch():
 def test_an_undefined_auc_is_a_dash_not_a_number():
     put_run("finished", [start_record(), epoch_record(1, None)])
     at = open_page("runs")
-    assert "Best validation ROC AUC -" in text_of(at)
+    assert "Best ROC AUC -" in text_of(at)
     table, _, alt = curve(at, "ROC AUC")
     assert table.num_rows == 0 and "nothing yet" in alt
 

@@ -159,21 +159,22 @@ def legend(others: Sequence[str], measured: str | None) -> str:
         others: names of the earlier runs
         measured: "running" or "evaluated": how the training numbers came about; None where that is not known
     """
-    def sign(drawn: str, words: str, explained: str = "") -> str:
-        tip = f" title='{html.escape(explained)}'" if explained else ""
-        return (f"<span{tip}><svg width='22' height='10' aria-hidden='true'>{drawn}</svg>{html.escape(words)}</span>")
+    def sign(style: str, words: str, explained: str = "") -> str:
+        tip = f" title='{html.escape(explained, quote=True)}'" if explained else ""
+        return f"<span{tip}><i style='{style}'></i>{html.escape(words)}</span>"
 
-    def line(color: str, width: float = 2.0, dash: str = "", opacity: float = 1) -> str:
-        return (f"<line x1='1' x2='21' y1='5' y2='5' stroke='{color}' stroke-width='{width}' stroke-dasharray='{dash}' "
-                f"opacity='{opacity}'/>")
+    def line(color: str, dash: Sequence[int] = (1, 0), height: int = 2, opacity: float = 1) -> str:
+        ends = np.cumsum(dash)
+        stops = ", ".join(f"{color if i % 2 == 0 else 'transparent'} {end - part}px {end}px"
+                          for i, (part, end) in enumerate(zip(dash, ends)))
+        return f"height:{height}px;opacity:{opacity};background:repeating-linear-gradient(90deg, {stops})"
     train, val = theme.SPLITS["train"], theme.SPLITS["val"]
-    ring = f"<circle cx='11' cy='5' r='4' fill='none' stroke='{val}' stroke-width='2'/>"
-    signs = [sign(line(train), TRAIN, MEASURED[measured][1] if measured in MEASURED else ""),
-             sign(line(train, 1, opacity=.5), BATCHES), sign(line(val), VAL), sign(ring, "best epoch, kept")]
-    signs += [sign(line(theme.QUIET, 1.6, ",".join(map(str, dash)) if dash[1] else ""), name)
-              for name, dash in zip(others, DASHES)]
-    if measured in MEASURED:
-        signs.append(f"<span title='{html.escape(MEASURED[measured][1])}'><u>{MEASURED[measured][0]}</u></span>")
+    how = MEASURED.get(measured)
+    signs = [sign(line(train), TRAIN, how[1] if how else ""), sign(line(train, height=1, opacity=.6), BATCHES),
+             sign(line(val), VAL), sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, kept")]
+    signs += [sign(line(theme.QUIET, dash), name) for name, dash in zip(others, DASHES)]
+    if how:
+        signs.append(f"<span title='{html.escape(how[1], quote=True)}'><u>{how[0]}</u></span>")
     return f"<div class='lightbox-legend'>{''.join(signs)}</div>"
 
 
@@ -232,7 +233,8 @@ def _spec(measure: Measure, epochs: float, lines: list[str], dashes: Mapping[str
     if dashes:
         dash = {"field": "line", "type": "nominal", "legend": None,
                 "scale": {"domain": list(dashes), "range": list(dashes.values())}}
-        behind = {"type": "line", "strokeWidth": 1.5, "opacity": 0.75, "color": theme.QUIET}
+        fine = {"strokeWidth": 1.5, "opacity": 0.75} if measure.of_answers else {"strokeWidth": 1, "opacity": 0.5}
+        behind = {"type": "line", "color": theme.QUIET, **fine}
         layers.append(layer(list(dashes), behind, strokeDash=dash))
     if BATCHES in lines:
         layers.append(layer([BATCHES], {"type": "line", "strokeWidth": 1, "opacity": 0.45 if main else 0.9, "color": colors[0]}))

@@ -55,10 +55,12 @@ STYLE = """
   .lightbox-bars i { position: absolute; top: -2px; bottom: -2px; border-left: 2px solid currentColor; opacity: .75; }
   .lightbox-bars p { grid-column: 1 / -1; margin: 0; opacity: .8; font-size: .85rem; }
 
+  .st-key-alarms [data-testid="stMarkdownContainer"] p { max-width: 140ch; }     /* few lines: the curves are the main thing */
+
   /* ui/curves.py: what the lines of the curves are. */
   .lightbox-legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .86rem; align-items: center; }
   .lightbox-legend span { white-space: nowrap; max-width: 26rem; overflow: hidden; text-overflow: ellipsis; }
-  .lightbox-legend svg { margin-right: .35rem; vertical-align: middle; }
+  .lightbox-legend i { display: inline-block; width: 22px; margin-right: .35rem; vertical-align: middle; }
   .lightbox-legend u { text-decoration: underline dotted; text-underline-offset: 3px; cursor: help; }
 
   /* ui/examples.py: validation images with bars that move from the epoch before to this one. */

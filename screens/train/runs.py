@@ -109,12 +109,15 @@ def draw_alarms(run: Run, status: Status, records: list[dict]) -> None:
     """What goes wrong, in words, the gravest first."""
     found = alarms(records, run.config.train.epochs, class_names=examples.class_names, reason=status.reason,
                    majority=examples.majority)
-    for alarm in found[:ALARMS]:
-        st.warning(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
-    if len(found) > ALARMS:
-        with st.popover(f"{len(found) - ALARMS} more"):
-            for alarm in found[ALARMS:]:
-                st.markdown(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
+    if not found:
+        return
+    with st.container(key="alarms", gap="xsmall"):
+        for alarm in found[:ALARMS]:
+            st.warning(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
+        if len(found) > ALARMS:
+            with st.popover(f"{len(found) - ALARMS} more"):
+                for alarm in found[ALARMS:]:
+                    st.markdown(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
 
 
 def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
@@ -124,18 +127,18 @@ def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> Non
     monitor = best.get("monitor", "roc_auc")
     beside = "accuracy" if monitor != "accuracy" else "roc_auc"
     device = {"memory_bytes": ("Memory", shell.format_bytes, "Memory of the device that the training holds."),
-              "device_use": ("Device in use", lambda share: f"{100 * share:.0f} %",
+              "device_use": ("Device use", lambda share: f"{100 * share:.0f} %",
                              "Share of the time in which the device was computing, when it was last looked at.")}
     device = {name: said for name, said in device.items() if last.get(name) is not None}
     at, first, second, pace, *more, clock = st.columns(5 + len(device))
     at.metric("Epochs finished", f"{len(epochs)} of {progress.epochs or '-'}",
               help="In an epoch the network sees every training image once.")
-    first.metric(f"Best validation {METRICS[monitor].title}", shell.format_number(best.get(f"val_{monitor}")), help=(
-        METRICS[monitor].help + " "
+    first.metric(f"Best {METRICS[monitor].title}", shell.format_number(best.get(f"val_{monitor}")), help=(
+        METRICS[monitor].help + " Measured on the validation images. "
         + (f"Reached in epoch {best['epoch']}, whose weights are kept." if best else "Known after the first epoch.")))
-    second.metric(f"Validation {METRICS[beside].title} then", shell.format_number(best.get(f"val_{beside}")),
+    second.metric(f"{METRICS[beside].title} then", shell.format_number(best.get(f"val_{beside}")),
                   help=f"{METRICS[beside].help} On the validation images, in the best epoch.")
-    pace.metric("Images per second", shell.format_number(speed, 0), help="Training images, over the last seconds.")
+    pace.metric("Images/s", shell.format_number(speed, 0), help="Training images, over the last seconds.")
     for column, (name, (title, words, help)) in zip(more, device.items()):
         column.metric(title, words(last[name]), help=help)
     if status.state in live.ACTIVE:
