@@ -6,6 +6,8 @@
     python -m core audit D [--set data.split=...] [--json]
     python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set section.field=value ...]
     python -m core train --resume RUN
+    python -m core train ... --queue
+    torchrun --nproc-per-node 2 -m core train ...
     python -m core evaluate RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
@@ -127,18 +129,29 @@ def audit(options) -> None:
 
 def train(options) -> int:
     from core.runs import RunStore
+    config = None if options.resume else _config(options)
+    if "TORCHELASTIC_RUN_ID" in os.environ:       # torchrun started us, one of several: they train the run themselves
+        what = ["--config", config.to_json()] if config else ["--resume", options.resume]
+        os.execv(sys.executable, [sys.executable, "-m", "core.together", *what])
     store = RunStore()
-    if options.resume:
+    if config:
+        run = store.create(config)
+    else:
         run = store.get(options.resume)
         store.resume(run)
-    else:
-        changes = {"data.dataset": _absolute(options.dataset), "model.name": options.model, "data.size": options.size,
-                   "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device,
-                   "name": options.name}
-        changes |= _settings(options.set)
-        run = store.create(RunConfig().with_(**{k: v for k, v in changes.items() if v is not None}))
     store.tend()
+    if options.queue:
+        print(run.id)
+        return 0
     return _follow(store, run)
+
+
+def _config(options) -> RunConfig:
+    """The settings of a new run, as the command line gives them."""
+    changes = {"data.dataset": _absolute(options.dataset), "model.name": options.model, "data.size": options.size,
+               "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device, "name": options.name}
+    changes |= _settings(options.set)
+    return RunConfig().with_(**{k: v for k, v in changes.items() if v is not None})
 
 
 def _follow(store, run) -> int:
@@ -359,6 +372,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--set", action="append", default=[], metavar="section.field=value",
                          help="any other setting of core/config.py; may be given again and again")
     command.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or interrupted")
+    command.add_argument("--queue", action="store_true", help="print the run's id at once and let it train when its turn comes")
     command.set_defaults(command=train)
 
     command = commands.add_parser("evaluate", help="judge a run")

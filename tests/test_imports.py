@@ -38,11 +38,13 @@ CORE = {                                    # a part of core: the parts that it 
     "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "metrics", "runs", "trainers"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
-    "worker": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
+    "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
+    "worker": BASE | {"job", "runs"},
+    "together": BASE | {"job", "runs", "trainers"},
     "__main__": BASE | {"audit", "classifiers", "datasets", "device", "evaluation", "explain", "export", "grid", "metrics",
                         "models", "recipes", "run_names", "runs"},
 }
-PROGRAMS = {"worker", "__main__"}           # are started, never imported
+PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
@@ -153,7 +155,7 @@ def test_the_check_sees_an_arrow_that_runs_back(module, source):
     ("core.metrics", "import numpy as np\nfrom core.errors import LightboxError\nfrom core.ranking import roc_curve"),
     ("core.models.classifier", "from core.models.backbones import build\nfrom .backbones import build"),
     ("core.runs", "from core import __version__\nfrom . import queue"),
-    ("core.worker", "def main():\n    from core.trainers.classifier import train"),
+    ("core.job", "def main():\n    from core.trainers.classifier import train"),
     ("ui.charts", "import streamlit as st\nfrom core.metrics import METRICS\nfrom ui.theme import COLOURS"),
     ("screens.train.runs", "import streamlit as st\nfrom ui.charts import curve\nfrom core.runs import RunStore"),
     ("app", "import streamlit as st\nfrom ui.theme import apply"),
