@@ -1,15 +1,17 @@
 """Which way of computing is quickest on this machine: tried, not guessed.
 
-How many threads, and in which order the numbers of an image lie in memory, changes the speed of a small machine by a
-factor of two to five, and nobody can know it beforehand. So a few steps of each are timed when a network first meets a machine.
+How many threads, in which order the numbers of an image lie in memory, and how many bits each has, change the speed of a small
+machine by a factor of two to five, and nobody can know it beforehand. So a few steps of each are timed when a run begins.
 
-The answer is remembered (LIGHTBOX_HOME/speed.json): the sums of floating point numbers depend on the number of
-threads, so the same run on the same machine must compute the same way to end in the same bits.
+The answer is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were: beside another busy process one thread
+can be several times as fast as two. A run asks once and never again, though the load may change: sums of floating point numbers
+depend on the number of threads, so a run that changed its way in the middle could not be resumed to the same bits.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 import time
@@ -21,18 +23,25 @@ from torch import nn
 
 from core.files import Lock, write_json
 
-IMAGES = 16          # of the timed batch: enough to fill the vector units, few enough to be quick
+# Whether "auto" may take bfloat16 on the CPU. Its numbers have 8 significant bits instead of 24, so this may be True only where
+# ten seeds give the same ROC AUC on test to within .005; bench/precision.py prints that.
+BFLOAT16_AGREES = False
+
 PATIENCE = 12.0      # seconds for the whole probe
+WATCH = 0.25         # seconds in which the idle cores are counted
 
 
 @dataclass(frozen=True)
 class Layout:
-    """threads: of the CPU; channels_last: whether the C numbers of a pixel lie side by side in memory."""
+    """threads: of the CPU; channels_last: whether the C numbers of a pixel lie side by side in memory; precision: float32 or
+    bfloat16."""
     threads: int
     channels_last: bool
+    precision: str = "float32"
 
 
-def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Path, key: str) -> tuple[Layout, list[dict]]:
+def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Path, key: str,
+           precision: str = "float32") -> tuple[Layout, list[dict]]:
     """The quickest layout for training `model` on the CPU, and the table of what was tried.
 
     Args:
@@ -40,28 +49,30 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
         size, channels: of its images
         threads: as configured; 0 tries one and all
         memory: the file of remembered answers
-        key: what the answer depends on: network, batch, versions
+        key: what the answer depends on besides the arguments and the free cores: network, stem, versions
+        precision: as configured: "float32", "bfloat16", or "auto", which tries both where BFLOAT16_AGREES
 
     Returns:
-        the layout; rows {"threads", "channels_last", "images_per_second"}, empty when the answer was remembered
+        the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the answer was remembered
     """
+    key = f"{key} {size} px x{channels} threads {threads} {precisions(precision)} {free_cores()} of {len(_cores())} cores free"
     try:
         known = json.loads(memory.read_text())
         if key in known:
             return Layout(**known[key]), []
     except (OSError, ValueError, TypeError):
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    counts = [threads] if threads else sorted({1, cores})
+    counts = [threads] if threads else sorted({1, len(_cores())}, reverse=True)
     rows, begun = [], time.perf_counter()
-    for count in counts:
-        for channels_last in (True, False):
-            if rows and time.perf_counter() - begun > PATIENCE * len(rows) / (len(rows) + 1):
-                continue                             # what is left would take longer than we have
-            rows.append({"threads": count, "channels_last": channels_last,
-                         "images_per_second": _time(model, size, channels, count, channels_last)})
-    best = max(rows, key=lambda row: row["images_per_second"])
-    layout = Layout(best["threads"], best["channels_last"])
+    # In the order of promise, because on a slow machine only the first are tried.
+    for channels_last, bits, count in itertools.product((True, False), precisions(precision), counts):
+        if rows and time.perf_counter() - begun > PATIENCE * len(rows) / (len(rows) + 1):
+            break                                        # one more would take longer than we have
+        way = {"threads": count, "channels_last": channels_last, "precision": bits}
+        rows.append(way | {"images_per_second": _time(model, size, channels, Layout(**way))})
+    best = dict(max(rows, key=lambda row: row["images_per_second"]))
+    del best["images_per_second"]
+    layout = Layout(**best)
     memory.parent.mkdir(parents=True, exist_ok=True)
     with Lock(memory.with_suffix(".lock")):
         try:
@@ -72,19 +83,50 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
     return layout, rows
 
 
-def _time(model: nn.Module, size: int, channels: int, threads: int, channels_last: bool) -> float:
+def precisions(wanted: str) -> tuple[str, ...]:
+    """What a config's `train.precision` allows on this CPU, the quickest first."""
+    if wanted != "auto":
+        return (wanted,)
+    return ("bfloat16", "float32") if BFLOAT16_AGREES and torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("float32",)
+
+
+def free_cores() -> int:
+    """How many of the cores that this process may use had nothing to do just now; this process sleeps meanwhile."""
+    try:
+        before = _idle_ticks()
+        time.sleep(WATCH)
+        return round((_idle_ticks() - before) / (WATCH * os.sysconf("SC_CLK_TCK")))
+    except (OSError, ValueError):                        # no Linux: the mean of the last minute must do
+        return max(0, len(_cores()) - round(os.getloadavg()[0])) if hasattr(os, "getloadavg") else len(_cores())
+
+
+def _idle_ticks() -> int:
+    """Ticks that our cores have idled since the machine started: the fourth and fifth number of a line of /proc/stat."""
+    ours = {f"cpu{core}" for core in _cores()}
+    rows = (row.split() for row in Path("/proc/stat").read_text().splitlines())
+    return sum(int(row[4]) + int(row[5]) for row in rows if row[0] in ours)
+
+
+def _cores() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def _time(model: nn.Module, size: int, channels: int, way: Layout) -> float:
     """Images per second of two steps forward and back, after one to warm up."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    torch.set_num_threads(way.threads)
+    layout = torch.channels_last if way.channels_last else torch.contiguous_format
     trial = copy.deepcopy(model).train().to(memory_format=layout)
-    images = torch.full((IMAGES, channels, size, size), 0.5).to(memory_format=layout)
+    count = min(16, max(4, 16 * 64 ** 2 // size ** 2))   # enough to fill the vector units, few enough to be quick
+    images = torch.full((count, channels, size, size), 0.5).to(memory_format=layout)
     try:
         with torch.random.fork_rng(devices=[]):
             for step in range(3):
                 if step == 1:
                     begun = time.perf_counter()
-                trial(images).square().mean().backward()
-        return 2 * IMAGES / (time.perf_counter() - begun)
+                with torch.autocast("cpu", torch.bfloat16, enabled=way.precision == "bfloat16"):
+                    logits = trial(images)
+                logits.float().square().mean().backward()
+        return 2 * count / (time.perf_counter() - begun)
     finally:
         torch.set_num_threads(before)
