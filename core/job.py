@@ -254,8 +254,9 @@ class Job:
         if device.type == "cpu":
             self.tell(phase="Timing a few steps to find the quickest way to compute")
             p = model.preprocessing
-            key = f"{network_key(config.model)} {p.size} px x{p.channels} {torch.__version__} {threads}"
-            layout, how["tried"] = choose(model, p.size, p.channels, threads, self.root / "speed.json", key)
+            key = f"{network_key(config.model)} {torch.__version__}"
+            layout, how["tried"] = choose(model, p.size, p.channels, threads, self.root / "speed.json", key,
+                                          config.train.precision)
             how |= asdict(layout)
         return how
 
