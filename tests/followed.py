@@ -49,20 +49,20 @@ def start_record(epoch: int = 0, step: int = 0, **more) -> dict:
             "n_train": 96, "n_val": 24, "notes": ["The last layer is new."], **more}
 
 
-def step_record(epoch: int, step: int, steps: int = 6, loss: float = 0.7) -> dict:
+def step_record(epoch: int, step: int, steps: int = 6, loss: float = 0.7, **more) -> dict:
     return {"kind": "step", "epoch": epoch, "step": step, "steps": steps, "loss": loss, "lr": 1e-3, "grad_norm": 2.0,
-            "images_per_second": 134.6, "seconds_left": 9.0}
+            "images_per_second": 134.6, "seconds_left": 9.0, **more}
 
 
-def epoch_record(epoch: int, auc: float | None, best: bool = True, seconds: float = 3.0) -> dict:
+def epoch_record(epoch: int, auc: float | None, best: bool = True, seconds: float = 3.0, **more) -> dict:
     return {"kind": "epoch", "epoch": epoch, "lr": 1e-3, "train_loss": 1 / epoch, "train_accuracy": 0.6,
             "val_loss": 1.2 / epoch, "val_accuracy": 0.75, "val_roc_auc": auc, "images_per_second": 120.0, "seconds": seconds,
-            "is_best": best, "notes": []}
+            "is_best": best, "notes": [], **more}
 
 
-def put_run(state: str = "finished", records: list[dict] = (), reason: str = "", **changes) -> Run:
+def put_run(state: str = "finished", records: list[dict] = (), reason: str = "", tags: tuple[str, ...] = (), **changes) -> Run:
     """A run in a state, with records. Where a trainer must live the test has to hold its lock, else it reads as interrupted."""
-    run = RunStore().create(tiny_config("phantom", **changes))
+    run = RunStore().create(tiny_config("phantom", **changes), tags=tags)
     for step in WAY[state]:
         run.change(step, reason if step == state else "")
     if state != "queued":
@@ -86,10 +86,15 @@ def text_of(at: AppTest) -> str:
     return "\n".join(f"{getattr(e, 'label', '')} {getattr(e, 'value', '')}" for kind in kinds for e in at.get(kind))
 
 
+def html_of(at: AppTest, part: str) -> str:
+    """The HTML on the page that has this in it; "" where there is none."""
+    return next((e.proto.body for e in at.get("html") if part in e.proto.body), "")
+
+
 def curve(at: AppTest, title: str) -> tuple[pa.Table, dict, str]:
     """What a chart with this title was given: its table, its Vega-Lite, its text for those who do not see it."""
     for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
         spec = json.loads(element.proto.spec)
-        if spec["description"].startswith(title):
+        if spec.get("usermeta", {}).get("measure", "").startswith(title):
             return pa.ipc.open_stream(element.proto.data.data).read_all(), spec, element.proto.alt
     raise AssertionError(f"no chart {title}")

@@ -19,7 +19,7 @@ from core.runs import Run, RunStore
 from ui import live, theme
 from ui.charts import thin
 from ui.follow import follow
-from ui.shell import choose_param, get_param, set_param
+from ui.shell import choose_param, get_param, set_param, told_apart
 
 BATCHES = "single batches"                   # the line of a measure that every batch has
 TRAIN, VAL = theme.SPLIT_TITLES["train"], theme.SPLIT_TITLES["val"]
@@ -110,10 +110,7 @@ def choose_others(run_id: str, rows: Sequence[live.Row], store: RunStore) -> dic
     here = next((row for row in rows if row.id == run_id), None)
     trained = sorted((row for row in rows if row.id != run_id and row.epoch), key=lambda row: row.dataset != (
         here and here.dataset))
-    names: dict[str, str] = {}
-    for row in trained:
-        name = f"{row.name} ({row.when})"
-        names[row.id] = f"{name} {row.id[-4:]}" if name in names.values() else name
+    names = told_apart({row.id: f"{row.name} ({row.when})" for row in trained})
     chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]
     with st.popover(f"Compare with: {len(chosen)}" if chosen else "Compare with", icon=":material/stacked_line_chart:",
                     disabled=not names, help="Draws the curves of earlier runs faintly behind."):
@@ -243,5 +240,5 @@ def _spec(measure: Measure, epochs: float, lines: list[str], dashes: Mapping[str
     if best and VAL in main:
         ring = layer([VAL], {"type": "point", "size": 150, "strokeWidth": 2, "color": colors[1], "filled": False})
         layers.append(ring | {"transform": [*ring["transform"], {"filter": f"datum.epoch === {best}"}]})
-    return {"description": measure.title, "height": height, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0},
+    return {"usermeta": {"measure": measure.title}, "height": height, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0},
             "encoding": {"x": x, "y": y}, "layer": layers}

@@ -112,9 +112,19 @@ def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
             value = None
     value = value or chip.default or next(iter(options))
     set_param(chip.name, value)
-    st.selectbox(chip.label, list(options), format_func=lambda v: options.get(v, v), accept_new_options=chip.free,
+    shown = told_apart(options)
+    st.selectbox(chip.label, list(options), format_func=lambda v: shown.get(v, v), accept_new_options=chip.free,
                  label_visibility="collapsed", width=chip.width, **follow(f"chip_{chip.name}", value, _take_chip, chip.name))
     return value
+
+
+def told_apart(options: Mapping[str, str]) -> dict[str, str]:
+    """Value -> what is shown, each another: the browser answers with what it shows, so of two alike only one could be chosen.
+    Those that are alike get the end of their value."""
+    count: dict[str, int] = {}
+    for text in options.values():
+        count[text] = count.get(text, 0) + 1
+    return {value: f"{text} [{value[-4:]}]" if count[text] > 1 else text for value, text in options.items()}
 
 
 def _take_chip(name: str, value: str | None) -> None:
