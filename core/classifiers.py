@@ -17,6 +17,7 @@ import numpy as np
 from core import checkpoints
 from core.config import ModelConfig, RunConfig
 from core.datasets.geometry import fit
+from core.datasets.statistics import channel_statistics
 from core.errors import LightboxError
 from core.runs import Run, RunStore
 
@@ -108,7 +109,7 @@ def load_classifier(address: str) -> Loaded:
 
 
 def build_for_run(run: Run, data) -> Classifier:
-    """The network that a run starts with, on the CPU: random, ImageNet's weights, or another run's best epoch.
+    """The network that a run starts with, on the CPU: random, ImageNet's weights, a file's, or another run's best epoch.
 
     Args:
         data: the open Dataset that it will learn
@@ -116,26 +117,37 @@ def build_for_run(run: Run, data) -> Classifier:
     Raises LightboxError as `build_model` and `load_classifier` do.
     """
     from core.models import build_model
-    config = run.config
-    model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
-                        resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names)
+    from core.models.classifier import Preprocessing
+    config, before, preprocessing, statistics = run.config, None, None, None
     if config.model.weights.startswith("run:"):
         before = load_classifier(config.model.weights.removeprefix("run:"))
+        p = before.model.preprocessing
+        if config.model.normalise == "auto" and p.channels == data.channels:
+            preprocessing = Preprocessing(data.size, data.resize, data.channels, p.mean, p.std)   # what its weights know
+    if config.model.normalise == "own":
+        mean, std = channel_statistics(data.images, data.indices("train"))
+        statistics = mean, tuple(max(s, 1 / 255) for s in std)             # images of one gray value have none
+    model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
+                        resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names,
+                        preprocessing=preprocessing, statistics=statistics)
+    if before:
         model.notes = (*model.notes, *before.notes, *_take_over(model, before.model))
     return model
 
 
 def _take_over(model: Classifier, before: Classifier) -> list[str]:
     """Copy all weights that fit from another classifier; returns a sentence about those that do not."""
-    own, theirs = model.state_dict(), before.state_dict()
-    fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
+    from core.models.weights import COUNTER, fitting, left_over, take
+    theirs = before.network.state_dict()
+    fit = fitting(model.network, {name: tuple(value.shape) for name, value in theirs.items()})
+    if not fit:
         raise LightboxError("weights.unlike", "The earlier run has another network: none of its weights fit.",
                             "Choose the same network as in that run, or start from none.")
-    model.load_state_dict({**own, **fitting})
-    left = len(own) - len(fitting)
-    return [f"{left} of {len(own)} tensors do not fit the earlier run and start from random numbers: "
-            "the classes, channels or first layers differ."] if left else []
+    take(model.network, fit, theirs.__getitem__)
+    new = left_over(model.network, fit)
+    fit = [name for name in fit if not name.endswith(COUNTER)]
+    return [f"{len(new)} of {len(new) + len(fit)} tensors do not fit the earlier run and start from random numbers: "
+            "the classes, head, cut, channels or first layers differ."] if new else []
 
 
 def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:

@@ -8,6 +8,7 @@ N images of S x S pixels in C channels, G groups (classes or splits).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -115,6 +116,29 @@ def averages(data: Dataset, groups: Sequence[Group], budget: int = BUDGET) -> Av
             mean[g] = total / n
             spread[g] = np.sqrt((n * squares - total**2) / n**2)      # n sum x^2 - (sum x)^2: whole numbers, never below 0
     return Averages(mean, spread, read)
+
+
+def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation (divided by n) of each channel over all pixels of some images, in [0, 1].
+
+    All of them are read, a few at a time. The sums are whole numbers and exact; only the last line is rounded.
+
+    Args:
+        images: (M, S, S, C) uint8, the store
+        rows: (n,) int64, one at least
+    """
+    channels = images.shape[3]
+    counts = np.zeros((channels, 256), np.int64)
+    step = max(1, PIECE // int(np.prod(images.shape[1:])))
+    for first in range(0, len(rows), step):
+        piece = images[rows[first:first + step]]
+        for c in range(channels):
+            counts[c] += np.bincount(piece[..., c].ravel(), minlength=256)
+    values, n = np.arange(256), counts.sum(axis=1)
+    total, squares = counts @ values, counts @ values**2
+    # Python's integers have no end: n sum x^2 passes 2^63 at some 10^7 pixels.
+    spread = [math.sqrt(int(m) * int(q) - int(t)**2) / int(m) for m, t, q in zip(n, total, squares)]
+    return tuple((total / n / 255).tolist()), tuple(s / 255 for s in spread)
 
 
 def original_sizes(table: pd.DataFrame, rows: np.ndarray | None = None) -> np.ndarray:

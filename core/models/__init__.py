@@ -17,7 +17,7 @@ from core.config import ModelConfig
 from core.errors import LightboxError
 
 if TYPE_CHECKING:       # for readers and type checkers; torch is imported when a network is built
-    from core.models.classifier import Classifier, Preprocessing
+    from core.models.classifier import Classifier, Preprocessing, Statistics
 
 
 def _torchvision(spec: ModelSpec, **options) -> Any:
@@ -26,20 +26,27 @@ def _torchvision(spec: ModelSpec, **options) -> Any:
     return build_backbone(spec, **options)
 
 
+def _builder(spec: ModelSpec, **options) -> Any:
+    from core.models.cnn import build_cnn
+
+    return build_cnn(spec, **options)
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What is known of a network before it is built.
 
     Attributes:
-        name: the key in MODELS, and what torchvision calls it
+        name: the key in MODELS, and what torchvision calls it where it has it
         title, description: for people
         family: the key in backbones.FAMILIES that knows its first and last layers
-        parameters: trainable numbers as published, for 1000 classes, colour input and the standard stem
+        parameters: trainable numbers as published, for 1000 classes, colour input, the standard stem and a linear head; of
+            densenet264, whose number the paper does not give, small_cnn and cnn (with its knobs as they are) by their layers
         stages: dotted names of its feature maps from fine to coarse, relative to the Classifier; the last is
             Grad-CAM's default
         stage_names: what a config calls them for cut and freeze; a last map may have no name of its own
         smallest: least image side in pixels that the standard stem takes before a feature map vanishes
-        weights_file: the file of ImageNet weights that torchvision's loader looks for
+        weights_file: the file of ImageNet weights that torchvision's loader looks for; empty where there are none
         build: makes the network; called by build_model
     """
 
@@ -54,42 +61,92 @@ class ModelSpec:
     weights_file: str
     build: Callable = field(default=_torchvision, repr=False)
 
+    @property
+    def torchvision_name(self) -> str:
+        """What torchvision calls a network with the same weights."""
+        return self.name.removeprefix("own_")
 
-_RESNET = (tuple(f"network.layer{i}" for i in (1, 2, 3, 4)), tuple(f"layer{i}" for i in (1, 2, 3, 4)))
-_DENSENET = (tuple(f"network.features.denseblock{i}" for i in (1, 2, 3, 4)) + ("network.features",),
-             tuple(f"denseblock{i}" for i in (1, 2, 3, 4)))
-_SQUEEZENET_1_1 = (("network.features.4", "network.features.7", "network.features.10", "network.features"),
-                   ("fire3", "fire5", "fire7", "fire9"))
+
+def _stages(names: str, addresses: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Dotted names of feature maps, and what they are called."""
+    return tuple(f"network.{address}" for address in addresses.split()), tuple(names.split())
+
+
+_RESNET = _stages("layer1 layer2 layer3 layer4", "layer1 layer2 layer3 layer4")
+_DENSENET = _stages("denseblock1 denseblock2 denseblock3 denseblock4", "features.denseblock1 features.denseblock2 "
+                    "features.denseblock3 features.denseblock4 features")        # the last with its norm has no name
+_SQUEEZENET_1_0 = _stages("fire4 fire8 fire9", "features.5 features.10 features.12")
+_SQUEEZENET_1_1 = _stages("fire3 fire5 fire7 fire9", "features.4 features.7 features.10 features.12")
+_VGG16 = _stages("conv1 conv2 conv3 conv4 conv5", "features.3 features.8 features.15 features.22 features.29")
+_SMALL = _stages("conv1 conv2 conv3 conv4", "features.relu1 features.relu2 features.relu3 features.relu4")
+_CNN = _stages(" ".join(f"layer{i}" for i in range(1, 11)), " ".join(f"layers.layer{i}" for i in range(1, 11)))
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (
     ModelSpec("resnet18", "ResNet-18",
               "18 layers with shortcuts. Quick to train and hard to break: the one to begin with.",
               "resnet", 11_689_512, *_RESNET, 16, "resnet18-f37072fd.pth"),
+    ModelSpec("resnet34", "ResNet-34",
+              "ResNet-18 with twice the blocks.",
+              "resnet", 21_797_672, *_RESNET, 16, "resnet34-b627a593.pth"),
     ModelSpec("resnet50", "ResNet-50",
               "50 layers in narrow-wide-narrow blocks. More capacity at about twice the work.",
               "resnet", 25_557_032, *_RESNET, 16, "resnet50-0676ba61.pth"),
+    ModelSpec("resnet101", "ResNet-101",
+              "ResNet-50 with a deeper third stage. For large sets and a GPU.",
+              "resnet", 44_549_160, *_RESNET, 16, "resnet101-63fe2227.pth"),
+    ModelSpec("resnet152", "ResNet-152",
+              "The deepest ResNet of the paper. On a set of some thousand images it seldom beats a shallow one.",
+              "resnet", 60_192_808, *_RESNET, 16, "resnet152-394f9c45.pth"),
     ModelSpec("densenet121", "DenseNet-121",
               "Every layer sees all earlier ones of its block. Few weights, much memory; often chosen for chest films.",
               "densenet", 7_978_856, *_DENSENET, 29, "densenet121-a639ec97.pth"),
+    ModelSpec("densenet161", "DenseNet-161",
+              "A wider DenseNet: each layer adds 48 maps where the others add 32.",
+              "densenet", 28_681_000, *_DENSENET, 29, "densenet161-8d451a50.pth"),
     ModelSpec("densenet169", "DenseNet-169",
               "DenseNet-121 with deeper late blocks; the baseline of the MURA bone X-rays.",
               "densenet", 14_149_480, *_DENSENET, 29, "densenet169-b2777c0a.pth"),
+    ModelSpec("densenet201", "DenseNet-201",
+              "DenseNet-169 with a deeper third block.",
+              "densenet", 20_013_928, *_DENSENET, 29, "densenet201-c1103571.pth"),
+    ModelSpec("densenet264", "DenseNet-264",
+              "The deepest layout of the paper (6, 12, 64 and 48 layers). Nobody has published ImageNet weights for it.",
+              "densenet", 33_337_704, *_DENSENET, 29, ""),
+    ModelSpec("squeezenet1_0", "SqueezeNet 1.0",
+              "The first SqueezeNet: as few weights as 1.1, more than twice the work.",
+              "squeezenet", 1_248_424, *_SQUEEZENET_1_0, 21, "squeezenet1_0-b66bff10.pth"),
     ModelSpec("squeezenet1_1", "SqueezeNet 1.1",
               "A tenth of ResNet-18's weights and no dense layer. For slow machines.",
               "squeezenet", 1_235_496, *_SQUEEZENET_1_1, 17, "squeezenet1_1-b8a52dc0.pth"),
+    ModelSpec("vgg16", "VGG-16",
+              "Sixteen plain layers, no shortcuts. Ten times ResNet-18's weights, nearly all in two hidden layers of 4096.",
+              "vgg", 138_357_544, *_VGG16, 32, "vgg16-397923af.pth"),
+    ModelSpec("small_cnn", "Small CNN",
+              "Four convolutions and one linear layer. For first lessons: small enough to be read, trained in seconds.",
+              "small_cnn", 226_440, *_SMALL, 16, ""),
+    ModelSpec("cnn", "CNN builder",
+              "Convolutions one after the other, and every size of them is a knob: to see what depth, kernels and pooling do.",
+              "cnn", 214_504, *_CNN, 16, "", _builder),
+    ModelSpec("own_resnet18", "ResNet-18, written by hand",
+              "The same network as ResNet-18, in a page of code that can be read: core/models/resnet.py.",
+              "resnet", 11_689_512, *_RESNET, 16, "resnet18-f37072fd.pth"),
+    ModelSpec("own_resnet50", "ResNet-50, written by hand",
+              "The same network as ResNet-50, in a page of code that can be read: core/models/resnet.py.",
+              "resnet", 25_557_032, *_RESNET, 16, "resnet50-0676ba61.pth"),
 )}
 
 
 def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, resize: str = "pad", seed: int = 0,
                 task: str = "multi-class", class_names: tuple[str, ...] = (),
-                preprocessing: Preprocessing | None = None) -> Classifier:
-    """A classifier in training mode on the CPU. The same arguments give the same weights.
+                preprocessing: Preprocessing | None = None, statistics: Statistics | None = None) -> Classifier:
+    """A classifier in training mode on the CPU, frozen as the config says. The same arguments give the same weights.
 
     The random state of the caller is left as it was.
 
     Args:
-        config: weights "imagenet" loads through torchvision. "none" and "run:<id>" start from random numbers: for a
-            run, and for any saved classifier, the caller loads the state afterwards and gives its `preprocessing`
+        config: weights "imagenet" loads through torchvision, "file:<path>" from a safetensors file. "none" and "run:<id>" start
+            from random numbers: for a run, and for any saved classifier, the caller loads the state afterwards and gives its
+            `preprocessing`
         classes: K, the number of logits (two for binary-class)
         size: side of the square images in pixels, 16 to 512
         channels: 1 for gray, 3 for colour
@@ -97,26 +154,40 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
         task: MedMNIST's word for the task; it decides between softmax and sigmoid
         class_names: K names; empty names them by their number
         preprocessing: what a saved classifier expects; None derives it from the other arguments
+        statistics: mean and std of each channel of the training images in [0, 1], for normalise "own"; without them 0.5 and
+            0.5, for those who only want to know sizes
 
     Raises:
-        LightboxError: "model.unknown", "model.size" (too small for the standard stem),
-            "weights.unavailable", "weights.broken"
+        LightboxError: "model.unknown", "model.size" (too small for the standard stem), "model.cut", "model.blocks",
+            "model.freeze", "weights.unknown", "weights.unavailable", "weights.missing", "weights.broken", "weights.unlike"
     """
-    from core.models.classifier import Classifier, Preprocessing
+    from core.models.classifier import NORMALISATIONS, Classifier, Preprocessing
 
     spec = _spec(config, size)
+    if config.weights not in ("none", "imagenet") and not config.weights.startswith(("run:", "file:")):
+        raise LightboxError("weights.unknown", f"A network cannot start from {config.weights!r}.",
+                            "model.weights can be none, imagenet, run:<id of a run> or file:<path>.")
     built = spec.build(spec, config=config, classes=classes, size=size, small=uses_small_stem(config, size),
                        channels=channels, seed=seed)
-    preprocessing = preprocessing or Preprocessing(size, resize, channels, built.mean, built.std)
-    class_names = class_names or tuple(map(str, range(classes)))
-    model = Classifier(built.network, preprocessing, task=task, class_names=class_names, stages=spec.stages,
-                       stage_names=spec.stage_names, notes=built.notes)
+    notes = list(built.notes)
+    if not preprocessing:
+        kind = config.normalise if config.normalise != "auto" else "imagenet" if config.weights == "imagenet" else "half"
+        mean, std = NORMALISATIONS[kind](channels, statistics)
+        preprocessing = Preprocessing(size, resize, channels, mean, std)
+        if kind == "imagenet" and channels == 1:
+            notes.append("Gray images are normalised with the average of ImageNet's three means and deviations "
+                         f"({mean[0]}, {std[0]}).")
+    model = Classifier(built.network, preprocessing, task=task, class_names=class_names or tuple(map(str, range(classes))),
+                       stages=spec.stages if built.stages is None else built.stages,
+                       stage_names=spec.stage_names if built.stage_names is None else built.stage_names, notes=tuple(notes))
     model.freeze(config.freeze)
+    if config.freeze != "none" and config.weights == "none":
+        model.notes += ("What is frozen keeps the random numbers that it starts with.",)
     return model
 
 
 def count_parameters(config: ModelConfig, *, classes: int, size: int, channels: int) -> int:
-    """How many trainable numbers `build_model` would make. No weights are made or loaded; needs torch."""
+    """How many numbers the network of `build_model` has, frozen ones included. No weights are made or loaded; needs torch."""
     import dataclasses
 
     import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,20 @@ class Preprocessing:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of R, G, B in [0, 1]
+GRAY_MEAN, GRAY_STD = (0.449,), (0.226,)                                      # the averages of the three
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]                      # mean and std of each channel
+
+# What a config's `normalise` means: (channels, statistics of the training images or None) -> mean and std.
+NORMALISATIONS: dict[str, Callable[[int, Statistics | None], Statistics]] = {
+    "imagenet": lambda channels, own: (GRAY_MEAN, GRAY_STD) if channels == 1 else (IMAGENET_MEAN, IMAGENET_STD),
+    "own": lambda channels, own: own or ((0.5,) * channels, (0.5,) * channels),
+    "half": lambda channels, own: ((0.5,) * channels, (0.5,) * channels),
+    "none": lambda channels, own: ((0.0,) * channels, (1.0,) * channels),
+}
 
 
 class Classifier(nn.Module):

@@ -79,17 +79,15 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Built:
-    """A network, the mean and std of the pixels that it expects, and what a person should know about it.
+    """A network, and what a person and a Classifier should know about it.
 
     Attributes:
         network: a Network
-        mean, std: of each channel, for pixels in [0, 1]
         notes: sentences, such as weights that could not be used
-        stages: dotted names within `network` of the feature maps that it has, from fine to coarse; None: those of its spec
+        stages, stage_names: of the maps that it has, as in Classifier; None: those of its ModelSpec
     """
 
     network: Network
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     notes: tuple[str, ...] = ()
     stages: tuple[str, ...] | None = None
+    stage_names: tuple[str, ...] | None = None
