@@ -263,8 +263,8 @@ R004 = {
     "r004-head-sgd": _r004("Head only, SGD", "ImageNet's ResNet-18, frozen, with one linear layer that learns by SGD with "
                            "momentum 0.9; a tenth of the rate every 7 epochs. The report's text says ResNet-50, its code builds "
                            "ResNet-18. 21 epochs instead of 5, or the rate would never fall; otherwise:", {},
-                           model__name="resnet18", model__head="linear", model__dropout=0.0, optim__name="sgd", optim__momentum=0.9,
-                           optim__schedule="every", optim__every=7, optim__factor=0.1, train__epochs=21),
+                           model__name="resnet18", model__head="linear", model__dropout=0.0, optim__name="sgd",
+                           optim__momentum=0.9, optim__schedule="every", optim__every=7, optim__factor=0.1, train__epochs=21),
     "r004-survey": Recipe("Survey: DenseNet of two blocks", "A survey in the report cuts DenseNet-121 down: its first two dense "
                           "blocks, six layers in the second, was best. 60:20:20, 20 epochs, Adam at 0.001. Not stated, so chosen "
                           "here: 224 px, batches of 32, random numbers to start from. Twelve settings were compared on the "
@@ -320,6 +320,12 @@ def targets_of(dataset: str) -> tuple[str, ...]:
         return both if is_mura(Path(dataset).expanduser()) else ()
     except (LightboxError, OSError, ValueError):
         return ()
+
+
+def is_of(needs: str, dataset: str) -> bool:
+    """Whether a set is of the kind that a recipe needs. Any set of one's own may be the X-rays of a hospital ("covid")."""
+    from core.datasets import DATASETS
+    return dataset in DATASETS and not dataset.startswith("phantom") if needs == "medmnist" else needs == "covid"
 
 
 def sets_for(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ import pytest
 from core.config import RunConfig, knob_of, knobs
 from core.datasets import open_dataset
 from core.errors import LightboxError
+from core.recipes import RECIPES, changes_of
 from core.runs import RunStore
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.tiny import tiny_config, tiny_npz
@@ -35,9 +36,21 @@ def widgets(at) -> dict:
             for w in found if w.key and w.key.startswith("knob_")}
 
 
-def recipe_of(at):
-    """The pills; their key changes with what is lit."""
-    return next(pills for pills in at.pills if pills.key.split("~")[0] == "recipe")
+def by_key(at, kind: str, name: str):
+    """A widget whose key changes with what it shows."""
+    return next(widget for widget in getattr(at, kind) if widget.key and widget.key.split("~")[0] == name)
+
+
+def choose_recipe(at, key: str):
+    """Choose the group, then the recipe: pills where there are few, else a menu."""
+    group = RECIPES[key].report
+    by_key(at, "pills", "recipe_group").set_value(group).run()
+    return recipe_of(at, group).set_value(key).run()
+
+
+def recipe_of(at, group: str):
+    many = sum(recipe.report == group for recipe in RECIPES.values()) > 5
+    return by_key(at, "selectbox" if many else "pills", f"recipe_{group}")
 
 
 def type_in(at, name: str, value) -> None:
@@ -53,19 +66,84 @@ def queue(at):
 
 # -------------------------------------------------------------------------------------------------------------------- the form
 
-def test_every_widget_shows_the_default_the_words_and_the_limits_of_its_knob():
-    drawn = widgets(open_page("train"))
+# What must be chosen before a knob means anything and is shown.
+STATES = [{}, {"model.name": "cnn"}, {"model.name": "densenet121", "model.weights": "imagenet", "model.freeze": "all"},
+          {"optim.name": "sgd", "optim.schedule": "every"}, {"train.loss": "focal", "data.folds": 5},
+          {"model.freeze": "all", "model.unfreeze_epoch": 3}]
+
+
+def test_every_knob_can_be_chosen_and_shows_the_default_the_words_and_the_limits_of_the_config():
     elsewhere = {f"augment.{f.name}" for s, f in knobs() if s == "augment"} - {"augment.rotate", "augment.shift", "augment.flip"}
-    assert set(drawn) - {"name"} == {f"{s}.{f.name}" for s, f in knobs()} - {"data.dataset", "data.target"} - elsewhere
-    for name, widget in drawn.items():
-        if name == "name":
-            continue
-        f = knob_of(name)
-        assert widget.value == f.default and type(widget.value) is type(f.default), name
-        assert widget.label == (f"{f.metadata['label']} ({f.metadata['unit']})" if f.metadata["unit"] else f.metadata["label"])
-        assert widget.proto.help == escape(f.metadata["help"])
-        if hasattr(widget, "min"):
-            assert (widget.min, widget.max) == (f.metadata["low"], f.metadata["high"]), name
+    seen = set()
+    at = open_page("train")
+    for state in STATES:
+        at.session_state["form_of_a_run"] = {"data.dataset": "phantom", **state}
+        drawn = widgets(at.run())
+        assert not at.exception
+        seen |= set(drawn)
+        for name, widget in drawn.items():
+            if name == "name":
+                continue
+            f = knob_of(name)
+            wanted = state.get(name, f.default)
+            assert widget.value == wanted and type(widget.value) is type(wanted), name
+            unit = f.metadata["unit"]
+            assert widget.label == (f"{f.metadata['label']} ({unit})" if unit else f.metadata["label"])
+            assert widget.proto.help == escape(f.metadata["help"])
+            if hasattr(widget, "min"):
+                assert (widget.min, widget.max) == (f.metadata["low"], f.metadata["high"]), name
+    assert seen - {"name"} == {f"{s}.{f.name}" for s, f in knobs()} - {"data.dataset", "data.target"} - elsewhere
+
+
+def test_what_means_nothing_is_not_shown():
+    def shown(**state) -> set:
+        at.session_state["form_of_a_run"] = {"data.dataset": "phantom", **{k.replace("__", "."): v for k, v in state.items()}}
+        return set(widgets(at.run()))
+    at = open_page("train")
+    plain = shown()
+    assert not {"model.cnn_layers", "model.blocks", "optim.momentum", "optim.every", "optim.factor", "train.focal_gamma",
+                "model.unfreeze_epoch", "data.fold", "train.copies", "optim.backbone_lr"} & plain
+    assert shown(model__name="cnn") - plain == set(forms.FOR_A_CNN) and "model.cut" not in shown(model__name="cnn")
+    assert shown(optim__schedule="every") - plain == {"optim.every", "optim.factor"}
+    assert shown(optim__name="sgd") - plain == {"optim.momentum"}
+    assert plain - shown(optim__schedule="one_cycle") == {"optim.warmup"}
+    assert plain - shown(data__folds=5) == {"data.val_fraction"}
+
+
+def test_words_stand_for_every_choice_of_the_config():
+    """A value that is one word for a program is a few words for a person; a device or a data type is its own word."""
+    for section, f in knobs():
+        for choice in f.metadata["choices"] or ():
+            if (section, f.name) not in {("train", "precision")}:
+                assert forms.in_words(f"{section}.{f.name}", choice) != str(choice), (f.name, choice)
+
+
+def test_a_folded_part_says_what_of_it_is_not_as_usual():
+    at = open_page("train")
+    assert escape("Head, cut, freezing: as by default") in [e.label for e in at.expander]
+    at.session_state["form_of_a_run"] |= {"model.head": "mlp", "model.dropout": 0.5}
+    labels = [e.label for e in at.run().expander]
+    assert escape("Head, cut, freezing: head MLP, 1024 and 512, dropout 0.5") in labels
+
+
+def test_another_network_has_other_stages():
+    at = open_page("train")
+    at.session_state["form_of_a_run"] |= {"model.freeze": "layer2", "model.cut": "layer3"}
+    drawn = widgets(at.run())
+    assert drawn["model.freeze"].value == "layer2"
+    drawn["model.name"].set_value("resnet50")
+    assert widgets(at.run())["model.freeze"].value == "layer2"
+    widgets(at)["model.name"].set_value("densenet121")
+    drawn = widgets(at.run())
+    assert (drawn["model.freeze"].value, drawn["model.cut"].value) == ("none", "")
+
+
+def test_weights_from_a_file_are_a_path_that_is_typed():
+    at = open_page("train")
+    widgets(at)["model.weights"].set_value("file:")
+    by_key(at.run(), "text_input", "weights_file").set_value(" /data/chexnet.safetensors ")
+    assert widgets(at.run())["model.weights"].value == "file:/data/chexnet.safetensors"
+    assert by_key(at, "text_input", "weights_file").value == "/data/chexnet.safetensors"
 
 
 def test_what_is_queued_is_what_the_form_says(tiny, machine):
@@ -159,28 +237,106 @@ def test_a_full_disk_is_said_where_the_button_is(tiny, monkeypatch):
 
 # ------------------------------------------------------------------------------------------------------------ recipes and runs
 
-@pytest.mark.parametrize("key", forms.RECIPES)
+@pytest.mark.parametrize("key", ["quick", "r000-densenet169", "r001-cnn", "r002-resnet18-simple", "r004-cut-20"])
 def test_a_recipe_sets_its_fields_and_is_lit(key):
-    at = open_page("train")
-    recipe_of(at).set_value(key).run()
-    drawn = widgets(at)
-    kept = at.session_state["form_of_a_run"]                        # some knobs stand on another page
-    held = {name: drawn[name].value if name in drawn else kept[name] for name in forms.RECIPES[key].changes}
-    assert held == dict(forms.RECIPES[key].changes)
-    assert recipe_of(at).value == key
+    at = choose_recipe(open_page("train"), key)
+    assert not at.exception
+    kept, drawn = at.session_state["form_of_a_run"], widgets(at)
+    assert {name: kept[name] for name in changes_of(key)} == changes_of(key)
+    assert {name: drawn[name].value for name in changes_of(key) if name in drawn}.items() <= kept.items()
+    group = RECIPES[key].report
+    assert recipe_of(at, group).value == key and escape(RECIPES[key].help) in [c.value for c in at.caption]
     drawn["train.epochs"].set_value(77)
-    assert recipe_of(at.run()).value is None
+    assert recipe_of(at.run(), group).value is None
 
 
-def test_a_recipe_leaves_nothing_of_another():
-    for key in forms.RECIPES:
-        RunConfig().with_(**forms.RECIPES[key].changes)             # allowed values
-    at = open_page("train")
-    recipe_of(at).set_value("careful").run()
-    recipe_of(at).set_value("medmnist").run()
+def test_a_recipe_leaves_nothing_of_another_and_keeps_the_data(tiny):
+    at = open_page("train", dataset=str(tiny))
+    choose_recipe(at, "careful")
+    choose_recipe(at, "medmnist")
     drawn = widgets(at)
     assert drawn["augment.rotate"].value == 0 and drawn["model.weights"].value == "none"
     assert (drawn["optim.name"].value, drawn["optim.lr"].value, drawn["train.batch_size"].value) == ("adam", 1e-3, 128)
+    queue(at)
+    assert RunStore().list()[0].config == RunConfig().with_(**{"data.dataset": str(tiny)} | changes_of("medmnist"))
+
+
+def test_a_recipe_of_mura_runs_on_the_phantom_with_one_click_more():
+    at = choose_recipe(open_page("train", dataset="breastmnist"), "r001-densenet169")
+    assert "accuracy 0.722, kappa 0.436" in text_of(at).replace("\\", "")
+    at.button("recipe_set_phantom-mura").click().run()
+    kept = at.session_state["form_of_a_run"]
+    assert (kept["data.dataset"], kept["data.target"], kept["model.name"]) == ("phantom-mura", "abnormality", "densenet169")
+    assert at.query_params["dataset"] in ("phantom-mura", ["phantom-mura"])
+    assert "recipe_set" not in str([b.key for b in at.button])
+
+
+def test_a_recipe_done_right_is_the_same_without_the_mistakes():
+    at = choose_recipe(open_page("train"), "r000-resnet50")
+    assert at.session_state["form_of_a_run"]["data.split"] == "image"
+    by_key(at, "toggle", "recipe_right").set_value(True).run()
+    kept = at.session_state["form_of_a_run"]
+    right = changes_of("r000-resnet50", right=True)
+    assert {name: kept[name] for name in right} == right
+    assert by_key(at, "toggle", "recipe_right").value is True and recipe_of(at, "R000").value == "r000-resnet50"
+    assert kept["data.target"] == "body_part"
+
+
+def test_the_code_of_a_run_fills_the_form_or_is_a_sentence():
+    at = open_page("train")
+    by_key(at, "pills", "recipe_group").set_value("code").run()
+    by_key(at, "text_input", "recipe_code").set_value("DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary").run()
+    drawn = widgets(at)
+    said = {"model.name": "densenet169", "data.size": 224, "train.batch_size": 16, "model.freeze": "all"}
+    assert {name: drawn[name].value for name in said} == said
+    assert "trained on XR_HUMERUS" in text_of(at).replace("\\", "")
+    by_key(at, "text_input", "recipe_code").set_value("AlexNet_bs_4").run()
+    assert "does not begin with a network" in text_of(at) and by_key(at, "text_input", "recipe_code").value == "AlexNet_bs_4"
+
+
+# ------------------------------------------------------------------------------------------------------------------- the grid
+
+def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
+    at = open_page("train", dataset=str(tiny))
+    assert "queue_grid" not in [b.key for b in at.button]
+    by_key(at, "multiselect", "grid_model.name").set_value(["resnet18", "squeezenet1_1"]).run()
+    by_key(at, "multiselect", "grid_train.seed").set_value([0, 1, 2]).run()
+    assert at.button("queue_grid").label == "Queue grid of 6" and "**6 runs**" in text_of(at)
+    at.button("queue_grid").click().run()
+    assert at.title[0].value == "Runs" and "6 of 6 runs" in text_of(at)
+    runs = RunStore().list()
+    assert {(r.config.model.name, r.config.train.seed) for r in runs} == {
+        (name, seed) for name in ("resnet18", "squeezenet1_1") for seed in range(3)}
+    assert len({tuple(r.notes().tags) for r in runs}) == 1 and runs[0].notes().tags[0].startswith("grid-")
+    assert all(r.config.name.startswith(("ResNet18_da_0_ts_64_64", "SqueezeNet1_1_da_0")) for r in runs)
+
+
+def test_the_second_click_of_a_double_click_makes_no_second_grid(tiny, monkeypatch):
+    from ui import grid
+    state = {"grid_token": "a", "form_of_a_run": {"data.dataset": str(tiny)}, "grid_of_runs": {"train.seed": [1, 2]}}
+    monkeypatch.setattr(forms.st, "session_state", state)
+    grid._queue("a")
+    grid._queue("a")
+    assert len(RunStore().list()) == 2 and state["queue_made"] in {run.id for run in RunStore().list()}
+
+
+def test_a_grid_that_cannot_be_is_a_sentence():
+    at = open_page("train")
+    by_key(at, "multiselect", "grid_fields").set_value(["data.fold"]).run()
+    assert "not cut into folds" in text_of(at) and "queue_grid" not in [b.key for b in at.button]
+    at.session_state["form_of_a_run"]["data.folds"] = 5
+    assert at.run().button("queue_grid").label == "Queue grid of 5"
+
+
+def test_the_time_of_a_grid_is_that_of_its_runs(monkeypatch):
+    run = put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])
+    from tests.followed import CPU
+    from ui import live
+    rows = live.all_runs(RunStore())
+    like = run.config.with_(**{"train.epochs": 10})
+    frozen = like.with_(**{"model.freeze": "all"})                    # is of another speed
+    seconds, unknown = outlook.time_of_all([like, like, frozen], CPU["devices"], rows[0].n_train, rows)
+    assert (seconds, unknown) == (pytest.approx(80.0), 1)
 
 
 def test_a_link_to_a_run_fills_the_form_once():
@@ -244,6 +400,45 @@ def test_samples_take_classes_in_turn(tiny):
     data = open_dataset(tiny_config(tiny).data)
     rows = outlook.sample(data, 6)
     assert data.labels[rows].tolist() == [0, 1] * 3 and set(rows) <= set(data.indices("train"))
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"model.freeze": "all"}, "starts from random numbers and stays so"),
+    ({"model.freeze": "all", "model.weights": "imagenet", "model.unfreeze_epoch": 10}, "Unfreeze after 10 epochs never comes"),
+    ({"train.patience": 10}, "Stop early after 10 epochs never comes"),
+    ({"train.class_weights": True, "train.sampling": "balanced"}, "count twice over"),
+    ({"augment.flip_vertical": 0.5}, "diaphragm above the lungs"),
+    ({"model.weights": "imagenet"}, "ImageNet's weights for ResNet-18 are not on this machine"),
+    ({"data.split": "image"}, "ignores patients"),
+])
+def test_what_seldom_ends_well_is_said(changes, said, monkeypatch, tmp_path):
+    from ui.cautions import Facts, cautions
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert cautions(Facts(RunConfig())) == ()
+    assert any(said in sentence for sentence in cautions(Facts(RunConfig().with_(**changes))))
+
+
+def test_what_depends_on_the_images_and_the_machine_is_said(tiny):
+    from ui.cautions import Facts, cautions
+    data = open_dataset(tiny_config(tiny).data)
+    data.labels[data.indices("train")] = 0
+    config = tiny_config(tiny, **{"train.monitor": "accuracy", "train.batch_size": 100})
+    said = " ".join(cautions(Facts(config, data, 96, lambda n: 3e6 * n, 2 * 10**8)))
+    assert "100% of the training images are" in said and "not by accuracy" in said
+    assert "100 images takes about 300 MB; the device has 200 MB. Batches of 32 fit" in said
+    assert "more than the 96 training images" in said
+    rare = " ".join(cautions(Facts(config.with_(**{"train.monitor": "roc_auc", "train.batch_size": 16}), data, 96)))
+    assert "Class weights or balanced sampling" in rare and "MB" not in rare
+
+
+def test_random_numbers_instead_of_weights_that_are_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    at = choose_recipe(open_page("train"), "r004-resnet18")
+    assert "checkpoints/resnet18-f37072fd.pth" in text_of(at).replace("\\", "")
+    at.button("from_random").click().run()
+    drawn = widgets(at)
+    assert (drawn["model.weights"].value, drawn["model.freeze"].value) == ("none", "none")
+    assert "from_random" not in [b.key for b in at.button]
 
 
 def test_a_mirror_image_is_warned_of():

@@ -7,15 +7,15 @@ error and a closed expander. A value that is not allowed stays as it was typed, 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.classifiers import shipped_classifiers
-from core.config import AugmentConfig, DataConfig, RunConfig, knob_of, knobs
+from core.config import DataConfig, ModelConfig, RunConfig, knob_of, knobs
 from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
@@ -24,9 +24,12 @@ from ui import live, outlook
 from ui.follow import follow
 from ui.shell import escape, set_param
 
+FILE = "file:"                      # how model.weights begins where it is a file
 SIZES = (28, 64, 128, 224)          # those of MedMNIST+, and of most published networks
 
 # Words for values that are short names in the config. What is not here is shown as it is.
+GROWTHS = {"constant": "The same everywhere", "funnel_in": "Shrinking", "funnel_out": "Growing"}
+POOLS = {"max": "Largest", "avg": "Average", "min": "Smallest"}
 WORDS = {
     "data.split": {"auto": "Official, else by patient", "official": "Official", "patient": "By patient",
                    "study": "By study", "image": "By image, ignoring patients"},
@@ -34,14 +37,29 @@ WORDS = {
     "data.channels": {0: "As the set has it", 1: "Gray", 3: "Colour"},
     "model.name": {name: spec.title for name, spec in MODELS.items()},
     "model.stem": {"auto": "Small up to 64 px", "small": "Small", "standard": "Standard"},
+    "model.head": {"linear": "One linear layer", "mlp": "MLP, 1024 and 512", "concat": "Average and maximum, 512"},
+    "model.freeze": {"none": "Nothing", "all": "The whole backbone"},
+    "model.cut": {"": "Its usual end", "-1": "Without the last part (-1)", "1": "After part 1", "2": "After part 2",
+                  "20": "After part 20"},
+    "model.normalise": {"auto": "Automatic", "imagenet": "ImageNet's", "own": "Of the training images", "half": "0.5 and 0.5",
+                        "none": "Nothing"},
+    "model.cnn_kernels": GROWTHS, "model.cnn_filters": GROWTHS, "model.cnn_pool": POOLS, "model.cnn_global_pool": POOLS,
     "optim.name": {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"},
-    "optim.schedule": {"constant": "Constant", "cosine": "Cosine", "step": "In steps"},
+    "optim.schedule": {"constant": "Constant", "cosine": "Cosine", "step": "Tenths, at 50 and 75 %", "every": "Every few epochs",
+                       "one_cycle": "One cycle"},
+    "train.loss": {"auto": "Cross-entropy", "focal": "Focal", "ordinal": "Ordinal"},
+    "train.sampling": {"shuffle": "Every image once", "balanced": "Classes equally often"},
+    "train.monitor": {"roc_auc": "ROC AUC", "loss": "Loss", "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy",
+                      "average_precision": "Average precision", "macro_f1": "Macro F1", "cohen_kappa": "Cohen's kappa",
+                      "quadratic_kappa": "Quadratic kappa"},
     "train.precision": {"auto": "Automatic"},
+    "train.compile": {"auto": "Automatic", "on": "Yes", "off": "No"},
 }
 
 # Numbers with two ends that mean something are sliders; the rest is typed, because it spans powers of ten.
 SLIDERS = {"data.val_fraction": 0.01, "data.test_fraction": 0.01, "data.train_fraction": 0.01, "model.dropout": 0.05,
-           "optim.warmup": 0.01,
+           "model.cnn_layers": 1, "model.cnn_pool_size": 1, "model.cnn_pool_stride": 1, "model.cnn_spatial_dropout": 0.05,
+           "model.blocks": 1, "optim.momentum": 0.01, "optim.warmup": 0.01, "train.label_smoothing": 0.01,
            "augment.flip": 0.05, "augment.flip_vertical": 0.05, "augment.crop": 0.01, "augment.scale": 0.01, "augment.shear": 1.0,
            "augment.rotate": 1.0, "augment.shift": 0.01, "augment.blur": 0.05, "augment.blur_sigma": 0.1,
            "augment.brightness": 0.01, "augment.contrast": 0.05, "augment.linear_contrast": 0.05,
@@ -50,33 +68,22 @@ SLIDERS = {"data.val_fraction": 0.01, "data.test_fraction": 0.01, "data.train_fr
            "augment.noise": 0.05, "augment.noise_scale": 0.01, "augment.noise_per_channel": 0.05}
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A few settings that go together. What a recipe does not name takes its default, if another recipe names it or if it is a
-    random change of the images."""
-    title: str
-    help: str
-    changes: Mapping[str, Any]
-
-
-RECIPES = {
-    "quick": Recipe("Quick look", "A small network that already knows bones, on small images for a few epochs: about a minute. "
-                    "Shows whether the data are right before anything is worth waiting for.",
-                    {"model.name": "squeezenet1_1", "model.weights": "run:phantom-body-part", "data.size": 64, "train.epochs": 5,
-                     "train.batch_size": 32}),
-    "careful": Recipe("Careful", "ImageNet's weights, 128 px, and small random changes of the images that an X-ray could have "
-                      "by itself. Takes its time, best on a GPU.",
-                      {"model.name": "resnet18", "model.weights": "imagenet", "data.size": 128, "train.epochs": 15,
-                       "train.batch_size": 32, "optim.lr": 3e-4, "augment.rotate": 7.0, "augment.shift": 0.05,
-                       "augment.scale": 0.1, "augment.brightness": 0.1, "augment.contrast": 0.1}),
-    "medmnist": Recipe("MedMNIST's protocol", "As in the experiments of MedMNIST v2 (Yang et al. 2023): ResNet-18 at 28 px, Adam "
-                       "at 0.001, batches of 128, a tenth of the rate after half and after three quarters, no augmentation. "
-                       "They train 100 epochs.",
-                       {"model.name": "resnet18", "data.size": 28, "train.epochs": 100, "train.batch_size": 128,
-                        "optim.name": "adam", "optim.weight_decay": 0.0, "optim.schedule": "step", "optim.warmup": 0.0}),
+# When a knob means anything. One that is not here always does; where it means nothing it is not shown.
+FOR_A_CNN = tuple(f"model.{f.name}" for f in fields(ModelConfig) if f.name.startswith("cnn_"))
+WHEN: dict[str, Callable[[], bool]] = {
+    **dict.fromkeys(FOR_A_CNN, lambda: value_of("model.name") == "cnn"),
+    **dict.fromkeys(("model.cut", "model.stem"), lambda: _family() in ("resnet", "densenet", "squeezenet", "vgg")),
+    **dict.fromkeys(("model.blocks", "model.block_layers"), lambda: _family() == "densenet"),
+    "model.unfreeze_epoch": lambda: value_of("model.freeze") != "none",
+    "optim.backbone_lr": lambda: value_of("model.weights") != "none",
+    "optim.momentum": lambda: value_of("optim.name") == "sgd",
+    **dict.fromkeys(("optim.every", "optim.factor"), lambda: value_of("optim.schedule") == "every"),
+    "optim.warmup": lambda: value_of("optim.schedule") != "one_cycle",           # which has a rise of its own
+    "train.focal_gamma": lambda: value_of("train.loss") == "focal",
+    "train.copies": lambda: value_of("model.freeze") == "all" and not value_of("model.unfreeze_epoch"),
+    "data.fold": lambda: value_of("data.folds") != 0,
+    "data.val_fraction": lambda: value_of("data.folds") == 0,
 }
-_IN_RECIPES = tuple(dict.fromkeys([*(name for recipe in RECIPES.values() for name in recipe.changes),
-                                   *(f"augment.{f.name}" for f in fields(AugmentConfig))]))
 
 
 # ------------------------------------------------------------------------------------------------------------------- the values
@@ -89,6 +96,25 @@ def value_of(name: str) -> Any:
 def put(name: str, value: Any) -> None:
     """Set a knob. Call it before its widget is drawn."""
     _values()[name] = value
+
+
+def matters(name: str) -> bool:
+    """Whether a knob means anything beside what else is chosen."""
+    return name not in WHEN or WHEN[name]()
+
+
+def differs(names: Sequence[str]) -> str:
+    """What of some knobs is not at its default, in words: "head MLP, 1024 and 512, dropout 0.5"; "as by default" if nothing."""
+    said = [f"{knob_of(name).metadata['label'].lower()} {in_words(name, value_of(name))}" for name in names
+            if value_of(name) != _default(name) and matters(name)]
+    return ", ".join(said) or "as by default"
+
+
+def in_words(name: str, value: Any) -> str:
+    """A value as its widget shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return WORDS.get(name, {}).get(value, f"{value:g}" if isinstance(value, float) else str(value))
 
 
 def read() -> RunConfig:
@@ -178,27 +204,25 @@ def draw(name: str, options: Mapping[Any, str] | None = None, free: bool = False
             st.number_input(label, low, high, step=f.default / 10 or 0.1, format="%g", **same)
 
 
-def draw_many(names: tuple[str, ...], columns: int) -> None:
-    """Widgets of several knobs, row by row in `columns` columns."""
+def draw_many(names: Sequence[str], columns: int) -> None:
+    """Widgets of those of several knobs that matter, row by row in `columns` columns."""
+    names = [name for name in names if matters(name)]
     for start in range(0, len(names), columns):
         for column, name in zip(st.columns(columns), names[start:start + columns]):
             with column:
-                draw(name)
+                DRAWN_BY.get(name, draw)(name)
+
+
+def draw_more(title: str, names: Sequence[str], key: str, columns: int = 3) -> None:
+    """Knobs that are seldom turned, folded away; the title says what of them is not at its default."""
+    with st.expander(escape(f"{title}: {differs(names)}"), key=f"more_{key}"):
+        draw_many(names, columns)
 
 
 def draw_name() -> None:
     """What the person calls the run."""
-    st.text_input("Name", placeholder="Optional", max_chars=80, **follow("knob_name", value_of("name"), _take, "name"), 
+    st.text_input("Name", placeholder="Optional", max_chars=200, **follow("knob_name", value_of("name"), _take, "name"),
                   help="Only text, to find the run again. Without one it is called by its network, data and size.")
-
-
-def draw_recipes() -> None:
-    """The recipes as pills. The one whose settings the form holds is lit; choosing one sets them."""
-    lit = [key for key in RECIPES if all(value_of(name) == value for name, value in _of_recipe(key).items())]
-    st.pills("Recipe", list(RECIPES), format_func=lambda key: RECIPES[key].title,
-             **follow("recipe", lit[0] if lit else None, _take_recipe),
-             help="Settings that go together, to start from. " +
-                  " ".join(f"{recipe.title}: {recipe.help}" for recipe in RECIPES.values()))
 
 
 def draw_start_from(runs: list[live.Row]) -> None:
@@ -209,7 +233,31 @@ def draw_start_from(runs: list[live.Row]) -> None:
     before = {f"run:{row.id}": f"On top of {row.name}, {row.when}" for row in runs
               if row.state == "finished" and (row.network == value_of("model.name")
                                               or f"run:{row.id}" == value_of("model.weights"))}
-    draw("model.weights", {"none": "Random numbers", "imagenet": "ImageNet's weights"} | shipped | before)
+    of_a_file = value_of("model.weights") if str(value_of("model.weights")).startswith(FILE) else FILE
+    draw("model.weights", {"none": "Random numbers", "imagenet": "ImageNet's weights"} | shipped | before |
+         {of_a_file: "A file of weights"})
+    if value_of("model.weights") == of_a_file:
+        st.text_input("File", placeholder="/path/to/weights.safetensors", help="A safetensors file on the machine that trains. "
+                      "Names as in torchvision or in CheXNet's are understood.",
+                      **follow("weights_file", of_a_file.removeprefix(FILE), _take_file))
+
+
+def _draw_freeze(name: str) -> None:
+    draw(name, WORDS[name] | {stage: f"Up to {stage}" for stage in _stages()})
+
+
+def _draw_cut(name: str) -> None:
+    draw(name, {"": WORDS[name][""]} | {stage: f"After {stage}" for stage in _stages()} | WORDS[name], free=True)
+
+
+# Knobs whose options the config alone does not know.
+DRAWN_BY = {"model.freeze": _draw_freeze, "model.cut": _draw_cut, "train.device": lambda name: draw_device(name)}
+
+
+def start_from_random() -> None:
+    """Let everything learn from random numbers: what is frozen must have learned something before."""
+    put("model.weights", "none")
+    put("model.freeze", "none")
 
 
 def draw_target() -> None:
@@ -225,25 +273,36 @@ def draw_target() -> None:
         draw("data.target", dict(there))
 
 
-def draw_device(devices: list[dict]) -> None:
+def draw_device(name: str = "train.device") -> None:
     """On what to train: what this machine has."""
+    devices = outlook.devices()
     best = devices[0]
-    draw("train.device", {"auto": f"Automatic: {best['name']}"} | {d["device"]: f"{d['device']}: {d['name']}" for d in devices})
+    draw(name, {"auto": f"Automatic: {best['name']}"} | {d["device"]: f"{d['device']}: {d['name']}" for d in devices})
+
+
+def _take_file(path: str) -> None:
+    put("model.weights", FILE + path.strip())
+
+
+def _family() -> str:
+    spec = MODELS.get(value_of("model.name"))
+    return spec.family if spec else ""
+
+
+def _stages() -> tuple[str, ...]:
+    """What the chosen network calls its stages."""
+    spec = MODELS.get(value_of("model.name"))
+    return spec.stage_names if spec else ()
 
 
 def _take(name: str, value: Any) -> None:
     if isinstance(value, str) and name != "name" and isinstance(_default(name), int) and value.strip().isdecimal():
         value = int(value)                                 # a size that was typed among the options
+    before = _stages()
     put(name, value)
-
-
-def _take_recipe(recipe: str | None) -> None:
-    if recipe:
-        _values().update(_of_recipe(recipe))
-
-
-def _of_recipe(key: str) -> dict[str, Any]:
-    return {name: _default(name) for name in _IN_RECIPES} | dict(RECIPES[key].changes)
+    for knob in ("model.freeze", "model.cut") if name == "model.name" else ():
+        if value_of(knob) in before and value_of(knob) not in _stages():       # another network has other stages
+            put(knob, _default(knob))
 
 
 # -------------------------------------------------------------------------------------------------------------------- the queue

@@ -13,20 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.augment import doubts
 from core.classifiers import settings_of
 from core.config import DataConfig, ModelConfig, RunConfig
 from core.datasets import DATASETS, Dataset, is_ready, open_source
 from core.device import machine, resolve
 from core.errors import LightboxError
-from core.models import MODELS, count_parameters, uses_small_stem
+from core.models import MODELS, uses_small_stem
 from core.runs import RunStore
 from ui import loaders
+from ui.cautions import Facts, cautions
 from ui.live import Row
 from ui.shell import format_seconds
-
-# What decides which images are held back. A share of training only leaves some out.
-WHO_IS_WHERE = ("split", "split_seed", "val_fraction", "test_fraction", "folds", "fold")
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,10 @@ class Outlook:
         data: the open set, None while its images are not prepared
         counts: images of each split, None where that is not known yet
         steps: in one epoch, None where that is not known yet
-        parameters: of the network; `exact` says whether they were counted or are the published ones
+        parameters, trainable: numbers of the network, and those of them that learn; `exact` says whether they were counted or
+            are the published ones
+        flops: multiply-adds for one image, None until they are counted
+        step_bytes: what a training step keeps in memory, None until that is counted
         time, why: how long in words, and how that is known
         cautions: what the person should know before pressing the button
     """
@@ -46,7 +46,10 @@ class Outlook:
     counts: dict[str, int | None]
     steps: int | None
     parameters: int
+    trainable: int
     exact: bool
+    flops: int | None
+    step_bytes: float | None
     device: str
     time: str
     why: str
@@ -73,10 +76,14 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
     else:
         counts = dict.fromkeys(("train", "val", "test"))
     steps = math.ceil(counts["train"] / config.train.batch_size) if counts["train"] else None
-    parameters, exact = _parameters(config, data)
+    counted = _costs(config, data)
+    published = MODELS[config.model.name].parameters
     time, why = time_hint(config, device, counts["train"] or 0, rows)
-    gray = data is not None and data.channels == 1
-    return Outlook(config, data, counts, steps, parameters, exact, device, time, why, tuple(_cautions(config, gray)))
+    facts = Facts(config, data, counts["train"], counted and counted.step_bytes,
+                  next((d.get("memory_bytes") for d in devices if d["device"] == device), None))
+    return Outlook(config, data, counts, steps, counted.parameters if counted else published,
+                   counted.trainable if counted else published, counted is not None, counted and counted.flops,
+                   counted and counted.step_bytes(config.train.batch_size), device, time, why, cautions(facts))
 
 
 def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row]) -> tuple[str, str]:
@@ -85,16 +92,48 @@ def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row])
     Returns:
         ("3 min 20 s", how that is known); ("-", why) where nothing like it was trained here
     """
-    small = uses_small_stem(config.model, config.data.size)
-    alike = [row for row in rows if row.seconds and row.n_train
-             and (row.network, row.size, row.small_stem, row.device) == (config.model.name, config.data.size, small, device)]
+    alike = _alike(config, device, rows)
     if not alike:
         return "-", "How long it takes, the first epoch will tell: no run with this network and size was trained here yet."
     if not n_train:
         return "-", "The time depends on the number of images, which is known once they are prepared."
-    epoch = alike[0].seconds * n_train / alike[0].n_train
+    epoch = alike.seconds * n_train / alike.n_train
     return format_seconds(epoch * config.train.epochs), \
-        f"About {format_seconds(epoch)} an epoch, at the speed of the run of {alike[0].when} with this network and size."
+        f"About {format_seconds(epoch)} an epoch, at the speed of the run of {alike.when} with this network and size."
+
+
+def time_of_all(configs: Sequence[RunConfig], devices: list[dict], n_train: int, rows: Sequence[Row]) -> tuple[float, int]:
+    """Seconds that several runs may take one after the other, and how many of them are unknown and not in that sum."""
+    total, unknown = 0.0, 0
+    for config in configs:
+        alike = _alike(config, resolve(config.train.device, devices), rows)
+        if alike and n_train:
+            total += alike.seconds * n_train / alike.n_train * config.train.epochs
+        else:
+            unknown += 1
+    return total, unknown
+
+
+def _alike(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
+    """The latest run whose epochs took as long as those of this one would: the same network, as much of it learning."""
+    small = uses_small_stem(config.model, config.data.size)
+    for row in rows:
+        same = (row.network, row.size, row.small_stem, row.device) == (config.model.name, config.data.size, small, device)
+        if row.seconds and row.n_train and same and _learns(row.id) in (None, _what_learns(config)):
+            return row
+    return None
+
+
+def _learns(run_id: str) -> tuple | None:
+    """How much of an earlier run's network learned, None where its settings are gone."""
+    try:
+        return _what_learns(settings_of(run_id))
+    except LightboxError:
+        return None
+
+
+def _what_learns(config: RunConfig) -> tuple:
+    return config.model.freeze, config.model.unfreeze_epoch, config.model.cut, config.model.blocks
 
 
 def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
@@ -138,31 +177,31 @@ def waiting_on(device: str) -> int:
     return sum(waits_for == device for _, waits_for in RunStore().queue.waiting())
 
 
-def _parameters(config: RunConfig, data: Dataset | None) -> tuple[int, bool]:
-    """Trainable numbers of the network, and whether they were counted: that needs torch, and nobody waits for it here."""
+@dataclass(frozen=True)
+class _Counted:
+    parameters: int
+    trainable: int
+    flops: int
+    image_bytes: int         # of a training step, for each image of the batch
+    other_bytes: int         # of a training step, however many images there are
+
+    def step_bytes(self, batch_size: int) -> float:
+        return self.other_bytes + self.image_bytes * batch_size
+
+
+def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
+    """What the network costs; None while that cannot be counted: it needs torch, and nobody waits for it here.
+
+    Raises LightboxError where the network cannot be built like that.
+    """
     if data is None or loaders.warm_up().is_alive() or "torch" not in sys.modules:
-        return MODELS[config.model.name].parameters, False
-    return _count(config.model, len(data.class_names), config.data.size, data.channels), True
+        return None
+    return _count(config.model, len(data.class_names), config.data.size, data.channels, config.optim.name)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _count(model: ModelConfig, classes: int, size: int, channels: int) -> int:
-    return count_parameters(model, classes=classes, size=size, channels=channels)
-
-
-def _cautions(config: RunConfig, gray: bool):
-    if config.model.weights.startswith("run:"):
-        before = settings_of(config.model.weights.removeprefix("run:"))
-        if before.model.name != config.model.name:
-            yield (f"The earlier run is a {MODELS[before.model.name].title}: its weights do not fit a "
-                   f"{MODELS[config.model.name].title}. Choose the same network, or start from random numbers.")
-        elif any(getattr(before.data, name) != getattr(config.data, name) for name in WHO_IS_WHERE):
-            yield ("The earlier run had another split, so it may have learned from images that are validation or test images "
-                   "here: the numbers of this run would be too good.")
-    if sentences := doubts(config.augment, gray):
-        more = len(sentences) - 1
-        yield sentences[0] + (f" The page Augment has {more} more such remark{'s' if more > 1 else ''} on these changes." if more
-                              else "")
-    if config.data.split in ("image", "study"):
-        yield ("This split ignores patients: images of one patient may be in training and test, and the numbers will be too "
-               "good. Fine to show that, not to report it.")
+@st.cache_data(max_entries=128, show_spinner=False)
+def _count(model: ModelConfig, classes: int, size: int, channels: int, optimiser: str) -> _Counted:
+    from core.models.costs import costs
+    found = costs(model, classes, size, channels, batch_size=2, optimiser=optimiser)
+    each = found.activation_bytes + 4 * channels * size**2               # the image itself is there as float32
+    return _Counted(found.parameters, found.trainable, found.flops, each, found.training_bytes - 2 * each)

@@ -49,9 +49,18 @@ def all_tags(rows: Sequence[live.Row]) -> list[str]:
     return sorted(counted, key=lambda tag: (-counted[tag], tag))
 
 
+def show_only(tag: str) -> None:
+    """Let the table begin with the runs of one tag."""
+    _kept().update(words="", tags=[tag])
+
+
+def _kept() -> dict:
+    return st.session_state.setdefault("runs_found_by", {"words": "", "tags": [], "measures": ["roc_auc"]})
+
+
 def _choose(rows: Sequence[live.Row]) -> tuple[str, list[str], list[str]]:
     """What is searched for, which tags, which measures. Kept for the session."""
-    kept, known = st.session_state.setdefault("runs_found_by", {"words": "", "tags": [], "measures": ["roc_auc"]}), all_tags(rows)
+    kept, known = _kept(), all_tags(rows)
     kept["tags"] = [tag for tag in kept["tags"] if tag in known]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Search", placeholder="Name, tag, note, network, data or code", width=300, icon=":material/search:",

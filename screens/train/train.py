@@ -5,18 +5,23 @@ import streamlit as st
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import RunStore
-from ui import augmenting, forms, live, loaders, outlook
+from ui import augmenting, cautions, forms, grid, live, loaders, outlook, recipe_menu
 from ui.gallery import gallery
-from ui.shell import dataset_chip, escape, go, next_step, page_header, show_error
+from ui.shell import dataset_chip, escape, format_bytes, go, next_step, page_header, show_error
 
-MORE = ("data.resize", "data.channels", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds", "data.fold",
-        "data.train_fraction", "model.stem", "model.cut", "model.blocks", "model.block_layers", "model.head", "model.dropout",
-        "model.freeze", "model.unfreeze_epoch", "model.normalise", "model.cnn_layers", "model.cnn_kernels", "model.cnn_filters",
-        "model.cnn_pool", "model.cnn_pool_size", "model.cnn_pool_stride", "model.cnn_global_pool", "model.cnn_spatial_dropout",
-        "model.cnn_l2_kernel", "model.cnn_l2_activity", "optim.backbone_lr", "optim.weight_decay", "optim.every", "optim.factor",
-        "optim.warmup", "optim.momentum", "optim.clip", "train.accumulate", "train.loss", "train.label_smoothing",
-        "train.focal_gamma", "train.sampling", "train.mixup", "train.monitor", "train.patience", "train.measure_train",
-        "train.copies", "train.precision", "train.threads", "train.compile")
+# What stands in each part of the form: what is turned often, and what is folded away. A knob that means nothing beside what
+# else is chosen is not drawn (forms.WHEN).
+SPLITTING = ("data.val_fraction", "data.test_fraction", "data.split_seed", "data.folds", "data.fold", "data.train_fraction",
+             "data.resize", "data.channels")
+SHAPE = ("model.head", "model.dropout", "model.cut", "model.freeze", "model.unfreeze_epoch", "optim.backbone_lr", "model.blocks",
+         "model.block_layers", "model.normalise", "model.stem")
+STEPS = ("train.epochs", "train.batch_size", "optim.lr", "optim.name", "optim.schedule", "optim.momentum", "optim.every",
+         "optim.factor")
+FINER = ("optim.weight_decay", "optim.warmup", "optim.clip", "train.accumulate")
+AIM = ("train.loss", "train.monitor", "train.patience")
+FAIR = ("train.focal_gamma", "train.class_weights", "train.sampling", "train.label_smoothing", "train.mixup",
+        "train.measure_train")
+MACHINE = ("train.seed", "train.precision", "train.threads", "train.compile", "train.copies")
 
 loaders.warm_up()                                # counting a network's parameters needs torch
 if run := forms.queued_run():
@@ -30,7 +35,19 @@ runs, devices = live.all_runs(RunStore()), outlook.devices()
 
 
 def draw_form() -> None:
-    forms.draw_recipes()
+    recipe_menu.draw_recipes()
+    draw_what()
+    draw_network()
+    draw_how()
+    draw_aim()
+    with st.container(key="form_augment"):
+        st.subheader("Random changes of the training images", anchor=False)
+        augmenting.draw_on_train()
+    with st.container(key="form_machine"):
+        forms.draw_more("Machine and chance", ("train.device", *MACHINE), "machine")
+
+
+def draw_what() -> None:
     with st.container(key="form_what"):
         st.subheader("What", anchor=False)
         size, split, target = st.columns(3)
@@ -40,6 +57,10 @@ def draw_form() -> None:
             forms.draw("data.split")
         with target:
             forms.draw_target()
+        forms.draw_more("Shares, folds, shape", SPLITTING, "what")
+
+
+def draw_network() -> None:
     with st.container(key="form_network"):
         st.subheader("Network", anchor=False)
         network, start, name = st.columns(3)
@@ -51,19 +72,23 @@ def draw_form() -> None:
             forms.draw_name()
         if spec := MODELS.get(forms.value_of("model.name")):
             st.caption(escape(spec.description))
+        if forms.matters("model.cnn_layers"):
+            forms.draw_many(forms.FOR_A_CNN, columns=3)
+        forms.draw_more("Head, cut, freezing", SHAPE, "network")
+
+
+def draw_how() -> None:
     with st.container(key="form_how"):
         st.subheader("How", anchor=False)
-        forms.draw_many(("train.epochs", "train.batch_size", "optim.lr", "optim.name", "optim.schedule", "train.seed"), columns=3)
-        device, weights = st.columns([2, 1], vertical_alignment="bottom")
-        with device:
-            forms.draw_device(devices)
-        with weights:
-            forms.draw("train.class_weights")
-    with st.container(key="form_augment"):
-        st.subheader("Random changes of the training images", anchor=False)
-        augmenting.draw_on_train()
-    with st.expander("More settings"):
-        forms.draw_many(MORE, columns=3)
+        forms.draw_many(STEPS, columns=3)
+        forms.draw_more("Decay, warm-up, clipping", FINER, "how")
+
+
+def draw_aim() -> None:
+    with st.container(key="form_aim"):
+        st.subheader("Towards what", anchor=False)
+        forms.draw_many(AIM, columns=3)
+        forms.draw_more("Weights, sampling, smoothing", FAIR, "aim")
 
 
 def draw_outlook() -> None:
@@ -75,14 +100,14 @@ def draw_outlook() -> None:
         return
     draw_images(ahead)
     draw_numbers(ahead)
-    for caution in ahead.cautions:
-        st.warning(escape(caution))
+    draw_cautions(ahead)
     forms.draw_queue_button()
     if error := forms.queue_error():
         show_error(error)
     waiting = outlook.waiting_on(ahead.device)
     st.caption(f"Trains on {escape(outlook.name_of(ahead.device, devices))}, in a process of its own: close the browser if you "
                "like. " + (f"{waiting} run{'s wait' if waiting > 1 else ' waits'} there already." if waiting else ""))
+    grid.draw_grid(ahead, devices, runs)
 
 
 def draw_images(ahead: outlook.Outlook) -> None:
@@ -109,7 +134,10 @@ def draw_images(ahead: outlook.Outlook) -> None:
 def draw_numbers(ahead: outlook.Outlook) -> None:
     def number(value: int | None) -> str:
         return "-" if value is None else f"{value:,}"
-    epochs = ahead.config.train.epochs
+
+    def millions(value: int) -> str:
+        return f"{value / 1e6:.3g}"
+    epochs, frozen = ahead.config.train.epochs, ahead.parameters - ahead.trainable
     train, val, test = st.columns(3)
     train.metric("Training", number(ahead.counts["train"]), help="Images that the network learns from.")
     val.metric("Validation", number(ahead.counts["val"]),
@@ -118,10 +146,24 @@ def draw_numbers(ahead: outlook.Outlook) -> None:
     steps, parameters, time = st.columns(3)
     steps.metric("Steps", number(ahead.steps), help="In one epoch: training images divided by the batch size. " + (
                  f"{ahead.steps * epochs:,} steps in {epochs} epochs." if ahead.steps else ""))
-    parameters.metric("Parameters", f"{ahead.parameters / 1e6:.3g} M", help="Millions of numbers that are learned. " + (
-                      "" if ahead.exact else "As published, for colour and 1,000 classes; here it is a little less."))
+    parameters.metric("Parameters", (f"{millions(ahead.trainable)} of " if frozen else "") + f"{millions(ahead.parameters)} M",
+                      help="Millions of numbers in the network. " + (
+                          f"{ahead.trainable:,} of {ahead.parameters:,} learn, the rest is frozen." if frozen else
+                          f"All {ahead.parameters:,} learn." if ahead.exact else
+                          "As published, for colour and 1,000 classes; here it is a little less."))
     time.metric("Time", ahead.time, help="Of the whole run, on this machine.")
+    if ahead.exact:
+        st.caption(escape(f"{ahead.flops / 1e9:.3g} billion multiply-adds an image; a training step keeps about "
+                          f"{format_bytes(ahead.step_bytes)}."), help="To classify one image, and in float32 for one batch. A "
+                   "frozen backbone needs less: its features are computed once.")
     st.caption(escape(ahead.why))
+
+
+def draw_cautions(ahead: outlook.Outlook) -> None:
+    for caution in ahead.cautions:
+        st.warning(escape(caution))
+    if cautions.lacks_imagenet(ahead.config):
+        st.button("Start from random numbers instead", key="from_random", on_click=forms.start_from_random)
 
 
 left, right = st.columns([62, 38], gap="large")
