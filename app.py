@@ -10,6 +10,7 @@ PAGES = (
     st.Page("screens/data/add.py", title="Add", url_path="add", help="Bring images of your own: a folder, a table, a zip."),
     st.Page("screens/data/split.py", title="Split", url_path="split", help="Who learns and who judges; is the split honest."),
     st.Page("screens/data/augment.py", title="Augment", url_path="augment", help="Random changes of the images, seen live."),
+    st.Page("screens/train/network.py", title="Network", url_path="network", help="What it is made of, costs and sees."),
     st.Page("screens/train/train.py", title="Train", url_path="train", help="Choose data, network and settings; queue a run."),
     st.Page("screens/train/runs.py", title="Runs", url_path="runs", help="Watch runs learn; stop and resume them."),
     st.Page("screens/judge/evaluate.py", title="Evaluate", url_path="evaluate", help="How good a run is, in numbers."),

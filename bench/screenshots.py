@@ -21,6 +21,7 @@ from bench.pages import chromium, wait_idle, wait_until_it_stands
 from core.augment import PRESETS
 from core.datasets.phantom import render
 from core.datasets.phantom.set import numbers
+from core.models import MODELS
 from core.runs import Run, RunStore
 from tests.browser_support import ROOT, serve
 
@@ -69,6 +70,12 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     page.get_by_text("Think twice").wait_for()
     wait_idle(page)
     yield "augment"
+    visit("network", dataset="phantom")
+    page.get_by_role("combobox", name=re.compile("^Network")).click()
+    page.get_by_role("option", name=MODELS["cnn"].title).click()
+    page.locator(".field .seen").wait_for()
+    wait_idle(page)
+    yield "network"
     visit("train", dataset="phantom")
     yield "train"
     visit("runs", run=run.id)

@@ -89,16 +89,17 @@ def plan(config: ModelConfig, size: int, channels: int) -> tuple[Step, ...]:
     """The layers of the network `cnn` as its knobs say, each a convolution and, with a window above 1, a pooling.
 
     Args:
-        config: its fields cnn_layers, cnn_kernels, cnn_filters, cnn_pool_size and cnn_pool_stride
+        config: its fields cnn_layers, cnn_kernels, cnn_filters, cnn_pool_size and cnn_pool_stride, and cut, which leaves out
+            layers at the end and changes no other
         size: side of the square images in pixels
         channels: 1 or 3
 
     Raises:
         LightboxError: "model.size" where a pooling would have to make a map of one pixel smaller, or a layer would have no
-            filter; it says at which layer
+            filter; it says at which layer. "model.cut" for a cut that it does not have
     """
     layers, side = [], size
-    for i in range(1, config.cnn_layers + 1):
+    for i in range(1, _layers_kept(config) + 1):
         name, filters = f"layer{i}", FILTERS[config.cnn_filters](i)
         if not filters:
             raise LightboxError("model.size", f"The filters vanish at layer {i}: layer {i - 1} has one, and each layer has half "
@@ -112,3 +113,15 @@ def plan(config: ModelConfig, size: int, channels: int) -> tuple[Step, ...]:
             side = math.ceil(side / config.cnn_pool_stride)
             layers.append((name, "pooling", config.cnn_pool_size, config.cnn_pool_stride, 0))
     return chain(layers, size, channels)
+
+
+def _layers_kept(config: ModelConfig) -> int:
+    """How many layers the cut leaves: all up to a stage such as layer3, or a number that counts as Python's slices do."""
+    names, cut = [f"layer{i}" for i in range(1, config.cnn_layers + 1)], config.cut.strip()
+    if not cut or cut in names:
+        return names.index(cut) + 1 if cut else len(names)
+    kept = len(names[:int(cut)]) if cut.lstrip("-").isdecimal() else 0
+    if not kept:
+        raise LightboxError("model.cut", f"This network cannot be cut at {cut}.",
+                            f"Its stages are {', '.join(names)}; a number can be 1 to {len(names)}. Empty: no cut.")
+    return kept
