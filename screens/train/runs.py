@@ -219,6 +219,7 @@ def draw_how(run: Run) -> None:
     if how["tried"]:
         st.caption("What was tried at the start, to find the quickest way to compute on this machine:")
         st.dataframe(pd.DataFrame([{"CPU threads": row["threads"], "Order in memory": ORDER[row["channels_last"]],
+                                    "Precision": row.get("precision", "float32"),
                                     "Images per second": round(row["images_per_second"])} for row in how["tried"]]),
                      hide_index=True, width="content", alt="Ways to compute and how quick they were")
 
