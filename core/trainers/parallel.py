@@ -230,8 +230,8 @@ class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             return super().forward(x)
         axes, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
-        values = x.float()
-        count = x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float32)
+        values = x if x.dtype == torch.float64 else x.float()
+        count = values.new_tensor([x.numel() / x.shape[1]])
         torch.distributed.all_reduce(count)
         mean = _SumOverRanks.apply(values.sum(axes)) / count
         centred = values - mean.view(shape)
