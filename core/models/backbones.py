@@ -143,8 +143,8 @@ def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, size: 
         plain = _plain(spec, classes)
         family.stem(plain, small, channels)
         notes = _keep_blocks(plain, spec, config)
-        trunk, said = _cut(plain, spec, config)
-        own_head = config.head == "linear" and not config.cut
+        trunk, whole, said = _cut(plain, spec, config)
+        own_head = config.head == "linear" and (not config.cut or whole and not family.hidden)
         network = (_with_its_own_head if own_head else _with_head)(plain, family, trunk, config, classes, channels)
     notes += said
     if family.hidden and not own_head:
@@ -197,8 +197,8 @@ def _keep_blocks(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> list
             "The normalisation after it is new."]
 
 
-def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[str, ...], list[str]]:
-    """Leave out what comes after the cut; returns the trunk that is left, and sentences.
+def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[str, ...], bool, list[str]]:
+    """Leave out what comes after the cut; returns the trunk that is left, whether that is all of it, and sentences.
 
     A number counts the outermost modules of torchvision's network as Python's slices do, `children()[:cut]`, which is how
     fastai cuts. SqueezeNet has two, `features` and `classifier`: 1 and -1 are its whole backbone, and from 2 on ImageNet's
@@ -206,7 +206,7 @@ def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[
     """
     family, cut = FAMILIES[spec.family], config.cut.strip()
     if not cut:
-        return family.trunk, []
+        return family.trunk, True, []
     stages = {name: stage.removeprefix("network.") for stage, name in zip(spec.stages, spec.stage_names)
               if _has(plain, stage.removeprefix("network."))}
     if cut in stages:
@@ -216,31 +216,38 @@ def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[
             _keep_upto(plain.get_submodule(part), inside)
         trunk = family.trunk[:family.trunk.index(part) + 1]
         whole = trunk == family.trunk and before == len(list(plain.get_submodule(part).children()))
-        return trunk, [_whole(cut)] if whole else []
+        return trunk, whole, _whole(family, config) if whole else []
 
     children = [name for name, _ in plain.named_children()]
     possible = children if spec.family == "squeezenet" else children[:-1]     # a linear layer gives no maps
     number = int(cut) if cut.lstrip("-").isdecimal() else 0
     kept = children[:number] if number else []
     if not kept or len(kept) > len(possible):
-        more = " or more" if spec.family == "squeezenet" else ""
+        last = len(children) - len(possible) or 1
         raise LightboxError("model.cut", f"{spec.title} cannot be cut at {cut}.",
-                            f"Its stages are {', '.join(stages)}; a number can be 1 to {len(possible)}{more}, or "
-                            f"-{len(children) - 1} to -{max(1, len(children) - len(possible))}. Empty: no cut.")
+                            f"Its stages are {', '.join(stages)}. A number can be {_range(1, len(possible))}"
+                            f"{' or more' if spec.family == 'squeezenet' else ''}, or {_range(1 - len(children), -last)}. "
+                            "Empty is no cut.")
     if "classifier" in kept:
         plain.classifier[0].p = config.dropout
         if plain.classifier[1].out_channels != 1000:
             plain.classifier[1] = nn.Conv2d(plain.classifier[1].in_channels, 1000, 1)
             nn.init.normal_(plain.classifier[1].weight, std=0.01)
             nn.init.zeros_(plain.classifier[1].bias)
-        return tuple(kept), [f"The cut {cut} keeps {spec.title}'s own classifier: its 1000 outputs are the features here."]
+        return tuple(kept), False, [f"The cut {cut} keeps {spec.title}'s own classifier: its 1000 outputs are the features here."]
     if set(kept) == set(family.trunk) - set(family.extra):
-        return family.trunk, [_whole(cut)]
-    return tuple(kept), [f"The cut {cut} keeps the network's own average pooling as well."] if "avgpool" in kept else []
+        return family.trunk, True, _whole(family, config)
+    return tuple(kept), False, [f"The cut {cut} keeps the network's own average pooling as well."] if "avgpool" in kept else []
 
 
-def _whole(cut: str) -> str:
-    return f"The cut {cut} leaves out nothing: it is the whole backbone, the same as no cut."
+def _whole(family: Family, config: ModelConfig) -> list[str]:
+    if family.hidden and config.head == "linear":
+        return []                                        # the hidden layers go with any cut, which is said elsewhere
+    return [f"The cut {config.cut} leaves out nothing: it is the whole backbone, the same as no cut."]
+
+
+def _range(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _keep_upto(part: nn.Module, name: str) -> None:

@@ -114,7 +114,7 @@ class Classifier(nn.Module):
         if upto == "all":
             frozen = self.network.backbone()
         elif upto == "none":
-            frozen = []
+            frozen = ()
         elif upto in self.stage_names:
             frozen = self.network.upto(self.stages[self.stage_names.index(upto)].removeprefix("network."))
         else:
@@ -130,7 +130,7 @@ class Classifier(nn.Module):
     def frozen(self) -> bool:
         """Whether `freeze` holds the whole backbone, so that an image has the same features in every epoch."""
         return all(any(name == part or name.startswith(f"{part}.") for part in self._frozen)
-                   for name in _leaves(self.network, self.network.backbone()))
+                   for name in _that_learn(self.network))
 
     def train(self, mode: bool = True) -> Classifier:
         super().train(mode)
@@ -157,7 +157,8 @@ class Classifier(nn.Module):
         return self.mean.device
 
 
-def _leaves(network: Network, parts: list[str]) -> list[str]:
-    """Dotted names of the modules in these parts that have parameters or statistics of their own."""
-    return [f"{part}.{name}".rstrip(".") for part in parts for name, module in network.get_submodule(part).named_modules()
-            if module._parameters or module._buffers]
+def _that_learn(network: Network) -> list[str]:
+    """Dotted names of the modules of the backbone that training would change, or that act otherwise in training."""
+    return [f"{part}.{name}".rstrip(".") for part in network.backbone() for name, module in
+            network.get_submodule(part).named_modules()
+            if module._parameters or module._buffers or isinstance(module, (nn.Dropout, nn.Dropout2d))]

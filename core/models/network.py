@@ -50,9 +50,9 @@ class Network(nn.Module):
         """What this network adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
         return None
 
-    def backbone(self) -> list[str]:
-        """Dotted names of the parts before the head that have parameters or statistics, in the order of their use."""
-        return [name for name in self.trunk_parts + self.pool_parts if self.get_submodule(name).state_dict()]
+    def backbone(self) -> tuple[str, ...]:
+        """Dotted names of the parts before the head, in the order of their use."""
+        return self.trunk_parts + self.pool_parts
 
     def upto(self, address: str) -> list[str]:
         """Dotted names of all backbone parts from the first to the module `address`, that one included.
@@ -61,7 +61,7 @@ class Network(nn.Module):
         there is none such.
         """
         names: list[str] = []
-        for part in self.trunk_parts + self.pool_parts:
+        for part in self.backbone():
             if address == part:
                 return [*names, part]
             if address.startswith(f"{part}."):
