@@ -103,7 +103,7 @@ def test_what_means_nothing_is_not_shown():
     plain = shown()
     assert not {"model.cnn_layers", "model.blocks", "optim.momentum", "optim.every", "optim.factor", "train.focal_gamma",
                 "model.unfreeze_epoch", "data.fold", "train.copies", "optim.backbone_lr"} & plain
-    assert shown(model__name="cnn") - plain == set(forms.FOR_A_CNN) and "model.cut" not in shown(model__name="cnn")
+    assert shown(model__name="cnn") - plain == set(forms.FOR_A_CNN) and "model.stem" not in shown(model__name="cnn")
     assert shown(optim__schedule="every") - plain == {"optim.every", "optim.factor"}
     assert shown(optim__name="sgd") - plain == {"optim.momentum"}
     assert plain - shown(optim__schedule="one_cycle") == {"optim.warmup"}

@@ -28,8 +28,7 @@ FILE = "file:"                      # how model.weights begins where it is a fil
 SIZES = (28, 64, 128, 224)          # those of MedMNIST+, and of most published networks
 
 # Words for values that are short names in the config. What is not here is shown as it is.
-GROWTHS = {"constant": "The same everywhere", "funnel_in": "Shrinking", "funnel_out": "Growing"}
-POOLS = {"max": "Largest", "avg": "Average", "min": "Smallest"}
+POOLS = {"max": "Maximum", "avg": "Average", "min": "Minimum"}
 WORDS = {
     "data.split": {"auto": "Official, else by patient", "official": "Official", "patient": "By patient",
                    "study": "By study", "image": "By image, ignoring patients"},
@@ -43,7 +42,9 @@ WORDS = {
                   "20": "After part 20"},
     "model.normalise": {"auto": "Automatic", "imagenet": "ImageNet's", "own": "Of the training images", "half": "0.5 and 0.5",
                         "none": "Nothing"},
-    "model.cnn_kernels": GROWTHS, "model.cnn_filters": GROWTHS, "model.cnn_pool": POOLS, "model.cnn_global_pool": POOLS,
+    "model.cnn_kernels": {"constant": "3, 3, 3 ...", "funnel_out": "3, 5, 7 ...", "funnel_in": "... 7, 5, 3"},
+    "model.cnn_filters": {"constant": "64, 64, 64 ...", "funnel_out": "32, 64, 128 ...", "funnel_in": "128, 64, 32 ..."},
+    "model.cnn_pool": POOLS, "model.cnn_global_pool": POOLS,
     "optim.name": {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"},
     "optim.schedule": {"constant": "Constant", "cosine": "Cosine", "step": "Tenths, at 50 and 75 %", "every": "Every few epochs",
                        "one_cycle": "One cycle"},
@@ -72,7 +73,7 @@ SLIDERS = {"data.val_fraction": 0.01, "data.test_fraction": 0.01, "data.train_fr
 FOR_A_CNN = tuple(f"model.{f.name}" for f in fields(ModelConfig) if f.name.startswith("cnn_"))
 WHEN: dict[str, Callable[[], bool]] = {
     **dict.fromkeys(FOR_A_CNN, lambda: value_of("model.name") == "cnn"),
-    **dict.fromkeys(("model.cut", "model.stem"), lambda: _family() in ("resnet", "densenet", "squeezenet", "vgg")),
+    "model.stem": lambda: value_of("model.name") != "cnn",
     **dict.fromkeys(("model.blocks", "model.block_layers"), lambda: _family() == "densenet"),
     "model.unfreeze_epoch": lambda: value_of("model.freeze") != "none",
     "optim.backbone_lr": lambda: value_of("model.weights") != "none",
@@ -215,7 +216,7 @@ def draw_many(names: Sequence[str], columns: int) -> None:
 
 def draw_more(title: str, names: Sequence[str], key: str, columns: int = 3) -> None:
     """Knobs that are seldom turned, folded away; the title says what of them is not at its default."""
-    with st.expander(escape(f"{title}: {differs(names)}"), key=f"more_{key}"):
+    with st.expander(escape(f"{title}: {differs(names)}"), key=f"more_{key}", type="compact"):
         draw_many(names, columns)
 
 
@@ -292,7 +293,8 @@ def _family() -> str:
 def _stages() -> tuple[str, ...]:
     """What the chosen network calls its stages."""
     spec = MODELS.get(value_of("model.name"))
-    return spec.stage_names if spec else ()
+    layers = value_of("model.cnn_layers")
+    return () if spec is None else spec.stage_names[:layers if spec.name == "cnn" and isinstance(layers, int) else None]
 
 
 def _take(name: str, value: Any) -> None:

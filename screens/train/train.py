@@ -7,7 +7,7 @@ from core.models import MODELS
 from core.runs import RunStore
 from ui import augmenting, cautions, forms, grid, live, loaders, outlook, recipe_menu
 from ui.gallery import gallery
-from ui.shell import dataset_chip, escape, format_bytes, go, next_step, page_header, show_error
+from ui.shell import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
 
 # What stands in each part of the form: what is turned often, and what is folded away. A knob that means nothing beside what
 # else is chosen is not drawn (forms.WHEN).
@@ -16,12 +16,12 @@ SPLITTING = ("data.val_fraction", "data.test_fraction", "data.split_seed", "data
 SHAPE = ("model.head", "model.dropout", "model.cut", "model.freeze", "model.unfreeze_epoch", "optim.backbone_lr", "model.blocks",
          "model.block_layers", "model.normalise", "model.stem")
 STEPS = ("train.epochs", "train.batch_size", "optim.lr", "optim.name", "optim.schedule", "optim.momentum", "optim.every",
-         "optim.factor")
+         "optim.factor", "train.seed")
 FINER = ("optim.weight_decay", "optim.warmup", "optim.clip", "train.accumulate")
 AIM = ("train.loss", "train.monitor", "train.patience")
 FAIR = ("train.focal_gamma", "train.class_weights", "train.sampling", "train.label_smoothing", "train.mixup",
         "train.measure_train")
-MACHINE = ("train.seed", "train.precision", "train.threads", "train.compile", "train.copies")
+MACHINE = ("train.precision", "train.threads", "train.compile", "train.copies")
 
 loaders.warm_up()                                # counting a network's parameters needs torch
 if run := forms.queued_run():
@@ -71,7 +71,9 @@ def draw_network() -> None:
         with name:
             forms.draw_name()
         if spec := MODELS.get(forms.value_of("model.name")):
-            st.caption(escape(spec.description))
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.caption(escape(spec.description), width="content")
+                link("See it layer by layer", "network", icon=":material/visibility:", dataset=dataset)
         if forms.matters("model.cnn_layers"):
             forms.draw_many(forms.FOR_A_CNN, columns=3)
         forms.draw_more("Head, cut, freezing", SHAPE, "network")
