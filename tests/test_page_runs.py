@@ -9,10 +9,12 @@ import time
 import numpy as np
 import pytest
 
+from core.alarms import alarms
 from core.config import RunConfig, knobs
 from core.runs import RunStore
 from tests.followed import APP, curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
-from ui import live, outlook
+from ui import curves, live, outlook
+from ui.charts import thin
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
 
@@ -257,7 +259,10 @@ def test_a_look_costs_little(capsys):
     for i in range(20):
         run.append(step_record(11, i + 1, steps=500))
         records = live.follow(run)
-        live.states(store), live.share_done(run.progress(), records), live.best_epoch(records)
+        live.states(store), live.share_done(run.progress(), records), live.best_epoch(records), alarms(records, 20)
+        curves.offered(records)
+        for key in ("loss", "grad_norm", "lr", "images_per_second"):
+            thin(*live.curve(run, "step", key))
     assert (time.process_time() - began) / 20 < 0.010
 
 

@@ -6,12 +6,13 @@ import re
 import cv2
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig
 from core.datasets import open_dataset
 from core.files import write_json
 from core.runs import Notes, RunStore
-from tests.followed import curve, epoch_record, html_of, no_machine, open_page, put_run, start_record, step_record, text_of
+from tests.followed import APP, curve, epoch_record, html_of, no_machine, open_page, put_run, start_record, step_record, text_of
 from tests.tiny import tiny_npz
 from ui import curves, live
 from ui.examples import Examples, cards
@@ -257,6 +258,12 @@ def test_tags_are_written_and_shown_beside_the_state():
     assert ":gray-badge[grid 3]" in text_of(at) and r"x\]\$y\$" in text_of(at)
     widget(at, "multiselect", "Tags").set_value([]).run()
     assert run.notes().tags == ()
+
+
+def test_the_start_page_shows_the_tags_of_the_latest_runs():
+    put_run("finished", TWO, tags=("x]$y$", "b", "c", "d"))
+    said = text_of(AppTest.from_file(str(APP), default_timeout=60).run())
+    assert r":gray-badge[x\]\$y\$] :gray-badge[b] :gray-badge[c]" in said and "badge[d]" not in said
 
 
 def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_wants():

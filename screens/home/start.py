@@ -14,6 +14,7 @@ from ui.loaders import look_at, show_machine
 from ui.shell import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 
 RUNS = 4                # as many as stand beside each other
+TAGS = 3                # of a run on its card
 STATES = {"queued": "waiting", "starting": "starting", "running": "training", "stopping": "stopping", "stopped": "stopped",
           "finished": "finished", "failed": "failed", "interrupted": "interrupted"}
 
@@ -79,7 +80,8 @@ def show_runs(runs: list) -> None:
             link(escape(shorten(run.name, 42)), "evaluate" if status.state == "finished" else "runs", run=run.id)
             show_sparkline(aucs, f"Validation AUC of {run.name} over {len(aucs)} epochs: {best}", domain=(0.5, 1.0))
             when = "" if status.state in LIVE else f", {format_ago(time.time() - status.since)}"
-            st.caption(f"{STATES[status.state]}{when} | {best}")
+            tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.notes().tags[:TAGS])
+            st.caption(f"{STATES[status.state]}{when} | {best}{tags}")
 
 
 page_header("Lightbox")
