@@ -5,9 +5,14 @@
     python -m core datasets add PATH --name NAME [--title T] [--set key=value ...] [--json]
     python -m core audit D [--set data.split=...] [--json]
     python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set section.field=value ...]
+    python -m core train --recipe KEY [--right] --dataset D ...
+    python -m core train --grid field=value,value [--grid ...] ...
     python -m core train --resume RUN
     python -m core train ... --queue
     torchrun --nproc-per-node 2 -m core train ...
+    python -m core find-lr --dataset D --model M [--set section.field=value ...] [--json]
+    python -m core recipes [KEY] [--json]
+    python -m core name CODE | RUN
     python -m core evaluate RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
@@ -131,19 +136,21 @@ def train(options) -> int:
     from core.runs import RunStore
     config = None if options.resume else _config(options)
     if "TORCHELASTIC_RUN_ID" in os.environ:       # torchrun started us, one of several: they train the run themselves
+        if options.grid:
+            raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.", "Leave one of them out.")
         what = ["--config", config.to_json()] if config else ["--resume", options.resume]
         os.execv(sys.executable, [sys.executable, "-m", "core.together", *what])
     store = RunStore()
     if config:
-        run = store.create(config)
+        runs = [store.create(one) for one in _grid(config, options.grid)]
     else:
-        run = store.get(options.resume)
-        store.resume(run)
+        runs = [store.get(options.resume)]
+        store.resume(runs[0])
     store.tend()
     if options.queue:
-        print(run.id)
+        print("\n".join(run.id for run in runs))
         return 0
-    return _follow(store, run)
+    return max(_follow(store, run, f"{n} of {len(runs)}  " if len(runs) > 1 else "") for n, run in enumerate(runs, 1))
 
 
 def _config(options) -> RunConfig:
@@ -151,11 +158,25 @@ def _config(options) -> RunConfig:
     changes = {"data.dataset": _absolute(options.dataset), "model.name": options.model, "data.size": options.size,
                "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device, "name": options.name}
     changes |= _settings(options.set)
-    return RunConfig().with_(**{k: v for k, v in changes.items() if v is not None})
+    config = RunConfig()
+    if options.recipe:
+        from core.recipes import apply
+        config = apply(config.with_(**{"data.dataset": changes["data.dataset"]}), options.recipe, options.right)
+    elif options.right:
+        raise LightboxError("cli.right", "--right mends a recipe, and none was given.", "Write --recipe KEY --right.")
+    return config.with_(**{k: v for k, v in changes.items() if v is not None})
 
 
-def _follow(store, run) -> int:
-    """Show a run's progress until it ends. Ctrl-C stops the run, with a checkpoint."""
+def _grid(config: RunConfig, items: list[str]) -> list[RunConfig]:
+    """The runs that --grid asks for; without it the one run."""
+    if not items:
+        return [config]
+    from core.grid import expand, parse_values
+    return expand(config, parse_values(items))
+
+
+def _follow(store, run, which: str = "") -> int:
+    """Show a run's progress until it ends. Ctrl-C stops the run, with a checkpoint. `which` stands before what is shown."""
     bar, asked, tended = Bar(), False, time.monotonic()
     while True:
         try:
@@ -172,9 +193,91 @@ def _follow(store, run) -> int:
                 raise
             run.stop()
             asked = True
-    bar.end(f"{run.id}: {status.state}. {status.reason}")
+    bar.end(f"{which}{run.id}: {status.state}. {status.reason}")
     print(run.id)
     return 0 if status.state in ("finished", "stopped") else 1
+
+
+def find_lr(options) -> None:
+    """A line for each power of ten and the suggestion; with --json a line of JSON for each step, the suggestion last."""
+    from dataclasses import asdict
+
+    import torch
+
+    from core.classifiers import build_for
+    from core.datasets import open_dataset
+    from core.device import machine, resolve
+    from core.trainers import finder
+    from core.trainers.batches import Split
+    from core.trainers.compute import prepare
+    changes = {"data.dataset": _absolute(options.dataset), "model.name": options.model}
+    config = RunConfig().with_(**{k: v for k, v in (changes | _settings(options.set)).items() if v is not None})
+    bar, records = Bar(), []
+
+    def say(record: dict) -> None:
+        if options.json:
+            print(json.dumps(record, allow_nan=False), flush=True)
+
+    def progress(phase: str, done: int, total: int) -> None:
+        bar.count(phase, done, total)
+        say({"kind": "phase", "phase": phase, "done": done, "total": total})
+
+    device = torch.device(resolve(config.train.device, machine()["devices"]))
+    data = open_dataset(config.data, progress)
+    progress("Building the network", 0, 0)
+    model = build_for(config, data).to(device)
+    precision = config.train.precision
+    if precision == "auto":
+        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    prepare(device, config.train.threads or torch.get_num_threads(), precision)
+    for record in finder.find_lr(model, Split.of(data, "train"), config, precision=precision):
+        records.append(record)
+        bar.count("Raising the learning rate", record["step"], record["steps"])
+        say(record)
+    bar.end()
+    found = finder.suggest(records)
+    say({"kind": "suggestion", **asdict(found)})
+    if not options.json:
+        for record in records[::12]:
+            print(f"  {record['lr']:.1e}  loss {record['smooth']:.4f}")
+        print(found.sentence)
+
+
+def list_recipes(options) -> None:
+    """All recipes, or what one of them sets."""
+    from core.recipes import GROUPS, RECIPES, changes_of
+    if options.key:
+        changes, recipe = changes_of(options.key), RECIPES[options.key]
+        if options.json:
+            print(json.dumps(vars(recipe) | {"changes": changes}))
+            return
+        print(f"{recipe.title}\n{recipe.help}")
+        print("\n".join(f"  {name}={value}" for name, value in recipe.changes.items()))
+        print("\n".join(f"  --right: {name}={value}" for name, value in recipe.right.items()))
+        return
+    if options.json:
+        print(json.dumps({key: vars(recipe) for key, recipe in RECIPES.items()}))
+        return
+    for group, title in GROUPS.items():
+        print(title)
+        for key, recipe in RECIPES.items():
+            if recipe.report == group:
+                print(f"  {key:28} {recipe.title}")
+
+
+def name(options) -> None:
+    """The code of a run, or what a code says, as --set takes it."""
+    from core.run_names import name_code, parse
+    from core.runs import RunStore
+    store = RunStore()
+    if (store.root / "runs" / options.what).is_dir() and options.what.strip("."):
+        run = store.get(options.what)
+        print(name_code(run.config, task=run.data().get("task", "")))
+        return
+    parsed = parse(options.what)
+    print("\n".join(f"{field}={value}" for field, value in parsed.changes.items()))
+    for sentence in (*((f"Trained on {parsed.classname}.",) if parsed.classname else ()), *parsed.said):
+        print(sentence, file=sys.stderr)
 
 
 def evaluate(options) -> None:
@@ -371,9 +474,30 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--name", help="what to call the run")
     command.add_argument("--set", action="append", default=[], metavar="section.field=value",
                          help="any other setting of core/config.py; may be given again and again")
+    command.add_argument("--recipe", metavar="KEY", help="settings that go together; python -m core recipes lists them")
+    command.add_argument("--right", action="store_true", help="the recipe without its report's mistakes")
+    command.add_argument("--grid", action="append", default=[], metavar="field=value,value",
+                         help="a run for each combination of such values; augment, recipe and data.fold=all are known too")
     command.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or interrupted")
     command.add_argument("--queue", action="store_true", help="print the run's id at once and let it train when its turn comes")
     command.set_defaults(command=train)
+
+    command = commands.add_parser("find-lr", help="raise the learning rate from step to step to see which ones are good")
+    command.add_argument("--dataset", default="phantom")
+    command.add_argument("--model")
+    command.add_argument("--set", action="append", default=[], metavar="section.field=value",
+                         help="any other setting of core/config.py; may be given again and again")
+    command.add_argument("--json", action="store_true", help="a line of JSON for each step, the suggestion last")
+    command.set_defaults(command=find_lr)
+
+    command = commands.add_parser("recipes", help="settings that go together, those of the reports among them")
+    command.add_argument("key", nargs="?", metavar="KEY")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=list_recipes)
+
+    command = commands.add_parser("name", help="the code of a run in the way of report R001, or what such a code says")
+    command.add_argument("what", metavar="CODE | RUN")
+    command.set_defaults(command=name)
 
     command = commands.add_parser("evaluate", help="judge a run")
     command.add_argument("run")

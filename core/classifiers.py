@@ -109,16 +109,22 @@ def load_classifier(address: str) -> Loaded:
 
 
 def build_for_run(run: Run, data) -> Classifier:
-    """The network that a run starts with, on the CPU: random, ImageNet's weights, a file's, or another run's best epoch.
+    """`build_for` of a run's settings."""
+    return build_for(run.config, data)
+
+
+def build_for(config: RunConfig, data) -> Classifier:
+    """The network that a run would start with, on the CPU: random, ImageNet's weights, a file's, or another run's best epoch.
 
     Args:
+        config: of the run
         data: the open Dataset that it will learn
 
     Raises LightboxError as `build_model` and `load_classifier` do.
     """
     from core.models import build_model
     from core.models.classifier import Preprocessing
-    config, before, preprocessing, statistics = run.config, None, None, None
+    before, preprocessing, statistics = None, None, None
     if config.model.weights.startswith("run:"):
         before = load_classifier(config.model.weights.removeprefix("run:"))
         p = before.model.preprocessing

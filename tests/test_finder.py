@@ -1,17 +1,19 @@
 """The learning-rate finder against closed forms, and on a network that really learns by its suggestion."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from core.__main__ import main
 from core.errors import LightboxError
 from core.models import build_model
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
 from core.trainers.finder import WORSE, find_lr, range_test, suggest
-from tests.tiny import tiny_arrays, tiny_config
+from tests.tiny import tiny_arrays, tiny_config, tiny_npz
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +154,16 @@ def test_what_cannot_be_tested_is_said(split):
     assert error.value.code == "finder.nan"
     with pytest.raises(LightboxError, match="0 images"):
         list(find_lr(model, Split(split.images, np.arange(0), np.arange(0)), config))
+
+
+def test_the_command_prints_the_curve_and_what_it_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.device.machine", lambda: {"devices": [{"device": "cpu"}]})
+    words = ["find-lr", "--dataset", str(tiny_npz(tmp_path)), "--model", "small_cnn", "--set", "data.size=28", "--set",
+             "train.batch_size=16", "--set", "train.threads=1"]
+    assert main([*words, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    steps = [line for line in lines if line["kind"] == "step"]
+    assert lines[0]["kind"] == "phase" and [line["step"] for line in steps] == list(range(1, len(steps) + 1))
+    assert lines[-1] == {"kind": "suggestion", **vars(suggest(steps))}
+    assert main([*words, "--set", "train.loss=ordinal", "--set", "optim.lr=x"]) == 2
+    assert "optim.lr is 'x'" in capsys.readouterr().err

@@ -42,7 +42,7 @@ CORE = {                                    # a part of core: the parts that it 
     "worker": BASE | {"job", "runs"},
     "together": BASE | {"job", "runs", "trainers"},
     "__main__": BASE | {"audit", "classifiers", "datasets", "device", "evaluation", "explain", "export", "grid", "metrics",
-                        "models", "recipes", "run_names", "runs"},
+                        "models", "recipes", "run_names", "runs", "trainers"},
 }
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
