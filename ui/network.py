@@ -36,6 +36,8 @@ WORDS = {"model.head": {"linear": "One linear layer", "mlp": "MLP 1024, 512", "c
          "model.cnn_global_pool": {"max": "Maximum", "avg": "Average", "min": "Minimum"},
          "model.cnn_kernels": {"constant": "3, 3, 3 ...", "funnel_out": "3, 5, 7 ...", "funnel_in": "... 7, 5, 3"},
          "model.cnn_filters": {"constant": "64, 64, 64 ...", "funnel_out": "32, 64, 128 ...", "funnel_in": "128, 64, 32 ..."}}
+FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG"}
+NAMED = ("resnet18", "resnet152", "densenet121", "densenet264", "squeezenet1_0", "squeezenet1_1", "vgg16", "small_cnn", "cnn")
 USUAL = ("resnet18", "resnet50", "densenet121", "squeezenet1_1")      # those that are measured unless others are chosen
 SMALL_FIELD = 0.5                                     # below this share of the image's side the page warns
 HIGHEST, LOWEST = 132, 5                              # of a box in the drawing, in pixels
@@ -330,12 +332,14 @@ def measure(configs: dict[str, ModelConfig], place: tuple[int, int, int], progre
 
 
 def side_by_side(configs: dict[str, ModelConfig], place: tuple[int, int, int]) -> pd.DataFrame:
-    """One row a network: parameters in millions, multiply-adds in billions, memory in megabytes, time in milliseconds."""
+    """One row a network: its name in a config, family and title; parameters in millions, multiply-adds in billions, memory in
+    megabytes, time in milliseconds, each NaN where it is not known."""
     rows = []
     for name, config in configs.items():
         found, seconds = known_costs().get((config, *place)), known_times().get((config, *place))
         counted = found is not None and not isinstance(found, str)
-        rows.append({"Network": MODELS[name].title, "Parameters": found.parameters / 1e6 if counted else None,
+        rows.append({"name": name, "Family": FAMILIES.get(MODELS[name].family, MODELS[name].title),
+                     "Network": MODELS[name].title, "Parameters": found.parameters / 1e6 if counted else None,
                      "Multiply-adds": found.flops / 1e9 if counted else None,
                      "Memory": found.activation_bytes / 1e6 if counted else None,
                      "Time": None if seconds is None else 1e3 * seconds})
@@ -351,34 +355,40 @@ def show_side_by_side(configs: dict[str, ModelConfig], place: tuple[int, int, in
     def number(help: str) -> st.column_config.NumberColumn:
         return st.column_config.NumberColumn(help=help, format="%.3g")
 
-    st.dataframe(frame.rename(columns=TITLES), hide_index=True, width="stretch",
+    st.dataframe(frame.drop(columns=["name", "Family"]).rename(columns=TITLES), hide_index=True, width="stretch",
                  height="content", placeholder="", key="network_all",
                  alt="What each network costs", column_config={
         TITLES["Parameters"]: number("Numbers that the network holds, with one linear layer as its head."),
         TITLES["Multiply-adds"]: number("To classify one image, in billions."),
         TITLES["Memory"]: number("What a training step keeps of each image, in float32."),
         TITLES["Time"]: number("To classify one image on one core of this machine: median of seven. Measured on request.")})
-    st.markdown("**Few parameters are not little work, little memory or little time**")
+    frame = frame[~frame["name"].str.startswith("own_")]                # the same points twice
+    colours = {family: theme.class_color(k) for k, family in enumerate(dict.fromkeys(frame["Family"]))}
+    keys = "".join(f"<span><i style='background:{colour}'></i>{family}</span>" for family, colour in colours.items())
+    st.html(f"<div class='lightbox-heading'>Few parameters are not little work, little memory or little time{keys}</div>")
     for column, y in zip(st.columns(3), ("Multiply-adds", "Memory", "Time")):
         with column:
             if frame[y].notna().any():
-                show_against(frame, y, TITLES[y], key=f"network_against_{y}")
+                show_against(frame, y, TITLES[y], colours, key=f"network_against_{y}")
             else:
                 st.caption("Measured times stand here.")
 
 
-def show_against(frame: pd.DataFrame, y: str, title: str, *, key: str, height: int = 230) -> None:
-    """Parameters against another cost, a point a network, both axes logarithmic."""
+def show_against(frame: pd.DataFrame, y: str, title: str, colours: dict[str, str], *, key: str, height: int = 230) -> None:
+    """Parameters against another cost, a point a network in its family's colour, both axes logarithmic."""
     there = frame.dropna(subset=["Parameters", y])
+    there = there.assign(label=there["Network"].where(there["name"].isin(NAMED), ""))
     axis = {"type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 14}}
     hover = [{"field": "Network"}, {"field": "Parameters", "format": ".3g", "title": "Parameters (M)"},
              {"field": y, "format": ".3g", "title": title}]
     across = {"field": "Parameters", "title": "Parameters (M)", "axis": {"format": "~g", "tickCount": 4, "grid": False}, **axis}
-    up = {"field": y, "title": title, "axis": {"format": "~g", "tickCount": 4}, **axis}
+    up = {"field": y, "title": title, "axis": {"format": "~g", "tickCount": 4, "grid": False}, **axis}
+    colour = {"field": "Family", "type": "nominal", "legend": None,
+              "scale": {"domain": list(colours), "range": list(colours.values())}}
     spec = {"height": height, "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0}, "encoding": {"x": across, "y": up},
-            "layer": [{"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1, "color": theme.CLASSES[2]},
-                       "encoding": {"tooltip": hover}},
+            "layer": [{"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+                       "encoding": {"tooltip": hover, "color": colour}},
                       {"mark": {"type": "text", "align": "left", "dx": 6, "dy": -5, "fontSize": 10},
-                       "encoding": {"text": {"field": "Network"}}}]}
+                       "encoding": {"text": {"field": "label"}}}]}
     said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}" for _, row in there.iterrows())
     st.vega_lite_chart(there, spec, key=key, width="stretch", alt=f"Parameters in millions against {title}: {said}.")

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.config import ModelConfig
+from core.errors import LightboxError
 from core.models import ModelSpec
+from core.models.heads import HEADS, average
 from core.models.network import Built, Network
 from core.models.receptive import plan, same_padding
+from core.models.weights import imagenet_state, load_file
 
 
 class Pool(nn.Module):
@@ -86,22 +90,33 @@ class CNN(Network):
 
 
 def build_cnn(spec: ModelSpec, *, config: ModelConfig, classes: int, size: int, small: bool, channels: int, seed: int) -> Built:
-    """The network that the knobs `cnn_` describe, with random weights; see `core.models.build_model`.
+    """The network that the knobs `cnn_` describe; see `core.models.build_model`.
 
-    Its parts are layer1 ... layerL, pool, dropout and fc. There is no stem: `small` changes nothing.
+    Its parts are `layers` (layer1 ... layerL), `pool` and `head`. There is no stem, so `small` changes nothing. The concat head
+    brings its own pooling.
 
     Raises:
-        LightboxError: "model.size", before anything is built, as `core.models.receptive.plan` does
+        LightboxError: "model.size", before anything is built, as `core.models.receptive.plan` does; "model.cut", "model.blocks",
+            "weights.unavailable" for what this network does not have
     """
-    steps = plan(config, size, channels)
+    if config.blocks or config.block_layers:
+        raise LightboxError("model.blocks", f"A {spec.title} has no dense blocks to keep.",
+                            "Set model.blocks and model.block_layers to 0, or choose a DenseNet.")
+    steps, head = plan(config, size, channels), HEADS[config.head]
+    width = steps[-1].channels * head.times
     with torch.random.fork_rng(devices=[]):              # layers draw from the global generator
         torch.default_generator.manual_seed(seed)
-        layers, width = dict(build_trunk(config, size, channels).named_children()), steps[-1].channels
-        head = {"dropout": nn.Dropout(config.dropout), "fc": nn.Linear(width, classes)}
-    network = CNN({**layers, "pool": GlobalPool(config.cnn_global_pool), **head}, trunk=tuple(layers), pool=("pool",),
-                  head=tuple(head), width=width)
+        parts = {"layers": build_trunk(config, size, channels),
+                 "pool": GlobalPool(config.cnn_global_pool) if head.pool is average else head.pool(),
+                 "head": head.layers(width, classes, config.dropout)}
+    network = CNN(parts, trunk=("layers",), pool=("pool",), head=("head",), width=width)
     network.l2 = config.cnn_l2_kernel, config.cnn_l2_activity
-    return Built(network, (0.5,) * channels, (0.5,) * channels, stages=tuple(layers))
+    names, notes = tuple(name for name, _ in parts["layers"].named_children()), []
+    if config.weights == "imagenet":
+        imagenet_state(spec)                             # says that there are none
+    elif config.weights.startswith("file:"):
+        notes = load_file(network, Path(config.weights.removeprefix("file:")).expanduser(), spec.title)
+    return Built(network, tuple(notes), tuple(f"network.layers.{name}" for name in names), names)
 
 
 def build_trunk(config: ModelConfig, size: int, channels: int) -> nn.Sequential:
@@ -140,5 +155,6 @@ def l2_penalty(head: Iterable[nn.Module], logits: Tensor, kernel: float, activit
     Returns:
         A scalar in float32.
     """
-    weights = [module.weight.float().square().sum() for part in head for module in part.modules() if isinstance(module, nn.Linear)]
+    linear = [module for part in head for module in part.modules() if isinstance(module, nn.Linear)]
+    weights = [layer.weight.float().square().sum() for layer in linear]
     return kernel * torch.stack(weights).sum() + activity * logits.float().square().sum() / len(logits)
