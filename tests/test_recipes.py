@@ -3,6 +3,7 @@
 import pytest
 
 from core import recipes
+from core.__main__ import main
 from core.augment import PRESETS, preset_of
 from core.config import RunConfig
 from core.datasets.own import OwnSet, save_own
@@ -137,3 +138,50 @@ def test_an_unknown_recipe_is_a_sentence():
     with pytest.raises(LightboxError, match="no recipe called 'soup'") as raised:
         changes_of("soup")
     assert raised.value.code == "recipe.unknown" and "r001-cnn" in raised.value.hint
+
+
+# ------------------------------------------------------------------------------------------------------------ the command line
+
+@pytest.fixture
+def queued(monkeypatch):
+    """Runs that the command line queues are not trained."""
+    from core.runs import RunStore
+    from tests.followed import CPU
+    monkeypatch.setattr("core.runs.machine", lambda: CPU)
+    monkeypatch.setattr("core.runs.start_worker", lambda root, device: None)
+    return lambda: [run.config for run in reversed(RunStore().list())]
+
+
+def test_a_recipe_on_the_command_line(tmp_path, queued, capsys):
+    path = str(tiny_npz(tmp_path))
+    assert main(["train", "--recipe", "r001-cnn", "--dataset", path, "--epochs", "2", "--queue"]) == 0
+    assert main(["train", "--recipe", "r000-resnet50", "--right", "--set", "optim.lr=0.5", "--queue"]) == 0
+    first, second = queued()
+    base = RunConfig().with_(**{"data.dataset": path})
+    assert first == recipes.apply(base, "r001-cnn").with_(**{"train.epochs": 2})
+    assert second == recipes.apply(RunConfig(), "r000-resnet50", right=True).with_(**{"optim.lr": 0.5})
+    assert second.data.target == "body_part" and second.data.split == "patient"
+    assert main(["train", "--recipe", "soup"]) == 2 and main(["train", "--right"]) == 2
+    assert "no recipe called 'soup'" in capsys.readouterr().err and len(queued()) == 2
+
+
+def test_a_grid_on_the_command_line(queued, capsys):
+    assert main(["train", "--grid", "model.name=resnet18,vgg16", "--grid", "train.seed=1,2", "--epochs", "3", "--queue"]) == 0
+    assert [(c.model.name, c.train.seed, c.train.epochs) for c in queued()] == [
+        ("resnet18", 1, 3), ("resnet18", 2, 3), ("vgg16", 1, 3), ("vgg16", 2, 3)]
+    assert len(capsys.readouterr().out.split()) == 4
+    assert main(["train", "--grid", "optim.speed=1,2", "--queue"]) == 2 and len(queued()) == 4
+
+
+def test_recipes_and_codes_are_printed(queued, capsys):
+    from core.runs import RunStore
+    assert main(["recipes"]) == 0
+    assert set(RECIPES) <= set(capsys.readouterr().out.split())
+    assert main(["recipes", "r001-cnn"]) == 0 and "--right: data.split=patient" in capsys.readouterr().out
+    assert main(["train", "--recipe", "r001-densenet169", "--dataset", "phantom-mura", "--queue"]) == 0
+    capsys.readouterr()
+    assert main(["name", RunStore().list()[0].id]) == 0
+    code = capsys.readouterr().out.strip()
+    assert code == "DenseNet169_da_0_ts_224_224_t_0_s_1_bs_4_phantom-mura"
+    assert main(["name", code]) == 0 and "train.batch_size=4" in capsys.readouterr().out
+    assert main(["name", "AlexNet_bs_4"]) == 2
