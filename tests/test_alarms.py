@@ -36,7 +36,9 @@ def course(train, val, *, auc=None, accuracy=None, predicted=None, grad=None, lo
 
 DOWN = np.array([0.70, 0.62, 0.55, 0.50, 0.46, 0.43, 0.41, 0.39])
 FLAT = np.array([0.72, 0.64, 0.58, 0.54, 0.53, 0.54, 0.53, 0.54])
+RISING = FLAT * [1, 1, 1, 1, 1.15, 1.25, 1.35, 1.4]
 HEALTHY = {
+    "both losses rise a little: harder images, not learned by heart": course([.7, .62, .55, .5, .52, .55, .56, .57], RISING),
     "learns": course(DOWN, FLAT),
     "learns, noisy validation": course(DOWN, FLAT * [1, 1.07, 0.95, 1.06, 0.97, 1.05, 0.98, 1.04]),
     "three epochs, the first the best so far": course(DOWN[:3], FLAT[:3], auc=[0.9, 0.8, 0.85]),
@@ -49,7 +51,6 @@ HEALTHY = {
     "findings, each for itself": course(DOWN, FLAT, predicted=[[0, 9, 0]] * 8),
     "nothing at all": [],
 }
-RISING = FLAT * [1, 1, 1, 1, 1.15, 1.25, 1.35, 1.4]
 ILL = {
     "collapsed": (course(DOWN, FLAT, predicted=[[25, 15]] * 5 + [[0, 40]] * 3), 6),
     "collapsed at the end": (course(DOWN, FLAT, predicted=[[25, 15]] * 7 + [[0, 40]]), 8),
@@ -91,7 +92,7 @@ def test_the_sentence_has_the_numbers_and_the_class():
     said = alarms(ILL["collapsed"][0], 8, class_names=NAMES)[0].sentence
     assert "the class abnormal" in said and "since epoch 6" in said
     said = alarms(ILL["overfits"][0], 8)[0].sentence
-    rise = np.mean((FLAT * [1, 1, 1, 1, 1.15, 1.25, 1.35, 1.4])[-3:])
+    rise = np.mean(RISING[-3:])
     assert f"from 0.54 to {rise:.3g}" in said and f"from 0.5 to {DOWN[-3:].mean():.3g}" in said
     assert "at best 0.600, that gives 0.650" in alarms(ILL["below_majority"][0], 8, majority=0.65)[0].sentence
 
