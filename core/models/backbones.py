@@ -34,7 +34,7 @@ from core.models.heads import HEADS, average
 from core.models.network import Built, Network
 from core.models.resnet import ResNet
 from core.models.small_cnn import SmallCNN
-from core.models.weights import fitting, imagenet_state, load_file, take
+from core.models.weights import ADDED_UP, fitting, imagenet_state, load_file, take
 
 # Those that torchvision has no function for: name -> (classes) -> a network in its style.
 MAKERS: dict[str, Callable[[int], nn.Module]] = {
@@ -336,5 +336,5 @@ def _load_imagenet(network: Network, spec: ModelSpec, config: ModelConfig, chann
     if f"{first}.weight" not in fit:
         notes.append("The first layer is new: ImageNet's 7x7 filters do not fit the small stem.")
     elif channels == 1:
-        notes.append("The colour filters of the first layer were added up for gray images.")
+        notes.append(ADDED_UP)
     return notes

@@ -34,6 +34,8 @@ RULES = (
 FOLLOWS = {"bn1.": "conv1.", "features.norm0.": "features.conv0.", "features.norm5.": "features.denseblock"}
 COUNTER = ".num_batches_tracked"     # of a batch norm: older files have none, and nothing depends on it
 
+ADDED_UP = "The colour filters of the first layer were added up for gray images."
+
 MOST_BYTES = 4 * 2**30           # of a file; the largest network here has 0.6 GB
 MOST_HEADER = 16 * 2**20         # of the list of names and shapes at its start
 FLOATS, COUNTERS = {"F64", "F32", "F16", "BF16"}, {"I64", "I32"}
@@ -171,6 +173,8 @@ def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
     unused = [name for name, mine in names.items() if mine not in set(fit) and not mine.endswith(COUNTER)]
     counted = [name for name in names if not name.endswith(COUNTER)]
     notes = [f"{len(counted) - len(unused)} of the {len(counted)} tensors in {path.name} were taken."]
+    if any(shapes_there[ours[name]] != tuple(own[name].shape) for name in fit):
+        notes.append(ADDED_UP)
     if unused:
         notes.append(f"{_some(unused)} of the file {'have' if len(unused) > 1 else 'has'} no place here.")
     if new := left_over(network, fit):
