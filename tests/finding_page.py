@@ -1,0 +1,10 @@
+"""A page for tests/test_finding.py: the finder alone, under the form's learning rate."""
+
+import streamlit as st
+
+from ui import finding, forms, theme
+
+theme.apply()
+forms.draw("optim.lr")
+st.text(f"rate {forms.value_of('optim.lr'):g}")
+finding.draw_finder(forms.read())
