@@ -315,12 +315,7 @@ class RunStore:
         config.check()
         tags = clean_tags(tags)
         device = resolve(config.train.device, machine()["devices"])
-        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        folder = self.root / "runs" / run_id
-        # Made under another name and moved, so that nobody ever sees half a run.
-        half = self.root / "runs" / f".{run_id}"
-        with disk_errors(half):
-            (half / "checkpoints").mkdir(parents=True)
+        folder, half = self._new_folder()
         write_json(half / "config.json", {
             "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
             "versions": versions()})
@@ -332,6 +327,25 @@ class RunStore:
             lock.acquire()                       # the kernel locks the file, not its name
         half.rename(folder)
         return Run(folder, self.queue), lock
+
+    def _new_folder(self) -> tuple[Path, Path]:
+        """(where a new run will be, where it is made). Made under another name and moved, so that nobody ever sees half a run.
+
+        A grid makes a hundred runs in a second, and then two of them may well draw the same id: the folder decides.
+        """
+        while True:
+            run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+            folder, half = self.root / "runs" / run_id, self.root / "runs" / f".{run_id}"
+            with disk_errors(half):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    half.mkdir()
+                except FileExistsError:
+                    continue
+                if not folder.exists():          # from here on nobody else can take it: its other name is ours
+                    (half / "checkpoints").mkdir()
+                    return folder, half
+                half.rmdir()
 
     def get(self, run_id: str) -> Run:
         """The run of an id. Raises LightboxError "run.gone"."""

@@ -221,3 +221,12 @@ def test_stopping_what_waits_leaves_what_trains(store, run):
     assert store.stop_waiting() == 3
     assert [other.status().state for other in others] == ["stopped"] * 3 and run.written_state() == "starting"
     assert store.queue.waiting() == []
+
+
+def test_runs_made_in_the_same_moment_that_draw_the_same_number_are_two(store, monkeypatch):
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb", "bbbb", "cccc"])
+    monkeypatch.setattr("core.runs.secrets.token_hex", lambda n: next(drawn))
+    monkeypatch.setattr("core.runs.time.strftime", lambda form: "20260101-000000")
+    runs = [store.create(tiny_config("nowhere.npz", name=name)) for name in ("one", "two", "three")]
+    assert [run.id[-4:] for run in runs] == ["aaaa", "bbbb", "cccc"] and [run.name for run in runs] == ["one", "two", "three"]
+    assert not list((store.root / "runs").glob(".*"))
