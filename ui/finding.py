@@ -201,7 +201,7 @@ def show_curve(records: list[dict], current: float, suggested: float | None) -> 
     up = {"type": "quantitative", "title": None, "scale": {"domain": [float(lowest), float(top)], "zero": False},
           "axis": {"tickCount": 5}}
     tips = [{"field": field, "format": form} for field, form in (("lr", ".2e"), ("smooth", ".4f"), ("loss", ".4f"))]
-    layers = [{"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.35, "color": color},
+    layers = [{"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.55, "color": color},
                "encoding": {"x": across, "y": {"field": "loss", **up}}},
               {"mark": {"type": "line", "strokeWidth": 2, "color": color},
                "encoding": {"x": across, "y": {"field": "smooth", **up}, "tooltip": tips}}]
@@ -211,7 +211,7 @@ def show_curve(records: list[dict], current: float, suggested: float | None) -> 
                            "mark": {"type": "rule", "color": shade, "strokeDash": dash, "strokeWidth": 1.5},
                            "encoding": {"x": across, "tooltip": [{"field": "what"}, {"field": "lr", "format": ".2e"}]}})
     said = f" Suggested: {suggested:g}." if suggested is not None else ""
-    spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "layer": layers}
+    spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 4}, "layer": layers}
     keys = "".join(f"<span><i style='background:{shade}'></i>{what}</span>" for _, what, shade, _ in marks)
     with st.container(gap="xxsmall"):
         st.html(heading("Loss at each learning rate").replace("</div>", f"{keys}</div>"))
