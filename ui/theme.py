@@ -70,9 +70,10 @@ STYLE = """
   .lightbox-strip figure { display: flex; gap: .5rem; margin: 0; align-items: flex-start; min-width: 0; }
   .lightbox-strip .picture { flex: none; width: 72px; height: 72px; background: #000 center / contain no-repeat;
     border-left: 4px solid; border-radius: 2px; }
-  .lightbox-strip figcaption { flex: 1; min-width: 0; font-size: .76rem; line-height: 1.25; }
+  .lightbox-strip figcaption { flex: 1; min-width: 0; font-size: .74rem; line-height: 1.25; }
   .lightbox-strip figcaption small { font-size: .72rem; opacity: .8; }
-  .lightbox-strip .name { display: flex; justify-content: space-between; gap: .3rem; }
+  .lightbox-strip .name { display: flex; justify-content: space-between; gap: .15rem; }
+  .lightbox-strip .name span { white-space: nowrap; }
   .lightbox-strip .name span:first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   .lightbox-strip .bar { height: 5px; margin-bottom: 3px; border-radius: 3px; background: rgba(128, 134, 138, .22); }
   .lightbox-strip .bar i { display: block; height: 100%; border-radius: 3px; animation: lightbox-move .7s ease-out; }
