@@ -20,6 +20,7 @@ from core.metrics import (
     evaluate,
     f1,
     majority_baseline,
+    measure,
     precision,
     predict,
     recall,
@@ -143,6 +144,8 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
     for name, value in theirs.items():
         ours = METRICS[name].function(labels, probs, task)
         assert ours is None and value is None or ours == pytest.approx(value, abs=1e-9), name
+    together = measure(labels, probs, task)
+    assert together == {name: metric.function(labels, probs, task) for name, metric in METRICS.items()}
     if k == 2:
         assert METRICS["brier"].function(labels, probs, task) == pytest.approx(sk.brier_score_loss(labels, probs[:, 1]))
 

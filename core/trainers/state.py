@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import RunConfig
+from core.errors import LightboxError
 from core.trainers.optim import build_optimiser
 
 
@@ -62,14 +63,21 @@ class TrainState:
         return bool(torch.isfinite(self.total).all())
 
     def load(self, weights: dict[str, Tensor], moments: dict[str, Tensor], meta: dict) -> None:
-        """Stand again where `tensors` and `meta` were taken, bit for bit."""
+        """Stand again where `tensors` and `meta` were taken, bit for bit.
+
+        Raises LightboxError "checkpoint.unlike" where the optimiser's state is of another network.
+        """
         self.model.load_state_dict(weights)
         names = {weight: name for name, weight in self.model.named_parameters()}
-        order = [names[weight] for group in self.optimiser.param_groups for weight in group["params"]]
+        order = [weight for group in self.optimiser.param_groups for weight in group["params"]]
+        places = {names[weight]: i for i, weight in enumerate(order)}
         slots: dict[int, dict] = {}
         for name, value in _by_name(moments, self.model).items():
             name, _, key = name.rpartition(".")
-            slots.setdefault(order.index(name), {})[key] = value
+            if name not in places or value.ndim and value.shape != order[places[name]].shape:
+                raise LightboxError("checkpoint.unlike", f"What the checkpoint keeps of {name} does not fit this network.",
+                                    "Start a copy of the run.")         # a fused optimiser would read beyond its end
+            slots.setdefault(places[name], {})[key] = value
         self.optimiser.load_state_dict({"state": slots, "param_groups": self.optimiser.state_dict()["param_groups"]})
         self.epoch, self.step = meta["epoch"], meta["step"]
         total = [*meta["total"], meta["total"][0]] if len(meta["total"]) == 2 else meta["total"]      # before the objective
