@@ -1,0 +1,75 @@
+"""The page Runs in a browser, with a real training: the strip moves, an earlier run is drawn behind, a tag finds it again."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from core.runs import RunStore
+from tests.browser_support import wait_idle
+from tests.followed import epoch_record, put_run, start_record
+from tests.tiny import tiny_config, tiny_npz
+
+STRIP = "[...document.querySelectorAll('.lightbox-strip .bar i')].map(bar => bar.style.width).join()"
+AFTER = re.compile(r"validation images after epoch \d+")
+
+
+def epoch_of(page) -> int:
+    return int(re.search(r"epoch (\d+)", page.get_by_text(AFTER).inner_text()).group(1))
+
+
+@pytest.mark.timeout(300)
+def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTBOX_HOME", str(app.home))
+    earlier = put_run("finished", [start_record(), *(epoch_record(e, 0.5 + 0.01 * e) for e in (1, 2, 3))], name="an earlier one",
+                      tags=("lesson",))
+    run = RunStore(app.home).create(tiny_config(tiny_npz(tmp_path), name="the new one", **{"train.epochs": 8}))
+    page.goto(f"{app.url}/runs?run={run.id}")            # whoever looks starts the trainer
+
+    # The strip: eight images, whose bars move by themselves
+    expect(page.locator(".lightbox-strip figure")).to_have_count(8, timeout=120_000)
+    assert page.locator(".lightbox-strip .picture").first.evaluate(
+        "picture => getComputedStyle(picture).backgroundImage").startswith('url("data:image/jpeg')
+    seen, bars = epoch_of(page), page.evaluate(STRIP)
+    page.wait_for_function(f"before => {STRIP} !== before", arg=bars, timeout=60_000)
+    assert epoch_of(page) > seen
+    expect(page.get_by_text("Finished", exact=True).first).to_be_visible(timeout=120_000)
+    wait_idle(page)
+    last = page.evaluate(STRIP)
+    slider = page.get_by_role("slider", name="Epoch of the strip")
+    slider.focus()
+    slider.press("Home")
+    expect(page.get_by_text("validation images after epoch 1", exact=False)).to_be_visible()
+    page.wait_for_function(f"before => {STRIP} !== before", arg=last)
+
+    # An earlier run behind the curves
+    page.get_by_role("button", name=re.compile("Compare with")).click()
+    page.get_by_role("combobox", name=re.compile("Earlier runs")).click()
+    page.get_by_role("option", name=re.compile("an earlier one")).click()
+    expect(page.locator(".lightbox-legend")).to_contain_text("an earlier one")
+    page.wait_for_url(re.compile(f"with={earlier.id}"))
+    page.keyboard.press("Escape")
+    wait_idle(page)
+
+    # A tag and a note, saved as one goes on
+    page.get_by_role("tab", name="Notes and tags").click()
+    tags = page.get_by_role("combobox", name=re.compile("Tags"))
+    tags.fill("wrist")
+    tags.press("Enter")
+    expect(page.locator(".st-key-run_state")).to_contain_text("wrist")
+    page.keyboard.press("Tab")                           # an open list hides the rest of the page from screen readers
+    page.get_by_role("textbox", name="Note").fill("learns in a minute")
+    page.get_by_role("tab", name="All runs").click()     # the field is left: what was typed is saved
+    page.wait_for_timeout(300)
+    wait_idle(page)
+    assert run.notes().text == "learns in a minute" and run.notes().tags == ("wrist",)
+
+    # The table finds it by the tag, and by a word of the note
+    page.get_by_role("button", name="wrist", exact=True).click()
+    expect(page.get_by_text("1 of 2 runs")).to_be_visible()
+    page.get_by_role("button", name="wrist", exact=True).click()
+    expect(page.get_by_text("1 of 2 runs")).to_have_count(0)
+    search = page.get_by_placeholder(re.compile("^Name, tag, note"))
+    search.fill("minute learns")
+    search.press("Enter")
+    expect(page.get_by_text("1 of 2 runs")).to_be_visible()
