@@ -28,6 +28,7 @@ def tiny_npz(folder: Path, n: int = 96, classes: int = 2) -> Path:
 
 
 def tiny_config(path: Path | str, **changes) -> RunConfig:
-    """A run of a few steps on one CPU thread."""
+    """A run of a few steps on one CPU thread, in float32: what the probe would take depends on how busy the machine is."""
     return RunConfig().with_(**{"data.dataset": str(path), "data.size": 28, "model.name": "squeezenet1_1", "optim.lr": 1e-3,
-                                "train.epochs": 3, "train.batch_size": 16, "train.device": "cpu", "train.threads": 1, **changes})
+                                "train.epochs": 3, "train.batch_size": 16, "train.device": "cpu", "train.threads": 1,
+                                "train.precision": "float32", **changes})
