@@ -75,6 +75,10 @@ def test_a_layer_that_runs_twice_has_one_row_and_its_work_counts_twice():
     block.conv2 = block.conv1
     (row,) = [layer for layer in layer_table(model) if layer.name == "network.layer1.0.conv1"]
     assert row.flops == 2 * 56 * 56 * 64 * 64 * 9 and row.parameters == 64 * 64 * 9
+    with torch.device("meta"):
+        block.conv1 = nn.Conv2d(64, 64, 3, padding=1, groups=4)         # each filter sees a quarter of the channels
+    (row,) = [layer for layer in layer_table(model) if layer.name == "network.layer1.0.conv1"]
+    assert row.flops == 56 * 56 * 64 * 16 * 9
 
 
 def test_the_table_leaves_the_network_as_it_was():
@@ -119,4 +123,6 @@ def test_a_stage_is_as_large_as_what_it_hands_on_and_says_that_it_is_frozen():
     # Huang et al., CVPR 2017, table 1; the channels follow from 64 + 6 x 32 = 256, half of it + 12 x 32 = 512 ...
     assert [stages[f"denseblock{i}"].shape for i in (1, 2, 3, 4)] == [(256, 56, 56), (512, 28, 28), (1024, 14, 14), (1024, 7, 7)]
     assert [stages[f"denseblock{i}"].depth for i in (1, 2, 3, 4)] == [12, 25, 49, 33]       # with the transition before
+    fire = stage_table(meta("squeezenet1_0"))[0]                      # its stem ends with a Fire module: two halves side by side
+    assert fire.shape == (128, 54, 54)                                # Iandola et al., 2016, table 1: 128 maps; 54 after pooling
     assert [stage.frozen for stage in stages.values()][:5] == [True, True, True, False, False]

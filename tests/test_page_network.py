@@ -222,6 +222,20 @@ def test_a_set_that_is_not_prepared_is_assumed_and_can_be_prepared(tmp_path):
     assert metric(at, "Parameters") == f"{count_parameters(ModelConfig('squeezenet1_1'), classes=3, size=28, channels=1):,}"
 
 
+def test_the_smallest_is_the_negative_of_the_largest_of_the_negative(tiny):
+    at = open_page(tiny)
+    at.segmented_control(key="network_view").set_value("pooling")
+    at.run()
+    at.slider(key="network_pool_window").set_value(3)
+    at.run()
+    assert not at.exception and html_of(at).count("<figcaption>") == 8
+    image = np.random.default_rng(0).integers(0, 256, (9, 9, 1), np.uint8)
+    blocks = image.reshape(3, 3, 3, 3)                             # rows, rows within, columns, columns within
+    assert np.array_equal(network.pooled(image, "min", 3)[..., 0], blocks.min((1, 3)))
+    assert np.array_equal(network.pooled(image, "max", 3)[..., 0], blocks.max((1, 3)))
+    assert np.array_equal(network.pooled(image, "min", 3), 255 - network.pooled(255 - image, "max", 3))
+
+
 def test_a_rerun_is_quick(tiny):
     """All is kept by the settings: the second time nothing is counted."""
     at = open_page(tiny, model__name="cnn")

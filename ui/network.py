@@ -37,7 +37,7 @@ WORDS = {"model.head": {"linear": "One linear layer", "mlp": "MLP 1024, 512", "c
          "model.cnn_kernels": {"constant": "3, 3, 3 ...", "funnel_out": "3, 5, 7 ...", "funnel_in": "... 7, 5, 3"},
          "model.cnn_filters": {"constant": "64, 64, 64 ...", "funnel_out": "32, 64, 128 ...", "funnel_in": "128, 64, 32 ..."}}
 FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG"}
-NAMED = ("resnet18", "resnet152", "densenet121", "densenet264", "squeezenet1_0", "squeezenet1_1", "vgg16", "small_cnn", "cnn")
+NAMED = ("resnet18", "resnet152", "densenet264", "squeezenet1_0", "squeezenet1_1", "vgg16", "small_cnn", "cnn")
 USUAL = ("resnet18", "resnet50", "densenet121", "squeezenet1_1")      # those that are measured unless others are chosen
 SMALL_FIELD = 0.5                                     # below this share of the image's side the page warns
 HIGHEST, LOWEST = 132, 5                              # of a box in the drawing, in pixels
@@ -67,6 +67,16 @@ STYLE = """
     background: repeating-linear-gradient(45deg, light-dark(#e4e8e9, #22292d) 0 4px, light-dark(#cfd5d7, #333c41) 4px 6px); }
   .lb-net b { display: block; font-weight: 600; font-size: .84rem; overflow-wrap: anywhere; }
   .lb-net span { display: block; opacity: .8; white-space: nowrap; }
+</style>
+"""
+
+POOL_STYLE = """
+<style>
+  .lb-pool { display: grid; grid-template-columns: repeat(4, minmax(0, 190px)); gap: .6rem; }
+  .lb-pool figure { margin: 0; }
+  .lb-pool img { width: 100%; border-radius: 3px; image-rendering: pixelated; }
+  .lb-pool figcaption { font-size: .78rem; line-height: 1.3; }
+  .lb-pool figcaption b { font-weight: 600; margin-right: .4rem; }
 </style>
 """
 
@@ -250,6 +260,29 @@ def field_sentence(steps: Sequence[Step], size: int) -> tuple[str, bool]:
             "A larger pooling stride widens the field most."), True
 
 
+# --------------------------------------------------------------------------------------------------------------------- pooling
+
+def show_pooling(pixels: np.ndarray, window: int) -> None:
+    """An image and its negative, each pooled by the largest, the mean and the smallest value of `window` x `window` pixels."""
+    rows = []
+    for name, image in (("Image", pixels), ("Negative", 255 - pixels)):
+        pictures = [(name, "as it is", image)] + [(WORDS["model.cnn_pool"][kind], name.lower(), pooled(image, kind, window))
+                                                  for kind in WORDS["model.cnn_pool"]]
+        rows += [f"<figure><img src='{data_uri(np.ascontiguousarray(picture))}' alt='{title}, {below}'>"
+                 f"<figcaption><b>{title}</b>{below}</figcaption></figure>" for title, below, picture in pictures]
+    st.html(f"{POOL_STYLE}<div class='lb-pool'>{''.join(rows)}</div>")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def pooled(pixels: np.ndarray, kind: str, window: int) -> np.ndarray:
+    """(S, S, C) uint8 -> the same with S / window pixels a side, by the network's own pooling."""
+    import torch
+
+    from core.models.cnn import Pool
+    maps = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
+    return Pool(kind, window, window)(maps)[0].permute(1, 2, 0).round().byte().numpy()
+
+
 # -------------------------------------------------------------------------------------------------------------------- the tables
 
 def show_layers(layers: list[Layer], file_name: str) -> None:
@@ -312,7 +345,7 @@ def count_all(configs: dict[str, ModelConfig], place: tuple[int, int, int], prog
         progress(f"Counting {MODELS[name].title}", n, len(configs))
         if (config, *place) not in known_costs():
             try:
-                found: Costs | str = costs(config, *place, batch_size=2)
+                found: Costs | str = costs(config, *place, batch_size=64)
             except LightboxError as error:
                 found = error.message
             known_costs()[config, *place] = found

@@ -169,9 +169,18 @@ def by_stage(layers: Sequence[Layer], stages: Sequence[str], shapes: Mapping[str
         later = next(filter(None, homes[n:]), "")
         group = later if any(homes[:n + 1]) else "stem"               # what leads to a stage is drawn with it
         groups.setdefault((group if later else home(layer, outer)) or "head", []).append(layer)
-    return [Stage(name, tuple(rows),
-                  shapes.get(name) or next((row.output_shape for row in reversed(rows) if row.output_shape), ()),
-                  sum(row.flops > 0 for row in rows)) for name, rows in groups.items()]
+    return [Stage(name, tuple(rows), shapes.get(name) or _hands_on(rows, layers, shapes), sum(row.flops > 0 for row in rows))
+            for name, rows in groups.items()]
+
+
+def _hands_on(rows: Sequence[Layer], layers: Sequence[Layer], shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """What a group of rows puts out: the output of the largest module that ends with its last row and lies in it whole."""
+    outside = [layer.name for layer in layers if layer not in rows]
+    last = next((row.name for row in reversed(rows) if row.output_shape), "")
+    parts = last.split(".")
+    whole = (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+    return next((shapes[name] for name in whole
+                 if name in shapes and not any(other.startswith(f"{name}.") for other in outside)), ())
 
 
 def _passes_on(module: nn.Module) -> bool:

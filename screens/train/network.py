@@ -11,18 +11,20 @@ from core.models.receptive import plan
 from ui import forms, loaders, network, outlook
 from ui.shell import dataset_chip, escape, format_bytes, long_task, next_step, page_header, show_error
 
-VIEWS = {"layers": "Layers", "all": "Networks side by side"}
+VIEWS = {"layers": "Layers", "all": "Networks side by side", "pooling": "Max, mean or min pooling"}
 STYLE = """
 <style>
-  .st-key-network_body { flex-wrap: nowrap; align-items: flex-start; gap: 2rem; }
-  div:has(> .st-key-network_picture) { flex: 1 1 0 !important; min-width: 0; }
-  div:has(> .st-key-network_controls) { flex: 0 0 430px !important; width: 430px; }
+  .st-key-network_body { display: grid; grid-template: "picture controls" auto "views controls" 1fr / minmax(0, 1fr) 430px;
+    gap: 1rem 2rem; }
+  .st-key-network_body > div { width: 100%; min-width: 0; }
+  div:has(> .st-key-network_picture) { grid-area: picture; }
+  div:has(> .st-key-network_controls) { grid-area: controls; }
+  div:has(> .st-key-network_views) { grid-area: views; }
   .st-key-network_controls { gap: .6rem; }
   .st-key-network_controls [data-testid="stMetric"] { padding: 0; }
   .st-key-network_controls [data-testid="stMetricValue"] { font-size: 1.2rem; }
   @media (max-width: 1150px) {
-    .st-key-network_body { flex-wrap: wrap; }
-    div:has(> .st-key-network_picture), div:has(> .st-key-network_controls) { flex: 1 1 100% !important; width: 100%; }
+    .st-key-network_body { grid-template: "picture" auto "controls" auto "views" auto / minmax(0, 1fr); }
   }
 </style>
 """
@@ -108,8 +110,19 @@ def draw_views(config, given: network.Given, facts: network.Facts) -> None:
                                 label_visibility="collapsed") or "layers"
     if view == "layers":
         network.show_layers(facts.layers, f"{config.model.name}_{given.size}px_layers.csv")
-    else:
+    elif view == "all":
         draw_side_by_side(config, given)
+    else:
+        draw_pooling(given)
+
+
+def draw_pooling(given: network.Given) -> None:
+    window = st.slider("Window (px)", 2, 8, 4, key="network_pool_window", width=300,
+                       help="Each square of so many pixels a side becomes one.")
+    network.show_pooling(network.sample_image(given), window)
+    st.markdown("The maximum keeps what is bright, the minimum what is dark, such as a fracture line in a bone. On the negative "
+                "they change places: the minimum of an image is the negative of the maximum of its negative. So a network with "
+                "max pooling can learn to keep what is dark as well: its filters may turn the sign before the pooling.")
 
 
 def draw_side_by_side(config, given: network.Given) -> None:
@@ -139,7 +152,7 @@ loaders.warm_up()
 forms.choose_dataset(dataset)
 network.drop_unknown_stages()
 body = st.container(key="network_body", horizontal=True)
-picture, controls = body.container(key="network_picture"), body.container(key="network_controls")
+picture, controls, views = (body.container(key=f"network_{part}") for part in ("picture", "controls", "views"))
 with controls:
     draw_controls()
 try:
@@ -152,7 +165,8 @@ try:
     if facts:
         with controls:
             draw_totals(facts, config.train.batch_size)
-        draw_views(config, given, facts)
+        with views:
+            draw_views(config, given, facts)
 except LightboxError as error:
     with picture:
         show_error(error)
