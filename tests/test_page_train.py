@@ -382,6 +382,13 @@ def test_the_numbers_beside_the_form(tiny, monkeypatch):
     assert shown["Parameters"] == f"{(11_689_512 - 513_000 - 9_408 + 2 * 513 + 64 * 9) / 1e6:.3g} M" == "11.2 M"
 
 
+def test_a_learning_rate_can_be_looked_for_where_the_form_makes_sense():
+    at = open_page("train")
+    assert "find_lr" in [b.key for b in at.button]
+    type_in(at, "optim.lr", -1.0)
+    assert "find_lr" not in [b.key for b in at.run().button]
+
+
 def test_counts_of_a_known_set_are_there_before_its_images():
     at = open_page("train", dataset="breastmnist")
     shown = {m.label: m.value for m in at.metric}

@@ -5,7 +5,7 @@ import streamlit as st
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import RunStore
-from ui import augmenting, cautions, forms, grid, live, loaders, outlook, recipe_menu
+from ui import augmenting, cautions, finding, forms, grid, live, loaders, outlook, recipe_menu
 from ui.gallery import gallery
 from ui.shell import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
 
@@ -83,6 +83,10 @@ def draw_how() -> None:
     with st.container(key="form_how"):
         st.subheader("How", anchor=False)
         forms.draw_many(STEPS, columns=3)
+        try:
+            finding.draw_finder(forms.read())
+        except LightboxError:                              # said where the button is
+            pass
         forms.draw_more("Decay, warm-up, clipping", FINER, "how")
 
 
