@@ -10,8 +10,8 @@ Three ways, in turns, in one process:
     kept      core.trainers.embedding, then core.trainers.classifier on the features: embedding included, nothing found again
 
 An epoch of the first two is like any other, so a few are timed, after one that warms up, and multiplied; of the third way all
-epochs are run and timed, from the first image to the last validation. ImageNet's weights are taken where they are on this machine;
-speed does not depend on them, nor on what is in the pictures. Validation is float32 in every way.
+epochs are run and timed, from the first image to the last validation. ImageNet's weights are taken where this machine has
+them; speed does not depend on them, nor on what is in the pictures. Validation is float32 in every way.
 """
 
 from __future__ import annotations
