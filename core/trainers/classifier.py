@@ -27,6 +27,7 @@ from core.augment import active
 from core.augment.images import augment
 from core.config import ModelConfig, RunConfig
 from core.errors import LightboxError
+from core.models.fast import quicken
 from core.trainers.batches import Batches, Split
 from core.trainers.clock import Clock
 from core.trainers.losses import Objective, build_objective, plain_loss
@@ -75,6 +76,8 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     model, task = state.model, state.model.task
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    if precision == "bfloat16" and device.type == "cpu" and not compiled:
+        quicken(model)
     train_batches, val_batches = Batches(train_split, device), Batches(val_split, device)
     objective = build_objective(config.train, task, train_split.labels, len(model.class_names), device)
     learner = Learner(state, train_batches, config, objective, precision == "bfloat16", channels_last, compiled,

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from core.models.fast import keep_freed_memory
+
 COMPILE_SECONDS = 60.0    # that compiling takes, more or less
 COMPILE_GAIN = 0.15       # share of a step that it saves, more or less: only a long run gains by it
 
@@ -20,6 +22,7 @@ def prepare(device: torch.device, threads: int, precision: str) -> None:
     """
     if device.type == "cpu":
         torch.set_num_threads(threads)
+        keep_freed_memory()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "bfloat16"
