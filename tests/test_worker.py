@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from core import checkpoints, worker
 from core.errors import LightboxError
@@ -220,3 +222,119 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(store):
     worker.train_run(run, store.root)
     assert run.status().state == "finished"
     assert any("checksum does not match" in note for note in run.records("start")[-1]["notes"])
+
+
+# Out of memory, exactness, what the records carry
+
+def refuse_batches(monkeypatch, limit: int, error: Exception) -> None:
+    """Make networks refuse batches of more than `limit` images, as a device does that has no memory for them."""
+    from core.models.classifier import Classifier
+    real = Classifier.forward
+
+    def forward(model, images):
+        if len(images) > limit and images.device.type != "meta":         # counting on paper needs no memory
+            raise error
+        return real(model, images)
+    monkeypatch.setattr(Classifier, "forward", forward)
+
+
+@pytest.mark.parametrize("error", [
+    MemoryError(), RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: "
+                                "you tried to allocate 8589934592 bytes. Error code 12 (Cannot allocate memory)"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")])
+def test_out_of_memory_is_said_with_a_batch_that_should_fit(store, monkeypatch, error):
+    from core.models.costs import costs
+    refuse_batches(monkeypatch, 20, error)
+    config = tiny_config(store.root / "tiny.npz", **{"train.batch_size": 64, "model.name": "small_cnn"})
+    need = {n: costs(config.model, 2, 28, 1, n, config.optim.name).training_bytes for n in (8, 16, 32)}
+    monkeypatch.setattr("core.job.free_memory", lambda: int(need[16] / 0.8) + 1)      # 16 fit, 32 do not
+    run = here(store, config)
+    assert run.status().state == "failed"
+    assert run.status().reason == ("The device ran out of memory at batches of 64. "
+                                   "Batches of 16 should fit: start a copy with that.")
+    record, = run.records("oom")
+    assert (record["batch_size"], record["fits"]) == (64, 16)
+
+
+def test_where_nothing_fits_no_batch_is_named(store, monkeypatch):
+    refuse_batches(monkeypatch, 0, MemoryError())
+    monkeypatch.setattr("core.job.free_memory", lambda: 1000)
+    run = here(store, tiny_config(store.root / "tiny.npz"))
+    assert run.records("oom")[0]["fits"] is None and "smaller images" in run.status().reason
+
+
+def test_on_a_gpu_halves_are_tried_until_one_goes_through(store, monkeypatch):
+    """As on a GPU, where the memory says no and nothing else suffers."""
+    from core.models import build_model
+    from core.trainers.memory import first_that_fits, try_step
+    tried = []
+    config = tiny_config("x", **{"train.batch_size": 100, "model.name": "small_cnn"})
+    model = build_model(config.model, classes=2, size=28, channels=1, task="binary-class")
+    refuse_batches(monkeypatch, 14, torch.OutOfMemoryError("CUDA out of memory."))
+
+    def fits(batch):
+        tried.append(batch)
+        return try_step(model, config, batch, "float32", True)
+    assert first_that_fits(50, fits) == 12 and tried == [50, 25, 12]
+    assert all(p.grad is None for p in model.parameters())
+    refuse_batches(monkeypatch, 0, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="multiplied"):                # another error is no question of memory
+        fits(2)
+
+
+def test_the_records_say_where_when_and_how_exactly(store):
+    run = here(store, tiny_config(store.root / "tiny.npz", **{"train.epochs": 2, "model.name": "small_cnn"}))
+    start, end = run.records("start")[0], run.records("end")[0]
+    labels = dict(zip(range(96, 120), run_labels(store)))
+    assert start["strip_labels"] == [0, 1] * 4 == [labels[row] for row in start["strip_rows"]]
+    assert start["exact"] is True and any("same seed" in note for note in start["notes"])
+    assert all(r["memory_bytes"] > 10**7 and 0 <= r["device_use"] <= 1 for r in run.records("step"))
+    assert all(np.shape(r["strip"]) == (8, 2) for r in run.records("epoch"))
+    assert end["stopped_early"] is False and end["why"] == run.status().reason
+
+
+def run_labels(store) -> list[int]:
+    with np.load(store.root / "tiny.npz") as arrays:
+        return arrays["val_labels"][:, 0].tolist()
+
+
+def test_an_early_stop_is_a_finished_run_that_says_why(store):
+    run = here(store, tiny_config(store.root / "tiny.npz", **{
+        "train.epochs": 50, "train.patience": 1, "train.monitor": "loss", "optim.lr": 0.05, "model.name": "small_cnn"}))
+    end, epochs = run.records("end")[0], run.records("epoch")
+    assert run.status().state == "finished" and "Stopped early" in run.status().reason and "not better" in run.status().reason
+    assert end["stopped_early"] and end["why"] == run.status().reason
+    assert len(epochs) == end["epoch"] == end["best"]["epoch"] + 1 < 50
+
+
+def test_a_frozen_backbone_embeds_once_and_is_judged_as_a_whole(store):
+    config = tiny_config(store.root / "tiny.npz", **{"model.freeze": "all", "model.name": "small_cnn", "train.epochs": 4})
+    run = here(store, config)
+    assert run.status().state == "finished", run.log()
+    assert any("computed once" in note for note in run.records("start")[0]["notes"])
+    again = here(store, config)
+    assert any("found again" in note for note in again.records("start")[0]["notes"])
+    a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, again))
+    assert all((a[k] == b[k]).all() for k in a)
+    best = max(r["val_roc_auc"] for r in run.records("epoch"))
+    assert evaluate(run, "val")["roc_auc"] == pytest.approx(best, abs=1e-6)
+
+
+def test_the_remembered_layout_belongs_to_everything_that_changes_a_step():
+    from core.job import network_key
+    config = tiny_config("x").model
+    keys = [network_key(replace(config, **change)) for change in (
+        {}, {"head": "mlp"}, {"cut": "layer3"}, {"freeze": "all"}, {"cnn_layers": 3}, {"stem": "standard"}, {"name": "resnet18"})]
+    assert len(set(keys)) == len(keys) and network_key(replace(config, weights="run:x")) == keys[0]
+
+
+def test_a_step_that_cannot_be_compiled_trains_without(store, monkeypatch):
+    def broken(model):
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+    monkeypatch.setattr(torch, "compile", broken)
+    config = tiny_config(store.root / "tiny.npz", **{"train.epochs": 1, "model.name": "small_cnn"})
+    run, plain = here(store, config.with_(**{"train.compile": "on"})), here(store, config)
+    assert run.status().state == "finished", run.log()
+    assert any("Not compiled: RuntimeError" in note for note in run.records("start")[0]["notes"])
+    a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, plain))
+    assert all((a[k] == b[k]).all() for k in a)                          # trying left no trace

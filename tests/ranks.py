@@ -1,0 +1,60 @@
+"""What torchrun starts for tests/test_parallel.py: each case is trained by all ranks together and then by this rank alone.
+
+    python -m torch.distributed.run --standalone --nproc-per-node 2 tests/ranks.py       rank 0 prints one JSON object a line
+"""
+
+import json
+
+import numpy as np
+import torch
+
+from core.models import build_model
+from core.trainers.batches import Split
+from core.trainers.classifier import TrainState, train
+from core.trainers.parallel import Group, Together
+from tests.tiny import tiny_arrays, tiny_config
+
+SMALL = {"model.name": "small_cnn", "optim.name": "sgd", "optim.lr": 0.05}
+DENSE = {"model.name": "densenet121", "model.blocks": 1, "model.block_layers": 2, "optim.name": "sgd",
+         "optim.lr": 0.005}      # has batch norm
+
+# 33 images in batches of 15: parts of 8 and 7, and at last of 2 and 1.
+CASES = {
+    "no batch norm": (SMALL, torch.float32),
+    "batch norm": (DENSE, torch.float32),
+    "everything at once": ({**SMALL, "model.head": "concat", "model.dropout": 0.4, "augment.shift": 0.1, "optim.clip": 0.5,
+                            "train.mixup": 0.4, "train.class_weights": True, "train.accumulate": 2,
+                            "train.label_smoothing": 0.1}, torch.float64),
+    "unfreezing in the second epoch": ({**DENSE, "model.freeze": "all", "model.unfreeze_epoch": 1}, torch.float64),
+    "penalties": ({"model.name": "cnn", "model.cnn_layers": 2, "model.cnn_l2_kernel": 0.3, "model.cnn_l2_activity": 0.3,
+                   "model.cnn_spatial_dropout": 0.2, "optim.name": "sgd"}, torch.float64),
+    "one image for three ranks": ({**SMALL, "train.batch_size": 2}, torch.float64),
+}
+
+
+def trained(group: Group, changes: dict, dtype: torch.dtype) -> tuple[dict, float, list[float]]:
+    """Weights and statistics after two epochs, how far the weights went, and the mean losses of the epochs."""
+    images, labels = tiny_arrays(45, size=16)
+    splits = [Split(images[..., None], rows, labels[rows]) for rows in (np.arange(33), np.arange(33, 45))]
+    config = tiny_config("none", **{"data.size": 16, "train.epochs": 2, "train.batch_size": 15, **changes})
+    model = build_model(config.model, classes=2, size=16, channels=1, task="binary-class", seed=0).to(dtype)
+    start = [p.detach().clone() for p in model.parameters()]
+    records = list(train(TrainState.fresh(model, config), *splits, config, group=group))
+    moved = max((p.detach() - before).abs().max().item() for p, before in zip(model.parameters(), start))
+    return model.state_dict(), moved, [record["train_loss"] for record in records if record["kind"] == "epoch"]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    group = Together(torch.device("cpu"))
+    for name, case in CASES.items():
+        (ours, _, losses), (alone, moved, expected) = trained(group, *case), trained(Group(), *case)
+        if group.rank == 0:
+            furthest = max((ours[key] - alone[key]).abs().max().item() for key in alone)
+            print(json.dumps({"case": name, "furthest": furthest, "moved": moved, "losses": losses, "expected": expected}),
+                  flush=True)
+    group.close()
+
+
+if __name__ == "__main__":
+    main()
