@@ -43,7 +43,7 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     page.get_by_text("Quick look").click()
     expect(page.get_by_text(MODELS["squeezenet1_1"].description)).to_be_visible()
     wait_idle(page)
-    epochs = page.get_by_role("spinbutton", name="Epochs")
+    epochs = page.get_by_role("spinbutton", name="Epochs", exact=True)
     epochs.fill("2")
     epochs.press("Enter")
     wait_idle(page)
