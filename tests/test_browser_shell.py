@@ -14,7 +14,8 @@ from tests.browser_support import ROOT, SlowLine, serve, wait_idle
 from tests.odd import GRAYS, ODD, SIDE, STRIP
 
 PAGES = {"": "Lightbox", "browse": "Browse", "add": "Add images", "split": "Split", "augment": "Augment",
-         "network": "Network", "train": "Train", "runs": "Runs", "evaluate": "Evaluate", "errors": "Errors", "classify": "Classify"}
+         "network": "Network", "train": "Train", "runs": "Runs", "evaluate": "Evaluate", "errors": "Errors",
+         "classify": "Classify"}
 
 
 @pytest.fixture(scope="module")

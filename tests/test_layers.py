@@ -106,7 +106,7 @@ def test_r004s_summary_comes_out():
     assert head == [("BatchNorm1d", 2048), ("Linear", 524_288), ("BatchNorm1d", 1024), ("Linear", 1024)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("densenet161", "densenet169", "densenet201")])
 def test_stages_hold_every_layer_once_and_in_order(name):
     model = meta(name, classes=3, size=64, channels=1)
     stages = stage_table(model)
