@@ -3,8 +3,8 @@
 How many threads, in which order the numbers of an image lie in memory, and how many bits each has, change the speed of a small
 machine by a factor of two to five, and nobody can know it beforehand. So a few steps of each are timed when a run begins.
 
-The answer is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were: beside another busy process one thread
-can be several times as fast as two. A run asks once and never again, though the load may change: sums of floating point numbers
+The answer is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config gives the threads:
+beside another busy process one thread can be several times as fast as two. A run asks once and never again, though the load may change: sums of floating point numbers
 depend on the number of threads, so a run that changed its way in the middle could not be resumed to the same bits.
 """
 
@@ -56,7 +56,9 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
     Returns:
         the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the answer was remembered
     """
-    key = f"{key} {size} px x{channels} threads {threads} {precisions(precision)} {free_cores()} of {len(_cores())} cores free"
+    # Where the threads are given the answer holds whatever the load: two runs of the same config then compute the same bits.
+    load = "" if threads else f" {free_cores()} of {len(_cores())} cores free"
+    key = f"{key} {size} px x{channels} threads {threads} {precisions(precision)}{load}"
     try:
         known = json.loads(memory.read_text())
         if key in known:
