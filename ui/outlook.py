@@ -19,11 +19,15 @@ from core.datasets import DATASETS, Dataset, is_ready, open_source
 from core.device import machine, resolve
 from core.errors import LightboxError
 from core.models import MODELS, uses_small_stem
+from core.recipes import targets_of
 from core.runs import RunStore
 from ui import loaders
 from ui.cautions import Facts, cautions
 from ui.live import Row
 from ui.shell import format_seconds
+
+# What MURA and the phantoms always have.
+TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Part of the body"}
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,10 @@ def _what_learns(config: RunConfig) -> tuple:
 
 
 def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
-    """(name, title) of what can be learned from a set; () while its images are not prepared."""
+    """(name, title) of what can be learned from a set; () where that is not known before its images are prepared."""
     try:
-        return loaders.open_set(data).targets if ready(data) else ()
+        return loaders.open_set(data).targets if ready(data) else tuple(
+            (name, TARGETS[name]) for name in targets_of(data.dataset))
     except LightboxError:
         return ()
 

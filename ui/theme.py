@@ -31,6 +31,8 @@ STYLE = """
   /* Streamlit's own grays for small text are too pale to read. */
   [data-testid="stVegaLiteChart"] text { fill: currentColor; opacity: .82; }
   [data-testid="stCaptionContainer"] { opacity: .8; }
+  [class*="st-key-more_"] summary, [class*="st-key-more_"] summary * { color: inherit; }
+  [class*="st-key-more_"] summary { opacity: .8; }
   /* A link looks like a link. */
   [data-testid="stPageLink"] a { padding-left: 0; padding-right: .3rem; }
   [data-testid="stPageLink"] a p { overflow: hidden; text-overflow: ellipsis; }
