@@ -76,6 +76,7 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     model, task = state.model, state.model.task
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    state.match_layout()
     if precision == "bfloat16" and device.type == "cpu" and not compiled:
         quicken(model)
     train_batches, val_batches = Batches(train_split, device), Batches(val_split, device)

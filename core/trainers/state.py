@@ -85,6 +85,15 @@ class TrainState:
         self.best, self.seconds = dict(meta["best"]), meta["seconds"]
 
 
+    def match_layout(self) -> None:
+        """Lay the optimiser's numbers out in memory as their weights are: a fused optimiser walks through both side by side, and
+        what comes from a file has another order than weights in channels_last."""
+        for weight, slots in self.optimiser.state.items():
+            for key, value in slots.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape and value.stride() != weight.stride():
+                    slots[key] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
 def _by_name(moments: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Earlier checkpoints numbered the weights: first those with weight decay, then the others."""
     if not any(name.partition(".")[0].isdigit() for name in moments):
