@@ -158,7 +158,7 @@ def test_a_preset_sets_the_run_and_train_shows_it(tiny):
 def test_a_recipe_without_augmentation_leaves_none_of_it(tiny):
     at = choose(open_page(tiny), "r000")
     at.switch_page("screens/train/train.py").run()
-    next(p for p in at.pills if p.key.split("~")[0] == "recipe").set_value("medmnist")
+    next(p for p in at.pills if p.key.split("~")[0] == "recipe_").set_value("medmnist")
     at.run()
     assert active(RunConfig().with_(**form(at)).augment) == ()
 
