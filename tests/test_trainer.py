@@ -123,6 +123,11 @@ def epochs_of(records):
     return [r for r in records if r["kind"] == "epoch"]
 
 
+def as_in_a_file(tensors: dict) -> dict:
+    """Copies without a memory of channels_last."""
+    return {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+
+
 def resumed(config, splits, stop_after: int):
     """Train the small network, stop after so many records, go on from what a checkpoint keeps, in a new process's place."""
     broken, state = [], TrainState.fresh(small(config), config)
@@ -132,7 +137,7 @@ def resumed(config, splits, stop_after: int):
         if len(broken) == stop_after:
             loop.close()
             break
-    weights, moments = ({k: v.clone() for k, v in part.items()} for part in state.tensors())
+    weights, moments = (as_in_a_file(part) for part in state.tensors())
     meta = json.loads(json.dumps(state.meta()))
     again = TrainState.fresh(small(config), config)
     with torch.no_grad():
@@ -173,7 +178,7 @@ def test_a_resume_of_a_whole_network_ends_in_the_same_bits(splits):
     whole, records = run(config, splits)
     broken, _ = run(config, splits, steps=8)
     again = TrainState.fresh(build(config), config)
-    again.load(*({k: v.clone() for k, v in part.items()} for part in broken.tensors()), copy.deepcopy(broken.meta()))
+    again.load(*(as_in_a_file(part) for part in broken.tensors()), copy.deepcopy(broken.meta()))
     assert same(whole.model, run(config, splits, state=again)[0].model)
 
 
@@ -186,7 +191,7 @@ def test_a_checkpoint_that_numbered_its_weights_still_resumes(splits):
         if record["kind"] == "epoch":
             loop.close()
             break
-    weights, moments = ({k: v.clone() for k, v in part.items()} for part in state.tensors())
+    weights, moments = (as_in_a_file(part) for part in state.tensors())
     named = list(state.model.named_parameters())
     order = [n for n, p in named if p.ndim > 1] + [n for n, p in named if p.ndim <= 1]
     numbered = {f"{order.index(name.rpartition('.')[0])}.{name.rpartition('.')[2]}": v for name, v in moments.items()}
