@@ -49,12 +49,14 @@ def predictions(run: Run, split: str) -> Predictions | None:
         raise
 
 
-def predict_split(run: Run, split: str, data=None, progress: Callable[[str, int, int], None] | None = None) -> Predictions:
+def predict_split(run: Run, split: str, data=None, progress: Callable[[str, int, int], None] | None = None,
+                  device: str = "cpu") -> Predictions:
     """Predict a split with the weights of the run's best epoch and store the answer.
 
     Args:
         data: the run's open Dataset, if the caller has it
         progress: called with (sentence, images done, images); may raise to stop
+        device: to compute on; a run that trains on a GPU predicts there too
 
     Raises:
         LightboxError: "checkpoint.missing" before the first epoch, "checkpoint.damaged", "run.data_changed"
@@ -72,7 +74,8 @@ def predict_split(run: Run, split: str, data=None, progress: Callable[[str, int,
     part = Split.of(data, split)
     if not len(part):
         raise _nothing_in(split)
-    for done, probs in predict(loaded.model, Batches(part, loaded.model.device), batch_size=64):
+    model = loaded.model.to(device)
+    for done, probs in predict(model, Batches(part, model.device), batch_size=64):
         if progress:
             progress(f"Predicting the {'validation' if split == 'val' else split} images", done, len(part))
     ids = data.table["image_id"].to_numpy()[part.indices].astype(str)

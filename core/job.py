@@ -151,7 +151,7 @@ class Job:
         if self.writes:
             self.tell(phase="Predicting the validation images")
             from core.evaluation import predict_split
-            predict_split(run, "val", data=data, progress=self._opening)
+            predict_split(run, "val", data=data, progress=self._opening, device=self.device_name)
         why = why_it_ended(state.epoch, state.best, config.train)
         self.note({"kind": "end", "epoch": state.epoch, "best": state.best, "seconds": state.seconds,
                    "stopped_early": state.epoch < config.train.epochs, "why": why, "at": time.time()})

@@ -93,6 +93,15 @@ def test_predict_gives_a_bad_file_its_own_error_column(place, run_id, images):
     assert (images / "answers.csv").read_text().splitlines()[0].startswith("file,predicted,prob_0")
 
 
+def test_queue_prints_the_id_and_lets_the_run_train_by_itself(place):
+    words = ("--dataset", tiny_npz(place), "--model", "small_cnn", "--size", 28, "--epochs", 300, "--device", "cpu")
+    ids = [lightbox(place, "train", *words, "--set", "train.threads=1", "--queue").stdout.split() for _ in range(2)]
+    runs = [RunStore(place).get(run_id) for run_id, in ids]
+    assert all(run.status().state in ("queued", "starting", "running") for run in runs)
+    for run in reversed(runs):
+        run.stop()
+
+
 def test_a_finished_run_is_not_resumed_but_told(place, run_id):
     answer = lightbox(place, "train", "--resume", run_id)
     assert answer.stdout.strip() == run_id and "finished" in answer.stderr
