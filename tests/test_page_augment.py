@@ -177,7 +177,7 @@ def test_what_is_dubious_is_said_for_what_is_on(tiny):
 @pytest.mark.parametrize("dataset", ["nowhere/at/all", "<script>$x$"])
 def test_a_set_that_does_not_exist_is_a_sentence_and_the_foot_is_there(dataset):
     at = open_page(Path(dataset))
-    assert at.error and [link.label for link in at.get("page_link")][-1].startswith("Next: train")
+    assert at.error and [link.label for link in at.get("page_link")][-1].startswith("Next: choose a network")
 
 
 def test_a_value_that_was_typed_wrong_elsewhere_does_not_break_the_page(tiny):

@@ -33,6 +33,10 @@ STYLE = """
   [data-testid="stCaptionContainer"] { opacity: .8; }
   [class*="st-key-more_"] summary, [class*="st-key-more_"] summary * { color: inherit; }
   [class*="st-key-more_"] summary { opacity: .8; }
+  /* screens/train/train.py: what the form leads to, and the button, stay in sight while one goes down the form. */
+  @media (min-width: 900px) {
+    [data-testid="stColumn"]:has(.st-key-outlook) { position: sticky; top: 4.2rem; align-self: flex-start; }
+  }
   /* A link looks like a link. */
   [data-testid="stPageLink"] a { padding-left: 0; padding-right: .3rem; }
   [data-testid="stPageLink"] a p { overflow: hidden; text-overflow: ellipsis; }

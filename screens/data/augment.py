@@ -120,5 +120,4 @@ with images:
         draw_images(loaders.open_set(forms.read().data))
     except LightboxError as error:
         show_error(error)
-next_step(f"Next: train with {'these changes' if augmenting.active(augmenting.chosen()) else 'these images'}", "train",
-          dataset=dataset)
+next_step("Next: choose a network", "network", dataset=dataset)

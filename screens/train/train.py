@@ -175,6 +175,6 @@ def draw_cautions(ahead: outlook.Outlook) -> None:
 left, right = st.columns([62, 38], gap="large")
 with left:
     draw_form()
-with right:
+with right.container(key="outlook"):
     draw_outlook()
 next_step("Next: watch it learn", "runs")
