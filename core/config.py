@@ -89,7 +89,7 @@ class ModelConfig:
                                low=0, high=1000, unit="epochs")
     normalise: str = knob("auto", "Normalise", "What is subtracted from the pixels and what they are divided by. imagenet: "
                           "ImageNet's means and deviations; own: those of the training images; half: 0.5 and 0.5; none: nothing. "
-                          "auto is imagenet with ImageNet's weights, else half.",
+                          "auto is imagenet with ImageNet's weights, the earlier run's with run:<id>, else half.",
                           choices=("auto", "imagenet", "own", "half", "none"))
     cnn_layers: int = knob(5, "Convolutions", "How many convolutions follow each other.", low=1, high=10)
     cnn_kernels: str = knob("constant", "Kernel growth", "constant: 3x3 everywhere. funnel_out: layer i has kernels of 2i + 1 "

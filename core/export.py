@@ -28,25 +28,33 @@ def export(run: Run, folder: Path, title: str, about: str = "", progress=None) -
     source = run.checkpoints / checkpoints.name_of(best.epoch)
     measures = {split: evaluate(run, split, progress) for split in ("val", "test")}
     folder.mkdir(parents=True, exist_ok=True)
-    meta = {"title": title, "model": asdict(run.config.model), "classifier": best.meta["classifier"],
-            "dataset": Path(best.meta["dataset"]).name,            # a path would only be true on this machine
+    config = _without_paths(run.config)
+    meta = {"title": title, "model": asdict(config.model), "classifier": best.meta["classifier"],
+            "dataset": Path(best.meta["dataset"]).name,
             "epoch": best.epoch, "step": 0,
             "sha256": {"weights.safetensors": best.meta["sha256"]["weights.safetensors"]}}
     shutil.copyfile(source / "weights.safetensors", folder / "weights.safetensors")
-    settings = asdict(run.config) | {"name": title}
+    settings = asdict(config) | {"name": title}
     settings["data"]["dataset"] = meta["dataset"]
     write_json(folder / "config.json", settings)
     write_json(folder / "meta.json", {"meta": meta, "sha256": checkpoints.checksum(meta)})
     write_atomic(folder / "card.md", _card(run, title, about, best.epoch, measures))
 
 
+def _without_paths(config: RunConfig) -> RunConfig:
+    """A file of weights by its name alone: where it lay is only true on this machine."""
+    start, _, path = config.model.weights.partition(":")
+    return config.with_(**{"model.weights": f"file:{Path(path).name}"}) if start == "file" else config
+
+
 def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict]) -> str:
     """The model card: what it was trained on, how, and what it is worth."""
-    data, config = run.data(), run.config
+    data, config = run.data(), _without_paths(run.config)
     default = RunConfig()
     changed = [f"`{section}.{f.name}={getattr(getattr(config, section), f.name)}`" for section, f in knobs()
                if getattr(getattr(config, section), f.name) != getattr(getattr(default, section), f.name)
                and f"{section}.{f.name}" != "data.dataset"]
+    monitor = config.train.monitor.replace("_", " ").replace("roc auc", "ROC AUC")
     images = ", ".join(f"{split} {n:,}" for split, n in data["n"].items())
     rows = [f"| {name} | {m['n']:,} | {_with_interval(m, 'accuracy')} | {m['majority_accuracy']:.3f} | "
             f"{_with_interval(m, 'roc_auc')} |" for name, m in (("validation", measures["val"]), ("test", measures["test"]))]
@@ -55,7 +63,7 @@ def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict
         f"**Answers** {', '.join(data['class_names'])}.", "",
         f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
         f"**Images** {images}. {data['split_note']}", "",
-        f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation ROC AUC. "
+        f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}. "
         f"Settings other than the default: {', '.join(changed)}.", "",
         "| split | images | accuracy (95 % interval) | always the most frequent class | ROC AUC (95 % interval) |",
         "|---|---|---|---|---|", *rows, "",

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from core.classifiers import SHIPPED, classify, list_classifiers, load_classifier
 from core.config import RunConfig
@@ -73,7 +75,9 @@ def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_
     from core.runs import RunStore
     monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
     store = RunStore()
-    run = store.create(tiny_config(tiny_npz(tmp_path)))
+    save_file({"features.0.bias": torch.ones(64)}, tmp_path / "start.safetensors")
+    run = store.create(tiny_config(tiny_npz(tmp_path), **{"model.weights": f"file:{tmp_path / 'start.safetensors'}",
+                                                          "train.monitor": "cohen_kappa"}))
     store.queue.claim("cpu")
     worker.train_run(run, store.root)
     monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path / "weights")
@@ -81,6 +85,7 @@ def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_
     found = predictions(run, "test")
     card = (tmp_path / "weights" / "tiny" / "card.md").read_text()
     assert f"| test | 24 | {accuracy(found.labels, found.probs, 'binary-class'):.3f} (" in card and "Squares on noise." in card
+    assert "model.weights=file:start.safetensors" in card and "chosen by validation cohen kappa" in card
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "weights" / "tiny").glob("*.[jm]*"))
     a, b = load_classifier("tiny").model, load_classifier(run.id).model
     assert all((x == y).all() for x, y in zip(a.state_dict().values(), b.state_dict().values()))
