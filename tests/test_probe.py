@@ -61,10 +61,13 @@ def test_an_answer_is_remembered_for_as_many_free_cores(told, tmp_path, monkeypa
     assert probe.choose(None, 28, 1, 0, path, "a")[1] and json.loads(path.read_text())
 
 
-def test_it_stops_trying_when_the_time_is_over(told, tmp_path, monkeypatch):
+@pytest.mark.parametrize("free, first", [(4, 4), (3, 1)])
+def test_it_stops_trying_when_the_time_is_over(free, first, told, tmp_path, monkeypatch):
+    """The first is what promises most: not all threads where another process computes."""
     monkeypatch.setattr(probe, "PATIENCE", 0.0)
+    monkeypatch.setattr(probe, "free_cores", lambda: free)
     layout, rows = probe.choose(None, 28, 1, 0, tmp_path / "speed.json", "a")
-    assert len(rows) == 1 and layout.threads == 4
+    assert len(rows) == 1 and layout.threads == first
 
 
 def test_the_model_and_the_threads_are_left_as_they_were(model, tmp_path):

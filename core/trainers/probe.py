@@ -4,8 +4,9 @@ How many threads, in which order the numbers of an image lie in memory, and how 
 machine by a factor of two to five, and nobody can know it beforehand. So a few steps of each are timed when a run begins.
 
 The answer is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config gives the threads:
-beside another busy process one thread can be several times as fast as two. A run asks once and never again, though the load may change: sums of floating point numbers
-depend on the number of threads, so a run that changed its way in the middle could not be resumed to the same bits.
+beside another busy process one thread can be several times as fast as two. A run asks once and never again, though the load may
+change: sums of floating point numbers depend on the number of threads, so a run that changed its way in the middle could not be
+resumed to the same bits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import copy
 import itertools
 import json
 import os
+import statistics
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ import torch
 from torch import nn
 
 from core.files import Lock, write_json
+from core.models.fast import quicken
 
 # Whether "auto" may take bfloat16 on the CPU. Its numbers have 8 significant bits instead of 24, so this may be True only where
 # ten seeds give the same ROC AUC on test to within .005; bench/precision.py prints that. It gave .9122 and .9129, a difference of
@@ -57,7 +60,9 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
         the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the answer was remembered
     """
     # Where the threads are given the answer holds whatever the load: two runs of the same config then compute the same bits.
-    load = "" if threads else f" {free_cores()} of {len(_cores())} cores free"
+    cores = len(_cores())
+    free = cores if threads else free_cores()
+    load = "" if threads else f" {free} of {cores} cores free"
     key = f"{key} {size} px x{channels} threads {threads} {precisions(precision)}{load}"
     try:
         known = json.loads(memory.read_text())
@@ -65,9 +70,9 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
             return Layout(**known[key]), []
     except (OSError, ValueError, TypeError):
         pass
-    counts = [threads] if threads else sorted({1, len(_cores())}, reverse=True)
+    # In the order of promise, because on a slow machine only the first are tried: all threads where all cores are free.
+    counts = [threads] if threads else sorted({1, cores}, reverse=free >= cores)
     rows, begun = [], time.perf_counter()
-    # In the order of promise, because on a slow machine only the first are tried.
     for channels_last, bits, count in itertools.product((True, False), precisions(precision), counts):
         if rows and time.perf_counter() - begun > PATIENCE * len(rows) / (len(rows) + 1):
             break                                        # one more would take longer than we have
@@ -115,21 +120,25 @@ def _cores() -> set[int]:
 
 
 def _time(model: nn.Module, size: int, channels: int, way: Layout) -> float:
-    """Images per second of two steps forward and back, after one to warm up."""
+    """Images per second: the median of a few steps forward and back after one to warm up, of fewer where they are slow. Not the
+    quickest step: what another process takes from a way counts."""
     before = torch.get_num_threads()
     torch.set_num_threads(way.threads)
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     trial = copy.deepcopy(model).train().to(memory_format=layout)
-    count = min(16, max(4, 16 * 64 ** 2 // size ** 2))   # enough to fill the vector units, few enough to be quick
+    if way.precision == "bfloat16":
+        quicken(trial)
+    count = min(32, max(4, 16 * 64 ** 2 // size ** 2))   # enough to fill the vector units, few enough to be quick
     images = torch.full((count, channels, size, size), 0.5).to(memory_format=layout)
+    seconds: list[float] = []
     try:
         with torch.random.fork_rng(devices=[]):
-            for step in range(3):
-                if step == 1:
-                    begun = time.perf_counter()
+            while len(seconds) < 4 and sum(seconds) < PATIENCE / 8 or sum(seconds) < PATIENCE / 60:
+                begun = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16, enabled=way.precision == "bfloat16"):
                     logits = trial(images)
                 logits.float().square().mean().backward()
-        return 2 * count / (time.perf_counter() - begun)
+                seconds.append(time.perf_counter() - begun)
+        return count / statistics.median(seconds[1:] or seconds)
     finally:
         torch.set_num_threads(before)
