@@ -1,13 +1,16 @@
-"""The training loop as one would write it on the first day: what ours is compared with.
+"""Training loops as others write them: what ours is compared with. The network is ours too, so that only the loop differs.
 
-torchvision's transforms on PIL images, a DataLoader, float32, the layout that torch gives by itself, Adam, and the loss
-read after every step. The network is the same as ours: ResNet-18, up to 64 px with the stem of small images (a 3x3
-convolution of stride 1, no pooling), so that only the loop differs. Nothing is made slow on purpose.
+    images_per_second       the first day's: torchvision's transforms on PIL images, a DataLoader, float32, the layout that torch
+                            gives by itself, Adam, and the loss read after every step. Nothing is made slow on purpose
+    medmnist_per_second     the protocol of MedMNIST's own script: the same steps, and after each epoch all three parts, the
+                            training images too, are evaluated; images trained on in the seconds of whole epochs
+
+A ResNet has, up to 64 px, the stem of small images: a 3x3 convolution of stride 1, no pooling.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -15,6 +18,8 @@ import torchvision
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+
+from bench.machine import Meter, line
 
 
 class PlainDataset(Dataset):
@@ -36,61 +41,94 @@ class PlainDataset(Dataset):
         return self.transform(np.array(self.images[i])), int(self.labels[i])      # a copy: the map is read-only
 
 
-def plain_resnet18(classes: int, channels: int, size: int) -> nn.Module:
-    network = torchvision.models.resnet18(num_classes=classes)
+def plain_network(name: str, classes: int, channels: int, size: int) -> nn.Module:
+    """torchvision's network, for gray images where asked, a ResNet or DenseNet with the small stem up to 64 px."""
+    network = torchvision.models.get_model(name, num_classes=classes)
+    stems = {"resnet": (network, "conv1", "maxpool"), "densenet": (getattr(network, "features", None), "conv0", "pool0")}
+    if name.startswith("squeezenet"):
+        network.features[0] = nn.Conv2d(channels, 64, 3, stride=2)
+        return network
+    holder, first, pool = stems[name.rstrip("0123456789")]
     if size <= 64:
-        network.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
-        network.maxpool = nn.Identity()
+        setattr(holder, first, nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False))
+        setattr(holder, pool, nn.Identity())
     elif channels != 3:
-        network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        setattr(holder, first, nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False))
     return network
 
 
-def images_per_second(images: np.ndarray, labels: np.ndarray, size: int, steps: int, batch_size: int, threads: int, *,
-                      workers: int = 0, device: str = "cpu", warm_up: int = 2) -> float:
-    """Train for some steps and say how many images a second went through, loading included.
+def images_per_second(images: np.ndarray, labels: np.ndarray, size: int, batch_size: int, seconds: float, *,
+                      threads: int = 0, workers: int = 0, device: str = "cpu", warm_up: int = 2,
+                      network: str = "resnet18") -> dict:
+    """Train for some seconds and say how many images a second went through, loading included.
 
     Args:
         images: (N, H, W, C) or (N, H, W) uint8; N >= batch_size
         labels: (N,) int64
         size: pixels a side that the network sees
-        steps: measured steps; `warm_up` more go before them, while memory is taken and kernels are chosen
-        threads: of torch on the CPU, put back afterwards
+        seconds: after `warm_up` steps, in which memory is taken and kernels are chosen; at least two steps
+        threads: of torch on the CPU; 0 leaves them as torch chose
         workers: processes of the DataLoader; 0 loads between the steps
+        network: torchvision's name
+
+    Returns:
+        `Meter.rates`
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        channels = images.shape[3] if images.ndim == 4 else 1
-        network = plain_resnet18(int(labels.max()) + 1, channels, size).to(device).train()
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
-        criterion = nn.CrossEntropyLoss()
-        loader = DataLoader(PlainDataset(images, labels, size), batch_size, shuffle=True, drop_last=True,
-                            num_workers=workers, persistent_workers=workers > 0)
-        done, start, total = 0, 0.0, 0.0
-        while True:
-            for batch, truth in loader:
-                batch, truth = batch.to(device), truth.to(device)
-                optimiser.zero_grad()
-                loss = criterion(network(batch), truth)
-                loss.backward()
-                optimiser.step()
-                total += loss.item()              # waits for the device, as a plain loop does
-                done += 1
-                if done == warm_up:
-                    start = time.perf_counter()
-                if done == warm_up + steps:
-                    return steps * batch_size / (time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(before)
+    if threads:
+        torch.set_num_threads(threads)
+    channels = images.shape[3] if images.ndim == 4 else 1
+    model = plain_network(network, int(labels.max()) + 1, channels, size).to(device).train()
+    loader = DataLoader(PlainDataset(images, labels, size), batch_size, shuffle=True, drop_last=True,
+                        num_workers=workers, persistent_workers=workers > 0)
+    done, meter, optimiser = 0, None, torch.optim.Adam(model.parameters(), lr=1e-3)
+    while True:
+        for _ in _steps(model, optimiser, loader, device):
+            done += 1
+            if done == warm_up:
+                meter = Meter()
+            if done >= warm_up + 2 and meter.seconds() > seconds:
+                return meter.rates((done - warm_up) * batch_size)
+
+
+def medmnist_per_second(parts: dict[str, tuple[np.ndarray, np.ndarray]], size: int, batch_size: int, seconds: float, *,
+                        device: str = "cpu", network: str = "resnet18") -> dict:
+    """Images of training a second, over whole epochs with their evaluation of "train", "val" and "test"; one step warms up."""
+    images, labels = parts["train"]
+    channels = images.shape[3] if images.ndim == 4 else 1
+    model = plain_network(network, int(labels.max()) + 1, channels, size).to(device)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    loaders = {name: DataLoader(PlainDataset(*part, size), batch_size) for name, part in parts.items()}
+    training = DataLoader(PlainDataset(images, labels, size), batch_size, shuffle=True)
+    next(_steps(model.train(), optimiser, training, device))
+    meter, epochs = Meter(), 0
+    while not epochs or meter.seconds() < seconds:
+        model.train()
+        for _ in _steps(model, optimiser, training, device):
+            pass
+        model.eval()
+        for loader in loaders.values():
+            with torch.no_grad():
+                torch.cat([model(batch.to(device)).softmax(dim=1).cpu() for batch, _ in loader])
+        epochs += 1
+    return meter.rates(epochs * len(images))
+
+
+def _steps(model: nn.Module, optimiser, loader: DataLoader, device: str) -> Iterator[float]:
+    """One epoch of plain steps; yields the losses."""
+    criterion = nn.CrossEntropyLoss()
+    for batch, truth in loader:
+        batch, truth = batch.to(device), truth.to(device)
+        optimiser.zero_grad()
+        loss = criterion(model(batch), truth)
+        loss.backward()
+        optimiser.step()
+        yield loss.item()                                   # waits for the device, as a plain loop does
 
 
 if __name__ == "__main__":
-    from bench.machine import line
-
     print(line())
     generator = np.random.default_rng(0)
-    for size, batch_size, steps in ((28, 128, 10), (224, 32, 3)):
+    for size, batch_size in ((28, 128), (224, 32)):
         images = generator.integers(0, 256, (256, size, size, 1), dtype=np.uint8)
-        speed = images_per_second(images, generator.integers(0, 2, 256), size, steps, batch_size, threads=1)
-        print(f"plain loop, ResNet-18, {size} px, batch {batch_size}, one thread: {speed:.1f} images/s")
+        rates = images_per_second(images, generator.integers(0, 2, 256), size, batch_size, 5.0, threads=1)
+        print(f"plain loop, ResNet-18, {size} px, batch {batch_size}, one thread: {rates['images_per_second']:.1f} images/s")
