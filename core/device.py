@@ -85,7 +85,7 @@ def usage(device) -> dict[str, int | float | None]:
         device: the torch.device that it trains on
 
     Returns:
-        memory_bytes: on a GPU the most that PyTorch has had reserved there; on the CPU the main memory that the process holds now.
+        memory_bytes: on a GPU the most that PyTorch has had reserved there; on the CPU the main memory that it holds now.
             None where it is not known
         device_use: 0 to 1: on a GPU the share of the last moments in which it computed anything, by NVIDIA's own count; on the
             CPU the share of the cores that this process may use, since the last call. None where it is not known

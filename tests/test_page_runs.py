@@ -248,6 +248,15 @@ def test_time_is_foretold_from_the_same_network_size_and_device_only():
     assert outlook.time_hint(config, "cuda:0", 192, rows)[0] == "-"
 
 
+def test_another_network_s_time_is_guessed_by_multiply_adds(monkeypatch):
+    put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])                        # 96 images
+    monkeypatch.setattr(outlook, "_flops_of", {RunStore().list()[0].id: 100}.get)
+    rows, config = live.all_runs(RunStore()), RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
+    time_, why = outlook.time_hint(config, "cpu", 192, rows, flops=300)         # twice the images, three times the work, ten times
+    assert time_ == "~ 4 min 0 s" and "guess" in why
+    assert outlook.time_hint(config.with_(**{"model.freeze": "all"}), "cpu", 192, rows, flops=300)[0] == "-"
+
+
 def test_a_look_costs_little(capsys):
     """The budget of a look is 20 ms; at most half of that for what is not Streamlit's own work."""
     run = put_run("stopped", [start_record(), *(step_record(1 + i // 500, i % 500 + 1, steps=500) for i in range(5000))])

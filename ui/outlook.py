@@ -82,25 +82,31 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
     steps = math.ceil(counts["train"] / config.train.batch_size) if counts["train"] else None
     counted = _costs(config, data)
     published = MODELS[config.model.name].parameters
-    time, why = time_hint(config, device, counts["train"] or 0, rows)
+    time, why = time_hint(config, device, counts["train"] or 0, rows, counted and counted.flops)
     facts = Facts(config, data, counts["train"], counted and counted.step_bytes,
                   next((d.get("memory_bytes") for d in devices if d["device"] == device), None))
     return Outlook(config, data, counts, steps, counted.parameters if counted else published,
-                   counted.trainable if counted else published, counted is not None, counted and counted.flops,
-                   counted and counted.step_bytes(config.train.batch_size), device, time, why, cautions(facts))
+                   counted.trainable if counted else published, counted is not None and data is not None,
+                   counted and counted.flops, counted and counted.step_bytes(config.train.batch_size), device, time, why,
+                   cautions(facts))
 
 
-def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row]) -> tuple[str, str]:
+def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int | None = None) -> tuple[str, str]:
     """How long a run may take, from earlier runs on this machine.
+
+    Args:
+        flops: multiply-adds of its network for an image, where they are known: then another network's speed will do
 
     Returns:
         ("3 min 20 s", how that is known); ("-", why) where nothing like it was trained here
     """
     alike = _alike(config, device, rows)
-    if not alike:
-        return "-", "How long it takes, the first epoch will tell: no run with this network and size was trained here yet."
-    if not n_train:
+    if not n_train and rows:
         return "-", "The time depends on the number of images, which is known once they are prepared."
+    if not alike:
+        guess = _guess(config, device, n_train, rows, flops) if flops else None
+        return guess or ("-", "How long it takes, the first epoch will tell: no run with this network and size was trained here "
+                              "yet.")
     epoch = alike.seconds * n_train / alike.n_train
     return format_seconds(epoch * config.train.epochs), \
         f"About {format_seconds(epoch)} an epoch, at the speed of the run of {alike.when} with this network and size."
@@ -126,6 +132,34 @@ def _alike(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
         if row.seconds and row.n_train and same and _learns(row.id) in (None, _what_learns(config)):
             return row
     return None
+
+
+def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int) -> tuple[str, str] | None:
+    """The time from another network's speed: as many multiply-adds a second. None where there is no run to go by, or where a
+    part is frozen, which makes an epoch shorter by more than can be said."""
+    if config.model.freeze != "none":
+        return None
+    for row in rows:
+        theirs = _flops_of(row.id) if row.seconds and row.n_train and row.device == device else None
+        if theirs:
+            epoch = row.seconds / row.n_train / theirs * flops * n_train
+            return (f"~ {format_seconds(epoch * config.train.epochs)}",
+                    "A guess that may be off by a factor of two: as many multiply-adds a second as in the run of "
+                    f"{row.when}, which had another network or size.")
+    return None
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _flops_of(run_id: str) -> int | None:
+    """Multiply-adds of an earlier run's network for an image, None where a part was frozen or the run is gone."""
+    try:
+        run = RunStore().get(run_id)
+        config, data = run.config, run.data()
+        if config.model.freeze != "none" or not data:
+            return None
+        return _count(config.model, len(data["class_names"]), data["size"], data["channels"], config.optim.name).flops
+    except LightboxError:
+        return None
 
 
 def _learns(run_id: str) -> tuple | None:
@@ -195,13 +229,19 @@ class _Counted:
 
 
 def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
-    """What the network costs; None while that cannot be counted: it needs torch, and nobody waits for it here.
+    """What the network costs; None while that cannot be counted: it needs torch, and nobody waits for it here. While the images
+    are not prepared, for as many classes as the set is known to have, else two, and for colour unless gray was chosen.
 
     Raises LightboxError where the network cannot be built like that.
     """
-    if data is None or loaders.warm_up().is_alive() or "torch" not in sys.modules:
+    if loaders.warm_up().is_alive() or "torch" not in sys.modules:
         return None
-    return _count(config.model, len(data.class_names), config.data.size, data.channels, config.optim.name)
+    if data is not None:
+        classes, channels = len(data.class_names), data.channels
+    else:
+        known = DATASETS[config.data.dataset].info().class_names if config.data.dataset in DATASETS else ()
+        classes, channels = len(known) or 2, config.data.channels or 3
+    return _count(config.model, classes, config.data.size, channels, config.optim.name)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -156,9 +156,9 @@ def draw_numbers(ahead: outlook.Outlook) -> None:
                       help="Millions of numbers in the network. " + (
                           f"{ahead.trainable:,} of {ahead.parameters:,} learn, the rest is frozen." if frozen else
                           f"All {ahead.parameters:,} learn." if ahead.exact else
-                          "As published, for colour and 1,000 classes; here it is a little less."))
+                          "Nearly: the classes and channels of these images are known once they are prepared."))
     time.metric("Time", ahead.time, help="Of the whole run, on this machine.")
-    if ahead.exact:
+    if ahead.flops:
         st.caption(escape(f"{ahead.flops / 1e9:.3g} billion multiply-adds an image; a training step keeps about "
                           f"{format_bytes(ahead.step_bytes)}."), help="To classify one image, and in float32 for one batch. A "
                    "frozen backbone needs less: its features are computed once.")
