@@ -120,7 +120,7 @@ def test_the_weights_file_is_the_one_that_torchvision_looks_for(name):
     assert weights.IMAGENET1K_V1.url.endswith("/" + MODELS[name].weights_file)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121", "squeezenet1_0", "squeezenet1_1", "own_resnet18", "own_resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "squeezenet1_0", "own_resnet18", "own_resnet50"])
 def test_gives_the_same_logits_as_torchvision(name):
     preprocessing = Preprocessing(224, "pad", 3, tuple(IMAGENET_MEAN), tuple(IMAGENET_STD))
     model = build_model(config(name), classes=1000, size=224, channels=3, preprocessing=preprocessing)
@@ -151,7 +151,7 @@ def test_vgg_gives_the_same_logits_as_torchvision():
         torch.testing.assert_close(ours(images), expected)
 
 
-@pytest.mark.parametrize("size, channels", [(16, 1), (28, 3), (64, 1), (65, 3)])
+@pytest.mark.parametrize("size, channels", [(16, 1), (65, 3)])                    # the least of either stem
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "cnn"])     # its maps are what its knobs make them
 def test_no_feature_map_vanishes(name, size, channels):
     sides = []
