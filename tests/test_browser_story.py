@@ -37,6 +37,12 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     expect(page.get_by_text("Epoch 1, unchanged")).to_be_visible(timeout=LONG)
     page.get_by_role("link", name=re.compile("Next")).click()
 
+    # Network: what it is made of
+    expect(page.locator("h1")).to_have_text("Network")
+    expect(page.locator(".lb-net figure").first).to_be_visible(timeout=LONG)
+    wait_idle(page)
+    page.get_by_role("link", name="Next: train it").click()
+
     # Train: a small network, two clicks
     expect(page.locator("h1")).to_have_text("Train")
     wait_idle(page)
