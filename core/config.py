@@ -214,10 +214,11 @@ class TrainConfig:
                      low=0, high=2**31 - 1)
     device: str = knob("auto", "Device", "auto takes the GPU where there is one; or cpu, cuda:0, mps.")
     precision: str = knob("auto", "Precision", "bfloat16 keeps 8 of the 24 digits of float32 and is faster on recent "
-                          "machines. auto: bfloat16 on a CUDA GPU that has it; on the CPU what a few steps at the start show to be "
-                          "faster. Validation is always float32.", choices=("auto", "float32", "bfloat16"))
-    threads: int = knob(0, "CPU threads", "0 tries a few counts at the start and takes the fastest, which depends on what else the "
-                        "machine does. With a number, the same run ends in the same bits whatever else it does.", low=0, high=256)
+                          "machines. auto: bfloat16 on a CUDA GPU that has it; on the CPU what a few steps at the start show to "
+                          "be faster. Validation is always float32.", choices=("auto", "float32", "bfloat16"))
+    threads: int = knob(0, "CPU threads", "0 tries a few counts at the start and takes the fastest, which depends on what else "
+                        "the machine does. With a number, the same run ends in the same bits whatever else it "
+                        "does.", low=0, high=256)
     compile: str = knob("auto", "Compile", "PyTorch can rewrite the step for a GPU, which takes a minute first. auto does so "
                         "where the run is long enough to gain by it.", choices=("auto", "on", "off"))
 
