@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from core.device import machine
+
 # Here and not in each file: one browser for the whole session.
 from tests.browser_support import app, browser, page  # noqa: F401
 
@@ -15,12 +17,24 @@ def pytest_report_header() -> str:
     return f"real images: {REAL}" if REAL.is_dir() else f"real images: none in {REAL}; set LIGHTBOX_TEST_DATA to test with them"
 
 
+@pytest.fixture(scope="session")
+def machine_json(tmp_path_factory) -> bytes:
+    """What this machine can train on, asked once: each page of a new home would start a process that imports torch to ask."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTBOX_HOME", str(home := tmp_path_factory.mktemp("machine")))
+        machine()
+    return (home / "machine.json").read_bytes()
+
+
 @pytest.fixture(autouse=True)
-def lightbox_home(tmp_path_factory, monkeypatch) -> Path:
-    """An empty LIGHTBOX_HOME for each test, outside its tmp_path."""
+def lightbox_home(tmp_path_factory, monkeypatch, request, machine_json) -> Path:
+    """A LIGHTBOX_HOME for each test, outside its tmp_path. It is empty but for what is known of the machine; where that is
+    what is tested (test_device.py), it is empty."""
     home = tmp_path_factory.mktemp("lightbox-home")
     monkeypatch.setenv("LIGHTBOX_HOME", str(home))
     monkeypatch.delenv("MEDMNIST_ROOT", raising=False)
+    if request.path.name != "test_device.py":
+        (home / "machine.json").write_bytes(machine_json)
     return home
 
 
