@@ -70,6 +70,16 @@ def test_it_stops_trying_when_the_time_is_over(free, first, told, tmp_path, monk
     assert len(rows) == 1 and layout.threads == first
 
 
+def test_a_way_that_was_quick_by_luck_is_found_out(monkeypatch, tmp_path):
+    """Two threads are quicker at first, and slower when they are looked at again."""
+    speeds = {(1, True): [10.0, 10.0], (1, False): [5.0], (2, True): [20.0, 3.0], (2, False): [4.0]}
+    monkeypatch.setattr(probe, "_cores", lambda: {0, 1})
+    monkeypatch.setattr(probe, "free_cores", lambda: 1)
+    monkeypatch.setattr(probe, "_time", lambda model, size, channels, way: speeds[way.threads, way.channels_last].pop(0))
+    layout, rows = probe.choose(None, 28, 1, 0, tmp_path / "speed.json", "a")
+    assert layout == probe.Layout(1, True) and sorted(row["images_per_second"] for row in rows) == [3.0, 4.0, 5.0, 10.0]
+
+
 def test_the_model_and_the_threads_are_left_as_they_were(model, tmp_path):
     before = {key: value.clone() for key, value in model.state_dict().items()}
     threads, state = torch.get_num_threads(), torch.get_rng_state()

@@ -31,7 +31,7 @@ from core.models.fast import quicken
 # .0006 (95 % interval -.0056 to .0069), for ResNet-18 on 28 px chest X-rays.
 BFLOAT16_AGREES = True
 
-PATIENCE = 12.0      # seconds for the whole probe
+PATIENCE = 10.0      # seconds for the whole probe, but for a second look at the best
 WATCH = 0.25         # seconds in which the idle cores are counted
 
 
@@ -76,11 +76,13 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
     for channels_last, bits, count in itertools.product((True, False), precisions(precision), counts):
         if rows and time.perf_counter() - begun > PATIENCE * len(rows) / (len(rows) + 1):
             break                                        # one more would take longer than we have
-        way = {"threads": count, "channels_last": channels_last, "precision": bits}
-        rows.append(way | {"images_per_second": _time(model, size, channels, Layout(**way))})
-    best = dict(max(rows, key=lambda row: row["images_per_second"]))
-    del best["images_per_second"]
-    layout = Layout(**best)
+        way = Layout(count, channels_last, bits)
+        rows.append(asdict(way) | {"images_per_second": _time(model, size, channels, way)})
+    best = max(rows, key=_speed)
+    if best["threads"] > min(row["threads"] for row in rows):
+        # Beside other processes several threads can be quick by luck: they are tried once more, and the worse time counts.
+        best["images_per_second"] = min(_speed(best), _time(model, size, channels, _layout(best)))
+    layout = _layout(max(rows, key=_speed))
     memory.parent.mkdir(parents=True, exist_ok=True)
     with Lock(memory.with_suffix(".lock")):
         try:
@@ -89,6 +91,14 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
             known = {}
         write_json(memory, {**known, key: asdict(layout)})
     return layout, rows
+
+
+def _speed(row: dict) -> float:
+    return row["images_per_second"]
+
+
+def _layout(row: dict) -> Layout:
+    return Layout(row["threads"], row["channels_last"], row["precision"])
 
 
 def precisions(wanted: str) -> tuple[str, ...]:
