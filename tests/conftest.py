@@ -3,12 +3,16 @@
 import os
 from pathlib import Path
 
-import pytest
+# Two tests run at a time, on as few as two cores: threads that wait for each other by spinning would take most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from core.device import machine
+import pytest  # noqa: E402
+
+from core.device import machine  # noqa: E402
 
 # Here and not in each file: one browser for the whole session.
-from tests.browser_support import app, browser, page  # noqa: F401
+from tests.browser_support import app, browser, page  # noqa: E402, F401
 
 REAL = Path(os.environ.get("LIGHTBOX_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 

@@ -73,6 +73,11 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     expect(page.get_by_text(re.compile(r"^Epoch 1, .*turned"))).to_be_visible()
     page.get_by_role("link", name=re.compile("^Next")).click()
 
+    # Network: nothing to change
+    expect(page.locator("h1")).to_have_text("Network", timeout=LONG)
+    wait_idle(page)
+    page.get_by_role("link", name=re.compile("^Next")).click()
+
     # Train: the run would use what was chosen
     expect(page.locator("h1")).to_have_text("Train", timeout=LONG)
     expect(page.get_by_role("combobox", name="Split")).to_have_value("By patient")

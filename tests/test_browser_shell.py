@@ -206,14 +206,14 @@ def test_a_field_filled_in_before_the_page_had_answered_does_not_undo_the_recipe
     line.hold()                                   # the second message comes with the network from before the recipe
     page.get_by_text("Quick look").click()
     page.wait_for_timeout(2_000)                  # the server has drawn the recipe's network by then
-    epochs = page.get_by_role("spinbutton", name="Epochs")
+    epochs = page.get_by_role("spinbutton", name="Epochs", exact=True)
     epochs.fill("3")
     epochs.press("Enter")
     line.let_go()
     expect(page.get_by_text(MODELS["squeezenet1_1"].description)).to_be_visible()
     wait_idle(page)
     expect(page.get_by_text(MODELS["squeezenet1_1"].description)).to_be_visible()
-    expect(page.get_by_role("spinbutton", name="Epochs")).to_have_value("3")
+    expect(page.get_by_role("spinbutton", name="Epochs", exact=True)).to_have_value("3")
 
 
 def test_chips_say_that_a_value_is_not_known_and_take_the_default(shell, page):

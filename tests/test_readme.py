@@ -19,7 +19,7 @@ def test_every_picture_is_shown_somewhere():
 
 
 def test_it_names_every_command_and_no_other():
-    said = set(re.findall(r"python -m core (\w+)", README))
+    said = set(re.findall(r"python -m core ([\w-]+)", README))
     assert said == set(_parser()._subparsers._group_actions[0].choices)
 
 

@@ -1,6 +1,6 @@
 """What makes a training step cheaper on a CPU, with the same numbers. Both were measured (bench/training.py) and are worth it:
 
-    keep_freed_memory   the process keeps the memory of one step for the next: 5 to 30 % of a step
+    keep_freed_memory   the process keeps the memory of one step for the next: up to 30 % of a step, for some networks nothing
     quicken             small 3x3 convolutions in bfloat16 as matrix products: a tenth of a step of ResNet-18 at 28 px
 
 What was tried and gained nothing there: torch.compile (two to six minutes for 0 %), foreach optimisers, 1x1 convolutions as
