@@ -65,7 +65,7 @@ BEGIN = {
     "quick": Recipe("Quick look", "A small network that already knows bones, on small images for a few epochs: about a minute. "
                     "Shows whether the data are right before anything is worth waiting for.",
                     {"model.name": "squeezenet1_1", "model.weights": "run:phantom-body-part", "data.size": 64, "train.epochs": 5,
-                     "train.batch_size": 32}),
+                     "train.batch_size": 32, "optim.lr": 3e-4}),             # at 0.001 a SqueezeNet falls to one class
     "careful": Recipe("Careful", "ImageNet's weights, 128 px, and small random changes of the images that an X-ray could have "
                       "by itself. Takes its time, best on a GPU.",
                       {"model.name": "resnet18", "model.weights": "imagenet", "data.size": 128, "train.epochs": 15,
