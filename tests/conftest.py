@@ -21,6 +21,9 @@ def pytest_report_header() -> str:
     return f"real images: {REAL}" if REAL.is_dir() else f"real images: none in {REAL}; set LIGHTBOX_TEST_DATA to test with them"
 
 
+EMPTY = {"test_device.py", "test_archive.py", "test_own.py"}        # their subject is what a home holds, or asking the machine
+
+
 @pytest.fixture(scope="session")
 def machine_json(tmp_path_factory) -> bytes:
     """What this machine can train on, asked once: each page of a new home would start a process that imports torch to ask."""
@@ -32,12 +35,11 @@ def machine_json(tmp_path_factory) -> bytes:
 
 @pytest.fixture(autouse=True)
 def lightbox_home(tmp_path_factory, monkeypatch, request, machine_json) -> Path:
-    """A LIGHTBOX_HOME for each test, outside its tmp_path. It is empty but for what is known of the machine; where that is
-    what is tested (test_device.py), it is empty."""
+    """A LIGHTBOX_HOME for each test, outside its tmp_path. It is empty but for what is known of the machine."""
     home = tmp_path_factory.mktemp("lightbox-home")
     monkeypatch.setenv("LIGHTBOX_HOME", str(home))
     monkeypatch.delenv("MEDMNIST_ROOT", raising=False)
-    if request.path.name != "test_device.py":
+    if request.path.name not in EMPTY:
         (home / "machine.json").write_bytes(machine_json)
     return home
 

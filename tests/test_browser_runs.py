@@ -23,7 +23,7 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
     monkeypatch.setenv("LIGHTBOX_HOME", str(app.home))
     earlier = put_run("finished", [start_record(), *(epoch_record(e, 0.5 + 0.01 * e) for e in (1, 2, 3))], name="an earlier one",
                       tags=("lesson",))
-    run = RunStore(app.home).create(tiny_config(tiny_npz(tmp_path), name="the new one", **{"train.epochs": 8}))
+    run = RunStore(app.home).create(tiny_config(tiny_npz(tmp_path), name="the new one", **{"train.epochs": 40}))
     page.goto(f"{app.url}/runs?run={run.id}")            # whoever looks starts the trainer
 
     # The strip: eight images, whose bars move by themselves
