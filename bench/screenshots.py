@@ -33,7 +33,7 @@ def run_to_show(home: Path) -> Run:
     """The newest finished run on the default task of the phantom radiographs."""
     for run in RunStore(home).list():
         data = run.config.data
-        if (data.dataset, data.target) == ("phantom", "") and run.status().state == "finished":
+        if data.dataset == "phantom" and data.target in ("", "abnormality") and run.status().state == "finished":
             return run
     sys.exit(f"{home} has no finished run on the phantom radiographs. Train one: python -m core train --dataset phantom")
 
