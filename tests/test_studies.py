@@ -1,0 +1,91 @@
+"""Learning curves and resolution studies: which runs belong on one line, and what each point says."""
+
+import dataclasses
+import statistics
+
+import pytest
+
+from core.config import DataConfig
+from core.datasets import open_dataset
+from core.judge import studies
+from core.judge.studies import NATIVE, UNKNOWN, Member, also_differ, family, fold, is_study, members, native_side
+from core.runs import RunStore
+from tests import judged
+from tests.tiny import tiny_config
+
+trained = judged.trained          # fixture
+ABOUT = {"task": "binary-class", "class_names": ["a", "b"], "n": {"train": 100, "val": 20, "test": 30}}
+
+
+def member(id: str, native: int | None = 28, train: int = 100, about: dict | None = None, dataset="/x/breastmnist.npz",
+           **changes) -> Member:
+    facts = (about or ABOUT) | {"n": ABOUT["n"] | {"train": train}}
+    return Member(id, id, tiny_config(dataset, **changes), facts, native)
+
+
+def test_a_learning_curve_takes_what_differs_in_the_share_of_images_and_the_seed_alone():
+    whole = member("whole")
+    half, tenth = (member(i, train=n, **{"data.train_fraction": n / 100}) for i, n in (("half", 50), ("tenth", 10)))
+    again = member("again", **{"train.seed": 7})
+    others = [member("lr", **{"optim.lr": 0.5}), member("size", **{"data.size": 64}), member("fold", **{"data.split_seed": 3}),
+              member("set", dataset="/x/pneumoniamnist.npz"), member("classes", about=ABOUT | {"class_names": ["a", "c"]}),
+              member("file", native=64, dataset="/x/breastmnist_64.npz")]
+    found = members(whole, [*others, whole, again, half, tenth], "images")
+    assert [m.id for m in found] == ["tenth", "half", "whole", "again"]
+    assert is_study(found, "images") and not is_study([whole, again], "images")
+
+
+def test_upsampled_images_stand_apart_from_those_that_had_the_size():
+    small = member("28")
+    blown = member("28 at 64", **{"data.size": 64})
+    real = member("64", native=64, dataset="/y/breastmnist_64.npz", **{"data.size": 64})
+    large = member("224 at 64", native=224, dataset="/x/breastmnist_224.npz", **{"data.size": 64})
+    lost = member("lost", native=None, **{"data.size": 128})
+    found = members(small, [small, blown, real, large, lost], "size")
+    assert {m.id: m.kind for m in found} == {"28": NATIVE, "28 at 64": "upsampled 28", "64": NATIVE, "224 at 64": NATIVE,
+                                             "lost": UNKNOWN}
+    points = fold(found, "size", {m.id: (0.1 * i, None, None) for i, m in enumerate(found)})
+    assert [(p.kind, p.x, sorted(p.values)) for p in points] == [
+        (NATIVE, 28, ["28"]), (NATIVE, 64, ["224 at 64", "64"]), (UNKNOWN, 128, ["lost"]), ("upsampled 28", 64, ["28 at 64"])]
+    assert is_study([blown, real], "size") and not is_study([real, large], "size")
+
+
+def test_one_set_at_several_sizes_is_a_family_and_nothing_else_is():
+    assert family("/a/breastmnist.npz") == family("/b/breastmnist_64.npz") == family("breastmnist_224.npz") == "breastmnist"
+    assert family("/a/pneumonia_28.npz") == family("/a/pneumonia_64.npz")
+    assert family("/a/knee_64") == "/a/knee_64" and family("/a/breastmnist_60.npz") == "breastmnist_60"
+
+
+def test_seeds_are_folded_into_mean_and_standard_deviation():
+    runs = [member(str(s), **{"train.seed": s}) for s in range(4)]
+    values = {"0": (0.8, 0.7, 0.9), "1": (0.9, 0.8, 1.0), "2": (0.7, 0.6, 0.8), "3": (None, None, None)}
+    point, = fold(runs, "images", values)
+    assert set(point.values) == {"0", "1", "2"} and (point.low, point.high) == (None, None)
+    assert point.mean == pytest.approx(statistics.mean((0.8, 0.9, 0.7)))
+    assert point.spread == pytest.approx(statistics.stdev((0.8, 0.9, 0.7)))
+    single, = fold(runs[:1], "images", values)
+    assert (single.mean, single.spread, single.low, single.high) == (0.8, None, 0.7, 0.9)
+    assert fold(runs, "images", {"0": (float("nan"), None, None)}) == []
+
+
+def test_what_else_differs_between_chosen_runs_is_said():
+    one, other = member("1"), member("2", **{"data.size": 64, "optim.lr": 0.5, "train.seed": 3, "train.batch_size": 8})
+    assert also_differ([one, other], "size") == ["batch size", "learning rate"]
+    assert also_differ([one, member("3", **{"data.train_fraction": 0.5})], "size") == ["share of training"]
+    assert also_differ([one, member("3", **{"data.train_fraction": 0.5})], "images") == [] == also_differ([], "size")
+
+
+def test_every_field_of_a_study_is_one_of_the_config():
+    from core.config import knobs
+    known = {f"{section}.{f.name}" for section, f in knobs()} | {"name"}
+    assert studies.REPEATS <= known and all(study.fields <= known for study in studies.STUDIES.values())
+
+
+def test_the_size_of_the_originals_is_read_from_the_store(trained, monkeypatch):
+    monkeypatch.setenv("LIGHTBOX_HOME", str(trained))
+    run = RunStore(trained).list()[0]
+    assert native_side(run) == 28
+    data = run.config.data
+    assert open_dataset(DataConfig(**dataclasses.asdict(data))).table["width"].iloc[0] == "28"      # the oracle: the open set
+    monkeypatch.setenv("LIGHTBOX_HOME", str(trained / "elsewhere"))
+    assert native_side(run) is None
