@@ -44,7 +44,7 @@ def test_with_all_switches_off_the_set_is_the_one_that_was_there_before_them():
 
 
 def test_each_setting_gives_another_fingerprint():
-    changes = [{}, {"markers": True}, {"truth": False}, {"parts": ("wrist",)}, {"parts": ("wrist", "elbow")},
+    changes = [{}, {"markers": True}, {"contrary": True}, {"truth": False}, {"parts": ("wrist",)}, {"parts": ("wrist", "elbow")},
                {"parts": ("elbow", "wrist")}, {"studies": 2}]
     changes += [{name: 0.4} for name in ("letters", "hospital", "exposure", "sites", "two_numbers", "wrong_labels", "copies")]
     assert len({PhantomSource(PhantomConfig(**change)).fingerprint() for change in changes}) == len(changes)
@@ -100,6 +100,18 @@ def test_turning_one_switch_changes_no_other():
 def test_markers_alone_tell_the_side():
     table = truth_of(PhantomConfig(patients=40, markers=True))
     assert (table["letter"] == table["side"].str[0].str.upper()).all() and set(table["letter_by"]) == {"side"}
+
+
+def test_a_contrary_letter_changes_only_the_letter():
+    """The counter set of a network that reads letters: the same people on the same day, the other letter in the same place."""
+    told, contrary = (PhantomConfig(patients=12, letters=1, contrary=contrary) for contrary in (False, True))
+    a, b = truth_of(told), truth_of(contrary)
+    assert a.drop(columns="letter").equals(b.drop(columns="letter"))
+    assert ((a["letter"] == "R") == abnormal(a)).all() and (a["letter"] != b["letter"]).all()
+    one, other = (picture(config, a["image_id"][0], 96) for config in (told, contrary))
+    near = cv2.dilate((one.marker | other.marker).astype(np.uint8), np.ones((5, 5))) > 0
+    difference = np.abs(one.pixels.astype(int) - other.pixels)
+    assert difference[near].max() > 60 and difference[~near].mean() < 1
 
 
 @pytest.mark.parametrize("switch", ["letters", "hospital"])

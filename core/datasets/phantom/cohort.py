@@ -39,6 +39,7 @@ class PhantomConfig:
         studies: of each patient; 0 is one to three, as it comes
         markers: a lead letter L or R on each image that tells the side
         letters: strength with which the letter tells the label instead (L normal, R abnormal); draws them where above 0
+        contrary: such a letter tells the other label (R normal, L abnormal): the set on which a network that reads it falls
         hospital: strength with which a printed name of a hospital tells the label (it is on the abnormal ones)
         exposure: strength with which a weak exposure tells the label
         sites: strength with which the site, seen by how the field is framed, tells the label
@@ -60,6 +61,7 @@ class PhantomConfig:
     studies: int = 0
     markers: bool = False
     letters: float = 0.0
+    contrary: bool = False
     hospital: float = 0.0
     exposure: float = 0.0
     sites: float = 0.0
@@ -77,7 +79,7 @@ class PhantomConfig:
                 raise LightboxError("phantom.setting", f"{name} of the phantom images is {value!r}.",
                                     f"It is a {'whole ' if whole else ''}number from {low:g} to {high:g}.")
             object.__setattr__(self, name, value if whole else float(value))
-        for name in ("noise", "markers", "truth"):
+        for name in ("noise", "markers", "contrary", "truth"):
             if not isinstance(getattr(self, name), bool):
                 raise LightboxError("phantom.setting", f"{name} of the phantom images is {getattr(self, name)!r}.",
                                     "It is true or false.")

@@ -53,7 +53,7 @@ def signs_of(config: PhantomConfig, patient: int, study: int, view: int) -> Sign
     letter = letter_by = ""
     if config.markers or config.letters:
         tells = stream(config, _LETTER, patient, study, view).random() < config.letters
-        right = abnormal if tells else study_of(config, patient, study).side == "right"
+        right = abnormal != config.contrary if tells else study_of(config, patient, study).side == "right"
         letter, letter_by = "R" if right else "L", "label" if tells else "side"
     return Signs(letter, letter_by, bool(config.hospital) and follows(_HOSPITAL, config.hospital),
                  ("weak" if follows(_EXPOSURE, config.exposure) else "strong") if config.exposure else "",
