@@ -130,8 +130,8 @@ def _draw_switches() -> None:
         st.slider(switch.label, 0.0, switch.high, step=0.05, format="percent", **_follow(name),
                   help=f"{switch.does} {switch.shows}")
     st.toggle("The letter tells the contrary", **_follow("contrary"), disabled=not _value_of("letters"),
-              help="R on normal and L on abnormal images. A network that learned where the letter tells the label, and reads it, is "
-                   "wrong here nearly every time.")
+              help="R on normal and L on abnormal images. A network that learned where the letter tells the label, and reads "
+                   "it, is wrong here nearly each time.")
     st.toggle("The table tells what is wrong", **_follow("truth"),
               help="Columns that say what was planted, such as copy_of and true_finding. Off: a riddle for the class.")
 
