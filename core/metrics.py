@@ -11,15 +11,15 @@ The letters of the shapes: N images, K classes (or K findings, where an image ma
     task       MedMNIST's words, one of TASKS
     matrix     (K, K) counts, a row for each true and a column for each answered class; (K, 2, 2) for several findings
 
-There are three families. Accuracy, sensitivity, precision, F1 and kappa judge the *answers* and are all read off the
-confusion matrix. ROC AUC and average precision judge the *order* in which the scores put the images, before any
-threshold: they live in core/ranking.py. Cross-entropy and the Brier score judge the *probabilities* themselves.
+There are three families. Accuracy, sensitivity, precision, F1, kappa and Matthews judge the *answers* and are all read off
+the confusion matrix: core/answers.py. ROC AUC and average precision judge the *order* in which the scores put the images,
+before any threshold: core/ranking.py. Cross-entropy and the Brier score judge the *probabilities* themselves.
 
 What cannot be known is None (in arrays: NaN), never a number: the ROC AUC of a class that has no image, the precision
 of a class that was never answered. A mean over classes is given only where every class has its value.
 
-Intervals are at 95 % and take the images as independent of each other. Several images of one patient are not: then the
-truth is less sure than the interval says.
+Intervals in this file are at 95 % and take the images as independent of each other. Several images of one patient are not:
+`core.judge.intervals` knows of patients.
 """
 
 from __future__ import annotations
@@ -30,11 +30,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.answers import (  # noqa: F401    some are offered from here too
+    MULTI_LABEL,
+    TASKS,
+    Counts,
+    binary_kappa,
+    binary_matthews,
+    cohen_kappa,
+    confusion_matrix,
+    counts,
+    f1,
+    kappas,
+    majority_baseline,
+    matthews,
+    npv,
+    one_against_rest,
+    precision,
+    predict,
+    ratio,
+    recall,
+    sensitivity,
+    specificity,
+)
 from core.errors import LightboxError
 from core.ranking import Z, area_of, auc_interval, average_precision_of, binary_auc, cuts, pr_curve, roc_curve  # noqa: F401
 
-MULTI_LABEL = "multi-label, binary-class"
-TASKS = ("binary-class", "multi-class", MULTI_LABEL, "ordinal-regression")
 FEW = 10            # with fewer images than this a class gets a warning beside its numbers
 
 
@@ -79,101 +99,6 @@ def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray,
     return labels, probs
 
 
-def one_against_rest(labels: np.ndarray, classes: int) -> np.ndarray:
-    """(N, K) bool: is image n of class k (or does it have finding k)?"""
-    return labels == 1 if labels.ndim == 2 else labels[:, None] == np.arange(classes)
-
-
-def predict(probs: np.ndarray, task: str, threshold: float = 0.5) -> np.ndarray:
-    """The answers: the likeliest class (N,), or all findings above the threshold (N, K) of 0 and 1.
-
-    With two classes the answer is 1 where its probability is above the threshold, which at 0.5 is the likeliest class.
-    """
-    if task == MULTI_LABEL:
-        return (probs > threshold).astype(np.int64)
-    if task == "binary-class":
-        return (probs[:, 1] > threshold).astype(np.int64)
-    return probs.argmax(axis=1)
-
-
-# ------------------------------------------------------------------------------------- answers: the confusion matrix
-
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """How often each true class (row) got each answer (column): (K, K) int64.
-
-    For several findings one little matrix each, (K, 2, 2): [[true neg., false pos.], [false neg., true pos.]].
-    """
-    if labels.ndim == 2:
-        return np.stack([confusion_matrix(labels[:, k], predicted[:, k], 2) for k in range(classes)])
-    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def counts(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Each class against the rest: true positives, false negatives, false positives, true negatives, (K,) each."""
-    if matrix.ndim == 3:
-        return matrix[:, 1, 1], matrix[:, 1, 0], matrix[:, 0, 1], matrix[:, 0, 0]
-    tp = matrix.diagonal()
-    fn, fp = matrix.sum(axis=1) - tp, matrix.sum(axis=0) - tp
-    return tp, fn, fp, matrix.sum() - tp - fn - fp
-
-
-def sensitivity(matrix: np.ndarray) -> np.ndarray:
-    """Of the images of a class, the share that was found: TP / (TP + FN), (K,). NaN for a class without images."""
-    tp, fn, _, _ = counts(matrix)
-    return _ratio(tp, tp + fn)
-
-
-recall = sensitivity        # the same number: medicine says sensitivity, information retrieval says recall
-
-
-def specificity(matrix: np.ndarray) -> np.ndarray:
-    """Of the images of all other classes, the share that was left alone: TN / (TN + FP), (K,)."""
-    _, _, fp, tn = counts(matrix)
-    return _ratio(tn, tn + fp)
-
-
-def precision(matrix: np.ndarray) -> np.ndarray:
-    """Of the images called a class, the share that was one: TP / (TP + FP), (K,). NaN for a class never answered."""
-    tp, _, fp, _ = counts(matrix)
-    return _ratio(tp, tp + fp)
-
-
-def f1(matrix: np.ndarray) -> np.ndarray:
-    """Harmonic mean of precision and sensitivity: 2 TP / (2 TP + FP + FN), (K,). 0 for a class that was never hit."""
-    tp, fn, fp, _ = counts(matrix)
-    return _ratio(2 * tp, 2 * tp + fp + fn)
-
-
-def cohen_kappa(matrix: np.ndarray, quadratic: bool = False) -> float | None:
-    """Agreement with the labels beyond what chance gives: 1 is full, 0 is chance, below 0 is worse.
-
-        kappa   = (p_o - p_c) / (1 - p_c)                 (eq. 1) of Cohen, Educ Psychol Meas 20, 1960
-        kappa_w = 1 - sum_ij v_ij o_ij / sum_ij v_ij e_ij        Cohen, Psychol Bull 70, 1968
-
-    The second holds for both: o are the counts, e those that independent raters with the same margins would have, and v
-    is what a disagreement costs: 1 for the first kappa, (i - j)^2 for the quadratic one, where far is worse than near.
-    For several findings: the mean of their kappas. None where only one class occurs among labels and answers together.
-    """
-    if matrix.ndim == 3:
-        return _mean([cohen_kappa(one) for one in matrix])
-    place = np.arange(len(matrix))
-    cost = (place[:, None] - place) ** 2 if quadratic else place[:, None] != place
-    expected = np.outer(matrix.sum(axis=1), matrix.sum(axis=0)) / matrix.sum()
-    by_chance = (cost * expected).sum()
-    return float(1 - (cost * matrix).sum() / by_chance) if by_chance else None
-
-
-def majority_baseline(labels: np.ndarray, classes: int) -> tuple[float, int | None]:
-    """The accuracy of a network that has learned nothing, and the class that it always answers: the most frequent one.
-
-    For several findings it answers that there is none (None); the accuracy is that of all N x K answers.
-    """
-    if labels.ndim == 2:
-        return float((labels == 0).mean()), None
-    found = np.bincount(labels, minlength=classes)
-    return float(found.max() / len(labels)), int(found.argmax())
-
-
 # ------------------------------------------------------------------------------------------------------- intervals
 
 def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
@@ -194,14 +119,15 @@ def roc_auc_interval(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[
     return auc_interval(*_columns(labels, probs, task))
 
 
-def accuracy_interval(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[float, float]:
+def accuracy_interval(labels: np.ndarray, probs: np.ndarray, task: str,
+                      threshold: float | np.ndarray = 0.5) -> tuple[float, float]:
     """Wilson's interval of the accuracy.
 
     For several findings the K answers about one image hang together, so they count for as many independent ones as give
     the variance seen between images: at least N, at most N K.
     """
     labels, probs = check(labels, probs, task)
-    right = predict(probs, task) == labels
+    right = predict(probs, task, threshold) == labels
     if task != MULTI_LABEL:
         return wilson_interval(right.sum(), len(right))
     images, p, spread = len(right), right.mean(), right.mean(axis=1).var()
@@ -229,117 +155,206 @@ def bootstrap_interval(metric: Callable, labels: np.ndarray, probs: np.ndarray, 
 # ----------------------------------------------------------------------- one number: (labels, probs, task) -> number
 
 class Judged:
-    """Answers that were checked, and what several numbers are read off; each made once, when first asked for."""
+    """Answers that were checked, and what several numbers are read off; each made once, when first asked for.
 
-    def __init__(self, labels: np.ndarray, probs: np.ndarray, task: str):
+    A number is a function of a Judged and gives an array, NaN where it is undefined: a single value for these images, or,
+    where the counts below come with more axes in front, a value for each of many draws (see core/judge/intervals.py).
+    """
+
+    def __init__(self, labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5):
         self.labels, self.probs = check(labels, probs, task)
-        self.task, self.findings = task, task == MULTI_LABEL
+        self.task, self.threshold, self.findings = task, threshold, task == MULTI_LABEL
+        self.classes = self.probs.shape[1]
+        self.averaged = [1] if task == "binary-class" else list(range(self.classes))    # two classes mirror each other
 
     @functools.cached_property
     def truth(self) -> np.ndarray:
         """(N, K) bool, see `one_against_rest`."""
-        return one_against_rest(self.labels, self.probs.shape[1])
+        return one_against_rest(self.labels, self.classes)
 
     @functools.cached_property
     def answers(self) -> np.ndarray:
-        return predict(self.probs, self.task)
+        """(N,) or (N, K) int64, see `predict`."""
+        return predict(self.probs, self.task, self.threshold)
 
     @functools.cached_property
     def matrix(self) -> np.ndarray:
-        return confusion_matrix(self.labels, self.answers, self.probs.shape[1])
+        """(K, K), or (K, 2, 2) for several findings."""
+        return confusion_matrix(self.labels, self.answers, self.classes)
 
     @functools.cached_property
-    def cuts(self) -> list[tuple]:
-        """`core.ranking.cuts` of each class that a mean runs over. Sorting the scores is what takes long."""
-        first = _first_column(self.task)
-        return [cuts(t, s) for t, s in zip(self.truth[:, first:].T, self.probs[:, first:].T)]
+    def counts(self) -> Counts:
+        """(K,) each."""
+        return counts(self.matrix, self.findings)
+
+    def cuts(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """True and false positives of class k at each cut of its scores, (T,) each. Sorting is what takes long: kept."""
+        if k not in self._cuts:
+            self._cuts[k] = cuts(self.truth[:, k], self.probs[:, k])[:2]
+        return self._cuts[k]
+
+    @functools.cached_property
+    def _cuts(self) -> dict[int, tuple]:
+        return {}
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Over the images, which are the first axis."""
+        return values.mean(axis=0)
 
 
-def number(of: Callable[[Judged], float | None]) -> Callable:
-    """A number that is computed of a Judged, as a function of (labels, probs, task); `.of` is the first form."""
+def number(of: Callable[[Judged], np.ndarray], each: Callable | None = None) -> Callable:
+    """A number that is computed of a Judged, as a function of (labels, probs, task); `.of` is the first form.
+
+    Args:
+        each: (judged, classes) -> the same for each of these classes against the rest: `.each`, None where there is no such
+    """
     @functools.wraps(of)
-    def function(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
-        return of(Judged(labels, probs, task))
-    function.of = of
+    def function(labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -> float | None:
+        return _none(of(Judged(labels, probs, task, threshold)))
+    function.of, function.each = of, each
     return function
 
 
-@number
-def accuracy(judged: Judged) -> float:
+def of_each(each: Callable[[Judged, list[int]], np.ndarray]) -> Callable:
+    """A number per class as one number: that of class 1, the finding, where there are two; otherwise the mean."""
+    def of(judged: Judged) -> np.ndarray:
+        return each(judged, judged.averaged).mean(axis=-1)
+    of.__doc__ = each.__doc__
+    return number(of, each)
+
+
+def of_rate(rate: Callable[[Counts], np.ndarray]) -> Callable:
+    """The same for a rate of the confusion matrix."""
+    def each(judged: Judged, classes: list[int]) -> np.ndarray:
+        return rate(judged.counts)[..., classes]
+    each.__doc__ = rate.__doc__
+    return of_each(each)
+
+
+def _accuracy(judged: Judged) -> np.ndarray:
     """Share of right answers; for several findings of all N x K answers, as the `medmnist` evaluator counts."""
-    return float((judged.answers == judged.labels).mean())
+    right = judged.answers == judged.labels
+    return judged.mean(right.mean(axis=1) if judged.findings else right)
 
 
-@number
-def roc_auc(judged: Judged) -> float | None:
+def _accuracies(judged: Judged, classes: list[int]) -> np.ndarray:
+    """Of each class against the rest: (TP + TN) / n."""
+    tp, fn, fp, tn = judged.counts
+    return ratio(tp + tn, tp + fn + fp + tn)[..., classes]
+
+
+accuracy = number(_accuracy, _accuracies)
+
+
+@of_each
+def roc_auc(judged: Judged, classes: list[int]) -> np.ndarray:
     """Area under the ROC curve; beyond two classes the mean over classes, each against the rest, as `medmnist` does.
 
     None when a class or finding is absent (or a finding is in every image).
     """
-    return _mean([area_of(tp, fp) for tp, fp, _ in judged.cuts])
+    return np.stack([area_of(*judged.cuts(k)) for k in classes], axis=-1)
 
 
-@number
-def average_precision(judged: Judged) -> float | None:
+@of_each
+def average_precision(judged: Judged, classes: list[int]) -> np.ndarray:
     """Average precision of class 1; beyond two classes the mean over classes, each against the rest."""
-    return _mean([average_precision_of(tp, fp) for tp, fp, _ in judged.cuts])
+    return np.stack([average_precision_of(*judged.cuts(k)) for k in classes], axis=-1)
 
 
-@number
-def cross_entropy(judged: Judged) -> float:
+def _surprise(judged: Judged) -> np.ndarray:
     """Mean of -log p of what was true, in nats; for several findings over all N x K answers. Even guesses: log K.
 
     p is cut at 2.2e-16, so that one sure mistake costs 36 and not infinity.
     """
     if judged.findings:
-        of_truth = np.where(judged.labels == 1, judged.probs, 1 - judged.probs)
-    else:
-        of_truth = judged.probs[np.arange(len(judged.labels)), judged.labels]
-    return float(-np.log(np.maximum(of_truth, np.finfo(np.float64).eps)).mean())
+        return _surprises(judged, judged.averaged).mean(axis=-1)
+    return judged.mean(_nats(judged.probs[np.arange(len(judged.labels)), judged.labels]))
 
 
-@number
-def brier(judged: Judged) -> float:
+def _surprises(judged: Judged, classes: list[int]) -> np.ndarray:
+    """Of each class against the rest."""
+    p = judged.probs[:, classes]
+    return judged.mean(_nats(np.where(judged.truth[:, classes], p, 1 - p)))
+
+
+cross_entropy = number(_surprise, _surprises)
+
+
+def _distance(judged: Judged) -> np.ndarray:
     """Mean squared distance of the probabilities from the truth: 1/2 sum_k (p_k - y_k)^2; for findings (p - y)^2.
 
     Brier, Mon Weather Rev 78, 1950; the half keeps it in [0, 1] and makes two classes read as one.
     """
-    error = (judged.probs - judged.truth) ** 2
-    return float(error.mean() if judged.findings else error.sum(axis=1).mean() / 2)
+    of_classes = _distances(judged, range(judged.classes))
+    return of_classes.mean(axis=-1) if judged.findings else of_classes.sum(axis=-1) / 2
 
 
-@number
-def balanced_accuracy(judged: Judged) -> float | None:
+def _distances(judged: Judged, classes: list[int]) -> np.ndarray:
+    """Of each class against the rest."""
+    return judged.mean((judged.probs[:, classes] - judged.truth[:, classes]) ** 2)
+
+
+brier = number(_distance, _distances)
+
+
+def _balanced(judged: Judged) -> np.ndarray:
     """Mean of the classes' sensitivities; for several findings, of sensitivity and specificity. One answer: 1 / K."""
-    rates = [sensitivity(judged.matrix), specificity(judged.matrix)] if judged.findings else sensitivity(judged.matrix)
-    return _mean(np.ravel(rates))
+    if judged.findings:
+        return _balanced_each(judged, judged.averaged).mean(axis=-1)
+    return sensitivity(judged.counts).mean(axis=-1)
+
+
+def _balanced_each(judged: Judged, classes: list[int]) -> np.ndarray:
+    """Of each class against the rest: mean of sensitivity and specificity."""
+    return ((sensitivity(judged.counts) + specificity(judged.counts)) / 2)[..., classes]
+
+
+balanced_accuracy = number(_balanced, _balanced_each)
 
 
 @number
-def macro_f1(judged: Judged) -> float | None:
+def macro_f1(judged: Judged) -> np.ndarray:
     """Mean of the classes' F1, also where there are two."""
-    return _mean(f1(judged.matrix))
+    return f1(judged.counts).mean(axis=-1)
 
 
 @number
-def kappa(judged: Judged) -> float | None:
+def micro_f1(judged: Judged) -> np.ndarray:
+    """F1 of all classes' counts added up. With one class per image that is the accuracy."""
+    return f1(Counts(*(c.sum(axis=-1) for c in judged.counts)))
+
+
+@number
+def weighted_f1(judged: Judged) -> np.ndarray:
+    """Mean of the classes' F1, each counting as often as it has images; a class without images counts nothing."""
+    images = judged.counts.tp + judged.counts.fn
+    return ratio((np.nan_to_num(f1(judged.counts)) * images).sum(axis=-1), images.sum(axis=-1))
+
+
+def _kappa(judged: Judged) -> np.ndarray:
     """`cohen_kappa` of the answers."""
-    return cohen_kappa(judged.matrix)
+    values = kappas(judged.matrix)
+    return values.mean(axis=-1) if judged.findings else values
 
 
-@number
-def quadratic_kappa(judged: Judged) -> float | None:
+kappa = number(_kappa, of_rate(binary_kappa).each)
+
+
+def _quadratic_kappa(judged: Judged) -> np.ndarray | None:
     """`cohen_kappa` with quadratic weights; None unless the classes have an order."""
-    return cohen_kappa(judged.matrix, quadratic=True) if judged.task == "ordinal-regression" else None
+    return kappas(judged.matrix, quadratic=True) if judged.task == "ordinal-regression" else None
 
 
-def one_number(rate: Callable) -> Callable:
-    """A rate per class as one number: that of class 1, the finding, where there are two; otherwise the mean."""
-    def of(judged: Judged) -> float | None:
-        rates = rate(judged.matrix)
-        return _mean(rates[1:] if judged.task == "binary-class" else rates)
-    of.__doc__ = rate.__doc__
-    return number(of)
+quadratic_kappa = number(_quadratic_kappa)
+
+
+def _matthews(judged: Judged) -> np.ndarray:
+    """`matthews` of the answers; for several findings the mean of theirs."""
+    values = matthews(judged.matrix)
+    return values.mean(axis=-1) if judged.findings else values
+
+
+matthews_correlation = number(_matthews, of_rate(binary_matthews).each)
 
 
 @dataclass(frozen=True)
@@ -351,7 +366,7 @@ class Metric:
     equation: str                   # LaTeX
     range: tuple[float, float]
     higher_is_better: bool
-    function: Callable              # (labels, probs, task) -> float | None; made by `number`
+    function: Callable              # (labels, probs, task, threshold=0.5) -> float | None; made by `number`
 
 
 METRICS: dict[str, Metric] = {
@@ -369,25 +384,37 @@ METRICS: dict[str, Metric] = {
         r"\frac1K \sum_k \frac{TP_k}{TP_k + FN_k}", (0, 1), True, balanced_accuracy),
     "sensitivity": Metric(
         "Sensitivity", "Of the images that have the finding, the share that was found; also called recall.",
-        r"\frac{TP}{TP + FN}", (0, 1), True, one_number(sensitivity)),
+        r"\frac{TP}{TP + FN}", (0, 1), True, of_rate(sensitivity)),
     "specificity": Metric(
         "Specificity", "Of the images without the finding, the share that was rightly left alone.",
-        r"\frac{TN}{TN + FP}", (0, 1), True, one_number(specificity)),
+        r"\frac{TN}{TN + FP}", (0, 1), True, of_rate(specificity)),
     "precision": Metric(
-        "Precision", "Of the images that were called positive, the share that was; it falls when the finding is rare.",
-        r"\frac{TP}{TP + FP}", (0, 1), True, one_number(precision)),
+        "Precision (PPV)", "Of the images that were called positive, the share that was; it falls when the finding is rare.",
+        r"\frac{TP}{TP + FP}", (0, 1), True, of_rate(precision)),
+    "npv": Metric(
+        "NPV", "Negative predictive value: of the images that were called negative, the share that was.",
+        r"\frac{TN}{TN + FN}", (0, 1), True, of_rate(npv)),
     "f1": Metric(
-        "F1", "Harmonic mean of precision and sensitivity: high only where both are.",
-        r"\frac{2\,TP}{2\,TP + FP + FN}", (0, 1), True, one_number(f1)),
+        "F1 (binary)", "Harmonic mean of precision and sensitivity of class 1; beyond two classes the mean over classes.",
+        r"\frac{2\,TP}{2\,TP + FP + FN}", (0, 1), True, of_rate(f1)),
     "macro_f1": Metric(
         "Macro F1", "Mean of the F1 of all classes, so that a rare class counts as much as a frequent one.",
         r"\frac1K \sum_k F1_k", (0, 1), True, macro_f1),
+    "micro_f1": Metric(
+        "Micro F1", "F1 of all classes' counts added up; with one class per image it is the accuracy under another name.",
+        r"\frac{2 \sum_k TP_k}{\sum_k (2\,TP_k + FP_k + FN_k)}", (0, 1), True, micro_f1),
+    "weighted_f1": Metric(
+        "Weighted F1", "Mean of the F1 of all classes, each counting as often as it has images: a rare one hardly counts.",
+        r"\frac1n \sum_k n_k F1_k", (0, 1), True, weighted_f1),
     "cohen_kappa": Metric(
         "Cohen's kappa", "Agreement with the labels beyond chance: 0 is chance, 1 is full agreement.",
         r"\frac{p_o - p_c}{1 - p_c}", (-1, 1), True, kappa),
     "quadratic_kappa": Metric(
         "Quadratic kappa", "Cohen's kappa for grades: an answer two grades off costs four times one grade off.",
         r"1 - \frac{\sum (i-j)^2 o_{ij}}{\sum (i-j)^2 e_{ij}}", (-1, 1), True, quadratic_kappa),
+    "matthews": Metric(
+        "Matthews correlation", "Correlation of answers and labels: 0 is chance, 1 is full agreement, also for rare findings.",
+        r"\frac{TP \cdot TN - FP \cdot FN}{\sqrt{(TP+FN)(FP+TN)(TP+FP)(FN+TN)}}", (-1, 1), True, matthews_correlation),
     "loss": Metric(
         "Cross-entropy", "What training makes small: the surprise at the truth, in nats; severe on sure mistakes.",
         r"-\frac1n \sum_i \ln p_{i, y_i}", (0, float("inf")), False, cross_entropy),
@@ -399,31 +426,32 @@ METRICS: dict[str, Metric] = {
 
 # -------------------------------------------------------------------------------------------------------- all at once
 
-def measure(labels: np.ndarray, probs: np.ndarray, task: str) -> dict[str, float | None]:
+def measure(labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -> dict[str, float | None]:
     """Every number of METRICS, None where it is undefined. What they have in common is computed once.
 
     Raises LightboxError as `check` does.
     """
-    return _numbers(Judged(labels, probs, task))
+    return _numbers(Judged(labels, probs, task, threshold))
 
 
 def _numbers(judged: Judged) -> dict[str, float | None]:
-    return {name: metric.function.of(judged) for name, metric in METRICS.items()}
+    return {name: _none(metric.function.of(judged)) for name, metric in METRICS.items()}
 
 
-def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names) -> dict:
+def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names, threshold: float | np.ndarray = 0.5) -> dict:
     """Every number of METRICS and what is needed to judge it, as a dict that goes straight into JSON.
 
     Args:
         labels, probs, task: as at the top of this file
         class_names: K names, in the order of the columns of `probs`
+        threshold: as in `predict`
 
     Returns:
         each key of METRICS: float, or None where it is undefined
         task, class_names, n, n_per_class {name: images}
         accuracy_interval, roc_auc_interval: [low, high] at 95 %, or None
         majority_accuracy, majority_class: always giving the most frequent answer (class None: no finding at all)
-        per_class: a row for each class: class, n, sensitivity, specificity, both with interval, precision, f1, roc_auc
+        per_class: a row for each class: class, n, sensitivity, specificity, both with interval, precision, npv, f1, roc_auc
         confusion_matrix: nested lists, rows are the true classes
         notes: plain sentences on what is undefined, or not to be trusted
 
@@ -435,25 +463,25 @@ def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names) -> d
     if len(names) != probs.shape[1] or len(set(names)) != len(names):
         raise LightboxError("metrics.shape", f"There are {len(set(names))} different class names, but {probs.shape[1]} "
                             "columns of probabilities.", "Give each class a name of its own.")
-    judged = Judged(labels, probs, task)
+    judged = Judged(labels, probs, task, threshold)
     truth, matrix = judged.truth, judged.matrix
     majority, majority_class = majority_baseline(labels, len(names))
     result = _numbers(judged)
     result |= {
         "task": task, "class_names": names, "n": len(labels),
         "n_per_class": dict(zip(names, truth.sum(axis=0).tolist())),
-        "accuracy_interval": list(accuracy_interval(labels, probs, task)),
+        "accuracy_interval": list(accuracy_interval(labels, probs, task, threshold)),
         "roc_auc_interval": _list(roc_auc_interval(labels, probs, task)),
         "majority_accuracy": majority,
         "majority_class": None if majority_class is None else names[majority_class],
         "per_class": _per_class(truth, probs, matrix, names),
         "confusion_matrix": matrix.tolist(),
     }
-    return result | {"notes": _notes(result, predict(probs, task))}
+    return result | {"notes": _notes(result, judged.answers)}
 
 
 def _per_class(truth: np.ndarray, probs: np.ndarray, matrix: np.ndarray, names: list[str]) -> list[dict]:
-    rates = {rate.__name__: rate(matrix) for rate in (sensitivity, specificity, precision, f1)}
+    rates = {rate.__name__: rate(matrix) for rate in (sensitivity, specificity, precision, npv, f1)}
     rows = []
     for k, (tp, fn, fp, tn) in enumerate(zip(*(c.tolist() for c in counts(matrix)))):
         rows.append({"class": names[k], "n": tp + fn} | {name: _none(values[k]) for name, values in rates.items()} | {
@@ -493,30 +521,19 @@ def _notes(result: dict, predicted: np.ndarray) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------- small parts
 
-def _first_column(task: str) -> int:
-    """Two classes are one column of a mean over classes: the other mirrors it."""
-    return 1 if task == "binary-class" else 0
-
-
 def _columns(labels, probs, task) -> tuple[np.ndarray, np.ndarray]:
     """Truth and scores of the classes that a mean runs over."""
     labels, probs = check(labels, probs, task)
-    first = _first_column(task)
+    first = 1 if task == "binary-class" else 0           # two classes are one column: the other mirrors it
     return one_against_rest(labels, probs.shape[1])[:, first:], probs[:, first:]
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+def _nats(p: np.ndarray) -> np.ndarray:
+    return -np.log(np.maximum(p, np.finfo(np.float64).eps))
 
 
-def _mean(values) -> float | None:
-    """Mean, or None where one of them is unknown."""
-    values = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-    return None if np.isnan(values).any() else float(values.mean())
-
-
-def _none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+def _none(value: np.ndarray | float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def _list(limits: tuple | None) -> list | None:

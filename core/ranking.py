@@ -27,13 +27,18 @@ def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
 
     None when a side is empty. That the area is that chance: Hanley & McNeil, Radiology 143, 1982.
     """
-    return area_of(*cuts(positive, scores)[:2])
+    return _known(area_of(*cuts(positive, scores)[:2]))
 
 
-def area_of(tp: np.ndarray, fp: np.ndarray) -> float | None:
-    """The area from the counts of `cuts`: sum_t (fp_t - fp_t-1) (tp_t + tp_t-1) / (2 m n). A tie is a slope: half."""
-    m, n = int(tp[-1]), int(fp[-1])
-    return float((np.diff(fp, prepend=0) * (tp + np.r_[0, tp[:-1]])).sum() / (2 * m * n)) if m and n else None
+def area_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
+    """The area from the counts of `cuts`: sum_t (fp_t - fp_t-1) (tp_t + tp_t-1) / (2 m n). A tie is a slope: half.
+
+    tp, fp: (..., T), of many curves at once; returns (...), NaN where a side is empty.
+    """
+    pairs = tp[..., -1] * fp[..., -1].astype(np.float64)
+    twice = tp[..., 0] * fp[..., 0].astype(np.float64) + np.einsum(
+        "...t,...t->...", fp[..., 1:] - fp[..., :-1], tp[..., 1:] + tp[..., :-1], dtype=np.float64)
+    return np.where(pairs > 0, twice / np.where(pairs > 0, 2 * pairs, 1), np.nan)
 
 
 def roc_curve(positive: np.ndarray, scores: np.ndarray, thin: bool = True):
@@ -64,12 +69,20 @@ def pr_curve(positive: np.ndarray, scores: np.ndarray):
 
 def binary_average_precision(positive: np.ndarray, scores: np.ndarray) -> float | None:
     """Precision averaged over the positives: sum_t (S_t - S_t-1) P_t along the PR curve. None without positives."""
-    return average_precision_of(*cuts(positive, scores)[:2])
+    return _known(average_precision_of(*cuts(positive, scores)[:2]))
 
 
-def average_precision_of(tp: np.ndarray, fp: np.ndarray) -> float | None:
-    """The same from the counts of `cuts`."""
-    return float((np.diff(tp, prepend=0) / tp[-1] * (tp / (tp + fp))).sum()) if tp[-1] else None
+def average_precision_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
+    """The same from the counts of `cuts`, (..., T) of many curves at once: (...), NaN without positives."""
+    found = tp[..., -1].astype(np.float64)
+    shares = tp / np.maximum(tp + fp, 1)
+    summed = tp[..., 0] * shares[..., 0] + np.einsum("...t,...t->...", tp[..., 1:] - tp[..., :-1], shares[..., 1:],
+                                                     dtype=np.float64)
+    return np.where(found > 0, summed / np.where(found > 0, found, 1), np.nan)
+
+
+def _known(value: np.ndarray) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ CORE = {                                    # a part of core: the parts that it 
     "augment": BASE,
     "ranking": BASE,
     "alarms": set(),
-    "metrics": BASE | {"ranking"},
+    "answers": set(),
+    "metrics": BASE | {"answers", "ranking"},
     "device": BASE,
     "queue": BASE,
     "checkpoints": BASE,
@@ -36,7 +37,7 @@ CORE = {                                    # a part of core: the parts that it 
     "grid": BASE | {"augment", "recipes", "run_names"},
     "trainers": BASE | {"models", "datasets", "augment", "metrics"},
     "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
-    "judge": BASE | {"checkpoints", "classifiers", "datasets", "metrics", "ranking", "recipes", "runs", "trainers"},
+    "judge": BASE | {"answers", "checkpoints", "classifiers", "datasets", "metrics", "ranking", "recipes", "runs", "trainers"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "judge", "metrics", "runs", "trainers"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
     "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
@@ -48,7 +49,7 @@ CORE = {                                    # a part of core: the parts that it 
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
-AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ranking", "core.runs", "core.queue",
+AT_START = ["core.config", "core.errors", "core.files", "core.answers", "core.metrics", "core.ranking", "core.runs", "core.queue",
             "core.device", "core.alarms", "core.audit", "core.datasets", "core.models", "core.recipes",
             "core.run_names", "core.grid"]
 
