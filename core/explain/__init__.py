@@ -1,18 +1,23 @@
 """Why did the network say that? Maps over the image, and how they are drawn.
 
+    METHODS       all ways to explain, with equation and source; explain() uses one on any number of images
     grad_cam      which places of a feature map speak for a class (imports torch when first asked for)
     feature_maps  the layers that can be asked
     overlay       a map drawn on its image, colour_scale its legend (numpy and OpenCV only)
+
+The methods themselves: gradcam (maps of a layer, one pass), probing (many changed images), pixels (gradients at the image).
 """
 
+from core.explain.methods import METHODS, Method, explain
 from core.explain.overlay import colour_scale, overlay
 
-__all__ = ["colour_scale", "feature_maps", "grad_cam", "overlay"]
+__all__ = ["METHODS", "Method", "colour_scale", "explain", "feature_maps", "grad_cam", "overlay"]
+
+_LATER = {"feature_maps": "passes", "grad_cam": "gradcam"}
 
 
 def __getattr__(name: str):          # PEP 562: a page that only draws a legend should not wait for torch
-    if name in ("feature_maps", "grad_cam"):
-        from core.explain import gradcam
-
-        return getattr(gradcam, name)
+    if name in _LATER:
+        from importlib import import_module
+        return getattr(import_module(f"core.explain.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,168 +1,112 @@
-"""Grad-CAM for any network and any layer, on whole batches, without leaving a trace.
+"""Class activation maps from one pass: a layer's maps A, weighed by what they do to the score y of a class.
 
-Only the part between the layer and the logits needs gradients. So the forward pass starts without them; a hook on the
-layer puts a fresh leaf in the place of its output and switches gradients on from there. The trunk costs what it costs
-in a plain prediction and keeps no activations.
+Arguments and result are the same for all:
+
+    model     run in eval mode; left exactly as it was (no hooks, no .grad, same modes, flags and random state)
+    images    (N, C, H, W) float32 in [0, 1]
+    targets   (N,) int64, the class to explain for each image; 0 for a model with a single logit. y is its logit, before
+              softmax or sigmoid
+    layer     dotted name of the layer; None is the last feature map: the last of `model.stages` where the model has
+              them (a tuple of names), else the last of `feature_maps`. Of a layer used often, the last use counts
+    against   (N,) int64: a class to compare with. y is then the difference of the two logits
+    returns   (N, H, W) float32, not rescaled, so that maps can be compared. Computed at the layer's resolution, then
+              brought to the images' by bilinear interpolation
+    raises    KeyError: no layer of that name; the message lists those that there are.
+              ValueError: the layer gives no (N, F, h, w) map, or y does not depend on it; targets that do not fit
+
+A is the output of the layer as the layer returned it; what a later operation does to it in place changes a copy. This
+matters for DenseNet, where torchvision applies an in-place ReLU to the output of `features`: A is the map before that
+ReLU, after the last batch norm, and may be negative.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.explain.passes import gradients_at, left_alone, maps_at, score, stretched
 
-def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None) -> Tensor:
-    """Grad-CAM: how much each place of a feature map speaks for a class.
 
-        alpha_k = mean_ij dy_c / dA_k[i, j]        (eq. 1)
+def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
+             against: Tensor | None = None) -> Tensor:
+    """Grad-CAM: how much each place of a feature map speaks for a class, in logits, >= 0.
+
+        alpha_k = mean_ij dy / dA_k[i, j]          (eq. 1)
         L       = relu(sum_k alpha_k A_k)          (eq. 2)
 
     Selvaraju et al., ICCV 2017, https://arxiv.org/abs/1610.02391
-
-    y_c is the logit of class c, before softmax or sigmoid. A is the output of the layer as the layer returned it; what
-    a later operation does to it in place changes a copy. This matters for DenseNet, where torchvision applies an
-    in-place ReLU to the output of `features`: A is the map before that ReLU, after the last batch norm, and may be
-    negative.
-
-    Args:
-        model: run in eval mode; left exactly as it was (no hooks, no .grad, same modes, flags and random state)
-        images: (N, C, H, W) float32 in [0, 1]
-        targets: (N,) int64, the class to explain for each image; 0 for a model with a single logit
-        layer: dotted name of the layer; None is the last feature map: the last of `model.stages` where the model has
-            them (a tuple of names), else the last of `feature_maps`. Of a layer used often, the last use counts
-
-    Returns:
-        (N, H, W) float32, >= 0, in units of the logit: not rescaled, so that maps can be compared. Computed at the
-        layer's resolution, then brought to the images' by bilinear interpolation.
-
-    Raises:
-        KeyError: no layer of that name; the message lists those that there are.
-        ValueError: the layer gives no (N, C, h, w) map, or the logit does not depend on it; targets that do not fit
     """
-    with _left_alone(model, images):
-        images = images.clone() if images.is_inference() else images     # autograd takes no inference tensors
-        if layer is None:
-            layer = _last_map(model, images)
-        logits, maps = _forward(model, images, layer, gradients=False)
-        if not logits.requires_grad:
-            # The model switches gradients off around a frozen trunk, and back to what it was: start with on.
-            logits, maps = _forward(model, images, layer, gradients=True)
-        score = _score(logits, targets)
-        with torch.enable_grad():
-            gradient = torch.autograd.grad(score.sum(), maps, allow_unused=True)[0] if score.requires_grad else None
-        if gradient is None:
-            raise ValueError(f"The logits do not depend on layer {layer!r}, so it has no Grad-CAM.")
-        alpha = gradient.float().mean(dim=(2, 3), keepdim=True)            # (N, K, 1, 1)
-        cam = (alpha * maps.detach().float()).sum(dim=1, keepdim=True).relu()    # (N, 1, h, w)
-        return F.interpolate(cam, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    with left_alone(model, images):
+        maps, gradient = gradients_at(model, images, targets, layer, against)
+        alpha = gradient.mean(dim=(2, 3), keepdim=True)                # (N, F, 1, 1)
+        return stretched((alpha * maps).sum(dim=1).relu(), images)
 
 
-def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, int]]:
-    """The layers that Grad-CAM can be asked for: name -> (channels, height, width), in the order in which they finish.
+def grad_cam_pp(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
+                against: Tensor | None = None) -> Tensor:
+    """Grad-CAM++: as Grad-CAM, but places that speak for the class count, however few there are; in logits, >= 0.
 
-    Found by sending the first of `images` (N, C, H, W) through the model, which is left as it was. Maps of a single
-    place (after global pooling) are left out: they can show nothing.
+        a_k[i, j] = g^2 / (2 g^2 + (sum_ab A_k[a, b]) g^3) = 1 / (2 + (sum_ab A_k[a, b]) g)     (eq. 19, with y in exp(y))
+        alpha_k   = sum_ij a_k[i, j] relu(g)                                                    (eq. 5)
+        L         = relu(sum_k alpha_k A_k),       g = dy / dA_k[i, j]                          (eq. 6)
+
+    The paper takes A after a ReLU. Where A may be negative, the denominator can pass through zero; there a is taken as 0.
+    Chattopadhay et al., WACV 2018, https://arxiv.org/abs/1710.11063
     """
-    found: dict[str, tuple[int, int, int]] = {}
-    me = threading.get_ident()
-    handles = []
-
-    def note(name: str) -> Any:
-        def hook(module, inputs, output):
-            is_map = isinstance(output, Tensor) and output.dim() == 4 and output[0, 0].numel() > 1
-            if is_map and threading.get_ident() == me:
-                found.pop(name, None)                  # used again: to the end
-                found[name] = tuple(output.shape[1:])
-        return hook
-
-    with _left_alone(model, images):
-        try:
-            for name, module in model.named_modules():
-                if name:
-                    handles.append(module.register_forward_hook(note(name)))
-            model(images[:1])
-        finally:
-            for handle in handles:
-                handle.remove()
-    return found
+    with left_alone(model, images):
+        maps, gradient = gradients_at(model, images, targets, layer, against)
+        below = 2 + maps.sum(dim=(2, 3), keepdim=True) * gradient
+        share = torch.where(below.abs() > 1e-6, 1 / below, 0)
+        alpha = (share * gradient.relu()).sum(dim=(2, 3), keepdim=True)
+        return stretched((alpha * maps).sum(dim=1).relu(), images)
 
 
-def _forward(model: nn.Module, images: Tensor, layer: str, gradients: bool) -> tuple[Tensor, Tensor]:
-    """One forward pass: logits, and the layer's maps (N, K, h, w) as the leaf from which the rest was computed."""
-    try:
-        module = model.get_submodule(layer)
-    except AttributeError:
-        names = ", ".join(name for name, _ in model.named_modules() if name)
-        raise KeyError(f"There is no layer {layer!r}. There are: {names}") from None
-    me = threading.get_ident()
-    captured: list[Tensor] = []
+def hires_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
+              against: Tensor | None = None) -> Tensor:
+    """HiRes-CAM: each place weighed with its own gradient instead of the map's mean, in logits, >= 0.
 
-    def cut(module, inputs, output):
-        if threading.get_ident() != me:                # the same model may be predicting for somebody else
-            return None
-        if not isinstance(output, Tensor) or output.dim() != 4:
-            what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-            raise ValueError(f"Layer {layer!r} gives {what}; Grad-CAM needs maps of shape (N, C, h, w).")
-        captured[:] = [output.detach().clone().requires_grad_()]
-        torch.set_grad_enabled(True)                   # for what follows; switched back at the end of the pass
-        return captured[0].clone()                     # the model may write into this one
+        L = relu(sum_k dy / dA_k * A_k)
 
-    handle = module.register_forward_hook(cut)
-    try:
-        with torch.set_grad_enabled(gradients):
-            logits = model(images)
-    finally:
-        handle.remove()
-    if not captured:
-        raise ValueError(f"Layer {layer!r} is not used in the forward pass, so it has no Grad-CAM.")
-    if not isinstance(logits, Tensor) or logits.dim() not in (1, 2) or len(logits) != len(images):
-        raise ValueError("Grad-CAM needs a model that returns logits of shape (N, K).")
-    return logits, captured[0]
-
-
-def _score(logits: Tensor, targets: Tensor) -> Tensor:
-    """(N,): the logit of each image's own class."""
-    logits = logits if logits.dim() == 2 else logits[:, None]
-    targets = torch.as_tensor(targets)
-    if targets.is_floating_point() or targets.shape != logits.shape[:1]:
-        raise ValueError(f"targets must be {len(logits)} whole numbers, one an image; "
-                         f"got {targets.dtype} of shape {tuple(targets.shape)}.")
-    if targets.numel() and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
-        raise ValueError(f"targets must lie between 0 and {logits.shape[1] - 1}, the classes of this model.")
-    targets = targets.to(logits.device, torch.int64).clone()           # an argmax made in inference mode, too
-    with torch.enable_grad():
-        return logits.gather(1, targets[:, None])[:, 0]
-
-
-def _last_map(model: nn.Module, images: Tensor) -> str:
-    stages = getattr(model, "stages", None)
-    if isinstance(stages, tuple) and stages and isinstance(stages[-1], str):
-        return stages[-1]
-    names = list(feature_maps(model, images))
-    if not names:
-        raise ValueError("This model has no layer that gives maps of shape (N, C, h, w).")
-    return names[-1]
-
-
-@contextmanager
-def _left_alone(model: nn.Module, images: Tensor) -> Iterator[None]:
-    """Eval mode, no gradients, no inference mode; afterwards the modes and the random state are as they were.
-
-    Modules are set and restored as attributes, one by one: train() may be overridden, and modes may be mixed.
+    At the last layer before average pooling and one linear layer it equals Grad-CAM; at earlier ones Grad-CAM's mean may
+    light up places that the network did not use, and this does not.
+    Draelos and Carin, 2020, https://arxiv.org/abs/2011.08891
     """
-    training = [module for module in model.modules() if module.training]
-    devices = [images.device] if images.device.type == "cuda" else []
-    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=devices):
-        try:
-            for module in training:
-                module.training = False
-            yield
-        finally:
-            for module in training:
-                module.training = True
+    with left_alone(model, images):
+        maps, gradient = gradients_at(model, images, targets, layer, against)
+        return stretched((gradient * maps).sum(dim=1).relu(), images)
+
+
+def layer_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
+              against: Tensor | None = None) -> Tensor:
+    """Layer-CAM: only what speaks for the class at each place counts, so early layers give maps too; in logits, >= 0.
+
+        L = relu(sum_k relu(dy / dA_k) * A_k)
+
+    Jiang et al., IEEE TIP 2021, https://doi.org/10.1109/TIP.2021.3089943
+    """
+    with left_alone(model, images):
+        maps, gradient = gradients_at(model, images, targets, layer, against)
+        return stretched((gradient.relu() * maps).sum(dim=1).relu(), images)
+
+
+def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
+              against: Tensor | None = None) -> Tensor:
+    """Eigen-CAM: what varies most over the places of a layer; in the unit of its maps, >= 0. It looks at no class.
+
+        A = U S V^T  (h w places x F channels, less the mean of each channel);   L = relu(A v_1)
+
+    v_1 has no sign of its own: it is taken so that places where the layer answers more get the larger values.
+    `targets` and `against` are only checked. Muhammad and Yeasin, IJCNN 2020, https://arxiv.org/abs/2008.00299
+    """
+    with left_alone(model, images):
+        maps, logits = maps_at(model, images, layer)
+        score(logits, targets, against)
+        places = maps.flatten(2).transpose(1, 2).double()              # (N, h w, F)
+        centred = places - places.mean(dim=1, keepdim=True)
+        wide = centred.shape[1] <= centred.shape[2]                    # the smaller of the two squares has the same values
+        square = centred @ centred.transpose(1, 2) if wide else centred.transpose(1, 2) @ centred
+        values, vectors = torch.linalg.eigh(square)                    # ascending
+        first = vectors[..., -1] * values[:, -1:].clamp_min(0).sqrt() if wide else (centred @ vectors[..., -1:])[..., 0]
+        agrees = (first * centred.sum(dim=2)).sum(dim=1, keepdim=True)
+        cam = (first * torch.where(agrees < 0, -1.0, 1.0)).relu()
+        return stretched(cam.float().view(len(maps), *maps.shape[2:]), images)

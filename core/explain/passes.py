@@ -1,0 +1,179 @@
+"""One pass through a network that leaves no trace: what all methods of explaining share.
+
+    left_alone     eval mode, no gradients; afterwards everything is as it was
+    maps_at        the maps of a layer and the logits
+    gradients_at   the maps of a layer, and what each of their numbers does to the score
+    score          the logit of a class, or the difference of two
+    in_batches     many passes an image, a bounded number at a time
+
+Only the part between the layer and the logits needs gradients. So the forward pass starts without them; a hook on the
+layer puts a fresh leaf in the place of its output and switches gradients on from there. The trunk costs what it costs
+in a plain prediction and keeps no activations.
+
+Shapes: images (N, C, H, W) in [0, 1], logits (N, K), a layer's maps (N, F, h, w), targets and against (N,) whole numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BATCH = 16                                      # images in one pass where an image needs many: memory stays bounded
+
+Progress = Callable[[int, int], None]           # (passes done, passes in all); may raise, which stops the work
+
+
+@contextmanager
+def left_alone(model: nn.Module, images: Tensor) -> Iterator[None]:
+    """Eval mode, no gradients, no inference mode; afterwards the modes and the random state are as they were.
+
+    Modules are set and restored as attributes, one by one: train() may be overridden, and modes may be mixed.
+    """
+    training = [module for module in model.modules() if module.training]
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.inference_mode(False), torch.no_grad(), torch.random.fork_rng(devices=devices):
+        try:
+            for module in training:
+                module.training = False
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+
+def gradients_at(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None,
+                 against: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A layer's maps A and dy/dA, both (N, F, h, w) float32. To be called inside `left_alone`."""
+    logits, maps, layer = _forward(model, images, layer, gradients=False)
+    if not logits.requires_grad:
+        # The model switches gradients off around a frozen trunk, and back to what it was: start with on.
+        logits, maps, layer = _forward(model, images, layer, gradients=True)
+    y = score(logits, targets, against)
+    with torch.enable_grad():
+        gradient = torch.autograd.grad(y.sum(), maps, allow_unused=True)[0] if y.requires_grad else None
+    if gradient is None:
+        raise ValueError(f"The logits do not depend on layer {layer!r}, so it has no map.")
+    return maps.detach().float(), gradient.float()
+
+
+def maps_at(model: nn.Module, images: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
+    """A layer's maps (N, F, h, w) float32 and the logits. To be called inside `left_alone`."""
+    logits, maps, _ = _forward(model, images, layer, gradients=False)
+    return maps.detach().float(), logits.detach()
+
+
+def score(logits: Tensor, targets: Tensor, against: Tensor | None = None) -> Tensor:
+    """What is explained, (N,): the logit of each image's own class, less that of the class it is compared with.
+
+    Raises ValueError for classes that the model does not have.
+    """
+    logits = logits if logits.dim() == 2 else logits[:, None]
+    with torch.enable_grad():
+        y = logits.gather(1, _classes(targets, logits)[:, None])[:, 0]
+        return y if against is None else y - logits.gather(1, _classes(against, logits)[:, None])[:, 0]
+
+
+def _classes(targets: Tensor, logits: Tensor) -> Tensor:
+    targets = torch.as_tensor(targets)
+    if targets.is_floating_point() or targets.shape != logits.shape[:1]:
+        raise ValueError(f"targets must be {len(logits)} whole numbers, one an image; "
+                         f"got {targets.dtype} of shape {tuple(targets.shape)}.")
+    if targets.numel() and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
+        raise ValueError(f"targets must lie between 0 and {logits.shape[1] - 1}, the classes of this model.")
+    return targets.to(logits.device, torch.int64).clone()              # an argmax made in inference mode, too
+
+
+def in_batches(n: int, passes: int, progress: Progress | None) -> Iterator[tuple[int, slice]]:
+    """For n images of which each needs `passes` passes: (image, which of its passes), at most BATCH at a time."""
+    for i in range(n):
+        for start in range(0, passes, BATCH):
+            stop = min(start + BATCH, passes)
+            yield i, slice(start, stop)
+            if progress:
+                progress(i * passes + stop, n * passes)
+
+
+def stretched(maps: Tensor, images: Tensor) -> Tensor:
+    """(N, h, w) -> (N, H, W), the size of the images, by bilinear interpolation."""
+    return F.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+
+
+def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, int]]:
+    """The layers that can be asked for: name -> (channels, height, width), in the order in which they finish.
+
+    Found by sending the first of `images` (N, C, H, W) through the model, which is left as it was. Maps of a single
+    place (after global pooling) are left out: they can show nothing.
+    """
+    found: dict[str, tuple[int, int, int]] = {}
+    me = threading.get_ident()
+    handles = []
+
+    def note(name: str) -> Any:
+        def hook(module, inputs, output):
+            is_map = isinstance(output, Tensor) and output.dim() == 4 and output[0, 0].numel() > 1
+            if is_map and threading.get_ident() == me:
+                found.pop(name, None)                  # used again: to the end
+                found[name] = tuple(output.shape[1:])
+        return hook
+
+    with left_alone(model, images):
+        try:
+            for name, module in model.named_modules():
+                if name:
+                    handles.append(module.register_forward_hook(note(name)))
+            model(images[:1])
+        finally:
+            for handle in handles:
+                handle.remove()
+    return found
+
+
+def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: bool) -> tuple[Tensor, Tensor, str]:
+    """Logits, the layer's maps (N, F, h, w) as the leaf from which the rest was computed, and the layer's name."""
+    images = images.clone() if images.is_inference() else images     # autograd takes no inference tensors
+    layer = _last_map(model, images) if layer is None else layer
+    try:
+        module = model.get_submodule(layer)
+    except AttributeError:
+        names = ", ".join(name for name, _ in model.named_modules() if name)
+        raise KeyError(f"There is no layer {layer!r}. There are: {names}") from None
+    me = threading.get_ident()
+    captured: list[Tensor] = []
+
+    def cut(module, inputs, output):
+        if threading.get_ident() != me:                # the same model may be predicting for somebody else
+            return None
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+            raise ValueError(f"Layer {layer!r} gives {what}; a map needs the shape (N, C, h, w).")
+        captured[:] = [output.detach().clone().requires_grad_()]
+        torch.set_grad_enabled(True)                   # for what follows; switched back at the end of the pass
+        return captured[0].clone()                     # the model may write into this one
+
+    handle = module.register_forward_hook(cut)
+    try:
+        with torch.set_grad_enabled(gradients):
+            logits = model(images)
+    finally:
+        handle.remove()
+    if not captured:
+        raise ValueError(f"Layer {layer!r} is not used in the forward pass, so it has no map.")
+    if not isinstance(logits, Tensor) or logits.dim() not in (1, 2) or len(logits) != len(images):
+        raise ValueError("To be explained, a model must return logits of shape (N, K).")
+    return logits, captured[0], layer
+
+
+def _last_map(model: nn.Module, images: Tensor) -> str:
+    stages = getattr(model, "stages", None)
+    if isinstance(stages, tuple) and stages and isinstance(stages[-1], str):
+        return stages[-1]
+    names = list(feature_maps(model, images))
+    if not names:
+        raise ValueError("This model has no layer that gives maps of shape (N, C, h, w).")
+    return names[-1]
