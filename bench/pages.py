@@ -23,6 +23,7 @@ PAGES = {
     "runs": ("Runs", ("[data-testid=stVegaLiteChart] svg.marks", "text=Best ROC AUC")),
     "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),
     "errors": ("Errors", ("[class*=st-key-errors] .picture",)),
+    "gradcam": ("Grad-CAM", (".st-key-strip .picture", ".what-if .stage img", "text=What if")),
     "classify": ("Classify", (".st-key-samples .picture", "[data-testid=stFileUploaderDropzone]")),
 }
 LONG = 120_000             # ms; a page that has not come by then will not come

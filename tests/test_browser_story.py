@@ -91,6 +91,15 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     expect(page.get_by_text(re.compile("Wrong: it is abnormal"))).to_be_visible(timeout=60_000)
     page.get_by_role("link", name=re.compile("Next")).click()
 
+    # Grad-CAM: one image, turned
+    expect(page.locator("h1")).to_have_text("Grad-CAM")
+    expect(page.locator(".what-if .stage img.map").first).to_be_visible(timeout=60_000)
+    wait_idle(page)
+    page.get_by_text("Invert", exact=True).click()
+    expect(page.get_by_text(re.compile(r"^[+\u2212]\d+\.\d points$"))).to_be_visible(timeout=60_000)
+    wait_idle(page)
+    page.get_by_role("link", name=re.compile("Next")).click()
+
     # Classify: an image of one's own
     expect(page.locator("h1")).to_have_text("Classify")
     source = PhantomSource()

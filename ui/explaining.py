@@ -229,7 +229,7 @@ def _picture_bytes(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
     image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
     exact = max(image.shape[:2]) <= 256
     encoded = cv2.imencode(".png" if exact else ".jpg", image, [] if exact else [cv2.IMWRITE_JPEG_QUALITY, 93])[1].tobytes()
-    header |= {"kind": "image/png" if exact else "image/jpeg", "length": len(encoded), "outline": _path(_outline)}
+    header |= {"kind": "image/png" if exact else "image/jpeg", "length": len(encoded), "outline": outline_path(_outline)}
     if _cam is None or not peak > 0:
         return header, encoded
     # Brought to 320 pixels here: the browser would interpolate colours, which is not the colour of the value between.
@@ -240,7 +240,7 @@ def _picture_bytes(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
     return header | {"map": True}, encoded + cv2.imencode(".png", coloured, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
-def _path(mask: np.ndarray | None) -> str:
+def outline_path(mask: np.ndarray | None) -> str:
     """The edge of a mask as an SVG path in a box of 1000 x 1000; empty where there is nothing."""
     if mask is None or not mask.any():
         return ""

@@ -241,6 +241,7 @@ def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_p
         show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large", outline=mask,
                  token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=400,
                  label=f"Image {facts['image_id']}, with the map of what speaks for {class_names[target]}")
+    link("Explain this image, and change it", "gradcam", run=run.id, split=facts["split"], image=facts["image_id"])
     if loaded.epoch != epoch:
         st.caption(f"The answers are of epoch {epoch}, the map of epoch {loaded.epoch}.")
     known = [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
@@ -284,4 +285,4 @@ else:
         show(run, split, *([None] * (4 - len(values))), *values)
     except LightboxError as error:
         show_error(error)
-    next_step("Next: classify an image of your own", "classify", run=run_id)
+    next_step("Next: why it said so", "gradcam", run=run_id, split=split)
