@@ -29,9 +29,8 @@ def test_the_numbers_are_those_of_metrics_evaluate(run):
     true = metrics.evaluate(found.labels, found.probs, "binary-class", ("0", "1"))
     at = open_page("evaluate", run=run.id)
     shown = {m.label: m.value for m in at.metric}
-    assert shown == {"Accuracy": format_number(true["accuracy"]), "ROC AUC": format_number(true["roc_auc"]),
-                     "Cohen's kappa": format_number(true["cohen_kappa"]), "Cross-entropy": format_number(true["loss"]),
-                     "Images": "40"}
+    names = ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa")
+    assert shown == {metrics.METRICS[name].title: format_number(true[name]) for name in names} | {"Images": "40"}
     matrix, = matrices(at)
     assert matrix["counts"] == true["confusion_matrix"] and matrix["names"] == true["class_names"]
     words = text_of(at)
@@ -40,7 +39,7 @@ def test_the_numbers_are_those_of_metrics_evaluate(run):
     assert f"{true['majority_accuracy']:.3f}" in words
     table = at.dataframe[0].value
     assert list(table["n"]) == [row["n"] for row in true["per_class"]]
-    assert list(table["precision"]) == [f"{row['precision']:.2f}" for row in true["per_class"]]
+    assert [text[:4] for text in table["sensitivity"]] == [f"{row['sensitivity']:.2f}" for row in true["per_class"]]
 
 
 def test_a_network_that_always_says_the_same_is_called_that(run):
@@ -110,7 +109,7 @@ def test_an_unfinished_a_deleted_and_a_damaged_run_get_sentences(run):
     for folder in run.checkpoints.glob("e*"):
         path = folder / "weights.safetensors"
         path.write_bytes(path.read_bytes()[:-1] + b"\x99")
-    assert best.exists() and len(open_page("evaluate", run=run.id).metric) == 5      # what is stored can still be shown
+    assert best.exists() and len(open_page("evaluate", run=run.id).metric) == 6      # what is stored can still be shown
     (run.folder / "predictions.npz").unlink()
     at = open_page("evaluate", run=run.id)
     assert "damaged" in text_of(at) and not at.metric
@@ -123,7 +122,7 @@ def test_missing_validation_answers_are_made_anew_and_equal_the_old(run):
     old = predictions(run, "val")
     (run.folder / "predictions.npz").unlink()
     at = open_page("evaluate", run=run.id)
-    assert len(at.metric) == 5
+    assert len(at.metric) == 6
     assert predictions(run, "val").probs == pytest.approx(old.probs, abs=1e-5)
 
 

@@ -6,6 +6,7 @@ N images, K classes. Validation is predicted when it is missing or old; test onl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,8 @@ from core.errors import LightboxError
 from core.evaluation import Predictions, predict_split, predictions
 from core.metrics import METRICS, MULTI_LABEL
 from core.runs import LIVE, Run
-from ui.shell import Chip, escape, format_interval, format_number, get_param, link, long_task, set_param
+from ui.shell import Chip, get_param, link, long_task, set_param
 
-DRAWS = 400            # of the bootstrap behind the intervals of kappa and loss
-MANY = 20_000          # with more images than this those two get no interval: it would be narrow, and slow to make
 ORDERS = {"sure": "Most confident mistake first", "unsure": "Least sure first", "random": "Random order"}
 
 
@@ -158,7 +157,7 @@ def _tried() -> set:
 # -------------------------------------------------------------------------------------------------- what they are worth
 
 def measures(run: Run, split: str, found: Predictions) -> dict:
-    """`metrics.evaluate` with "cohen_kappa_interval" and "loss_interval", once for each version of the predictions."""
+    """What `core.evaluation` says of stored answers, once for each version of them and of the threshold. Opens nothing."""
     about = run.data()
     return _measures(str(run.folder), split, stamp(run), about["task"], tuple(about["class_names"]), found)
 
@@ -167,12 +166,62 @@ def measures(run: Run, split: str, found: Predictions) -> dict:
 def _measures(folder: str, split: str, stamp: int, task: str, class_names: tuple[str, ...], _found: Predictions) -> dict:
     labels, probs = _found.labels, _found.probs
     result = metrics.evaluate(labels, probs, task, class_names)
-    for name in ("cohen_kappa", "loss"):
-        limits = None
-        if len(labels) <= MANY and result[name] is not None:
-            limits = metrics.bootstrap_interval(METRICS[name].function, labels, probs, task, draws=DRAWS)
-        result[f"{name}_interval"] = limits if limits and limits[0] < limits[1] else None      # one answer for all: no spread
+    n = result["n"]
+    def one(value, limits, positive, kind):
+        low, high = limits or (None, None)
+        return {"value": value, "low": low, "high": high, "n": n, "n_positive": positive, "interval": kind if limits else None}
+    positive = result["per_class"][1]["n"] if task == "binary-class" else None
+    result["measures"] = {name: one(result[name], result.get(f"{name}_interval"), positive, "Wilson") for name in METRICS}
+    for row in result["per_class"]:
+        row["measures"] = {name: one(row[name], row.get(f"{name}_interval"), row["n"], "Wilson")
+                           for name in ("sensitivity", "specificity", "precision", "f1", "roc_auc")}
+    result["alarms"], result["threshold"] = result["notes"], 0.5
+    result["baselines"] = [{"name": "majority", "accuracy": result["majority_accuracy"], "roc_auc": 0.5, "cohen_kappa": 0.0}]
     return result
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the page shows of a split of a run; of several findings the curves and the matrix are about one.
+
+    Args:
+        result: see `measures`
+        finding: which one, None where an image has one class
+        names: of the K classes of the matrix
+        threshold: above which an image is called back; None with more than two classes
+        matrix: (K, K)
+        curves: class -> (false positive rate, sensitivity), a point for each threshold
+        point: the same two numbers at the threshold; None with more than two classes
+    """
+
+    result: dict
+    finding: int | None
+    names: tuple[str, ...]
+    threshold: float | None
+    matrix: np.ndarray
+    curves: dict[int, tuple[np.ndarray, np.ndarray]]
+    point: tuple[float, float] | None
+
+
+def judge(run: Run, split: str, found: Predictions, finding: str | None = None) -> Judgement:
+    """All of it, from the cache where nobody answered or chose anew. `finding` is its number as it stands in the address."""
+    result = measures(run, split, found)
+    k = (number(finding, len(result["class_names"])) or 0) if result["task"] == MULTI_LABEL else None
+    return _judge(str(run.folder), split, stamp(run), k, found, result)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _judge(folder: str, split: str, stamp: int, k: int | None, _found: Predictions, _result: dict) -> Judgement:
+    labels, probs, task, names = _found.labels, _found.probs, _result["task"], tuple(_result["class_names"])
+    threshold = np.broadcast_to(_result["threshold"], probs.shape[1])[k or 0]
+    if k is not None:
+        labels, probs = one_finding(labels, probs, k)
+        task, names = "binary-class", (f"no {names[k]}", names[k])
+    two = task == "binary-class"
+    matrix = metrics.confusion_matrix(labels, metrics.predict(probs, task, threshold), len(names))
+    curves = roc_curves(labels, probs, task, names)
+    point = (float(1 - metrics.specificity(matrix)[1]), float(metrics.sensitivity(matrix)[1])) if two and curves else None
+    return Judgement(_result, k, names, float(threshold) if two else None, matrix, curves, point)
 
 
 def one_finding(labels: np.ndarray, probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,54 +235,6 @@ def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Se
     classes = [1] if task == "binary-class" else range(len(class_names))
     curves = {k: metrics.roc_curve(truth[:, k], probs[:, k]) for k in classes}
     return {k: curve[:2] for k, curve in curves.items() if curve is not None}
-
-
-def show_headline(result: dict) -> None:
-    """One row: accuracy beside what it must beat, ROC AUC, kappa, loss, number of images; each with its 95 % interval."""
-    always = result["majority_class"]
-    always = "that there is no finding" if always is None else always
-    per_class = ", ".join(f"{escape(name)} {n:,}" for name, n in list(result["n_per_class"].items())[:6])
-    more = ", ..." if len(result["n_per_class"]) > 6 else ""
-    row = (("accuracy", f"always {escape(always)}: {format_number(result['majority_accuracy'])}"),
-           ("roc_auc", "guessing: 0.500"), ("cohen_kappa", "chance: 0.000"),
-           ("loss", f"even guesses: {format_number(_even_loss(result))}"))
-    columns = st.columns(5)
-    for column, (name, baseline) in zip(columns, row):
-        limits = result[f"{name}_interval"]
-        with column.container(gap="xxsmall"):
-            st.metric(METRICS[name].title, format_number(result[name]), help=METRICS[name].help)
-            between = f"95 %: {format_number(limits[0])} to {format_number(limits[1])}  \n" if limits else ""
-            st.caption(f"{between}{baseline}")
-    with columns[-1].container(gap="xxsmall"):
-        st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
-        st.caption(f"{per_class}{more}")
-
-
-def _even_loss(result: dict) -> float:
-    return float(np.log(2 if result["task"] == MULTI_LABEL else len(result["class_names"])))
-
-
-def show_notes(notes: Sequence[str]) -> None:
-    """What a careful reader would say about the numbers. The first sentences count most."""
-    if notes:
-        st.warning("  \n".join(escape(note) for note in notes), icon=":material/info:")
-
-
-def show_per_class(result: dict, *, key: str) -> None:
-    """A row for each class, with intervals; what a column means is in its tooltip."""
-    frame = pd.DataFrame([{
-        "class": row["class"], "n": row["n"],
-        "sensitivity": format_interval(row["sensitivity"], *(row["sensitivity_interval"] or (None, None)), digits=2),
-        "specificity": format_interval(row["specificity"], *(row["specificity_interval"] or (None, None)), digits=2),
-        **{name: format_number(row[name], 2 if name != "roc_auc" else 3) for name in ("precision", "f1", "roc_auc")}}
-        for row in result["per_class"]])
-    columns = {"class": st.column_config.TextColumn("Class", width="small"),
-               "n": st.column_config.NumberColumn("n", help="Images of this class.", width=50)}
-    columns |= {name: st.column_config.TextColumn(METRICS[name].title, help=METRICS[name].help, alignment="right",
-                                                  width=150 if name in ("sensitivity", "specificity") else 70)
-                for name in ("sensitivity", "specificity", "precision", "f1", "roc_auc")}
-    st.dataframe(frame, hide_index=True, column_config=columns, key=key, height="content" if len(frame) <= 8 else 318,
-                 alt="For each class: images, sensitivity, specificity, precision, F1 and ROC AUC")
 
 
 # ---------------------------------------------------------------------------------------------- which images to look at

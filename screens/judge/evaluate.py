@@ -1,78 +1,99 @@
-"""Evaluate: how good a run is, in numbers."""
+"""Evaluate: how good a run is, in numbers, and how far they can be believed."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import streamlit as st
 
-from core import metrics
 from core.errors import LightboxError
-from core.metrics import METRICS, MULTI_LABEL
+from core.evaluation import Predictions
+from core.metrics import METRICS
 from core.runs import Run, RunStore
 from ui import theme
 from ui.charts import show_roc
 from ui.confusion import confusion
-from ui.judging import (
-    answers_of,
-    measures,
-    number,
-    one_finding,
-    roc_curves,
-    show_headline,
-    show_notes,
-    show_per_class,
-    split_chip,
-)
-from ui.shell import empty, get_param, go, next_step, page_header, run_chip, set_param, show_error
+from ui.follow import follow
+from ui.judging import Judgement, answers_of, current_run, finding_chip, forget_on_change, judge, split_chip
+from ui.measures import show_alarms, show_all, show_classes, show_headline
+from ui.shell import choose_param, empty, get_param, go, next_step, page_header, run_chip, set_param, show_error
+from ui.studies import draw_studies
 
 
-def show(run: Run, split: str) -> None:
-    found = answers_of(run, split)
-    result = measures(run, split, found)
-    show_headline(result)
-    show_notes(result["notes"])
-    labels, probs, task, names, k = found.labels, found.probs, result["task"], result["class_names"], None
-    beside = st.container(horizontal=True, gap="large")              # on a narrow screen one below the other
-    left, right = beside.container(width=720), beside.container(width=600)
-    if task == MULTI_LABEL:
-        with left:
-            k = choose_finding(names)
-        labels, probs = one_finding(labels, probs, k)
-        task, names = "binary-class", [f"no {names[k]}", names[k]]
-    matrix = metrics.confusion_matrix(labels, metrics.predict(probs, task), len(names))
+class Looked(NamedTuple):
+    """What the page looks at."""
+    run: Run
+    split: str
+    found: Predictions
+    judged: Judgement
+
+
+def show_overview(at: Looked) -> None:
+    """The confusion matrix, whose cells open their images, and the curves behind it."""
+    judged, k = at.judged, at.judged.finding
+    left, right = st.columns((5, 8), gap="large") if len(judged.names) <= 3 else st.columns((8, 5), gap="large")
     with left:
         st.subheader("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
                      "A click on a cell shows its images.")
-        cell = confusion(matrix, names, key=f"matrix_{run.id}_{split}_{k}")
+        cell = confusion(judged.matrix, judged.names, key=f"matrix_{at.run.id}_{at.split}_{k}")
         if cell:
-            go("errors", run=run.id, split=split, true=str(cell[0]), predicted=str(cell[1]),
+            go("errors", run=at.run.id, split=at.split, true=str(cell[0]), predicted=str(cell[1]),
                finding=None if k is None else str(k))
-        show_per_class(result, key="per_class")
+        show_classes(judged.result, key="per_class")
     with right:
-        show_curves(labels, probs, task, names, matrix, k)
+        show_curves(judged)
 
 
-def choose_finding(names: list[str]) -> int:
-    """Which of several findings the matrix and the curve are about; it stands in the address."""
-    before = number(get_param("finding"), len(names)) or 0
-    k = st.selectbox("Finding", range(len(names)), index=before, format_func=names.__getitem__, width=300)
-    set_param("finding", str(k))
-    return k
-
-
-def show_curves(labels, probs, task, names, matrix, k: int | None) -> None:
+def show_curves(judged: Judgement) -> None:
     st.subheader("ROC curve", anchor=False, help=f"{METRICS['roc_auc'].help} The curve shows every threshold at once: how many "
                  "are found, against how many false alarms that costs.")
-    curves = roc_curves(labels, probs, task, names)
-    point = None
-    if task == "binary-class" and curves:
-        point = (1 - metrics.specificity(matrix)[1], metrics.sensitivity(matrix)[1])
-    if not curves:
+    if not judged.curves:
         st.markdown("There is no curve: every image here has the same class.")
         return
-    show_roc({names[c]: curve for c, curve in curves.items()}, key=f"roc_{k}", point=point,
-             colors=[theme.class_color(c if k is None else k) for c in curves], point_label="threshold 0.5")
+    k, point = judged.finding, judged.point
+    show_roc({judged.names[c]: curve for c, curve in judged.curves.items()}, key=f"roc_{k}", point=point,
+             colors=[theme.class_color(c if k is None else k) for c in judged.curves],
+             point_label=f"threshold {judged.threshold:.2g}")
     if point:
-        st.caption(f"The dot is the threshold 0.5: sensitivity {point[1]:.3f}, specificity {1 - point[0]:.3f}.")
-    elif len(curves) > 1:
+        st.caption(f"The dot is the threshold {judged.threshold:.2g}: sensitivity {point[1]:.3f}, "
+                   f"specificity {1 - point[0]:.3f}.")
+    elif len(judged.curves) > 1:
         st.caption("Each class against all the others.")
+
+
+class Section(NamedTuple):
+    title: str
+    draw: Callable[[Looked], None]
+
+
+SECTIONS = {
+    "overview": Section("Matrix and curves", show_overview),
+    "measures": Section("All measures", lambda at: show_all(at.judged.result)),
+    "growth": Section("More or larger images", lambda at: draw_studies(at.run, at.split, runs)),
+}
+
+
+def choose_section() -> Section:
+    """Which part of the page; it stands in the address. Only that part is drawn."""
+    asked = get_param("section")
+    before = SECTIONS[asked if asked in SECTIONS else "overview"].title
+    tabs = st.tabs([section.title for section in SECTIONS.values()], **follow("evaluate_section", before, take_section))
+    return next(((section, tab) for section, tab in zip(SECTIONS.values(), tabs) if tab.open))
+
+
+def take_section(title: str) -> None:
+    name = next((name for name, section in SECTIONS.items() if section.title == title), "overview")
+    choose_param("section", name)
+    set_param("section", name)
+
+
+def show(run: Run, split: str, finding: str | None) -> None:
+    found = answers_of(run, split)
+    at = Looked(run, split, found, judge(run, split, found, finding))
+    show_alarms(at.judged.result["alarms"])
+    show_headline(at.judged.result)
+    section, tab = choose_section()
+    with tab:
+        section.draw(at)
 
 
 runs = RunStore().list()
@@ -80,9 +101,11 @@ if not runs:
     page_header("Evaluate")
     empty("There is no run yet. Train a small network; it takes a few minutes.", "Train a network", "train")
 else:
-    run_id, split = page_header("Evaluate", run_chip(runs), split_chip())
+    chosen = current_run(runs)
+    forget_on_change(chosen, "finding", "true", "predicted")
+    run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
     try:
-        show(next(run for run in runs if run.id == run_id), split)
+        show(next(run for run in runs if run.id == run_id), split, finding[0] if finding else None)
     except LightboxError as error:
         show_error(error)
     next_step("Next: look at its mistakes", "errors", run=run_id, split=split)

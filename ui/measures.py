@@ -1,0 +1,139 @@
+"""What a run's answers are worth, as a page shows it: alarms, one row of headline numbers, and the table of all measures.
+
+A measure is always shown with its 95 % interval and with how many images it was made of. All numbers come from
+`core.evaluation`; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.metrics import METRICS, MULTI_LABEL
+from ui.shell import escape, format_interval, format_number
+
+# What stands in the row at the top, for each task. What else there is stands in the table.
+HEADLINES = {
+    "binary-class": ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa"),
+    "multi-class": ("accuracy", "roc_auc", "balanced_accuracy", "macro_f1", "cohen_kappa"),
+    "ordinal-regression": ("accuracy", "roc_auc", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"),
+    MULTI_LABEL: ("roc_auc", "average_precision", "sensitivity", "specificity", "cohen_kappa"),
+}
+SHORT = {"majority": "majority class", "logistic regression on 16 x 16 pixels": "logistic, 16 x 16"}
+LOGISTIC = ("Logistic regression on the image shrunk to 16 x 16 pixels: one weight for each pixel. What a network adds to "
+            "that, it has learned to see.")
+# Measures of MedMNIST's own evaluator, which are no rows of METRICS.
+MEDMNIST = {
+    "medmnist_auc": ("AUC as MedMNIST", "Exactly as the evaluator of the medmnist package gives it, to be compared with its "
+                     "published tables."),
+    "medmnist_acc": ("ACC as MedMNIST", "Exactly as the evaluator of the medmnist package gives it; it cuts every score at 0.5."),
+}
+WORDS = {"Wilson": "the interval of a share", "bootstrap by patient": "patients are drawn again, each with all its images",
+         "bootstrap by image": "images are drawn again, since no patients are known",
+         "Wilson, by patient": "the interval of a share, where a patient's images count for as many as they are worth",
+         "Wilson, by image": "the interval of a share, where the answers to one image count for as many as they are worth",
+         "Newcombe": "the interval of a ROC AUC that is perfect, from the numbers of images"}
+
+
+def title_of(name: str) -> str:
+    return METRICS[name].title if name in METRICS else MEDMNIST[name][0]
+
+
+def help_of(name: str) -> str:
+    return METRICS[name].help if name in METRICS else MEDMNIST[name][1]
+
+
+def show_alarms(sentences: Sequence[str]) -> None:
+    """What must be known before any number is read. The first sentences count most."""
+    if sentences:
+        with st.container(key="alarms"):
+            st.warning("  \n".join(escape(sentence) for sentence in sentences), icon=":material/info:")
+
+
+def show_headline(result: Mapping) -> None:
+    """One row: each measure with its interval, and below it what a network that has learned nothing, or little, reaches."""
+    names = HEADLINES[result["task"]]
+    columns = st.columns(len(names) + 1)
+    for column, name in zip(columns, names):
+        one = result["measures"][name]
+        with column.container(gap="xxsmall"):
+            st.metric(METRICS[name].title, format_number(one["value"]), help=METRICS[name].help)
+            lines = []
+            if one["low"] is not None:
+                lines.append(f"95 %: {format_number(one['low'])} to {format_number(one['high'])}")
+            if name in ("sensitivity", "specificity", "precision") and result["task"] == "binary-class":
+                share = one["n_positive"] if name == "sensitivity" else one["n"] - one["n_positive"]
+                lines.append(f"of {share:,} images")
+            lines += [f"{SHORT.get(base['name'], escape(base['name']))}: {format_number(base[name])}"
+                      for base in result["baselines"] if base.get(name) is not None]
+            st.caption("  \n".join(lines), help=LOGISTIC if any("logistic" in line for line in lines) else None)
+    with columns[-1].container(gap="xxsmall"):
+        st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
+        counted = list(result["n_per_class"].items())
+        st.caption(", ".join(f"{escape(name)}: {n:,}" for name, n in counted[:5]) + (", ..." if len(counted) > 5 else ""))
+
+
+def show_classes(result: Mapping, *, key: str) -> None:
+    """A row for each class: how many images, what was found of it, what was rightly left alone."""
+    names = ("sensitivity", "specificity")
+    frame = pd.DataFrame([{"class": row["class"], "n": row["n"],
+                           **{name: _said(row["measures"].get(name), 2) for name in names}} for row in result["per_class"]])
+    st.dataframe(frame, hide_index=True, key=key, height="content" if len(frame) <= 5 else 212, width="content",
+                 alt="For each class: images, sensitivity, specificity",
+                 column_config={"class": st.column_config.TextColumn("Class", width=130),
+                                "n": st.column_config.NumberColumn("n", help="Images of this class.", width=60)}
+                 | {name: st.column_config.TextColumn(METRICS[name].title, help=METRICS[name].help, alignment="right", width=145)
+                    for name in names})
+
+
+def show_all(result: Mapping) -> None:
+    """Every measure: overall and for each class, with its interval, and of how many images."""
+    st.subheader("Overall", anchor=False, help=_kinds(result["measures"].values()))
+    rows = [(name, one) for name, one in result["measures"].items() if one["value"] is not None or name in METRICS]
+    frame = pd.DataFrame([{
+        "measure": title_of(name), "value": format_number(one["value"]), "low": format_number(one["low"]),
+        "high": format_number(one["high"]), "n": one["n"], "n_positive": one["n_positive"],
+        "interval": one["interval"] or "-", "help": help_of(name)} for name, one in rows])
+    number = {name: st.column_config.TextColumn(title, alignment="right", width=70, help=help)
+              for name, title, help in (("value", "Value", "- where it is undefined."),
+                                        ("low", "from", "Lower end of the 95 % interval."),
+                                        ("high", "to", "Upper end of the 95 % interval."))}
+    st.dataframe(frame, hide_index=True, key="measures_overall", height="content", alt="All measures with their intervals",
+                 column_config=number | {
+                     "measure": st.column_config.TextColumn("Measure", width=170),
+                     "n": st.column_config.NumberColumn("n", format="%d", width=60, help="Images."),
+                     "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80, help=(
+                         "Images of the class that is looked for. None where a measure is about all classes.")),
+                     "interval": st.column_config.TextColumn("Interval", width=150, help=_kinds(result["measures"].values())),
+                     "help": st.column_config.TextColumn("What it says", width="large")})
+    with st.popover("Equations", icon=":material/function:"):
+        st.markdown("\n\n".join(f"**{metric.title}**  \n${metric.equation}$" for name, metric in METRICS.items()
+                                if name in result["measures"]))
+    findings = result["task"] == MULTI_LABEL
+    st.subheader("Each finding" if findings else "Each class", anchor=False,
+                 help="Each finding by itself." if findings else "Each class against all the others together.")
+    names = [name for name in METRICS
+             if any(row["measures"].get(name, {}).get("value") is not None for row in result["per_class"])]
+    table = pd.DataFrame([{"class": row["class"], "n": result["n"], "n_positive": row["n"],
+                           **{name: _said(row["measures"].get(name), 2) for name in names}} for row in result["per_class"]])
+    st.dataframe(table, hide_index=True, key="measures_per_class", height="content" if len(table) <= 12 else 460,
+                 alt="All measures of each class, with their intervals",
+                 column_config={"class": st.column_config.TextColumn("Finding" if findings else "Class", pinned=True),
+                                "n": st.column_config.NumberColumn("n", format="%d", width=60, help="Images."),
+                                "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80, help=(
+                                    "Images with this finding." if findings else "Images of this class."))}
+                 | {name: st.column_config.TextColumn(METRICS[name].title, alignment="right", help=(
+                     f"{METRICS[name].help} " + _kinds(row["measures"].get(name, {"interval": None})
+                                                       for row in result["per_class"]))) for name in names})
+
+
+def _said(one: Mapping | None, digits: int) -> str:
+    return "-" if one is None else format_interval(one["value"], one["low"], one["high"], digits)
+
+
+def _kinds(measures) -> str:
+    """Which intervals these are, in a sentence."""
+    found = dict.fromkeys(one["interval"] for one in measures if one["interval"])
+    return f"95 % intervals. {'; '.join(f'{kind}: {WORDS[kind]}' for kind in found)}." if found else "There are no intervals."
