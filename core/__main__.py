@@ -14,6 +14,7 @@
     python -m core recipes [KEY] [--json]
     python -m core name CODE | RUN
     python -m core evaluate RUN [--split val|test] [--json]
+    python -m core compare RUN RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
@@ -300,6 +301,28 @@ def evaluate(options) -> None:
         print(f"  {note}")
 
 
+def compare(options) -> None:
+    from core.comparison import compare
+    from core.runs import RunStore
+    store = RunStore()
+    result = compare(store.get(options.run_a), store.get(options.run_b), options.split)
+    if options.json:
+        print(json.dumps(result, allow_nan=False))
+        return
+    for letter, run in zip("AB", result["runs"]):
+        print(f"{letter}  {run['id']}  {run['name']}")
+    for row in result["differs"]:
+        print(f"   {row['field']:24} {row['a']!s:24} {row['b']!s}")
+    tests = [("", result), *((f"{one['finding']}: ", one) for one in result["findings"])]
+    for before, test in tests:
+        for kind in ("roc_auc", "accuracy"):
+            if test[kind]:
+                print(before + test[kind]["sentence"])
+    print(f"They answer {result['disagreements']:,} of {result['n']:,} images differently.")
+    for note in result["notes"]:
+        print(note)
+
+
 def explain(options) -> None:
     import cv2
     import torch
@@ -504,6 +527,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--split", choices=("val", "test"), default="val", help="each look at test is counted")
     command.add_argument("--json", action="store_true")
     command.set_defaults(command=evaluate)
+
+    command = commands.add_parser("compare", help="test two runs against each other on the same images")
+    command.add_argument("run_a", metavar="RUN")
+    command.add_argument("run_b", metavar="RUN")
+    command.add_argument("--split", choices=("val", "test"), default="val", help="test must have been opened by evaluate")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=compare)
 
     command = commands.add_parser("explain", help="draw Grad-CAM over an image")
     command.add_argument("run")

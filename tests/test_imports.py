@@ -39,12 +39,13 @@ CORE = {                                    # a part of core: the parts that it 
     "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
     "judge": BASE | {"answers", "checkpoints", "classifiers", "datasets", "metrics", "ranking", "recipes", "runs", "trainers"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "judge", "metrics", "runs", "trainers"},
+    "comparison": BASE | {"evaluation", "judge", "metrics", "runs"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
     "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
     "worker": BASE | {"job", "runs"},
     "together": BASE | {"job", "runs", "trainers"},
-    "__main__": BASE | {"audit", "classifiers", "datasets", "device", "evaluation", "explain", "export", "grid", "metrics",
-                        "models", "recipes", "run_names", "runs", "trainers"},
+    "__main__": BASE | {"audit", "classifiers", "comparison", "datasets", "device", "evaluation", "explain", "export", "grid",
+                        "metrics", "models", "recipes", "run_names", "runs", "trainers"},
 }
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
