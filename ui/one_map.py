@@ -6,6 +6,7 @@ S x S pixels: the square that the network sees, and on which everything here is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,37 +16,87 @@ import streamlit as st
 from core.classifiers import Loaded, as_input
 from core.classifiers import classify as predict
 from core.datasets import Dataset, fit
+from core.explain import METHODS, Method
 from core.metrics import MULTI_LABEL
-from ui.explaining import LAYER_HELP, classifier, map_of, original_of, version
+from ui.explaining import LAYER_HELP, classifier, version
 from ui.follow import follow
-from ui.shell import asked_param, choose_param
+from ui.judging import number
+from ui.shell import asked_param, choose_param, escape, long_task
 from ui.what_if import Picture, changed, moved_by, say, show_pair
+
+KEPT = 200             # maps that are kept
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What should be explained: the class `target`, at `layer`."""
+    """What should be explained, and how.
+
+    Args:
+        method: a key of METHODS
+        target: the class
+        against: another one, for what speaks for `target` rather than for it; None for the class alone
+        layer: dotted name; None for a method that works on the pixels
+    """
+    method: str
     target: int
-    layer: str
+    against: int | None
+    layer: str | None
 
 
 # -------------------------------------------------------------------------------------------------------- what is asked
 
 def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
-    """Layer from first to last, and class. They stand in the address, so that a link shows the same."""
-    layers = layers_of(address)
+    """Method, class, another class, layer from first to last. They stand in the address, so that a link shows the same.
+
+    Args:
+        explained: the class that is explained where none was asked for
+    """
     names = loaded.model.class_names
+    first, second, third = st.columns([40, 32, 28], gap="small")
+    asked = asked_param("method")
+    name = asked if asked in METHODS else "grad_cam"
+    with first:
+        name = st.selectbox("Method", list(METHODS), format_func=lambda m: METHODS[m].title, help=method_help(name),
+                            **follow("gradcam_method", name, choose_param, "method"))
+    method = METHODS[name]
+    with second:
+        target = st.selectbox("Class to explain", [None, *range(len(names))],
+                              format_func=lambda k: f"answer: {names[explained]}" if k is None else names[k],
+                              **follow("gradcam_target", number(asked_param("target"), len(names)), _choose_class, "target"))
+    target = explained if target is None else target
+    against = number(asked_param("against"), len(names))
+    against = None if against == target else against
+    with third:
+        against = st.selectbox("rather than", [None, *(k for k in range(len(names)) if k != target)],
+                               format_func=lambda k: "-" if k is None else names[k], disabled=not method.by_class,
+                               help="The difference of two classes: what speaks for the one and not for the other.",
+                               **follow(f"gradcam_against_{target}", against, _choose_class, "against"))
+    return Asked(name, target, against if method.by_class else None, _draw_layer(address, loaded, method))
+
+
+def _draw_layer(address: str, loaded: Loaded, method: Method) -> str | None:
+    layers = layers_of(address)
     asked = asked_param("layer")
     layer = asked if asked in layers else loaded.model.stages[-1]
     layer = st.select_slider("Layer", list(layers), format_func=lambda name: name.removeprefix("network."), help=LAYER_HELP,
-                             **follow("gradcam_layer", layer, choose_param, "layer"))
+                             disabled=not method.layered, **follow("gradcam_layer", layer, choose_param, "layer"))
     channels, height, width = layers[layer]
-    st.caption(f"{list(layers).index(layer) + 1} of {len(layers)}: {channels:,} feature maps of {width} x {height}")
-    asked = asked_param("target")
-    target = int(asked) if asked and asked.isdecimal() and int(asked) < len(names) else explained
-    target = st.selectbox("Class to explain", range(len(names)), format_func=names.__getitem__,
-                          **follow("gradcam_target", target, lambda k: choose_param("target", str(k))))
-    return Asked(target, layer)
+    if not method.layered:
+        st.caption(f"{method.title} looks at the pixels, not into a layer.")
+        return None
+    st.caption(f"{list(layers).index(layer) + 1} of {len(layers)}: {channels:,} feature maps of {width} x {height}"
+               + ("" if method.by_class else ". The same map for every class."))
+    return layer
+
+
+def method_help(name: str) -> str:
+    """What a method shows, its equation and where it comes from, for a tooltip."""
+    method = METHODS[name]
+    return f"{method.help}\n\n$${method.equation}$$\n\n{escape(method.source)}"
+
+
+def _choose_class(name: str, k: int | None) -> None:
+    choose_param(name, "" if k is None else str(k))
 
 
 def layers_of(address: str) -> dict[str, tuple[int, int, int]]:
@@ -64,27 +115,72 @@ def _layers_of(address: str, version: tuple) -> dict[str, tuple[int, int, int]]:
 # ---------------------------------------------------------------------------------------------------------- the answers
 
 def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any]) -> np.ndarray:
-    """The image with its map and, where something is changed, the changed one beside it. Returns the last one's (K,) answers."""
+    """The image and its map; where something is changed, both maps beside each other. Returns the last one's (K,) answers."""
     loaded = classifier(address)
-    image = np.asarray(data.images[row])
-    token = f"{data.fingerprint} {data.size} {data.resize} {data.channels} {row}"
-    name = loaded.model.class_names[asked.target]
-    before = _answer_of(address, version(address), token, image)
-    cam = map_of(address, image, token, asked.target, asked.layer)
-    pictures = [Picture(image, cam, "As it is", say(name, before[asked.target]), label=f"The image, with what speaks for {name}")]
-    after, note = before, ""
+    names, method = loaded.model.class_names, METHODS[asked.method]
+    image, token = np.asarray(data.images[row]), token_of(data, row)
+    name, speaks = names[asked.target], speaks_for(asked, names)
+    before = after = _answer_of(address, version(address), token, image)
+    said, note = say(name, before[asked.target]), ""
+    cam = map_of(address, image, token, asked)
     if wanted:
         new, digest = changed(image, wanted)
         after = _answer_of(address, version(address), digest, new)
-        cam = map_of(address, new, digest, asked.target, asked.layer)
-        pictures.append(Picture(new, cam, "Changed", say(name, after[asked.target]),
-                                moved_by(before[asked.target], after[asked.target]),
-                                label=f"The changed image, with what speaks for {name}"))
-        note = answer_moved(loaded.model.task, loaded.model.class_names, before, after)
-    mask = mask_on_square(data, row)
-    peak = show_pair(pictures, wanted, key="what_if_pair", outline=mask, note=note)
-    st.caption(scale_sentence(peak, len(pictures), data.size))
+        pictures = [Picture(image, cam, "As it is", said, label=f"The image, with {speaks}"),
+                    Picture(new, map_of(address, new, digest, asked), "Changed", say(name, after[asked.target]),
+                            moved_by(before[asked.target], after[asked.target]), f"The changed image, with {speaks}", False)]
+        note = answer_moved(loaded.model.task, names, before, after)
+    else:
+        size = f"{data.size} x {data.size} px, as the network sees it"
+        pictures = [Picture(image, None, "The image", size, label="The image"),
+                    Picture(image, cam, speaks.capitalize(), said, label=f"The image, with {speaks}")]
+    peak = show_pair(pictures, wanted, key="what_if_pair", outline=mask_on_square(data, row), unit=method.unit, note=note)
+    st.caption(scale_sentence(peak, method, bool(wanted)))
     return after
+
+
+def speaks_for(asked: Asked, names: Sequence[str]) -> str:
+    """What the map shows, in words."""
+    if not METHODS[asked.method].by_class:
+        return "what the layer sees"
+    return f"what speaks for {names[asked.target]}" + (f" rather than {names[asked.against]}" if asked.against is not None else "")
+
+
+def token_of(data: Dataset, row: int) -> str:
+    """Stands for the pixels of a row."""
+    return f"{data.fingerprint} {data.size} {data.resize} {data.channels} {row}"
+
+
+def map_of(address: str, image: np.ndarray, token: str, asked: Asked) -> np.ndarray:
+    """A map of one image (S, S, C): (S, S) float32 in the method's unit. What takes long shows its progress and can be stopped.
+
+    Args:
+        token: stands for the image
+    """
+    key, kept = (address, version(address), token, asked), _kept()
+    if key not in kept:
+        import torch
+
+        from core.explain import explain
+        model, method = classifier(address).model, METHODS[asked.method]
+        shape = (model.preprocessing.size / 224) ** 2
+        long = method.many and method.seconds_hint * shape > 0.5
+        task = long_task(method.title, key=f"map_{asked.method}") if long else nullcontext()
+        against = None if asked.against is None else torch.tensor([asked.against])
+        with task as progress:
+            tell = (lambda done, total: progress(method.title, done, total)) if long else None
+            cam = explain(asked.method, model, as_input(model, [image]), torch.tensor([asked.target]), asked.layer,
+                          against=against, progress=tell)
+        kept[key] = cam[0].cpu().numpy()
+        while len(kept) > KEPT:
+            kept.pop(next(iter(kept)), None)
+    return kept[key]
+
+
+@st.cache_resource(show_spinner=False)
+def _kept() -> dict:
+    """Maps that were computed lately. Not in st.cache_data: what draws a progress bar must not be drawn again from the cache."""
+    return {}
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
@@ -102,18 +198,23 @@ def answer_moved(task: str, names: Sequence[str], before: np.ndarray, after: np.
     return f"The answer changes from {names[old]} to {names[new]}." if old != new else f"The answer stays {names[old]}."
 
 
-def scale_sentence(peak: float, pictures: int, size: int) -> str:
+def scale_sentence(peak: float, method: Method, both: bool) -> str:
     """The raw scale in words."""
     if not peak > 0:
         return "Nothing at this layer speaks for this class: the map is empty."
-    both = "Both maps are drawn on one scale: the" if pictures > 1 else "The"
-    return (f"{both} brightest colour is {peak:.3g} logits. Nothing is rescaled to 1, so that layers and images can be compared. "
-            f"Shown is what the network sees: {size} x {size} px.")
+    said = (f"{'Both maps are drawn on one scale: the' if both else 'The'} brightest colour is {peak:.3g} {method.unit}. Nothing is "
+            "rescaled to 1: layers and images can be compared.")
+    return f"{said} Blue speaks against the class." if method.signed else said
 
 
 def mask_on_square(data: Dataset, row: int) -> np.ndarray | None:
     """Where the finding truly is, on the square that the network sees: (S, S) bool; None where nobody knows."""
-    mask = original_of(data, row)[1]
+    mask = _mask_of((data.fingerprint, row), data)
     if mask is None:
         return None
     return fit(mask[..., None].astype(np.uint8) * 255, data.size, data.resize, 1)[..., 0] > 127
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _mask_of(key: tuple, _data: Dataset) -> np.ndarray | None:
+    return _data.mask(key[1])

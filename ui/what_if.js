@@ -38,14 +38,14 @@ function unpack(data) {
 
 function build(root, header, now) {
   const focused = root.getRootNode().activeElement?.dataset?.name
-  const pair = make("div", { className: header.pictures.length > 1 ? "pair" : "pair one" })
+  const pair = make("div", { className: "pair" })
   const maps = [], outlines = []
   header.pictures.forEach((picture, i) => {
     const stage = make("div", { className: header.few ? "stage few" : "stage" })
     stage.style.aspectRatio = String(header.ratio)
     stage.append(make("img", { src: now.urls[picture.image], alt: picture.label, draggable: false }))
     if (picture.map !== null) maps.push(stage.appendChild(make("img", { className: "map", src: now.urls[picture.map], alt: "" })))
-    if (header.outline && i === 0) {
+    if (header.outline && picture.outlined) {
       const svg = stage.appendChild(draw("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" }))
       svg.append(draw("path", { d: header.outline }))
       outlines.push(svg)

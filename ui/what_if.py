@@ -47,7 +47,7 @@ _element = st.components.v2.component(
 def draw_controls() -> dict[str, Any]:
     """Sliders and switches for everything in CHANGES. Returns what `core.explain.what_if.change` takes."""
     form = _form()
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", height=34):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="what_if_head"):
         st.markdown("**What if ...**", width="content", help="Change the image and see what the network makes of it. The answer "
                     "and the map follow at once.")
         if any(form[name] != value for name, value in FIRST.items()):
@@ -60,19 +60,19 @@ def draw_controls() -> dict[str, Any]:
             with column:
                 st.slider(row.title, row.low, row.high, step=row.step, format=row.unit, help=row.help, **_follow(name))
     st.toggle(CHANGES["invert"].title, help=CHANGES["invert"].help, **_follow("invert"))
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="what_if_cover_row"):
         st.toggle(CHANGES["cover"].title, help=CHANGES["cover"].help, width=170, **_follow("cover"))
         if form["cover"]:
-            st.slider("Side of the square", 2, 60, format="%d %%", width=130, label_visibility="collapsed",
+            st.slider("Side of the square", 2, 60, format="%d %%", width=112, label_visibility="collapsed",
                       help="As a share of the image.", **_follow("cover_side"))
-            st.selectbox("Covered with", list(FILLS), format_func=FILLS.get, width=140, label_visibility="collapsed",
+            st.selectbox("Covered with", list(FILLS), format_func=FILLS.get, width=118, label_visibility="collapsed",
                          **_follow("cover_fill"))
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="what_if_letter_row"):
         st.toggle(CHANGES["letter"].title, help=CHANGES["letter"].help, width=170, **_follow("letter"))
         if form["letter"]:
-            st.slider("Height of the letter", 4, 40, format="%d %%", width=130, label_visibility="collapsed",
+            st.slider("Height of the letter", 4, 40, format="%d %%", width=112, label_visibility="collapsed",
                       help="As a share of the image.", **_follow("letter_side"))
-            st.selectbox("Letter", list(LETTERS), width=140, label_visibility="collapsed", **_follow("letter_text"))
+            st.selectbox("Letter", list(LETTERS), width=118, label_visibility="collapsed", **_follow("letter_text"))
     return wanted_of(form)
 
 
@@ -102,14 +102,17 @@ class Picture:
     Args:
         pixels: (S, S, C) uint8
         cam: (h, w) float of any sign, or None
+        title, said, moved: what it is, what the network says of it, how that has moved
         label: for people who do not see it
+        outlined: whether the true outline belongs on it
     """
     pixels: np.ndarray
     cam: np.ndarray | None
     title: str
-    said: str
+    said: str = ""
     moved: str = ""
     label: str = ""
+    outlined: bool = True
 
 
 def changed(pixels: np.ndarray, wanted: dict[str, Any]) -> tuple[np.ndarray, str]:
@@ -129,7 +132,7 @@ def say(name: str, p: float) -> str:
 
 def show_pair(pictures: Sequence[Picture], wanted: dict[str, Any], *, key: str, outline: np.ndarray | None = None,
               unit: str = "logits", note: str = "") -> float:
-    """One or two pictures with their maps on one scale. Returns the value that has the brightest colour.
+    """Pictures beside each other, their maps on one scale. Returns the value that has the brightest colour.
 
     Opacity and outline are changed in the browser; squares and letters among `wanted` are dragged on the last picture.
 
@@ -151,7 +154,7 @@ def show_pair(pictures: Sequence[Picture], wanted: dict[str, Any], *, key: str, 
         image = add(*_encoded(picture.pixels))
         cam = add("image/png", _coloured(picture.cam, peak)) if picture.cam is not None and peak > 0 else None
         shown.append({"image": image, "map": cam, "title": picture.title, "said": picture.said, "moved": picture.moved,
-                      "label": picture.label})
+                      "label": picture.label, "outlined": picture.outlined})
     height, width = pictures[0].pixels.shape[:2]
     header = {"pictures": shown, "parts": kinds, "ratio": width / height, "few": max(height, width) <= 96,
               "outline": outline_path(outline), "handles": _handles(wanted), "note": note, "colours": _legend(signed),

@@ -31,6 +31,8 @@ STYLE = """<style>
 .st-key-strip { flex-wrap: nowrap; }
 .st-key-strip_images { min-width: 0; overflow: hidden; }
 .st-key-explain_controls { gap: .45rem; }
+.st-key-what_if_head { border-top: 1px solid rgba(128, 134, 138, .28); padding-top: .4rem; min-height: 3rem; }
+.st-key-what_if_cover_row, .st-key-what_if_letter_row { flex-wrap: nowrap; min-height: 2.6rem; }
 @media (max-width: 700px) { .st-key-strip { flex-wrap: wrap; } }
 </style>"""
 
@@ -94,7 +96,7 @@ if not runs:
     empty("There is no run yet. Train a small network; then its answers are explained here.", "Train a network", "train")
 else:
     run = current_run(runs)
-    forget_on_change(run, "true", "predicted", "finding")
+    forget_on_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")
     run_id, split, *values = page_header("Grad-CAM", run_chip(runs), split_chip(), *finding_chip(run), *cell_chips(run))
     st.html(STYLE)
     try:
