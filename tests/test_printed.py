@@ -48,7 +48,8 @@ def test_seven_rows_of_single_parts_fit_only_the_whole_test_set():
 
 def test_matrices_of_r001_are_those_that_were_rebuilt_by_hand():
     rebuilt = {"Own CNN": (499, 1168, 229, 1301), "DenseNet-201 (second table)": (1400, 267, 613, 917),
-               "DenseNet-169": (1461, 206, 683, 847), "DenseNet-121": (1385, 282, 613, 917), "DenseNet-201 augmented": (1516, 151, 798, 732)}
+               "DenseNet-169": (1461, 206, 683, 847), "DenseNet-121": (1385, 282, 613, 917),
+               "DenseNet-201 augmented": (1516, 151, 798, 732)}
     rows = rows_of("r001")
     for name, table in rebuilt.items():
         assert any((rows[name].matrices["macro"] == table).all(axis=1)), name
