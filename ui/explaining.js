@@ -69,7 +69,7 @@ function build(figure, header, now) {
     const bar = make("i")
     bar.style.background = `linear-gradient(to right, ${header.colours.join(",")})`
     const legend = make("span", { className: "legend" })
-    legend.append("0", bar, header.peak)
+    legend.append(header.low, bar, header.peak)
     controls.append(legend)
   }
   figure.replaceChildren(stage, controls)

@@ -1,4 +1,4 @@
-"""Where a network looked: classifiers kept loaded, Grad-CAM of one image or of a page of them, and the picture that shows it.
+"""Where a network looked: classifiers kept loaded, the map of one image or of a page of them, and the picture that shows it.
 
 N images, S pixels a side of the network's input, H x W pixels of an original. No torch at module level.
 """
@@ -6,10 +6,16 @@ N images, S pixels a side of the network's input, H x W pixels of an original. N
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,13 +27,15 @@ from core.classifiers import classify as predict
 from core.datasets import Dataset
 from core.datasets.geometry import inner_size, scale
 from core.errors import LightboxError
-from core.explain import colour_scale, overlay
+from core.explain import METHODS, colour_scale, explain, overlay
+from core.explain.overlay import coloured
 from core.runs import RunStore
 from ui.gallery import pack
 from ui.loaders import warm_up
+from ui.shell import long_task
 
 HERE = Path(__file__).parent
-BATCH = 16             # images in one step of Grad-CAM: small, so that the progress moves and a click is not kept waiting
+BATCH = 8              # images in one step of a quick method: of more, maps are too large for memory to be used again, and slower
 LARGEST = 900          # pixels of the longer side of a picture that is sent to the browser
 LAYER_HELP = "Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one."
 
@@ -62,7 +70,15 @@ def version(address: str) -> tuple:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _loaded(address: str, version: tuple) -> Loaded:
-    return load_classifier(address)
+    loaded = load_classifier(address)
+    quick_to_explain(loaded.model)
+    return loaded
+
+
+def quick_to_explain(model):
+    """Lay a network's weights out so that its convolutions take up to half as long on a CPU. The same network; returns it."""
+    import torch
+    return model.to(memory_format=torch.channels_last)
 
 
 def warm_up_classifier(address: str) -> None:
@@ -83,7 +99,7 @@ def _warming(address: str, version: tuple) -> threading.Thread:
         size, channels = model.preprocessing.size, model.preprocessing.channels
         black = np.zeros((size, size, channels), np.uint8)
         predict(model, [black])
-        _grad_cam(model, as_input(model, [black]), [0], None)
+        _explain(model, as_input(model, [black]), [0], None)
 
     thread = threading.Thread(target=load, name="warm-up-classifier", daemon=True)
     thread.start()
@@ -92,46 +108,154 @@ def _warming(address: str, version: tuple) -> threading.Thread:
 
 # ----------------------------------------------------------------------------------------------------------------- maps
 
-def _grad_cam(model, images, targets: Sequence[int], layer: str | None) -> np.ndarray:
-    """(N, S, S) float32, in logits."""
-    import torch
+def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: str, method: str = "grad_cam",
+           against: int | None = None) -> np.ndarray:
+    """Map of one picture (H, W, C) of any size, on the square that the network saw: (S, S) float32 in the method's unit.
 
-    from core.explain import grad_cam
-    return grad_cam(model, images, torch.tensor(list(targets)), layer).cpu().numpy()
-
-
-def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: str) -> np.ndarray:
-    """Grad-CAM of one picture (H, W, C) of any size, on the square that the network saw: (S, S) float32 in logits.
+    A method that needs many passes shows its progress, with a button to stop it.
 
     Args:
         token: stands for the picture
+        method: a key of core.explain.METHODS
+        against: explain the difference to this class
     """
-    return _map_of(address, version(address), token, target, layer, picture)
+    loaded = classifier(address)
+    return _kept_or_made(loaded, (*version(address), token), lambda rows: as_input(loaded.model, [picture]),
+                         [0], [target], layer, method, None if against is None else [against])[0]
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def _map_of(address: str, version: tuple, token: str, target: int, layer: str, _picture: np.ndarray) -> np.ndarray:
-    model = _loaded(address, version).model
-    return _grad_cam(model, as_input(model, [_picture]), [target], layer)[0]
+def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str, method: str = "grad_cam",
+            against: Sequence[int] | None = None) -> np.ndarray:
+    """Maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long."""
+    loaded = classifier(address)
+    of = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
+    return _kept_or_made(loaded, of, lambda rows: as_input(loaded.model, list(data.images[list(rows)])),
+                         rows, targets, layer, method, against)
 
 
-def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str) -> np.ndarray:
-    """Grad-CAM of many images of a data set: (N, S, S) float32 in logits. Shows its progress where it takes long."""
-    key = (address, version(address), data.fingerprint, data.size, data.resize, data.channels)
-    place, began, maps = st.empty(), time.monotonic(), []
-    for start in range(0, len(rows), BATCH):
-        part = slice(start, start + BATCH)
-        maps.append(_maps_of(key, tuple(map(int, rows[part])), tuple(map(int, targets[part])), layer, data))
+def _kept_or_made(loaded: Loaded, of: tuple, pictures: Callable[[list[int]], Any], rows: Sequence[int], targets: Sequence[int],
+                  layer: str, method: str, against: Sequence[int] | None) -> np.ndarray:
+    """Maps of images, from memory where they were made before.
+
+    `of` and a row stand for an image; pictures(rows) is their input.
+    """
+    way = METHODS[method]
+    against = against if against is not None and way.by_class else [None] * len(rows)
+    keys = [(of, int(row), method, layer if way.layered else None, *((int(target), versus) if way.by_class else ()))
+            for row, target, versus in zip(rows, targets, against)]
+    kept = _memory()
+    maps = [kept.get(key) for key in keys]
+    missing = [i for i, cam in enumerate(maps) if cam is None]
+    if missing:
+        def step(part: list[int], said: Callable[[int, int], None] | None = None) -> np.ndarray:
+            return _explain(loaded.model, pictures([int(rows[i]) for i in part]), [targets[i] for i in part], layer, method,
+                            None if against[part[0]] is None else [against[i] for i in part], said)
+
+        parts = [missing[start:start + BATCH] for start in range(0, len(missing), BATCH)]
+        with long_task(way.title, key=f"map_{method}") if way.many else _quiet() as report:
+            made = side_by_side(step, parts) if not way.many else (
+                step(part, partial(_report_part, report, way.title, start * BATCH, len(part), len(missing)))
+                for start, part in enumerate(parts))
+            done = 0
+            for part, cams in zip(parts, made):
+                for i, cam in zip(part, cams):
+                    maps[i] = kept.put(keys[i], cam)
+                done += len(part)
+                if not way.many:
+                    report(way.title, done, len(missing))
+    size = loaded.model.preprocessing.size
+    return np.stack(maps) if maps else np.zeros((0, size, size), np.float32)
+
+
+def side_by_side(step: Callable[[list[int]], np.ndarray], parts: Sequence[list[int]]) -> Iterator[np.ndarray]:
+    """`step` of each part, in order, on all cores: each core has parts of its own and waits for no other.
+
+    Threads that share a batch wait for each other at every layer; where another program takes a core, that costs most of the
+    time. What was not begun when the caller leaves (a click starts the page anew) is left out.
+    """
+    waiting = [_workers().submit(step, part) for part in parts]
+    try:
+        for future in waiting:
+            yield future.result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@st.cache_resource(show_spinner=False)
+def _workers() -> ThreadPoolExecutor:
+    """A thread for each core; each computes alone."""
+    import torch
+    cores = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    before, all_stand = torch.get_num_threads(), threading.Barrier(cores + 1)
+
+    def stand() -> None:
+        torch.set_num_threads(1)           # of this thread, and of those that torch meets for the first time from now on
+        all_stand.wait()
+
+    pool = ThreadPoolExecutor(cores, "explain")
+    for _ in range(cores):
+        pool.submit(stand)
+    all_stand.wait()
+    torch.set_num_threads(before)          # others begin as before
+    return pool
+
+
+def _report_part(report: Callable[[str, int, int], None], title: str, start: int, images: int, all_images: int,
+                 done: int, total: int) -> None:
+    """Of `total` passes for some of the images, those after the first `start`, -> of the passes for all."""
+    each = total // images
+    report(title, start * each + done, all_images * each)
+
+
+def _explain(model, images, targets: Sequence[int], layer: str | None, method: str = "grad_cam",
+             against: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """(N, S, S) float32, in the method's unit."""
+    import torch
+    return explain(method, model, images, torch.tensor(list(targets)), layer,
+                   against=None if against is None else torch.tensor(list(against)), progress=progress).cpu().numpy()
+
+
+@contextmanager
+def _quiet() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for work that is mostly too short to need one."""
+    place, began = st.empty(), time.monotonic()
+
+    def report(phase: str, done: int, total: int) -> None:
         if time.monotonic() - began > 0.3:
-            place.progress(min(1.0, (start + BATCH) / len(rows)), f"Grad-CAM: {min(start + BATCH, len(rows))} of {len(rows)}")
+            place.progress(min(1.0, done / total), f"{phase}: {done} of {total}")
+    yield report
     place.empty()
-    return np.concatenate(maps)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _maps_of(key: tuple, rows: tuple[int, ...], targets: tuple[int, ...], layer: str, _data: Dataset) -> np.ndarray:
-    model = _loaded(*key[:2]).model
-    return _grad_cam(model, as_input(model, list(_data.images[list(rows)])), targets, layer)
+class _Memory:
+    """The maps made last, up to `limit` bytes of them. Not st.cache_data: it takes whole calls, with no progress inside."""
+
+    def __init__(self, limit: int):
+        self._limit, self._bytes, self._lock = limit, 0, threading.Lock()
+        self._maps: OrderedDict[tuple, np.ndarray] = OrderedDict()         # the one used last at the end
+
+    def get(self, key: tuple) -> np.ndarray | None:
+        with self._lock:
+            if key in self._maps:
+                self._maps.move_to_end(key)
+            return self._maps.get(key)
+
+    def put(self, key: tuple, cam: np.ndarray) -> np.ndarray:
+        cam = cam.copy()                                                   # a part of a batch would hold all of it
+        cam.flags.writeable = False                                        # everybody gets the same array
+        with self._lock:
+            old = self._maps.pop(key, None)
+            self._maps[key] = cam
+            self._bytes += cam.nbytes - (0 if old is None else old.nbytes)
+            while self._bytes > self._limit and len(self._maps) > 1:
+                self._bytes -= self._maps.popitem(last=False)[1].nbytes
+        return cam
+
+
+@st.cache_resource(show_spinner=False)
+def _memory() -> _Memory:
+    return _Memory(limit=256 * 2**20)
 
 
 def original_of(data: Dataset, row: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -161,30 +285,31 @@ def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.nda
     return cam[top:top + inner[0], left:left + inner[1]]
 
 
-def scale_of(maps: np.ndarray) -> tuple[float | None, str]:
-    """The value that gets the brightest colour in all of these maps (N, S, S), and the sentence that says so.
+def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, str]:
+    """The value that gets the brightest colour in all of these maps (N, S, S), and the sentence that says so, with its unit.
 
     It is the largest value of all but the strongest twentieth of the maps: one that is far above the others would leave
     all of them dark. Up to twenty maps it is the largest of all.
     """
-    largest = maps.reshape(len(maps), -1).max(axis=1, initial=0)
+    largest = np.abs(maps).reshape(len(maps), -1).max(axis=1, initial=0)
+    way = METHODS[method]
     if not largest.any():
         return None, "Nothing at this layer speaks for the class that is explained: the maps are empty."
     peak = float(np.quantile(largest, 0.95, method="higher")) or float(largest.max())
     above = int((largest > peak).sum())
     more = f"; {above} {'maps go' if above > 1 else 'map goes'} beyond" if above else ""
-    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} logits for the class explained{more}."
+    of = " for the class explained" if way.by_class else ", whatever the class"
+    cold = " Cold colours speak against it." if way.signed else ""
+    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} {way.unit}{of}{more}.{cold}"
 
 
-def overlays(images: np.ndarray, maps: np.ndarray, opacity: float, peak: float | None, side: int, key: tuple) -> np.ndarray:
-    """Images (N, S, S, C) with their maps (N, S, S), at most `side` pixels: (N, s, s, 3) uint8. `key` stands for both."""
-    return _overlays(key, opacity, peak, min(side, images.shape[1]), images, maps)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _overlays(key: tuple, opacity: float, peak: float | None, side: int, _images: np.ndarray, _maps: np.ndarray) -> np.ndarray:
-    return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak)
-                     for image, cam in zip(_images, _maps)])
+def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: float, peak: float | None,
+             side: int) -> np.ndarray:
+    """N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn at that size: a thumbnail
+    shows no more. Without a peak the maps are empty, and the images stay as they are."""
+    side = min(side, len(images[0]))
+    return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak, signed=True)
+                     for image, cam in zip(images, maps)])
 
 
 def stage_names(stages: Sequence[str]) -> dict[str, str]:
@@ -195,7 +320,7 @@ def stage_names(stages: Sequence[str]) -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------------------- the picture
 
 def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str, label: str, peak: float | None = None,
-             outline: np.ndarray | None = None, height: int = 460) -> None:
+             outline: np.ndarray | None = None, height: int = 460, method: str = "grad_cam") -> None:
     """One image with its map over it; opacity and outline are changed in the browser, at once, without the server.
 
     The browser draws what `core.explain.overlay` draws: the map comes as colours whose alpha is cam / peak, and the opacity
@@ -203,17 +328,21 @@ def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str,
 
     Args:
         image: (H, W, 1 or 3) uint8
-        cam: (h, w) float >= 0, in the image's proportions; None shows the image alone
+        cam: (h, w) float, in the image's proportions; None shows the image alone
         token: stands for image, map and outline
         label: what is shown, for people who do not see it
-        peak: value of the brightest colour, in logits; None takes the map's own largest
+        peak: value of the brightest colour, in the method's unit; None takes the map's own largest
         outline: (H, W) bool, where the finding truly is; a checkbox draws its edge
         height: the most that the picture takes on the screen, in CSS pixels
+        method: a key of core.explain.METHODS, which made the map
     """
-    peak = peak or (float(cam.max()) if cam is not None else 0.0)
-    header, pixels = _picture_bytes(token, peak, image, cam, outline)
-    header = header | {"label": label, "height": height, "peak": f"{peak:.2g} logits" if peak > 0 else "",
-                       "empty": cam is not None and not peak > 0, "id": f"{token} {peak}"}
+    peak = peak or (float(np.abs(cam).max()) if cam is not None else 0.0)
+    header, pixels = _picture_bytes(f"{token} {method}", peak, image, cam, outline)
+    signed = METHODS[method].signed
+    header = header | {"label": label, "height": height, "peak": f"{peak:.2g} {METHODS[method].unit}" if peak > 0 else "",
+                       "low": f"\u2212{peak:.2g}" if signed else "0",
+                       "colours": [f"rgb({r},{g},{b})" for r, g, b in colour_scale(16 + 15 * signed, signed).tolist()],
+                       "empty": cam is not None and not peak > 0, "id": f"{token} {method} {peak}"}
     _element(data=pack(header, pixels), key=key)
 
 
@@ -222,8 +351,7 @@ def _picture_bytes(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
                    _outline: np.ndarray | None) -> tuple[dict, bytes]:
     """Header and the bytes of the image followed by those of the map."""
     height, width = _image.shape[:2]
-    header = {"width": width, "ratio": width / height,
-              "colours": [f"rgb({r},{g},{b})" for r, g, b in colour_scale(16).tolist()]}
+    header = {"width": width, "ratio": width / height}
     shrink = min(1.0, LARGEST / max(height, width))
     image = scale(_image, max(1, round(height * shrink)), max(1, round(width * shrink)))
     image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
@@ -235,9 +363,9 @@ def _picture_bytes(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
     # Brought to 320 pixels here: the browser would interpolate colours, which is not the colour of the value between.
     grow = max(1.0, 320 / max(_cam.shape))
     cam = cv2.resize(np.asarray(_cam, np.float32), (round(_cam.shape[1] * grow), round(_cam.shape[0] * grow)))
-    value = np.rint(np.clip(cam / peak, 0, 1) * 255).astype(np.uint8)
-    coloured = np.dstack([colour_scale()[value][..., ::-1], value])
-    return header | {"map": True}, encoded + cv2.imencode(".png", coloured, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
+    value = np.clip(cam / peak, -1, 1)
+    drawn = np.dstack([coloured(value)[..., ::-1], np.rint(np.abs(value) * 255).astype(np.uint8)])
+    return header | {"map": True}, encoded + cv2.imencode(".png", drawn, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
 def outline_path(mask: np.ndarray | None) -> str:

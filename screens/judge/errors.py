@@ -174,7 +174,7 @@ def show_gallery(run, data, rows, captions, marks, view, targets, names, labels,
     maps = maps_of(run.id, data, rows, targets, layer)
     peak, sentence = scale_of(maps)
     map_key = (key, run.id, loaded.epoch, layer, tuple(map(int, targets)))
-    drawn = overlays(images, maps, opacity / 100, peak, side=round(1.25 * tile), key=map_key)
+    drawn = overlays(images, maps, opacity / 100, peak, side=round(1.25 * tile))
     map_key += (opacity, tile)
     if view == "gradcam":
         clicked = gallery(drawn, key="errors_maps", aria_label="Grad-CAM of the images", cache_key=map_key, **common)

@@ -1,0 +1,81 @@
+"""Maps for the pages: made once, kept in bounds, one class against another, with progress that does not disturb."""
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.explain import METHODS
+from tests import judged
+from ui import explaining
+from ui.explaining import scale_of
+
+run, trained = judged.run, judged.trained          # fixtures
+
+
+def test_the_memory_keeps_what_was_used_last_and_no_more_than_it_may():
+    memory = explaining._Memory(limit=3 * 16)
+    for key in "abc":
+        memory.put(key, np.full((2, 2), ord(key), np.float32))             # 16 bytes each
+    assert memory.get("a")[0, 0] == ord("a")
+    memory.put("d", np.zeros((2, 2), np.float32))
+    assert memory.get("b") is None and memory.get("a") is not None and memory.get("d") is not None
+    memory.put("d", np.ones((2, 2), np.float32))                           # again: counted once
+    assert memory.get("c") is not None and memory.get("d")[0, 0] == 1
+    with pytest.raises(ValueError):
+        memory.get("d")[0, 0] = 5                                          # everybody's
+
+
+def page(run: str) -> None:
+    import numpy as np
+    import streamlit as st
+
+    from core.datasets import open_dataset
+    from core.runs import RunStore
+    from ui.explaining import map_of, maps_of
+    data = open_dataset(RunStore().get(run).config.data)
+    rows = data.indices("val")[:20]
+    targets = np.arange(20) % 2
+    found = {method: maps_of(run, data, rows[:3], targets[:3], "network.features", method)
+             for method in st.session_state.wanted}
+    found["plain"] = maps_of(run, data, rows, targets, "network.features")
+    found["against"] = maps_of(run, data, rows, targets, "network.features", against=1 - targets)
+    found["one"] = map_of(run, data.images[rows[1]], "x", 1, "network.features", against=0)
+    st.session_state.found = found
+
+
+def test_the_pages_get_what_the_methods_give(run, monkeypatch):
+    import torch
+
+    from core.classifiers import as_input, load_classifier
+    from core.datasets import open_dataset
+    from core.explain import explain
+    asked = []
+    monkeypatch.setattr(explaining, "explain", lambda method, *rest, **how: asked.append(method) or explain(method, *rest, **how))
+    at = AppTest.from_function(page, args=(run.id,), default_timeout=60)
+    at.session_state.wanted = list(METHODS)
+    found = at.run().session_state.found
+    assert not at.exception
+    data = open_dataset(run.config.data)
+    rows, targets = data.indices("val")[:20], torch.arange(20) % 2
+    model = load_classifier(run.id).model
+    images = as_input(model, list(data.images[rows]))
+    for method in METHODS:
+        expected = explain(method, model, images[:3], targets[:3], "network.features").numpy()
+        np.testing.assert_allclose(found[method], expected, atol=1e-5, rtol=1e-4, err_msg=method)
+    expected = explain("grad_cam", model, images, targets, "network.features", against=1 - targets).numpy()
+    assert expected.any() and not np.allclose(found["plain"], found["against"])
+    np.testing.assert_allclose(found["against"], expected, atol=1e-5)
+    np.testing.assert_allclose(found["one"], expected[1], atol=1e-5)
+    assert asked.count("grad_cam") == 1 + 3 + 3 + 1                        # three images; the other seventeen in three steps
+    asked.clear()
+    assert not at.run().exception and asked == [], "they were made before"
+
+
+def test_the_scale_is_said_in_the_methods_own_unit_and_covers_both_signs():
+    maps = np.zeros((3, 4, 4), np.float32)
+    maps[0, 0, 0], maps[1, 0, 0] = -0.5, 0.25
+    peak, said = scale_of(maps, "occlusion")
+    assert peak == 0.5 and "0.5 logits" in said and "against" in said
+    assert "units of the layer, whatever the class" in scale_of(np.abs(maps), "eigen_cam")[1]
+
+
