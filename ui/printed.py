@@ -12,7 +12,9 @@ from ui.follow import follow
 from ui.shell import escape, format_interval, show_error
 
 ONE, WHOLE = "One row", "A whole table"
-EMPTY_ROW = {name: "" for name in ("n", "positive", *RATES, "average")}
+# A row of R001 to begin with: one that cannot be.
+FIRST_ROW = {"n": "3197", "positive": "1530", "accuracy": "0.73", "precision": ".742", "recall": ".694", "specificity": "",
+             "f1": ".684", "kappa": ".395", "average": ""}
 WIDTH = 118              # of the field of one number, in pixels
 HELP = {
     "n": "How many images were judged.",
@@ -31,7 +33,7 @@ def draw_check_table() -> None:
     """The whole check: what it is, the fields, and what is found, at once."""
     st.caption("Printed numbers can be checked without the data. An accuracy is a whole number of images divided by n; accuracy, "
                "precision, recall, F1 and kappa must come from one confusion matrix; totals must add up.")
-    kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(EMPTY_ROW), "table": "r001", "text": ""})
+    kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(FIRST_ROW), "table": "r001", "text": ""})
     st.segmented_control("What is printed", [WHOLE, ONE], required=True, label_visibility="collapsed",
                          **follow("printed_how", kept["how"], kept.__setitem__, "how"))
     if kept["how"] == ONE:
@@ -52,7 +54,7 @@ def _draw_one(row: dict[str, str]) -> None:
                      format_func=lambda a: AVERAGES[a][0].split(",")[0].capitalize() if a else "Not said: try all",
                      **follow("printed_average", row["average"], row.__setitem__, "average"))
     if not any(row[name].strip() for name in RATES) or not row["n"].strip():
-        st.caption("Type the number of images and at least one of the others.")
+        st.caption("Type the number of images and at least one of the others, as they are printed.")
         return
     try:
         with st.spinner("Trying every confusion matrix", show_time=True):
@@ -125,9 +127,9 @@ def _draw_whole(kept: dict) -> None:
     except LightboxError as error:
         show_error(error)
         return
-    _show_table(found)
     if note:
         st.caption(escape(note))
+    _show_table(found)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -143,20 +145,24 @@ def _show_table(found: TableVerdict) -> None:
     if found.findings:
         said.append(f"{off} of {len(found.findings)} totals do not add up." if off else "All totals add up.")
     (st.error if wrong or off else st.success)(" ".join(said), icon=":material/close:" if wrong or off else ":material/check:")
-    if found.rows:
-        st.dataframe(pd.DataFrame([_cells(row) for row in found.rows]), hide_index=True, row_height=52,
-                     height="content" if len(found.rows) <= 8 else 480, alt="What was found about each row",
-                     column_config={"Why": st.column_config.TextColumn(width="large"),
-                                    "Row": st.column_config.TextColumn(width=210),
-                                    "Accuracy, 95 %": st.column_config.TextColumn(help="Wilson's interval.", width=170),
-                                    "Verdict": st.column_config.TextColumn(width=90)})
+    if found.rows:                # in Markdown, whose cells wrap: the sentences are what one is here for
+        st.markdown("\n".join(["| Row | | Accuracy, 95 % | Why |", "|---|---|---|---|", *map(_line, found.rows)]))
     _show_findings(found.findings)
 
 
-def _cells(row: Row) -> dict[str, str]:
+def _line(row: Row) -> str:
+    """A row in Markdown: what cannot be is said alone, since the rest does not matter then."""
+    limits = row.verdict.intervals.get("accuracy") if row.verdict else None
     if row.error:
-        return {"Row": row.claim.name, "Verdict": "unread", "Accuracy, 95 %": "", "Why": row.error}
-    limits = row.verdict.intervals.get("accuracy")
-    return {"Row": row.claim.name, "Verdict": "possible" if row.verdict.possible else "cannot be",
-            "Accuracy, 95 %": format_interval(*limits) if limits else "",
-            "Why": " ".join(finding.sentence for finding in row.verdict.findings)}
+        verdict, why = ":red-badge[unread]", row.error
+    elif row.verdict.possible:
+        shown = row.verdict.findings[-1:] if row.verdict.matrices else row.verdict.findings
+        verdict, why = ":green-badge[possible]", " ".join(finding.sentence for finding in shown)
+    else:
+        verdict = ":red-badge[cannot be]"
+        why = " ".join(finding.sentence for finding in row.verdict.findings if finding.fault)
+    return "| " + " | ".join((_cell(row.claim.name), verdict, format_interval(*limits) if limits else "", _cell(why))) + " |"
+
+
+def _cell(text: str) -> str:
+    return escape(text).replace("|", "&#124;")

@@ -139,8 +139,8 @@ def _micro(tn, fp, fn, tp) -> dict:
 
 
 AVERAGES = {            # name: (what a person reads, function of the four counts)
-    "binary": ("of the positive class", _binary),
-    "macro": ("macro averages, the mean over both classes", _macro),
+    "binary": ("numbers of the positive class", _binary),
+    "macro": ("macro averages", _macro),
     "macro_of_means": ("macro averages, with F1 made of the mean precision and the mean recall", _macro_of_means),
     "weighted": ("weighted averages, each class by its images", _weighted),
     "micro": ("micro averages, which all equal the accuracy", _micro),
@@ -310,10 +310,10 @@ def _these_fit(fit: Mapping[str, np.ndarray], size: str) -> str:
     said = []
     for a in names:
         tn, fp, fn, tp = fit[a][len(fit[a]) // 2].tolist()
-        many = "one confusion matrix gives" if len(fit[a]) == 1 else f"{len(fit[a]):,} confusion matrices give"
-        said.append(f"{AVERAGES[a][0]}: {many} all of them, such as TN {tn:,}, FP {fp:,}, FN {fn:,}, TP {tp:,} "
+        many = "one confusion matrix," if len(fit[a]) == 1 else f"{len(fit[a]):,} confusion matrices, such as"
+        said.append(f"{AVERAGES[a][0]}: {many} TN {tn:,}, FP {fp:,}, FN {fn:,}, TP {tp:,} "
                     f"(sensitivity {tp / max(tp + fn, 1):.2f}, specificity {tn / max(tn + fp, 1):.2f})")
-    return f"For {size} the numbers can belong together as {'; or as '.join(said)}."
+    return f"They fit {size} as {'; or as '.join(said)}."
 
 
 def _against_its_counts(claim: Claim) -> Iterator[Finding]:
