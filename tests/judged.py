@@ -79,6 +79,11 @@ def maps(at: AppTest) -> list[dict]:
     return [header for name, header in _elements(at) if name.endswith("lightbox_map")]
 
 
+def pairs(at: AppTest) -> list[dict]:
+    """The pictures of the page Grad-CAM: as it is, and changed."""
+    return [header for name, header in _elements(at) if name.endswith("lightbox_what_if")]
+
+
 def matrices(at: AppTest) -> list[dict]:
     return [json.loads(e.proto.json) for e in at.get("bidi_component") if e.proto.component_name.endswith("lightbox_confusion")]
 

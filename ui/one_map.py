@@ -60,18 +60,18 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
                             **follow("gradcam_method", name, choose_param, "method"))
     method = METHODS[name]
     with second:
-        target = st.selectbox("Class to explain", [None, *range(len(names))],
-                              format_func=lambda k: f"answer: {names[explained]}" if k is None else names[k],
-                              **follow("gradcam_target", number(asked_param("target"), len(names)), _choose_class, "target"))
-    target = explained if target is None else target
-    against = number(asked_param("against"), len(names))
-    against = None if against == target else against
+        target = st.selectbox("Class to explain", ["", *map(str, range(len(names)))],
+                              format_func=lambda k: names[int(k)] if k else f"answer: {names[explained]}",
+                              **follow("gradcam_target", _class_in(asked_param("target"), names), choose_param, "target"))
+    target = int(target or explained)
+    against = _class_in(asked_param("against"), names)
+    against = "" if against == str(target) else against
     with third:
-        against = st.selectbox("rather than", [None, *(k for k in range(len(names)) if k != target)],
-                               format_func=lambda k: "-" if k is None else names[k], disabled=not method.by_class,
+        against = st.selectbox("rather than", ["", *(str(k) for k in range(len(names)) if k != target)],
+                               format_func=lambda k: names[int(k)] if k else "nothing", disabled=not method.by_class,
                                help="The difference of two classes: what speaks for the one and not for the other.",
-                               **follow(f"gradcam_against_{target}", against, _choose_class, "against"))
-    return Asked(name, target, against if method.by_class else None, _draw_layer(address, loaded, method))
+                               **follow(f"gradcam_against_{target}", against, choose_param, "against"))
+    return Asked(name, target, int(against) if against and method.by_class else None, _draw_layer(address, loaded, method))
 
 
 def _draw_layer(address: str, loaded: Loaded, method: Method) -> str | None:
@@ -95,8 +95,9 @@ def method_help(name: str) -> str:
     return f"{method.help}\n\n$${method.equation}$$\n\n{escape(method.source)}"
 
 
-def _choose_class(name: str, k: int | None) -> None:
-    choose_param(name, "" if k is None else str(k))
+def _class_in(asked: str | None, names: Sequence[str]) -> str:
+    """The number of a class as the address has it; "" where it is none."""
+    return "" if number(asked, len(names)) is None else asked
 
 
 def layers_of(address: str) -> dict[str, tuple[int, int, int]]:
@@ -115,7 +116,7 @@ def _layers_of(address: str, version: tuple) -> dict[str, tuple[int, int, int]]:
 # ---------------------------------------------------------------------------------------------------------- the answers
 
 def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any]) -> np.ndarray:
-    """The image and its map; where something is changed, both maps beside each other. Returns the last one's (K,) answers."""
+    """The image and its map; where something is changed, both maps beside each other. Returns the last's (K,) probabilities."""
     loaded = classifier(address)
     names, method = loaded.model.class_names, METHODS[asked.method]
     image, token = np.asarray(data.images[row]), token_of(data, row)
@@ -143,7 +144,8 @@ def speaks_for(asked: Asked, names: Sequence[str]) -> str:
     """What the map shows, in words."""
     if not METHODS[asked.method].by_class:
         return "what the layer sees"
-    return f"what speaks for {names[asked.target]}" + (f" rather than {names[asked.against]}" if asked.against is not None else "")
+    rather = f" rather than {names[asked.against]}" if asked.against is not None else ""
+    return f"what speaks for {names[asked.target]}{rather}"
 
 
 def token_of(data: Dataset, row: int) -> str:
@@ -202,8 +204,8 @@ def scale_sentence(peak: float, method: Method, both: bool) -> str:
     """The raw scale in words."""
     if not peak > 0:
         return "Nothing at this layer speaks for this class: the map is empty."
-    said = (f"{'Both maps are drawn on one scale: the' if both else 'The'} brightest colour is {peak:.3g} {method.unit}. Nothing is "
-            "rescaled to 1: layers and images can be compared.")
+    the = "Both maps are drawn on one scale: the" if both else "The"
+    said = f"{the} brightest colour is {peak:.3g} {method.unit}. Nothing is rescaled to 1: layers and images can be compared."
     return f"{said} Blue speaks against the class." if method.signed else said
 
 

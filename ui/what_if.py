@@ -90,7 +90,11 @@ def _form() -> dict[str, Any]:
 
 
 def _follow(name: str) -> dict[str, Any]:
-    return follow(f"what_if_{name}", _form()[name], partial(_form().__setitem__, name))
+    return follow(f"what_if_{name}", _form()[name], _take, name)
+
+
+def _take(name: str, value: Any) -> None:
+    _form()[name] = value
 
 
 # ---------------------------------------------------------------------------------------------------------- the picture
@@ -198,4 +202,5 @@ def _coloured(cam: np.ndarray, peak: float) -> bytes:
 
 def _legend(signed: bool) -> list[str]:
     colours = [f"rgb({r},{g},{b})" for r, g, b in colour_scale(16).tolist()]
-    return ["rgb({},{},{})".format(*SPEAKS_AGAINST), *colours] if signed else colours
+    against = ["rgba({},{},{},{:.2f})".format(*SPEAKS_AGAINST, 1 - i / 15) for i in range(16)]
+    return [*against, *colours] if signed else colours

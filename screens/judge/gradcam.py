@@ -70,6 +70,8 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
         wanted = draw_controls()
     with pictures:
         now = draw_pictures(run.id, data, int(rows[chosen]), asked, wanted)
+        link("See it in full resolution, with its patient", "errors", run=run.id, split=split, true="all", predicted="all",
+             image=found.image_ids[chosen])
     with place:
         if labels[chosen] == answers[chosen]:
             st.markdown(f"Right: {escape(names[answers[chosen]])}.")
@@ -79,8 +81,8 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
         several = about["task"] == MULTI_LABEL
         show_probabilities(about["class_names"], now, true=None if several else int(labels[chosen]), limit=4,
                            threshold=0.5 if several or len(names) == 2 else None)
-    link("See it in full resolution", "errors", run=run.id, split=split, true="all", predicted="all",
-         image=found.image_ids[chosen])
+        if wanted:
+            st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
         st.caption(escape(note))
 

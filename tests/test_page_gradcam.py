@@ -1,0 +1,149 @@
+"""The page Grad-CAM: which image, what speaks for which class at which layer, and what is said of the changed image."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from torch import tensor
+
+from core.classifiers import as_input, classify, load_classifier
+from core.datasets import open_dataset
+from core.explain import METHODS, explain, feature_maps
+from tests import judged
+from tests.judged import galleries, open_page, pairs, plant, rename_classes, text_of
+from ui.what_if import FIRST, wanted_of
+
+run, trained = judged.run, judged.trained          # fixtures
+N = 40                                             # validation images of the tiny set
+
+
+@pytest.fixture
+def planted(run):
+    """Three mistakes: surest 31, then 7, then 20."""
+    labels = np.arange(N) % 2
+    p = np.where(labels == 1, 0.9, 0.1)
+    p[31], p[7], p[20] = 0.03, 0.2, 0.6
+    plant(run, "val", labels, np.stack([1 - p, p], 1))
+    return run
+
+
+def image_of(run, position: int) -> tuple[str, np.ndarray]:
+    data = open_dataset(run.config.data)
+    row = data.indices("val")[position]
+    return data.table["image_id"].iloc[row], np.asarray(data.images[row])
+
+
+def shown(at) -> dict:
+    header, = pairs(at)
+    return header
+
+
+def test_the_surest_mistake_comes_first_with_its_map_on_the_raw_scale(planted):
+    at = open_page("gradcam", run=planted.id)
+    _, image = image_of(planted, 31)
+    model = load_classifier(planted.id).model
+    peak = float(explain("grad_cam", model, as_input(model, [image]), tensor([0])).max())
+    header = shown(at)
+    assert [p["title"] for p in header["pictures"]] == ["The image", "What speaks for 0"]
+    assert header["pictures"][0]["map"] is None and (header["pictures"][1]["map"] is not None) == (peak > 0)
+    assert f"brightest colour is {peak:.3g} logits" in text_of(at) if peak else "map is empty" in text_of(at)
+    assert "it is 1, the answer was 0" in text_of(at) and "1 of 3" in text_of(at)
+    assert galleries(at)[0]["marks"] == ["wrong"] * 3 and galleries(at)[0]["selected"] == 0
+
+
+def test_next_goes_through_the_mistakes_and_a_link_shows_any_image(planted):
+    at = open_page("gradcam", run=planted.id)
+    at = next(b for b in at.button if b.label == "Next").click().run()
+    assert image_of(planted, 7)[0] in at.query_params["image"] and "2 of 3" in text_of(at)
+    assert not next(b for b in at.button if b.label == "Previous").disabled
+    at = open_page("gradcam", run=planted.id, image=image_of(planted, 4)[0])
+    assert "Right: 0" in text_of(at) and "not among these 3" in text_of(at) and galleries(at)[0]["selected"] is None
+    assert next(b for b in at.button if b.label == "Previous").disabled
+
+
+def test_the_address_says_layer_class_difference_and_method(planted):
+    model = load_classifier(planted.id).model
+    _, image = image_of(planted, 31)
+    batch = as_input(model, [image])
+    layers = list(feature_maps(model, batch))
+    at = open_page("gradcam", run=planted.id, layer=layers[2], target="1", against="0", method="layer_cam")
+    peak = float(explain("layer_cam", model, batch, tensor([1]), layers[2], against=tensor([0])).max())
+    assert peak > 0 and shown(at)["pictures"][1]["title"] == "What speaks for 1 rather than 0"
+    assert f"brightest colour is {peak:.3g} logits" in text_of(at)
+    slider, = at.select_slider
+    assert slider.options == [name.removeprefix("network.") for name in layers] and f"3 of {len(layers)}" in text_of(at)
+    method = next(box for box in at.selectbox if box.label == "Method")
+    assert method.options == [m.title for m in METHODS.values()] and METHODS["layer_cam"].equation in method.help
+
+
+def test_a_signed_method_has_two_colours_and_no_layer(planted):
+    at = open_page("gradcam", run=planted.id, method="guided_backprop")
+    header = shown(at)
+    assert header["low"].startswith("\u2212") and header["high"].endswith(METHODS["guided_backprop"].unit)
+    assert at.select_slider[0].disabled and "looks at the pixels" in text_of(at) and "Blue speaks against" in text_of(at)
+
+
+def test_what_if_shows_the_probability_of_the_changed_image(planted):
+    at = open_page("gradcam", run=planted.id)
+    next(t for t in at.toggle if t.label == "Invert").set_value(True).run()
+    assert not at.exception, at.exception
+    _, image = image_of(planted, 31)
+    before, after = classify(load_classifier(planted.id).model, [image, 255 - image])[:, 0]
+    header = shown(at)
+    assert [p["title"] for p in header["pictures"]] == ["As it is", "Changed"]
+    assert header["pictures"][1]["moved"] == f"{100 * (after - before):+.1f} points".replace("-", "\u2212")
+    assert ("changes from" in header["note"]) == ((before > .5) != (after > .5))
+    at = next(b for b in at.button if b.label == "As it was").click().run()
+    assert shown(at)["pictures"][0]["title"] == "The image" and not next(t for t in at.toggle if t.label == "Invert").value
+
+
+def test_squares_and_letters_can_be_dragged_and_stay_where_they_were_put(planted):
+    at = open_page("gradcam", run=planted.id)
+    at.session_state["what_if"] = FIRST | {"cover_at": (0.25, 0.75), "cover_side": 50}
+    next(t for t in at.toggle if t.label == "Cover a square").set_value(True).run()
+    next(t for t in at.toggle if t.label == "Paste a letter").set_value(True).run()
+    cover, letter = shown(at)["handles"]
+    assert (cover["x"], cover["y"], cover["width"]) == (0.25, 0.75, 0.5) and letter["text"] == "L"
+
+
+@pytest.mark.parametrize("place", ["<b>", [0.5], [2, 0], [None, 1], [float("nan"), 0], {"x": 1}, True])
+def test_a_place_that_is_none_is_not_believed(place, monkeypatch):
+    import streamlit as st
+
+    from ui.what_if import _take_place
+    monkeypatch.setattr(st, "session_state", {"pair": {"cover": place}})
+    _take_place("pair", "cover")
+    assert st.session_state.get("what_if", FIRST)["cover_at"] == FIRST["cover_at"]
+    st.session_state["pair"] = {"cover": [0.1, 1]}
+    _take_place("pair", "cover")
+    assert wanted_of(st.session_state["what_if"] | {"cover": True})["cover"] == {"x": 0.1, "y": 1, "side": 0.25, "gray": None}
+
+
+def test_the_test_set_stays_shut_and_a_missing_mistake_is_no_dead_end(run):
+    at = open_page("gradcam", run=run.id, split="test")
+    assert "shut" in text_of(at) and not pairs(at) and run.times_test_opened() == 0
+    labels = np.arange(N) % 2
+    plant(run, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
+    at = open_page("gradcam", run=run.id)
+    assert "no mistakes" in text_of(at)
+    at = next(b for b in at.button if b.label == "Show all images").click().run()
+    assert shown(at) and "1 of 40" in text_of(at)
+
+
+def test_several_findings_are_explained_one_at_a_time(run):
+    rng = np.random.default_rng(2)
+    plant(run, "val", rng.integers(0, 2, (N, 2)), rng.random((N, 2)))
+    about = json.loads((run.folder / "data.json").read_text())
+    about |= {"task": "multi-label, binary-class", "class_names": ["mass", "fluid"]}
+    (run.folder / "data.json").write_text(json.dumps(about))
+    at = open_page("gradcam", run=run.id, finding="1", predicted="all")
+    assert "fluid" in text_of(at) and "answer: 1" in next(b for b in at.selectbox if b.label == "Class to explain").options[0]
+
+
+def test_names_from_files_are_shown_as_typed_and_without_a_run_there_is_a_way(planted):
+    rename_classes(planted, "<script>", "$x$")
+    at = open_page("gradcam", run=planted.id)
+    assert "it is \\$x\\$, the answer was \\<script\\>" in text_of(at)
+    shutil.rmtree(planted.folder)
+    assert "no run yet" in text_of(open_page("gradcam"))
