@@ -134,15 +134,20 @@ def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, 
     return found
 
 
+def module_of(model: nn.Module, layer: str) -> nn.Module:
+    """The module of that dotted name. Raises KeyError with the names that there are."""
+    try:
+        return model.get_submodule(layer)
+    except AttributeError:
+        names = ", ".join(name for name, _ in model.named_modules() if name)
+        raise KeyError(f"There is no layer {layer!r}. There are: {names}") from None
+
+
 def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: bool) -> tuple[Tensor, Tensor, str]:
     """Logits, the layer's maps (N, F, h, w) as the leaf from which the rest was computed, and the layer's name."""
     images = images.clone() if images.is_inference() else images     # autograd takes no inference tensors
     layer = _last_map(model, images) if layer is None else layer
-    try:
-        module = model.get_submodule(layer)
-    except AttributeError:
-        names = ", ".join(name for name, _ in model.named_modules() if name)
-        raise KeyError(f"There is no layer {layer!r}. There are: {names}") from None
+    module = module_of(model, layer)
     me = threading.get_ident()
     captured: list[Tensor] = []
 
