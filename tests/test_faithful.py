@@ -1,0 +1,218 @@
+"""Tests of heat-maps: what must be seen through is planted, and every number has a closed form or SciPy beside it."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import nn
+
+from core.explain import faithful, grad_cam
+from core.explain.faithful import (
+    BASELINES,
+    Examination,
+    Place,
+    Randomised,
+    border_ring,
+    coverage,
+    energy,
+    examine,
+    likeness,
+    places,
+    pointing_game,
+    randomisation,
+    shift_stability,
+    spearman,
+    ssim,
+    verdict,
+    where,
+)
+
+S = 32
+SQUARE = np.zeros((S, S), bool)
+SQUARE[6:14, 18:26] = True
+
+
+class ReadsSquare(nn.Module):
+    """Class 1 where SQUARE is bright; all else is multiplied by nothing. Its maps are 32 x 32, so a map can be exact."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+        self.fc = nn.Linear(4, 2)
+        self.mask = torch.from_numpy(SQUARE).float()
+        with torch.no_grad():
+            self.features[0].weight.zero_()
+            self.features[0].weight[:, 0, 1, 1] = torch.tensor([1.0, 0.5, 0.0, 0.0])
+            self.features[0].bias.zero_()
+            self.fc.weight.copy_(torch.tensor([[-8.0, -8, 1, 1], [8, 8, -1, -1]]))
+            self.fc.bias.copy_(torch.tensor([8.0, -8.0]))
+
+    def forward(self, images):
+        return self.fc((self.features(images * self.mask)).sum((2, 3)) / self.mask.sum())
+
+
+def pictures(n: int = 8) -> torch.Tensor:
+    """Random blobs with a bright square, and stripes elsewhere, whose edges are stronger than the square's."""
+    images = torch.from_numpy(faithful.random_places(torch.zeros(n, 1, S, S), seed=3)).clamp(0.1, 0.8)[:, None].float()
+    images[:, :, :, 1:15:2] = 0
+    images[:, :, torch.from_numpy(SQUARE)] = 0.9
+    return images
+
+
+def on_edges(model, images, targets, layer):
+    """A method that never asks the network."""
+    return torch.from_numpy(faithful.edges(images))
+
+
+ONES = torch.ones(8, dtype=torch.int64)
+
+
+# ---- numbers ----
+
+def test_rank_correlation_is_scipys_with_ties_too():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 5, (2, 6, 9, 7)).astype(np.float32)
+    want = [spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b)]
+    assert spearman(a, b) == pytest.approx(want, abs=1e-12)
+    assert list(spearman(a, np.zeros_like(a))) == [0] * 6
+    assert likeness(np.zeros((1, 3, 3)), np.ones((1, 3, 3))) is None
+
+
+def test_ssim_is_its_equation_written_out():
+    rng = np.random.default_rng(1)
+    a, b = rng.random((2, 2, 15, 13))
+    unit = [(x - x.min((1, 2), keepdims=True)) / np.ptp(x, (1, 2), keepdims=True) for x in (a, b)]
+    one = np.exp(-np.arange(-5, 6) ** 2 / 4.5)
+    window = np.outer(one, one) / one.sum() ** 2
+    want = []
+    for x, y in zip(*unit):
+        values = []
+        for i in range(5):
+            for j in range(3):
+                p, q = x[i:i + 11, j:j + 11], y[i:i + 11, j:j + 11]
+                mp, mq = (window * p).sum(), (window * q).sum()
+                vp, vq, cov = (window * (p - mp) ** 2).sum(), (window * (q - mq) ** 2).sum(), (window * (p - mp) * (q - mq)).sum()
+                values.append((2 * mp * mq + 1e-4) * (2 * cov + 9e-4) / ((mp ** 2 + mq ** 2 + 1e-4) * (vp + vq + 9e-4)))
+        want.append(np.mean(values))
+    assert ssim(a, b) == pytest.approx(want, abs=1e-9)
+    assert ssim(a, 3 * a + 7) == pytest.approx([1, 1])                  # each map has a scale of its own
+
+
+def test_energy_and_pointing_equal_maps_made_by_hand():
+    maps = np.zeros((5, 4, 4), np.float32)
+    maps[0, 0, 0], maps[0, 3, 3] = 3, 1                          # three quarters in the corner, the highest place too
+    maps[1] = 1                                                  # even: as much as the area
+    maps[2, 1, 1] = -5                                           # speaks against: no heat
+    maps[3, 0, 0], maps[3, 2, 2] = 1, 3
+    maps[4, 0, 0] = 1                                            # its region is empty
+    region = np.zeros((5, 4, 4), bool)
+    region[:4, :2, :2] = True
+    assert energy(maps, region) == pytest.approx([0.75, 0.25, np.nan, 0.25, np.nan], nan_ok=True)
+    assert pointing_game(maps, region) == pytest.approx([1, 0.25, np.nan, 0, np.nan], nan_ok=True)
+    ring = border_ring(10, 20)
+    assert ring.sum() == 200 - 8 * 18 and energy(np.ones((1, 10, 20)), ring) == pytest.approx(56 / 200)
+    found = places(maps, {"corner": region, "nowhere": np.zeros((4, 4), bool)})
+    assert set(found) == {"corner"} and found["corner"] == Place(3, pytest.approx(1.25 / 3), 0.25, pytest.approx(1.25 / 3))
+    assert found["corner"].lift == pytest.approx(5 / 3)
+
+
+def test_deletion_and_insertion_of_a_linear_network_in_closed_form():
+    """One logit, sum of w x: who takes the pixels by falling w knows the sum that is left after each."""
+    rng = np.random.default_rng(2)
+    weights = rng.normal(0, 0.5, 16).astype(np.float32)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
+    model.requires_grad_(False)[1].weight.copy_(torch.from_numpy(weights)[None])
+    model[1].bias.fill_(0.3)
+    images = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    share = weights * images.numpy().reshape(3, 16)
+    deletion, insertion = coverage(model, images, torch.zeros(3, dtype=torch.int64), share.reshape(3, 4, 4), steps=8,
+                                   without=torch.zeros_like(images))
+    falling = -np.sort(-share, axis=1)
+    come = np.concatenate([np.zeros((3, 1)), np.cumsum(falling, 1)], axis=1)[:, ::2]
+    assert insertion == pytest.approx(1 / (1 + np.exp(-(0.3 + come))), abs=1e-6)
+    assert deletion == pytest.approx(1 / (1 + np.exp(-(0.3 + share.sum(1, keepdims=True) - come))), abs=1e-6)
+    assert faithful.area(np.array([0.0, 0.5, 1.0])) == 0.5
+
+
+# ---- planted networks ----
+
+def test_a_network_that_reads_one_square_is_found_to_do_so():
+    model, images = ReadsSquare(), pictures()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = examine(model, images, ONES, "grad_cam", "features", regions={"square": SQUARE, "elsewhere": ~SQUARE})
+    assert found.places["square"].energy > 0.99 and found.places["square"].pointing == 1
+    assert found.places["elsewhere"].energy < 0.01 and found.places["elsewhere"].pointing == 0
+    assert found.gain > 0.1 and found.deletion["the map"][0] == found.insertion["the map"][-1] > 0.95
+    assert set(found.deletion) == {"the map", *BASELINES} and found.empty == 0 and found.seeds is None
+    said = where(found)
+    assert said.startswith("They point at the square: ") and "100% of the heat" in said
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def random_network(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.Conv2d(16, 16, 5, padding=2), nn.ReLU(),
+                             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2)).eval()
+
+
+def test_random_weights_change_a_map_of_the_network_and_not_a_drawing_of_the_image():
+    model, images = random_network(), pictures()
+    honest = randomisation(model, images, ONES, "hires_cam", "3")
+    drawn = randomisation(model, images, ONES, on_edges)
+    assert honest.blocks == drawn.blocks == ("trained", "6", "2", "0")
+    assert honest.spearman[0] == drawn.spearman[0] == 1 and honest.ssim[0] == pytest.approx(1)
+    assert honest.spearman[-1] < 0.3 and drawn.spearman.min() == 1 and drawn.ssim.min() == pytest.approx(1)
+    found = examine(model, images, ONES, on_edges)
+    said = verdict(found)
+    assert said.answer == "no" and "1.00" in said.sentence and "not what the network has learned" in said.sentence
+
+
+def test_a_shift_is_followed_by_what_moves_and_not_by_what_stays():
+    images = pictures()
+    fixed = torch.from_numpy(faithful.random_places(images, seed=9)).float()
+    assert shift_stability(None, images, ONES, on_edges) > 0.97            # edges move with the image
+    bumps = torch.zeros_like(fixed)
+    bumps[:, ::2, ::2] = 1                                                 # stays, and is another map when moved back by one
+    assert shift_stability(None, images, ONES, lambda *a: bumps) < 0
+    assert shift_stability(None, images, ONES, lambda *a: fixed) < 1
+    assert shift_stability(None, images, ONES, lambda *a: torch.zeros_like(fixed)) is None
+
+
+def test_two_seeds_are_compared_when_there_are_two():
+    images, model = pictures(), ReadsSquare()
+    assert examine(model, images, ONES, grad_cam, "features", other=model).seeds == pytest.approx(1)
+    assert examine(model, images, ONES, on_edges, other=random_network()).seeds == pytest.approx(1)
+
+
+def test_stop_comes_through():
+    def stop(sentence, done, total):
+        if sentence == "Moving the images":
+            raise InterruptedError
+    with pytest.raises(InterruptedError):
+        examine(ReadsSquare(), pictures(2), ONES[:2], "grad_cam", "features", progress=stop)
+
+
+# ---- the sentence ----
+
+def made(forgot=0.1, gain=0.2, shifts=0.9, seeds=None, empty=0, **regions) -> Examination:
+    randomised = Randomised(("trained", "0"), np.array([1, forgot]), np.array([1, 0.3]))
+    return Examination(8, empty, randomised, {}, {}, gain, "the edges", shifts, seeds, regions)
+
+
+@pytest.mark.parametrize("found, answer, number", [
+    (made(), "yes", "0.20"), (made(empty=8, forgot=0.0), "no", "nothing speaks"), (made(forgot=0.62), "no", "0.62"),
+    (made(gain=-0.07), "doubtful", "-0.07"), (made(shifts=0.31), "doubtful", "0.31"), (made(shifts=None), "yes", "0.10"),
+    (made(seeds=0.12), "yes", "0.12"), (made(forgot=0.62, gain=-1, shifts=0), "no", "0.62")])
+def test_the_verdict_gives_the_number_that_decided(found, answer, number):
+    said = verdict(found)
+    assert said.answer == answer and number in said.sentence
+    assert said.numbers["gain over the best baseline"] == found.gain
+
+
+def test_where_it_points():
+    ring = Place(8, 0.9, 0.3, 1.0)
+    assert where(made(**{"border ring": ring})) == ""
+    assert where(made(letters=Place(8, 0.6, 0.05, 1.0), finding=Place(8, 0.1, 0.05, 0.0))) == (
+        "They point at the letters: 60% of the heat lies there, 12.0 times what an even map would have.")
+    assert "no place that is known: 6% of the heat lies in the finding" in where(made(finding=Place(8, 0.06, 0.05, 0.0)))
