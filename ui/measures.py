@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import LOGISTIC
 from core.metrics import METRICS, MULTI_LABEL
 from ui.shell import escape, format_interval, format_number
 
@@ -21,19 +22,23 @@ HEADLINES = {
     "ordinal-regression": ("accuracy", "roc_auc", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"),
     MULTI_LABEL: ("roc_auc", "average_precision", "sensitivity", "specificity", "cohen_kappa"),
 }
-SHORT = {"majority": "majority class", "logistic regression on 16 x 16 pixels": "logistic, 16 x 16"}
-LOGISTIC = ("Logistic regression on the image shrunk to 16 x 16 pixels: one weight for each pixel. What a network adds to "
-            "that, it has learned to see.")
+SHORT = {"majority": "majority class", LOGISTIC: "logistic, 16 x 16"}
+LOGISTIC_HELP = ("Logistic regression on the image shrunk to 16 x 16 pixels: one weight for each pixel. What a network adds to "
+                 "that, it has learned to see.")
 # Measures of MedMNIST's own evaluator, which are no rows of METRICS.
 MEDMNIST = {
     "medmnist_auc": ("AUC as MedMNIST", "Exactly as the evaluator of the medmnist package gives it, to be compared with its "
                      "published tables."),
     "medmnist_acc": ("ACC as MedMNIST", "Exactly as the evaluator of the medmnist package gives it; it cuts every score at 0.5."),
 }
-WORDS = {"Wilson": "the interval of a share", "bootstrap by patient": "patients are drawn again, each with all its images",
+WORDS = {"Wilson": "the interval of a share", "Newcombe": "of a perfect order, which draws cannot judge",
+         "Wilson, by patient": "of a share, where images of one patient count for less than as many patients",
+         "Wilson, by image": "of a share, where answers about one image hang together",
+         "bootstrap by patient": "patients are drawn again, each with all its images",
          "bootstrap by image": "images are drawn again, since no patients are known",
          "Wilson, by patient": "the interval of a share, where a patient's images count for as many as they are worth",
          "Wilson, by image": "the interval of a share, where the answers to one image count for as many as they are worth",
+         "bootstrap by study": "studies are drawn again, since no patients are known",
          "Newcombe": "the interval of a ROC AUC that is perfect, from the numbers of images"}
 
 
@@ -68,7 +73,7 @@ def show_headline(result: Mapping) -> None:
                 lines.append(f"of {share:,} images")
             lines += [f"{SHORT.get(base['name'], escape(base['name']))}: {format_number(base[name])}"
                       for base in result["baselines"] if base.get(name) is not None]
-            st.caption("  \n".join(lines), help=LOGISTIC if any("logistic" in line for line in lines) else None)
+            st.caption("  \n".join(lines), help=LOGISTIC_HELP if any("logistic" in line for line in lines) else None)
     with columns[-1].container(gap="xxsmall"):
         st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
         counted = list(result["n_per_class"].items())

@@ -1,0 +1,207 @@
+"""Where a measure lies: 95 % intervals that know that several images of one patient are not independent.
+
+    bootstrap(labels, probs, task, patients)     patients drawn again with replacement, all measures in one pass
+    wilson_by_patient(right, patients)           a share, counted as if there were as many images as they are worth
+
+Each draw is a row of weights: how often each image was drawn, all images of a patient equally often. So a thousand draws
+are a matrix, and nothing is computed again that a draw does not change: scores are sorted once, and the measures are the very
+functions of `core.metrics`, which see many confusion matrices and curves at a time instead of one.
+
+    N images, K classes, P patients, B draws that are computed together
+    weights    (B, N) float32, whole numbers
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from core.answers import Counts, counts
+from core.metrics import METRICS, Judged, wilson_interval
+
+TOGETHER = 64           # draws: their weights of 10,000 images are 2.5 MB, which stays in a processor's cache
+ENOUGH = 0.95           # of the draws must give a number; otherwise there are too few images for an interval
+
+
+def bootstrap(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence | None = None, *,
+              names: Sequence[str] | None = None, draws: int = 1000, seed: int = 0,
+              threshold: float | np.ndarray = 0.5) -> dict[str, tuple[float, float] | None]:
+    """The 95 % interval of each measure, from patients drawn again with replacement.
+
+    Args:
+        labels, probs, task: as in `core.metrics`
+        patients: N names, "" where nobody is known, or numbers; None takes each image as a patient of its own
+        names: keys of METRICS; None takes all
+        draws: how many; 1,000 leave the ends of an interval uncertain by about 5 % of its width
+        seed: same seed, same interval, and the same patients in the same draws for another run's answers
+        threshold: as in `core.metrics.predict`
+
+    Returns:
+        {name: (low, high)}; None where the measure is undefined in more than one draw of twenty
+
+    Raises:
+        LightboxError: as `core.metrics.check`
+    """
+    names = list(METRICS) if names is None else list(names)
+    judged = Prepared(labels, probs, task, threshold)
+    return {name: middle(values) for name, values in resample(judged, patients, names, draws=draws, seed=seed).items()}
+
+
+def resample(judged: Prepared, patients: Sequence | None, names: Sequence[str], *, each: bool = False, draws: int = 1000,
+             seed: int = 0) -> dict[str, np.ndarray]:
+    """What each measure is in each draw: {name: (draws,)}, NaN where it is undefined.
+
+    Args:
+        each: for each class against the rest instead, (draws, K); measures that have no such are left out
+    """
+    functions = {name: METRICS[name].function for name in names}
+    classes = list(range(judged.classes))
+    values: dict[str, list] = {name: [] for name, f in functions.items() if f.each or not each}
+    for weights in draw(len(judged.labels), patients, draws, seed):
+        drawn = Drawn(judged, weights)
+        for name, kept in values.items():
+            found = functions[name].each(drawn, classes) if each else functions[name].of(drawn)
+            kept.append(np.full(len(weights), np.nan) if found is None else found)
+    return {name: np.concatenate(kept) for name, kept in values.items()}
+
+
+def middle(values: np.ndarray) -> tuple[float, float] | None:
+    """The middle 95 % of what the draws gave: the percentile interval of Efron & Tibshirani, An Introduction to the Bootstrap,
+    1993, chapter 13. None where fewer than ENOUGH of them gave a number."""
+    known = values[~np.isnan(values)]
+    return tuple(np.quantile(known, (0.025, 0.975)).tolist()) if len(known) >= ENOUGH * len(values) > 0 else None
+
+
+def draw(images: int, patients: Sequence | None, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Weights of the images, (B, N) float32, until all draws are there. As many patients as there are, with replacement."""
+    groups = np.arange(images) if patients is None else as_numbers(patients)
+    generator, people = np.random.default_rng(seed), int(groups.max()) + 1
+    for start in range(0, draws, TOGETHER):
+        rows = min(TOGETHER, draws - start)
+        drawn = generator.integers(0, people, (rows, people)) + people * np.arange(rows)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=rows * people).reshape(rows, people).astype(np.float32)
+        yield weights if patients is None else weights[:, groups]
+
+
+def as_numbers(patients: Sequence) -> np.ndarray:
+    """(N,) int64 from 0, the same for the same patient. "" is nobody known: such an image is a patient of its own."""
+    patients = np.asarray(patients)
+    if patients.dtype.kind == "O":
+        patients = patients.astype(str)
+    codes = np.unique(patients, return_inverse=True)[1].ravel()
+    if patients.dtype.kind != "U" or not (unknown := patients == "").any():
+        return codes
+    codes[unknown] = codes.max() + 1 + np.arange(unknown.sum())
+    return np.unique(codes, return_inverse=True)[1].ravel()
+
+
+class Prepared(Judged):
+    """Answers, and in which order their weights are to be added up; made once for all draws."""
+
+    @functools.cached_property
+    def cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images in the order of their cells of the confusion matrix, where each cell begins, which cells there are."""
+        cell = self.labels * self.classes + self.answers
+        order = np.argsort(cell, kind="stable")
+        occupied, starts = np.unique(cell[order], return_index=True)
+        return order, starts, occupied
+
+    @functools.cached_property
+    def hits(self) -> np.ndarray:
+        """(N, 4 K) float32: for each finding, is the image in this cell of its little matrix? In the order of that matrix."""
+        cell = 2 * self.labels + self.answers
+        return (cell[:, :, None] == np.arange(4)).reshape(len(cell), -1).astype(np.float32)
+
+    def segments(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images by falling score of class k (N,), where each segment between two cuts begins (T,), which are positive (N,).
+
+        A cut amid negatives moves no curve: it is left out, and so a rare finding has few.
+        """
+        if k not in self._segments:
+            scores, positive = self.probs[:, k], self.truth[:, k]
+            order = np.argsort(-scores, kind="stable")
+            starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
+            found = np.add.reduceat(positive[order].astype(np.int64), starts) > 0
+            self._segments[k] = order, starts[np.r_[True, found[1:] | found[:-1]]], positive[order]
+        return self._segments[k]
+
+    @functools.cached_property
+    def _segments(self) -> dict[int, tuple]:
+        return {}
+
+
+class Drawn(Judged):
+    """The same answers in B draws: all counts and means have the draws as their first axis."""
+
+    def __init__(self, judged: Prepared, weights: np.ndarray):
+        self.labels, self.probs, self.task, self.threshold = judged.labels, judged.probs, judged.task, judged.threshold
+        self.findings, self.classes, self.averaged = judged.findings, judged.classes, judged.averaged
+        self.truth, self.answers = judged.truth, judged.answers
+        self.prepared, self.weights = judged, weights
+
+    @functools.cached_property
+    def matrix(self) -> np.ndarray:
+        """(B, K, K), or (B, K, 2, 2) for several findings."""
+        rows, k = len(self.weights), self.classes
+        if self.findings:
+            return (self.weights @ self.prepared.hits).reshape(rows, k, 2, 2)
+        order, starts, occupied = self.prepared.cells
+        matrix = np.zeros((rows, k * k))
+        matrix[:, occupied] = np.add.reduceat(self.weights[:, order], starts, axis=1)
+        return matrix.reshape(rows, k, k)
+
+    @functools.cached_property
+    def counts(self) -> Counts:
+        """(B, K) each."""
+        return counts(self.matrix, self.findings)
+
+    def cuts(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """(B, T) each."""
+        if k not in self._cuts:
+            order, starts, positive = self.prepared.segments(k)
+            weights = np.take(self.weights, order, axis=1)
+            above = np.add.reduceat(weights, starts, axis=1).cumsum(axis=1)
+            weights *= positive
+            tp = np.add.reduceat(weights, starts, axis=1).cumsum(axis=1)
+            self._cuts[k] = tp, above - tp
+        return self._cuts[k]
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Weighted mean over the images: (B,) or (B, M)."""
+        whole = self.weights.sum(axis=1)
+        return (self.weights @ values.astype(np.float32)) / (whole if values.ndim == 1 else whole[:, None])
+
+
+# ------------------------------------------------------------------------------------------------------------------- shares
+
+def wilson_by_patient(right: np.ndarray, patients: Sequence | None = None) -> tuple[float, float]:
+    """Wilson's interval of a share, for images that hang together.
+
+    The share p of n images varies between patients as if there were n / d images, where the design effect
+
+        d = P / (P - 1) sum_j (r_j - p n_j)^2 / (n p (1 - p)),     r_j right ones among the n_j images of patient j
+
+    is what the patients add to the variance of the share of independent images: Kish, Survey Sampling, 1965, chapter 8. The
+    n / d images go into Wilson's equation, as Korn & Graubard, Surv Methodol 24, 1998, do with Clopper and Pearson's. d is taken
+    as 1 at least. At p = 0 and p = 1 nothing is known of d, and each patient counts once.
+
+    Args:
+        right: (n,) bool, n > 0
+        patients: n names; None: all images are independent, d = 1
+    """
+    n, p = len(right), float(np.mean(right))
+    if patients is None:
+        return wilson_interval(float(np.sum(right)), n)
+    group = as_numbers(patients)
+    sizes = np.bincount(group)
+    people = len(sizes)
+    if people == n:
+        worth = n
+    elif p in (0.0, 1.0) or people < 2:
+        worth = people
+    else:
+        apart = np.bincount(group, np.asarray(right, float)) - p * sizes
+        worth = n / max(people / (people - 1) * float((apart**2).sum()) / (n * p * (1 - p)), 1.0)
+    return wilson_interval(p * worth, worth)
