@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core import checkpoints, metrics
-from core.evaluation import predictions
+from core.evaluation import judge, predictions
 from tests import judged
 from tests.judged import matrices, open_page, plant, rename_classes, text_of
 from ui.shell import format_number
@@ -27,6 +27,7 @@ def test_the_numbers_are_those_of_metrics_evaluate(run):
     plant(run, "val", labels, np.stack([1 - p, p], 1))
     found = predictions(run, "val")
     true = metrics.evaluate(found.labels, found.probs, "binary-class", ("0", "1"))
+    sure = judge(run, "val", found)["measures"]
     at = open_page("evaluate", run=run.id)
     shown = {m.label: m.value for m in at.metric}
     names = ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa")
@@ -34,8 +35,8 @@ def test_the_numbers_are_those_of_metrics_evaluate(run):
     matrix, = matrices(at)
     assert matrix["counts"] == true["confusion_matrix"] and matrix["names"] == true["class_names"]
     words = text_of(at)
-    for limits in (true["accuracy_interval"], true["roc_auc_interval"]):
-        assert f"{limits[0]:.3f} to {limits[1]:.3f}" in words
+    for name in names:
+        assert f"95 %: {sure[name]['low']:.3f} to {sure[name]['high']:.3f}" in words
     assert f"{true['majority_accuracy']:.3f}" in words
     table = at.dataframe[0].value
     assert list(table["n"]) == [row["n"] for row in true["per_class"]]

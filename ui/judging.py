@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import checkpoints, metrics
-from core.datasets import Dataset
+from core import checkpoints, evaluation, metrics
+from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
-from core.evaluation import Predictions, predict_split, predictions
-from core.metrics import METRICS, MULTI_LABEL
+from core.evaluation import Predictions, predict_split, predictions, with_people
+from core.judge import thresholds
+from core.judge.baselines import logistic_baseline
+from core.metrics import MULTI_LABEL
 from core.runs import LIVE, Run
+from ui.loaders import open_set
 from ui.shell import Chip, get_param, link, long_task, set_param
 
 ORDERS = {"sure": "Most confident mistake first", "unsure": "Least sure first", "random": "Random order"}
@@ -157,27 +160,49 @@ def _tried() -> set:
 # -------------------------------------------------------------------------------------------------- what they are worth
 
 def measures(run: Run, split: str, found: Predictions) -> dict:
-    """What `core.evaluation` says of stored answers, once for each version of them and of the threshold. Opens nothing."""
-    about = run.data()
-    return _measures(str(run.folder), split, stamp(run), about["task"], tuple(about["class_names"]), found)
+    """`core.evaluation.judge` of stored answers, once for each version of them and of the threshold. Opens nothing.
+
+    The logistic baseline is in it where it was fitted before: see `fit_baseline`.
+    """
+    opened = run.times_test_opened() if split == "test" else 0
+    fitted = (run.id, split) in _fitted()
+    return _measures(str(run.folder), split, stamp(run), repr(thresholds.of(run)), opened, fitted, run, found)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _measures(folder: str, split: str, stamp: int, task: str, class_names: tuple[str, ...], _found: Predictions) -> dict:
-    labels, probs = _found.labels, _found.probs
-    result = metrics.evaluate(labels, probs, task, class_names)
-    n = result["n"]
-    def one(value, limits, positive, kind):
-        low, high = limits or (None, None)
-        return {"value": value, "low": low, "high": high, "n": n, "n_positive": positive, "interval": kind if limits else None}
-    positive = result["per_class"][1]["n"] if task == "binary-class" else None
-    result["measures"] = {name: one(result[name], result.get(f"{name}_interval"), positive, "Wilson") for name in METRICS}
-    for row in result["per_class"]:
-        row["measures"] = {name: one(row[name], row.get(f"{name}_interval"), row["n"], "Wilson")
-                           for name in ("sensitivity", "specificity", "precision", "f1", "roc_auc")}
-    result["alarms"], result["threshold"] = result["notes"], 0.5
-    result["baselines"] = [{"name": "majority", "accuracy": result["majority_accuracy"], "roc_auc": 0.5, "cohen_kappa": 0.0}]
-    return result
+@st.cache_data(max_entries=64, show_spinner="Judging: every measure with its interval ...")
+def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, fitted: bool, _run: Run,
+              _found: Predictions) -> dict:
+    if _found.patients is None and _found.studies is None:          # answers from before patients were stored with them
+        data = _ready_set(_run)
+        _found = _found if data is None else with_people(_found, data)
+    return evaluation.judge(_run, split, _found)
+
+
+def fit_baseline(run: Run, split: str, result: dict) -> None:
+    """Fit the logistic baseline where it is missing, and draw the page again with it. It takes seconds, so it is called when all
+    the rest of the page stands."""
+    if (run.id, split) in _fitted() or any(base["name"] == evaluation.LOGISTIC for base in result["baselines"]):
+        return
+    data = _ready_set(run)
+    fitted = data is not None and logistic_baseline(data, split) is not None
+    _fitted().add((run.id, split))
+    if fitted:
+        st.rerun()
+
+
+def _ready_set(run: Run) -> Dataset | None:
+    """The open set, where nobody has to wait for it and its images are still those that the run was trained on."""
+    try:
+        data = open_set(run.config.data) if is_ready(run.config.data) else None
+    except LightboxError:
+        return None
+    return data if data is not None and data.split_hash == run.data().get("split_hash") else None
+
+
+@st.cache_resource(show_spinner=False)
+def _fitted() -> set:
+    """(run, split) whose logistic baseline was fitted, or could not be, by this server."""
+    return set()
 
 
 @dataclass(frozen=True)
@@ -207,21 +232,21 @@ def judge(run: Run, split: str, found: Predictions, finding: str | None = None) 
     """All of it, from the cache where nobody answered or chose anew. `finding` is its number as it stands in the address."""
     result = measures(run, split, found)
     k = (number(finding, len(result["class_names"])) or 0) if result["task"] == MULTI_LABEL else None
-    return _judge(str(run.folder), split, stamp(run), k, found, result)
+    return _judge(str(run.folder), split, stamp(run), repr(result["threshold"]), k, found, result)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _judge(folder: str, split: str, stamp: int, k: int | None, _found: Predictions, _result: dict) -> Judgement:
+def _judge(folder: str, split: str, stamp: int, threshold: str, k: int | None, _found: Predictions, _result: dict) -> Judgement:
     labels, probs, task, names = _found.labels, _found.probs, _result["task"], tuple(_result["class_names"])
-    threshold = np.broadcast_to(_result["threshold"], probs.shape[1])[k or 0]
+    cut = np.broadcast_to(_result["threshold"], probs.shape[1])[k or 0]
     if k is not None:
         labels, probs = one_finding(labels, probs, k)
         task, names = "binary-class", (f"no {names[k]}", names[k])
     two = task == "binary-class"
-    matrix = metrics.confusion_matrix(labels, metrics.predict(probs, task, threshold), len(names))
+    matrix = metrics.confusion_matrix(labels, metrics.predict(probs, task, cut), len(names))
     curves = roc_curves(labels, probs, task, names)
     point = (float(1 - metrics.specificity(matrix)[1]), float(metrics.sensitivity(matrix)[1])) if two and curves else None
-    return Judgement(_result, k, names, float(threshold) if two else None, matrix, curves, point)
+    return Judgement(_result, k, names, float(cut) if two else None, matrix, curves, point)
 
 
 def one_finding(labels: np.ndarray, probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

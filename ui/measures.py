@@ -31,9 +31,7 @@ MEDMNIST = {
                      "published tables."),
     "medmnist_acc": ("ACC as MedMNIST", "Exactly as the evaluator of the medmnist package gives it; it cuts every score at 0.5."),
 }
-WORDS = {"Wilson": "the interval of a share", "Newcombe": "of a perfect order, which draws cannot judge",
-         "Wilson, by patient": "of a share, where images of one patient count for less than as many patients",
-         "Wilson, by image": "of a share, where answers about one image hang together",
+WORDS = {"Wilson": "the interval of a share",
          "bootstrap by patient": "patients are drawn again, each with all its images",
          "bootstrap by image": "images are drawn again, since no patients are known",
          "Wilson, by patient": "the interval of a share, where a patient's images count for as many as they are worth",

@@ -10,10 +10,11 @@ from core.evaluation import Predictions
 from core.metrics import METRICS
 from core.runs import Run, RunStore
 from ui import theme
+from ui.breakdown import draw_breakdown
 from ui.charts import show_roc
 from ui.confusion import confusion
 from ui.follow import follow
-from ui.judging import Judgement, answers_of, current_run, finding_chip, forget_on_change, judge, split_chip
+from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_baseline, forget_on_change, judge, split_chip
 from ui.measures import show_alarms, show_all, show_classes, show_headline
 from ui.shell import choose_param, empty, get_param, go, next_step, page_header, run_chip, set_param, show_error
 from ui.studies import draw_studies
@@ -68,6 +69,7 @@ class Section(NamedTuple):
 SECTIONS = {
     "overview": Section("Matrix and curves", show_overview),
     "measures": Section("All measures", lambda at: show_all(at.judged.result)),
+    "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.found, at.judged.result, runs)),
     "growth": Section("More or larger images", lambda at: draw_studies(at.run, at.split, runs)),
 }
 
@@ -86,7 +88,7 @@ def take_section(title: str) -> None:
     set_param("section", name)
 
 
-def show(run: Run, split: str, finding: str | None) -> None:
+def show(run: Run, split: str, finding: str | None) -> Looked:
     found = answers_of(run, split)
     at = Looked(run, split, found, judge(run, split, found, finding))
     show_alarms(at.judged.result["alarms"])
@@ -94,6 +96,7 @@ def show(run: Run, split: str, finding: str | None) -> None:
     section, tab = choose_section()
     with tab:
         section.draw(at)
+    return at
 
 
 runs = RunStore().list()
@@ -104,8 +107,11 @@ else:
     chosen = current_run(runs)
     forget_on_change(chosen, "finding", "true", "predicted")
     run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
+    shown = None
     try:
-        show(next(run for run in runs if run.id == run_id), split, finding[0] if finding else None)
+        shown = show(next(run for run in runs if run.id == run_id), split, finding[0] if finding else None)
     except LightboxError as error:
         show_error(error)
     next_step("Next: look at its mistakes", "errors", run=run_id, split=split)
+    if shown:
+        fit_baseline(shown.run, shown.split, shown.judged.result)
