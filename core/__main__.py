@@ -15,6 +15,7 @@
     python -m core name CODE | RUN
     python -m core evaluate RUN [--split val|test] [--json]
     python -m core compare RUN RUN [--split val|test] [--json]
+    python -m core marks D [--out FILE.csv]
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
@@ -301,6 +302,21 @@ def evaluate(options) -> None:
         print(f"  {note}")
 
 
+def marks(options) -> None:
+    """What people marked on the page Errors."""
+    from core.marks import marks_csv, read_marks
+    dataset = _absolute(options.dataset)
+    found = read_marks(dataset)
+    if not found:
+        raise LightboxError("marks.none", f"There are no marks for {dataset}.", "Images are marked on the page Errors.")
+    text = marks_csv(dataset)
+    if options.out:
+        write_atomic(Path(options.out), text)
+        print(f"{options.out}: {len(found):,} mark{'' if len(found) == 1 else 's'}.", file=sys.stderr)
+    else:
+        print(text, end="")
+
+
 def compare(options) -> None:
     from core.comparison import compare
     from core.runs import RunStore
@@ -527,6 +543,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--split", choices=("val", "test"), default="val", help="each look at test is counted")
     command.add_argument("--json", action="store_true")
     command.set_defaults(command=evaluate)
+
+    command = commands.add_parser("marks", help="write which images people marked, and their notes, as CSV")
+    command.add_argument("dataset", metavar="D")
+    command.add_argument("--out", metavar="FILE.csv")
+    command.set_defaults(command=marks)
 
     command = commands.add_parser("compare", help="test two runs against each other on the same images")
     command.add_argument("run_a", metavar="RUN")

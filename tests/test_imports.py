@@ -28,6 +28,7 @@ CORE = {                                    # a part of core: the parts that it 
     "alarms": set(),
     "answers": set(),
     "metrics": BASE | {"answers", "ranking"},
+    "marks": BASE,
     "device": BASE,
     "queue": BASE,
     "checkpoints": BASE,
@@ -40,12 +41,14 @@ CORE = {                                    # a part of core: the parts that it 
     "judge": BASE | {"answers", "checkpoints", "classifiers", "datasets", "metrics", "ranking", "recipes", "runs", "trainers"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "judge", "metrics", "runs", "trainers"},
     "comparison": BASE | {"evaluation", "judge", "metrics", "runs"},
+    "reported": BASE | {"answers", "evaluation", "judge", "metrics", "recipes", "runs"},
+    "leaderboard": BASE | {"comparison", "evaluation", "judge", "metrics", "runs"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
     "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
     "worker": BASE | {"job", "runs"},
     "together": BASE | {"job", "runs", "trainers"},
     "__main__": BASE | {"audit", "classifiers", "comparison", "datasets", "device", "evaluation", "explain", "export", "grid",
-                        "metrics", "models", "recipes", "run_names", "runs", "trainers"},
+                        "marks", "metrics", "models", "recipes", "run_names", "runs", "trainers"},
 }
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
