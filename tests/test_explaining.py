@@ -61,11 +61,11 @@ def test_the_pages_get_what_the_methods_give(run, monkeypatch):
     images = as_input(model, list(data.images[rows]))
     for method in METHODS:
         expected = explain(method, model, images[:3], targets[:3], "network.features").numpy()
-        np.testing.assert_allclose(found[method], expected, atol=1e-5, rtol=1e-4, err_msg=method)
+        np.testing.assert_allclose(found[method], expected, atol=1e-3, rtol=1e-4, err_msg=method)     # logits near 50
     expected = explain("grad_cam", model, images, targets, "network.features", against=1 - targets).numpy()
     assert expected.any() and not np.allclose(found["plain"], found["against"])
-    np.testing.assert_allclose(found["against"], expected, atol=1e-5)
-    np.testing.assert_allclose(found["one"], expected[1], atol=1e-5)
+    np.testing.assert_allclose(found["against"], expected, atol=1e-4)
+    np.testing.assert_allclose(found["one"], expected[1], atol=1e-4)
     assert asked.count("grad_cam") == 1 + 3 + 3 + 1                        # three images; the other seventeen in three steps
     asked.clear()
     assert not at.run().exception and asked == [], "they were made before"

@@ -185,7 +185,7 @@ def test_one_map_far_above_the_others_does_not_leave_them_dark():
 
 def test_overlays_leave_an_image_alone_where_nothing_speaks():
     images = np.random.default_rng(0).integers(0, 255, (2, 20, 20, 1), np.uint8)
-    drawn = overlays(images, np.zeros((2, 20, 20), np.float32), 0.6, None, side=20, key=())
+    drawn = overlays(images, np.zeros((2, 20, 20), np.float32), 0.6, None, side=20)
     assert (drawn == images).all()
 
 
