@@ -53,7 +53,7 @@ def show_curves(judged: Judgement) -> None:
     k, point = judged.finding, judged.point
     show_roc({judged.names[c]: curve for c, curve in judged.curves.items()}, key=f"roc_{k}", point=point,
              colors=[theme.class_color(c if k is None else k) for c in judged.curves],
-             point_label=f"threshold {judged.threshold:.2g}")
+             point_label=f"threshold {judged.threshold:.2g}" if point else "")
     if point:
         st.caption(f"The dot is the threshold {judged.threshold:.2g}: sensitivity {point[1]:.3f}, "
                    f"specificity {1 - point[0]:.3f}.")
