@@ -177,13 +177,13 @@ def evaluate(run: Run, split: str = "val", progress: Callable[[str, int, int], N
         raise _nothing_in(split)
     if split == "test":
         run.note_test_opened()
-    found, data = predictions(run, split), _data_of(run)
+    found, data = predictions(run, split), data_at_hand(run)
     if found is None or found.epoch != checkpoints.best_epoch(run.checkpoints):
         found = predict_split(run, split, data, progress)
     return judge(run, split, found, data)
 
 
-def _data_of(run: Run) -> Dataset | None:
+def data_at_hand(run: Run) -> Dataset | None:
     """The run's open set, where that takes no time and its images are still those that it was trained on."""
     config = run.config.data
     try:
