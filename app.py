@@ -16,6 +16,7 @@ PAGES = (
     st.Page("screens/judge/evaluate.py", title="Evaluate", url_path="evaluate", help="How good a run is, in numbers."),
     st.Page("screens/judge/errors.py", title="Errors", url_path="errors", help="What a run gets wrong, and where it looked."),
     st.Page("screens/judge/gradcam.py", title="Grad-CAM", url_path="gradcam", help="Why it said so, and is that map true."),
+    st.Page("screens/judge/compare.py", title="Compare", url_path="compare", help="All runs; two of them on the same images."),
     st.Page("screens/use/classify.py", title="Classify", url_path="classify", help="Drop in an image and read the answer."),
 )
 

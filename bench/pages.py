@@ -24,6 +24,7 @@ PAGES = {
     "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),
     "errors": ("Errors", ("[class*=st-key-errors] .picture",)),
     "gradcam": ("Grad-CAM", (".st-key-strip .picture", ".what-if .stage img", "text=What if")),
+    "compare": ("Compare", ("table .pick", "text=Which one is better")),
     "classify": ("Classify", (".st-key-samples .picture", "[data-testid=stFileUploaderDropzone]")),
 }
 LONG = 120_000             # ms; a page that has not come by then will not come

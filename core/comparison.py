@@ -18,7 +18,7 @@ import numpy as np
 from core import metrics
 from core.config import RunConfig, knobs
 from core.errors import LightboxError
-from core.evaluation import Predictions, predictions
+from core.evaluation import Predictions, data_at_hand, predictions, with_people
 from core.judge import thresholds
 from core.judge.paired import AccuracyTest, AUCTest, delong_test, mcnemar
 from core.metrics import MULTI_LABEL
@@ -104,6 +104,8 @@ def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
     if other := int((labels != found_b.labels[back]).reshape(len(labels), -1).any(axis=1).sum()):
         raise LightboxError("compare.labels", f"{other:,} of the {len(labels):,} images have another label for B than for A.",
                             "The labels were changed between the two runs. Train again on the same ones.")
+    if found_a.patients is None and (data := data_at_hand(run_a)) is not None:
+        found_a = with_people(found_a, data)
     probs, task = (found_a.probs.astype(float), found_b.probs[back].astype(float)), about_a["task"]
     answers = tuple(metrics.predict(p, task, thresholds.of(run)) for p, run in zip(probs, (run_a, run_b)))
     return Pair(labels, probs, answers, np.array(found_a.image_ids), _groups(found_a), task, tuple(about_a["class_names"]),
@@ -122,10 +124,9 @@ def _stored(run: Run, split: str, name: str) -> tuple[dict, Predictions]:
 
 
 def _groups(found: Predictions) -> np.ndarray | None:
-    patients = getattr(found, "patients", None)
-    if patients is None or not any(patients):
+    if found.patients is None:
         return None
-    return np.array([patient or f"image {i}" for i, patient in enumerate(patients)])
+    return np.array([f"patient {name}" if name else f"image {i}" for i, name in enumerate(found.patients)])
 
 
 def _notes(a: dict, b: dict) -> list[str]:
@@ -153,7 +154,11 @@ def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
     Raises:
         LightboxError: as `pair` does
     """
-    both = pair(run_a, run_b, split)
+    return describe(pair(run_a, run_b, split), run_a, run_b, split)
+
+
+def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:
+    """`compare` of a pair that one has."""
     findings = both.task == MULTI_LABEL
     each = [both.of_finding(k) for k in range(len(both.class_names))] if findings else []
     return {

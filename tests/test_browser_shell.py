@@ -15,7 +15,7 @@ from tests.odd import GRAYS, ODD, SIDE, STRIP
 
 PAGES = {"": "Lightbox", "browse": "Browse", "add": "Add images", "split": "Split", "augment": "Augment",
          "network": "Network", "train": "Train", "runs": "Runs", "evaluate": "Evaluate", "errors": "Errors",
-         "gradcam": "Grad-CAM", "classify": "Classify"}
+         "gradcam": "Grad-CAM", "compare": "Compare", "classify": "Classify"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""Compare: all runs in a table, and two of them against each other on the same images."""
+
+import streamlit as st
+
+from core import leaderboard
+from core.errors import LightboxError
+from core.runs import RunStore
+from ui.follow import follow
+from ui.judging import split_chip
+from ui.leaderboard import all_entries, data_sets, draw_controls, draw_table, with_intervals
+from ui.overlaid import draw_against_cost, draw_curves
+from ui.shell import Chip, choose_param, empty, get_param, next_step, page_header, set_param, show_error
+from ui.two_runs import draw_two_runs
+
+VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "What it costs"}
+
+
+def show(entries, data: str, split: str) -> None:
+    left, board = draw_controls(entries, data)
+    if not left:
+        st.caption("No run has all of these tags. Take one away.")
+        return
+    lines, picked = draw_table(left, board)
+    view = choose_view()
+    if view == "cost":
+        draw_against_cost(lines, picked)
+    elif not picked:
+        st.markdown("Pick runs in the table: two for a test, up to six for curves.")
+    elif view == "curves":
+        draw_curves(store, picked, split)
+    elif len(picked) < 2:
+        st.markdown("Pick a second run in the table, of the same data set, to compare the two.")
+    else:
+        of = {one.id: line.entries for line in leaderboard.fold(entries) for one in line.entries}
+        a, b = (store.get(line.first.id) for line in picked[:2])
+        draw_two_runs(a, b, split, of)
+
+
+def choose_view() -> str:
+    view = get_param("view") if get_param("view") in VIEWS else "two"
+    st.segmented_control("What to look at", list(VIEWS), format_func=VIEWS.get, label_visibility="collapsed",
+                         **follow("compare_view", view, take_view))
+    set_param("view", view)
+    return view
+
+
+def take_view(view: str | None) -> None:
+    if view:
+        choose_param("view", view)
+        set_param("view", view)
+
+
+store = RunStore()
+entries = all_entries(store)
+if not entries:
+    page_header("Compare")
+    empty("There is no run to compare yet. Train two small networks; it takes a few minutes.", "Train a network", "train")
+else:
+    data, split = page_header("Compare", Chip("of", "Data set", data_sets(entries), width=260), split_chip())
+    try:
+        show(with_intervals(store, entries), data, split)
+    except LightboxError as error:
+        show_error(error)
+    next_step("Next: classify an image of your own", "classify")
