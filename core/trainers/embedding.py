@@ -106,6 +106,30 @@ def embedded(model: nn.Module, train_split: Split, val_split: Split, config: Run
             dataclasses.replace(val_split, images=features[1], copies=1))
 
 
+def kept_features(model: nn.Module, split: Split, config: RunConfig, folder: Path) -> np.ndarray | None:
+    """What `plain_features` has kept, or None: nothing is computed."""
+    return _plain(model, split, config, folder, _silent).load()
+
+
+def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Path, progress: Progress | None = None) -> np.ndarray:
+    """Features (N, F) float32, mapped, of the unchanged images of a split, computed or found again; frozen or not.
+
+    Raises LightboxError "embedding.room" where they would take more room than there is, and as `embedded` does.
+    """
+    with disk_errors(folder / "features"):
+        folder.mkdir(parents=True, exist_ok=True)
+    maker = _plain(model, split, config, folder, progress or _silent)
+    features = maker.load()
+    if features is None and not _make_room(folder, maker.bytes, keep={maker.key}):
+        raise LightboxError("embedding.room", f"The features of these images would take {maker.bytes / 1e9:.1f} GB, for which there "
+                            "is no room.", "Free some space or set LIGHTBOX_HOME to another disk.")
+    return maker.make() if features is None else features
+
+
+def _plain(model: nn.Module, split: Split, config: RunConfig, folder: Path, progress: Progress) -> _Maker:
+    return _Maker(model, split, [_Block(None, False)], config, folder, "training", progress, True)
+
+
 class _Maker:
     """Finds or computes the features of one split."""
 
