@@ -17,7 +17,7 @@ from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
 from core.evaluation import Predictions, predict_split, predictions, with_people
 from core.judge import thresholds
-from core.judge.baselines import logistic_baseline
+from core.judge.baselines import kept_baseline, logistic_baseline
 from core.metrics import MULTI_LABEL
 from core.runs import LIVE, Run
 from ui.loaders import open_set
@@ -172,10 +172,14 @@ def measures(run: Run, split: str, found: Predictions) -> dict:
 @st.cache_data(max_entries=64, show_spinner="Judging: every measure with its interval ...")
 def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, fitted: bool, _run: Run,
               _found: Predictions) -> dict:
+    data = _ready_set(_run)
+    if data is None:
+        return evaluation.judge(_run, split, _found)
     if _found.patients is None and _found.studies is None:          # answers from before patients were stored with them
-        data = _ready_set(_run)
-        _found = _found if data is None else with_people(_found, data)
-    return evaluation.judge(_run, split, _found)
+        _found = with_people(_found, data)
+    facts = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "target": data.target}
+    kept = fitted or kept_baseline(facts, split) is not None        # else it would be fitted now, and everybody would wait
+    return evaluation.judge(_run, split, _found, data if kept else None)
 
 
 def fit_baseline(run: Run, split: str, result: dict) -> None:
