@@ -172,6 +172,20 @@ def test_several_findings_have_one_each_and_several_classes_none_for_the_answer(
     assert of(run) == 0.5 and frozen(run, 2).value == 0.2         # one class against the rest: kept, but no answer is made of it
 
 
+def test_of_two_classes_the_first_may_be_the_one_that_is_sought(run):
+    rng = np.random.default_rng(8)
+    p = np.clip(rng.random(200), 0, 1).astype(np.float32)
+    probs, labels = np.stack([1 - p, p], axis=1), (rng.random(200) < p).astype(int)
+    positive, scores = thresholds.sides(labels, probs, "binary-class", 0)
+    chosen = choose("sensitivity", positive, scores, sensitivity=0.9)
+    freeze(run, chosen, 0)
+    called = metrics.predict(probs, "binary-class", of(run)) == 0
+    assert (called == (scores > chosen.value)).all() and called[labels == 0].mean() >= 0.9
+    assert frozen(run, 0).value == pytest.approx(chosen.value) and frozen(run, 0).sought == frozen(run, 1).sought == 0
+    unfreeze(run, 0)
+    assert of(run) == 0.5 and frozen(run, 0) is None
+
+
 def test_only_validation_may_choose_and_an_older_epoch_does_not_count(run):
     labels, scores = scores_of(7)
     with pytest.raises(LightboxError) as said:

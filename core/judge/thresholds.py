@@ -10,7 +10,11 @@ A threshold is chosen on validation, by a rule of RULES or by hand, and frozen: 
 split is then judged with it. Chosen on test it would fit the chance of these very images, and its sensitivity would be a
 promise that the next hospital does not keep.
 
-    threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch"}}, "temperature": {"value", "epoch"} | null}
+    threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch", "sought"}},
+                      "temperature": {"value", "epoch"} | null}
+
+Of two classes either may be the one that is sought, such as the malignant one that MedMNIST calls 0. What is kept then is always
+the threshold of class 1, and "sought" says for whose sake: who is above t for class 0 is below 1 - t for class 1.
 """
 
 from __future__ import annotations
@@ -18,14 +22,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from core import checkpoints
 from core.errors import LightboxError
 from core.files import Lock, write_json
-from core.metrics import MULTI_LABEL, wilson_interval
+from core.metrics import MULTI_LABEL, one_against_rest, wilson_interval
 from core.ranking import cuts
 from core.runs import Run
 
@@ -42,12 +46,26 @@ class Threshold:
         wish: what the rule was given, such as {"sensitivity": 0.95}
         split: whose images it was chosen on; only "val" can be frozen
         epoch: whose scores those were; None is the run's best
+        sought: the class for whose sake it was frozen; None before that
     """
     value: float
     rule: str = HAND
     wish: dict[str, float] = field(default_factory=dict)
     split: str = "val"
     epoch: int | None = None
+    sought: int | None = None
+
+
+def sides(labels: np.ndarray, probs: np.ndarray, task: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Class k against the rest: (N,) bool, has the image it? and (N,) float32, its score.
+
+    Of two classes that of class 0 is 1 - p of class 1, so that both sides say the same of an image.
+
+    Args:
+        labels, probs, task: as in `core.metrics`
+    """
+    score = 1 - probs[:, 1].astype(np.float64) if task == "binary-class" and k == 0 else probs[:, k]
+    return one_against_rest(labels, probs.shape[1])[:, k], score.astype(np.float32)
 
 
 # ------------------------------------------------------------------------------------------------------- how to choose
@@ -289,6 +307,9 @@ def of(run: Run) -> float | np.ndarray:
 
 def frozen(run: Run, k: int = 1) -> Threshold | None:
     """What was frozen for class or finding k, against the rest. None where nothing was, or for the scores of another epoch."""
+    if k == 0 and run.data().get("task") == "binary-class":
+        of_the_other = all_frozen(run).get(1)
+        return of_the_other and replace(of_the_other, value=1 - of_the_other.value)
     return all_frozen(run).get(k)
 
 
@@ -296,7 +317,7 @@ def all_frozen(run: Run) -> dict[int, Threshold]:
     """Class -> Threshold. A run that has a better epoch since gives other scores: its old thresholds no longer count."""
     kept = _read(run)["thresholds"]
     best = checkpoints.best_epoch(run.checkpoints) if kept else None
-    return {int(k): Threshold(one["value"], one["rule"], one["wish"], "val", one["epoch"])
+    return {int(k): Threshold(one["value"], one["rule"], one["wish"], "val", one["epoch"], one["sought"])
             for k, one in kept.items() if one["epoch"] == best}
 
 
@@ -316,14 +337,19 @@ def freeze(run: Run, threshold: Threshold, k: int = 1) -> None:
     if epoch is None:
         raise LightboxError("threshold.epoch", "This run has not finished an epoch yet.", "Wait for the first one.")
 
+    mirrored = k == 0 and run.data().get("task") == "binary-class"
+
     def put(known: dict) -> None:
-        known["thresholds"][str(k)] = {"value": float(threshold.value), "rule": threshold.rule, "wish": threshold.wish,
-                                       "epoch": epoch}
+        known["thresholds"]["1" if mirrored else str(k)] = {
+            "value": float(1 - threshold.value if mirrored else threshold.value), "rule": threshold.rule,
+            "wish": threshold.wish, "epoch": epoch, "sought": k}
     _change(run, put)
 
 
 def unfreeze(run: Run, k: int | None = None) -> None:
-    """Forget what was frozen for class k, or for all of them. Nothing happens where nothing was."""
+    """Forget what was frozen for class k, or for all of them; of two classes they are one. Nothing happens where nothing was."""
+    k = None if run.data().get("task") == "binary-class" else k
+
     def drop(known: dict) -> None:
         known["thresholds"] = {} if k is None else {c: one for c, one in known["thresholds"].items() if c != str(k)}
     _change(run, drop)
