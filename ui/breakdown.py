@@ -40,7 +40,7 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
         show_error(error)
         return
     columns = _columns(table, data.target)
-    same = {name: table[name].iloc[0] for name in table if name not in NEVER | {data.target, "label"}
+    same = {name: table[name].iloc[0] for name in table if name not in NEVER | {data.target, "label", "width", "height"}
             and len(table) and table[name].nunique() == 1 and table[name].iloc[0]}
     if same:
         st.caption("All of these images: " + ", ".join(f"{escape(name.replace('_', ' '))} {escape(value)}"

@@ -75,6 +75,10 @@ def show_headline(result: Mapping) -> None:
     with columns[-1].container(gap="xxsmall"):
         st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
         counted = list(result["n_per_class"].items())
+        if result["task"] == MULTI_LABEL:
+            st.caption(f"with any finding: {result['measures']['roc_auc']['n_positive']:,}  \nnumbers are means over {len(counted)} "
+                       "findings")
+            return
         st.caption(", ".join(f"{escape(name)}: {n:,}" for name, n in counted[:5]) + (", ..." if len(counted) > 5 else ""))
 
 
@@ -94,7 +98,8 @@ def show_classes(result: Mapping, *, key: str) -> None:
 def show_all(result: Mapping) -> None:
     """Every measure: overall and for each class, with its interval, and of how many images."""
     st.subheader("Overall", anchor=False, help=_kinds(result["measures"].values()))
-    rows = [(name, one) for name, one in result["measures"].items() if one["value"] is not None or name in METRICS]
+    rows = [(name, result["measures"][name]) for name in ("medmnist_auc", "medmnist_acc", *METRICS)
+            if name in result["measures"] and (name != "quadratic_kappa" or result["task"] == "ordinal-regression")]
     frame = pd.DataFrame([{
         "measure": title_of(name), "value": format_number(one["value"]), "low": format_number(one["low"]),
         "high": format_number(one["high"]), "n": one["n"], "n_positive": one["n_positive"],

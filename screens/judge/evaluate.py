@@ -18,6 +18,7 @@ from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_bas
 from ui.measures import show_alarms, show_all, show_classes, show_headline
 from ui.shell import choose_param, empty, get_param, go, next_step, page_header, run_chip, set_param, show_error
 from ui.studies import draw_studies
+from ui.threshold import draw_threshold
 
 
 class Looked(NamedTuple):
@@ -68,6 +69,7 @@ class Section(NamedTuple):
 
 SECTIONS = {
     "overview": Section("Matrix and curves", show_overview),
+    "threshold": Section("Threshold", lambda at: draw_threshold(at.run, at.split, at.found)),
     "measures": Section("All measures", lambda at: show_all(at.judged.result)),
     "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.found, at.judged.result, runs)),
     "growth": Section("More or larger images", lambda at: draw_studies(at.run, at.split, runs)),
