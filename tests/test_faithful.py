@@ -145,7 +145,7 @@ def test_a_network_that_reads_one_square_is_found_to_do_so():
     assert found.gain > 0.1 and found.deletion["the map"][0] == found.insertion["the map"][-1] > 0.95
     assert set(found.deletion) == {"the map", *BASELINES} and found.empty == 0 and found.seeds is None
     said = where(found)
-    assert said.startswith("They point at the square: ") and "100% of the heat" in said
+    assert said.startswith("They point at the square: ") and "100 % of the heat" in said
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
@@ -214,5 +214,5 @@ def test_where_it_points():
     ring = Place(8, 0.9, 0.3, 1.0)
     assert where(made(**{"border ring": ring})) == ""
     assert where(made(letters=Place(8, 0.6, 0.05, 1.0), finding=Place(8, 0.1, 0.05, 0.0))) == (
-        "They point at the letters: 60% of the heat lies there, 12.0 times what an even map would have.")
-    assert "no place that is known: 6% of the heat lies in the finding" in where(made(finding=Place(8, 0.06, 0.05, 0.0)))
+        "They point at the letters: 60 % of the heat lies there, 12.0 times what an even map would have.")
+    assert "no place that is known: 6 % of the heat is in the finding" in where(made(finding=Place(8, 0.06, 0.05, 0.0)))

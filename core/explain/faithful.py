@@ -427,7 +427,7 @@ def verdict(found: Examination) -> Verdict:
         return Verdict("doubtful", "Doubtful. The answer depends no more on what the maps mark than on "
                        f"{found.best_baseline} (difference {found.gain:+.2f} of probability; the limit is {GAIN}).", numbers)
     if found.shifts is not None and found.shifts < STABLE:
-        return Verdict("doubtful", f"Doubtful. Images that are moved by {SHIFT:.0%} of their side get other maps (rank "
+        return Verdict("doubtful", f"Doubtful. Images that are moved by {100 * SHIFT:.0f} % of their side get other maps (rank "
                        f"correlation {found.shifts:.2f}; the limit is {STABLE}).", numbers)
     sentence = (f"Yes, as far as it can be tested: what the maps mark moves the answer by {found.gain:.2f} of probability more "
                 f"than {found.best_baseline}, and random weights give other maps (rank correlation {forgot:.2f}).")
@@ -444,8 +444,8 @@ def where(found: Examination) -> str:
     hottest = max(known, key=lambda name: known[name].lift)
     place = known[hottest]
     if place.lift < POINTED:
-        shares = (f"{p.energy:.0%} of the heat lies in the {name}, which covers {p.area:.0%} of the image"
+        shares = (f"{100 * p.energy:.0f} % of the heat is in the {name}, which covers {100 * p.area:.0f} % of the image"
                   for name, p in known.items())
         return f"They point at no place that is known: {', '.join(shares)}."
-    return (f"They point at the {hottest}: {place.energy:.0%} of the heat lies there, {place.lift:.1f} times what an even map "
-            f"would have.")
+    return (f"They point at the {hottest}: {100 * place.energy:.0f} % of the heat lies there, {place.lift:.1f} times what an "
+            "even map would have.")
