@@ -111,7 +111,8 @@ def kept_features(model: nn.Module, split: Split, config: RunConfig, folder: Pat
     return _plain(model, split, config, folder, _silent).load()
 
 
-def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Path, progress: Progress | None = None) -> np.ndarray:
+def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Path,
+                   progress: Progress | None = None) -> np.ndarray:
     """Features (N, F) float32, mapped, of the unchanged images of a split, computed or found again; frozen or not.
 
     Raises LightboxError "embedding.room" where they would take more room than there is, and as `embedded` does.
@@ -121,7 +122,7 @@ def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Pa
     maker = _plain(model, split, config, folder, progress or _silent)
     features = maker.load()
     if features is None and not _make_room(folder, maker.bytes, keep={maker.key}):
-        raise LightboxError("embedding.room", f"The features of these images would take {maker.bytes / 1e9:.1f} GB, for which there "
+        raise LightboxError("embedding.room", f"The features of these images take {maker.bytes / 1e9:.1f} GB, for which there "
                             "is no room.", "Free some space or set LIGHTBOX_HOME to another disk.")
     return maker.make() if features is None else features
 
