@@ -16,6 +16,7 @@
     python -m core evaluate RUN [--split val|test] [--json]
     python -m core compare RUN RUN [--split val|test] [--json]
     python -m core marks D [--out FILE.csv]
+    python -m core conflict RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
@@ -317,6 +318,25 @@ def marks(options) -> None:
         print(text, end="")
 
 
+def conflict(options) -> None:
+    """The same phantom patients with another letter, or with none: does the run follow the letter?"""
+    from dataclasses import asdict
+
+    from core.judge.conflict import conflict
+    from core.runs import RunStore
+    bar = Bar()
+    found = conflict(RunStore().get(options.run), options.split, progress=bar.count)
+    bar.end()
+    if options.json:
+        print(json.dumps(asdict(found), allow_nan=False))
+        return
+    for row in found.rows:
+        low, high = row.accuracy_interval
+        print(f"  {row.title + (', as it was trained' if row.as_trained else ''):74} {row.n:6,} images   "
+              f"accuracy {row.accuracy:.4f} ({low:.4f} to {high:.4f})")
+    print(found.sentence)
+
+
 def compare(options) -> None:
     from core.comparison import compare
     from core.runs import RunStore
@@ -543,6 +563,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--split", choices=("val", "test"), default="val", help="each look at test is counted")
     command.add_argument("--json", action="store_true")
     command.set_defaults(command=evaluate)
+
+    command = commands.add_parser("conflict", help="ask a run on phantom radiographs whether it reads the letter")
+    command.add_argument("run")
+    command.add_argument("--split", choices=("val", "test"), default="val", help="each look at test is counted")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(command=conflict)
 
     command = commands.add_parser("marks", help="write which images people marked, and their notes, as CSV")
     command.add_argument("dataset", metavar="D")
