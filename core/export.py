@@ -17,16 +17,19 @@ from core.files import write_atomic, write_json
 from core.runs import Run
 
 
-def export(run: Run, folder: Path, title: str, about: str = "", progress=None) -> None:
+def export(run: Run, folder: Path, title: str, about: str = "", progress=None, measures: dict[str, dict] | None = None) -> None:
     """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json and card.md.
 
     Args:
         about: Markdown for the top of the card: whose data these are, under which licence, what the classifier is not for.
-            The rest of the card is written from the run: split, settings, measures. This opens the test split, and counts.
+            The rest of the card is written from the run: split, settings, measures.
+        measures: split -> what `core.evaluation` says of it, for the card. None evaluates validation and test, which opens
+            the test split, and counts
     """
     best, _ = checkpoints.load_best(run.checkpoints)
     source = run.checkpoints / checkpoints.name_of(best.epoch)
-    measures = {split: evaluate(run, split, progress) for split in ("val", "test")}
+    if measures is None:
+        measures = {split: evaluate(run, split, progress) for split in ("val", "test")}
     folder.mkdir(parents=True, exist_ok=True)
     config = _without_paths(run.config)
     meta = {"title": title, "model": asdict(config.model), "classifier": best.meta["classifier"],
@@ -57,7 +60,8 @@ def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict
     monitor = config.train.monitor.replace("_", " ").replace("roc auc", "ROC AUC")
     images = ", ".join(f"{split} {n:,}" for split, n in data["n"].items())
     rows = [f"| {name} | {m['n']:,} | {_with_interval(m, 'accuracy')} | {m['majority_accuracy']:.3f} | "
-            f"{_with_interval(m, 'roc_auc')} |" for name, m in (("validation", measures["val"]), ("test", measures["test"]))]
+            f"{_with_interval(m, 'roc_auc')} |" for split, name in (("val", "validation"), ("test", "test"))
+            if (m := measures.get(split))]
     return "\n".join([
         f"# {title}", "", about.strip(), "",
         f"**Answers** {', '.join(data['class_names'])}.", "",

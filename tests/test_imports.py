@@ -42,6 +42,8 @@ CORE = {                                    # a part of core: the parts that it 
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "judge", "metrics", "runs", "trainers"},
     "comparison": BASE | {"evaluation", "judge", "metrics", "runs"},
     "reported": BASE | {"answers", "evaluation", "judge", "metrics", "recipes", "runs"},
+    "report": BASE | {"answers", "classifiers", "comparison", "datasets", "evaluation", "export", "judge", "metrics", "models",
+                       "ranking", "run_names", "runs"},
     "leaderboard": BASE | {"comparison", "evaluation", "judge", "metrics", "runs"},
     "export": BASE | {"checkpoints", "evaluation", "runs"},
     "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},

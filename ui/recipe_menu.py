@@ -24,6 +24,14 @@ MEASURES = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "cohen_kappa": "kappa"
             "true_positives": "TP", "false_negatives": "FN", "false_positives": "FP", "true_negatives": "TN"}
 
 
+def take_address() -> None:
+    """Obey ?recipe=<key>: fill the form with that recipe. The parameter then leaves the address."""
+    key = st.query_params.pop("recipe", None)
+    if key in RECIPES:
+        st.session_state["recipe_group"] = RECIPES[key].report
+        _fill(key, False)
+
+
 def draw_recipes() -> None:
     """The recipes by report. The one whose settings the form holds is lit; choosing one sets them."""
     lit, right = _lit()

@@ -29,6 +29,7 @@ if run := forms.queued_run():
 missing = forms.take_address()
 (dataset,) = page_header("Train", dataset_chip())
 forms.choose_dataset(dataset)
+recipe_menu.take_address()
 if missing:
     show_error(missing)
 runs, devices = live.all_runs(RunStore()), outlook.devices()

@@ -1,0 +1,121 @@
+"""Everything of a run in one zip, in the folders of report R001.
+
+    <code>/architecture_plots/architecture.png, .svg, layers.csv
+    <code>/checkpoints/weights.safetensors, meta.json, config.json, card.md
+    <code>/logs/metrics.jsonl, log.txt
+    <code>/report/report.html
+    <code>/report/images/*.png, *.svg                     curves and figures
+    <code>/report/summaries/*.csv                         evaluation report, predictions report, each image, each epoch
+    <code>/config.json
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core import export
+from core.classifiers import load_classifier
+from core.errors import LightboxError
+from core.report.contents import Contents, contents
+from core.report.figures import architecture, as_png, as_svg, figures
+from core.report.page import report
+from core.report.tables import TABLES, to_csv
+from core.run_names import name_code
+from core.runs import Run
+
+if TYPE_CHECKING:
+    from core.models.classifier import Classifier
+
+
+def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] | None = None) -> bytes:
+    """A zip of the report, its tables and figures, the weights with their card, config, curves and log.
+
+    Args:
+        split: as in `contents`
+        progress: called with (sentence, parts done, parts); may raise to stop
+
+    Raises:
+        LightboxError: as `contents`; "checkpoint.missing", "checkpoint.damaged"
+    """
+    def say(sentence: str, done: int) -> None:
+        if progress:
+            progress(sentence, done, 4)
+    say("Measuring", 0)
+    what = contents(run, split)
+    files: dict[str, str | bytes] = {"config.json": (run.folder / "config.json").read_bytes()}
+    say("Drawing", 1)
+    for name, (_, figure) in figures(what).items():
+        files |= {f"report/images/{name}.png": as_png(figure), f"report/images/{name}.svg": as_svg(figure)}
+    files["report/report.html"] = report(what)
+    files |= {f"report/summaries/{name}": table(what) for name, (_, table) in TABLES.items()}
+    say("Describing the network", 2)
+    files |= {f"architecture_plots/{name}": content for name, content in _architecture(run).items()}
+    say("Packing the weights", 3)
+    files |= {f"checkpoints/{name}": content for name, content in _weights(run, what).items()}
+    logs = [run.folder / name for name in ("metrics.jsonl", "log.txt")]
+    files |= {f"logs/{path.name}": path.read_bytes() for path in logs if path.exists()}
+    root = name_code(what.config)
+    packed = zipped({f"{root}/{name}": content for name, content in files.items()})
+    say("Done", 4)
+    return packed
+
+
+def _architecture(run: Run) -> dict[str, str | bytes]:
+    from core.models.layers import stage_table
+    model = as_trained(run)
+    drawing = architecture(stage_table(model))
+    return {"architecture.png": as_png(drawing), "architecture.svg": as_svg(drawing), "layers.csv": layers(model)}
+
+
+def as_trained(run: Run) -> Classifier:
+    """The network with the layers marked that its training changed; loaded for answers alone, none of them would be."""
+    model = load_classifier(run.id).model.requires_grad_(True)
+    model.freeze(run.config.model.freeze)
+    return model
+
+
+def layers(model: Classifier) -> str:
+    """The network, layer by layer, as CSV."""
+    from core.models.layers import layer_table
+    rows = layer_table(model)
+    return to_csv(("layer", "kind", "output_shape", "parameters", "trainable", "multiply_adds"),
+                  [(row.name, row.kind, " x ".join(map(str, row.output_shape)), row.parameters, row.trainable, row.flops)
+                   for row in rows])
+
+
+def weights_zip(run: Run) -> bytes:
+    """The weights of the best epoch as safetensors with their model card, zipped; what `core.classifiers` can load again."""
+    return zipped(_weights(run, contents(run)), zipfile.ZIP_STORED)        # random numbers do not get smaller
+
+
+def zipped(files: Mapping[str, str | bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Name -> content as one zip."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", how) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def _weights(run: Run, what: Contents) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        export.export(run, Path(folder), what.run.name, _about(what), measures={what.split: what.result})
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+def _about(what: Contents) -> str:
+    licence = f"Licence of the images: {what.licence}." if what.licence else "The licence of the images is not known."
+    return f"Trained on {what.about['title']}. {licence} {what.citation}".strip()
+
+
+def file_name(run: Run, ending: str) -> str:
+    """A name for a download that says what it is: the run's code and id."""
+    try:
+        return f"{name_code(run.config)}_{run.id}{ending}"
+    except LightboxError:
+        return f"{run.id}{ending}"

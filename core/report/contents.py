@@ -1,0 +1,117 @@
+"""Everything that a report says, gathered once: of which run, from which split, with which measures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from core.config import RunConfig, knobs
+from core.datasets import DATASETS, Dataset
+from core.datasets.medmnist import SETS
+from core.errors import LightboxError
+from core.evaluation import Predictions, judge, predictions
+from core.runs import Run, versions
+
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+# Whom to name when the images are used. A set of one's own has whatever its owner asks for.
+MEDMNIST = "Yang J, Shi R, Wei D, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D biomedical image " \
+           "classification. Scientific Data 10:41, 2023."
+MURA = "Rajpurkar P, Irvin J, Bagul A, et al. MURA: large dataset for abnormality detection in musculoskeletal radiographs. " \
+       "arXiv:1712.06957, 2017."
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What there is to say of one run.
+
+    Args:
+        split: "test" where it was opened, else "val"
+        found: the stored answers to it
+        result: what `core.evaluation.judge` says of them
+        about: data.json of the run
+        records: what the trainer reported
+        licence, citation: of the images; "" where they are not known
+        versions: program -> version, those of this computer now
+        trained_with: the same as the run noted them when it began, where it did
+    """
+    run: Run
+    config: RunConfig
+    split: str
+    found: Predictions
+    result: dict
+    about: Mapping
+    records: Sequence[Mapping]
+    licence: str
+    citation: str
+    versions: Mapping[str, str]
+    trained_with: Mapping[str, str]
+
+    @property
+    def epochs(self) -> list[Mapping]:
+        return [record for record in self.records if record["kind"] == "epoch"]
+
+
+def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents:
+    """Gather what a report says.
+
+    Args:
+        split: "val", "test", or "" for test where it was opened, else validation
+        data: the run's open set, if the caller has it: for patients that old answers lack
+
+    Raises:
+        LightboxError: "report.empty" where the run has no answers, "report.shut" where test is asked for and was never opened
+    """
+    for name in (split,) if split else ("test", "val"):
+        found = predictions(run, name)
+        if found is not None and len(found.labels):
+            break
+    else:
+        if split == "test":
+            raise LightboxError("report.shut", "The test set of this run was not opened.",
+                                "Open it on the page Evaluate, or with python -m core evaluate RUN --split test: it counts.")
+        raise LightboxError("report.empty", "This run has no answers to report yet.", "Let it finish an epoch, then evaluate it.")
+    about = run.data()
+    dataset = run.config.data.dataset
+    licence, citation = credits_of(dataset, data)
+    return Contents(run, run.config, name, found, judge(run, name, found, data), about, run.records(), licence, citation,
+                    versions(), _noted(run))
+
+
+def _noted(run: Run) -> dict[str, str]:
+    try:
+        noted = json.loads((run.folder / "config.json").read_text()).get("versions", {})
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(version) for name, version in noted.items()} if isinstance(noted, dict) else {}
+
+
+def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
+    """(licence, citation) of a set, by name or path; "" where it is not known."""
+    if dataset in SETS:
+        return SETS[dataset].licence, MEDMNIST
+    if dataset in DATASETS:
+        return DATASETS[dataset].info().licence, "Phantom radiographs, computed by Lightbox: nobody was X-rayed for them."
+    name = Path(dataset).name.lower()
+    if "mura" in name:
+        return (data.licence if data else ""), MURA
+    if name.endswith(".npz") and any(name.startswith(key.removesuffix("mnist")) for key in SETS):
+        return SETS["pneumoniamnist"].licence, MEDMNIST
+    return (data.licence if data else ""), ""
+
+
+def changed_settings(config: RunConfig) -> list[tuple[str, str, str]]:
+    """(dotted field, label, value) of every setting that is not the default, the data set and the name apart."""
+    default, changed = RunConfig(), []
+    for section, field in knobs():
+        value = getattr(getattr(config, section), field.name)
+        if value != getattr(getattr(default, section), field.name) and (section, field.name) != ("data", "dataset"):
+            changed.append((f"{section}.{field.name}", field.metadata["label"], str(value)))
+    return changed
+
+
+def settings_json(config: RunConfig) -> str:
+    """The whole config, as the run folder keeps it."""
+    return json.dumps(asdict(config), indent=2)

@@ -1,0 +1,262 @@
+"""The report as one HTML page: nothing is loaded from elsewhere, it prints on paper, and every number has its interval and n."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from core.comparison import compare
+from core.config import knob_of
+from core.errors import LightboxError
+from core.metrics import METRICS
+from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json
+from core.report.figures import as_svg, figures
+from core.report.tables import title_of
+from core.run_names import name_code
+from core.runs import Run
+
+HEADLINE = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc", "cohen_kappa", "loss")
+FEW = ("accuracy", "roc_auc", "cohen_kappa")
+NOT_CLINICAL = "Not for clinical use. Made for teaching; no diagnosis may rest on it."
+
+# The libraries that a run was computed with, and what its networks and explanations come from.
+REFERENCES = (
+    "Paszke A, Gross S, Massa F, et al. PyTorch: an imperative style, high-performance deep learning library. NeurIPS 2019.",
+    "Selvaraju RR, Cogswell M, Das A, et al. Grad-CAM: visual explanations from deep networks via gradient-based localization. "
+    "ICCV 2017.",
+    "Wilson EB. Probable inference, the law of succession, and statistical inference. J Am Stat Assoc 22, 1927.",
+    "Efron B, Tibshirani RJ. An introduction to the bootstrap. 1993.",
+    "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more correlated ROC curves. Biometrics 44, 1988.",
+)
+NETWORK_PAPERS = {
+    "densenet": "Huang G, Liu Z, van der Maaten L, Weinberger KQ. Densely connected convolutional networks. CVPR 2017.",
+    "resnet": "He K, Zhang X, Ren S, Sun J. Deep residual learning for image recognition. CVPR 2016.",
+    "squeezenet": "Iandola FN, Han S, Moskewicz MW, et al. SqueezeNet: AlexNet-level accuracy with 50x fewer parameters. "
+                  "arXiv:1602.07360, 2016.",
+    "vgg": "Simonyan K, Zisserman A. Very deep convolutional networks for large-scale image recognition. ICLR 2015.",
+}
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, "Source Sans 3", Arial, sans-serif; color: #15191c; background: #fff; max-width: 60rem;
+  margin: 2.5rem auto; padding: 0 1.5rem; font-variant-numeric: tabular-nums; }
+h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d8dcdf; }
+p, li { max-width: 46rem; } .quiet { color: #59616a; }
+.warn { border-left: 4px solid #d65f2a; padding: .1rem .9rem; background: #fdf3ee; }
+table { border-collapse: collapse; margin: .6rem 0; font-size: .92rem; }
+th, td { padding: .22rem .7rem .22rem 0; text-align: left;
+  vertical-align: top; border-bottom: 1px solid #e6e9eb; } td.n, th.n { text-align: right; white-space: nowrap; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1.2rem; }
+figure { margin: 0; break-inside: avoid; } figure svg { width: 100%; height: auto; }
+figcaption { font-size: .85rem; color: #59616a; }
+pre { white-space: pre-wrap; font-size: .8rem; background: #f5f6f7; padding: .8rem; }
+tr, .warn { break-inside: avoid; } h2 { break-after: avoid; }
+@media print { body { margin: 0; max-width: none; font-size: 10.5pt; } details > *:not(summary) { display: block; } }
+"""
+
+
+def report(run: Run | Contents, split: str = "") -> str:
+    """One run as a page of HTML.
+
+    Args:
+        split: as in `contents`
+
+    Raises:
+        LightboxError: as `contents`
+    """
+    what = run if isinstance(run, Contents) else contents(run, split)
+    about, result = what.about, what.result
+    parts = [
+        _head(what.run.name, f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
+        _summary(what),
+        _alarms(result["alarms"]),
+        "<h2>How good it is</h2>", _measures(what), _baselines(what), _grouped(what), _classes(what),
+        "<h2>Figures</h2>", _figures(what),
+        "<h2>What it learned from</h2>", _data(what),
+        "<h2>How it was trained</h2>", _training(what),
+        "<h2>References</h2>", _list(_references([what])),
+        f"<details><summary>The whole config</summary><pre>{escape(settings_json(what.config))}</pre></details>",
+    ]
+    return _document(f"{what.run.name}: report", parts)
+
+
+def comparison(runs: Sequence[Run], split: str = "") -> str:
+    """Several runs beside each other, with the paired tests of each against the first.
+
+    Args:
+        runs: at least two; each with stored answers
+        split: "val" (the default) or "test", where all of them were opened
+
+    Raises:
+        LightboxError: "report.two" for fewer than two runs, as `contents` otherwise
+    """
+    if len(runs) < 2:
+        raise LightboxError("report.two", "A comparison needs two runs.", "Choose another run beside this one.")
+    split = split or "val"
+    all_of = [contents(run, split) for run in runs]
+    parts = [_head("Comparison", f"{len(runs)} runs on {SPLIT_WORDS[split]} images"),
+             "<h2>Side by side</h2>", _side_by_side(all_of), "<h2>Paired tests</h2>", _paired(runs, split),
+             "<h2>What differs</h2>", _differences(all_of)]
+    for what in all_of:
+        parts += [f"<h2>{escape(what.run.name)}</h2>", _alarms(what.result["alarms"]),
+                  _figures(what, ("roc", "confusion", "loss"))]
+    parts += ["<h2>References</h2>", _list(_references(all_of))]
+    return _document("Comparison of runs", parts)
+
+
+# ------------------------------------------------------------------------------------------------------------------ the parts
+
+def _document(title: str, parts: Iterable[str]) -> str:
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n" + "\n".join(filter(None, parts))
+            + f'\n<p class="quiet">{NOT_CLINICAL}</p>\n</body></html>\n')
+
+
+def _head(title: str, under: str) -> str:
+    return (f"<h1>{escape(title)}</h1><p class='quiet'>{escape(under)} · {time.strftime('%d %B %Y')} · made with Lightbox</p>"
+            f"<p class='warn'><b>{NOT_CLINICAL}</b></p>")
+
+
+def _summary(what: Contents) -> str:
+    """The sentence that somebody reads who reads only one."""
+    cells, result = what.result["measures"], what.result
+    shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen: they flatter it a little.</p>"
+            if what.split == "val" else "")
+    images = f"{result['n']:,} {SPLIT_WORDS[what.split]} images"
+    return (f"<p>On {images} the accuracy is {_interval(cells['accuracy'])}; always giving "
+            f"the most frequent answer would reach {result['majority_accuracy']:.3f}. ROC AUC {_interval(cells['roc_auc'])}, "
+            f"Cohen's kappa {_interval(cells['cohen_kappa'])}. The weights are those of epoch {what.found.epoch}, chosen on "
+            f"validation.</p>{shut}")
+
+
+def _alarms(sentences: Sequence[str]) -> str:
+    return "".join(f"<p class='warn'>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def _interval(cell: dict) -> str:
+    if cell["value"] is None:
+        return "undefined"
+    return f"{cell['value']:.3f}" + (f" ({cell['low']:.3f} to {cell['high']:.3f})" if cell["low"] is not None else "")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}{' class=n' if i in numbers else ''}>{escape(str(cell))}</{tag}>"
+                                for i, cell in enumerate(cells)) + "</tr>"
+    return f"<table><thead>{line(header, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+
+
+def _measures(what: Contents) -> str:
+    rows = [(title_of(name), _interval(cell), f"{cell['n']:,}", "" if cell["n_positive"] is None else f"{cell['n_positive']:,}",
+             cell["interval"] or "none") for name, cell in what.result["measures"].items() if cell["value"] is not None]
+    return _table(("Measure", "Value (95 % interval)", "n", "n positive", "Interval"), rows, (2, 3))
+
+
+def _baselines(what: Contents) -> str:
+    rows = [(row["name"], *("" if row.get(name) is None else f"{row[name]:.3f}" for name in FEW))
+            for row in what.result["baselines"]]
+    return "<p>What it must beat:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows, (1, 2, 3)) if rows else ""
+
+
+def _grouped(what: Contents) -> str:
+    """By study and by patient, where images come in groups."""
+    rows = []
+    for key, word in (("by_study", "by study"), ("by_patient", "by patient")):
+        if group := what.result.get(key):
+            rows.append((word, f"{group['n']:,}", *(_interval(group[name]) for name in FEW)))
+    if not rows:
+        return ""
+    cells = what.result["measures"]
+    rows.insert(0, ("by image", f"{what.result['n']:,}", *(_interval(cells[name]) for name in FEW)))
+    return ("<p>With the probabilities of all views of a study, or of a patient, averaged:</p>"
+            + _table(("Counted", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
+
+
+def _classes(what: Contents) -> str:
+    rows = [(row["class"], f"{row['n']:,}", *(_interval(row["measures"][name]) if name in row.get("measures", {}) else ""
+                                              for name in ("sensitivity", "specificity", "precision", "f1", "roc_auc")))
+            for row in what.result["per_class"]]
+    return "<p>Each class against the rest:</p>" + _table(
+        ("Class", "n", "Sensitivity", "Specificity", "Precision", "F1", "ROC AUC"), rows, (1,))
+
+
+def _figures(what: Contents, names: Sequence[str] = ()) -> str:
+    return "<div class='figures'>" + "".join(
+        f"<figure>{as_svg(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
+        for name, (caption, figure) in figures(what).items() if not names or name in names) + "</div>"
+
+
+def _data(what: Contents) -> str:
+    about = what.about
+    counts = ", ".join(f"{SPLIT_WORDS[split]} {n:,}" for split, n in about["n"].items())
+    rows = [("Images", about["title"]), ("Classes", ", ".join(about["class_names"])), ("Task", about["task"]),
+            ("Size", f"{about['size']} x {about['size']} px, {'gray' if about['channels'] == 1 else 'colour'}, "
+                     f"{about['resize']}"),
+            ("Split", f"{counts}. {about['split_note']}"), ("Split hash (SHA-256)", about["split_hash"]),
+            ("Fingerprint of the images", about["fingerprint"]),
+            ("Licence", what.licence or "not known: ask whoever owns the images"),
+            ("To be cited", what.citation or "as the owner of the images asks for")]
+    return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
+
+
+def _training(what: Contents) -> str:
+    start = next((record for record in what.records if record["kind"] == "start"), {})
+    seconds = sum(record.get("seconds") or 0 for record in what.epochs)
+    how = start.get("how", {})
+    rows = [("Code of report R001", name_code(what.config)), ("Parameters", f"{start.get('parameters', 0):,}"),
+            ("Epochs", f"{len(what.epochs)} of {what.config.train.epochs}, best {what.found.epoch} by validation "
+                       f"{METRICS[what.config.train.monitor].title}"),
+            ("Time", f"{seconds:,.0f} s of training and validation"),
+            ("Device", f"{start.get('device', 'not known')}, {how.get('precision', '')}, {how.get('threads', '')} threads"),
+            ("Seed", str(what.config.train.seed)),
+            ("Trained with", ", ".join(f"{name} {version}" for name, version in what.trained_with.items()) or "not noted"),
+            ("Other than the default", "; ".join(f"{label} {value}" for _, label, value in changed_settings(what.config))
+             or "nothing")]
+    return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
+
+
+def _references(all_of: Sequence[Contents]) -> list[str]:
+    """Of the images, the networks, the software and the statistics; each once."""
+    found = [what.citation for what in all_of if what.citation]
+    found += [paper for what in all_of for family, paper in NETWORK_PAPERS.items() if family in what.config.model.name]
+    return list(dict.fromkeys([*found, *REFERENCES]))
+
+
+def _list(items: Iterable[str]) -> str:
+    return "<ol>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ol>"
+
+
+# --------------------------------------------------------------------------------------------------------------- a comparison
+
+def _side_by_side(all_of: Sequence[Contents]) -> str:
+    rows = [(METRICS[name].title, *(_interval(what.result["measures"][name]) for what in all_of)) for name in HEADLINE
+            if any(what.result["measures"][name]["value"] is not None for what in all_of)]
+    rows.append(("Always the most frequent answer", *(f"{what.result['majority_accuracy']:.3f}" for what in all_of)))
+    rows.append(("Images", *(f"{what.result['n']:,}" for what in all_of)))
+    rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))
+    return _table(("", *(what.run.name for what in all_of)), rows)
+
+
+def _paired(runs: Sequence[Run], split: str) -> str:
+    said = []
+    for other in runs[1:]:
+        try:
+            found = compare(runs[0], other, split)
+        except LightboxError as error:
+            said.append(f"<p><b>{escape(runs[0].name)}</b> and <b>{escape(other.name)}</b>: {escape(str(error))}</p>")
+            continue
+        sentences = [test["sentence"] for test in (found.get("auc"), found.get("accuracy")) if test]
+        said.append(f"<p><b>A</b> is {escape(runs[0].name)}, <b>B</b> is {escape(other.name)}. {escape(' '.join(sentences))}</p>")
+    return "".join(said)
+
+
+def _differences(all_of: Sequence[Contents]) -> str:
+    """Settings in which not all runs are equal."""
+    changed = [dict((name, value) for name, _, value in changed_settings(what.config)) for what in all_of]
+    names = [name for name in dict.fromkeys(name for one in changed for name in one)
+             if len({one.get(name) for one in changed}) > 1]
+    datasets = [what.config.data.dataset for what in all_of]
+    rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
+    rows += [(knob_of(name).metadata["label"], *(one.get(name, str(knob_of(name).default)) for one in changed)) for name in names]
+    return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Nothing but their names.</p>"

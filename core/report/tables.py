@@ -1,0 +1,98 @@
+"""Tables as CSV: the measures, the answers to each class, each image.
+
+As report R001 had them: an evaluation report and a predictions report; here each number comes with its interval and n.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from core import answers
+from core.judge import thresholds
+from core.metrics import METRICS, MULTI_LABEL
+from core.report.contents import SPLIT_WORDS, Contents
+from core.run_names import name_code
+
+EXTRA = {"medmnist_auc": "AUC as MedMNIST's evaluator", "medmnist_acc": "ACC as MedMNIST's evaluator"}
+
+
+def title_of(measure: str) -> str:
+    return METRICS[measure].title if measure in METRICS else EXTRA.get(measure, measure)
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """Numbers as Python writes them, None as an empty cell; a cell never begins a formula in a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    return text.getvalue()
+
+
+def _cell(value):
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value
+
+
+def evaluation_report(what: Contents) -> str:
+    """A row for each measure, of all classes and of each one."""
+    head = ("run", "code", "split", "epoch", "class", "measure", "value", "low", "high", "n", "n_positive", "interval")
+    fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.found.epoch)
+    rows = [(*fixed, "all", *_measure(name, cell)) for name, cell in what.result["measures"].items()]
+    for row in what.result["per_class"]:
+        rows += [(*fixed, row["class"], *_measure(name, cell)) for name, cell in row.get("measures", {}).items()]
+    return to_csv(head, rows)
+
+
+def _measure(name: str, cell: dict) -> tuple:
+    return (title_of(name), cell["value"], cell["low"], cell["high"], cell["n"], cell["n_positive"], cell["interval"])
+
+
+def predictions_report(what: Contents) -> str:
+    """A row for each class: how many images have it, got it, and rightly so."""
+    names = what.about["class_names"]
+    matrix = np.array(what.result["confusion_matrix"])
+    tp, fn, fp, tn = (np.asarray(c) for c in answers.counts(matrix))
+    rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]), int(fn[k]),
+             int(fp[k]), int(tn[k])) for k, name in enumerate(names)]
+    return to_csv(("run", "split", "class", "images", "answered", "true_positives", "false_negatives", "false_positives",
+                   "true_negatives"), rows)
+
+
+def per_image(what: Contents) -> str:
+    """A row for each image: its patient and study where they are known, the truth, the answer, the probabilities."""
+    found, names, several = what.found, what.about["class_names"], what.about["task"] == MULTI_LABEL
+    said = answers.predict(found.probs, what.about["task"], thresholds.of(what.run))
+    head = ["image_id", "patient", "study", "true", "answer", *(f"p({name})" for name in names)]
+    blank = ("",) * len(found.labels)
+    patients, studies = found.patients or blank, found.studies or blank
+
+    def word(value) -> str:
+        return "; ".join(name for name, there in zip(names, value) if there) if several else names[int(value)]
+    rows = ((image, patient, study, word(true), word(answer), *(round(float(p), 6) for p in probs))
+            for image, patient, study, true, answer, probs in zip(found.image_ids, patients, studies, found.labels, said,
+                                                                  found.probs))
+    return to_csv(head, rows)
+
+
+def curves(what: Contents) -> str:
+    """A row for each epoch: everything that the trainer reported as one number."""
+    epochs = what.epochs
+    columns = [key for key in dict.fromkeys(key for record in epochs for key in record)
+               if key != "kind" and all(not isinstance(record.get(key), (list, dict)) for record in epochs)]
+    return to_csv(columns, [[record.get(key) for key in columns] for record in epochs])
+
+
+TABLES = {          # file name: (what it is, its function)
+    "evaluation_report.csv": ("every measure with its interval and n", evaluation_report),
+    "predictions_report.csv": ("answers to each class", predictions_report),
+    "images.csv": ("each image with its truth, answer and probabilities", per_image),
+    "curves.csv": ("each epoch of the training", curves),
+}

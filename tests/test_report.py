@@ -1,0 +1,173 @@
+"""What one takes away: the page loads nothing, its numbers are those of evaluate, tables are read back, weights answer alike."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+from core import classifiers
+from core.classifiers import as_input, load_classifier
+from core.errors import LightboxError
+from core.evaluation import judge, predictions
+from core.report import bundle, comparison, contents, report
+from core.report.artefacts import file_name, weights_zip
+from core.report.contents import credits_of
+from core.report.figures import FIGURES, as_png, as_svg, figures
+from core.report.tables import TABLES, to_csv
+from core.runs import RunStore
+from tests.judged import run, trained  # noqa: F401
+
+VOID = {"meta", "br", "img", "path", "use", "rect", "link", "stop", "image"}
+
+
+class Balanced(HTMLParser):
+    """Every tag that opens is closed; what would be loaded from elsewhere is noted."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.loads = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.loads += [value for name, value in attrs if name in ("src", "srcset") or name == "href" and tag in ("link", "script")
+                       or name.endswith("href") and value and not value.startswith(("#", "data:"))]
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def read(text: str) -> list[dict]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def what(trained):  # noqa: F811
+    return contents(RunStore(trained).list()[0])
+
+
+def test_the_page_stands_alone_and_says_what_it_must(what):
+    page = report(what)
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == [] and parser.loads == []
+    assert "<script" not in page and not re.search(r"url\((?!#)|@import", page)
+    for needed in ("Not for clinical use", what.about["split_hash"], what.trained_with["torch"], "Licence", "To be cited", "<svg",
+                   f"{what.result['measures']['accuracy']['low']:.3f}", "always giving the most frequent answer"):
+        assert needed in page, needed
+    assert what.split == "val" and "validation images" in page
+
+
+def test_its_numbers_are_those_of_evaluate(what):
+    stored = predictions(what.run, "val")
+    assert what.result["measures"] == judge(what.run, "val", stored)["measures"]
+    rows = read(TABLES["evaluation_report.csv"][1](what))
+    row, = (row for row in rows if row["class"] == "all" and row["measure"] == "Accuracy")
+    answers = stored.probs.argmax(1)
+    assert float(row["value"]) == pytest.approx(accuracy_score(stored.labels, answers))
+    assert float(row["low"]) < float(row["value"]) <= float(row["high"]) and int(row["n"]) == len(stored.labels)
+
+
+def test_tables_can_be_read_back(what):
+    stored = what.found
+    images = read(TABLES["images.csv"][1](what))
+    names = what.about["class_names"]
+    assert [row["image_id"] for row in images] == stored.image_ids
+    assert [names.index(row["true"]) for row in images] == stored.labels.tolist()
+    probs = np.array([[float(row[f"p({name})"]) for name in names] for row in images])
+    assert probs == pytest.approx(stored.probs, abs=1e-6)
+    answers = [names.index(row["answer"]) for row in images]
+    tn, fp, fn, tp = confusion_matrix(stored.labels, answers).ravel()
+    classes = read(TABLES["predictions_report.csv"][1](what))
+    assert [int(classes[1][name]) for name in ("true_negatives", "false_positives", "false_negatives", "true_positives")] == [
+        tn, fp, fn, tp]
+    epochs = read(TABLES["curves.csv"][1](what))
+    assert [float(row["val_loss"]) for row in epochs] == [record["val_loss"] for record in what.epochs]
+
+
+def test_a_cell_is_never_a_formula():
+    assert read(to_csv(("a", "b", "c"), [("=1+1", None, "-x")])) == [{"a": "'=1+1", "b": "", "c": "'-x"}]
+    assert read(to_csv(("a",), [(-1.5,)])) == [{"a": "-1.5"}]
+
+
+def test_figures_are_drawn_in_both_kinds(what):
+    drawn = figures(what)
+    assert set(drawn) == set(FIGURES)
+    for name, (_, figure) in list(drawn.items())[:2]:
+        assert as_png(figure)[:8] == b"\x89PNG\r\n\x1a\n"
+        assert as_svg(FIGURES[name][1](what)).startswith("<svg")
+        assert as_svg(FIGURES[name][1](what)) == as_svg(FIGURES[name][1](what))
+
+
+def test_the_bundle_has_the_folders_of_r001_and_its_weights_answer_alike(run, tmp_path, monkeypatch):  # noqa: F811
+    said = []
+    with zipfile.ZipFile(io.BytesIO(bundle(run, progress=lambda *a: said.append(a)))) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+        assert {name.partition("/")[0] for name in archive.namelist()} == {"SqueezeNet1_1_da_0_ts_28_28_t_1_s_1_bs_16_tiny"}
+        assert {"architecture_plots/architecture.png", "architecture_plots/layers.csv", "checkpoints/weights.safetensors",
+                "checkpoints/card.md", "logs/metrics.jsonl", "report/report.html", "report/images/roc.svg",
+                "report/images/loss.png",
+                "report/summaries/evaluation_report.csv", "config.json"} <= names
+        layers = read(archive.read(next(n for n in archive.namelist() if n.endswith("layers.csv"))).decode())
+        shipped = tmp_path / "weights" / "taken"
+        shipped.mkdir(parents=True)
+        for name in archive.namelist():
+            if "/checkpoints/" in name:
+                (shipped / name.rpartition("/")[2]).write_bytes(archive.read(name))
+    assert said[0][1:] == (0, 4) and said[-1][1:] == (4, 4)
+    model = load_classifier(run.id).model
+    assert sum(int(row["parameters"]) for row in layers) == sum(p.numel() for p in model.parameters())
+    assert all(row["trainable"] == "True" for row in layers if int(row["parameters"]))
+    monkeypatch.setattr(classifiers, "SHIPPED", tmp_path / "weights")
+    picture = np.random.default_rng(0).integers(0, 256, (28, 28, 1), np.uint8)
+    taken = load_classifier("taken").model
+    assert (taken(as_input(taken, [picture])) == model(as_input(model, [picture]))).all()
+    assert run.times_test_opened() == 0 and "| test |" not in (shipped / "card.md").read_text()
+
+
+def test_weights_alone(run):  # noqa: F811
+    with zipfile.ZipFile(io.BytesIO(weights_zip(run))) as archive:
+        assert set(archive.namelist()) == {"weights.safetensors", "meta.json", "config.json", "card.md"}
+        assert json.loads(archive.read("config.json"))["data"]["dataset"] == "tiny.npz"
+    assert file_name(run, ".zip").endswith(f"{run.id}.zip")
+
+
+def test_test_is_never_opened_by_a_report(run):  # noqa: F811
+    with pytest.raises(LightboxError) as error:
+        report(run, "test")
+    assert error.value.code == "report.shut"
+    (run.folder / "predictions.npz").unlink()
+    with pytest.raises(LightboxError) as error:
+        report(run)
+    assert error.value.code == "report.empty" and run.times_test_opened() == 0
+
+
+def test_two_runs_beside_each_other(run):  # noqa: F811
+    with pytest.raises(LightboxError) as error:
+        comparison([run])
+    assert error.value.code == "report.two"
+    page = comparison([run, run])
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == [] and parser.loads == []
+    assert "Paired tests" in page and "Nothing but their names" in page
+
+
+def test_names_of_classes_are_never_markup(what):
+    import dataclasses
+    evil = "<script>alert(1)</script>"
+    result = json.loads(json.dumps(what.result).replace('"class": "1"', json.dumps("class") + ": " + json.dumps(evil)))
+    page = report(dataclasses.replace(what, result=result, about={**what.about, "class_names": ["0", evil], "title": evil}))
+    assert evil not in page and "&lt;script&gt;" in page
+
+
+def test_credits():
+    assert credits_of("breastmnist")[0] == "CC BY 4.0" and "MedMNIST v2" in credits_of("/somewhere/pneumonia_28.npz")[1]
+    assert "MURA" in credits_of("/somewhere/MURA-v1.1")[1] and credits_of("/somewhere/mine") == ("", "")

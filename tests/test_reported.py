@@ -1,0 +1,58 @@
+"""Printed beside obtained: every report has rows and notes, a run finds its recipe, intervals are those of another library."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_score
+from statsmodels.stats.proportion import proportion_confint
+
+from core import reported
+from core.config import RunConfig
+from core.recipes import RECIPES, apply
+from tests.judged import run, trained  # noqa: F401
+
+
+def test_every_recipe_with_numbers_has_rows_and_notes():
+    for key, recipe in RECIPES.items():
+        if recipe.report:
+            assert reported.notes_of(key)
+        if recipe.reported:
+            rows, split = reported.side_by_side(key, None)
+            assert split == "" and {row.what for row in rows} == set(recipe.reported)
+            assert all(row.obtained is None and row.inside is None for row in rows)
+
+
+def test_printed_accuracies_have_wilsons_interval():
+    row, = (row for row in reported.side_by_side("r000-densenet169", None)[0] if row.title == "Accuracy")
+    assert (row.printed_low, row.printed_high) == pytest.approx(proportion_confint(2531, 2580, method="wilson"), abs=1e-9)
+    row, = (row for row in reported.side_by_side("r004-resnet18", None)[0] if row.title == "Accuracy")
+    assert row.printed == pytest.approx(229 / 278) and row.printed_n == 278
+
+
+@pytest.mark.parametrize("key", ["r000-resnet50", "r001-densenet201", "r002-resnet50-simple", "r004-squeezenet1_1", "r004-cut-2"])
+def test_a_run_finds_the_recipe_that_it_was_made_with(key):
+    for right in (False, True):
+        config = apply(RunConfig(), key, right)
+        found, is_right, differing = reported.closest(config)
+        assert RECIPES[found].changes == RECIPES[key].changes and differing == [] and is_right == right
+        config = config.with_(**{"train.epochs": 2})
+        assert reported.closest(config)[0] == found
+        assert reported.in_words(config, found, right) == [f"Epochs 2 instead of {RECIPES[key].changes['train.epochs']}"]
+
+
+def test_obtained_numbers_are_those_of_the_stored_answers(run):  # noqa: F811
+    rows, split = reported.side_by_side("r001-densenet121", run)
+    assert split == "val" and run.times_test_opened() == 0
+    with np.load(run.folder / "predictions.npz") as stored:
+        labels, probs = stored["val_labels"], stored["val_probs"]
+    by = {row.title: row for row in rows if row.what == "all"}
+    assert by["Accuracy"].obtained == pytest.approx((probs.argmax(1) == labels).mean())
+    assert by["Macro precision"].obtained == pytest.approx(precision_score(labels, probs.argmax(1), average="macro"))
+    for row in by.values():
+        assert row.n == len(labels) and row.low <= row.obtained <= row.high
+        assert row.inside == (row.low <= row.printed <= row.high)
+
+
+def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
+    config = apply(RunConfig(), "r002-resnet18").with_(**{"data.dataset": "breastmnist"})
+    assert reported.fitting_rows(RECIPES["r002-resnet18"], config) == ["breastmnist"]
+    assert len(reported.fitting_rows(RECIPES["r002-resnet18"], config.with_(**{"data.dataset": "mine"}))) == 10
