@@ -238,7 +238,8 @@ function build(place, header, positives, negatives, send, before) {
     prTitle.textContent = `Precision-recall at ${percent(share)}, average precision ${number(area)}`
     prTitle.title = "Precision depends on the prevalence: the rarer the finding, the lower the curve. Dashed: guessing."
     const frozen = frozenRates()
-    drawCurve(pr, "sensitivity (recall)", "precision (PPV)", [...all.slice(1).map(cut => [cut.tp / m, precision(cut)]), [1, share]],
+    const points = all.slice(1).map(cut => [cut.tp / m, precision(cut)])
+    drawCurve(pr, "sensitivity (recall)", "precision (PPV)", [...points, [1, share]],
               tp + fp ? [found, precision({ tp, fp })] : null, [[0, share], [1, share]],
               frozen && frozen[1] + frozen[0] > 0 ? [frozen[1], precision({ tp: frozen[1] * m, fp: frozen[0] * n })] : null,
               `Operating point: sensitivity ${number(found)}, precision ${number(precision({ tp, fp }))}.`)
