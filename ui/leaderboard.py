@@ -31,6 +31,7 @@ FILES = ("status.json", "metrics.jsonl", "notes.json", "data.json", "predictions
 ALL, NONE = "all", "none"         # in the address: every data set; no run is picked
 LETTERS = "ABCDEF"
 SECONDS = 0.5                    # for intervals, before the page is drawn
+INTERVAL = "Below it its 95 % interval: Wilson's for shares, else from images drawn again, those of a patient together."
 SHUT = "The table is not sorted by test. The switch above the table changes that."
 BY_TEST = ("Sorted by test. Whoever picks a network by its test result has made the test set a second validation set: the winner "
            "is partly the luckiest, and its number is too good. Report such a winner on images that nobody has looked at yet.")
@@ -141,6 +142,7 @@ def draw_controls(entries: Sequence[Entry], data: str | None) -> tuple[list[Entr
         st.toggle("Sort by test", **follow("compare_test", kept["test"], kept.__setitem__, "test"),
                   help="Off: runs are put in order by validation, and test is only shown.")
         left = narrow(entries, data)
+        st.caption(f"{len(left):,} of {len(entries):,} runs", width="content")
     if kept["test"]:
         st.warning(BY_TEST)
     return left, board
@@ -166,7 +168,7 @@ def draw_table(entries: Sequence[Entry], board: str) -> tuple[list[Line], list[L
     for split in splits:
         heads.append({"title": "n", "help": "Images that the numbers are made of, and how many of them are positive.", "key": "",
                       "numeric": True, "first": True})
-        heads += [_head(f"{split}:{m}", METRICS[m].title, METRICS[m].help, numeric=True) for m in measures]
+        heads += [_head(f"{split}:{m}", METRICS[m].title, f"{METRICS[m].help} {INTERVAL}", numeric=True) for m in measures]
         groups.append({"title": SPLITS[split], "span": 1 + len(measures)})
     tags = any(one.tags for one in entries)
     if tags:

@@ -41,11 +41,14 @@ def draw_curves(store: RunStore, picked: Sequence[Line], split: str) -> None:
     keys = _keys(picked)
     st.html(heading("", ()).replace("</div>", "".join(
         f"<span><i style='background:{color}'></i>{html.escape(name)}</span>" for name, color in keys.items()) + "</div>"))
-    columns = st.columns(2)
-    for n, (key, title) in enumerate(CURVES.items()):
-        with columns[n % 2]:
-            _draw_curve(store, picked, keys, key, title)
-    _draw_roc(store, picked, keys, split)
+    left, right = st.columns([58, 42], gap="large")
+    with left:
+        columns = st.columns(2)
+        for n, (key, title) in enumerate(CURVES.items()):
+            with columns[n % 2]:
+                _draw_curve(store, picked, keys, key, title)
+    with right:
+        _draw_roc(store, picked, keys, split)
 
 
 def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], key: str, title: str) -> None:
@@ -90,16 +93,16 @@ def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], spl
     for name, line in same:
         run = store.get(line.first.id)
         found = stored(run, split)
-        task = run.data().get("task", "")
-        one = roc_curves(found.labels, found.probs, task, names).get(k) if found is not None else None
+        one = roc_curves(found.labels, found.probs, run.data().get("task", ""), names).get(k) if found is not None else None
         if one is None:
             missing.append(name)
         else:
             drawn[name] = one
-    if drawn:
-        left, _ = st.columns([55, 45])
-        with left:
-            show_roc(drawn, key=f"compare_roc_{split}", colors=[keys[name] for name in drawn], height=380)
+    if drawn:                                        # called by their letters: the names stand above
+        show_roc({name[0]: curve for name, curve in drawn.items()}, key=f"compare_roc_{split}",
+                 colors=[keys[name] for name in drawn], height=430)
+    if missing:
+        st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
     others = len(picked) - len(same)
     if missing:
         st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
@@ -206,7 +209,7 @@ def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: s
             st.caption("Measured times stand here, after a click on the button above.")
             return
         x = {"field": name, "type": "quantitative", "title": None, "scale": {"type": "log", "nice": False, "padding": 18},
-             "axis": {"format": "~s", "tickCount": 4, "grid": False}}
+             "axis": {"format": ".3~s", "tickCount": 4, "grid": False, "labelOverlap": True}}
         y = {"type": "quantitative", "title": METRICS[measure].title, "scale": {"zero": False}, "axis": {"tickCount": 4}}
         color = {"field": "hue", "type": "nominal", "scale": None}
         tip = [{"field": "run"}, {"field": "data"}, {"field": name, "title": title, "format": ".4s"},

@@ -154,7 +154,7 @@ def _draw_intervals(tests: Mapping[str, dict]) -> None:
     reach = max(0.02, *(abs(row[end]) for row in rows for end in ("low", "high"))) * 1.1
     x = {"type": "quantitative", "scale": {"domain": [-reach, reach], "nice": False},
          "axis": {"tickCount": 5, "format": "+.3~f", "grid": False, "titlePadding": 4},
-         "title": "\u2190 B is better     difference A \u2212 B, 95 %     A is better \u2192"}
+         "title": "B is better \u2190 difference A \u2212 B with its 95 % interval \u2192 A is better"}
     y = {"field": "what", "type": "nominal", "title": None, "sort": list(tests), "axis": {"ticks": False, "domain": False}}
     color = {"field": "sure", "type": "nominal", "legend": None, "scale": {
         "domain": ["unlikely to be chance", "may be chance"], "range": [theme.ANSWERS["right"], theme.QUIET]}}

@@ -1,39 +1,45 @@
-"""Compare: all runs in a table, and two of them against each other on the same images."""
+"""Compare: all runs in a table, two of them on the same images, and printed numbers beside one's own."""
 
 import streamlit as st
 
 from core import leaderboard
 from core.errors import LightboxError
+from core.leaderboard import Entry
 from core.runs import RunStore
 from ui.follow import follow
 from ui.judging import split_chip
 from ui.leaderboard import all_entries, data_sets, draw_controls, draw_table, with_intervals
 from ui.overlaid import draw_against_cost, draw_curves
+from ui.printed import draw_check_table
+from ui.reported import draw_reported
 from ui.shell import Chip, choose_param, empty, get_param, next_step, page_header, set_param, show_error
+from ui.take_away import draw_take_away_comparison
 from ui.two_runs import draw_two_runs
 
-VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "What it costs"}
+VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "What it costs", "away": "Take it away",
+         "reported": "Reported against obtained", "check": "Check a printed table"}
 
 
-def show(entries, data: str, split: str) -> None:
+def show(entries: list[Entry], data: str, split: str, view: str) -> None:
+    """The table of runs, and below it what was asked for about the picked ones."""
     left, board = draw_controls(entries, data)
     if not left:
         st.caption("No run has all of these tags. Take one away.")
         return
     lines, picked = draw_table(left, board)
-    view = choose_view()
     if view == "cost":
         draw_against_cost(lines, picked)
     elif not picked:
         st.markdown("Pick runs in the table: two for a test, up to six for curves.")
     elif view == "curves":
         draw_curves(store, picked, split)
+    elif view == "away":
+        draw_take_away_comparison([store.get(one.id) for line in picked for one in line.entries], split)
     elif len(picked) < 2:
         st.markdown("Pick a second run in the table, of the same data set, to compare the two.")
     else:
-        of = {one.id: line.entries for line in leaderboard.fold(entries) for one in line.entries}
-        a, b = (store.get(line.first.id) for line in picked[:2])
-        draw_two_runs(a, b, split, of)
+        seeds = {one.id: line.entries for line in leaderboard.fold(entries) for one in line.entries}
+        draw_two_runs(*(store.get(line.first.id) for line in picked[:2]), split, seeds)
 
 
 def choose_view() -> str:
@@ -52,13 +58,18 @@ def take_view(view: str | None) -> None:
 
 store = RunStore()
 entries = all_entries(store)
-if not entries:
-    page_header("Compare")
-    empty("There is no run to compare yet. Train two small networks; it takes a few minutes.", "Train a network", "train")
-else:
-    data, split = page_header("Compare", Chip("of", "Data set", data_sets(entries), width=260), split_chip())
-    try:
-        show(with_intervals(store, entries), data, split)
-    except LightboxError as error:
-        show_error(error)
-    next_step("Next: classify an image of your own", "classify")
+chips = [Chip("of", "Data set", data_sets(entries), width=260), split_chip()] if entries else []
+data, split = page_header("Compare", *chips) or (None, "val")
+view = choose_view()
+try:
+    if view == "check":
+        draw_check_table()
+    elif view == "reported":
+        draw_reported([store.get(one.id) for one in entries])
+    elif entries:
+        show(with_intervals(store, entries), data, split, view)
+    else:
+        empty("There is no run to compare yet. Train two small networks; it takes a few minutes.", "Train a network", "train")
+except LightboxError as error:
+    show_error(error)
+next_step("Next: classify an image of your own", "classify")
