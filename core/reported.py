@@ -148,10 +148,15 @@ def notes_of(key: str) -> tuple[str, ...]:
     return (*NOTES.get(key, ()), *NOTES.get(RECIPES[key].report, ()))
 
 
-def fitting_rows(recipe: Recipe, config: RunConfig) -> list[str]:
-    """The rows of a recipe's printed numbers that speak of a run's data set, otherwise all of them."""
-    dataset = config.data.dataset
-    return [dataset] if dataset in recipe.reported else list(recipe.reported)
+def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
+    """The rows of a recipe's printed numbers that a run on a data set may stand beside.
+
+    R002 prints a number for each set of MedMNIST: only that of the same set, by its name or by the title of its file. The other
+    reports have images that are not public or not here; theirs stand beside any run, and the page names the run's own images.
+    """
+    if not set(recipe.reported) <= PRINTED_N.keys():
+        return list(recipe.reported)
+    return [what for what in recipe.reported if what in (dataset, title.lower())]
 
 
 def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
@@ -167,14 +172,15 @@ def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
     found, split = (None, "") if run is None else _stored(run)
     own = _measured(run, split, found, {name for row in recipe.reported.values() for name in row}) if found else {}
     rows = []
-    for what in recipe.reported if run is None else fitting_rows(recipe, run.config):
+    beside = comparable(recipe, run.config.data.dataset, run.data().get("title", "")) if found else ()
+    for what in beside or recipe.reported:
         printed = recipe.reported[what]
         n = PRINTED_N.get(what, PRINTED_N.get(recipe.report))
         if set(COUNTS) <= printed.keys():
             printed, n = _with_rates(printed), int(sum(printed[name] for name in COUNTS))
         for name in (name for name in MEASURES if name in printed):
             limits = wilson_interval(printed[name] * n, n) if n and name == "accuracy" and what not in SEVERAL else None
-            value, low, high = own.get(name, (None, None, None))
+            value, low, high = own.get(name, (None, None, None)) if what in beside else (None, None, None)
             rows.append(Side(what, MEASURES[name][0], printed[name], *(limits or (None, None)), n, value, low, high,
                              len(found.labels) if found and value is not None else None))
     return rows, split

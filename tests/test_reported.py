@@ -53,6 +53,10 @@ def test_obtained_numbers_are_those_of_the_stored_answers(run):  # noqa: F811
 
 
 def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
-    config = apply(RunConfig(), "r002-resnet18").with_(**{"data.dataset": "breastmnist"})
-    assert reported.fitting_rows(RECIPES["r002-resnet18"], config) == ["breastmnist"]
-    assert len(reported.fitting_rows(RECIPES["r002-resnet18"], config.with_(**{"data.dataset": "mine"}))) == 10
+    of_sets, of_any = RECIPES["r002-resnet18"], RECIPES["r001-densenet169"]
+    assert reported.comparable(of_sets, "breastmnist") == ["breastmnist"]
+    assert reported.comparable(of_sets, "/images/breast_28.npz", "BreastMNIST") == ["breastmnist"]
+    assert reported.comparable(of_sets, "mine", "Mine") == []
+    assert reported.comparable(of_any, "mine") == list(of_any.reported)
+    rows, _ = reported.side_by_side("r002-resnet18", run)
+    assert len({row.what for row in rows}) == 10 and all(row.obtained is None for row in rows)

@@ -52,6 +52,8 @@ def draw_reported(runs: Sequence[Run]) -> None:
                      "n": st.column_config.NumberColumn(help="Images that your number was made of."),
                      "The printed number": st.column_config.TextColumn(help="Whether it lies in the interval of your run.")})
     if run:
+        if split and all(row.obtained is None for row in rows):
+            st.caption("None of these numbers is of your run's data set, so nothing stands beside them.")
         differing = reported.in_words(run.config, key)
         of = {"test": "Your numbers are of the test images. ", "val": "Your numbers are of validation: test is shut. "}
         st.caption(of.get(split, "Your run has no answers yet. ")
