@@ -81,7 +81,7 @@ def test_a_signed_method_has_two_colours_and_no_layer(planted):
     at = open_page("gradcam", run=planted.id, method="guided_backprop")
     header = shown(at)
     assert header["low"].startswith("\u2212") and header["high"].endswith(METHODS["guided_backprop"].unit)
-    assert at.select_slider[0].disabled and "looks at the pixels" in text_of(at) and "Blue speaks against" in text_of(at)
+    assert "looks at the pixels" in text_of(at) and "Blue speaks against" in text_of(at)
 
 
 def test_what_if_shows_the_probability_of_the_changed_image(planted):
@@ -147,3 +147,35 @@ def test_names_from_files_are_shown_as_typed_and_without_a_run_there_is_a_way(pl
     assert "it is \\$x\\$, the answer was \\<script\\>" in text_of(at)
     shutil.rmtree(planted.folder)
     assert "no run yet" in text_of(open_page("gradcam"))
+
+
+def test_feature_maps_come_in_the_order_of_what_they_say_for_the_class(planted):
+    from core.explain.activations import activations, contributions
+    model = load_classifier(planted.id).model
+    batch, layer = as_input(model, [image_of(planted, 31)[1]]), "network.features.0"
+    at = open_page("gradcam", run=planted.id, layer=layer)
+    assert not [g for g in galleries(at) if g["label"].startswith("Feature")], "not before they are asked for"
+    at = next(t for t in at.toggle if t.label == "Feature maps and kernels").set_value(True).run()
+    assert not at.exception, at.exception
+    says, maps = contributions(model, batch, tensor([0]), layer)[0], activations(model, batch, layer)[0]
+    grid = next(g for g in galleries(at) if g["label"].startswith("Feature maps"))
+    order = np.argsort(-says, kind="stable")[:60]
+    assert [int(caption.split(":")[0]) for caption in grid["captions"]] == order.tolist() and grid["selected"] == 0
+    assert f"of {len(maps)} maps" in text_of(at) and f"white {maps[order[0]].max():.3g}" in text_of(at)
+    next(t for t in at.toggle if t.label == "One scale for all").set_value(True).run()
+    assert f"white {maps.max():.3g}, in all of them" in text_of(at)
+    weights = model.get_submodule(layer).weight
+    assert f"3 x 3 kernels, one for each of {weights.shape[1]} maps" in text_of(at).replace("\\", "")
+    assert [g for g in galleries(at) if g["label"].startswith("Kernels")][0]["n"] == weights.shape[1]
+
+
+def test_gray_pictures_of_maps_are_on_one_scale():
+    from ui.activations import grayed, limits
+    values = np.array([[[0.0, 1.0], [2.0, 4.0]], [[1.0, 1.0], [1.0, 9.0]]])
+    gray = grayed(values, 0.0, 4.0)
+    assert gray.shape[1] == 56 and gray[0, ::28, ::28, 0].tolist() == [[0, 64], [128, 255]]
+    assert gray[1, 0, 0, 0] == gray[0, 0, 28, 0] and gray[1, -1, -1, 0] == 255
+    low, high = limits(values, together=False)
+    assert low.tolist() == [0, 0] and high.tolist() == [4, 9] and grayed(values, low, high)[1, 0, 0, 0] == round(255 / 9)
+    assert limits(values - 2, together=True)[0].tolist() == [-2, -2] and limits(values, together=True)[1].tolist() == [9, 9]
+    assert not grayed(np.zeros((1, 2, 2)), 0.0, 0.0).any(), "a silent map is black"

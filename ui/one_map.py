@@ -6,7 +6,6 @@ S x S pixels: the square that the network sees, and on which everything here is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +17,11 @@ from core.classifiers import classify as predict
 from core.datasets import Dataset, fit
 from core.explain import METHODS, Method
 from core.metrics import MULTI_LABEL
-from ui.explaining import LAYER_HELP, classifier, version
+from ui.explaining import LAYER_HELP, classifier, map_of, version
 from ui.follow import follow
 from ui.judging import number
-from ui.shell import asked_param, choose_param, escape, long_task
+from ui.shell import asked_param, choose_param, escape
 from ui.what_if import Picture, changed, moved_by, say, show_pair
-
-KEPT = 200             # maps that are kept
 
 
 @dataclass(frozen=True)
@@ -35,12 +32,20 @@ class Asked:
         method: a key of METHODS
         target: the class
         against: another one, for what speaks for `target` rather than for it; None for the class alone
-        layer: dotted name; None for a method that works on the pixels
+        layer: dotted name; a method that works on the pixels leaves it aside
     """
     method: str
     target: int
     against: int | None
-    layer: str | None
+    layer: str
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The last picture on the page: pixels (S, S, C) uint8, what stands for them, and the (K,) probabilities."""
+    pixels: np.ndarray
+    token: str
+    probs: np.ndarray
 
 
 # -------------------------------------------------------------------------------------------------------- what is asked
@@ -74,18 +79,16 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
     return Asked(name, target, int(against) if against and method.by_class else None, _draw_layer(address, loaded, method))
 
 
-def _draw_layer(address: str, loaded: Loaded, method: Method) -> str | None:
+def _draw_layer(address: str, loaded: Loaded, method: Method) -> str:
     layers = layers_of(address)
     asked = asked_param("layer")
     layer = asked if asked in layers else loaded.model.stages[-1]
     layer = st.select_slider("Layer", list(layers), format_func=lambda name: name.removeprefix("network."), help=LAYER_HELP,
-                             disabled=not method.layered, **follow("gradcam_layer", layer, choose_param, "layer"))
+                             **follow("gradcam_layer", layer, choose_param, "layer"))
     channels, height, width = layers[layer]
-    if not method.layered:
-        st.caption(f"{method.title} looks at the pixels, not into a layer.")
-        return None
-    st.caption(f"{list(layers).index(layer) + 1} of {len(layers)}: {channels:,} feature maps of {width} x {height}"
-               + ("" if method.by_class else ". The same map for every class."))
+    more = "" if method.layered else f". {method.title} looks at the pixels, not into it."
+    more += "" if method.by_class else ". The same map for every class."
+    st.caption(f"{list(layers).index(layer) + 1} of {len(layers)}: {channels:,} feature maps of {width} x {height}{more}")
     return layer
 
 
@@ -115,20 +118,21 @@ def _layers_of(address: str, version: tuple) -> dict[str, tuple[int, int, int]]:
 
 # ---------------------------------------------------------------------------------------------------------- the answers
 
-def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any]) -> np.ndarray:
-    """The image and its map; where something is changed, both maps beside each other. Returns the last's (K,) probabilities."""
+def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any]) -> Shown:
+    """The image and its map; where something is changed, both maps beside each other. Returns the last picture."""
     loaded = classifier(address)
     names, method = loaded.model.class_names, METHODS[asked.method]
-    image, token = np.asarray(data.images[row]), token_of(data, row)
+    image = last = np.asarray(data.images[row])
+    token = digest = token_of(data, row)
     name, speaks = names[asked.target], speaks_for(asked, names)
     before = after = _answer_of(address, version(address), token, image)
     said, note = say(name, before[asked.target]), ""
-    cam = map_of(address, image, token, asked)
+    cam = _map(address, image, token, asked)
     if wanted:
-        new, digest = changed(image, wanted)
-        after = _answer_of(address, version(address), digest, new)
+        last, digest = changed(image, wanted)
+        after = _answer_of(address, version(address), digest, last)
         pictures = [Picture(image, cam, "As it is", said, label=f"The image, with {speaks}"),
-                    Picture(new, map_of(address, new, digest, asked), "Changed", say(name, after[asked.target]),
+                    Picture(last, _map(address, last, digest, asked), "Changed", say(name, after[asked.target]),
                             moved_by(before[asked.target], after[asked.target]), f"The changed image, with {speaks}", False)]
         note = answer_moved(loaded.model.task, names, before, after)
     else:
@@ -137,7 +141,7 @@ def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: d
                     Picture(image, cam, speaks.capitalize(), said, label=f"The image, with {speaks}")]
     peak = show_pair(pictures, wanted, key="what_if_pair", outline=mask_on_square(data, row), unit=method.unit, note=note)
     st.caption(scale_sentence(peak, method, bool(wanted)))
-    return after
+    return Shown(last, digest, after)
 
 
 def speaks_for(asked: Asked, names: Sequence[str]) -> str:
@@ -153,36 +157,8 @@ def token_of(data: Dataset, row: int) -> str:
     return f"{data.fingerprint} {data.size} {data.resize} {data.channels} {row}"
 
 
-def map_of(address: str, image: np.ndarray, token: str, asked: Asked) -> np.ndarray:
-    """A map of one image (S, S, C): (S, S) float32 in the method's unit. What takes long shows its progress and can be stopped.
-
-    Args:
-        token: stands for the image
-    """
-    key, kept = (address, version(address), token, asked), _kept()
-    if key not in kept:
-        import torch
-
-        from core.explain import explain
-        model, method = classifier(address).model, METHODS[asked.method]
-        shape = (model.preprocessing.size / 224) ** 2
-        long = method.many and method.seconds_hint * shape > 0.5
-        task = long_task(method.title, key=f"map_{asked.method}") if long else nullcontext()
-        against = None if asked.against is None else torch.tensor([asked.against])
-        with task as progress:
-            tell = (lambda done, total: progress(method.title, done, total)) if long else None
-            cam = explain(asked.method, model, as_input(model, [image]), torch.tensor([asked.target]), asked.layer,
-                          against=against, progress=tell)
-        kept[key] = cam[0].cpu().numpy()
-        while len(kept) > KEPT:
-            kept.pop(next(iter(kept)), None)
-    return kept[key]
-
-
-@st.cache_resource(show_spinner=False)
-def _kept() -> dict:
-    """Maps that were computed lately. Not in st.cache_data: what draws a progress bar must not be drawn again from the cache."""
-    return {}
+def _map(address: str, image: np.ndarray, token: str, asked: Asked) -> np.ndarray:
+    return map_of(address, image, token, asked.target, asked.layer, asked.method, asked.against)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)

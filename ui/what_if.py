@@ -19,6 +19,7 @@ import numpy as np
 import streamlit as st
 
 from core.explain import colour_scale
+from core.explain.overlay import coloured
 from core.explain.what_if import CHANGES, LETTERS, change, is_change
 from ui.explaining import outline_path
 from ui.follow import follow
@@ -32,7 +33,6 @@ GRAYS = {"mean": None, "black": 0.0, "white": 1.0}
 FIRST = {name: row.neutral for name, row in CHANGES.items() if not row.placed} | {
     "cover": False, "cover_side": 25, "cover_fill": "mean", "cover_at": (0.5, 0.5),
     "letter": False, "letter_side": 12, "letter_text": "L", "letter_at": (0.15, 0.15)}
-SPEAKS_AGAINST = (74, 168, 255)         # RGB of negative values; the positive ones have the colours of colour_scale
 
 _element = st.components.v2.component(
     "lightbox_what_if",
@@ -156,13 +156,14 @@ def show_pair(pictures: Sequence[Picture], wanted: dict[str, Any], *, key: str, 
         return len(parts) - 1
     for picture in pictures:
         image = add(*_encoded(picture.pixels))
-        cam = add("image/png", _coloured(picture.cam, peak)) if picture.cam is not None and peak > 0 else None
+        cam = add("image/png", _map_bytes(picture.cam, peak)) if picture.cam is not None and peak > 0 else None
         shown.append({"image": image, "map": cam, "title": picture.title, "said": picture.said, "moved": picture.moved,
                       "label": picture.label, "outlined": picture.outlined})
     height, width = pictures[0].pixels.shape[:2]
+    colours = [f"rgb({r},{g},{b})" for r, g, b in colour_scale(32, signed).tolist()]
     header = {"pictures": shown, "parts": kinds, "ratio": width / height, "few": max(height, width) <= 96,
-              "outline": outline_path(outline), "handles": _handles(wanted), "note": note, "colours": _legend(signed),
-              "low": f"\u2212{peak:.2g}" if signed else "0", "high": f"{peak:.2g} {unit}"}
+              "outline": outline_path(outline), "handles": _handles(wanted), "note": note, "colours": colours,
+              "low": f"\u2212{peak:.3g}" if signed else "0", "high": f"{peak:.3g} {unit}"}
     content = b"".join(parts)
     header["id"] = hashlib.sha256(json.dumps(header).encode() + content).hexdigest()
     _element(data=pack(header, content), key=key, on_cover_change=partial(_take_place, key, "cover"),
@@ -190,17 +191,11 @@ def _encoded(pixels: np.ndarray) -> tuple[str, bytes]:
     return "image/png", cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
-def _coloured(cam: np.ndarray, peak: float) -> bytes:
+def _map_bytes(cam: np.ndarray, peak: float) -> bytes:
     """A map as a PNG whose alpha is |cam| / peak. Brought to 320 pixels first: the browser would interpolate colours, which is
     not the colour of the value between."""
     grow = max(1.0, 320 / max(cam.shape))
     cam = cv2.resize(np.asarray(cam, np.float32), (round(cam.shape[1] * grow), round(cam.shape[0] * grow)))
-    value = np.rint(np.clip(np.abs(cam) / peak, 0, 1) * 255).astype(np.uint8)
-    colour = np.where((cam < 0)[..., None], np.uint8(SPEAKS_AGAINST), colour_scale()[value])
-    return cv2.imencode(".png", np.dstack([colour[..., ::-1], value]), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-
-
-def _legend(signed: bool) -> list[str]:
-    colours = [f"rgb({r},{g},{b})" for r, g, b in colour_scale(16).tolist()]
-    against = ["rgba({},{},{},{:.2f})".format(*SPEAKS_AGAINST, 1 - i / 15) for i in range(16)]
-    return [*against, *colours] if signed else colours
+    value = np.clip(cam / peak, -1, 1)
+    pixels = np.dstack([coloured(value)[..., ::-1], np.rint(np.abs(value) * 255).astype(np.uint8)])
+    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

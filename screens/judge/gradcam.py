@@ -6,8 +6,11 @@ from core import metrics
 from core.errors import LightboxError
 from core.metrics import MULTI_LABEL
 from core.runs import Run, RunStore
+from ui.activations import draw_activations
 from ui.charts import show_probabilities
+from ui.conflict import draw_conflict
 from ui.explaining import classifier, warm_up_classifier
+from ui.faithful import draw_faithful
 from ui.judging import (
     answers_of,
     cell_chips,
@@ -79,12 +82,17 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
             st.markdown(f"Wrong: it is {escape(names[labels[chosen]])}, the answer was {escape(names[answers[chosen]])}, "
                         f"{format_probability(float(probs[chosen, answers[chosen]]))} sure.")
         several = about["task"] == MULTI_LABEL
-        show_probabilities(about["class_names"], now, true=None if several else int(labels[chosen]), limit=4,
+        show_probabilities(about["class_names"], now.probs, true=None if several else int(labels[chosen]), limit=4,
                            threshold=0.5 if several or len(names) == 2 else None)
         if wanted:
             st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
         st.caption(escape(note))
+    draw_faithful(run, data, rows, asked.method, asked.layer, asked.target)
+    draw_conflict(run, data)
+    st.subheader("What the layer sees", anchor=False)
+    if st.toggle("Feature maps and kernels", key="show_activations", persist_state="session"):
+        draw_activations(run.id, now, asked, about["class_names"][asked.target])
 
 
 def show_all() -> None:
