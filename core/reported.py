@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -156,7 +157,9 @@ def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
     """
     if not set(recipe.reported) <= PRINTED_N.keys():
         return list(recipe.reported)
-    return [what for what in recipe.reported if what in (dataset, title.lower())]
+    file = Path(dataset).name.lower()
+    return [what for what in recipe.reported if what in (dataset, title.lower())
+            or file.endswith(".npz") and file.startswith(what.removesuffix("mnist"))]
 
 
 def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:

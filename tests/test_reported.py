@@ -56,6 +56,7 @@ def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
     of_sets, of_any = RECIPES["r002-resnet18"], RECIPES["r001-densenet169"]
     assert reported.comparable(of_sets, "breastmnist") == ["breastmnist"]
     assert reported.comparable(of_sets, "/images/breast_28.npz", "BreastMNIST") == ["breastmnist"]
+    assert reported.comparable(of_sets, "/images/pneumonia_64.npz", "pneumonia_64") == ["pneumoniamnist"]
     assert reported.comparable(of_sets, "mine", "Mine") == []
     assert reported.comparable(of_any, "mine") == list(of_any.reported)
     rows, _ = reported.side_by_side("r002-resnet18", run)

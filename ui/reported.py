@@ -67,12 +67,15 @@ def draw_reported(runs: Sequence[Run]) -> None:
 
 def _frame(rows: Sequence[reported.Side]) -> pd.DataFrame:
     said = {True: "inside your interval", False: "outside your interval", None: ""}
-    return pd.DataFrame([{
+    frame = pd.DataFrame([{
         "Of": row.what, "Measure": row.title,
         "Printed": format_interval(row.printed, row.printed_low, row.printed_high) if row.printed_low is not None
         else format_number(row.printed), "Printed n": row.printed_n,
         "Obtained": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high), "n": row.n,
         "The printed number": said[row.inside]} for row in rows])
+    if all(row.obtained is None for row in rows):
+        frame = frame.drop(columns=["Obtained", "n", "The printed number"])
+    return frame if any(row.printed_n for row in rows) else frame.drop(columns="Printed n")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
