@@ -8,6 +8,8 @@ import pytest
 
 from core import checkpoints, metrics
 from core.evaluation import judge, predictions
+from core.judge import thresholds
+from core.judge.thresholds import Threshold
 from tests import judged
 from tests.judged import matrices, open_page, plant, rename_classes, text_of
 from ui.shell import format_number
@@ -89,11 +91,81 @@ def test_several_findings_are_judged_one_at_a_time(run):
     plant(run, "val", labels, probs)
     about = json.loads((run.folder / "data.json").read_text())
     names = ["mass", "fluid", "<script>$x$"]
-    (run.folder / "data.json").write_text(json.dumps(about | {"task": "multi-label, binary-class", "class_names": names}))
+    about |= {"task": "multi-label, binary-class", "class_names": names, "split_hash": "of other images"}
+    (run.folder / "data.json").write_text(json.dumps(about))
     at = open_page("evaluate", run=run.id, finding="2")
     matrix, = matrices(at)
     true = metrics.evaluate(labels, probs.astype(np.float32), "multi-label, binary-class", names)
     assert matrix["counts"] == true["confusion_matrix"][2] and matrix["names"] == ["no <script>$x$", "<script>$x$"]
+
+
+def test_more_than_two_classes_have_a_curve_each_and_no_threshold(run):
+    rng = np.random.default_rng(3)
+    labels, probs = rng.integers(0, 3, 40), rng.dirichlet(np.ones(3), 40)
+    plant(run, "val", labels, probs)
+    about = json.loads((run.folder / "data.json").read_text())
+    about |= {"task": "ordinal-regression", "class_names": ["no", "some", "much"], "split_hash": "of other images"}
+    (run.folder / "data.json").write_text(json.dumps(about))
+    at = open_page("evaluate", run=run.id)
+    true = metrics.evaluate(labels, probs.astype(np.float32), "ordinal-regression", ["no", "some", "much"])
+    assert {m.label: m.value for m in at.metric}["Quadratic kappa"] == format_number(true["quadratic_kappa"])
+    assert matrices(at)[0]["counts"] == true["confusion_matrix"]
+    assert "Each class against all the others" in text_of(at) and "threshold" not in text_of(at).split("<style>")[0]
+
+
+def test_the_table_of_all_measures_has_each_with_its_interval_and_what_it_is_made_of(run):
+    found = predictions(run, "val")
+    true = judge(run, "val", found)
+    at = open_page("evaluate", run=run.id, section="measures")
+    overall, each = at.dataframe[0].value, at.dataframe[1].value
+    rows = overall.set_index("measure")
+    shown = [name for name in metrics.METRICS if name != "quadratic_kappa"]
+    assert set(rows.index) == {metrics.METRICS[name].title for name in shown} | {"AUC as MedMNIST", "ACC as MedMNIST"}
+    for name in shown:
+        one, row = true["measures"][name], rows.loc[metrics.METRICS[name].title]
+        assert (row["value"], row["low"], row["high"]) == tuple(format_number(one[part]) for part in ("value", "low", "high"))
+        assert (row["n"], row["interval"]) == (one["n"], one["interval"] or "-")
+    assert list(each["class"]) == ["0", "1"] and list(each["n_positive"]) == [row["n"] for row in true["per_class"]]
+    assert each["npv"].iloc[1].startswith(format_number(true["per_class"][1]["measures"]["npv"]["value"], 2))
+
+
+def test_both_baselines_stand_beside_the_numbers(run):
+    at = open_page("evaluate", run=run.id)
+    accuracy = next(c.value for c in at.caption if c.value.startswith("95 %"))
+    bases = {base["name"]: base["accuracy"] for base in judge(run, "val", predictions(run, "val"))["baselines"]}
+    assert len(bases) == 2                                        # the page has had the logistic one fitted, and it is kept
+    for name, value in bases.items():
+        assert f"{'majority class' if name == 'majority' else 'logistic, 16 x 16'}: {value:.3f}" in accuracy
+
+
+def test_a_frozen_threshold_is_the_one_that_the_numbers_are_made_at(run):
+    labels = np.array([0] * 20 + [1] * 20)
+    p = np.linspace(0.05, 0.95, 40)
+    plant(run, "val", labels, np.stack([1 - p, p], 1))
+    thresholds.freeze(run, Threshold(0.8))
+    at = open_page("evaluate", run=run.id)
+    sensitivity = (p[20:].astype(np.float32) > 0.8).mean()
+    assert {m.label: m.value for m in at.metric}["Sensitivity"] == f"{sensitivity:.3f}" and "threshold 0.8" in text_of(at)
+
+
+def test_the_learning_curve_of_a_grid_is_shown(run):
+    folder = run.folder.with_name("20260101-000000-bbbb")
+    shutil.copytree(run.folder, folder)
+    about = json.loads((folder / "config.json").read_text())
+    about["config"]["data"]["train_fraction"] = 0.5
+    (folder / "config.json").write_text(json.dumps(about))
+    facts = json.loads((folder / "data.json").read_text())
+    facts["n"]["train"] //= 2
+    (folder / "data.json").write_text(json.dumps(facts))
+    at = open_page("evaluate", run=run.id, section="growth")
+    auc = metrics.roc_auc(predictions(run, "val").labels, predictions(run, "val").probs, "binary-class")
+    table, = (frame.value for frame in at.dataframe)
+    assert list(table["x"]) == [facts["n"]["train"], 2 * facts["n"]["train"]] and list(table["runs"]) == [1, 1]
+    assert all(text.startswith(f"{auc:.3f}") for text in table["value"])
+    assert "No other run is like this one but for its image size" in text_of(at)
+    assert predictions(run, "test") is None and run.times_test_opened() == 0
+    shut = open_page("evaluate", run=run.id, section="growth", split="test")
+    assert not shut.dataframe and run.times_test_opened() == 0
 
 
 def test_names_from_files_are_shown_as_typed(run):

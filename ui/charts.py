@@ -101,6 +101,45 @@ def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, c
     st.vega_lite_chart(table, spec, key=key, width="stretch", alt=f"ROC curve of {', '.join(curves)}.{said}")
 
 
+def show_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, colors: Sequence[str],
+                          point: tuple[float, float] | None = None, point_label: str = "", share: float | None = None,
+                          height: int = 340) -> None:
+    """Of those called, the share that is sick, against the share of the sick found.
+
+    Args:
+        curves: name -> (sensitivity, precision), each (T,) in [0, 1]
+        point: the operating point (sensitivity, precision)
+        share: of the sick among all: where guessing lies
+    """
+    thinned = {name: _thin_roc(*axes) for name, axes in curves.items()}
+    table = pa.table({"found": np.concatenate([xs for xs, _ in thinned.values()]),
+                      "right": np.concatenate([ys for _, ys in thinned.values()]),
+                      "name": [name for name, (xs, _) in thinned.items() for _ in xs],
+                      "order": [i for xs, _ in thinned.values() for i in range(len(xs))]})
+    axis = {"values": [0, .2, .4, .6, .8, 1], "format": ".1f", "titlePadding": 4}
+    unit = {"domain": [0, 1], "nice": False}
+    across, up = ({"field": field, "type": "quantitative", "title": title, "scale": unit, "axis": axis}
+                  for field, title in (("found", "sensitivity (found)"), ("right", "precision (right when called)")))
+    rates = [{"field": field, "title": title, "format": ".3f"}
+             for field, title in (("found", "sensitivity"), ("right", "precision"))]
+    color = {"field": "name", "type": "nominal", "title": None, "scale": {"domain": list(curves), "range": list(colors)},
+             "legend": None}
+    layers = [{"mark": {"type": "line", "strokeWidth": 2},
+               "encoding": {"color": color, "order": {"field": "order", "type": "quantitative"},
+                            "tooltip": [{"field": "name", "title": "curve"}, *rates]}}]
+    if share is not None:
+        layers.insert(0, {"data": {"values": [{"found": x, "right": share} for x in (0, 1)]},
+                          "mark": {"type": "line", "strokeDash": [4, 4], "color": theme.QUIET, "strokeWidth": 1}})
+    if point:
+        layers.append({"data": {"values": [{"found": point[0], "right": point[1], "what": point_label}]},
+                       "mark": {"type": "point", "size": 110, "filled": True, "color": theme.ANSWERS["wrong"], "opacity": 1},
+                       "encoding": {"tooltip": [{"field": "what", "title": "point"}, *rates]}})
+    said = f" Operating point: sensitivity {point[0]:.2f}, precision {point[1]:.2f}." if point else ""
+    st.vega_lite_chart(table, {"height": height, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0},
+                               "encoding": {"x": across, "y": up}, "layer": layers}, key=key, width="stretch",
+                       alt=f"Precision-recall curve of {', '.join(curves)}.{said}")
+
+
 def _roc_spec(names: list[str], colors: list[str], point: tuple[float, float] | None, point_label: str, height: int) -> dict:
     """Vega-Lite of `show_roc`, whose data has the columns fpr, tpr, name, order. Written by hand: Altair takes 30 ms to make
     it and to check it, each time anything on the page changes."""

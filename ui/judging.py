@@ -221,6 +221,9 @@ class Judgement:
         matrix: (K, K)
         curves: class -> (false positive rate, sensitivity), a point for each threshold
         point: the same two numbers at the threshold; None with more than two classes
+        pr_curves: class -> (sensitivity, precision)
+        pr_point: the same two numbers at the threshold; None too where nothing is called
+        share: of class 1 among all images; None with more than two classes
     """
 
     result: dict
@@ -230,6 +233,9 @@ class Judgement:
     matrix: np.ndarray
     curves: dict[int, tuple[np.ndarray, np.ndarray]]
     point: tuple[float, float] | None
+    pr_curves: dict[int, tuple[np.ndarray, np.ndarray]]
+    pr_point: tuple[float, float] | None
+    share: float | None
 
 
 def judge(run: Run, split: str, found: Predictions, finding: str | None = None) -> Judgement:
@@ -250,7 +256,12 @@ def _judge(folder: str, split: str, stamp: int, threshold: str, k: int | None, _
     matrix = metrics.confusion_matrix(labels, metrics.predict(probs, task, cut), len(names))
     curves = roc_curves(labels, probs, task, names)
     point = (float(1 - metrics.specificity(matrix)[1]), float(metrics.sensitivity(matrix)[1])) if two and curves else None
-    return Judgement(_result, k, names, float(cut) if two else None, matrix, curves, point)
+    truth = metrics.one_against_rest(labels, len(names))
+    precision = float(metrics.precision(matrix)[1])
+    return Judgement(_result, k, names, float(cut) if two else None, matrix, curves, point,
+                     {c: metrics.pr_curve(truth[:, c], probs[:, c])[1::-1] for c in curves},
+                     (point[1], precision) if point and np.isfinite(precision) else None,
+                     float(truth[:, 1].mean()) if two else None)
 
 
 def one_finding(labels: np.ndarray, probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

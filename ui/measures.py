@@ -66,9 +66,9 @@ def show_headline(result: Mapping) -> None:
             lines = []
             if one["low"] is not None:
                 lines.append(f"95 %: {format_number(one['low'])} to {format_number(one['high'])}")
-            if name in ("sensitivity", "specificity", "precision") and result["task"] == "binary-class":
-                share = one["n_positive"] if name == "sensitivity" else one["n"] - one["n_positive"]
-                lines.append(f"of {share:,} images")
+            if name in ("sensitivity", "specificity") and result["task"] == "binary-class":
+                of = result["per_class"][1 if name == "sensitivity" else 0]
+                lines.append(f"of {of['n']:,} {escape(of['class'])}")
             lines += [f"{SHORT.get(base['name'], escape(base['name']))}: {format_number(base[name])}"
                       for base in result["baselines"] if base.get(name) is not None]
             st.caption("  \n".join(lines), help=LOGISTIC_HELP if any("logistic" in line for line in lines) else None)
@@ -76,8 +76,8 @@ def show_headline(result: Mapping) -> None:
         st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
         counted = list(result["n_per_class"].items())
         if result["task"] == MULTI_LABEL:
-            st.caption(f"with any finding: {result['measures']['roc_auc']['n_positive']:,}  \nnumbers are means over {len(counted)} "
-                       "findings")
+            some = result["measures"]["roc_auc"]["n_positive"]
+            st.caption(f"with any finding: {some:,}  \nnumbers are means over {len(counted)} findings")
             return
         st.caption(", ".join(f"{escape(name)}: {n:,}" for name, n in counted[:5]) + (", ..." if len(counted) > 5 else ""))
 

@@ -11,14 +11,16 @@ from core.metrics import METRICS
 from core.runs import Run, RunStore
 from ui import theme
 from ui.breakdown import draw_breakdown
-from ui.charts import show_roc
+from ui.charts import show_precision_recall, show_roc
 from ui.confusion import confusion
 from ui.follow import follow
 from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_baseline, forget_on_change, judge, split_chip
 from ui.measures import show_alarms, show_all, show_classes, show_headline
-from ui.shell import choose_param, empty, get_param, go, next_step, page_header, run_chip, set_param, show_error
+from ui.shell import choose_param, empty, escape, get_param, go, next_step, page_header, run_chip, set_param, show_error
 from ui.studies import draw_studies
 from ui.threshold import draw_threshold
+
+MATRIX_BESIDE = 5          # classes: a larger matrix takes more than half of the page
 
 
 class Looked(NamedTuple):
@@ -32,7 +34,8 @@ class Looked(NamedTuple):
 def show_overview(at: Looked) -> None:
     """The confusion matrix, whose cells open their images, and the curves behind it."""
     judged, k = at.judged, at.judged.finding
-    left, right = st.columns((5, 8), gap="large") if len(judged.names) <= 3 else st.columns((8, 5), gap="large")
+    few = len(judged.names) <= MATRIX_BESIDE
+    left, right = st.columns((5, 8) if len(judged.names) <= 3 else (6, 7) if few else (8, 5), gap="large")
     with left:
         st.subheader("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
                      "A click on a cell shows its images.")
@@ -42,24 +45,48 @@ def show_overview(at: Looked) -> None:
                finding=None if k is None else str(k))
         show_classes(judged.result, key="per_class")
     with right:
-        show_curves(judged)
+        if not judged.curves:
+            st.subheader("ROC curve", anchor=False)
+            st.markdown("There is no curve: every image here has the same class.")
+            return
+        places = st.columns(2, gap="medium") if few else (st.container(), st.container())
+        with places[0]:
+            show_roc_of(judged)
+        with places[1]:
+            show_precision_recall_of(judged)
 
 
-def show_curves(judged: Judgement) -> None:
+def show_roc_of(judged: Judgement) -> None:
     st.subheader("ROC curve", anchor=False, help=f"{METRICS['roc_auc'].help} The curve shows every threshold at once: how many "
                  "are found, against how many false alarms that costs.")
-    if not judged.curves:
-        st.markdown("There is no curve: every image here has the same class.")
-        return
-    k, point = judged.finding, judged.point
-    show_roc({judged.names[c]: curve for c, curve in judged.curves.items()}, key=f"roc_{k}", point=point,
-             colors=[theme.class_color(c if k is None else k) for c in judged.curves],
+    point = judged.point
+    show_roc(named(judged, judged.curves), key=f"roc_{judged.finding}", point=point, colors=colors_of(judged),
              point_label=f"threshold {judged.threshold:.2g}" if point else "")
     if point:
         st.caption(f"The dot is the threshold {judged.threshold:.2g}: sensitivity {point[1]:.3f}, "
                    f"specificity {1 - point[0]:.3f}.")
     elif len(judged.curves) > 1:
         st.caption("Each class against all the others.")
+
+
+def show_precision_recall_of(judged: Judgement) -> None:
+    st.subheader("Precision and recall", anchor=False, help="Of the images that are called, how many are right, against how many "
+                 "are found (recall is another word for sensitivity). Where a finding is rare, this curve falls long before the "
+                 "ROC curve does.")
+    point = judged.pr_point
+    show_precision_recall(named(judged, judged.pr_curves), key=f"pr_{judged.finding}", point=point, colors=colors_of(judged),
+                          point_label=f"threshold {judged.threshold:.2g}" if point else "", share=judged.share)
+    if judged.share is not None:
+        st.caption((f"At the dot the precision is {point[1]:.3f}. " if point else "") +
+                   f"Guessing: {judged.share:.3f}, the share of {escape(judged.names[1])} among these images.")
+
+
+def named(judged: Judgement, curves: dict) -> dict:
+    return {judged.names[c]: curve for c, curve in curves.items()}
+
+
+def colors_of(judged: Judgement) -> list[str]:
+    return [theme.class_color(c if judged.finding is None else judged.finding) for c in judged.curves]
 
 
 class Section(NamedTuple):
