@@ -162,8 +162,9 @@ def draw_table(entries: Sequence[Entry], board: str) -> tuple[list[Line], list[L
     measures = [m for m in METRICS if m in kept["measures"]]
     measures = sorted(measures, key=lambda m: SHOWN.index(m) if m in SHOWN else len(SHOWN))
     best = {(m, split): leaderboard.best(lines, m, split) for m in measures for split in splits}
+    columns = {key: c for key, c in COLUMNS.items() if key != "data" or len({one.data for one in entries}) > 1}
     heads = [{"title": "", "key": ""}, *(_head(key, c.title, c.help, wide=key == "name", numeric=key == "seconds")
-                                         for key, c in COLUMNS.items())]
+                                         for key, c in columns.items())]
     groups = [{"title": "", "span": len(heads)}]
     for split in splits:
         heads.append({"title": "n", "help": "Images that the numbers are made of, and how many of them are positive.", "key": "",
@@ -179,7 +180,9 @@ def draw_table(entries: Sequence[Entry], board: str) -> tuple[list[Line], list[L
             head["sorted"] = "down" if down else "up"
     rows = []
     for place, line in enumerate(lines):
-        cells = [{"text": line.name, "small": _about(line)}, {"text": line.first.data}, {"text": _spent(line)}]
+        shown = {"name": {"text": line.name, "small": _about(line)}, "data": {"text": line.first.data},
+                 "seconds": {"text": format_seconds(_mean_seconds(line))}}
+        cells = [shown[key] for key in columns]
         for split in splits:
             cells.append(_images(line, split))
             cells += [_number(line, m, split, place in best[m, split]) for m in measures]
@@ -276,10 +279,6 @@ def _about(line: Line) -> str:
 def _mean_seconds(line: Line) -> float | None:
     known = [one.seconds for one in line.entries if one.seconds is not None]
     return sum(known) / len(known) if known else None
-
-
-def _spent(line: Line) -> str:
-    return format_seconds(_mean_seconds(line))
 
 
 def _images(line: Line, split: str) -> dict:

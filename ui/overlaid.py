@@ -79,6 +79,8 @@ def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], k
 
 def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], split: str) -> None:
     names = picked[0].first.class_names
+    if not names:
+        return                                       # what the run learned is no longer known
     same = [(name, line) for name, line in zip(keys, picked) if line.first.class_names == names]
     st.subheader(f"ROC curves on {'test' if split == 'test' else 'validation'}", anchor=False, help=(
         f"{METRICS['roc_auc'].help} The curve shows every threshold at once. Of a folded line, the first seed is drawn."))

@@ -80,7 +80,7 @@ def draw_differences(a: Run, b: Run) -> None:
     st.subheader("What differs", anchor=False, help="All settings of the two runs that are not the same. A fair experiment "
                  "changes one thing at a time.")
     if not rows:
-        st.markdown("No setting differs: the same run twice.")
+        st.markdown("No setting differs. Whatever is unlike comes from the machine, its threads or another version.")
         return
     alone = [row["field"] for row in rows] == ["train.seed"]
     frame = pd.DataFrame([{"Setting": row["label"], "A": _written(row["a"]), "B": _written(row["b"])} for row in rows])

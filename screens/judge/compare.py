@@ -39,6 +39,8 @@ def show(entries: list[Entry], data: str, split: str, view: str) -> None:
         st.markdown("Pick a second run in the table, of the same data set, to compare the two.")
     else:
         seeds = {one.id: line.entries for line in leaderboard.fold(entries) for one in line.entries}
+        if len(picked) > 2:
+            st.caption("Tested are A and B, the first two that were picked. A click on a line takes it out.")
         draw_two_runs(*(store.get(line.first.id) for line in picked[:2]), split, seeds)
 
 

@@ -113,4 +113,4 @@ else:
         show(run, split, *([None] * (3 - len(values))), *values)
     except LightboxError as error:
         show_error(error)
-    next_step("Next: classify an image of your own", "classify", run=run_id)
+    next_step("Next: compare it with other runs", "compare", run=run_id)
