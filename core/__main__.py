@@ -20,6 +20,8 @@
     python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
+    python -m core report RUN [RUN ...] [--split val|test] [--out FILE.html]
+    python -m core bundle RUN [--split val|test] --out FILE.zip
     python -m core phantom FOLDER --layout mura|folders|table|npz [--size S] [--target T] [--set key=value ...]
 
 D is a name such as phantom or breastmnist, or the path of a folder, a table, a zip or an .npz file. RUN is a run's id, or a
@@ -290,17 +292,26 @@ def evaluate(options) -> None:
     result = evaluate(RunStore().get(options.run), options.split, progress=bar.count)
     bar.end()
     if options.json:
-        print(json.dumps(result))
+        print(json.dumps(result, allow_nan=False))
         return
-    print(f"{options.run}, {options.split} split, epoch {result['epoch']}")
-    for key in ("n", "accuracy", "majority_accuracy", "roc_auc", "cohen_kappa", "loss"):
-        value = result.get(key)
-        print(f"  {key:18} {'undefined' if value is None else value if isinstance(value, int) else f'{value:.4f}'}")
+    print(f"{options.run}, {options.split} split, epoch {result['epoch']}, {result['n']:,} images, "
+          f"threshold {result['threshold']}")
+    for name, one in result["measures"].items():
+        value = "undefined" if one["value"] is None else f"{one['value']:.4f}"
+        between = "" if one["low"] is None else f"   {one['low']:.4f} to {one['high']:.4f}   {one['interval']}"
+        print(f"  {name:18} {value}{between}")
+    few = ("accuracy", "roc_auc", "cohen_kappa")
+    for base in result["baselines"]:
+        print(f"  {base['name']}: " + ", ".join(f"{name} {base[name]:.4f}" for name in few if base[name] is not None))
+    for unit in ("study", "patient"):
+        if found := result[f"by_{unit}"]:
+            values = {name: found[name]["value"] for name in few if found[name]["value"] is not None}
+            print(f"  by {unit} ({found['n']:,}): " + ", ".join(f"{name} {value:.4f}" for name, value in values.items()))
     print("  confusion matrix (rows: true class)")
     for row in result["confusion_matrix"]:
         print("    ", row)
-    for note in result["notes"]:
-        print(f"  {note}")
+    for sentence in result["alarms"]:
+        print(f"  {sentence}")
 
 
 def marks(options) -> None:
@@ -410,6 +421,29 @@ def predict(options) -> None:
         write_atomic(Path(options.out), out.getvalue())
     else:
         print(out.getvalue(), end="")
+
+
+def report(options) -> None:
+    from core.report import comparison
+    from core.report import report as report_of
+    from core.runs import RunStore
+    runs = [RunStore().get(name) for name in options.runs]
+    page = report_of(runs[0], options.split) if len(runs) == 1 else comparison(runs, options.split)
+    if options.out:
+        write_atomic(Path(options.out), page)
+        print(options.out)
+    else:
+        print(page, end="")
+
+
+def bundle(options) -> None:
+    from core.report import bundle as bundle_of
+    from core.runs import RunStore
+    bar = Bar()
+    packed = bundle_of(RunStore().get(options.run), options.split, progress=bar.count)
+    bar.end()
+    write_atomic(Path(options.out), packed)
+    print(options.out)
 
 
 def export(options) -> None:
@@ -595,6 +629,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("images", nargs="+")
     command.add_argument("--out")
     command.set_defaults(command=predict)
+
+    shut = "default: test where it was opened, else val; nothing is opened here"
+    command = commands.add_parser("report", help="a run, or several side by side, as one HTML page to read and print")
+    command.add_argument("runs", nargs="+", metavar="RUN")
+    command.add_argument("--split", choices=("val", "test"), default="", help=shut)
+    command.add_argument("--out", metavar="FILE.html")
+    command.set_defaults(command=report)
+
+    command = commands.add_parser("bundle", help="report, tables, figures, config, curves and weights of a run as one zip")
+    command.add_argument("run")
+    command.add_argument("--split", choices=("val", "test"), default="", help=shut)
+    command.add_argument("--out", required=True, metavar="FILE.zip")
+    command.set_defaults(command=bundle)
 
     command = commands.add_parser("export", help="write a run's best epoch as weights with a config and a card")
     command.add_argument("run")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from core.judge.intervals import Prepared, as_numbers, middle, resample, wilson_by_patient
+from core.judge.intervals import Prepared, as_numbers, degrees_of_freedom, limits, resample, wilson_by_patient
 from core.metrics import METRICS, roc_auc_interval
 from core.ranking import auc_interval
 
@@ -49,7 +49,7 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
         draws, seed: of the bootstrap
 
     Returns:
-        all keys of METRICS and of MEDMNIST, or `names`; "n_positive" is the number of images of class 1, or with a finding (any);
+        all keys of METRICS and of MEDMNIST, or `names`; "n_positive" is the number of images of class 1, or with any finding;
         None over several classes, where each is positive in its turn
         the same for each of the K classes, without the measures that are not about one class
 
@@ -59,10 +59,10 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
     judged = Prepared(labels, probs, task, threshold)
     asked = list(METRICS) if names is None else list(names)
     patients = _repeated(patients)
-    drawn = resample(judged, patients, asked, draws=draws, seed=seed)
+    drawn, freedom = resample(judged, patients, asked, draws=draws, seed=seed), degrees_of_freedom(judged, patients)
     n_positive = (int(judged.truth.any(axis=1).sum()) if judged.findings else int(judged.truth[:, 1].sum())
                   if task == "binary-class" else None)
-    cells = {name: _cell(METRICS[name].function.of(judged), middle(drawn[name]), len(judged.labels), n_positive, patients)
+    cells = {name: _cell(name, METRICS[name].function.of(judged), drawn[name], freedom, len(judged.labels), n_positive, patients)
              for name in asked}
     for name in cells:
         cells[name] |= _of_share(name, judged, patients)
@@ -77,9 +77,9 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
                    for k in range(judged.classes if each else 0)]
 
 
-def cell(value: float | None, limits: tuple[float, float] | None, n: int, n_positive: int | None, kind: str) -> dict:
+def cell(value: float | None, between: tuple[float, float] | None, n: int, n_positive: int | None, kind: str) -> dict:
     """One measure as JSON; no interval where there are no limits, or where they are one point."""
-    low, high = limits if value is not None and limits and limits[0] < limits[1] else (None, None)
+    low, high = between if value is not None and between and between[0] < between[1] else (None, None)
     return {"value": value, "low": low, "high": high, "n": n, "n_positive": n_positive,
             "interval": None if low is None else kind}
 
@@ -96,13 +96,16 @@ def _known(value) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _cell(value, limits, n: int, n_positive: int | None, patients: np.ndarray | None) -> dict:
-    return cell(_known(value), limits, n, n_positive, "bootstrap by image" if patients is None else "bootstrap by patient")
+def _cell(name: str, value, drawn: np.ndarray, freedom: float, n: int, n_positive: int | None,
+          patients: np.ndarray | None) -> dict:
+    return cell(_known(value), limits(name, value, drawn, freedom), n, n_positive,
+                "bootstrap by image" if patients is None else "bootstrap by patient")
 
 
 def _of_class(judged: Prepared, k: int, drawn: dict[str, np.ndarray], patients: np.ndarray | None) -> dict:
     n, n_positive = len(judged.labels), int(judged.truth[:, k].sum())
-    row = {name: _cell(METRICS[name].function.each(judged, [k])[..., 0], middle(values), n, n_positive, patients)
+    freedom = degrees_of_freedom(judged, patients, k)
+    row = {name: _cell(name, METRICS[name].function.each(judged, [k])[..., 0], values, freedom, n, n_positive, patients)
            for name, values in drawn.items()}
     for name in SHARES.keys() & row.keys():
         row[name] |= _share(name, judged, k, patients)
@@ -139,9 +142,9 @@ def _wilson(right: np.ndarray, patients: np.ndarray | None) -> dict:
     return found | {"low": low, "high": high, "interval": "Wilson" if patients is None else "Wilson, by patient"}
 
 
-def _of_perfect_order(found: dict, limits: Callable[[], tuple[float, float] | None]) -> dict:
+def _of_perfect_order(found: dict, newcombe: Callable[[], tuple[float, float] | None]) -> dict:
     """All draws of a perfect order are perfect: then the numbers of images say how sure that is."""
     if found["value"] is None or found["low"] is not None or found["value"] not in (0.0, 1.0):
         return {}
-    low, high = limits()
+    low, high = newcombe()
     return {"low": low, "high": high, "interval": "Newcombe"}
