@@ -50,7 +50,7 @@ CORE = {                                    # a part of core: the parts that it 
     "worker": BASE | {"job", "runs"},
     "together": BASE | {"job", "runs", "trainers"},
     "__main__": BASE | {"audit", "classifiers", "comparison", "datasets", "device", "evaluation", "explain", "export", "grid",
-                        "judge", "marks", "metrics", "models", "recipes", "run_names", "runs", "trainers"},
+                        "judge", "marks", "metrics", "models", "recipes", "report", "run_names", "runs", "trainers"},
 }
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}

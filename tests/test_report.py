@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 from core import classifiers
+from core.__main__ import main
 from core.classifiers import as_input, load_classifier
 from core.errors import LightboxError
 from core.evaluation import judge, predictions
@@ -130,6 +131,16 @@ def test_the_bundle_has_the_folders_of_r001_and_its_weights_answer_alike(run, tm
     taken = load_classifier("taken").model
     assert (taken(as_input(taken, [picture])) == model(as_input(model, [picture]))).all()
     assert run.times_test_opened() == 0 and "| test |" not in (shipped / "card.md").read_text()
+
+
+def test_from_the_command_line(run, tmp_path, capsys):  # noqa: F811
+    assert main(["report", run.id]) == 0
+    assert capsys.readouterr().out.startswith("<!doctype html>")
+    assert main(["report", run.id, run.id, "--out", str(tmp_path / "two.html")]) == 0
+    assert "Paired tests" in (tmp_path / "two.html").read_text()
+    assert main(["bundle", run.id, "--out", str(tmp_path / "all.zip")]) == 0
+    assert zipfile.is_zipfile(tmp_path / "all.zip")
+    assert main(["report", run.id, "--split", "test"]) == 2 and "report.shut" in capsys.readouterr().err
 
 
 def test_weights_alone(run):  # noqa: F811
