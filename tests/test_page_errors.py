@@ -11,7 +11,7 @@ from core.datasets import open_dataset
 from tests import judged
 from tests.judged import galleries, maps, open_page, plant, rename_classes, text_of
 from ui.explaining import on_original, overlays, scale_of
-from ui.judging import choose
+from ui.mistakes import choose
 
 run, trained = judged.run, judged.trained          # fixtures
 

@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -39,16 +39,17 @@ _element = st.components.v2.component(
 )
 
 
-def gallery(images: np.ndarray | Sequence[np.ndarray], *, key: str, aria_label: str, captions: Sequence[str] | None = None,
-            marks: Sequence[str | None] | None = None, tile: int = 96, selected: int | None = None,
-            cache_key: object = None, breaks: Sequence[int] = ()) -> int | None:
+def gallery(images: np.ndarray | Sequence[np.ndarray] | Callable[[], Sequence[np.ndarray]], *, key: str, aria_label: str,
+            captions: Sequence[str] | None = None, marks: Sequence[str | None] | None = None, tile: int = 96,
+            selected: int | None = None, cache_key: object = None, breaks: Sequence[int] = ()) -> int | None:
     """Show images as a grid of tiles and say which one was clicked (or chosen with the arrow keys and Enter).
 
     Args:
-        images: (N, S, S, C) uint8, or N images (H, W, C) of any size; C = 1 or 3. Not square: black bars are added
+        images: (N, S, S, C) uint8, or N images (H, W, C) of any size; C = 1 or 3. Not square: black bars are added. Or a
+            function that makes them, called only while their sheet is not known: give a `cache_key`, and N captions
         key: name of this grid, unique on the page
         aria_label: what the grid shows, for people who do not see it
-        captions: a text under each tile, shown exactly as it is; at most two lines
+        captions: a text under each tile, shown exactly as it is; at most three lines
         marks: "right", "wrong" or None for each tile: a coloured edge with a sign
         tile: side of a tile on the screen, in CSS pixels
         selected: index of the tile that is drawn as chosen
@@ -62,7 +63,7 @@ def gallery(images: np.ndarray | Sequence[np.ndarray], *, key: str, aria_label: 
     Raises:
         ValueError: captions or marks of another length, or a mark that is not known
     """
-    n = len(images)
+    n = len(captions) if callable(images) else len(images)
     for name, values in (("captions", captions), ("marks", marks)):
         if values is not None and len(values) != n:
             raise ValueError(f"{n} images but {len(values)} {name}")
@@ -109,8 +110,9 @@ def draw_sheet(images: np.ndarray | Sequence[np.ndarray], side: int) -> tuple[np
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _sheet(_images: np.ndarray | Sequence[np.ndarray], token: str, tile: int) -> tuple[bytes, dict]:
+def _sheet(_images, token: str, tile: int) -> tuple[bytes, dict]:
     """The encoded sheet and its layout. Few tiles are sent twice as sharp, for screens with small pixels."""
+    _images = _images() if callable(_images) else _images
     largest = max(max(image.shape[:2]) for image in _images)
     side = min(largest, tile * 2 if len(_images) <= 60 else round(tile * 1.25))
     sheet, layout = draw_sheet(_images, side)

@@ -1,13 +1,14 @@
-"""Errors: what a run gets wrong, and where it looked."""
+"""Errors: what a run gets wrong, where it looked, and what a person thinks of it."""
 
 import numpy as np
 import streamlit as st
 
-from core import metrics
 from core.datasets import Dataset
 from core.errors import LightboxError
+from core.marks import KINDS
 from core.metrics import MULTI_LABEL
 from core.runs import Run, RunStore
+from ui import mistakes
 from ui.browsing import facts_html
 from ui.charts import show_probabilities
 from ui.explaining import (
@@ -22,31 +23,29 @@ from ui.explaining import (
     scale_of,
     show_map,
     stage_names,
+    version,
     warm_up_classifier,
 )
 from ui.follow import follow
 from ui.gallery import gallery
 from ui.judging import (
-    ORDERS,
     answers_of,
     cell_chips,
-    choose,
     current_run,
     finding_chip,
     forget_on_change,
     number,
-    one_finding,
     rows_of,
     split_chip,
     stored,
 )
 from ui.loaders import dataset, thumbnails
 from ui.shell import (
-    Chip,
     asked_param,
     choose_param,
     empty,
     escape,
+    format_number,
     format_probability,
     link,
     next_step,
@@ -65,62 +64,67 @@ STYLE = """<style>
 @media (max-width: 640px) {
   [data-testid="stColumn"]:has(.st-key-drawer) { position: static; max-height: none; order: -1; }
 }
+.lb-others { max-height: 15rem; overflow-y: auto; }
+.lb-others table { width: 100%; border-collapse: collapse; font-size: .86rem; }
+.lb-others td { padding: 2px .6rem 2px 0; vertical-align: top; overflow-wrap: anywhere; }
+.lb-others td:last-child { text-align: right; white-space: nowrap; padding-right: .2rem; }
+.lb-others .right { color: light-dark(#0b6b57, #43bfa4); font-weight: 700; }
+.lb-others .wrong { color: light-dark(#a8480a, #ee8a5a); font-weight: 700; }
 </style>"""
-PAGE = 60              # images on a page of the gallery: Grad-CAM of so many takes a second or two
+PAGE = 200             # images on a page of the gallery
 VIEWS = {"image": "Image", "gradcam": "Grad-CAM", "side": "Side by side"}
-OTHERS = 24            # at most so many other images of a patient
+VIEWS_OF_PATIENT = 24  # at most so many images of a patient
 
 
-def show(run: Run, split: str, finding: str | None, true: str, predicted: str, order: str) -> None:
+def show(run: Run, runs: list[Run], split: str, finding: str | None, true: str, predicted: str, order: str, mark: str) -> None:
     if split == "test" and stored(run, "test") is None:
         st.markdown("The test set of this run is shut. It is opened on the evaluate page, when all choices are made.")
         link("Go there", "evaluate", run=run.id, split="test")
         return
     found = answers_of(run, split)
     data = dataset(run.config.data)
-    about = run.data()
-    labels, probs, task, names = found.labels, found.probs, about["task"], about["class_names"]
-    k = number(finding, len(names))
-    if task == MULTI_LABEL:
-        labels, probs = one_finding(labels, probs, k or 0)
-        task, names = "binary-class", [f"no {names[k or 0]}", names[k or 0]]
-    answers = metrics.predict(probs, task)
+    said = mistakes.answers_for(run, found, finding)
     rows = rows_of(run, split, found, data)
-    positions = choose(labels, probs, answers, true=number(true, len(names)), order=order, seed=shuffle_seed(order),
-                       predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
+    marks = mistakes.marks_of(run.config.data.dataset)
+    positions = mistakes.choose(said.labels, said.probs, said.answers, true=number(true, len(said.names)), order=order,
+                                seed=shuffle_seed(order), cut=said.cut, predicted=predicted if predicted in ("wrong", "all")
+                                else number(predicted, len(said.names)))
+    if mark != "any":
+        positions = np.array([i for i in positions if mistakes.has_mark((marks or {}).get(found.image_ids[i]), mark)], np.int64)
+    mistakes.draw_confused(said.confused(), said.names)
     if not len(positions):
-        show_nothing(true, predicted, names)
+        show_nothing(true, predicted, said.names, mark)
         return
     warm_up_classifier(run.id)
 
+    suspects = said.suspects() if order == "suspect" else None
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
-    wrong = int((answers[positions] != labels[positions]).sum())
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(f"{len(positions):,} of {len(labels):,} images, {wrong:,} of them mistakes.", width="content")
+        st.caption(words_about(said, positions, suspects), width="stretch")
+        mistakes.draw_download(run.config.data.dataset, marks)
         page = 1
         if len(positions) > PAGE:                  # a new selection begins at its first page
-            selection = "_".join(map(str, (run.id, split, finding, true, predicted, order)))
+            selection = "_".join(map(str, (run.id, split, finding, true, predicted, order, mark)))
             page = st.pagination(pages_of(len(positions), PAGE), key=f"page_{selection}")
     chosen = st.query_params.get("image")
     selected = found.image_ids.index(chosen) if chosen in found.image_ids else None
-    grid, drawer = st.columns([62, 38], gap="large") if selected is not None else (st.container(), None)
+    grid, drawer = st.columns([58, 42], gap="large") if selected is not None else (st.container(), None)
     with controls:
         view = choose_view()
     positions = positions[(page - 1) * PAGE:page * PAGE]
-    captions = [caption(names, labels[i], answers[i], probs[i]) for i in positions]
-    marks = ["right" if labels[i] == answers[i] else "wrong" for i in positions]
-    explained = answers if k is None else np.full(len(answers), k)
+    captions = [caption(said, i, suspects, (marks or {}).get(found.image_ids[i])) for i in positions]
+    edges = ["right" if said.labels[i] == said.answers[i] else "wrong" for i in positions]
+    explained = said.answers if said.finding is None else np.full(len(said.answers), said.finding)
     with grid:
-        clicked = show_gallery(run, data, rows[positions], captions, marks, view, explained[positions], names, labels[positions],
-                               controls, selected=_place(positions, selected))
+        clicked = show_gallery(run, data, rows[positions], captions, edges, view, explained[positions], said.names,
+                               said.labels[positions], controls, selected=_place(positions, selected))
     if clicked is not None:
         st.query_params["image"] = str(data.table["image_id"].iloc[rows[positions[clicked]]])
         st.rerun()
     if drawer:
         st.html(STYLE)
         with drawer, st.container(key="drawer"):
-            show_drawer(run, data, int(rows[selected]), labels[selected], answers[selected], probs[selected], names,
-                        found.probs[selected], explained[selected], found.epoch)
+            show_drawer(run, runs, split, data, rows, selected, said, found, marks, int(explained[selected]))
 
 
 def shuffle_seed(order: str) -> int:
@@ -132,8 +136,16 @@ def shuffle_seed(order: str) -> int:
     return seed
 
 
-def show_nothing(true: str, predicted: str, names: list[str]) -> None:
+def show_nothing(true: str, predicted: str, names: tuple[str, ...], mark: str) -> None:
     """The chosen cell is empty: good news where it is a cell of mistakes."""
+    if mark != "any":
+        st.markdown("No image here has this mark. Images are marked in the drawer that a click on one opens.")
+        if st.button("Show all images, marked or not", type="primary"):
+            set_param("mark", "any")
+            set_param("predicted", "all")
+            set_param("true", "all")
+            st.rerun()
+        return
     t, p = number(true, len(names)), number(predicted, len(names))
     if p is None:
         said = "No mistakes here"
@@ -148,12 +160,28 @@ def show_nothing(true: str, predicted: str, names: list[str]) -> None:
         st.rerun()
 
 
-def caption(names: list[str], label: int, answer: int, probs: np.ndarray) -> str:
-    said = f"{names[answer]}, {format_probability(float(probs[answer]), 0)}"
-    return said if label == answer else f"{names[label]} \u2192 {said}"
+def words_about(said: mistakes.Answers, positions: np.ndarray, suspects) -> str:
+    """The line above the gallery."""
+    wrong = int((said.answers[positions] != said.labels[positions]).sum())
+    words = f"{len(positions):,} of {len(said.labels):,} images, {wrong:,} of them mistakes."
+    if len(said.names) == 2 and said.cut != 0.5:
+        words += f" Answers at the threshold {format_number(said.cut)}, as chosen on validation."
+    return words if suspects is None else f"{words} {mistakes.suspicion(suspects)}"
 
 
-def show_gallery(run, data, rows, captions, marks, view, targets, names, labels, controls, *, selected) -> int | None:
+def caption(said: mistakes.Answers, i: int, suspects, mark) -> str:
+    """Label and answer of an image, what is suspected of it, and how a person marked it."""
+    label, answer = said.labels[i], said.answers[i]
+    words = f"{said.names[answer]}, {format_probability(float(said.probs[i, answer]), 0)}"
+    lines = [words if label == answer else f"{said.names[label]} \u2192 {words}"]
+    if suspects is not None and suspects.suspected[i]:
+        lines.append(f"perhaps {said.names[suspects.likely[i]]}")
+    if mark is not None:
+        lines.append(f"\u25cf {KINDS.get(mark.kind, 'Note')}")
+    return "\n".join(lines)
+
+
+def show_gallery(run, data, rows, captions, edges, view, targets, names, labels, controls, *, selected) -> int | None:
     """The images, or their maps, or both beside each other. Returns the place that was clicked."""
     with controls:
         opacity = layer = None
@@ -167,28 +195,47 @@ def show_gallery(run, data, rows, captions, marks, view, targets, names, labels,
                                    or names[v]) if len(names) == len(loaded.model.class_names) else "answer"
             targets = targets if explain == "answer" else labels if explain == "true" else np.full(len(rows), explain)
         tile = st.slider("Tile", 64, 256, 128, 16, format="%d px", key="tile", persist_state="session", width=140)
-    images, key = thumbnails(data, rows)
-    common = {"captions": captions, "marks": marks, "tile": tile, "selected": selected}
+    key = (data.fingerprint, data.size, data.resize, data.channels, rows.tobytes())
+    common = {"captions": captions, "marks": edges, "tile": tile, "selected": selected}
+
+    def pictures() -> np.ndarray:
+        return data.images[rows]
+
     if view == "image":
-        return gallery(images, key="errors", aria_label="Images with the true class and the answer", cache_key=key, **common)
-    maps = maps_of(run.id, data, rows, targets, layer)
-    peak, sentence = scale_of(maps)
-    map_key = (key, run.id, loaded.epoch, layer, tuple(map(int, targets)))
-    drawn = overlays(images, maps, opacity / 100, peak, side=round(1.25 * tile))
-    map_key += (opacity, tile)
+        return gallery(pictures, key="errors", aria_label="Images with the true class and the answer", cache_key=key, **common)
+    maps_key = (*key, run.id, version(run.id), layer, tuple(map(int, targets)))
+    scale = _scales().get(maps_key)
+    if scale is None:                              # drawn before: neither maps nor pictures are needed again
+        scale = scale_of(maps_of(run.id, data, rows, targets, layer))
+        _scales()[maps_key] = scale
+        while len(_scales()) > 200:
+            _scales().pop(next(iter(_scales())), None)
+    peak, sentence = scale
+
+    def drawn() -> np.ndarray:
+        return overlays(pictures(), maps_of(run.id, data, rows, targets, layer), opacity / 100, peak, side=round(1.25 * tile))
+
+    maps_key += (opacity, tile)
     if view == "gradcam":
-        clicked = gallery(drawn, key="errors_maps", aria_label="Grad-CAM of the images", cache_key=map_key, **common)
+        clicked = gallery(drawn, key="errors_maps", aria_label="Grad-CAM of the images", cache_key=maps_key, **common)
     else:
         left, right = st.columns(2, gap="small")
         with left:
-            first = gallery(images, key="errors", aria_label="Images with the true class and the answer", cache_key=key, **common)
+            first = gallery(pictures, key="errors", aria_label="Images with the true class and the answer", cache_key=key,
+                            **common)
         with right:
-            clicked = gallery(drawn, key="errors_maps", aria_label="Grad-CAM of the images", cache_key=map_key, **common)
+            clicked = gallery(drawn, key="errors_maps", aria_label="Grad-CAM of the images", cache_key=maps_key, **common)
         clicked = first if first is not None else clicked
     st.caption(sentence)
     for note in loaded.notes:
         st.caption(escape(note))
     return clicked
+
+
+@st.cache_resource(show_spinner=False)
+def _scales() -> dict:
+    """What stands for a page of maps -> its scale, and the sentence about it."""
+    return {}
 
 
 def choose_view() -> str:
@@ -209,29 +256,28 @@ def choose_layer(loaded, key: str, width: int | str = "stretch") -> str:
                         help=LAYER_HELP)
 
 
-def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_probs, explained: int, epoch: int) -> None:
-    """One image in full resolution: the answer, where the network looked, and what else is known."""
+def show_drawer(run, runs, split: str, data: Dataset, rows, i: int, said: mistakes.Answers, found, marks, explained: int) -> None:
+    """Image `i` of the split in full resolution: the answer, where the network looked, and what else is known."""
+    row, label, answer = int(rows[i]), said.labels[i], said.answers[i]
     facts = data.table.iloc[row]
+    image_id = str(facts["image_id"])
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(escape(facts["image_id"]), anchor=False, width="stretch")
+        st.subheader(escape(image_id), anchor=False, width="stretch")
         if st.button("Close", icon=":material/close:", type="tertiary"):
             st.query_params.pop("image", None)
             st.rerun()
+    sure = format_probability(float(said.probs[i, answer]))
     if label == answer:
-        st.markdown(f"Right: {escape(names[answer])}, {format_probability(float(probs[answer]))} sure.")
+        st.markdown(f"Right: {escape(said.names[answer])}, {sure} sure.")
     else:
-        st.markdown(f"Wrong: it is {escape(names[label])}, the answer was {escape(names[answer])}, "
-                    f"{format_probability(float(probs[answer]))} sure.")
+        st.markdown(f"Wrong: it is {escape(said.names[label])}, the answer was {escape(said.names[answer])}, {sure} sure.")
     class_names = run.data()["class_names"]
-    several = run.data()["task"] == MULTI_LABEL
-    show_probabilities(class_names, all_probs, true=None if several else int(label), limit=5,
-                       threshold=0.5 if several or len(names) == 2 else None)
     pixels, mask = original_of(data, row)
     place = st.container()
     loaded = load(run)
     left, right = st.columns(2)
     with left:
-        target = st.selectbox("Class to explain", range(len(class_names)), index=int(explained),
+        target = st.selectbox("Class to explain", range(len(class_names)), index=explained,
                               format_func=class_names.__getitem__, key=f"target_{run.id}_{row}")
     with right:
         layer = choose_layer(loaded, "drawer_layer")
@@ -240,30 +286,41 @@ def show_drawer(run, data: Dataset, row: int, label, answer, probs, names, all_p
     with place:
         show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large", outline=mask,
                  token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=400,
-                 label=f"Image {facts['image_id']}, with the map of what speaks for {class_names[target]}")
-    link("Explain this image, and change it", "gradcam", run=run.id, split=facts["split"], image=facts["image_id"])
-    if loaded.epoch != epoch:
-        st.caption(f"The answers are of epoch {epoch}, the map of epoch {loaded.epoch}.")
-    known = [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
-    st.caption(f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")
+                 label=f"Image {image_id}, with the map of what speaks for {class_names[target]}")
+    if loaded.epoch != found.epoch:
+        st.caption(f"The answers are of epoch {found.epoch}, the map of epoch {loaded.epoch}.")
+    if marks is not None:
+        mistakes.draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
+    several = run.data()["task"] == MULTI_LABEL
+    show_probabilities(class_names, found.probs[i], true=None if several else int(label), limit=5,
+                       threshold=said.cut if several or len(said.names) == 2 else None)
+    show_patient(data, row, rows, said)
+    mistakes.draw_nearest(run, data, row, class_names)
+    mistakes.draw_others(mistakes.other_answers(run, runs, split, image_id, said.finding))
+    st.markdown("**What is known of it**")
+    known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")]
+    known += [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
     st.html(facts_html(known))
-    show_patient(data, row)
 
 
-def show_patient(data: Dataset, row: int) -> None:
-    """Other images of the same patient, where the set knows its patients."""
-    patient = data.table["patient"].iloc[row]
-    others = np.flatnonzero(data.table["patient"].to_numpy() == patient) if patient else np.array([], int)
-    others = others[others != row][:OTHERS]
-    if not len(others):
+def show_patient(data: Dataset, row: int, rows: np.ndarray, said: mistakes.Answers) -> None:
+    """All images of the same patient, this one first, with the answers that the run gave; nothing where there is no other."""
+    views = mistakes.patient_views(data, row, VIEWS_OF_PATIENT)
+    if not len(views):
         return
-    st.markdown(f"Other images of patient {escape(patient)}")
-    images, key = thumbnails(data, others)
-    table = data.table.iloc[others]
-    clicked = gallery(images, key="patient", aria_label=f"Other images of patient {patient}", cache_key=key, tile=84,
-                      captions=[f"{study} {view}".strip() for study, view in zip(table["study"], table["view"])])
-    if clicked is not None and table["split"].iloc[clicked] == data.table["split"].iloc[row]:
-        st.query_params["image"] = str(table["image_id"].iloc[clicked])
+    table, place = data.table.iloc[views], {int(r): i for i, r in enumerate(rows)}
+    patient, captions, edges = str(table["patient"].iat[0]), [], []
+    for view, study, name, split in zip(views, table["study"], table["view"], table["split"]):
+        i = place.get(int(view))
+        what = f"{study} {name}".strip()
+        captions.append(f"{what}\n{said.names[said.answers[i]]}".strip() if i is not None else f"{what}\n{split}".strip())
+        edges.append(None if i is None else "right" if said.answers[i] == said.labels[i] else "wrong")
+    st.markdown(f"**All {len(views)} images of patient {escape(patient)}**")
+    images, key = thumbnails(data, views)
+    clicked = gallery(images, key="patient", aria_label=f"Images of patient {patient}", cache_key=key, tile=92, captions=captions,
+                      marks=edges, selected=0)
+    if clicked is not None and edges[clicked]:
+        st.query_params["image"] = str(table["image_id"].iat[clicked])
         st.rerun()
 
 
@@ -279,10 +336,10 @@ if not runs:
 else:
     run = current_run(runs)
     forget_on_change(run, "true", "predicted", "finding")
-    chips = [*finding_chip(run), *cell_chips(run), Chip("order", "Order", ORDERS, width=250)]
+    chips = [*finding_chip(run), *cell_chips(run), mistakes.order_chip(), mistakes.mark_chip()]
     run_id, split, *values = page_header("Errors", run_chip(runs), split_chip(), *chips)
     try:
-        show(run, split, *([None] * (4 - len(values))), *values)
+        show(run, runs, split, *([None] * (5 - len(values))), *values)
     except LightboxError as error:
         show_error(error)
-    next_step("Next: why it said so", "gradcam", run=run_id, split=split)
+    next_step("Next: see where the network looks", "gradcam", run=run_id, split=split)
