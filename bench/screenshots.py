@@ -89,6 +89,11 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     if page.get_by_text("true outline").count():
         page.get_by_text("true outline").click()
     yield "errors"
+    visit("gradcam", run=run.id, split="val")
+    page.locator(".what-if .stage img").first.wait_for()
+    yield "gradcam"
+    visit("compare")
+    yield "compare"
     visit("classify", run=run.id)
     page.locator("input[type=file]").set_input_files(str(drop))
     page.locator("figure .image").wait_for()
