@@ -348,8 +348,8 @@ def draw_others(said: Sequence[Said]) -> None:
     """The answers of other runs; nothing where there is no other run on the same images."""
     if not said:
         return
-    st.markdown("**Other runs**", help="Runs that were trained and judged on the same images. An image that all get wrong is hard, "
-                                       "unlike the others, or has a wrong label.")
+    st.markdown("**Other runs**", help="Runs that were trained and judged on the same images. An image that all get wrong is "
+                                       "hard, unlike the others, or has a wrong label.")
     right = sum(s.right for s in said)
     st.caption(f"{right} of {len(said)} other run{'' if len(said) == 1 else 's'} {'is' if right == 1 else 'are'} right here.")
     st.html(others_html(said))
