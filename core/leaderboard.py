@@ -86,8 +86,8 @@ def score(run: Run, split: str) -> dict | None:
     """The measures of the stored answers with their intervals, as `core.judge.measures` makes them.
 
     Returns:
-        {"epoch", "n", "n_positive", "measures": {name: [value, low, high, interval]}}, or None where nothing is stored. Kept in
-        the run's folder (scores.json) until the answers or the threshold change
+        {"epoch", "n", "n_positive", "measures": {name: [value, low, high, interval]}}, or None where nothing is stored.
+        Without measures where the answers are damaged. Kept in the run's folder (scores.json) until the answers or the threshold change
     """
     if found := known_score(run, split):
         return found
@@ -96,10 +96,12 @@ def score(run: Run, split: str) -> dict | None:
         return None
     if answers.patients is None and (data := data_at_hand(run)) is not None:
         answers = with_people(answers, data)                         # stored by an older version, which did not name them
-    cells, _ = judge(answers.labels, answers.probs, run.data()["task"], answers.patients, each=False,
-                     threshold=thresholds.of(run))
-    found = {"epoch": answers.epoch, "n": cells["accuracy"]["n"], "n_positive": cells["accuracy"]["n_positive"],
-             "measures": {m: [cells[m][key] for key in ("value", "low", "high", "interval")] for m in METRICS}}
+    found = {"epoch": answers.epoch, "n": len(answers.labels), "n_positive": None, "measures": {}}
+    with contextlib.suppress(LightboxError):             # answers that fit no task have no measures; the other runs still have
+        cells, _ = judge(answers.labels, answers.probs, run.data()["task"], answers.patients, each=False,
+                         threshold=thresholds.of(run))
+        found |= {"n_positive": cells["accuracy"]["n_positive"],
+                  "measures": {m: [cells[m][key] for key in ("value", "low", "high", "interval")] for m in METRICS}}
     with contextlib.suppress(OSError, LightboxError):                # a home that cannot be written to is no fault of the table
         with Lock(run.folder / "scores.lock"):
             write_json(run.folder / "scores.json", _kept(run) | {split: found | {"stamp": stamp}}, durable=False)

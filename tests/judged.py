@@ -48,7 +48,7 @@ def open_page(page: str, **query: str) -> AppTest:
     """A page by its address, as a person who follows a link sees it."""
     at = AppTest.from_file(str(APP), default_timeout=60).run()
     at.query_params.update(query)
-    folder = {"evaluate": "judge", "errors": "judge", "gradcam": "judge", "classify": "use"}[page]
+    folder = {"evaluate": "judge", "errors": "judge", "gradcam": "judge", "compare": "judge", "classify": "use"}[page]
     at = at.switch_page(f"screens/{folder}/{page}.py").run()
     assert not at.exception, at.exception
     return at

@@ -1,0 +1,85 @@
+"""The table of all runs: numbers as Evaluate has them, validation decides the order, seeds are folded."""
+
+import os
+
+import numpy as np
+import pytest
+
+from core import leaderboard
+from core.config import RunConfig
+from core.evaluation import evaluate, predictions
+from core.judge import thresholds
+from core.leaderboard import Entry, best, entry, fold, known_score, order, score, single
+from tests import judged
+from tests.judged import plant
+
+run, trained = judged.run, judged.trained          # fixtures
+
+
+def line(name, auc=None, test=None, images="x", **changes):
+    scores = {split: {"measures": {"roc_auc": [value, value - 0.1, value + 0.1, "bootstrap by image"]}}
+              for split, value in (("val", auc), ("test", test)) if value is not None}
+    return Entry(name, name, RunConfig().with_(**changes), images=images, scores=scores)
+
+
+def test_intervals_are_those_of_evaluate_and_are_kept(run, monkeypatch):
+    found = score(run, "val")
+    for name, cell in evaluate(run)["measures"].items():
+        if name in found["measures"]:
+            assert found["measures"][name] == [cell[key] for key in ("value", "low", "high", "interval")], name
+    monkeypatch.setattr(leaderboard, "judge", lambda *_, **__: pytest.fail("computed again"))
+    assert score(run, "val") == found == known_score(run, "val")
+    assert entry(run).scores == {"val": found} and entry(run).unscored == ()
+
+
+def test_new_answers_and_a_new_threshold_are_scored_anew(run):
+    score(run, "val")
+    labels = np.arange(40) % 2
+    plant(run, "val", labels, np.stack([0.4 - 0.3 * labels, 0.6 + 0.3 * labels], 1))       # 0.6 and 0.9: all above one half
+    assert known_score(run, "val") is None and entry(run).unscored == ("val",)
+    assert score(run, "val")["measures"]["accuracy"][0] == 0.5
+    thresholds.freeze(run, thresholds.Threshold(0.7))
+    assert score(run, "val")["measures"]["accuracy"][0] == 1.0
+
+
+def test_test_is_never_opened(run):
+    assert score(run, "test") is None and predictions(run, "test") is None and run.times_test_opened() == 0
+    found = entry(run)
+    assert found.unscored == ("val",) and "test" not in found.scores and found.seconds > 0
+    assert found.value("roc_auc") == pytest.approx(score(run, "val")["measures"]["roc_auc"][0])       # as the trainer reported it
+    assert found.value("roc_auc", "test") is None
+
+
+def test_damaged_answers_have_no_measures_and_do_not_stop_the_others(run):
+    plant(run, "val", np.zeros((40, 3), int), np.full((40, 3), 0.5))                       # of a task that the run has not
+    assert score(run, "val")["measures"] == {} and entry(run).unscored == () and entry(run).value("accuracy") is None
+
+
+def test_a_home_that_cannot_be_written_still_has_numbers(run, monkeypatch):
+    monkeypatch.setattr(leaderboard, "write_json", lambda *_, **__: (_ for _ in ()).throw(OSError("read-only")))
+    assert score(run, "val")["n"] == 40 and not os.path.exists(run.folder / "scores.json")
+
+
+def test_validation_decides_the_order_and_test_only_when_asked():
+    lines = single([line("a", 0.7, 0.9), line("b", 0.9, 0.6), line("c"), line("d", 0.8)])
+    assert [one.name for one in order(lines, "roc_auc")] == ["b", "d", "a", "c"]
+    assert [one.name for one in order(lines, "roc_auc", "test")] == ["a", "b", "c", "d"]
+    assert [one.name for one in order(lines, "roc_auc", largest_first=False)] == ["a", "d", "b", "c"]
+
+
+def test_the_best_is_the_best_of_the_same_images():
+    lines = single([line("a", 0.7), line("b", 0.9), line("c", 0.9), line("d", 0.95, images="y"), line("e", 0.5, images="z"),
+                    line("f", 0.6, images="z")])
+    assert best(lines, "roc_auc") == {1, 2, 5}           # two are equally good; d has nobody to be better than
+    assert best(lines, "accuracy") == set()
+
+
+def test_seeds_of_one_setting_become_one_line():
+    entries = [line("Network, seed 2", 0.9, **{"train.seed": 2}), line("other", 0.7, **{"optim.lr": 0.5}),
+               line("Network, seed 0", 0.8, 0.6, **{"train.seed": 0}), line("elsewhere", 0.8, images="y")]
+    lines = fold(entries)
+    assert [one.name for one in lines] == ["Network", "other", "elsewhere"]
+    assert [one.config.train.seed for one in lines[0].entries] == [0, 2]
+    assert lines[0].cell("roc_auc") == (pytest.approx(0.85), None, None)
+    assert lines[0].folded("roc_auc")["sd"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
+    assert lines[0].folded("roc_auc", "test")["n"] == 1 and lines[1].cell("roc_auc") == (0.7, pytest.approx(0.6), 0.7 + 0.1)

@@ -1,0 +1,138 @@
+"""The page that compares: its table is by validation, its tests are those of core.comparison, its views stand."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from core.comparison import compare
+from core.runs import RunStore
+from tests import judged
+from tests.browser_support import ROOT, serve, wait_idle
+from tests.judged import galleries, open_page, plant, text_of
+from tests.test_comparison import another, change
+from ui.leaderboard import BY_TEST
+from ui.shell import escape, format_number
+
+run, trained = judged.run, judged.trained          # fixtures
+N = 40
+
+
+@pytest.fixture
+def two(run):
+    """A is better on validation, B on test; B has another learning rate and was made later."""
+    labels, rng = np.arange(N) % 2, np.random.default_rng(4)
+    other = another(run, **{"optim.lr": 0.5, "name": "the other one"})
+    for one, strengths in ((run, {"val": 0.3, "test": 0.05}), (other, {"val": 0.1, "test": 0.4})):
+        for split, strength in strengths.items():
+            p = np.clip(0.5 + strength * (2 * labels - 1) + rng.normal(0, 0.2, N), 0.01, 0.99)
+            plant(one, split, labels, np.stack([1 - p, p], 1))
+    return run, other
+
+
+def table(at) -> dict:
+    return next(json.loads(e.proto.json) for e in at.get("bidi_component") if e.proto.component_name.endswith("leaderboard"))
+
+
+def toggle(at, label: str):
+    at = next(t for t in at.toggle if t.label == label).set_value(True).run()
+    assert not at.exception, at.exception
+    return at
+
+
+def test_without_a_run_it_invites_and_still_checks_printed_tables(lightbox_home):
+    at = open_page("compare")
+    assert "no run to compare" in text_of(at) and "Train a network" in [b.label for b in at.button]
+    assert not open_page("compare", view="check").exception and not open_page("compare", view="reported").exception
+
+
+def test_the_table_is_by_validation_with_intervals_and_the_best_is_marked(two):
+    a, b = two
+    shown = table(open_page("compare"))
+    assert [row["id"] for row in shown["rows"]] == [a.id, b.id] and [row["letter"] for row in shown["rows"]] == ["A", "B"]
+    keys = [column.get("key") for column in shown["columns"]]
+    auc, test_auc = keys.index("val:roc_auc"), keys.index("test:roc_auc")
+    first, second = (row["cells"] for row in shown["rows"])                  # cells begin after the column of the buttons
+    found = compare(a, b)["roc_auc"]
+    assert first[auc - 1]["text"] == format_number(found["a"]) and " to " in first[auc - 1]["small"]
+    assert first[auc - 1]["best"] and not second[auc - 1]["best"] and second[test_auc - 1]["best"]
+    assert shown["columns"][auc]["sorted"] == "down" and shown["columns"][test_auc]["shut"]
+    assert first[auc - 2] == {"text": "40", "small": "20 pos."}
+    assert a.times_test_opened() == b.times_test_opened() == 0
+
+
+def test_it_is_sorted_by_test_only_with_the_switch_that_warns(two):
+    a, b = two
+    at = open_page("compare", board="auc")
+    assert [row["id"] for row in table(at)["rows"]] == [a.id, b.id] and BY_TEST not in [w.value for w in at.warning]
+    at = toggle(at, "Sort by test")
+    assert [row["id"] for row in table(at)["rows"]] == [b.id, a.id] and BY_TEST in [w.value for w in at.warning]
+
+
+def test_two_runs_get_the_tests_what_differs_and_where_they_disagree(two):
+    a, b = two
+    at, found = open_page("compare", split="val"), compare(a, b)
+    words = text_of(at)
+    assert escape(found["roc_auc"]["sentence"]) in words and escape(found["accuracy"]["sentence"]) in words
+    differs = next(d.value for d in at.dataframe if "Setting" in d.value)
+    assert differs.values.tolist() == [["Learning rate", str(a.config.optim.lr), "0.5"]]
+    grid, = galleries(at)
+    assert len(grid["captions"]) == found["disagreements"] > 0
+    turned = open_page("compare", split="test", runs=f"{b.id},{a.id}")
+    assert escape(compare(b, a, "test")["roc_auc"]["sentence"]) in text_of(turned)
+
+
+def test_other_images_are_refused_in_a_sentence(two):
+    a, b = two
+    change(b, val_image_ids=lambda ids: np.array([f"{i}-new" for i in ids]))
+    at = open_page("compare", runs=f"{a.id},{b.id}")
+    assert "different validation images" in text_of(at) and not galleries(at)
+    assert "Setting" in [column for d in at.dataframe for column in d.value]
+
+
+def test_several_findings_are_tested_one_at_a_time(two):
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, (N, 3))
+    for one in two:
+        plant(one, "val", labels, rng.random((N, 3)))       # the answers to test are of two classes still: they are not shown
+        about = json.loads((one.folder / "data.json").read_text())
+        about |= {"task": "multi-label, binary-class", "class_names": ["mass", "fluid", "<script>$x$"]}
+        (one.folder / "data.json").write_text(json.dumps(about))
+    at = open_page("compare", finding="2", runs=",".join(one.id for one in two))
+    words, found = text_of(at), compare(*two)
+    assert escape(found["roc_auc"]["sentence"]) in words and escape(found["findings"][2]["accuracy"]["sentence"]) in words
+    assert len(galleries(at)[0]["captions"]) and not open_page("compare", view="curves").exception
+
+
+def test_seeds_are_folded_and_every_view_stands(two):
+    a, b = two
+    third = b.folder.with_name("20210101-000000-cafe")
+    shutil.copytree(b.folder, third)
+    about = json.loads((third / "config.json").read_text())
+    about["config"]["train"]["seed"] = 7
+    (third / "config.json").write_text(json.dumps(about))
+    at = toggle(open_page("compare"), "Fold seeds")
+    rows = table(at)["rows"]
+    assert len(rows) == 2 and "2 seeds" in rows[1]["cells"][0]["small"]
+    for view in ("curves", "cost", "away", "reported", "check"):
+        at.query_params["view"] = view
+        at.run()
+        assert not at.exception and (view == "check" or not at.error), (view, at.exception, [e.value for e in at.error])
+
+
+def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
+    a, b = two
+    with serve(ROOT / "app.py", tmp_path, "--server.headless", "true", LIGHTBOX_HOME=str(RunStore().root)) as server:
+        page.goto(f"{server.url}/compare")
+        expect(page.get_by_text("Which one is better")).to_be_visible()
+        names = page.locator("tbody tr td.name")
+        assert "the other one" in names.nth(1).inner_text()
+        page.get_by_role("button", name="Sort by ROC AUC").click()
+        expect(names.nth(0)).to_contain_text("the other one")                 # the order is turned round
+        page.get_by_role("button", name="Pick the other one").click()
+        expect(page.get_by_text("Pick a second run in the table")).to_be_visible()
+        wait_idle(page)
+        assert page.url.endswith(f"runs={a.id}") or f"runs={a.id}" in page.url and b.id not in page.url
+        page.goto("about:blank")
