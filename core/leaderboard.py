@@ -87,7 +87,8 @@ def score(run: Run, split: str) -> dict | None:
 
     Returns:
         {"epoch", "n", "n_positive", "measures": {name: [value, low, high, interval]}}, or None where nothing is stored.
-        Without measures where the answers are damaged. Kept in the run's folder (scores.json) until the answers or the threshold change
+        Without measures where the answers are damaged. Kept in the run's folder (scores.json) until the answers or the
+        threshold change
     """
     if found := known_score(run, split):
         return found
