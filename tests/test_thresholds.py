@@ -194,7 +194,12 @@ def test_only_validation_may_choose_and_an_older_epoch_does_not_count(run):
     with pytest.raises(LightboxError) as said:
         freeze(run, Threshold(1.5))
     assert said.value.code == "threshold.value"
-    freeze(run, Threshold(0.3, epoch=0))
+    with pytest.raises(LightboxError) as said:
+        freeze(run, Threshold(0.3, epoch=0))
+    assert said.value.code == "threshold.epoch"
+    freeze(run, Threshold(0.3))
+    path = run.folder / "threshold.json"
+    path.write_text(path.read_text().replace(f'"epoch": {checkpoints.best_epoch(run.checkpoints)}', '"epoch": 0'))
     assert of(run) == 0.5 and frozen(run) is None
     thresholds.keep_temperature(run, 1.7, checkpoints.best_epoch(run.checkpoints))
     assert thresholds.temperature_of(run) == 1.7

@@ -326,16 +326,19 @@ def freeze(run: Run, threshold: Threshold, k: int = 1) -> None:
 
     Raises:
         LightboxError: "threshold.split" where it was not chosen on validation, "threshold.value", "threshold.epoch" where the
-            run has no epoch, "run.gone"
+            run has no epoch or the scores are not those of its best one, "run.gone"
     """
     if threshold.split != "val":
         raise LightboxError("threshold.split", "A threshold can only be chosen on the validation images.",
                             "Choose it there; the test images are then judged with it.")
     if not 0 <= threshold.value <= 1:
         raise LightboxError("threshold.value", f"The threshold was {threshold.value}.", "It must lie between 0 and 1.")
-    epoch = checkpoints.best_epoch(run.checkpoints) if threshold.epoch is None else threshold.epoch
+    epoch = checkpoints.best_epoch(run.checkpoints)
     if epoch is None:
         raise LightboxError("threshold.epoch", "This run has not finished an epoch yet.", "Wait for the first one.")
+    if threshold.epoch not in (None, epoch):
+        raise LightboxError("threshold.epoch", f"These are the scores of epoch {threshold.epoch}; the best one is {epoch} now.",
+                            "Open this page again, so that the validation images are judged by the best epoch.")
 
     mirrored = k == 0 and run.data().get("task") == "binary-class"
 
