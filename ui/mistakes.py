@@ -166,7 +166,7 @@ def draw_confused(pairs: Sequence[tuple[int, int, int, int]], names: Sequence[st
         set_param("true", str(true))
         set_param("predicted", str(answer))
 
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="confused"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="confused", width="content"):
         st.caption("Most confused", width="content", help="True class, answer, and how many of the images of that class. "
                                                           "A click shows them.")
         for true, answer, n, of in pairs:
@@ -174,14 +174,15 @@ def draw_confused(pairs: Sequence[tuple[int, int, int, int]], names: Sequence[st
                       key=f"pair_{true}_{answer}", on_click=show, args=(true, answer))
 
 
-def suspicion(suspects: Suspects) -> str:
-    """What confident learning says of the whole split, in words."""
-    n = int(suspects.suspected.sum())
+def suspicion(suspects: Suspects, shown: np.ndarray) -> str:
+    """What confident learning says of the whole split, and how many of its suspects are among those that are shown."""
+    n, here = int(suspects.suspected.sum()), int(suspects.suspected[shown].sum())
     if not n:
         return "No label is suspected: nowhere is the network confidently of another opinion."
     labels = "1 label is suspected" if n == 1 else f"{n:,} labels are suspected"
-    return (f"{labels}; by the network's estimate {format_percent(suspects.noise)} of all labels here are wrong. A hard image "
-            "looks much like a wrong label, so look before you mark.")
+    where = "" if here == n else f" ({here:,} of them in this selection)"
+    return (f"{labels}{where}; by the network's estimate {format_percent(suspects.noise)} of all labels here are wrong. A hard "
+            "image looks much like a wrong label, so look before you mark.")
 
 
 # ---------------------------------------------------------------------------------------------------- what people marked
@@ -339,8 +340,9 @@ def other_answers(run: Run, runs: Sequence[Run], split: str, image_id: str, find
         view = answers_for(other, Predictions(theirs.labels[[place]], theirs.probs[[place]], [image_id], theirs.epoch),
                            None if finding is None else str(finding))
         answer = int(view.answers[0])
-        said.append(Said(f"{other.name}, seed {other.config.train.seed}", view.names[answer], float(view.probs[0, answer]),
-                         bool(answer == view.labels[0])))
+        seed = f"seed {other.config.train.seed}"
+        said.append(Said(other.name if seed in other.name else f"{other.name}, {seed}", view.names[answer],
+                         float(view.probs[0, answer]), bool(answer == view.labels[0])))
     return said
 
 

@@ -91,7 +91,6 @@ def show(run: Run, runs: list[Run], split: str, finding: str | None, true: str, 
                                 else number(predicted, len(said.names)))
     if mark != "any":
         positions = np.array([i for i in positions if mistakes.has_mark((marks or {}).get(found.image_ids[i]), mark)], np.int64)
-    mistakes.draw_confused(said.confused(), said.names)
     if not len(positions):
         show_nothing(true, predicted, said.names, mark)
         return
@@ -100,12 +99,15 @@ def show(run: Run, runs: list[Run], split: str, finding: str | None, true: str, 
     suspects = said.suspects() if order == "suspect" else None
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(words_about(said, positions, suspects), width="stretch")
+        st.caption(words_about(said, positions), width="content")
+        mistakes.draw_confused(said.confused(), said.names)
         mistakes.draw_download(run.config.data.dataset, marks)
         page = 1
         if len(positions) > PAGE:                  # a new selection begins at its first page
             selection = "_".join(map(str, (run.id, split, finding, true, predicted, order, mark)))
             page = st.pagination(pages_of(len(positions), PAGE), key=f"page_{selection}")
+    if suspects:
+        st.caption(mistakes.suspicion(suspects, positions))
     chosen = st.query_params.get("image")
     selected = found.image_ids.index(chosen) if chosen in found.image_ids else None
     grid, drawer = st.columns([58, 42], gap="large") if selected is not None else (st.container(), None)
@@ -160,13 +162,13 @@ def show_nothing(true: str, predicted: str, names: tuple[str, ...], mark: str) -
         st.rerun()
 
 
-def words_about(said: mistakes.Answers, positions: np.ndarray, suspects) -> str:
+def words_about(said: mistakes.Answers, positions: np.ndarray) -> str:
     """The line above the gallery."""
     wrong = int((said.answers[positions] != said.labels[positions]).sum())
     words = f"{len(positions):,} of {len(said.labels):,} images, {wrong:,} of them mistakes."
     if len(said.names) == 2 and said.cut != 0.5:
         words += f" Answers at the threshold {format_number(said.cut)}, as chosen on validation."
-    return words if suspects is None else f"{words} {mistakes.suspicion(suspects)}"
+    return words
 
 
 def caption(said: mistakes.Answers, i: int, suspects, mark) -> str:
@@ -285,7 +287,7 @@ def show_drawer(run, runs, split: str, data: Dataset, rows, i: int, said: mistak
     cam = map_of(run.id, pixels, token, target, layer)
     with place:
         show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large", outline=mask,
-                 token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=400,
+                 token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=330,
                  label=f"Image {image_id}, with the map of what speaks for {class_names[target]}")
     if loaded.epoch != found.epoch:
         st.caption(f"The answers are of epoch {found.epoch}, the map of epoch {loaded.epoch}.")
