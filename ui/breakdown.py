@@ -82,8 +82,8 @@ def _draw_people(result: Mapping) -> None:
                "Images, studies or patients.")
     missing = [name for name in ("study", "patient") if not by[name]]
     said = [f"No {' or '.join(missing)} has two of these images, or none is known."] if missing else []
-    said += [f"{by[name]['left_out']} {name} left out, whose images have different labels." for name in ("study", "patient")
-             if by[name] and by[name]["left_out"]]
+    said += [f"By {name}, {by[name]['left_out']:,} of {by[name]['n'] + by[name]['left_out']:,} are left out: their images have "
+             "different labels." for name in ("study", "patient") if by[name] and by[name]["left_out"]]
     if said:
         st.caption(" ".join(said))
 

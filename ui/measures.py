@@ -55,8 +55,11 @@ def show_alarms(sentences: Sequence[str]) -> None:
             st.warning("  \n".join(escape(sentence) for sentence in sentences), icon=":material/info:")
 
 
-def show_headline(result: Mapping) -> None:
-    """One row: each measure with its interval, and below it what a network that has learned nothing, or little, reaches."""
+def show_headline(result: Mapping):
+    """One row: each measure with its interval, and below it what a network that has learned nothing, or little, reaches.
+
+    Returns the place below the number of images, for what else belongs to the whole run.
+    """
     names = HEADLINES[result["task"]]
     columns = st.columns(len(names) + 1)
     for column, name in zip(columns, names):
@@ -71,15 +74,18 @@ def show_headline(result: Mapping) -> None:
                 lines.append(f"of {of['n']:,} {escape(of['class'])}")
             lines += [f"{SHORT.get(base['name'], escape(base['name']))}: {format_number(base[name])}"
                       for base in result["baselines"] if base.get(name) is not None]
-            st.caption("  \n".join(lines), help=LOGISTIC_HELP if any("logistic" in line for line in lines) else None)
-    with columns[-1].container(gap="xxsmall"):
+            said = column is columns[0] and SHORT[LOGISTIC] in lines[-1]            # once is enough
+            st.caption("  \n".join(lines), help=LOGISTIC_HELP if said else None)
+    place = columns[-1].container(gap="xxsmall")
+    with place:
         st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
         counted = list(result["n_per_class"].items())
         if result["task"] == MULTI_LABEL:
             some = result["measures"]["roc_auc"]["n_positive"]
             st.caption(f"with any finding: {some:,}  \nnumbers are means over {len(counted)} findings")
-            return
-        st.caption(", ".join(f"{escape(name)}: {n:,}" for name, n in counted[:5]) + (", ..." if len(counted) > 5 else ""))
+        else:
+            st.caption(", ".join(f"{escape(name)}: {n:,}" for name, n in counted[:5]) + (", ..." if len(counted) > 5 else ""))
+    return place
 
 
 def show_classes(result: Mapping, *, key: str) -> None:

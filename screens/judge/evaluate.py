@@ -11,6 +11,7 @@ from core.metrics import METRICS
 from core.runs import Run, RunStore
 from ui import theme
 from ui.breakdown import draw_breakdown
+from ui.calibration import draw_calibration
 from ui.charts import show_precision_recall, show_roc
 from ui.confusion import confusion
 from ui.follow import follow
@@ -18,6 +19,7 @@ from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_bas
 from ui.measures import show_alarms, show_all, show_classes, show_headline
 from ui.shell import choose_param, empty, escape, get_param, go, next_step, page_header, run_chip, set_param, show_error
 from ui.studies import draw_studies
+from ui.take_away import draw_take_away
 from ui.threshold import draw_threshold
 
 MATRIX_BESIDE = 5          # classes: a larger matrix takes more than half of the page
@@ -35,7 +37,9 @@ def show_overview(at: Looked) -> None:
     """The confusion matrix, whose cells open their images, and the curves behind it."""
     judged, k = at.judged, at.judged.finding
     few = len(judged.names) <= MATRIX_BESIDE
-    left, right = st.columns((5, 8) if len(judged.names) <= 3 else (6, 7) if few else (8, 5), gap="large")
+    beside = st.container(horizontal=True, gap="large")              # on a narrow screen one below the other
+    wide = 520 if len(judged.names) <= 3 else 610 if few else 820
+    left, right = beside.container(width=wide), beside.container(width=1340 - wide)
     with left:
         st.subheader("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
                      "A click on a cell shows its images.")
@@ -97,6 +101,7 @@ class Section(NamedTuple):
 SECTIONS = {
     "overview": Section("Matrix and curves", show_overview),
     "threshold": Section("Threshold", lambda at: draw_threshold(at.run, at.split, at.found)),
+    "calibration": Section("Calibration", lambda at: draw_calibration(at.run, at.split, at.found)),
     "measures": Section("All measures", lambda at: show_all(at.judged.result)),
     "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.found, at.judged.result, runs)),
     "growth": Section("More or larger images", lambda at: draw_studies(at.run, at.split, runs)),
@@ -121,7 +126,8 @@ def show(run: Run, split: str, finding: str | None) -> Looked:
     found = answers_of(run, split)
     at = Looked(run, split, found, judge(run, split, found, finding))
     show_alarms(at.judged.result["alarms"])
-    show_headline(at.judged.result)
+    with show_headline(at.judged.result):
+        draw_take_away(run, split)
     section, tab = choose_section()
     with tab:
         section.draw(at)
