@@ -18,7 +18,7 @@ from core.metrics import METRICS
 from core.models import MODELS
 from core.runs import RunStore
 from ui import live, theme
-from ui.charts import heading, show_roc, thin
+from ui.charts import show_roc, thin
 from ui.follow import follow
 from ui.judging import roc_curves, stored
 from ui.network import known_costs, known_times
@@ -34,13 +34,17 @@ def _keys(picked: Sequence[Line]) -> dict[str, str]:
     return {f"{letter}  {line.name}": theme.class_color(k) for k, (letter, line) in enumerate(zip(LETTERS, picked))}
 
 
+def draw_legend(picked: Sequence[Line]) -> None:
+    """Which run is A, which is B, and their colours."""
+    signs = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}</span>" for name, color in _keys(picked).items())
+    st.html(f"<div class='lightbox-legend lightbox-picked'>{signs}</div>")
+
+
 # ------------------------------------------------------------------------------------------------------------ curves
 
 def draw_curves(store: RunStore, picked: Sequence[Line], split: str) -> None:
     """The learning curves of the picked runs over each other, and their ROC curves. Of a folded line, every seed is drawn."""
     keys = _keys(picked)
-    st.html(heading("", ()).replace("</div>", "".join(
-        f"<span><i style='background:{color}'></i>{html.escape(name)}</span>" for name, color in keys.items()) + "</div>"))
     left, right = st.columns([58, 42], gap="large")
     with left:
         columns = st.columns(2)
@@ -183,7 +187,8 @@ def draw_against_cost(lines: Sequence[Line], picked: Sequence[Line]) -> None:
         with columns[n % 2]:
             _draw_cost(frame.dropna(subset=[name, "value"]), name, title, help, kept["measure"])
     st.caption("Bars are 95 % intervals; of folded seeds, the standard deviation from seed to seed. The costs are on logarithmic "
-               "scales. None of the four follows from another: a network with few parameters may be slow.")
+               "scales. None of the four follows from another: a network with few parameters may be slow."
+               + (" Numbers of different data sets cannot be compared." if frame["data"].nunique() > 1 else ""))
 
 
 def _frame(lines: Sequence[Line], picked: Sequence[Line], measure: str) -> pd.DataFrame:

@@ -67,6 +67,7 @@ STYLE = """
   .lightbox-legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; font-size: .86rem; align-items: center; }
   .lightbox-legend span { white-space: nowrap; max-width: 26rem; overflow: hidden; text-overflow: ellipsis; }
   .lightbox-legend i { display: inline-block; width: 22px; margin-right: .35rem; vertical-align: middle; }
+  .lightbox-picked i { width: .7rem; height: .7rem; border-radius: 2px; }
   .lightbox-legend u { text-decoration: underline dotted; text-underline-offset: 3px; cursor: help; }
 
   /* ui/examples.py: validation images with bars that move from the epoch before to this one. */

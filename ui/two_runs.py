@@ -207,8 +207,9 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
         show_error(LightboxError("run.data_changed", "Some of these images are no longer in the data set.", "Put them back."))
         return
     images, cache_key = thumbnails(data, places)
-    captions = [f"true {both.class_names[both.labels[i]]}\n" + _said("A", both, 0, i) + " \u00b7 " + _said("B", both, 1, i)
-                if both.labels.ndim == 1 else "" for i in chosen]
+    names = both.class_names if k is None else ("no", "yes")
+    captions = [f"true {names[both.labels[i]]}\n{_said('A', names, both, 0, i)} \u00b7 {_said('B', names, both, 1, i)}"
+                for i in chosen]
     clicked = gallery(images, key="compare_gallery", aria_label="Images that the two runs answer differently", tile=132,
                       captions=captions, cache_key=cache_key)
     if len(rows[kept["kind"]]) > PAGE:
@@ -228,6 +229,6 @@ def _surest_first(both: Pair, rows: np.ndarray) -> np.ndarray:
     return rows[np.argsort(-np.minimum(*sure), kind="stable")]
 
 
-def _said(letter: str, both: Pair, which: int, row: int) -> str:
+def _said(letter: str, names: Sequence[str], both: Pair, which: int, row: int) -> str:
     answer = both.answers[which][row]
-    return f"{letter}: {both.class_names[answer]}, {format_probability(float(both.probs[which][row, answer]), 0)}"
+    return f"{letter}: {names[answer]}, {format_probability(float(both.probs[which][row, answer]), 0)}"

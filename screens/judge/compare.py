@@ -9,7 +9,7 @@ from core.runs import RunStore
 from ui.follow import follow
 from ui.judging import split_chip
 from ui.leaderboard import all_entries, data_sets, draw_controls, draw_table, with_intervals
-from ui.overlaid import draw_against_cost, draw_curves
+from ui.overlaid import draw_against_cost, draw_curves, draw_legend
 from ui.printed import draw_check_table
 from ui.reported import draw_reported
 from ui.shell import Chip, choose_param, empty, get_param, next_step, page_header, set_param, show_error
@@ -32,6 +32,7 @@ def show(entries: list[Entry], data: str, split: str, view: str) -> None:
     elif not picked:
         st.markdown("Pick runs in the table: two for a test, up to six for curves.")
     elif view == "curves":
+        draw_legend(picked)
         draw_curves(store, picked, split)
     elif view == "away":
         draw_take_away_comparison([store.get(one.id) for line in picked for one in line.entries], split)
@@ -41,6 +42,7 @@ def show(entries: list[Entry], data: str, split: str, view: str) -> None:
         seeds = {one.id: line.entries for line in leaderboard.fold(entries) for one in line.entries}
         if len(picked) > 2:
             st.caption("Tested are A and B, the first two that were picked. A click on a line takes it out.")
+        draw_legend(picked[:2])
         draw_two_runs(*(store.get(line.first.id) for line in picked[:2]), split, seeds)
 
 
