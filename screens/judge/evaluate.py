@@ -37,9 +37,9 @@ def show_overview(at: Looked) -> None:
     """The confusion matrix, whose cells open their images, and the curves behind it."""
     judged, k = at.judged, at.judged.finding
     few = len(judged.names) <= MATRIX_BESIDE
-    beside = st.container(horizontal=True, gap="large")              # on a narrow screen one below the other
-    wide = 520 if len(judged.names) <= 3 else 610 if few else 820
-    left, right = beside.container(width=wide), beside.container(width=1340 - wide)
+    beside = st.container(horizontal=True, gap="medium")             # on a narrow screen one below the other
+    wide = 500 if len(judged.names) <= 3 else 610 if few else 780
+    left, right = beside.container(width=wide), beside.container(width=1240 - wide)
     with left:
         st.subheader("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
                      "A click on a cell shows its images.")
