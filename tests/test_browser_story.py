@@ -100,6 +100,11 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     wait_idle(page)
     page.get_by_role("link", name=re.compile("Next")).click()
 
+    # Compare: the run in the table of all runs
+    expect(page.locator("h1")).to_have_text("Compare")
+    wait_idle(page)
+    page.get_by_role("link", name=re.compile("Next")).click()
+
     # Classify: an image of one's own
     expect(page.locator("h1")).to_have_text("Classify")
     source = PhantomSource()

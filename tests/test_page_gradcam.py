@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from core.datasets import open_dataset
 from core.explain import METHODS, explain, feature_maps
 from tests import judged
 from tests.judged import galleries, open_page, pairs, plant, rename_classes, text_of
+from ui.one_map import Asked, speaks_for
 from ui.what_if import FIRST, wanted_of
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -142,9 +144,9 @@ def test_several_findings_are_explained_one_at_a_time(run):
 
 
 def test_names_from_files_are_shown_as_typed_and_without_a_run_there_is_a_way(planted):
-    rename_classes(planted, "<script>", "$x$")
+    rename_classes(planted, "<SCRIPT>", "$x$")
     at = open_page("gradcam", run=planted.id)
-    assert "it is \\$x\\$, the answer was \\<script\\>" in text_of(at)
+    assert "it is \\$x\\$, the answer was \\<SCRIPT\\>" in text_of(at)
     shutil.rmtree(planted.folder)
     assert "no run yet" in text_of(open_page("gradcam"))
 
@@ -179,3 +181,9 @@ def test_gray_pictures_of_maps_are_on_one_scale():
     assert low.tolist() == [0, 0] and high.tolist() == [4, 9] and grayed(values, low, high)[1, 0, 0, 0] == round(255 / 9)
     assert limits(values - 2, together=True)[0].tolist() == [-2, -2] and limits(values, together=True)[1].tolist() == [9, 9]
     assert not grayed(np.zeros((1, 2, 2)), 0.0, 0.0).any(), "a silent map is black"
+
+
+def test_the_title_of_a_map_keeps_the_names_of_the_classes():
+    asked = Asked("grad_cam", 1, 0, "network.features.0")
+    assert speaks_for(asked, ["normal", "PNEUMONIA"]) == "What speaks for PNEUMONIA rather than normal"
+    assert speaks_for(replace(asked, method="eigen_cam"), ["a", "b"]) == "What the layer sees"

@@ -131,14 +131,14 @@ def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: d
     if wanted:
         last, digest = changed(image, wanted)
         after = _answer_of(address, version(address), digest, last)
-        pictures = [Picture(image, cam, "As it is", said, label=f"The image, with {speaks}"),
+        pictures = [Picture(image, cam, "As it is", said, label=f"The image. {speaks}"),
                     Picture(last, _map(address, last, digest, asked), "Changed", say(name, after[asked.target]),
-                            moved_by(before[asked.target], after[asked.target]), f"The changed image, with {speaks}", False)]
+                            moved_by(before[asked.target], after[asked.target]), f"The changed image. {speaks}", False)]
         note = answer_moved(loaded.model.task, names, before, after)
     else:
         size = f"{data.size} x {data.size} px, as the network sees it"
         pictures = [Picture(image, None, "The image", size, label="The image"),
-                    Picture(image, cam, speaks.capitalize(), said, label=f"The image, with {speaks}")]
+                    Picture(image, cam, speaks, said, label=f"The image. {speaks}")]
     peak = show_pair(pictures, wanted, key="what_if_pair", outline=mask_on_square(data, row), unit=method.unit, note=note)
     st.caption(scale_sentence(peak, method, bool(wanted)))
     return Shown(last, digest, after)
@@ -147,9 +147,9 @@ def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: d
 def speaks_for(asked: Asked, names: Sequence[str]) -> str:
     """What the map shows, in words."""
     if not METHODS[asked.method].by_class:
-        return "what the layer sees"
+        return "What the layer sees"
     rather = f" rather than {names[asked.against]}" if asked.against is not None else ""
-    return f"what speaks for {names[asked.target]}{rather}"
+    return f"What speaks for {names[asked.target]}{rather}"
 
 
 def token_of(data: Dataset, row: int) -> str:
