@@ -5,8 +5,8 @@ interval by a loop over draws, as one would write it first: a few draws are time
 of a few turns.
 
 With --coverage: so many small sets are drawn from a population whose measures are known, because it has 300,000 patients; the
-share of sets whose 95 % interval holds the population's value should be 95 %. One interval takes images for patients, to show what
-that costs.
+share of sets whose 95 % interval holds the population's value should be 95 %. One interval takes images for patients, to show
+what that costs.
 """
 
 from __future__ import annotations

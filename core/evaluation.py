@@ -152,6 +152,7 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
                                                           threshold=threshold, draws=draws),
                "by_patient": found.patients and judge_groups(labels, probs, task, found.patients, "patient",
                                                              threshold=threshold, draws=draws)}
+    result["notes"] = metrics.notes_of(result)                  # once more, with the interval that knows of patients
     for row, of_class in zip(result["per_class"], of_classes):
         row["measures"] = of_class
         row |= {f"{name}_interval": _limits(of_class[name]) for name in ("sensitivity", "specificity")}

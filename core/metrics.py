@@ -477,7 +477,7 @@ def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names, thre
         "per_class": _per_class(truth, probs, matrix, names),
         "confusion_matrix": matrix.tolist(),
     }
-    return result | {"notes": _notes(result, judged.answers)}
+    return result | {"notes": notes_of(result)}
 
 
 def _per_class(truth: np.ndarray, probs: np.ndarray, matrix: np.ndarray, names: list[str]) -> list[dict]:
@@ -491,9 +491,25 @@ def _per_class(truth: np.ndarray, probs: np.ndarray, matrix: np.ndarray, names: 
     return rows
 
 
-def _notes(result: dict, predicted: np.ndarray) -> list[str]:
-    """What a careful reader would say about these numbers."""
-    notes, rows, n, findings = [], result["per_class"], result["n"], result["task"] == MULTI_LABEL
+def notes_of(result: dict) -> list[str]:
+    """What a careful reader would say about the numbers of `evaluate`, the gravest first."""
+    rows, n, findings = result["per_class"], result["n"], result["task"] == MULTI_LABEL
+    tp, _, fp, _ = counts(np.array(result["confusion_matrix"]), findings)
+    called, notes = tp + fp, []
+    if findings and not called.any():
+        notes.append(f"The network has collapsed: at this threshold it sees no finding on any of the {n:,} images.")
+    elif findings and (called == n).all():
+        notes.append(f"The network has collapsed: at this threshold it sees every finding on all {n:,} images.")
+    elif not findings and called.max() == n:
+        notes.append(f"Every image got the same answer, {_names([rows[called.argmax()]['class']])}, all {n:,} of them: "
+                     "at this threshold the network does not tell the classes apart.")
+    best, (low, _) = result["majority_accuracy"], result["accuracy_interval"]
+    always = "that there is no finding" if findings else _names([result["majority_class"]])
+    if result["accuracy"] <= best:
+        notes.append(f"The accuracy ({result['accuracy']:.3f}) is not above always answering {always} ({best:.3f}).")
+    elif low <= best:
+        notes.append(f"The accuracy may be no better than always answering {always} ({best:.3f}): "
+                     f"its interval reaches down to {low:.3f}.")
     absent = [row["class"] for row in rows if row["n"] == 0]
     if absent:
         notes.append(f"ROC AUC is undefined: no image of class {_names(absent)} here.")
@@ -501,18 +517,8 @@ def _notes(result: dict, predicted: np.ndarray) -> list[str]:
     if everywhere:
         notes.append(f"ROC AUC is undefined: every image here has {_names(everywhere)}.")
     unused = [row["class"] for row in rows if row["precision"] is None]
-    if not findings and (predicted == predicted[0]).all():
-        notes.append(f"Every image got the same answer, {_names([rows[predicted[0]]['class']])}: "
-                     "at this threshold the network does not tell the classes apart.")
-    elif unused:
+    if unused and (findings or called.max() < n):
         notes.append(f"Precision is undefined for {_names(unused)}: no image got that answer.")
-    best, (low, _) = result["majority_accuracy"], result["accuracy_interval"]
-    always = "that there is no finding" if findings else _names([result["majority_class"]])
-    if result["accuracy"] <= best:
-        notes.append(f"The accuracy is not above always answering {always} ({best:.3f}).")
-    elif low <= best:
-        notes.append(f"The accuracy may be no better than always answering {always} ({best:.3f}): "
-                     "its interval reaches down to that.")
     few = [row["class"] for row in rows if 0 < row["n"] < FEW]
     if few:
         notes.append(f"Fewer than {FEW} images of {_names(few)}: one image more or less changes those numbers visibly.")

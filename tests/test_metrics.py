@@ -12,15 +12,21 @@ from core.errors import LightboxError
 from core.metrics import (
     METRICS,
     MULTI_LABEL,
+    Judged,
     accuracy,
+    binary_kappa,
+    binary_matthews,
     bootstrap_interval,
     cohen_kappa,
     confusion_matrix,
     counts,
     evaluate,
     f1,
+    kappas,
     majority_baseline,
+    matthews,
     measure,
+    npv,
     precision,
     predict,
     recall,
@@ -134,6 +140,15 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
         "precision": sk.precision_score(labels, answers, average=average),
         "f1": sk.f1_score(labels, answers, average=average),
         "macro_f1": sk.f1_score(labels, answers, average="macro"),
+        "micro_f1": sk.f1_score(labels, answers, average="micro"),
+        "weighted_f1": sk.f1_score(labels, answers, average="weighted"),
+        "npv": (sk.precision_score(labels, answers, pos_label=0) if k == 2 else
+                np.mean([sk.precision_score(truth[:, j], (answers[:, j] if findings else answers == j), pos_label=0)
+                         for j in range(k)])),
+        "cohen_kappa": (np.mean([sk.cohen_kappa_score(labels[:, j], answers[:, j]) for j in columns]) if findings
+                        else sk.cohen_kappa_score(labels, answers)),
+        "matthews": (np.mean([sk.matthews_corrcoef(labels[:, j], answers[:, j]) for j in columns]) if findings
+                     else sk.matthews_corrcoef(labels, answers)),
         "loss": (np.mean([sk.log_loss(labels[:, j], probs[:, j]) for j in columns]) if findings
                  else sk.log_loss(labels, probs)),
         "brier": (np.mean([sk.brier_score_loss(labels[:, j], probs[:, j]) for j in columns]) if findings
@@ -141,6 +156,7 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
         "quadratic_kappa": (sk.cohen_kappa_score(labels, answers, weights="quadratic")
                             if task == "ordinal-regression" else None),
     }
+    assert METRICS.keys() - theirs.keys() == {"accuracy", "roc_auc"}               # those are tested above
     for name, value in theirs.items():
         ours = METRICS[name].function(labels, probs, task)
         assert ours is None and value is None or ours == pytest.approx(value, abs=1e-9), name
@@ -148,6 +164,64 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
     assert together == {name: metric.function(labels, probs, task) for name, metric in METRICS.items()}
     if k == 2:
         assert METRICS["brier"].function(labels, probs, task) == pytest.approx(sk.brier_score_loss(labels, probs[:, 1]))
+
+
+@every
+def test_each_class_against_the_rest_is_that_of_scikit_learn(task, kind):
+    labels, probs = sample(task, kind)
+    k, answers = TASKS[task], predict(probs, task)
+    judged = Judged(labels, probs, task)
+    for j in range(k):
+        true = labels[:, j] if task == MULTI_LABEL else (labels == j).astype(int)
+        said = answers[:, j] if task == MULTI_LABEL else (answers == j).astype(int)
+        theirs = {
+            "accuracy": sk.accuracy_score(true, said), "balanced_accuracy": sk.balanced_accuracy_score(true, said),
+            "sensitivity": sk.recall_score(true, said), "specificity": sk.recall_score(true, said, pos_label=0),
+            "precision": sk.precision_score(true, said), "npv": sk.precision_score(true, said, pos_label=0),
+            "f1": sk.f1_score(true, said), "cohen_kappa": sk.cohen_kappa_score(true, said),
+            "matthews": sk.matthews_corrcoef(true, said), "roc_auc": sk.roc_auc_score(true, probs[:, j]),
+            "average_precision": sk.average_precision_score(true, probs[:, j]),
+            "loss": sk.log_loss(true, probs[:, j]), "brier": sk.brier_score_loss(true, probs[:, j])}
+        assert set(theirs) == {name for name, metric in METRICS.items() if metric.function.each}
+        for name, value in theirs.items():
+            assert METRICS[name].function.each(judged, [j])[0] == pytest.approx(value, abs=1e-9), name
+
+
+@pytest.mark.parametrize("task, threshold", [("binary-class", 0.2), ("binary-class", 0.9), (MULTI_LABEL, 0.3),
+                                             (MULTI_LABEL, np.array([0.1, 0.4, 0.6, 0.9])), ("multi-class", 0.9)])
+def test_another_threshold_moves_the_answers_and_nothing_else(task, threshold):
+    labels, probs = sample(task, "smooth")
+    answers = (probs > threshold).astype(int) if task == MULTI_LABEL else (probs[:, 1] > threshold).astype(int)
+    answers = probs.argmax(axis=1) if task == "multi-class" else answers             # several classes have no threshold
+    assert (predict(probs, task, threshold) == answers).all()
+    there, plain = measure(labels, probs, task, threshold), measure(labels, probs, task)
+    for name in ("roc_auc", "average_precision", "loss", "brier"):
+        assert there[name] == plain[name]
+    assert there["accuracy"] == pytest.approx((answers == labels).mean())
+    assert there["f1"] == pytest.approx(sk.f1_score(labels, answers, average="binary" if task == "binary-class" else "macro"))
+    result = evaluate(labels, probs, task, [str(k) for k in range(TASKS[task])], threshold)
+    assert result["confusion_matrix"] == confusion_matrix(labels, answers, TASKS[task]).tolist()
+    assert result["accuracy"] == there["accuracy"] and result["accuracy_interval"][0] < there["accuracy"]
+
+
+def test_matthews_and_kappa_where_one_side_is_all_the_same():
+    def both(tn, fp, fn, tp):
+        matrix = np.array([[tn, fp], [fn, tp]])
+        return matthews(matrix), cohen_kappa(matrix), binary_matthews(matrix)[1], binary_kappa(matrix)[1]
+    assert both(0, 30, 0, 20) == both(30, 20, 0, 0) == (0, 0, 0, 0)                  # one answer, one true class
+    undefined = both(0, 0, 0, 50)
+    assert undefined[1] is None and np.isnan([undefined[0], *undefined[2:]]).all()   # nothing varies at all
+    huge = np.array([[4, 1], [2, 3]]) * 10**7                                        # counts whose products leave 64 bits
+    assert matthews(huge) == pytest.approx(matthews(huge // 10**7)) and binary_matthews(huge)[1] == pytest.approx(matthews(huge))
+
+
+def test_many_matrices_at_once_are_each_by_itself():
+    many = np.random.default_rng(0).integers(0, 20, (7, 4, 4))
+    np.testing.assert_allclose(matthews(many), [matthews(m) for m in many])
+    np.testing.assert_allclose(kappas(many, quadratic=True), [cohen_kappa(m, quadratic=True) for m in many])
+    np.testing.assert_allclose(f1(counts(many, findings=False)), [f1(m) for m in many])
+    little = many.reshape(7, 4, 2, 2)
+    np.testing.assert_allclose(npv(counts(little, findings=True)), [npv(m) for m in little])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -274,8 +348,8 @@ def test_majority_of_breastmnist():
     result = evaluate(labels, np.tile([0.3, 0.7], (156, 1)), "binary-class", ["malignant", "normal, benign"])
     assert result["majority_accuracy"] == result["accuracy"] == 114 / 156
     assert result["majority_class"] == "normal, benign" and result["roc_auc"] == 0.5
-    assert "The accuracy is not above always answering 'normal, benign' (0.731)." in result["notes"]
-    assert result["notes"][0].startswith("Every image got the same answer, 'normal, benign'")
+    assert "The accuracy (0.731) is not above always answering 'normal, benign' (0.731)." in result["notes"]
+    assert result["notes"][0].startswith("Every image got the same answer, 'normal, benign', all 156 of them")
     assert result["cohen_kappa"] == 0 and result["per_class"][0]["precision"] is None
 
 
@@ -295,7 +369,8 @@ def test_all_negative_is_the_baseline_of_several_findings():
     labels[:4, 0] = labels[:2, 1] = labels[0, 2] = 1
     assert majority_baseline(labels, 3) == (pytest.approx(143 / 150), None)
     result = evaluate(labels, np.full((50, 3), 0.1), MULTI_LABEL, ["A", "B", "C"])
-    assert "The accuracy is not above always answering that there is no finding (0.953)." in result["notes"]
+    assert result["notes"][0] == "The network has collapsed: at this threshold it sees no finding on any of the 50 images."
+    assert "The accuracy (0.953) is not above always answering that there is no finding (0.953)." in result["notes"]
     assert "Precision is undefined for 'A', 'B' and 'C': no image got that answer." in result["notes"]
 
 
