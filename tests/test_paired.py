@@ -92,6 +92,8 @@ def test_patients_with_copies_count_once():
     z = (alone.only_a - alone.only_b) / np.sqrt(alone.only_a + alone.only_b)
     assert copies.by_group and copies.p == pytest.approx(reference(table(alone), exact=False, correction=False).pvalue)
     assert copies.p > 1e4 * copies.p_mid and z > 0
+    naive = mcnemar(*(np.repeat(r, 3) for r in right))
+    assert copies.high - copies.low > 1.6 * (naive.high - naive.low) and copies.low < copies.difference < copies.high
 
 
 def table(found):

@@ -28,6 +28,7 @@ export default function (component) {
     pick.setAttribute("aria-pressed", String(Boolean(row.letter)))
     pick.setAttribute("aria-label", `Pick ${row.name}`)
     pick.style.setProperty("--hue", row.hue || "transparent")
+    pick.style.setProperty("--ink", row.ink || "inherit")
     const line = make("tr", [make("td", pick), ...row.cells.map((cell, i) => draw(cell, columns[i + 1]))],
                       { className: row.letter ? "picked" : "" })
     line.onclick = event => { event.preventDefault(); setTriggerValue("picked", row.id) }

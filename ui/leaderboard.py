@@ -189,7 +189,8 @@ def draw_table(entries: Sequence[Entry], board: str) -> tuple[list[Line], list[L
         letter = picked.index(line) if line in picked else None
         rows.append({"id": line.first.id, "name": line.name, "cells": cells + ([list(line.first.tags)] if tags else []),
                      "letter": "" if letter is None else LETTERS[letter],
-                     "hue": "" if letter is None else theme.class_color(letter)})
+                     "hue": "" if letter is None else theme.class_color(letter),
+                     "ink": "" if letter is None else _ink(theme.class_color(letter))})
     key = "compare_table"
     _element(key=key, on_sorted_change=lambda: _sort_by(st.session_state[key].get("sorted"), column, down),
              on_picked_change=lambda: _pick(st.session_state[key].get("picked"), [line.first.id for line in picked]),
@@ -286,6 +287,13 @@ def _images(line: Line, split: str) -> dict:
     if not found:
         return {"text": "-"}
     return {"text": f"{found['n']:,}", "small": "" if found["n_positive"] is None else f"{found['n_positive']:,} pos."}
+
+
+def _ink(hue: str) -> str:
+    """Black or white, whichever is read better on a colour: equal at a relative luminance of 0.179 (WCAG 2)."""
+    parts = (int(hue[i:i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return "#000" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "#fff"
 
 
 def _number(line: Line, measure: str, split: str, best: bool) -> dict:

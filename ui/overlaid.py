@@ -36,7 +36,8 @@ def _keys(picked: Sequence[Line]) -> dict[str, str]:
 
 def draw_legend(picked: Sequence[Line]) -> None:
     """Which run is A, which is B, and their colours."""
-    signs = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}</span>" for name, color in _keys(picked).items())
+    signs = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}</span>"
+                    for name, color in _keys(picked).items())
     st.html(f"<div class='lightbox-legend lightbox-picked'>{signs}</div>")
 
 
