@@ -221,7 +221,7 @@ class Judgement:
         matrix: (K, K)
         curves: class -> (false positive rate, sensitivity), a point for each threshold
         point: the same two numbers at the threshold; None with more than two classes
-        pr_curves: class -> (sensitivity, precision)
+        pr_curves: class -> (sensitivity, precision), a point for each threshold
         pr_point: the same two numbers at the threshold; None too where nothing is called
         share: of class 1 among all images; None with more than two classes
     """
@@ -259,7 +259,7 @@ def _judge(folder: str, split: str, stamp: int, threshold: str, k: int | None, _
     truth = metrics.one_against_rest(labels, len(names))
     precision = float(metrics.precision(matrix)[1])
     return Judgement(_result, k, names, float(cut) if two else None, matrix, curves, point,
-                     {c: metrics.pr_curve(truth[:, c], probs[:, c])[1::-1] for c in curves},
+                     {c: tuple(axis[:-1] for axis in metrics.pr_curve(truth[:, c], probs[:, c])[1::-1]) for c in curves},
                      (point[1], precision) if point and np.isfinite(precision) else None,
                      float(truth[:, 1].mean()) if two else None)
 

@@ -51,7 +51,7 @@ def help_of(name: str) -> str:
 def show_alarms(sentences: Sequence[str]) -> None:
     """What must be known before any number is read. The first sentences count most."""
     if sentences:
-        with st.container(key="alarms"):
+        with st.container(key="judged_alarms"):
             st.warning("  \n".join(escape(sentence) for sentence in sentences), icon=":material/info:")
 
 
@@ -69,6 +69,8 @@ def show_headline(result: Mapping):
             lines = []
             if one["low"] is not None:
                 lines.append(f"95 %: {format_number(one['low'])} to {format_number(one['high'])}")
+            elif one["value"] is not None:
+                lines.append("95 %: too few images")
             if name in ("sensitivity", "specificity") and result["task"] == "binary-class":
                 of = result["per_class"][1 if name == "sensitivity" else 0]
                 lines.append(f"of {of['n']:,} {escape(of['class'])}")

@@ -61,6 +61,8 @@ STYLE = """
   .lightbox-bars i { position: absolute; top: -2px; bottom: -2px; border-left: 2px solid currentColor; opacity: .75; }
   .lightbox-bars p { grid-column: 1 / -1; margin: 0; opacity: .8; font-size: .85rem; }
 
+  .st-key-judged_alarms [data-testid="stAlertContainer"] { padding: .5rem .8rem; }
+  .st-key-judged_alarms [data-testid="stMarkdownContainer"] p { max-width: none; font-size: .88rem; line-height: 1.45; }
   .st-key-alarms [data-testid="stMarkdownContainer"] p { max-width: 140ch; }     /* few lines: the curves are the main thing */
 
   /* ui/curves.py: what the lines of the curves are. */
