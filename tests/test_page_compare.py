@@ -71,6 +71,17 @@ def test_it_is_sorted_by_test_only_with_the_switch_that_warns(two):
     assert [row["id"] for row in table(at)["rows"]] == [b.id, a.id] and BY_TEST in [w.value for w in at.warning]
 
 
+def test_tags_narrow_it_and_columns_are_chosen(two):
+    a, b = two
+    b.annotate(tags=["<b>odd</b>"])
+    at = open_page("compare")
+    assert table(at)["rows"][1]["cells"][-1] == ["<b>odd</b>"]
+    at.session_state["compare_kept"] |= {"tags": ["<b>odd</b>"], "measures": ["brier"]}
+    shown = table(at.run())
+    assert [row["id"] for row in shown["rows"]] == [b.id] and "val:brier" in [column.get("key") for column in shown["columns"]]
+    assert "Pick a second run" in text_of(at)
+
+
 def test_two_runs_get_the_tests_what_differs_and_where_they_disagree(two):
     a, b = two
     at, found = open_page("compare", split="val"), compare(a, b)
