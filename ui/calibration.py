@@ -58,7 +58,7 @@ def draw_calibration(run: Run, split: str, found: Predictions, k: int | None = N
     with left:
         show_diagram(said["diagrams"], color, of, key=f"reliability_{k}")
     with right:
-        st.markdown("  \n".join(sentences(said, t, split)))
+        st.markdown("  \n".join(sentences(said, t, split, task == MULTI_LABEL)))
         show_numbers(said)
         with st.expander("Numbers of the bins"):
             show_bins(said["diagrams"][0])
@@ -92,7 +92,7 @@ def compared(folder: str, split: str, k: int, stamp: int, task: str, t: float | 
             **{name: [METRICS[name].function(labels, probs, task) for probs in both] for name in ("loss", "brier")}}
 
 
-def sentences(said: dict, t: float | None, split: str) -> list[str]:
+def sentences(said: dict, t: float | None, split: str, findings: bool) -> list[str]:
     """What the numbers come to."""
     before, (mean, most) = said["diagrams"][0].ece, said["by_chance"]
     lines = [f"On average a probability is off by {format_number(before)} (the expected calibration error, ECE). Probabilities "
@@ -107,7 +107,8 @@ def sentences(said: dict, t: float | None, split: str) -> list[str]:
         return lines + ["No temperature mends this: on validation the scores say nothing about the truth."]
     sure = "It was **too sure of itself**" if t > 1.05 else "It was **not sure enough**" if t < 0.95 else "It was about right"
     lines.append(f"{sure}: the temperature fitted on validation is **{t:.2f}**, and all scores are divided by it. Which class is "
-                 "the likelier one, and the ROC curve of two classes, stay as they are.")
+                 "the likelier one, and the ROC curve of two classes, stay as they are."
+                 + (" All findings share it, so a single one may fare worse." if findings else ""))
     if split == "val":
         lines.append("The lower row is judged on the very images that the temperature was fitted on. The test set tells what "
                      "it is worth.")

@@ -154,7 +154,7 @@ function build(place, header, positives, negatives, send, before) {
   sentence.setAttribute("role", "status")
   const matrix = make("table", { className: "matrix" }), rates = make("table", { className: "rates" })
   const roc = shape("svg", { role: "img" }), pr = shape("svg", { role: "img" })
-  const rocTitle = make("h4", {}, `ROC curve, AUC ${header.auc}`), prTitle = make("h4")
+  const rocTitle = make("h4", {}, `ROC curve, AUC ${header.auc}`), prTitle = make("h4", {}, "Precision-recall")
 
   place.replaceChildren(
     make("div", { className: "left" },
@@ -168,9 +168,10 @@ function build(place, header, positives, negatives, send, before) {
     make("div", { className: "right" },
       make("div", { className: "tables" }, matrix, rates),
       make("div", { className: "curves" }, make("div", {}, rocTitle, roc), make("div", {}, prTitle, pr))))
-  let wide = 0
-  state.watch = new ResizeObserver(() => { if (place.clientWidth !== wide) { wide = place.clientWidth; draw() } })
+  const room = { place: 0, scores: 0, roc: 0, pr: 0 }       // widths: asking for them while drawing would lay the page out anew
+  state.watch = new ResizeObserver(() => { if (place.clientWidth !== room.place) { measure(); draw() } })
   state.watch.observe(place)
+  measure()
   draw()
   return state
 
@@ -207,6 +208,13 @@ function build(place, header, positives, negatives, send, before) {
   }
 
   // --- what follows
+  function measure() {
+    room.place = place.clientWidth
+    room.scores = Math.max(260, picture.parentElement.clientWidth)
+    room.roc = Math.max(200, roc.parentElement.clientWidth)
+    room.pr = Math.max(200, pr.parentElement.clientWidth)
+  }
+
   function draw() {
     const { t, prevalence: share, header } = state
     const tp = above(positives, t), fp = above(negatives, t), fn = m - tp, tn = n - fp
@@ -229,18 +237,18 @@ function build(place, header, positives, negatives, send, before) {
     drawTables(tp, fn, fp, tn, share)
     drawKept()
     drawScores()
-    drawCurve(roc, "1 - specificity", "sensitivity", [...all.map(cut => [cut.fp / n, cut.tp / m]), [1, 1]], [1 - left, found],
-              [[0, 0], [1, 1]], frozenRates(),
-              `Operating point: sensitivity ${number(found)}, specificity ${number(left)}.`)
     const precision = cut => cut.tp + cut.fp ? share * cut.tp / m / (share * cut.tp / m + (1 - share) * cut.fp / n) : NaN
-    let area = 0
-    for (let i = 1; i < all.length; i++) area += (all[i].tp - all[i - 1].tp) / m * precision(all[i])
-    prTitle.textContent = `Precision-recall at ${percent(share)}, average precision ${number(area)}`
-    prTitle.title = "Precision depends on the prevalence: the rarer the finding, the lower the curve. Dashed: guessing."
     const frozen = frozenRates()
-    const points = all.slice(1).map(cut => [cut.tp / m, precision(cut)])
-    drawCurve(pr, "sensitivity (recall)", "precision (PPV)", [...points, [1, share]],
-              tp + fp ? [found, precision({ tp, fp })] : null, [[0, share], [1, share]],
+    drawCurve(roc, room.roc, "1 - specificity", "sensitivity", [[0, 0], [1, 1]],
+              () => [...all.map(cut => [cut.fp / n, cut.tp / m]), [1, 1]], [1 - left, found], frozen,
+              `Operating point: sensitivity ${number(found)}, specificity ${number(left)}.`)
+    drawCurve(pr, room.pr, "sensitivity (recall)", "precision (PPV)", [[0, share], [1, share]], () => {
+      let area = 0
+      for (let i = 1; i < all.length; i++) area += (all[i].tp - all[i - 1].tp) / m * precision(all[i])
+      prTitle.textContent = `Precision-recall at ${percent(share)}, average precision ${number(area)}`
+      prTitle.title = "Precision depends on the prevalence: the rarer the finding, the lower the curve. Dashed: guessing."
+      return [...all.slice(1).map(cut => [cut.tp / m, precision(cut)]), [1, share]]
+    }, tp + fp ? [found, precision({ tp, fp })] : null,
               frozen && frozen[1] + frozen[0] > 0 ? [frozen[1], precision({ tp: frozen[1] * m, fp: frozen[0] * n })] : null,
               `Operating point: sensitivity ${number(found)}, precision ${number(precision({ tp, fp }))}.`)
   }
@@ -320,22 +328,32 @@ function build(place, header, positives, negatives, send, before) {
   }
 
   function drawScores() {
-    const width = Math.max(260, picture.parentElement.clientWidth), height = 168, bins = 40, axis = 18
-    const middle = (height - axis) / 2
+    const width = room.scores, height = 176, axis = 18
     const x = p => 8 + toPlace(p) * (width - 16)
+    size(picture, width, height)
+    const over = layer(picture, [width, state.stretched], () => bars(x, width, height, axis))
+    const line = x(state.t), frozen = state.header.frozen?.value
+    const parts = [shape("rect", { x: line, y: 0, width: Math.max(0, width - 8 - line), height: height - axis, class: "called" })]
+    if (frozen !== undefined && !same(frozen, state.t))
+      parts.push(shape("line", { x1: x(frozen), x2: x(frozen), y1: 0, y2: height - axis, class: "frozen" }))
+    parts.push(shape("line", { x1: line, x2: line, y1: 0, y2: height - axis, class: "cut", stroke: state.header.point }))
+    over.replaceChildren(...parts)
+    picture.setAttribute("aria-label", `Histogram of scores: ${m} images of ${state.header.name} above, ${n} of `
+      + `${state.header.rest} below, each side to its own scale. The line stands at ${score(state.t)}.`)
+  }
+
+  function bars(x, width, height, axis) {
+    const bins = 40, step = (width - 16) / bins, middle = (height - axis) / 2, parts = []
     const count = scores => {
       const sums = new Array(bins).fill(0)
       for (const p of scores) sums[Math.min(bins - 1, Math.floor(toPlace(p) * bins))]++
       return sums
     }
-    size(picture, width, height)
-    const step = (width - 16) / bins, line = x(state.t)
-    const parts = [shape("rect", { x: line, y: 0, width: Math.max(0, width - 8 - line), height: height - axis, class: "called" })]
     for (const [scores, color, up] of [[positives, state.header.color, true], [negatives, state.header.quiet, false]]) {
       const sums = count(scores), most = Math.max(1, ...sums)
       sums.forEach((sum, b) => {
         if (!sum) return
-        const long = Math.max(1, (middle - 4) * sum / most)
+        const long = Math.max(1, (middle - 15) * sum / most)      // above and below stands whose they are
         parts.push(shape("rect", { x: 8 + b * step + 0.5, y: up ? middle - long : middle, width: step - 1, height: long,
                                    fill: color }))
       })
@@ -344,39 +362,34 @@ function build(place, header, positives, negatives, send, before) {
     const ticks = state.stretched ? [0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999] : [0, 0.2, 0.4, 0.6, 0.8, 1]
     for (const tick of ticks)
       parts.push(text(x(tick), height - 4, String(tick), tick === 0 ? "start" : tick === 1 ? "end" : "middle"))
-    parts.push(text(10, 11, `${state.header.name}, ${whole(m)}`, "start"),
-               text(width - 10, height - axis - 4, `${state.header.rest}, ${whole(n)}`, "end"))
-    const frozen = state.header.frozen?.value
-    if (frozen !== undefined && !same(frozen, state.t))
-      parts.push(shape("line", { x1: x(frozen), x2: x(frozen), y1: 0, y2: height - axis, class: "frozen" }))
-    parts.push(shape("line", { x1: line, x2: line, y1: 0, y2: height - axis, class: "cut", stroke: state.header.point }))
-    picture.setAttribute("aria-label", `Histogram of scores: ${m} images of ${state.header.name} above, ${n} of `
-      + `${state.header.rest} below, each side to its own scale. The line stands at ${score(state.t)}.`)
-    picture.replaceChildren(...parts)
+    return [...parts, text(10, 10, `${state.header.name}, ${whole(m)}`, "start"),
+            text(width - 10, height - axis - 3, `${state.header.rest}, ${whole(n)}`, "end")]
   }
 
-  function drawCurve(svg, across, up, points, point, guess, frozen, says) {
-    const width = Math.max(200, svg.parentElement.clientWidth), height = Math.min(250, width), edge = { l: 40, r: 8, t: 6, b: 32 }
+  function drawCurve(svg, width, across, up, guess, points, point, frozen, says) {
+    const height = Math.min(250, width), edge = { l: 40, r: 8, t: 6, b: 32 }
     const x = v => edge.l + v * (width - edge.l - edge.r), y = v => height - edge.b - v * (height - edge.b - edge.t)
-    size(svg, width, height)
     svg.setAttribute("aria-label", `${up} over ${across}. ${says}`)
-    if (!both) {
-      svg.replaceChildren(text(width / 2, height / 2, "no curve: one side has no images", "middle"))
-      return
-    }
-    const parts = []
-    for (const tick of [0, 0.2, 0.4, 0.6, 0.8, 1]) {
-      parts.push(shape("line", { x1: x(0), x2: x(1), y1: y(tick), y2: y(tick), class: "grid" }),
-                 text(edge.l - 5, y(tick) + 4, tick.toFixed(1), "end"),
-                 text(x(tick), height - edge.b + 14, tick.toFixed(1), "middle"))
-    }
-    parts.push(text(x(0.5), height - 3, across, "middle"), text(0, 0, up, "middle"))
-    parts.at(-1).setAttribute("transform", `translate(11 ${y(0.5)}) rotate(-90)`)
-    parts.push(shape("path", { d: path([...guess.map(([a, b]) => [x(a), y(b)])]), class: "guess" }),
-               shape("path", { d: path(thin(points.map(([a, b]) => [x(a), y(b)]))), class: "curve", stroke: state.header.color }))
+    size(svg, width, height)
+    const { color, point: hue } = state.header, over = layer(svg, [width, ...guess], frame), parts = []
     if (frozen) parts.push(shape("circle", { cx: x(frozen[0]), cy: y(frozen[1]), r: 5, class: "ring" }))
-    if (point) parts.push(shape("circle", { cx: x(point[0]), cy: y(point[1]), r: 6, class: "point", fill: state.header.point }))
-    svg.replaceChildren(...parts)
+    if (point && both) parts.push(shape("circle", { cx: x(point[0]), cy: y(point[1]), r: 6, class: "point", fill: hue }))
+    over.replaceChildren(...parts)
+
+    function frame() {
+      const parts = []
+      if (!both) return [text(width / 2, height / 2, "no curve: one side has no images", "middle")]
+      for (const tick of [0, 0.2, 0.4, 0.6, 0.8, 1]) {
+        parts.push(shape("line", { x1: x(0), x2: x(1), y1: y(tick), y2: y(tick), class: "grid" }),
+                   text(edge.l - 5, y(tick) + 4, tick.toFixed(1), "end"),
+                   text(x(tick), height - edge.b + 14, tick.toFixed(1), "middle"))
+      }
+      parts.push(text(x(0.5), height - 3, across, "middle"), text(0, 0, up, "middle"))
+      parts.at(-1).setAttribute("transform", `translate(11 ${y(0.5)}) rotate(-90)`)
+      parts.push(shape("path", { d: path([...guess.map(([a, b]) => [x(a), y(b)])]), class: "guess" }),
+                 shape("path", { d: path(thin(points().map(([a, b]) => [x(a), y(b)]))), class: "curve", stroke: color }))
+      return parts
+    }
   }
 }
 
@@ -395,6 +408,16 @@ function thin(points) {          // leaves out what is nearer than half a pixel 
     if (!last || i === points.length - 1 || Math.abs(x - last[0]) + Math.abs(y - last[1]) > 0.5) kept.push([x, y])
   })
   return kept
+}
+
+// What stays while one drags is drawn again only when `key` changes; returns the group for what moves.
+function layer(svg, key, still) {
+  if (svg.dataset.key !== String(key)) {
+    svg.replaceChildren(shape("g", {}), shape("g", {}))
+    svg.firstChild.append(...still())
+    svg.dataset.key = key
+  }
+  return svg.lastChild
 }
 
 const path = points => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("")
