@@ -1,0 +1,175 @@
+"""The parts of the page Errors: orders, confused pairs, marks, nearest training images, other runs, views of a patient."""
+
+import csv
+import io
+import re
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from core.datasets import open_dataset
+from core.judge import thresholds
+from core.marks import marks_csv, put_mark, read_marks
+from core.runs import RunStore
+from tests import judged
+from tests.judged import galleries, open_page, plant, text_of
+from ui import mistakes
+from ui.mistakes import Answers, choose, has_mark, neighbours_in_words, others_html, patient_views
+
+run, trained = judged.run, judged.trained          # fixtures
+N = 40          # validation images of the tiny set
+
+
+def planted(run):
+    """Two mistakes, 31 and 7; of each class twenty images."""
+    labels = np.arange(N) % 2
+    p = np.where(labels == 1, 0.9, 0.1)
+    p[31], p[7] = 0.03, 0.45
+    plant(run, "val", labels, np.stack([1 - p, p], 1))
+    data = open_dataset(run.config.data)
+    return data.table["image_id"].to_numpy()[data.indices("val")]
+
+
+def press(at, label: str):
+    at = next(b for b in at.button if b.label == label).click().run()
+    assert not at.exception
+    return at
+
+
+def test_each_order_by_hand():
+    labels = np.array([0, 0, 1, 2, 1])
+    probs = np.array([[.1, .2, .7], [.30, .36, .34], [.05, .9, .05], [.41, .35, .24], [.5, .45, .05]])
+    answers = probs.argmax(1)
+
+    def order(name, **more):
+        return choose(labels, probs, answers, predicted="all", order=name, **more).tolist()
+
+    assert order("near") == [4, 1, 3, 0, 2]               # short by .05, .06, .17 and .6; then the right one
+    assert order("loss") == [0, 3, 1, 4, 2]               # true class got .1, .24, .3, .45, .9
+    assert order("unsure") == [1, 4, 3, 0, 2]             # ahead by .02, .05, .06, .5, .85
+    assert choose(labels, probs, answers, order="suspect", predicted="all").tolist()[0] == 0
+    two = np.array([[.8, .2], [.68, .32], [.4, .6]])
+    called = (two[:, 1] > 0.3).astype(int)
+    assert choose(np.zeros(3, int), two, called, predicted="all", order="unsure", cut=0.3).tolist() == [1, 0, 2]
+
+
+def test_most_confused_pairs():
+    labels, answers = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2]), np.array([1, 1, 0, 0, 1, 0, 0, 0, 2])
+    said = Answers(labels, np.zeros((9, 3)), answers, ("a", "b", "c"), 0.5, None)
+    assert said.confused() == [(2, 0, 3, 4), (0, 1, 2, 3), (1, 0, 1, 2)]
+
+
+def test_a_confused_pair_opens_its_images(run):
+    planted(run)
+    at = press(open_page("errors", run=run.id), "1 \u2192 0: 2 of 20")
+    assert (at.query_params["true"], at.query_params["predicted"]) == ("1", "0") and len(galleries(at)[0]["captions"]) == 2
+
+
+def test_answers_are_given_at_the_chosen_threshold(run):
+    planted(run)
+    thresholds.freeze(run, thresholds.Threshold(0.4))
+    at = open_page("errors", run=run.id)
+    assert galleries(at)[0]["captions"] == ["1 \u2192 0, 97 %"] and "threshold 0\\.400" in text_of(at).replace("0.400", "0\\.400")
+
+
+def test_an_image_is_marked_found_by_its_mark_and_exported(run):
+    ids, dataset = planted(run), run.config.data.dataset
+    at = open_page("errors", run=run.id, image=ids[7])
+    at = next(c for c in at.segmented_control if c.label.startswith("Mark")).set_value("mislabelled").run()
+    assert not at.exception and read_marks(dataset)[ids[7]].kind == "mislabelled"
+    at = next(t for t in at.text_input if t.label == "Note").set_value("rib, not <mass>").run()
+    put_mark(dataset, ids[31], "unclear")                           # another tab, meanwhile
+    assert read_marks(dataset)[ids[7]].note == "rib, not <mass>" and len(read_marks(dataset)) == 2
+    assert galleries(at.run())[0]["captions"] == ["1 \u2192 0, 97 %\n\u25cf Unclear", "1 \u2192 0, 55 %\n\u25cf Mislabelled"]
+    button, = at.get("download_button")
+    assert button.proto.label == "2 marks as CSV"
+    assert [row["note"] for row in csv.DictReader(io.StringIO(marks_csv(dataset)))] == ["rib, not <mass>", ""]
+    assert len(galleries(open_page("errors", run=run.id, mark="mislabelled"))[0]["captions"]) == 1
+    at = press(open_page("errors", run=run.id, mark="interesting"), "Show all images, marked or not")
+    assert len(galleries(at)[0]["captions"]) == N
+
+
+def test_marks_that_cannot_be_read_are_said_and_the_page_stays(run):
+    from core.marks import marks_file
+    ids = planted(run)
+    put_mark(run.config.data.dataset, ids[7], "unclear")
+    marks_file(run.config.data.dataset).write_text("{")
+    at = open_page("errors", run=run.id, image=ids[7])
+    assert "cannot be read" in text_of(at) and len(galleries(at)[0]["captions"]) == 2
+    assert marks_file(run.config.data.dataset).read_text() == "{"
+
+
+def test_what_a_mark_is_asked_for():
+    from core.marks import Mark
+    marks = [None, Mark("unclear"), Mark("", "why"), Mark("interesting", "x")]
+    asked = {wanted: [has_mark(mark, wanted) for mark in marks] for wanted in mistakes.mark_chip().options}
+    assert asked["any"] == [True] * 4 and asked["marked"] == [False, True, False, True]
+    assert asked["none"] == [True, False, True, False] and asked["note"] == [False, False, True, True]
+    assert asked["unclear"] == [False, True, False, False] and not any(asked["mislabelled"])
+
+
+def test_the_nearest_training_images_are_found_once(run):
+    from core.classifiers import load_classifier
+    from core.judge.neighbours import features_of, nearest
+    ids = planted(run)
+    at = open_page("errors", run=run.id, image=ids[7])
+    assert "The features of 160 training images" in text_of(at) and len(galleries(at)) == 1
+    at = press(at, "Find them")
+    data, model = open_dataset(run.config.data), load_classifier(run.id).model
+    train, row = data.indices("train"), data.indices("val")[7]
+    found, near = nearest(features_of(model, list(data.images[train])), features_of(model, [data.images[row]])[0], 8)
+    shown = galleries(at)[1]["captions"]
+    assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
+    assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
+    at = open_page("errors", run=run.id, image=ids[8])                # another image, another session: already there
+    assert len(galleries(at)[1]["captions"]) == 8 and not [b for b in at.button if b.label == "Find them"]
+
+
+def test_neighbours_in_words():
+    assert "2 of 3 are a" in neighbours_in_words(["a", "b", "a"], "a", ["", "", ""], "")
+    said = neighbours_in_words(["a", "b"], "a", ["p1", "p2"], "p1")
+    assert "1 of 2" in said and "1 of them shows the same patient" in said
+    assert neighbours_in_words(["a"], None, [""], "") == ""
+
+
+def test_other_runs_on_the_same_images_say_what_they_answered(run):
+    store, ids = RunStore(), planted(run)
+    others = []
+    for name in ("20990101-000000-aaaa", "20990101-000000-bbbb", "20990101-000000-cccc"):
+        shutil.copytree(run.folder, run.folder.parent / name)
+        others.append(store.get(name))
+    right, elsewhere, unlike = others
+    labels = np.arange(N) % 2
+    plant(right, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
+    (elsewhere.folder / "data.json").write_text(re.sub(r'"split_hash": "\w+"', '"split_hash": "0"',
+                                                        (run.folder / "data.json").read_text()))
+    plant(unlike, "val", 1 - labels, np.eye(2)[labels])              # the same names, other labels: another set
+    at = open_page("errors", run=run.id, image=ids[7])
+    assert "1 of 1 other run is right here" in text_of(at)
+    rows = next(e.proto.body for e in at.get("html") if "lb-others" in e.proto.body and "<table" in e.proto.body)
+    assert rows.count("<tr>") == 1 and "<td>1</td><td>90 %</td>" in rows
+    plant(run, "test", labels, np.eye(2)[labels])
+    assert mistakes.other_answers(run, store.list(), "test", ids[7], None) == [], "their test sets are shut"
+    plant(right, "test", labels, np.eye(2)[labels])
+    assert [said.run for said in mistakes.other_answers(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
+    hostile = others_html([mistakes.Said("<b>run</b>", "<script>", 0.5, False)])
+    assert "<script>" not in hostile and "<b>" not in hostile
+
+
+def test_all_views_of_a_patient_this_one_first_then_its_study():
+    table = pd.DataFrame({"patient": ["p", "q", "p", "p", "", "p"], "study": ["s1", "s1", "s2", "s1", "", "s2"]})
+    data = SimpleNamespace(table=table)
+    assert patient_views(data, 2, 9).tolist() == [2, 5, 0, 3] and patient_views(data, 2, 2).tolist() == [2, 5]
+    assert not len(patient_views(data, 1, 9)) and not len(patient_views(data, 4, 9))
+
+
+def test_suspicion_in_words():
+    from core.judge.suspects import find_suspects
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    probs = np.array([[.8, .1, .1], [.6, .3, .1], [.1, .7, .2], [.2, .5, .3], [.7, .2, .1], [.3, .3, .4]])
+    said = mistakes.suspicion(find_suspects(labels, probs), np.array([0, 2]))
+    assert said.startswith("2 labels are suspected (1 of them in this selection)") and "33.3 %" in said
+    clean = find_suspects(np.array([0, 1]), np.eye(2))
+    assert "No label is suspected" in mistakes.suspicion(clean, np.arange(2))
