@@ -93,15 +93,13 @@ def main() -> None:
     options = parser.parse_args()
     print(line())
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
-        home = Path(folder) / "home"
-        pictures = Path(folder) / "pictures"
+        home, pictures = Path(folder) / "home", Path(folder) / "pictures"
         pictures.mkdir()
         run = prepare(home, make_set(pictures, options.images))
         times: dict[str, list[tuple[float, float]]] = {}
-        for _ in range(options.rounds):
-            for path in (Path(folder) / "server").glob("*"):
-                path.unlink(missing_ok=True) if path.is_file() else None
-            with serve(ROOT / "app.py", Path(folder) / "server", "--server.headless", "true", LIGHTBOX_HOME=str(home)) as server:
+        for turn in range(options.rounds):
+            place = Path(folder) / f"server{turn}"
+            with serve(ROOT / "app.py", place, "--server.headless", "true", LIGHTBOX_HOME=str(home)) as server:
                 page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
                 page.goto(f"{server.url}/evaluate?run={run}&split=val&section=overview")
                 stands(page, "[data-testid=stVegaLiteChart] svg.marks")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from core import checkpoints, metrics
 from core.datasets import open_dataset
@@ -87,6 +88,21 @@ def test_each_group_is_judged_by_itself(people):
             assert row[name].startswith(f"{true[name]:.2f}"), (group, name)
             assert " to " in row[name] or true[name] in (0, 1)
     assert "All of these images: device one" in text_of(at)            # a column with one value makes no groups
+
+
+def test_kappa_by_study_and_by_patient_stands_beside_that_by_image(people):
+    at = open_page("evaluate", run=people.id, section="groups")
+    table = at.dataframe[0].value.set_index("group")
+    data = open_dataset(people.config.data)
+    with np.load(people.folder / "predictions.npz") as stored:
+        answers = pd.DataFrame({"label": stored["val_labels"], "p": stored["val_probs"][:, 1].astype(float)},
+                               index=stored["val_image_ids"]).join(data.table.set_index("image_id")[["patient", "study"]])
+    counted = {"by image": answers, "by study": answers.groupby("study")[["label", "p"]].mean(),
+               "by patient": answers.groupby("patient")[["label", "p"]].mean()}
+    assert list(table.index) == list(counted) and list(table["n"]) == [64, 32, 16]
+    for name, frame in counted.items():
+        true = cohen_kappa_score(frame["label"], frame["p"] > 0.5)
+        assert table.loc[name, "cohen_kappa"].startswith(f"{true:.2f}"), name
 
 
 def test_numbers_are_cut_into_quarters(people):

@@ -168,6 +168,19 @@ def test_the_learning_curve_of_a_grid_is_shown(run):
     assert not shut.dataframe and run.times_test_opened() == 0
 
 
+def test_chosen_runs_may_differ_in_more_and_what_it_is_is_said(run):
+    folder = run.folder.with_name("20260101-000000-cccc")
+    shutil.copytree(run.folder, folder)
+    about = json.loads((folder / "config.json").read_text())
+    about["config"]["data"]["size"], about["config"]["optim"]["lr"] = 64, 0.5
+    (folder / "config.json").write_text(json.dumps(about))
+    at = open_page("evaluate", run=run.id, section="growth")
+    assert not at.dataframe                                       # by itself it takes only what differs in one thing
+    at = at.multiselect[0].set_value([folder.name]).run()
+    assert not at.exception and list(at.dataframe[0].value["x"]) == [28, 64]
+    assert "These runs also differ in learning rate" in text_of(at)
+
+
 def test_names_from_files_are_shown_as_typed(run):
     rename_classes(run, "<script>alert(1)</script>", "$x$ **bold**")
     plant(run, "val", np.array([0, 1] * 20), np.tile([0.4, 0.6], (40, 1)))

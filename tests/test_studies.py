@@ -47,7 +47,7 @@ def test_upsampled_images_stand_apart_from_those_that_had_the_size():
     points = fold(found, "size", {m.id: (0.1 * i, None, None) for i, m in enumerate(found)})
     assert [(p.kind, p.x, sorted(p.values)) for p in points] == [
         (NATIVE, 28, ["28"]), (NATIVE, 64, ["224 at 64", "64"]), (UNKNOWN, 128, ["lost"]), ("upsampled 28", 64, ["28 at 64"])]
-    assert is_study([blown, real], "size") and not is_study([real, large], "size")
+    assert is_study([blown, real], "size") and not is_study([real, large], "size") and not is_study([blown, real], "images")
 
 
 def test_one_set_at_several_sizes_is_a_family_and_nothing_else_is():

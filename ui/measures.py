@@ -97,7 +97,7 @@ def show_classes(result: Mapping, *, key: str) -> None:
                            **{name: _said(row["measures"].get(name), 2) for name in names}} for row in result["per_class"]])
     st.dataframe(frame, hide_index=True, key=key, height="content" if len(frame) <= 5 else 212, width="content",
                  alt="For each class: images, sensitivity, specificity",
-                 column_config={"class": st.column_config.TextColumn("Class", width=130),
+                 column_config={"class": st.column_config.TextColumn(_kind_of_class(result), width=130),
                                 "n": st.column_config.NumberColumn("n", help="Images of this class.", width=60)}
                  | {name: st.column_config.TextColumn(METRICS[name].title, help=METRICS[name].help, alignment="right", width=145)
                     for name in names})
@@ -136,13 +136,17 @@ def show_all(result: Mapping) -> None:
                            **{name: _said(row["measures"].get(name), 2) for name in names}} for row in result["per_class"]])
     st.dataframe(table, hide_index=True, key="measures_per_class", height="content" if len(table) <= 12 else 460,
                  alt="All measures of each class, with their intervals",
-                 column_config={"class": st.column_config.TextColumn("Finding" if findings else "Class", pinned=True),
+                 column_config={"class": st.column_config.TextColumn(_kind_of_class(result), pinned=True),
                                 "n": st.column_config.NumberColumn("n", format="%d", width=60, help="Images."),
                                 "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80, help=(
                                     "Images with this finding." if findings else "Images of this class."))}
                  | {name: st.column_config.TextColumn(METRICS[name].title, alignment="right", help=(
                      f"{METRICS[name].help} " + _kinds(row["measures"].get(name, {"interval": None})
                                                        for row in result["per_class"]))) for name in names})
+
+
+def _kind_of_class(result: Mapping) -> str:
+    return "Finding" if result["task"] == MULTI_LABEL else "Class"
 
 
 def _said(one: Mapping | None, digits: int) -> str:

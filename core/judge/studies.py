@@ -158,8 +158,9 @@ def comparable(run: Member, other: Member) -> bool:
 
 
 def is_study(found: Sequence[Member], study: str) -> bool:
-    """Whether there is anything to see: at least two places on the x axis, or two kinds at one."""
-    return len({(member.x(study), member.kind) for member in found}) > 1
+    """Whether there is anything to see: two places on the x axis; of sizes also one, with native and upsampled images."""
+    kinds = {member.kind for member in found} if study == "size" else ()
+    return len({member.x(study) for member in found}) > 1 or len(kinds) > 1
 
 
 def also_differ(found: Sequence[Member], study: str) -> list[str]:
