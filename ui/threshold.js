@@ -154,7 +154,9 @@ function build(place, header, positives, negatives, send, before) {
   sentence.setAttribute("role", "status")
   const matrix = make("table", { className: "matrix" }), rates = make("table", { className: "rates" })
   const roc = shape("svg", { role: "img" }), pr = shape("svg", { role: "img" })
-  const rocTitle = make("h4", {}, `ROC curve, AUC ${header.auc}`), prTitle = make("h4", {}, "Precision-recall")
+  const rocTitle = make("h4", { title: "The 95 % interval is DeLong's, which takes the images as independent." },
+                        `ROC curve, AUC ${header.auc}`)
+  const prTitle = make("h4", {}, "Precision-recall")
 
   place.replaceChildren(
     make("div", { className: "left" },

@@ -140,7 +140,7 @@ if not runs:
     empty("There is no run yet. Train a small network; it takes a few minutes.", "Train a network", "train")
 else:
     chosen = current_run(runs)
-    forget_on_change(chosen, "finding", "true", "predicted")
+    forget_on_change(chosen, "finding", "true", "predicted", "sought")
     run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
     shown = None
     try:
