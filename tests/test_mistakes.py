@@ -119,12 +119,12 @@ def test_the_nearest_training_images_are_found_once(run):
     at = press(at, "Find them")
     data, model = open_dataset(run.config.data), load_classifier(run.id).model
     train, row = data.indices("train"), data.indices("val")[7]
-    found, near = nearest(features_of(model, list(data.images[train])), features_of(model, [data.images[row]])[0], 8)
+    found, near = nearest(features_of(model, list(data.images[train])), features_of(model, [data.images[row]])[0], mistakes.NEAREST)
     shown = galleries(at)[1]["captions"]
     assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
     assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
     at = open_page("errors", run=run.id, image=ids[8])                # another image, another session: already there
-    assert len(galleries(at)[1]["captions"]) == 8 and not [b for b in at.button if b.label == "Find them"]
+    assert len(galleries(at)[1]["captions"]) == mistakes.NEAREST and not [b for b in at.button if b.label == "Find them"]
 
 
 def test_neighbours_in_words():
@@ -171,5 +171,6 @@ def test_suspicion_in_words():
     probs = np.array([[.8, .1, .1], [.6, .3, .1], [.1, .7, .2], [.2, .5, .3], [.7, .2, .1], [.3, .3, .4]])
     said = mistakes.suspicion(find_suspects(labels, probs), np.array([0, 2]))
     assert said.startswith("2 labels are suspected (1 of them in this selection)") and "33.3 %" in said
+    assert "about itself" in said
     clean = find_suspects(np.array([0, 1]), np.eye(2))
     assert "No label is suspected" in mistakes.suspicion(clean, np.arange(2))

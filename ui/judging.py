@@ -23,9 +23,6 @@ from core.runs import LIVE, Run
 from ui.loaders import open_set
 from ui.shell import Chip, get_param, link, long_task, set_param
 
-ORDERS = {"sure": "Most confident mistake first", "unsure": "Least sure first", "random": "Random order"}
-
-
 # ----------------------------------------------------------------------------------------------- which run, which split
 
 def split_chip() -> Chip:
@@ -277,38 +274,7 @@ def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Se
     return {k: curve[:2] for k, curve in curves.items() if curve is not None}
 
 
-# ---------------------------------------------------------------------------------------------- which images to look at
-
-def choose(labels: np.ndarray, probs: np.ndarray, answers: np.ndarray, *, true: int | None = None,
-           predicted: int | str = "wrong", order: str = "sure", seed: int = 0) -> np.ndarray:
-    """Positions of the images of a cell of the confusion matrix, in the order in which they are worth looking at.
-
-    Args:
-        labels, answers: (N,) int64
-        probs: (N, K)
-        true: only images of this class; None takes all
-        predicted: "wrong" takes the mistakes, "all" every answer, a number that answer
-        order: "sure": from the most confident mistake to the least, then right answers from the least sure on;
-            "unsure": smallest lead of the first answer over the second first; "random": by `seed`
-
-    Returns:
-        (n,) int64
-    """
-    kept = np.ones(len(labels), bool) if true is None else labels == true
-    if predicted == "wrong":
-        kept &= answers != labels
-    elif predicted != "all":
-        kept &= answers == predicted
-    positions = np.flatnonzero(kept)
-    if order == "random":
-        return np.random.default_rng(seed).permutation(positions)
-    if order == "unsure":
-        top = np.sort(probs[positions], axis=1)
-        return positions[np.argsort(top[:, -1] - top[:, -2], kind="stable")]
-    confidence = probs[positions, answers[positions]]
-    wrong = answers[positions] != labels[positions]
-    return positions[np.argsort(np.where(wrong, -confidence, confidence), kind="stable")]
-
+# ----------------------------------------------------------------------------------------------- which rows of the set
 
 def rows_of(run: Run, split: str, found: Predictions, data: Dataset) -> np.ndarray:
     """(N,) rows of the data set for the images of the predictions. Raises LightboxError "run.data_changed"."""

@@ -30,8 +30,9 @@ from ui.judging import number, one_finding, stamp, stored
 from ui.loaders import thumbnails
 from ui.shell import Chip, escape, format_percent, format_probability, go, long_task, set_param, show_error
 
-NEAREST = 8            # training images beside one that is looked at
+NEAREST = 10           # training images beside one that is looked at
 PAIRS = 5              # of classes that are confused most
+WEAK = 0.25            # a network that takes more labels than this for wrong is no judge of them
 OTHER_RUNS = 40        # at most so many other runs are asked, the newest
 
 
@@ -181,8 +182,9 @@ def suspicion(suspects: Suspects, shown: np.ndarray) -> str:
         return "No label is suspected: nowhere is the network confidently of another opinion."
     labels = "1 label is suspected" if n == 1 else f"{n:,} labels are suspected"
     where = "" if here == n else f" ({here:,} of them in this selection)"
-    return (f"{labels}{where}; by the network's estimate {format_percent(suspects.noise)} of all labels here are wrong. A hard "
-            "image looks much like a wrong label, so look before you mark.")
+    more = ("So weak a network says more about itself than about the labels." if suspects.noise > WEAK else
+            "A hard image looks much like a wrong label, so look before you mark.")
+    return f"{labels}{where}; by the network's estimate {format_percent(suspects.noise)} of all labels here are wrong. {more}"
 
 
 # ---------------------------------------------------------------------------------------------------- what people marked

@@ -99,7 +99,7 @@ def show(run: Run, runs: list[Run], split: str, finding: str | None, true: str, 
     suspects = said.suspects() if order == "suspect" else None
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(words_about(said, positions), width="content")
+        st.caption(words_about(said, positions), width="content", help=mistakes.ORDERS[order].help)
         mistakes.draw_confused(said.confused(), said.names)
         mistakes.draw_download(run.config.data.dataset, marks)
         page = 1
@@ -165,7 +165,8 @@ def show_nothing(true: str, predicted: str, names: tuple[str, ...], mark: str) -
 def words_about(said: mistakes.Answers, positions: np.ndarray) -> str:
     """The line above the gallery."""
     wrong = int((said.answers[positions] != said.labels[positions]).sum())
-    words = f"{len(positions):,} of {len(said.labels):,} images, {wrong:,} of them mistakes."
+    words = (f"{wrong:,} mistake{'' if wrong == 1 else 's'} in {len(said.labels):,} images." if wrong == len(positions)
+             else f"{len(positions):,} of {len(said.labels):,} images, {wrong:,} of them mistakes.")
     if len(said.names) == 2 and said.cut != 0.5:
         words += f" Answers at the threshold {format_number(said.cut)}, as chosen on validation."
     return words

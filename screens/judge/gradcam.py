@@ -14,7 +14,6 @@ from ui.faithful import draw_faithful
 from ui.judging import (
     answers_of,
     cell_chips,
-    choose,
     current_run,
     finding_chip,
     forget_on_change,
@@ -25,6 +24,7 @@ from ui.judging import (
     stored,
 )
 from ui.loaders import dataset
+from ui.mistakes import choose
 from ui.one_map import draw_map_controls, draw_pictures
 from ui.picking import pick_image
 from ui.shell import empty, escape, format_probability, link, next_step, page_header, run_chip, set_param, show_error
