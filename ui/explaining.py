@@ -36,6 +36,7 @@ from ui.shell import long_task
 
 HERE = Path(__file__).parent
 BATCH = 8              # images in one step of a quick method: of more, maps are too large for memory to be used again, and slower
+HALF_FROM = 64         # pixels a side from which many maps at once are computed in bfloat16: below it gains nothing
 LARGEST = 900          # pixels of the longer side of a picture that is sent to the browser
 LAYER_HELP = "Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one."
 
@@ -126,22 +127,25 @@ def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: st
 
 def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str, method: str = "grad_cam",
             against: Sequence[int] | None = None) -> np.ndarray:
-    """Maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long."""
+    """Maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long.
+
+    From HALF_FROM pixels on in bfloat16 where that is quick, so good to some hundredths of their peak; `scale_of` says so.
+    """
     loaded = classifier(address)
     of = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
     return _kept_or_made(loaded, of, lambda rows: as_input(loaded.model, list(data.images[list(rows)])),
-                         rows, targets, layer, method, against)
+                         rows, targets, layer, method, against, half=data.size >= HALF_FROM)
 
 
 def _kept_or_made(loaded: Loaded, of: tuple, pictures: Callable[[list[int]], Any], rows: Sequence[int], targets: Sequence[int],
-                  layer: str, method: str, against: Sequence[int] | None) -> np.ndarray:
+                  layer: str, method: str, against: Sequence[int] | None, half: bool = False) -> np.ndarray:
     """Maps of images, from memory where they were made before.
 
     `of` and a row stand for an image; pictures(rows) is their input.
     """
     way = METHODS[method]
     against = against if against is not None and way.by_class else [None] * len(rows)
-    keys = [(of, int(row), method, layer if way.layered else None, *((int(target), versus) if way.by_class else ()))
+    keys = [(of, int(row), half, method, layer if way.layered else None, *((int(target), versus) if way.by_class else ()))
             for row, target, versus in zip(rows, targets, against)]
     kept = _memory()
     maps = [kept.get(key) for key in keys]
@@ -149,7 +153,7 @@ def _kept_or_made(loaded: Loaded, of: tuple, pictures: Callable[[list[int]], Any
     if missing:
         def step(part: list[int], said: Callable[[int, int], None] | None = None) -> np.ndarray:
             return _explain(loaded.model, pictures([int(rows[i]) for i in part]), [targets[i] for i in part], layer, method,
-                            None if against[part[0]] is None else [against[i] for i in part], said)
+                            None if against[part[0]] is None else [against[i] for i in part], said, half)
 
         parts = [missing[start:start + BATCH] for start in range(0, len(missing), BATCH)]
         with long_task(way.title, key=f"map_{method}") if way.many else _quiet() as report:
@@ -209,11 +213,13 @@ def _report_part(report: Callable[[str, int, int], None], title: str, start: int
 
 
 def _explain(model, images, targets: Sequence[int], layer: str | None, method: str = "grad_cam",
-             against: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+             against: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None,
+             half: bool = False) -> np.ndarray:
     """(N, S, S) float32, in the method's unit."""
     import torch
     return explain(method, model, images, torch.tensor(list(targets)), layer,
-                   against=None if against is None else torch.tensor(list(against)), progress=progress).cpu().numpy()
+                   against=None if against is None else torch.tensor(list(against)), progress=progress,
+                   half=half).cpu().numpy()
 
 
 @contextmanager
@@ -300,7 +306,15 @@ def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, 
     more = f"; {above} {'maps go' if above > 1 else 'map goes'} beyond" if above else ""
     of = " for the class explained" if way.by_class else ", whatever the class"
     cold = " Cold colours speak against it." if way.signed else ""
-    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} {way.unit}{of}{more}.{cold}"
+    fewer = " For speed they are computed with fewer digits: good to some hundredths of that." if _in_half(maps.shape[-1]) else ""
+    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} {way.unit}{of}{more}.{cold}{fewer}"
+
+
+def _in_half(size: int) -> bool:
+    import torch
+
+    from core.explain.passes import bfloat16_is_quick
+    return size >= HALF_FROM and bfloat16_is_quick(torch.device("cpu"))
 
 
 def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: float, peak: float | None,

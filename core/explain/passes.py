@@ -5,10 +5,12 @@
     gradients_at   the maps of a layer, and what each of their numbers does to the score
     score          the logit of a class, or the difference of two
     in_batches     many passes an image, a bounded number at a time
+    laid_out       images as convolutions on a CPU read them fastest
 
 Only the part between the layer and the logits needs gradients. So the forward pass starts without them; a hook on the
 layer puts a fresh leaf in the place of its output and switches gradients on from there. The trunk costs what it costs
-in a plain prediction and keeps no activations.
+in a plain prediction and keeps no activations. Inside torch.autocast the trunk is computed in bfloat16, and what comes
+after the layer in float32: where the map is made, no digit is lost.
 
 Shapes: images (N, C, H, W) in [0, 1], logits (N, K), a layer's maps (N, F, h, w), targets and against (N,) whole numbers.
 """
@@ -99,6 +101,24 @@ def in_batches(n: int, passes: int, progress: Progress | None) -> Iterator[tuple
                 progress(i * passes + stop, n * passes)
 
 
+def laid_out(images: Tensor) -> Tensor:
+    """The same images, on a CPU with the channels of a pixel side by side in memory: a tenth to a half of a pass is saved."""
+    if images.device.type != "cpu":
+        return images
+    if images.shape[1] > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    n, c, height, width = images.shape             # one channel lies both ways at once; its strides must say which is meant
+    return images.contiguous().as_strided((n, c, height, width), (height * width, 1, width, 1))
+
+
+def bfloat16_is_quick(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself; else torch works around it, and float32 is faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    has = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and any(ask() for ask in has)
+
+
 def stretched(maps: Tensor, images: Tensor) -> Tensor:
     """(N, h, w) -> (N, H, W), the size of the images, by bilinear interpolation."""
     return F.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
@@ -149,7 +169,7 @@ def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: boo
     layer = _last_map(model, images) if layer is None else layer
     module = module_of(model, layer)
     me = threading.get_ident()
-    captured: list[Tensor] = []
+    kind, captured = images.device.type, []
 
     def cut(module, inputs, output):
         if threading.get_ident() != me:                # the same model may be predicting for somebody else
@@ -157,16 +177,20 @@ def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: boo
         if not isinstance(output, Tensor) or output.dim() != 4:
             what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
             raise ValueError(f"Layer {layer!r} gives {what}; a map needs the shape (N, C, h, w).")
-        captured[:] = [output.detach().clone().requires_grad_()]
-        torch.set_grad_enabled(True)                   # for what follows; switched back at the end of the pass
+        leaf = output.detach().float() if half else output.detach()
+        captured[:] = [leaf.clone().requires_grad_()]
+        torch.set_grad_enabled(True)                   # for what follows; both are switched back at the end of the pass
+        torch.set_autocast_enabled(kind, False)
         return captured[0].clone()                     # the model may write into this one
 
+    half = torch.is_autocast_enabled(kind)
     handle = module.register_forward_hook(cut)
     try:
         with torch.set_grad_enabled(gradients):
-            logits = model(images)
+            logits = model(laid_out(images))
     finally:
         handle.remove()
+        torch.set_autocast_enabled(kind, half)
     if not captured:
         raise ValueError(f"Layer {layer!r} is not used in the forward pass, so it has no map.")
     if not isinstance(logits, Tensor) or logits.dim() not in (1, 2) or len(logits) != len(images):

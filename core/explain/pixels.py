@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from core.explain.passes import Progress, in_batches, left_alone, score
+from core.explain.passes import Progress, in_batches, laid_out, left_alone, score
 
 STEPS = 32                 # points of the path of `integrated_gradients`
 
@@ -44,13 +44,13 @@ def guided_backprop(model: nn.Module, images: Tensor, targets: Tensor, layer: st
     Springenberg et al., ICLR Workshop 2015, https://arxiv.org/abs/1412.6806
     """
     with left_alone(model, images), _GuidedReLUs():
-        return _gradient(model, images.clone(), targets, against).sum(dim=1)
+        return _gradient(model, images, targets, against).sum(dim=1)
 
 
 def _gradient(model: nn.Module, images: Tensor, targets: Tensor, against: Tensor | None) -> Tensor:
     """dy/dx (N, C, H, W) float32."""
     with torch.enable_grad():
-        images = images.detach().requires_grad_()
+        images = laid_out(images.detach()).requires_grad_()
         y = score(model(images.clone()), targets, against)               # the model may write into its input
         if not y.requires_grad:
             raise ValueError("The logits have no gradient at the image, so it has no map.")

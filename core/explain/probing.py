@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.explain.passes import Progress, in_batches, left_alone, maps_at, score, stretched
+from core.explain.passes import Progress, in_batches, laid_out, left_alone, maps_at, score, stretched
 
 WINDOWS = 7                # the window of `occlusion` goes this often into a side of the image, and moves by half of its own
 
@@ -61,7 +61,7 @@ def occlusion(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     places = [(top, left) for top in range(0, height - window + stride, stride)
               for left in range(0, width - window + stride, stride)]
     with left_alone(model, images):
-        whole = score(model(images), targets, against)
+        whole = score(model(laid_out(images)), targets, against).float()
         fallen, covered = torch.zeros((2, *images[:, 0].shape), device=images.device)     # (N, H, W) each
         for i, part in in_batches(len(images), len(places), progress):
             paint = images[i].mean(dim=(1, 2))[:, None, None] if cover is None else cover
@@ -79,4 +79,4 @@ def _scores(model: nn.Module, batch: Tensor, i: int, targets: Tensor, against: T
     """y of many changed versions of image i."""
     def same(classes: Tensor) -> Tensor:
         return torch.as_tensor(classes)[i].expand(len(batch))
-    return score(model(batch), same(targets), None if against is None else same(against)).float()
+    return score(model(laid_out(batch)), same(targets), None if against is None else same(against)).float()
