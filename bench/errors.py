@@ -1,8 +1,8 @@
 """Seconds until 200 images with their heat-maps stand on the page Errors. `python -m bench.errors`
 
 The way of the page, from pixels in the store to the sheet that goes to the browser: Grad-CAM of the last layer at 224 px by the
-network that is already loaded and was used before, one scale for all, drawn at the size of a thumbnail, encoded. The networks
-have random weights and the images are noise, which takes as long as any others.
+network that is already loaded and was used before, in bfloat16 where the processor has it, one scale for all, drawn at the size
+of a thumbnail, encoded. The networks have random weights and the images are noise, which takes as long as any others.
 
 Of some turns the fastest, because what else runs on the machine can only add to it; beside it the processor time of that turn.
 """
@@ -39,7 +39,7 @@ def sheet(model, images: np.ndarray, turn: int) -> bytes:
     targets = torch.arange(len(images)) % 2
 
     def step(part: list[int]) -> np.ndarray:
-        return explain("grad_cam", model, as_input(model, list(images[part])), targets[part]).numpy()
+        return explain("grad_cam", model, as_input(model, list(images[part])), targets[part], half=True).numpy()
 
     places = list(range(len(images)))
     parts = [places[start:start + explaining.BATCH] for start in range(0, len(places), explaining.BATCH)]

@@ -119,7 +119,8 @@ def test_the_nearest_training_images_are_found_once(run):
     at = press(at, "Find them")
     data, model = open_dataset(run.config.data), load_classifier(run.id).model
     train, row = data.indices("train"), data.indices("val")[7]
-    found, near = nearest(features_of(model, list(data.images[train])), features_of(model, [data.images[row]])[0], mistakes.NEAREST)
+    query = features_of(model, [data.images[row]])[0]
+    found, near = nearest(features_of(model, list(data.images[train])), query, mistakes.NEAREST)
     shown = galleries(at)[1]["captions"]
     assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
     assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
