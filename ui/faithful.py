@@ -111,8 +111,8 @@ def _show(found, other: str, name: str, *, key: str) -> None:
         st.caption("From the last layer to the first. A true map falls below the dotted line; a drawing of the image "
                    "stays at 1.")
     with two:
-        st.html(heading(f"Probability of {name} while pixels go or come"))
-        _draw_coverage(found, key=f"{key}_covers")
+        st.html(heading("The answer while pixels go or come"))
+        _draw_coverage(found, name, key=f"{key}_covers")
         st.caption("Solid: the pixels go, marked ones first, and it should fall fast. Dashed: they come, and it should rise "
                    "fast. What is gone shows the blurred image.")
     with three:
@@ -140,7 +140,7 @@ def _draw_forgetting(randomised, limit: float, *, key: str) -> None:
         {"mark": {"type": "line", "strokeWidth": 2, "color": accent, "point": {"size": 22, "color": accent}},
          "encoding": {"x": {"field": "place", "type": "quantitative", "title": "random down to",
                             "axis": {"values": list(range(len(blocks))), "labelExpr": f"{titles}[datum.value]", "grid": False,
-                                     "titlePadding": 4, "labelLimit": 56, "labelOverlap": True}},
+                                     "titlePadding": 4, "labelLimit": 70, "labelAngle": -35}},
                       "y": {"field": "value", "type": "quantitative", "title": "likeness to the trained map",
                             "axis": {"tickCount": 5}, "scale": {"domain": [min(-0.2, min(r["value"] for r in rows)), 1]}},
                       "strokeDash": {"field": "measure", "type": "nominal", "title": None,
@@ -152,18 +152,18 @@ def _draw_forgetting(randomised, limit: float, *, key: str) -> None:
     _chart(rows, spec, key, f"Rank correlation with the trained network's maps: {said}.")
 
 
-def _draw_coverage(found, *, key: str) -> None:
-    rows = [{"share": t / (len(values) - 1), "value": float(value), "order": name, "way": way}
+def _draw_coverage(found, name: str, *, key: str) -> None:
+    rows = [{"share": t / (len(values) - 1), "value": float(value), "order": order, "way": way}
             for way, curves in (("they go", found.deletion), ("they come", found.insertion))
-            for name, values in curves.items() for t, value in enumerate(values)]
+            for order, values in curves.items() for t, value in enumerate(values)]
     spec = {"mark": {"type": "line", "strokeWidth": 2},
             "encoding": {"x": {"field": "share", "type": "quantitative", "title": "share of the pixels",
                                "axis": {"format": ".0%", "tickCount": 5, "grid": False, "titlePadding": 4}},
-                         "y": {"field": "value", "type": "quantitative", "title": "probability", "scale": {"domain": [0, 1]},
-                               "axis": {"tickCount": 5}},
+                         "y": {"field": "value", "type": "quantitative", "title": f"probability of {name}",
+                               "scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}},
                          "color": {"field": "order", "type": "nominal", "title": None,
                                    "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
-                                   "legend": {"orient": "top", "offset": 2, "columns": 4, "symbolType": "stroke",
+                                   "legend": {"orient": "top", "offset": 2, "columns": 2, "symbolType": "stroke",
                                               "columnPadding": 6}},
                          "strokeDash": {"field": "way", "type": "nominal", "legend": None,
                                         "scale": {"domain": ["they go", "they come"], "range": [[1, 0], [4, 3]]}},
