@@ -5,8 +5,9 @@ N images, K classes. Validation is predicted when it is missing or old; test onl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -162,7 +163,7 @@ def measures(run: Run, split: str, found: Predictions) -> dict:
     The logistic baseline is in it where it was fitted before: see `fit_baseline`.
     """
     opened = run.times_test_opened() if split == "test" else 0
-    fitted = (run.id, split) in _fitted()
+    fitted = _is_fitted(run, split)
     return _measures(str(run.folder), split, stamp(run), repr(thresholds.of(run)), opened, fitted, run, found)
 
 
@@ -175,20 +176,48 @@ def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, 
     if _found.patients is None and _found.studies is None:          # answers from before patients were stored with them
         _found = with_people(_found, data)
     facts = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "target": data.target}
-    kept = fitted or kept_baseline(facts, split) is not None        # else it would be fitted now, and everybody would wait
+    kept = kept_baseline(facts, split) is not None                  # else it would be fitted now, and everybody would wait
     return evaluation.judge(_run, split, _found, data if kept else None)
 
 
 def fit_baseline(run: Run, split: str, result: dict) -> None:
-    """Fit the logistic baseline where it is missing, and draw the page again with it. It takes seconds, so it is called when all
-    the rest of the page stands."""
-    if (run.id, split) in _fitted() or any(base["name"] == evaluation.LOGISTIC for base in result["baselines"]):
+    """Have the logistic baseline fitted where it is missing, and draw the page again when it is there.
+
+    It takes seconds on large images, so a thread does it, once for everybody, and the page can be used meanwhile.
+    """
+    if any(base["name"] == evaluation.LOGISTIC for base in result["baselines"]):
         return
-    data = _ready_set(run)
-    fitted = data is not None and logistic_baseline(data, split) is not None
-    _fitted().add((run.id, split))
-    if fitted:
+    key = str(run.folder), split
+    if key not in _fits():
+        data = _ready_set(run)
+        fit = None if data is None else threading.Thread(target=logistic_baseline, args=(data, split), daemon=True)
+        if fit:
+            fit.start()
+        _fits()[key] = fit
+        if fit:
+            fit.join(0.05)                     # small images take no longer
+            st.fragment(_wait_for_fit, run_every=1)(key)
+    elif not _is_fitted(run, split):
+        st.fragment(_wait_for_fit, run_every=1)(key)
+
+
+def _wait_for_fit(key: tuple[str, str]) -> None:
+    if _fits()[key].is_alive():
+        st.caption("Fitting the logistic regression on 16 x 16 pixels, to compare with ...")
+    else:
         st.rerun()
+
+
+def _is_fitted(run: Run, split: str) -> bool:
+    """Whether this server has had the baseline fitted, or could not."""
+    fits, key = _fits(), (str(run.folder), split)
+    return key in fits and (fits[key] is None or not fits[key].is_alive())
+
+
+@st.cache_resource(show_spinner=False)
+def _fits() -> dict:
+    """(folder of a run, split) -> the thread that fits its baseline, or has; None where there is no open set to fit it on."""
+    return {}
 
 
 def _ready_set(run: Run) -> Dataset | None:
@@ -198,12 +227,6 @@ def _ready_set(run: Run) -> Dataset | None:
     except LightboxError:
         return None
     return data if data is not None and data.split_hash == run.data().get("split_hash") else None
-
-
-@st.cache_resource(show_spinner=False)
-def _fitted() -> set:
-    """(run, split) whose logistic baseline was fitted, or could not be, by this server."""
-    return set()
 
 
 @dataclass(frozen=True)
@@ -239,7 +262,8 @@ def judge(run: Run, split: str, found: Predictions, finding: str | None = None) 
     """All of it, from the cache where nobody answered or chose anew. `finding` is its number as it stands in the address."""
     result = measures(run, split, found)
     k = (number(finding, len(result["class_names"])) or 0) if result["task"] == MULTI_LABEL else None
-    return _judge(str(run.folder), split, stamp(run), repr(result["threshold"]), k, found, result)
+    judged = _judge(str(run.folder), split, stamp(run), repr(result["threshold"]), k, found, result)
+    return replace(judged, result=result)              # the baselines and the alarms in it may be newer than the curves
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -17,7 +17,19 @@ from ui.confusion import confusion
 from ui.follow import follow
 from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_baseline, forget_on_change, judge, split_chip
 from ui.measures import show_alarms, show_all, show_classes, show_headline
-from ui.shell import choose_param, empty, escape, get_param, go, next_step, page_header, run_chip, set_param, show_error
+from ui.shell import (
+    asked_param,
+    choose_param,
+    empty,
+    escape,
+    get_param,
+    go,
+    next_step,
+    page_header,
+    run_chip,
+    set_param,
+    show_error,
+)
 from ui.studies import draw_studies
 from ui.take_away import draw_take_away
 from ui.threshold import draw_threshold
@@ -139,7 +151,7 @@ if not runs:
     page_header("Evaluate")
     empty("There is no run yet. Train a small network; it takes a few minutes.", "Train a network", "train")
 else:
-    chosen = current_run(runs)
+    chosen, astray = current_run(runs), asked_param("run") not in (None, *(run.id for run in runs))
     forget_on_change(chosen, "finding", "true", "predicted", "sought")
     run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
     shown = None
@@ -148,5 +160,5 @@ else:
     except LightboxError as error:
         show_error(error)
     next_step("Next: look at its mistakes", "errors", run=run_id, split=split)
-    if shown:
+    if shown and not astray:              # what was said of a wrong address must not be drawn over
         fit_baseline(shown.run, shown.split, shown.judged.result)
