@@ -17,7 +17,7 @@
     python -m core compare RUN RUN [--split val|test] [--json]
     python -m core marks D [--out FILE.csv]
     python -m core conflict RUN [--split val|test] [--json]
-    python -m core explain RUN IMAGE [--layer L] [--target C] --out FILE.png
+    python -m core explain RUN IMAGE [--method M] [--layer L] [--target C] [--against C] --out FILE.png
     python -m core predict RUN IMAGE... [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
     python -m core report RUN [RUN ...] [--split val|test] [--out FILE.html]
@@ -38,6 +38,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from core.config import RunConfig
@@ -376,23 +377,32 @@ def explain(options) -> None:
 
     from core.classifiers import as_input, load_classifier
     from core.datasets.intake import decode_image
-    from core.explain import grad_cam, overlay
+    from core.explain import METHODS, overlay
+    from core.explain import explain as explain_by
     loaded = load_classifier(options.run)
-    model = loaded.model
+    model, method = loaded.model, METHODS[options.method]
     picture = decode_image(Path(options.image)).pixels
     images = as_input(model, [picture])
     with torch.no_grad():
         probs = model.probabilities(model(images))[0]
     target = int(probs.argmax()) if options.target is None else _class_index(options.target, model.class_names)
+    against = None if options.against is None else _class_index(options.against, model.class_names)
+    bar = Bar()
     try:
-        cam = grad_cam(model, images, torch.tensor([target]), layer=options.layer)[0].numpy()
+        cam = explain_by(options.method, model, images, torch.tensor([target]), options.layer,
+                         against=None if against is None else torch.tensor([against]),
+                         progress=partial(bar.count, method.title) if method.many else None)[0].numpy()
     except (KeyError, ValueError) as error:
         raise LightboxError("layer.unknown", f"{error.args[0]}", "Give a layer with a feature map with --layer.") from None
+    finally:
+        bar.end()
     shown = (images[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
-    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5), cv2.COLOR_RGB2BGR))
+    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5, signed=method.signed), cv2.COLOR_RGB2BGR))
     write_atomic(Path(options.out), data.tobytes())
-    print(f"{options.out}: why {model.class_names[target]} ({float(probs[target]):.3f}); "
-          f"the brightest place adds {float(cam.max()):.2f} to its logit")
+    name = model.class_names[target] + (f" and not {model.class_names[against]}" if against is not None else "")
+    what = f"why {name} ({float(probs[target]):.3f})" if method.by_class else "what varies most, whatever the class"
+    low = f", the lowest {float(cam.min()):.2g}" if method.signed else ""
+    print(f"{options.out}: {method.title}, {what}; the largest value is {float(cam.max()):.2g}{low} {method.unit}")
 
 
 def predict(options) -> None:
@@ -538,6 +548,7 @@ def _absolute(dataset: str | None) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from core.explain import METHODS
     parser = argparse.ArgumentParser(prog="python -m core", description=__doc__.split("\n\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -616,11 +627,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true")
     command.set_defaults(command=compare)
 
-    command = commands.add_parser("explain", help="draw Grad-CAM over an image")
+    command = commands.add_parser("explain", help="draw over an image why the network answers so")
     command.add_argument("run")
     command.add_argument("image")
     command.add_argument("--layer", help="dotted name; default: the last feature map")
     command.add_argument("--target", help="class to explain, by name or number; default: the predicted one")
+    command.add_argument("--method", choices=tuple(METHODS), default="grad_cam")
+    command.add_argument("--against", help="class to compare with: the difference of the two logits is explained")
     command.add_argument("--out", required=True)
     command.set_defaults(command=explain)
 

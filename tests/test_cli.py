@@ -83,6 +83,19 @@ def test_explain_writes_a_picture(place, run_id, images):
     assert "Traceback" not in answer.stderr and "[layer.unknown]" in answer.stderr
 
 
+def test_explain_takes_any_method_and_compares_two_classes(place, run_id, images, monkeypatch, capsys):
+    from core.__main__ import main  # in this process: four starts of torch would take longer than this
+    monkeypatch.setenv("LIGHTBOX_HOME", str(place))
+    said = []
+    for how in ([], ["--method", "occlusion"], ["--method", "occlusion", "--against", "1"]):
+        assert main(["explain", run_id, str(images / "good.png"), "--target", "0", "--out", str(images / "m.png"), *how]) == 0
+        said.append(capsys.readouterr().out)
+    plain, covered, compared = said
+    assert "Grad-CAM, why 0 (" in plain and "logits" in plain
+    assert "Occlusion, why 0 (" in covered and "the lowest" in covered and "why 0 and not 1" in compared
+    assert covered.split("value is")[1] != compared.split("value is")[1]
+
+
 def test_predict_gives_a_bad_file_its_own_error_column(place, run_id, images):
     text = lightbox(place, "predict", run_id, images / "good.png", images / "bad.png", images / "none.png").stdout
     good, bad, none = csv.DictReader(io.StringIO(text))
