@@ -13,7 +13,7 @@ from core.datasets import open_dataset
 from core.explain import METHODS, explain, feature_maps
 from tests import judged
 from tests.judged import galleries, open_page, pairs, plant, rename_classes, text_of
-from ui.one_map import Asked, speaks_for
+from ui.one_map import Asked, answer_moved, speaks_for
 from ui.what_if import FIRST, wanted_of
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -188,3 +188,12 @@ def test_the_title_of_a_map_keeps_the_names_of_the_classes():
     asked = Asked("grad_cam", 1, 0, "network.features.0")
     assert speaks_for(asked, ["normal", "PNEUMONIA"]) == "What speaks for PNEUMONIA rather than normal"
     assert speaks_for(replace(asked, method="eigen_cam"), ["a", "b"]) == "What the layer sees"
+
+
+def test_the_answer_moves_at_the_threshold_of_the_run():
+    a, b = np.array([0.8, 0.2]), np.array([0.6, 0.4])
+    assert answer_moved("binary-class", ["well", "ill"], a, b) == "The answer stays well."
+    assert answer_moved("binary-class", ["well", "ill"], a, b, 0.3) == "The answer changes from well to ill."
+    several = answer_moved("multi-label, binary-class", ["mass", "fluid"], np.array([0.2, 0.6]), np.array([0.7, 0.6]),
+                           np.array([0.5, 0.5]))
+    assert several == "The findings change: mass appears."

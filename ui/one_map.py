@@ -17,6 +17,7 @@ from core.classifiers import classify as predict
 from core.datasets import Dataset, fit
 from core.explain import METHODS, Method
 from core.metrics import MULTI_LABEL
+from core.metrics import predict as predict_class
 from ui.explaining import LAYER_HELP, classifier, map_of, version
 from ui.follow import follow
 from ui.judging import number
@@ -118,8 +119,14 @@ def _layers_of(address: str, version: tuple) -> dict[str, tuple[int, int, int]]:
 
 # ---------------------------------------------------------------------------------------------------------- the answers
 
-def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any]) -> Shown:
-    """The image and its map; where something is changed, both maps beside each other. Returns the last picture."""
+def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any],
+                  threshold: float | np.ndarray) -> Shown:
+    """The image and its map; where something is changed, both maps beside each other. Returns the last picture.
+
+    Args:
+        wanted: what is changed, as `core.explain.what_if.change` takes it
+        threshold: of the run, as `core.metrics.predict` takes it
+    """
     loaded = classifier(address)
     names, method = loaded.model.class_names, METHODS[asked.method]
     image = last = np.asarray(data.images[row])
@@ -134,7 +141,7 @@ def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: d
         pictures = [Picture(image, cam, "As it is", said, label=f"The image. {speaks}"),
                     Picture(last, _map(address, last, digest, asked), "Changed", say(name, after[asked.target]),
                             moved_by(before[asked.target], after[asked.target]), f"The changed image. {speaks}", False)]
-        note = answer_moved(loaded.model.task, names, before, after)
+        note = answer_moved(loaded.model.task, names, before, after, threshold)
     else:
         size = f"{data.size} x {data.size} px, as the network sees it"
         pictures = [Picture(image, None, "The image", size, label="The image"),
@@ -166,13 +173,13 @@ def _answer_of(address: str, version: tuple, token: str, _pixels: np.ndarray) ->
     return predict(classifier(address).model, [_pixels])[0]
 
 
-def answer_moved(task: str, names: Sequence[str], before: np.ndarray, after: np.ndarray) -> str:
+def answer_moved(task: str, names: Sequence[str], before: np.ndarray, after: np.ndarray,
+                 threshold: float | np.ndarray = 0.5) -> str:
     """Whether the answer is another after the change, in a sentence."""
+    old, new = predict_class(np.stack([before, after]), task, threshold)
     if task == MULTI_LABEL:
-        changes = [f"{name} {'appears' if new else 'goes'}" for name, old, new in zip(names, before > 0.5, after > 0.5)
-                   if old != new]
+        changes = [f"{name} {'appears' if now else 'goes'}" for name, then, now in zip(names, old, new) if then != now]
         return f"The findings change: {', '.join(changes)}." if changes else "The findings stay as they were."
-    old, new = int(before.argmax()), int(after.argmax())
     return f"The answer changes from {names[old]} to {names[new]}." if old != new else f"The answer stays {names[old]}."
 
 

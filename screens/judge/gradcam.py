@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core import metrics
 from core.errors import LightboxError
-from core.metrics import MULTI_LABEL
+from core.judge import thresholds
 from core.runs import Run, RunStore
+from ui import mistakes
 from ui.activations import draw_activations
 from ui.charts import show_probabilities
 from ui.conflict import draw_conflict
@@ -18,16 +18,25 @@ from ui.judging import (
     finding_chip,
     forget_on_change,
     number,
-    one_finding,
     rows_of,
     split_chip,
     stored,
 )
 from ui.loaders import dataset
-from ui.mistakes import choose
 from ui.one_map import draw_map_controls, draw_pictures
 from ui.picking import pick_image
-from ui.shell import empty, escape, format_probability, link, next_step, page_header, run_chip, set_param, show_error
+from ui.shell import (
+    empty,
+    escape,
+    format_number,
+    format_probability,
+    link,
+    next_step,
+    page_header,
+    run_chip,
+    set_param,
+    show_error,
+)
 from ui.what_if import draw_controls
 
 STYLE = """<style>
@@ -48,42 +57,40 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
     found = answers_of(run, split)
     data = dataset(run.config.data)
     about = run.data()
-    labels, probs, task, names = found.labels, found.probs, about["task"], about["class_names"]
-    k = number(finding, len(names))
-    if task == MULTI_LABEL:
-        labels, probs = one_finding(labels, probs, k or 0)
-        task, names = "binary-class", [f"no {names[k or 0]}", names[k or 0]]
-    answers = metrics.predict(probs, task)
+    said = mistakes.answers_for(run, found, finding)
+    names, right = said.names, said.labels == said.answers
     rows = rows_of(run, split, found, data)
-    positions = choose(labels, probs, answers, true=number(true, len(names)),
-                       predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
+    positions = mistakes.choose(said.labels, said.probs, said.answers, true=number(true, len(names)), cut=said.cut,
+                                predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
     if not len(positions):
         st.markdown("There is no such image: no mistakes here." if predicted == "wrong" else "There is no such image.")
         st.button("Show all images", type="primary", on_click=show_all)
         return
     warm_up_classifier(run.id)
-    chosen = pick_image(data, rows, positions, found.image_ids, answers == labels)
+    chosen = pick_image(data, rows, positions, found.image_ids, right)
     with st.spinner("Loading the network"):
         loaded = classifier(run.id)
     pictures, controls = st.columns([62, 38], gap="large")
-    explained = int(answers[chosen]) if k is None else k
+    several, answer = said.finding is not None, int(said.answers[chosen])
+    explained = said.finding if several else answer
     with controls, st.container(key="explain_controls"):
         place = st.container()
         asked = draw_map_controls(run.id, loaded, explained)
         wanted = draw_controls()
     with pictures:
-        now = draw_pictures(run.id, data, int(rows[chosen]), asked, wanted)
+        now = draw_pictures(run.id, data, int(rows[chosen]), asked, wanted, thresholds.of(run))
         link("See it in full resolution, with its patient", "errors", run=run.id, split=split, true="all", predicted="all",
              image=found.image_ids[chosen])
     with place:
-        if labels[chosen] == answers[chosen]:
-            st.markdown(f"Right: {escape(names[answers[chosen]])}.")
+        if right[chosen]:
+            st.markdown(f"Right: {escape(names[answer])}.")
         else:
-            st.markdown(f"Wrong: it is {escape(names[labels[chosen]])}, the answer was {escape(names[answers[chosen]])}, "
-                        f"{format_probability(float(probs[chosen, answers[chosen]]))} sure.")
-        several = about["task"] == MULTI_LABEL
-        show_probabilities(about["class_names"], now.probs, true=None if several else int(labels[chosen]), limit=4,
-                           threshold=0.5 if several or len(names) == 2 else None)
+            st.markdown(f"Wrong: it is {escape(names[said.labels[chosen]])}, the answer was {escape(names[answer])}, "
+                        f"{format_probability(float(said.probs[chosen, answer]))} sure.")
+        show_probabilities(about["class_names"], now.probs, true=None if several else int(said.labels[chosen]), limit=4,
+                           threshold=said.cut if several or len(names) == 2 and said.cut == 0.5 else None)
+        if len(names) == 2 and said.cut != 0.5:
+            st.caption(f"{escape(names[1])} is the answer from {format_number(said.cut)} on, as chosen on validation.")
         if wanted:
             st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
