@@ -65,4 +65,5 @@ def test_who_follows_the_letter_reads_it(accuracies, reads):
     found = judged(tuple(Answered(name, title, False, 100, value, (0.0, 1.0), None, None, None)
                          for (name, (title, _)), value in zip(COUNTERS.items(), accuracies)))
     assert found.reads is reads and ("does not read" in found.sentence) is not reads
+    assert ("any letter disturbs it" in found.sentence) is (accuracies[1] == 0.7)
     assert f"{accuracies[0]:.2f} where the letter tells the label, {accuracies[2]:.2f}" in found.sentence

@@ -60,7 +60,7 @@ class Conflict:
     """What a run answers to the same people with each letter, and the sentence about it.
 
     Attributes:
-        rows: one for each of COUNTERS
+        rows: one for each of COUNTERS, before them one for the set itself where it is none of these
         reads: whether the letter decides
     """
     rows: tuple[Answered, ...]
@@ -97,13 +97,16 @@ def conflict(run: Run, split: str = "val", data: Dataset | None = None,
     if split == "test":
         run.note_test_opened()
     model, own, answered = load_classifier(run.id).model, _config(data), []
-    for k, (name, (title, changes)) in enumerate(COUNTERS.items()):
-        config, probs = dataclasses.replace(own, **changes), []
+    asked = {name: (title, dataclasses.replace(own, **changes)) for name, (title, changes) in COUNTERS.items()}
+    if own not in [config for _, config in asked.values()]:      # a letter that only hints, or tells the side
+        asked = {"own": ("Letters of this set", own)} | asked
+    for k, (name, (title, config)) in enumerate(asked.items()):
+        probs = []
         for start in range(0, len(rows), BATCH):
             probs.append(classify(model, taken_again(data, rows[start:start + BATCH], config)))
             if progress:
                 progress("Taking the X-rays again with another letter", k * len(rows) + min(start + BATCH, len(rows)),
-                         len(COUNTERS) * len(rows))
+                         len(asked) * len(rows))
         found = metrics.evaluate(data.labels[rows], np.concatenate(probs), data.task, data.class_names, thresholds.of(run))
         answered.append(Answered(name, title, config == own, len(rows), found["accuracy"], tuple(found["accuracy_interval"]),
                                  found["sensitivity"], found["specificity"], found["roc_auc"]))
@@ -121,11 +124,13 @@ def taken_again(data: Dataset, rows: Sequence[int], config: PhantomConfig) -> li
 
 
 def judged(rows: tuple[Answered, ...]) -> Conflict:
-    """The sentence about a run's answers, one row for each of COUNTERS."""
+    """The sentence about a run's answers to each of COUNTERS."""
     agrees, without, contrary = (next(row.accuracy for row in rows if row.name == name) for name in COUNTERS)
     reads = agrees - contrary > LOST
+    disturbed = not reads and without - agrees > LOST and without - contrary > LOST
     return Conflict(rows, reads, f"This network {'reads' if reads else 'does not read'} the letter: its accuracy is {agrees:.2f} "
-                    f"where the letter tells the label, {contrary:.2f} where it tells the contrary, {without:.2f} without one.")
+                    f"where the letter tells the label, {contrary:.2f} where it tells the contrary, {without:.2f} without one."
+                    + (" It has no use for letters, but any letter disturbs it." if disturbed else ""))
 
 
 # ----------------------------------------------------------------------------------------------- where what is in the images
