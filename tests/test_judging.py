@@ -196,7 +196,8 @@ def test_baselines_of_several_classes_and_findings(tmp_path):
 def _result(**changes) -> dict:
     one = {"value": 0.8, "low": 0.75, "high": 0.85}
     return {"task": "binary-class", "notes": [], "baselines": [{"name": "majority"}],
-            "measures": {"roc_auc": one, "accuracy": one}, "majority_accuracy": 0.6, "majority_class": "normal", "accuracy": 0.8, "epoch": 4} | changes
+            "measures": {"roc_auc": one, "accuracy": one},
+            "majority_accuracy": 0.6, "majority_class": "normal", "accuracy": 0.8, "epoch": 4} | changes
 
 
 def test_a_sound_result_has_no_alarm():
