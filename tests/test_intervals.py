@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -112,6 +113,19 @@ def test_the_interval_of_a_mean_of_few_is_about_students():
     wanted = scipy.stats.t.interval(0.95, 7, x.mean(), x.std(ddof=1) / math.sqrt(8))
     plain, expanded = middle(means), middle(means, 7)
     assert np.diff(plain) < 0.85 * np.diff(wanted) and np.diff(expanded) == pytest.approx(np.diff(wanted), rel=0.08)
+
+
+def test_the_interval_of_average_precision_lies_around_its_value_on_the_logit_scale():
+    labels, probs = sample("binary-class", "smooth", n=60, seed=5)
+    judged = Prepared(labels, probs, "binary-class")
+    drawn = resample(judged, None, ["average_precision"], draws=200)["average_precision"]
+    value = METRICS["average_precision"].function(labels, probs, "binary-class")
+    low, high = bootstrap(labels, probs, "binary-class", names=["average_precision"], draws=200)["average_precision"]
+    logits = scipy.special.logit([low, value, high])
+    freedom = degrees_of_freedom(judged, None)
+    wanted = scipy.stats.t.ppf(0.975, freedom) * math.sqrt((freedom + 1) / freedom) * scipy.special.logit(drawn).std(ddof=1)
+    assert np.diff(logits) == pytest.approx([wanted, wanted], rel=1e-4)
+    assert drawn.mean() > value and value - low > high - value              # the draws are too high, and the tail is below
 
 
 def test_degrees_of_freedom_are_those_of_welch():
