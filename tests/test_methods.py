@@ -137,6 +137,9 @@ def test_bfloat16_gives_nearly_the_same_map(method, monkeypatch):
     assert not torch.equal(half, ours) and np.corrcoef(half.ravel(), ours.ravel())[0, 1] > 0.98
     monkeypatch.setattr("core.explain.passes.bfloat16_is_quick", lambda device: False)
     assert torch.equal(explain(method, model, images, targets, layer, half=True), ours)
+    with torch.autocast("cpu", torch.bfloat16):                                     # the caller's own goes on afterwards
+        METHODS[method].function(model, images, targets, layer)
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_channels_lie_side_by_side_for_gray_images_too():
