@@ -21,6 +21,7 @@ from core.judge.intervals import (
     degrees_of_freedom,
     draw,
     middle,
+    overall,
     resample,
     student,
     wilson_by_patient,
@@ -53,7 +54,7 @@ def test_a_draw_is_judged_as_the_same_images_written_down_again(task, kind):
 
 def test_many_patients_give_the_interval_of_a_loop_over_draws():
     labels, probs = sample("binary-class", "tied", n=300)
-    found = resample(Prepared(labels, probs, "binary-class"), None, ["roc_auc", "f1"], draws=150, seed=4)
+    found = resample(Prepared(labels, probs, "binary-class"), None, overall(["roc_auc", "f1"]), draws=150, seed=4)
     for name, values in found.items():
         loop = bootstrap_interval(METRICS[name].function, labels, probs, "binary-class", draws=150, seed=4)
         assert middle(values) == pytest.approx(loop, abs=1e-6)
@@ -118,7 +119,7 @@ def test_the_interval_of_a_mean_of_few_is_about_students():
 def test_the_interval_of_average_precision_lies_around_its_value_on_the_logit_scale():
     labels, probs = sample("binary-class", "smooth", n=60, seed=5)
     judged = Prepared(labels, probs, "binary-class")
-    drawn = resample(judged, None, ["average_precision"], draws=200)["average_precision"]
+    drawn = resample(judged, None, overall(["average_precision"]), draws=200)["average_precision"]
     value = METRICS["average_precision"].function(labels, probs, "binary-class")
     low, high = bootstrap(labels, probs, "binary-class", names=["average_precision"], draws=200)["average_precision"]
     logits = scipy.special.logit([low, value, high])

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -50,26 +50,36 @@ def bootstrap(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequen
     names = list(METRICS) if names is None else list(names)
     judged = Prepared(labels, probs, task, threshold)
     freedom = degrees_of_freedom(judged, patients)
-    drawn = resample(judged, patients, names, draws=draws, seed=seed)
+    drawn = resample(judged, patients, overall(names), draws=draws, seed=seed)
     return {name: limits(name, METRICS[name].function.of(judged), values, freedom) for name, values in drawn.items()}
 
 
-def resample(judged: Prepared, patients: Sequence | None, names: Sequence[str], *, each: bool = False, draws: int = 1000,
-             seed: int = 0) -> dict[str, np.ndarray]:
-    """What each measure is in each draw: {name: (draws,)}, NaN where it is undefined.
+def resample(judged: Prepared, patients: Sequence | None, functions: Mapping[Hashable, Callable[[Drawn], np.ndarray | None]], *,
+             draws: int = 1000, seed: int = 0) -> dict[Hashable, np.ndarray]:
+    """What each function gives in each draw: {its key: (draws,) or (draws, K)}, NaN where it is undefined.
 
     Args:
-        each: for each class against the rest instead, (draws, K); measures that have no such are left out
+        functions: such as those of `overall` and `of_each_class`; all see the same draws and share what they have in common
+        patients, draws, seed: as in `bootstrap`
     """
-    functions = {name: METRICS[name].function for name in names}
-    classes = list(range(judged.classes))
-    values: dict[str, list] = {name: [] for name, f in functions.items() if f.each or not each}
+    values: dict[Hashable, list] = {key: [] for key in functions}
     for weights in draw(len(judged.labels), patients, draws, seed):
         drawn = Drawn(judged, weights)
-        for name, kept in values.items():
-            found = functions[name].each(drawn, classes) if each else functions[name].of(drawn)
-            kept.append(np.full(len(weights), np.nan) if found is None else found)
-    return {name: np.concatenate(kept) for name, kept in values.items()}
+        for key, function in functions.items():
+            found = function(drawn)
+            values[key].append(np.full(len(weights), np.nan) if found is None else found)
+    return {key: np.concatenate(kept) for key, kept in values.items()}
+
+
+def overall(names: Sequence[str]) -> dict[str, Callable]:
+    """{measure: one number of all classes}"""
+    return {name: METRICS[name].function.of for name in names}
+
+
+def of_each_class(names: Sequence[str], classes: int) -> dict[tuple[str, str], Callable]:
+    """{(measure, "each"): a number for each class against the rest}, of the measures that have such."""
+    return {(name, "each"): functools.partial(METRICS[name].function.each, classes=list(range(classes)))
+            for name in names if METRICS[name].function.each}
 
 
 def limits(name: str, value: float | None, drawn: np.ndarray, freedom: float = math.inf) -> tuple[float, float] | None:

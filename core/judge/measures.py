@@ -21,7 +21,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from core.judge.intervals import Prepared, as_numbers, degrees_of_freedom, limits, resample, wilson_by_patient
+from core.judge.intervals import (
+    Prepared,
+    as_numbers,
+    degrees_of_freedom,
+    limits,
+    of_each_class,
+    overall,
+    resample,
+    wilson_by_patient,
+)
 from core.metrics import METRICS, roc_auc_interval
 from core.ranking import auc_interval
 
@@ -59,7 +68,8 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
     judged = Prepared(labels, probs, task, threshold)
     asked = list(METRICS) if names is None else list(names)
     patients = _repeated(patients)
-    drawn, freedom = resample(judged, patients, asked, draws=draws, seed=seed), degrees_of_freedom(judged, patients)
+    functions = overall(asked) | (of_each_class(asked, judged.classes) if each else {})
+    drawn, freedom = resample(judged, patients, functions, draws=draws, seed=seed), degrees_of_freedom(judged, patients)
     n_positive = (int(judged.truth.any(axis=1).sum()) if judged.findings else int(judged.truth[:, 1].sum())
                   if task == "binary-class" else None)
     cells = {name: _cell(name, METRICS[name].function.of(judged), drawn[name], freedom, len(judged.labels), n_positive, patients)
@@ -72,8 +82,7 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
         plain = judged if np.all(np.asarray(threshold) == 0.5) else Prepared(labels, probs, task)
         right = {"value": _known(METRICS["accuracy"].function.of(plain))} | _of_share("accuracy", plain, patients)
         cells |= {"medmnist_auc": dict(cells["roc_auc"]), "medmnist_acc": cells["accuracy"] | right}
-    of_classes = resample(judged, patients, asked, each=True, draws=draws, seed=seed) if each else {}
-    return cells, [_of_class(judged, k, {name: values[:, k] for name, values in of_classes.items()}, patients)
+    return cells, [_of_class(judged, k, {name: drawn[name, "each"][:, k] for name in asked if (name, "each") in drawn}, patients)
                    for k in range(judged.classes if each else 0)]
 
 
