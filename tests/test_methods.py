@@ -16,7 +16,7 @@ from torch import nn
 from core.config import ModelConfig
 from core.explain import METHODS, explain, grad_cam
 from core.explain.activations import activations, contributions, kernels
-from core.explain.passes import feature_maps
+from core.explain.passes import feature_maps, left_alone, maps_at
 from core.explain.pixels import integrated_gradients
 from core.explain.probing import occlusion
 from core.models import build_model
@@ -137,8 +137,8 @@ def test_bfloat16_gives_nearly_the_same_map(method, monkeypatch):
     assert not torch.equal(half, ours) and np.corrcoef(half.ravel(), ours.ravel())[0, 1] > 0.98
     monkeypatch.setattr("core.explain.passes.bfloat16_is_quick", lambda device: False)
     assert torch.equal(explain(method, model, images, targets, layer, half=True), ours)
-    with torch.autocast("cpu", torch.bfloat16):                                     # the caller's own goes on afterwards
-        METHODS[method].function(model, images, targets, layer)
+    with left_alone(model, images), torch.autocast("cpu", torch.bfloat16):          # Score-CAM's later passes want it, too
+        maps_at(model, images, layer)
         assert torch.is_autocast_enabled("cpu")
 
 
