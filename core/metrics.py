@@ -201,6 +201,10 @@ class Judged:
         """Over the images, which are the first axis."""
         return values.mean(axis=0)
 
+    def across(self, values: np.ndarray) -> np.ndarray:
+        """Mean over the classes, which are the last axis: undefined where one of them is."""
+        return values.mean(axis=-1)
+
 
 def number(of: Callable[[Judged], np.ndarray], each: Callable | None = None) -> Callable:
     """A number that is computed of a Judged, as a function of (labels, probs, task); `.of` is the first form.
@@ -218,7 +222,7 @@ def number(of: Callable[[Judged], np.ndarray], each: Callable | None = None) -> 
 def of_each(each: Callable[[Judged, list[int]], np.ndarray]) -> Callable:
     """A number per class as one number: that of class 1, the finding, where there are two; otherwise the mean."""
     def of(judged: Judged) -> np.ndarray:
-        return each(judged, judged.averaged).mean(axis=-1)
+        return judged.across(each(judged, judged.averaged))
     of.__doc__ = each.__doc__
     return number(of, each)
 
@@ -300,8 +304,8 @@ brier = number(_distance, _distances)
 def _balanced(judged: Judged) -> np.ndarray:
     """Mean of the classes' sensitivities; for several findings, of sensitivity and specificity. One answer: 1 / K."""
     if judged.findings:
-        return _balanced_each(judged, judged.averaged).mean(axis=-1)
-    return sensitivity(judged.counts).mean(axis=-1)
+        return judged.across(_balanced_each(judged, judged.averaged))
+    return judged.across(sensitivity(judged.counts))
 
 
 def _balanced_each(judged: Judged, classes: list[int]) -> np.ndarray:
@@ -315,7 +319,7 @@ balanced_accuracy = number(_balanced, _balanced_each)
 @number
 def macro_f1(judged: Judged) -> np.ndarray:
     """Mean of the classes' F1, also where there are two."""
-    return f1(judged.counts).mean(axis=-1)
+    return judged.across(f1(judged.counts))
 
 
 @number
@@ -334,7 +338,7 @@ def weighted_f1(judged: Judged) -> np.ndarray:
 def _kappa(judged: Judged) -> np.ndarray:
     """`cohen_kappa` of the answers."""
     values = kappas(judged.matrix)
-    return values.mean(axis=-1) if judged.findings else values
+    return judged.across(values) if judged.findings else values
 
 
 kappa = number(_kappa, of_rate(binary_kappa).each)
@@ -351,7 +355,7 @@ quadratic_kappa = number(_quadratic_kappa)
 def _matthews(judged: Judged) -> np.ndarray:
     """`matthews` of the answers; for several findings the mean of theirs."""
     values = matthews(judged.matrix)
-    return values.mean(axis=-1) if judged.findings else values
+    return judged.across(values) if judged.findings else values
 
 
 matthews_correlation = number(_matthews, of_rate(binary_matthews).each)

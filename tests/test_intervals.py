@@ -26,7 +26,8 @@ from core.judge.intervals import (
     student,
     wilson_by_patient,
 )
-from core.metrics import METRICS, bootstrap_interval, measure
+from core.judge.measures import judge
+from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure
 from tests.test_metrics import TASKS, every, sample
 
 
@@ -42,6 +43,8 @@ def test_a_draw_is_judged_as_the_same_images_written_down_again(task, kind):
         theirs = measure(labels[again], probs[again], task, 0.4)
         for name, metric in METRICS.items():
             ours = metric.function.of(drawn)
+            if theirs[name] is None and TASKS[task] > 2 and ours is not None:
+                continue                    # a draw that misses a class has a mean over the others: see the next test
             if theirs[name] is None:
                 assert ours is None or np.isnan(ours[row]), name
             else:
@@ -50,6 +53,19 @@ def test_a_draw_is_judged_as_the_same_images_written_down_again(task, kind):
                 classes = list(range(TASKS[task]))
                 np.testing.assert_allclose(metric.function.each(drawn, classes)[row], metric.function.each(alone, classes),
                                            atol=2e-6, rtol=1e-6, err_msg=name)
+
+
+def test_a_finding_that_some_draws_miss_leaves_the_mean_its_interval():
+    labels, probs = sample(MULTI_LABEL, "smooth", n=60)
+    labels[:, 3] = np.arange(60) < 2
+    drawn = Drawn(Prepared(labels, probs, MULTI_LABEL), (np.arange(60) > 1).astype(np.float32)[None])
+    areas = METRICS["roc_auc"].function.each(drawn, [0, 1, 2, 3])[0]
+    assert np.isnan(areas[3]) and METRICS["roc_auc"].function.of(drawn)[0] == pytest.approx(areas[:3].mean())
+    assert measure(labels[2:], probs[2:], MULTI_LABEL)["roc_auc"] is None                 # the value itself is strict
+    low, high = bootstrap(labels, probs, MULTI_LABEL, names=["roc_auc"])["roc_auc"]
+    assert low < measure(labels, probs, MULTI_LABEL)["roc_auc"] < high
+    cells, of_classes = judge(labels, probs, MULTI_LABEL, draws=100)
+    assert cells["roc_auc"]["interval"] == "bootstrap by image" and of_classes[3]["roc_auc"]["interval"] == "DeLong"
 
 
 def test_many_patients_give_the_interval_of_a_loop_over_draws():
@@ -96,6 +112,8 @@ def test_what_is_undefined_in_too_many_draws_has_no_interval():
     labels, probs = np.array([1, 0, 0, 0, 0, 0]), np.full((6, 2), 0.5)
     found = bootstrap(labels, probs, "binary-class")
     assert found["roc_auc"] is None and found["quadratic_kappa"] is None and found["accuracy"] is not None
+    three, probs = np.arange(60) % 2, np.full((60, 3), 1 / 3)                             # nobody has the third class
+    assert bootstrap(three, probs, "multi-class", names=["roc_auc", "macro_f1"])["roc_auc"] is None
     assert middle(np.array([np.nan] * 6 + [0.5] * 94)) is None and middle(np.array([np.nan] * 5 + [0.5] * 95)) == (0.5, 0.5)
     assert around(0.5, np.full(9, np.nan)) is None
 

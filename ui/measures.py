@@ -37,6 +37,7 @@ WORDS = {"Wilson": "the interval of a share",
          "Wilson, by patient": "the interval of a share, where a patient's images count for as many as they are worth",
          "Wilson, by image": "the interval of a share, where the answers to one image count for as many as they are worth",
          "bootstrap by study": "studies are drawn again, since no patients are known",
+         "DeLong": "by the order of the images, where a class is too rare to be drawn",
          "Newcombe": "the interval of a ROC AUC that is perfect, from the numbers of images"}
 
 

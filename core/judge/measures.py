@@ -12,6 +12,7 @@ A cell is {"value", "low", "high", "n", "n_positive", "interval"}, and for a sha
     "bootstrap by image"    images drawn again: no patients are known, or each has one
     "bootstrap by study"    studies drawn again, where each is judged as one and no patients are known
     "Newcombe"              ROC AUC of a perfect order, of which draws give the same value again and again
+    "DeLong"                ROC AUC of a class with so few images that draws miss it; images count as independent
     None                    no interval: the value is undefined, or all draws say the same
 """
 
@@ -77,7 +78,7 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
     for name in cells:
         cells[name] |= _of_share(name, judged, patients)
     if "roc_auc" in cells:
-        cells["roc_auc"] |= _of_perfect_order(cells["roc_auc"], lambda: roc_auc_interval(judged.labels, judged.probs, task))
+        cells["roc_auc"] |= _without_draws(cells["roc_auc"], lambda: roc_auc_interval(judged.labels, judged.probs, task))
     if names is None:
         plain = judged if np.all(np.asarray(threshold) == 0.5) else Prepared(labels, probs, task)
         right = {"value": _known(METRICS["accuracy"].function.of(plain))} | _of_share("accuracy", plain, patients)
@@ -119,7 +120,7 @@ def _of_class(judged: Prepared, k: int, drawn: dict[str, np.ndarray], patients: 
     for name in SHARES.keys() & row.keys():
         row[name] |= _share(name, judged, k, patients)
     if "roc_auc" in row:
-        row["roc_auc"] |= _of_perfect_order(row["roc_auc"],
+        row["roc_auc"] |= _without_draws(row["roc_auc"],
                                             lambda: auc_interval(judged.truth[:, [k]], judged.probs[:, [k]]))
     return row
 
@@ -151,9 +152,8 @@ def _wilson(right: np.ndarray, patients: np.ndarray | None) -> dict:
     return found | {"low": low, "high": high, "interval": "Wilson" if patients is None else "Wilson, by patient"}
 
 
-def _of_perfect_order(found: dict, newcombe: Callable[[], tuple[float, float] | None]) -> dict:
-    """All draws of a perfect order are perfect: then the numbers of images say how sure that is."""
-    if found["value"] is None or found["low"] is not None or found["value"] not in (0.0, 1.0):
+def _without_draws(found: dict, delong: Callable[[], tuple[float, float] | None]) -> dict:
+    """All draws of a perfect order are perfect, and draws may miss a rare class: then `core.ranking.auc_interval`."""
+    if found["value"] is None or found["low"] is not None or (between := delong()) is None:
         return {}
-    low, high = newcombe()
-    return {"low": low, "high": high, "interval": "Newcombe"}
+    return {"low": between[0], "high": between[1], "interval": "Newcombe" if found["value"] in (0.0, 1.0) else "DeLong"}
