@@ -56,6 +56,8 @@ def press(page: Page, label: str) -> None:
     wait_idle(page, 120_000)
 
 
+@pytest.mark.slow                 # it trains two networks
+@pytest.mark.timeout(600)
 def test_a_network_that_reads_the_letter_is_found_out_and_one_without_letters_is_not(lesson, page):
     url, runs = lesson
     page.goto(f"{url}/evaluate?run={runs['letters'].id}")

@@ -21,9 +21,9 @@ run, trained = judged.run, judged.trained          # fixtures
 N = 40                                             # validation images of the tiny set
 
 
-def another(run, **changes):
+def another(run, run_id="20200101-000000-beef", **changes):
     """A copy of a run under another id, with other settings."""
-    folder = run.folder.with_name("20200101-000000-beef")
+    folder = run.folder.with_name(run_id)
     shutil.copytree(run.folder, folder)
     about = json.loads((folder / "config.json").read_text())
     about["config"] = json.loads(RunConfig.from_json(json.dumps(about["config"])).with_(**changes).to_json())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("kills", [24, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_killed_runs_end_as_if_nothing_had_happened(tmp_path, kills):
     answer = subprocess.run([sys.executable, "-m", "tests.kill_campaign", str(tmp_path), str(kills), "7"], text=True,
                             capture_output=True, cwd=Path(__file__).parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"})

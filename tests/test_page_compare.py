@@ -63,6 +63,18 @@ def test_the_table_is_by_validation_with_intervals_and_the_best_is_marked(two):
     assert a.times_test_opened() == b.times_test_opened() == 0
 
 
+def test_at_first_two_runs_are_picked_that_can_be_compared(two):
+    a, b = two
+    best = another(a, "20200102-000000-cafe", name="another task")
+    labels = np.arange(N) % 2
+    plant(best, "val", labels, np.eye(2)[labels])
+    about = best.data() | {"class_names": ["left", "right"]}
+    (best.folder / "data.json").write_text(json.dumps(about))
+    rows = table(open_page("compare"))["rows"]
+    assert [row["id"] for row in rows] == [best.id, a.id, b.id]
+    assert [row["letter"] for row in rows] == ["", "A", "B"]
+
+
 def test_it_is_sorted_by_test_only_with_the_switch_that_warns(two):
     a, b = two
     at = open_page("compare", board="auc")

@@ -251,14 +251,17 @@ def _take_board(board: str | None) -> None:
 # -------------------------------------------------------------------------------------------------------------- the picks
 
 def _picked(lines: Sequence[Line]) -> list[Line]:
-    """Lines that the address names; without any the best and the next one of the same images."""
+    """Lines that the address names; without any the best that has another one of the same images and classes, and that one."""
     of = {one.id: line for line in lines for one in line.entries}
     asked = get_param("runs")
     chosen = list({of[one].first.id: of[one] for one in (asked or "").split(",") if one in of}.values())[:PICKS]
     if not chosen and asked != NONE and lines:
-        first = lines[0]
-        second = [line for line in lines[1:] if line.first.images == first.first.images]
-        chosen = [first, *second[:1]]
+        known: dict[tuple, Line] = {}
+        for line in lines:
+            before = known.setdefault((line.first.images, line.first.class_names), line)
+            if before is not line:
+                return [before, line]
+        chosen = lines[:1]
     return chosen
 
 
