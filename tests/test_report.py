@@ -23,6 +23,7 @@ from core.report.figures import FIGURES, as_png, as_svg, figures
 from core.report.tables import TABLES, to_csv
 from core.runs import RunStore
 from tests.judged import run, trained  # noqa: F401
+from ui import take_away
 
 VOID = {"meta", "br", "img", "path", "use", "rect", "link", "stop", "image"}
 
@@ -169,6 +170,24 @@ def test_two_runs_beside_each_other(run):  # noqa: F811
     parser.feed(page)
     assert parser.open == [] and parser.loads == []
     assert "Paired tests" in page and "Nothing but their names" in page
+
+
+def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811
+    made = {}
+    monkeypatch.setattr(take_away, "_button", lambda label, help, make, name, mime, primary=False: made.update({name: make}))
+    take_away.draw_take_away(run, "val")
+    take_away.draw_take_away_comparison([run, run])
+    kinds = {".html": b"<!doctype html>", ".zip": b"PK", ".json": b"{", ".csv": b""}
+    assert len(made) == 13
+    for name, make in made.items():
+        content = make()
+        content = content if isinstance(content, bytes) else content.encode()
+        assert len(content) > 100 and content.startswith(kinds[name[name.rindex("."):]]), name
+    with zipfile.ZipFile(io.BytesIO(made[f"comparison_{run.id[-4:]}_{run.id[-4:]}.zip"]())) as archive:
+        assert {"comparison.html", "measures.csv", f"{run.id}/config.json", f"{run.id}/roc.svg", f"{run.id}/curves.csv"} <= set(
+            archive.namelist())
+        rows = read(archive.read("measures.csv").decode())
+        assert len(rows) == 2 * len(read(TABLES["evaluation_report.csv"][1](contents(run)))) and rows[0]["run"] == run.name
 
 
 def test_names_of_classes_are_never_markup(what):

@@ -59,6 +59,8 @@ def draw_take_away_comparison(runs: Sequence[Run], split: str = "val") -> None:
                 partial(comparison, list(runs), split), f"{name}.html", "text/html", primary=True)
         _button("Measures of all (CSV)", "Every measure of every run with its interval and n.", partial(_measures, runs, split),
                 f"{name}.csv", "text/csv")
+        _button("Everything, zipped", "The report, the measures of all, each run's config, tables and figures as PNG and SVG.",
+                partial(artefacts.comparison_bundle, runs, split), f"{name}.zip", "application/zip")
 
 
 def _button(label: str, help: str, make: Callable[[], str | bytes], file_name: str, mime: str, primary: bool = False) -> None:
@@ -83,5 +85,4 @@ def _figures(run: Run, split: str, ending: str, draw: Callable) -> bytes:
 
 
 def _measures(runs: Sequence[Run], split: str) -> str:
-    parts = [TABLES["evaluation_report.csv"][1](contents(run, split)).splitlines() for run in runs]
-    return "\n".join([parts[0][0], *(line for part in parts for line in part[1:])]) + "\n"
+    return artefacts.measures_of_all([contents(run, split) for run in runs])

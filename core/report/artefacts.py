@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ from core.classifiers import load_classifier
 from core.errors import LightboxError
 from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
-from core.report.page import report
-from core.report.tables import TABLES, to_csv
+from core.report.page import comparison, report
+from core.report.tables import TABLES, evaluation_report, to_csv
 from core.run_names import name_code
 from core.runs import Run
 
@@ -63,6 +63,27 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
     packed = zipped({f"{root}/{name}": content for name, content in files.items()})
     say("Done", 4)
     return packed
+
+
+def comparison_bundle(runs: Sequence[Run], split: str = "val") -> bytes:
+    """A zip of a comparison: its page, the measures of all runs in one table, and each run's config, tables and figures.
+
+    Raises LightboxError as `core.report.comparison`.
+    """
+    page, all_of = comparison(runs, split), [contents(run, split) for run in runs]
+    files: dict[str, str | bytes] = {"comparison.html": page, "measures.csv": measures_of_all(all_of)}
+    for what in all_of:
+        files[f"{what.run.id}/config.json"] = (what.run.folder / "config.json").read_bytes()
+        files |= {f"{what.run.id}/{name}": table(what) for name, (_, table) in TABLES.items()}
+        for name, (_, figure) in figures(what).items():
+            files |= {f"{what.run.id}/{name}.png": as_png(figure), f"{what.run.id}/{name}.svg": as_svg(figure)}
+    return zipped(files)
+
+
+def measures_of_all(all_of: Sequence[Contents]) -> str:
+    """The evaluation reports of several runs as one table."""
+    parts = [evaluation_report(what).splitlines(keepends=True) for what in all_of]
+    return "".join([parts[0][0], *(line for part in parts for line in part[1:])])
 
 
 def _architecture(run: Run) -> dict[str, str | bytes]:
