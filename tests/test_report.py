@@ -177,6 +177,8 @@ def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811
     monkeypatch.setattr(take_away, "_button", lambda label, help, make, name, mime, primary=False: made.update({name: make}))
     take_away.draw_take_away(run, "val")
     take_away.draw_take_away_comparison([run, run])
+    take_away.draw_take_away_comparison([run])                     # a sentence instead of buttons
+    take_away.draw_take_away_comparison([run, run], "test")
     kinds = {".html": b"<!doctype html>", ".zip": b"PK", ".json": b"{", ".csv": b""}
     assert len(made) == 13
     for name, make in made.items():

@@ -14,6 +14,8 @@ from core.report import artefacts, bundle, comparison, contents, report
 from core.report.figures import FIGURES, as_png, as_svg, figures
 from core.report.tables import TABLES
 from core.runs import Run
+from ui.judging import stored
+from ui.shell import escape
 
 SPLITS = {"val": "validation", "test": "test"}
 
@@ -50,10 +52,17 @@ def draw_take_away_comparison(runs: Sequence[Run], split: str = "val") -> None:
     """The comparison as one HTML page, and each run's measures in one CSV.
 
     Args:
-        runs: at least two with stored answers to `split`
+        runs: those that are picked; with fewer than two, or where one has no answers to `split`, a sentence says what to do
     """
-    with st.popover("Take away", icon=":material/download:", help="Files of this comparison."):
-        st.caption(f"Of the {SPLITS[split]} images. A file is made when you press its button.")
+    if len(runs) < 2:
+        st.markdown("Pick a second run in the table: a comparison needs two.")
+        return
+    if shut := [run.name for run in runs if stored(run, split) is None]:
+        st.markdown(f"No answers of {escape(', '.join(shut))} to the {SPLITS[split]} images are stored. Open the page Evaluate for "
+                    "that, or take the run out.")
+        return
+    with st.container(width=480):
+        st.caption(f"The picked runs, on the {SPLITS[split]} images. A file is made when you press its button.")
         name = "comparison_" + "_".join(run.id[-4:] for run in runs[:6])
         _button("Report to read and print", "One HTML page: side by side, paired tests, what differs, figures.",
                 partial(comparison, list(runs), split), f"{name}.html", "text/html", primary=True)
