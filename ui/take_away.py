@@ -58,8 +58,8 @@ def draw_take_away_comparison(runs: Sequence[Run], split: str = "val") -> None:
         st.markdown("Pick a second run in the table: a comparison needs two.")
         return
     if shut := [run.name for run in runs if stored(run, split) is None]:
-        st.markdown(f"No answers of {escape(', '.join(shut))} to the {SPLITS[split]} images are stored. Open the page Evaluate for "
-                    "that, or take the run out.")
+        st.markdown(f"No answers of {escape(', '.join(shut))} to the {SPLITS[split]} images are stored. Open the page "
+                    "Evaluate for that, or take the run out.")
         return
     with st.container(width=480):
         st.caption(f"The picked runs, on the {SPLITS[split]} images. A file is made when you press its button.")
