@@ -21,6 +21,17 @@ def pytest_report_header() -> str:
     return f"real images: {REAL}" if REAL.is_dir() else f"real images: none in {REAL}; set LIGHTBOX_TEST_DATA to test with them"
 
 
+# Files go to two workers in this order: a long one that came last would run alone. The rest keeps the order of the alphabet.
+LONG_FIRST = ("test_browser_story.py", "test_parallel.py", "test_worker.py", "test_kill.py", "test_browser_data.py",
+              "test_browser_shell.py", "test_cli.py", "test_methods.py", "test_trainer.py", "test_browser_runs.py",
+              "test_browser_gradcam.py", "test_browser_network.py", "test_browser_add.py", "test_hostile.py")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    place = {name: i for i, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 EMPTY = {"test_device.py", "test_archive.py", "test_own.py"}        # their subject is what a home holds, or asking the machine
 
 
