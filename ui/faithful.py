@@ -100,10 +100,12 @@ def another_seed(run: Run) -> Run | None:
 
 
 def _show(found, other: str, name: str, *, key: str) -> None:
-    from core.explain.faithful import SAME, SHIFT, verdict, where
+    from core.explain.faithful import SAME, SHIFT, points_at, verdict, where
     said = verdict(found)
     box, icon = SAYS[said.answer]
-    box("  \n".join(filter(None, (said.sentence, where(found)))), icon=icon)
+    box(said.sentence, icon=icon)
+    if pointed := where(found):            # a map can be true and show that the network reads the letter
+        (st.success if points_at(found) == "finding" else st.warning)(pointed, icon=":material/my_location:")
     one, two, three = st.columns(3, gap="medium")
     with one:
         st.html(heading("Maps while the weights become random"))

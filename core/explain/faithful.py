@@ -436,16 +436,23 @@ def verdict(found: Examination) -> Verdict:
     return Verdict("yes", sentence, numbers)
 
 
+def points_at(found: Examination) -> str:
+    """The known region that the maps point at, such as "finding" or "letters"; "" where they point at none."""
+    known = {name: place for name, place in found.places.items() if name != "border ring"}
+    hottest = max(known, key=lambda name: known[name].lift, default="")
+    return hottest if hottest and known[hottest].lift >= POINTED else ""
+
+
 def where(found: Examination) -> str:
     """Where the maps point, in a sentence; "" where nothing is known of the images."""
     known = {name: place for name, place in found.places.items() if name != "border ring"}
     if not known:
         return ""
-    hottest = max(known, key=lambda name: known[name].lift)
-    place = known[hottest]
-    if place.lift < POINTED:
+    hottest = points_at(found)
+    if not hottest:
         shares = (f"{100 * p.energy:.0f} % of the heat is in the {name}, which covers {100 * p.area:.0f} % of the image"
                   for name, p in known.items())
         return f"They point at no place that is known: {', '.join(shares)}."
+    place = known[hottest]
     return (f"They point at the {hottest}: {100 * place.energy:.0f} % of the heat lies there, {place.lift:.1f} times what an "
             "even map would have.")
