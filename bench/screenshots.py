@@ -92,7 +92,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     visit("gradcam", run=run.id, split="val")
     page.locator(".what-if .stage img").first.wait_for()
     yield "gradcam"
-    visit("compare")
+    visit("compare", of="all")
     yield "compare"
     visit("classify", run=run.id)
     page.locator("input[type=file]").set_input_files(str(drop))

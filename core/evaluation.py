@@ -117,13 +117,15 @@ def with_people(found: Predictions, data: Dataset) -> Predictions:
     return replace(found, patients=tuple(patients) if any(patients) else None, studies=tuple(studies) if any(studies) else None)
 
 
-def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None, *, fit: bool = True, draws: int = 1000) -> dict:
+def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None, *, fit: bool = True, groups: bool = True,
+          draws: int = 1000) -> dict:
     """What answers that one has are worth. Opens nothing and counts nothing.
 
     Args:
         found: the run's answers to `split`
         data: the run's open set, for what the stored answers lack: patients, and the logistic baseline where it was never made
         fit: whether to fit that baseline now, which takes seconds on large sets; without it, only a kept one is shown
+        groups: whether to judge studies and patients too, see `grouped`
         draws: of the bootstrap
 
     Returns:
@@ -148,10 +150,7 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
                "threshold": threshold.tolist() if isinstance(threshold, np.ndarray) else threshold,
                "accuracy_interval": _limits(cells["accuracy"]), "roc_auc_interval": _limits(cells["roc_auc"]),
                "baselines": _baselines(about, split, labels, task, data if fit else None),
-               "by_study": found.studies and judge_groups(labels, probs, task, found.studies, "study", found.patients,
-                                                          threshold=threshold, draws=draws),
-               "by_patient": found.patients and judge_groups(labels, probs, task, found.patients, "patient",
-                                                             threshold=threshold, draws=draws)}
+               **(grouped(run, found, draws=draws) if groups else {})}
     result["notes"] = metrics.notes_of(result)                  # once more, with the interval that knows of patients
     for row, of_class in zip(result["per_class"], of_classes):
         row["measures"] = of_class
@@ -165,6 +164,16 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
                                            names=("accuracy", "roc_auc"), threshold=threshold, draws=draws)
     return result | {"alarms": alarms(result, epochs=len(run.records("epoch")), validation=validation,
                                       times_opened=result.get("times_test_opened", 0))}
+
+
+def grouped(run: Run, found: Predictions, *, draws: int = 1000) -> dict:
+    """{"by_study", "by_patient"} as `judge` answers them: the mean over the images of each, judged like an image."""
+    task, threshold = run.data()["task"], thresholds.of(run)
+
+    def of(groups: tuple[str, ...] | None, kind: str) -> dict | None:
+        return groups and judge_groups(found.labels, found.probs, task, groups, kind, found.patients, threshold=threshold,
+                                       draws=draws)
+    return {"by_study": of(found.studies, "study"), "by_patient": of(found.patients, "patient")}
 
 
 def evaluate(run: Run, split: str = "val", progress: Callable[[str, int, int], None] | None = None) -> dict:

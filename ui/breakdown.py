@@ -16,7 +16,7 @@ from core.runs import Run
 from ui import theme
 from ui.filters import EMPTY, Column, columns_of
 from ui.follow import follow
-from ui.judging import rows_of, stamp, stored
+from ui.judging import by_people, rows_of, stamp, stored
 from ui.loaders import open_set
 from ui.shell import escape, format_interval, show_error
 
@@ -30,7 +30,7 @@ NEVER = {"image_id", "path", "patient", "study", "split"}          # a group of 
 
 def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, runs: Sequence[Run]) -> None:
     """The part "Groups" of the page Evaluate."""
-    _draw_people(result)
+    _draw_people(dict(result) | by_people(run, split, found))
     st.subheader("By group", anchor=False, help="The images with one value of a column, judged by themselves. A network that is "
                  "good on the whole may be bad for some: for a part of the body, an age, a hospital.")
     try:

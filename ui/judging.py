@@ -18,7 +18,7 @@ from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
 from core.evaluation import Predictions, predict_split, predictions, with_people
 from core.judge import thresholds
-from core.judge.baselines import kept_baseline, logistic_baseline
+from core.judge.baselines import logistic_baseline
 from core.metrics import MULTI_LABEL
 from core.runs import LIVE, Run
 from ui.loaders import open_set
@@ -170,14 +170,25 @@ def measures(run: Run, split: str, found: Predictions) -> dict:
 @st.cache_data(max_entries=64, show_spinner="Judging: every measure with its interval ...")
 def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, fitted: bool, _run: Run,
               _found: Predictions) -> dict:
-    data = _ready_set(_run)
-    if data is None:
-        return evaluation.judge(_run, split, _found)
-    if _found.patients is None and _found.studies is None:          # answers from before patients were stored with them
-        _found = with_people(_found, data)
-    facts = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "target": data.target}
-    kept = kept_baseline(facts, split) is not None                  # else it would be fitted now, and everybody would wait
-    return evaluation.judge(_run, split, _found, data if kept else None)
+    # With the baseline that is kept, so that nobody waits for a new one; studies and patients when they are looked at.
+    return evaluation.judge(_run, split, _known_people(_run, _found), groups=False)
+
+
+def by_people(run: Run, split: str, found: Predictions) -> dict:
+    """`core.evaluation.grouped`, once for each version of the answers and of the threshold."""
+    return _by_people(str(run.folder), split, stamp(run), repr(thresholds.of(run)), run, found)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _by_people(folder: str, split: str, stamp: int, threshold: str, _run: Run, _found: Predictions) -> dict:
+    return evaluation.grouped(_run, _known_people(_run, _found))
+
+
+def _known_people(run: Run, found: Predictions) -> Predictions:
+    """With patients and studies, also where the answers are from before these were stored with them."""
+    if found.patients is None and found.studies is None and (data := _ready_set(run)) is not None:
+        return with_people(found, data)
+    return found
 
 
 def fit_baseline(run: Run, split: str, result: dict) -> None:
@@ -189,16 +200,18 @@ def fit_baseline(run: Run, split: str, result: dict) -> None:
         return
     key = str(run.folder), split
     if key not in _fits():
-        data = _ready_set(run)
-        fit = None if data is None else threading.Thread(target=logistic_baseline, args=(data, split), daemon=True)
-        if fit:
-            fit.start()
-        _fits()[key] = fit
-        if fit:
-            fit.join(0.05)                     # small images take no longer
-            st.fragment(_wait_for_fit, run_every=1)(key)
+        _fits()[key] = threading.Thread(target=_fit, args=(run, split), daemon=True)
+        _fits()[key].start()
+        _fits()[key].join(0.05)                # small images take no longer
+        st.fragment(_wait_for_fit, run_every=1)(key)
     elif not _is_fitted(run, split):
         st.fragment(_wait_for_fit, run_every=1)(key)
+
+
+def _fit(run: Run, split: str) -> None:
+    data = evaluation.data_at_hand(run)
+    if data is not None:
+        logistic_baseline(data, split)
 
 
 def _wait_for_fit(key: tuple[str, str]) -> None:
@@ -211,12 +224,12 @@ def _wait_for_fit(key: tuple[str, str]) -> None:
 def _is_fitted(run: Run, split: str) -> bool:
     """Whether this server has had the baseline fitted, or could not."""
     fits, key = _fits(), (str(run.folder), split)
-    return key in fits and (fits[key] is None or not fits[key].is_alive())
+    return key in fits and not fits[key].is_alive()
 
 
 @st.cache_resource(show_spinner=False)
 def _fits() -> dict:
-    """(folder of a run, split) -> the thread that fits its baseline, or has; None where there is no open set to fit it on."""
+    """(folder of a run, split) -> the thread that fits its baseline, or has."""
     return {}
 
 
