@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -134,6 +135,61 @@ def test_deletion_and_insertion_of_a_linear_network_in_closed_form():
     assert faithful.area(np.array([0.0, 0.5, 1.0])) == 0.5
 
 
+def left_third(images: torch.Tensor) -> torch.Tensor:
+    """Logits of three classes; the softmax has (a, a^2, 1) over their sum, with a = e to the mean of the left third."""
+    light = images[..., :images.shape[-1] // 3].mean((1, 2, 3))
+    return torch.stack([light, 2 * light, 0 * light], 1)
+
+
+class LeftThird(nn.Module):
+    def forward(self, images):
+        return left_third(images)
+
+
+class Findings(LeftThird):
+    """Several findings: each has a sigmoid of its own."""
+
+    def probabilities(self, logits):
+        return logits.sigmoid()
+
+
+def test_coverage_follows_the_class_that_was_asked_for_each_image():
+    images, targets = torch.ones(3, 1, 6, 6), torch.tensor([1, 0, 2])
+    for model, want in ((LeftThird(), left_third(images).softmax(1)), (Findings(), left_third(images).sigmoid())):
+        deletion, insertion = coverage(model, images, targets, np.ones((3, 6, 6)), without=0 * images)
+        assert deletion[:, 0] == pytest.approx(want[[0, 1, 2], targets].numpy())
+        assert np.array_equal(insertion[:, -1], deletion[:, 0]) and np.array_equal(insertion[:, 0], deletion[:, -1])
+
+
+def test_pixels_of_equal_value_go_in_random_order():
+    """An empty map has no order: a third of all pixels is a third of those on the left, and not the top third of the image."""
+    images, empty = torch.ones(2, 1, 60, 60), np.zeros((2, 60, 60))
+    images[1, :, :20] = 0                                                # the second has no light at the top
+    deletion, _ = coverage(Findings(), images, torch.tensor([0, 0]), empty, steps=3, without=torch.zeros_like(images))
+    light = np.array([[1], [2 / 3]]) * (1 - np.arange(4) / 3)
+    assert deletion == pytest.approx(1 / (1 + np.exp(-light)), abs=0.01)
+
+
+def test_what_is_gone_shows_the_image_blurred_by_a_tenth_of_its_side():
+    images = torch.rand(2, 3, 40, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    want = gaussian_filter(images.numpy(), (0, 0, 4, 4), mode="mirror", truncate=2.5)
+    assert faithful.blurred(images).numpy() == pytest.approx(want, abs=1e-12)
+    model = LeftThird()
+    deletion, _ = coverage(model, images, torch.tensor([1, 1]), np.ones((2, 40, 30)))
+    gone = left_third(torch.from_numpy(want)).softmax(1)[:, 1].numpy()
+    assert deletion[:, -1] == pytest.approx(gone, abs=1e-6) and abs(deletion[:, 0] - gone).min() > 1e-4
+
+
+def test_the_baselines_are_high_where_their_names_say():
+    image = torch.zeros(2, 1, 9, 9)
+    image[0, :, :, 4:], image[1, :, 4:] = 1, 1                          # an upright edge, and a level one
+    upright, level = faithful.edges(image)
+    assert upright.argmax(1).tolist() == [3] * 9 and level.argmax(0).tolist() == [3] * 9 and np.array_equal(upright, level.T)
+    middle = faithful.centre(image)[0]
+    assert middle.argmax() == 40 and middle[0, 0] == middle.min() and middle[4, 0] == pytest.approx(np.exp(-1))
+    assert not np.array_equal(*faithful.random_places(image))           # each image has places of its own
+
+
 # ---- planted networks ----
 
 def test_a_network_that_reads_one_square_is_found_to_do_so():
@@ -144,6 +200,9 @@ def test_a_network_that_reads_one_square_is_found_to_do_so():
     assert found.places["elsewhere"].energy < 0.01 and found.places["elsewhere"].pointing == 0
     assert found.gain > 0.1 and found.deletion["the map"][0] == found.insertion["the map"][-1] > 0.95
     assert set(found.deletion) == {"the map", *BASELINES} and found.empty == 0 and found.seeds is None
+    scores = {name: float(faithful.area(found.insertion[name]) - faithful.area(found.deletion[name])) for name in found.deletion}
+    assert found.best_baseline == max(BASELINES, key=scores.get) != min(BASELINES, key=scores.get)
+    assert found.gain == pytest.approx(scores["the map"] - max(scores[name] for name in BASELINES))
     said = where(found)
     assert said.startswith("They point at the square: ") and "100 % of the heat" in said
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -168,6 +227,40 @@ def test_random_weights_change_a_map_of_the_network_and_not_a_drawing_of_the_ima
     assert said.answer == "no" and "1.00" in said.sentence and "not what the network has learned" in said.sentence
 
 
+def test_the_top_forgets_first_and_each_tensor_keeps_its_mean_and_deviation():
+    """A network of nine layers is cut into six blocks; by the name of a block all above it, and nothing below, is random."""
+    model = nn.Sequential(*(nn.Conv2d(8, 8, 9, padding=4, bias=False) for _ in range(9)))
+    with torch.no_grad():
+        for k, layer in enumerate(model):
+            layer.weight.copy_(k + 0.1 * torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(k)))
+    seen, images = [], torch.rand(3, 1, 4, 4)
+
+    def method(now, images, *_):
+        seen.append([layer.weight.detach().clone() for layer in now])
+        return torch.stack([images[0, 0], 0 * images[0, 0], images[2, 0].flip(0) if len(seen) > 1 else images[2, 0]])
+    found = randomisation(model, images, ONES[:3], method)
+    assert found.blocks[:2] == ("trained", "8") and found.blocks[-1] == "0" and len(found.blocks) == 7
+    for block, weights in zip(found.blocks[1:], seen[1:]):
+        kept = [torch.equal(layer.weight, now) for layer, now in zip(model, weights)]
+        assert kept == [True] * int(block) + [False] * (9 - int(block))
+    for k, now in enumerate(seen[-1]):
+        assert now.mean() == pytest.approx(k, abs=0.01) and now.std() == pytest.approx(0.1, abs=0.01)
+    turned = spearmanr(images[2, 0].ravel(), images[2, 0].flip(0).ravel()).statistic
+    assert found.spearman == pytest.approx([1] + [(1 + turned) / 2] * 6)             # the empty map does not count
+
+
+def test_images_are_moved_to_all_four_sides_and_maps_back():
+    images, seen = pictures(2), []
+
+    def method(model, images, *_):
+        seen.append(images.clone())
+        return images[:, 0]
+    assert shift_stability(None, images, ONES[:2], method) == pytest.approx(1)
+    inner = (..., slice(2, -2), slice(2, -2))
+    for (down, right), moved in zip(((0, 1), (0, -1), (1, 0), (-1, 0)), seen[1:], strict=True):
+        assert torch.equal(moved[inner], images.roll((down, right), (2, 3))[inner])
+
+
 def test_a_shift_is_followed_by_what_moves_and_not_by_what_stays():
     images = pictures()
     fixed = torch.from_numpy(faithful.random_places(images, seed=9)).float()
@@ -183,6 +276,12 @@ def test_two_seeds_are_compared_when_there_are_two():
     images, model = pictures(), ReadsSquare()
     assert examine(model, images, ONES, grad_cam, "features", other=model).seeds == pytest.approx(1)
     assert examine(model, images, ONES, on_edges, other=random_network()).seeds == pytest.approx(1)
+    other = random_network()
+    want = likeness(grad_cam(model, images, ONES, "features"), grad_cam(other, images, ONES, "0"))
+
+    def last_maps(model, images, targets, layer):
+        return grad_cam(model, images, targets, "features" if isinstance(model, ReadsSquare) else "0")
+    assert examine(model, images, ONES, last_maps, other=other).seeds == pytest.approx(want) != pytest.approx(1)
 
 
 def test_stop_comes_through():
@@ -196,18 +295,25 @@ def test_stop_comes_through():
 # ---- the sentence ----
 
 def made(forgot=0.1, gain=0.2, shifts=0.9, seeds=None, empty=0, **regions) -> Examination:
-    randomised = Randomised(("trained", "0"), np.array([1, forgot]), np.array([1, 0.3]))
+    randomised = Randomised(("trained", "2", "0"), np.array([1, 0.45, forgot]), np.array([1, 0.4, 0.3]))     # the last counts
     return Examination(8, empty, randomised, {}, {}, gain, "the edges", shifts, seeds, regions)
 
 
 @pytest.mark.parametrize("found, answer, number", [
     (made(), "yes", "0.20"), (made(empty=8, forgot=0.0), "no", "nothing speaks"), (made(forgot=0.62), "no", "0.62"),
-    (made(gain=-0.07), "doubtful", "-0.07"), (made(shifts=0.31), "doubtful", "0.31"), (made(shifts=None), "yes", "0.10"),
+    (made(gain=-0.07), "doubtful", "-0.07"), (made(gain=0.01), "doubtful", "+0.01"), (made(forgot=0.5), "no", "0.50"),
+    (made(shifts=0.31), "doubtful", "0.31"), (made(shifts=None), "yes", "0.10"),
     (made(seeds=0.12), "yes", "0.12"), (made(forgot=0.62, gain=-1, shifts=0), "no", "0.62")])
 def test_the_verdict_gives_the_number_that_decided(found, answer, number):
     said = verdict(found)
     assert said.answer == answer and number in said.sentence
-    assert said.numbers["gain over the best baseline"] == found.gain
+    assert said.numbers["gain over the best baseline"] == found.gain and said.numbers["SSIM with random weights"] == 0.3
+
+
+def test_the_verdict_carries_every_number():
+    numbers = verdict(made(shifts=None, seeds=0.7, finding=Place(8, 0.6, 0.1, 0.9))).numbers
+    assert numbers == {"likeness with random weights": 0.1, "SSIM with random weights": 0.3, "gain over the best baseline": 0.2,
+                       "likeness between seeds": 0.7, "energy in finding": 0.6, "pointing game in finding": 0.9}
 
 
 def test_where_it_points():
@@ -215,4 +321,8 @@ def test_where_it_points():
     assert where(made(**{"border ring": ring})) == ""
     assert where(made(letters=Place(8, 0.6, 0.05, 1.0), finding=Place(8, 0.1, 0.05, 0.0))) == (
         "They point at the letters: 60 % of the heat lies there, 12.0 times what an even map would have.")
+    small, large = Place(8, 0.3, 0.01, 1.0), Place(8, 0.6, 0.25, 0.0)           # thirty times an even map, and 2.4 times
+    assert faithful.points_at(made(letters=small, finding=large)) == "letters"
+    hot_ring = made(**{"border ring": Place(8, 0.9, 0.1, 1.0), "finding": large})
+    assert faithful.points_at(hot_ring) == "finding" and where(hot_ring).startswith("They point at the finding")
     assert "no place that is known: 6 % of the heat is in the finding" in where(made(finding=Place(8, 0.06, 0.05, 0.0)))
