@@ -17,6 +17,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.explain.methods import explain
-from core.explain.passes import left_alone
+from core.explain.passes import left_alone, score
 
 SAME = 0.5         # rank correlation: from here on the order of the pixels is more kept than lost. Unrelated smooth maps: about 0
 GAIN = 0.02        # of probability: two draws of random places differ by about so much on sixteen images
@@ -157,6 +158,12 @@ def maps_of(method: Explainer, model: nn.Module, images: Tensor, targets: Tensor
     return maps.detach().cpu().numpy().astype(np.float32)
 
 
+def _rather_than(method: Explainer, against: Tensor) -> Explainer:
+    """The method for the difference of two classes, of the same images in the same order."""
+    function = method if callable(method) else partial(explain, method)
+    return lambda model, images, targets, layer: function(model, images, targets, layer, against=against)
+
+
 # ------------------------------------------------------------------------------------------------------ deletion, insertion
 
 def edges(images: Tensor) -> np.ndarray:
@@ -184,7 +191,8 @@ BASELINES: dict[str, Callable[[Tensor], np.ndarray]] = {"random places": random_
 
 
 @torch.no_grad()
-def coverage(model: nn.Module, images: Tensor, targets: Tensor, maps: Any, *, steps: int = STEPS, without: Tensor | None = None,
+def coverage(model: nn.Module, images: Tensor, targets: Tensor, maps: Any, *, against: Tensor | None = None, steps: int = STEPS,
+             without: Tensor | None = None,
              progress: Callable[[int, int], None] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Deletion and insertion: the probability of the class while the pixels go, or come, in the order of a map.
 
@@ -193,6 +201,7 @@ def coverage(model: nn.Module, images: Tensor, targets: Tensor, maps: Any, *, st
 
     Args:
         maps: (N, H, W); the highest value goes, or comes, first
+        against: (N,) other classes: the probability of the class where only these two are possible, 1 / (1 + exp(y_b - y_a))
         steps: T, in which all pixels go
         without: (N, C, H, W), what is left without any pixel; None is the image blurred by a tenth of its side
 
@@ -211,8 +220,8 @@ def coverage(model: nn.Module, images: Tensor, targets: Tensor, maps: Any, *, st
     with left_alone(model, images):
         for t in range(steps + 1):
             first = rank < round(h * w * t / steps)
-            curves[0, :, t] = _probability(model, torch.where(first, without, images), targets)
-            curves[1, :, t] = _probability(model, torch.where(first, images, without), targets)
+            curves[0, :, t] = _probability(model, torch.where(first, without, images), targets, against)
+            curves[1, :, t] = _probability(model, torch.where(first, images, without), targets, against)
             if progress:
                 progress(t + 1, steps + 1)
     return curves[0], curves[1]
@@ -228,8 +237,10 @@ def blurred(images: Tensor) -> Tensor:
     return F.conv2d(F.conv2d(padded, kernel, groups=images.shape[1]), kernel.transpose(2, 3), groups=images.shape[1])
 
 
-def _probability(model: nn.Module, images: Tensor, targets: Tensor) -> np.ndarray:
+def _probability(model: nn.Module, images: Tensor, targets: Tensor, against: Tensor | None = None) -> np.ndarray:
     logits = model(images)
+    if against is not None:
+        return score(logits, targets, against).sigmoid().float().cpu().numpy()
     logits = logits if logits.dim() == 2 else logits[:, None]
     if hasattr(model, "probabilities"):                    # a classifier knows its task; several findings have a sigmoid each
         probs = model.probabilities(logits)
@@ -364,7 +375,7 @@ class Examination:
 
 
 def examine(model: nn.Module, images: Tensor, targets: Tensor, method: Explainer, layer: str | None = None, *,
-            regions: Mapping[str, Any] | None = None, other: nn.Module | None = None,
+            against: Tensor | None = None, regions: Mapping[str, Any] | None = None, other: nn.Module | None = None,
             progress: Progress | None = None) -> Examination:
     """Put the maps of some images to all tests.
 
@@ -372,18 +383,21 @@ def examine(model: nn.Module, images: Tensor, targets: Tensor, method: Explainer
         images: (N, C, H, W) in [0, 1]; sixteen are enough to judge a method by
         targets: (N,) the classes that are explained
         method, layer: as `randomisation` has them
+        against: (N,) other classes: test what speaks for the ones rather than for the others
         regions: {name: (N, H, W) or (H, W) bool} where the truth is known; the border ring is always looked at
         other: a network that was trained the same way from another seed
         progress: called now and then; may raise to stop
     """
     say = progress or (lambda sentence, done, total: None)
     say("Making the maps", 0, 1)
+    if against is not None:
+        method = _rather_than(method, against)
     maps = maps_of(method, model, images, targets, layer)
     randomised = randomisation(model, images, targets, method, layer, progress=progress)
     deletion, insertion, score = {}, {}, {}
     orders = {"the map": maps} | {name: order(images) for name, order in BASELINES.items()}
     for k, (name, order) in enumerate(orders.items()):
-        gone, come = coverage(model, images, targets, order, progress=lambda done, total, k=k: say(
+        gone, come = coverage(model, images, targets, order, against=against, progress=lambda done, total, k=k: say(
             "Covering and uncovering what is marked", k * total + done, len(orders) * total))
         deletion[name], insertion[name] = gone.mean(0), come.mean(0)
         score[name] = float((area(come) - area(gone)).mean())
