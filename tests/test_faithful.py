@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.special import softmax
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -20,6 +21,7 @@ from core.explain.faithful import (
     likeness,
     places,
     pointing_game,
+    points_at,
     randomisation,
     shift_stability,
     spearman,
@@ -206,6 +208,40 @@ def test_a_network_that_reads_one_square_is_found_to_do_so():
     said = where(found)
     assert said.startswith("They point at the square: ") and "100 % of the heat" in said
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+SHARED = np.roll(SQUARE, (14, -14), (0, 1))
+
+
+class ReadsTwoSquares(nn.Module):
+    """Class 1 where SQUARE and SHARED are bright, class 2 where SHARED is: only SQUARE tells the one from the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.fc = nn.Conv2d(1, 2, 1), nn.Linear(2, 3)
+        self.masks = torch.from_numpy(np.stack([SQUARE, SHARED])).float()
+        with torch.no_grad():
+            self.features.weight.fill_(1)
+            self.features.bias.zero_()
+            self.fc.weight.copy_(torch.tensor([[0.0, 0], [18, 18], [0, 18]]))
+            self.fc.bias.copy_(torch.tensor([0.0, -30, -18]))
+
+    def forward(self, images):
+        return self.fc((self.features(images) * self.masks).sum((2, 3)) / SQUARE.sum())
+
+
+def test_the_difference_of_two_classes_is_tested_for_itself():
+    model, images, regions = ReadsTwoSquares(), pictures(), {"square": SQUARE, "shared": SHARED}
+    images[:, :, torch.from_numpy(SHARED)] = 0.9
+    alone = examine(model, images, ONES, "hires_cam", "features", regions=regions)
+    found = examine(model, images, ONES, "hires_cam", "features", against=2 * ONES, regions=regions)
+    assert alone.places["shared"].energy > 0.3
+    assert not found.places["shared"].energy and points_at(found) == "square" and found.gain > 0.1
+    logits = model(images).detach().numpy()
+    want = 1 / (1 + np.exp(logits[:, 2] - logits[:, 1]))                  # the two classes alone, without the third
+    assert found.deletion["the map"][0] == pytest.approx(want.mean(), abs=1e-6)
+    assert found.insertion["the map"][-1] == pytest.approx(want.mean(), abs=1e-6)
+    assert want.mean() - softmax(logits, axis=1)[:, 1].mean() > 0.05
 
 
 def random_network(seed: int = 0) -> nn.Module:
