@@ -42,6 +42,16 @@ def predict(probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -
     return probs.argmax(axis=1)
 
 
+def thresholds_of_classes(threshold: float | np.ndarray, task: str, classes: int) -> np.ndarray | None:
+    """Above which probability each class is called, (K,); None where the likeliest of several classes is the answer.
+
+    Of two classes a threshold is that of class 1: who is above 1 - t for class 0 is below t for class 1.
+    """
+    if task == MULTI_LABEL:
+        return np.broadcast_to(np.asarray(threshold, np.float64), classes).copy()
+    return np.array([1 - float(threshold), float(threshold)]) if task == "binary-class" else None
+
+
 # --------------------------------------------------------------------------------------------------- the confusion matrix
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -70,12 +70,20 @@ def list_classifiers() -> list[ClassifierInfo]:
 
 def settings_of(address: str) -> RunConfig:
     """The settings that a classifier was trained with. Raises LightboxError "run.gone"."""
-    if _is_shipped(address):
+    if is_shipped(address):
         return RunConfig.from_json((SHIPPED / address / "config.json").read_text())
     return RunStore().get(address).config
 
 
-def _is_shipped(address: str) -> bool:
+def task_of(address: str) -> str:
+    """What a classifier answers, one of core.metrics.TASKS. No torch. Raises LightboxError "run.gone"."""
+    if is_shipped(address):
+        return json.loads((SHIPPED / address / "meta.json").read_text())["meta"]["classifier"]["task"]
+    return RunStore().get(address).data()["task"]
+
+
+def is_shipped(address: str) -> bool:
+    """Whether it came with the app."""
     return bool(address) and "/" not in address and (SHIPPED / address / "meta.json").exists()
 
 
@@ -96,7 +104,7 @@ def load_classifier(address: str) -> Loaded:
     Raises:
         LightboxError: "classifier.unknown", "run.gone", "checkpoint.missing", "checkpoint.damaged"
     """
-    if _is_shipped(address):
+    if is_shipped(address):
         saved, said = checkpoints.load(SHIPPED / address, with_resume=False), []
         config = ModelConfig(**saved.meta["model"])
     else:

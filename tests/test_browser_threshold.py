@@ -1,6 +1,5 @@
 """The threshold in a real browser: every number follows the drag while the server is silent, and is that of core.judge."""
 
-import json
 import re
 import shutil
 
@@ -118,4 +117,4 @@ def test_what_is_frozen_on_validation_is_only_looked_at_on_test(app, page, run):
     open_threshold(page, app, run, "val")
     page.get_by_role("button", name="Let it go").click()
     expect(page.locator(".threshold .kept")).to_contain_text("Nothing is frozen")
-    assert of(run) == 0.5 and json.loads((run.folder / "threshold.json").read_text())["temperature"]["value"] > 0
+    assert of(run) == 0.5

@@ -201,10 +201,6 @@ def test_only_validation_may_choose_and_an_older_epoch_does_not_count(run):
     path = run.folder / "threshold.json"
     path.write_text(path.read_text().replace(f'"epoch": {checkpoints.best_epoch(run.checkpoints)}', '"epoch": 0'))
     assert of(run) == 0.5 and frozen(run) is None
-    thresholds.keep_temperature(run, 1.7, checkpoints.best_epoch(run.checkpoints))
-    assert thresholds.temperature_of(run) == 1.7
-    thresholds.keep_temperature(run, 1.7, 0)
-    assert thresholds.temperature_of(run) is None
 
 
 def test_a_torn_file_is_said_and_a_deleted_run_too(run):

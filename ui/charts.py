@@ -214,29 +214,29 @@ def show_bars(values: Sequence[float], edges: Sequence[float], title: str, *, ke
 
 
 def show_probabilities(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
-                       threshold: float | None = None, limit: int = 12) -> None:
+                       thresholds: Sequence[float] | None = None, limit: int = 12) -> None:
     """What the network says of one image: a bar for each class, the most probable first."""
-    st.html(probability_bars(class_names, probs, true=true, threshold=threshold, limit=limit))
+    st.html(probability_bars(class_names, probs, true=true, thresholds=thresholds, limit=limit))
 
 
 def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
-                     threshold: float | None = None, limit: int = 12) -> str:
+                     thresholds: Sequence[float] | None = None, limit: int = 12) -> str:
     """HTML of `show_probabilities`. Two classes keep their order, more are sorted.
 
     Args:
         class_names: K names, shown exactly as they are
         probs: (K,) in [0, 1]
         true: the right class, which is marked
-        threshold: drawn as a line through the bars
+        thresholds: (K,), drawn as a line through each bar: see `core.answers.thresholds_of_classes`
         limit: of so many classes; the rest is said in a line
     """
     order = range(len(probs)) if len(probs) <= 2 else np.argsort(-np.asarray(probs, float), kind="stable")
-    line = "" if threshold is None else f"<i style='left:{100 * threshold:.2f}%'></i>"
     rows = []
     for k in list(order)[:limit]:
         p = float(probs[k])
         mark = " <small>(true)</small>" if k == true else ""
         long = 100 * min(1, max(0, p)) if math.isfinite(p) else 0
+        line = "" if thresholds is None else f"<i style='left:{100 * float(thresholds[k]):.2f}%'></i>"
         bar = f"<b style='width:{long:.2f}%;background:{theme.class_color(int(k))}'></b>"
         name = html.escape(str(class_names[k]))
         rows.append(f"<span>{name}{mark}</span><div>{bar}{line}</div><span>{html.escape(format_probability(p))}</span>")

@@ -14,9 +14,13 @@ from core.classifiers import classify as predict
 from core.config import DataConfig
 from core.datasets import Dataset, decode_image, describe_fit, fit, is_ready
 from core.datasets.geometry import scale
+from core.decision import Chosen, Decision, chosen_for
 from core.errors import LightboxError
+from core.runs import RunStore
 from ui.explaining import classifier, original_of, version
 from ui.loaders import dataset, thumbnails
+from ui.shell import format_percent, format_probability
+from ui.threshold import said_of
 
 STEP = 192             # pixels a side of the small pictures that show what was done
 
@@ -54,6 +58,37 @@ def answer_of(address: str, subject: Subject) -> np.ndarray:
 @st.cache_data(max_entries=256, show_spinner=False)
 def _answer_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
     return predict(classifier(address).model, [_pixels])[0]
+
+
+def chosen_of(address: str) -> Chosen:
+    """What was chosen for a classifier on validation. Raises LightboxError as `chosen_for` does."""
+    files = [RunStore().root / "runs" / address / name for name in ("threshold.json", "predictions.npz")]
+    written = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+    return _chosen_of(address, version(address), *written)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _chosen_of(address: str, version: tuple, threshold: int, answers: int) -> Chosen:
+    return chosen_for(address)
+
+
+def headline(names: Sequence[str], said: Decision) -> str:
+    """The answer and how sure it is; of several findings those that are called, the surest first."""
+    called = sorted(said.called, key=lambda k: -said.probs[k])
+    return ", ".join(f"{names[k]}, {format_probability(float(said.probs[k]))}" if len(called) < 3 else names[k]
+                     for k in called) or "No finding above its threshold"
+
+
+def how_called(names: Sequence[str], chosen: Chosen, said: Decision) -> str:
+    """What the lines in the bars are, where somebody chose them; "" where nobody did."""
+    if not chosen.frozen or said.thresholds is None:
+        return ""
+    if len(chosen.frozen) == 1 and len(names) == 2 and 1 in chosen.frozen:
+        frozen = chosen.frozen[1]
+        sought = frozen.sought
+        return (f"It is called {names[sought]} from {format_percent(float(said.thresholds[sought]))} on, the line: the threshold "
+                f"that was chosen on validation ({said_of(frozen, names)}).")
+    return f"The lines are thresholds; {len(chosen.frozen)} of {len(names)} were chosen on validation, the others are 50 %."
 
 
 def steps_of(subject: Subject, preprocessing) -> tuple[list[tuple[str, np.ndarray]], tuple[str, ...]]:

@@ -26,7 +26,6 @@ import streamlit as st
 from core.errors import LightboxError
 from core.evaluation import Predictions
 from core.judge import thresholds
-from core.judge.calibration import temperature
 from core.judge.thresholds import HAND, RULES, Threshold
 from core.metrics import MULTI_LABEL
 from core.ranking import auc_interval, binary_auc
@@ -76,7 +75,6 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
                 thresholds.unfreeze(run, k)
             elif wanted := read_wanted(state.get("froze")):
                 thresholds.freeze(run, chosen(found, about["task"], k, *wanted), k)
-                thresholds.keep_temperature(run, temperature(found.labels, found.probs, about["task"]), found.epoch)
         except LightboxError as error:
             st.session_state[f"{key}_error"] = error
     tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}       # test has no such buttons

@@ -10,8 +10,7 @@ A threshold is chosen on validation, by a rule of RULES or by hand, and frozen: 
 split is then judged with it. Chosen on test it would fit the chance of these very images, and its sensitivity would be a
 promise that the next hospital does not keep.
 
-    threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch", "sought"}},
-                      "temperature": {"value", "epoch"} | null}
+    threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch", "sought"}}}
 
 Of two classes either may be the one that is sought, such as the malignant one that MedMNIST calls 0. What is kept then is always
 the threshold of class 1, and "sought" says for whose sake: who is above t for class 0 is below 1 - t for class 1.
@@ -358,23 +357,11 @@ def unfreeze(run: Run, k: int | None = None) -> None:
     _change(run, drop)
 
 
-def keep_temperature(run: Run, value: float, epoch: int) -> None:
-    """Note the temperature that was fitted on the validation answers of an epoch, see `core.judge.calibration`."""
-    _change(run, lambda known: known.update(temperature={"value": float(value), "epoch": epoch}))
-
-
-def temperature_of(run: Run) -> float | None:
-    """The temperature that was kept for the scores of the best epoch, or None."""
-    kept = _read(run)["temperature"]
-    return kept["value"] if kept and kept["epoch"] == checkpoints.best_epoch(run.checkpoints) else None
-
-
 def _read(run: Run) -> dict:
     try:
-        known = json.loads((run.folder / "threshold.json").read_text())
-        return {"thresholds": dict(known["thresholds"]), "temperature": known["temperature"]}
+        return {"thresholds": dict(json.loads((run.folder / "threshold.json").read_text())["thresholds"])}
     except FileNotFoundError:
-        return {"thresholds": {}, "temperature": None}
+        return {"thresholds": {}}
     except (ValueError, KeyError, TypeError):
         raise LightboxError("run.damaged", f"The file threshold.json of the run {run.id} cannot be read.",
                             "Delete that file and choose the threshold again.") from None

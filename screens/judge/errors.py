@@ -3,8 +3,10 @@
 import numpy as np
 import streamlit as st
 
+from core.answers import thresholds_of_classes
 from core.datasets import Dataset
 from core.errors import LightboxError
+from core.judge import thresholds
 from core.marks import KINDS
 from core.metrics import MULTI_LABEL
 from core.runs import Run, RunStore
@@ -296,7 +298,7 @@ def show_drawer(run, runs, split: str, data: Dataset, rows, i: int, said: mistak
         mistakes.draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
     several = run.data()["task"] == MULTI_LABEL
     show_probabilities(class_names, found.probs[i], true=None if several else int(label), limit=5,
-                       threshold=said.cut if several or len(said.names) == 2 else None)
+                       thresholds=thresholds_of_classes(thresholds.of(run), run.data()["task"], len(class_names)))
     show_patient(data, row, rows, said)
     mistakes.draw_nearest(run, data, row, class_names)
     mistakes.draw_others(mistakes.other_answers(run, runs, split, image_id, said.finding))

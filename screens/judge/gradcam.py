@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.answers import thresholds_of_classes
 from core.errors import LightboxError
 from core.judge import thresholds
 from core.runs import Run, RunStore
@@ -88,7 +89,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
             st.markdown(f"Wrong: it is {escape(names[said.labels[chosen]])}, the answer was {escape(names[answer])}, "
                         f"{format_probability(float(said.probs[chosen, answer]))} sure.")
         show_probabilities(about["class_names"], now.probs, true=None if several else int(said.labels[chosen]), limit=4,
-                           threshold=said.cut if several or len(names) == 2 and said.cut == 0.5 else None)
+                           thresholds=thresholds_of_classes(thresholds.of(run), about["task"], len(about["class_names"])))
         if len(names) == 2 and said.cut != 0.5:
             st.caption(f"{escape(names[1])} is the answer from {format_number(said.cut)} on, as chosen on validation.")
         if wanted:

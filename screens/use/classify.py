@@ -3,12 +3,13 @@
 import streamlit as st
 
 from core.classifiers import list_classifiers
+from core.decision import Chosen, Decision
 from core.errors import LightboxError
 from ui.charts import show_probabilities
 from ui.explaining import LAYER_HELP, classifier, map_of, on_original, show_map, stage_names, warm_up_classifier
 from ui.gallery import gallery
-from ui.shell import Chip, empty, escape, format_probability, next_step, page_header, show_error
-from ui.subject import Subject, answer_of, read_file, samples_of, steps_of
+from ui.shell import Chip, empty, escape, next_step, page_header, show_error
+from ui.subject import Subject, answer_of, chosen_of, headline, how_called, read_file, samples_of, steps_of
 
 STYLE = """<style>
 .st-key-drop [data-testid="stFileUploaderDropzone"] {
@@ -63,16 +64,18 @@ def show_answer(info, subject: Subject) -> None:
     with st.spinner("Loading the network"):
         loaded = classifier(info.address)
     probs = answer_of(info.address, subject)
-    best, several = int(probs.argmax()), loaded.model.task == "multi-label, binary-class"
-    names = info.class_names
+    chosen, names = chosen_of(info.address), info.class_names
     picture, answer = st.columns([6, 5], gap="large")
     with answer:
-        st.header(f"{escape(names[best])}, {format_probability(float(probs[best]))}", anchor=False)
-        said = f"says {escape(info.title)}."
-        if subject.truth is not None:
-            said += f" The label of this sample is {escape(subject.truth)}."
-        st.markdown(said)
-        show_probabilities(names, probs, threshold=0.5 if several or len(names) == 2 else None)
+        place = st.container()
+        calibrated = chosen.temperature is not None and st.toggle(
+            "Calibrated probabilities", key="calibrated", persist_state="session", help="Divides all scores by the temperature "
+            f"{chosen.temperature:.2f}, which was fitted on {chosen.images:,} validation images, so that of all images with 80 % "
+            "eight in ten have the class. What the image is called stays the same. Page Evaluate shows how well it works, under "
+            "Calibration.")
+        decided = chosen.decide(probs, calibrated)
+        best = max(decided.called or range(len(names)), key=decided.probs.__getitem__)
+        show_decision(place, info, subject, chosen, decided)
         left, right = st.columns(2)
         with left:
             target = st.selectbox("Class to explain", range(len(names)), index=best, format_func=names.__getitem__,
@@ -93,6 +96,18 @@ def show_answer(info, subject: Subject) -> None:
                  label=f"The image, with the map of what speaks for {names[target]}")
         st.caption("The map shows which places speak for the class that is explained. A bright place is a reason of the network, "
                    "not a proof of disease.")
+
+
+def show_decision(place, info, subject: Subject, chosen: Chosen, decided: Decision) -> None:
+    """In words, and as bars with the thresholds."""
+    names = info.class_names
+    with place:
+        st.header(escape(headline(names, decided)), anchor=False)
+        said = f"says {escape(info.title)}."
+        if subject.truth is not None:
+            said += f" The label of this sample is {escape(subject.truth)}."
+        st.markdown(f"{said} {escape(how_called(names, chosen, decided))}")
+        show_probabilities(names, decided.probs, thresholds=decided.thresholds)
 
 
 def show_steps(subject: Subject, preprocessing) -> None:
