@@ -136,6 +136,15 @@ def stored(run: Run, split: str) -> Predictions | None:
     return _stored(str(run.folder), split, stamp(run), run)
 
 
+def is_shut(run: Run, split: str) -> bool:
+    """Whether the answers of a split may not be looked at yet: then the page says so, and where the test set is opened."""
+    if split != "test" or stored(run, "test") is not None:
+        return False
+    st.markdown("The test set of this run is shut. It is opened on the evaluate page, when all choices are made.")
+    link("Go there", "evaluate", run=run.id, split="test")
+    return True
+
+
 def stamp(run: Run) -> int:
     """Changes when the file of predictions does."""
     try:
@@ -164,24 +173,43 @@ def measures(run: Run, split: str, found: Predictions) -> dict:
     """
     opened = run.times_test_opened() if split == "test" else 0
     fitted = _is_fitted(run, split)
-    return _measures(str(run.folder), split, stamp(run), repr(thresholds.of(run)), opened, fitted, run, found)
+    return _measures(str(run.folder), split, stamp(run), repr(thresholds.of(run)), opened, fitted, _knows_people(run, found),
+                     run, found)
 
 
 @st.cache_data(max_entries=64, show_spinner="Judging: every measure with its interval ...")
-def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, fitted: bool, _run: Run,
+def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, fitted: bool, people: bool, _run: Run,
               _found: Predictions) -> dict:
-    # With the baseline that is kept, so that nobody waits for a new one; studies and patients when they are looked at.
-    return evaluation.judge(_run, split, _known_people(_run, _found), groups=False)
+    # With the baseline that is kept, so that nobody waits for a new one; studies and patients when they are looked at. Once one
+    # was fitted here it is asked for by the set itself: what the run noted of it may be of an older way to name sets.
+    return evaluation.judge(_run, split, _known_people(_run, _found), _ready_set(_run) if fitted else None, groups=False)
 
 
 def by_people(run: Run, split: str, found: Predictions) -> dict:
     """`core.evaluation.grouped`, once for each version of the answers and of the threshold."""
-    return _by_people(str(run.folder), split, stamp(run), repr(thresholds.of(run)), run, found)
+    return _by_people(str(run.folder), split, stamp(run), repr(thresholds.of(run)), _knows_people(run, found), run, found)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _by_people(folder: str, split: str, stamp: int, threshold: str, _run: Run, _found: Predictions) -> dict:
+@st.cache_data(max_entries=64, show_spinner="Judging studies and patients ...")
+def _by_people(folder: str, split: str, stamp: int, threshold: str, people: bool, _run: Run, _found: Predictions) -> dict:
     return evaluation.grouped(_run, _known_people(_run, _found))
+
+
+def _knows_people(run: Run, found: Predictions) -> bool:
+    """Whether patients and studies can be told: they stand with the answers, or the set is ready. It may become so while the
+    page is looked at, and the numbers by image must not stay then."""
+    key = str(run.folder), stamp(run)
+    if found.patients is None and found.studies is None and key not in _told():
+        if not is_ready(run.config.data):
+            return False
+        _told().add(key)
+    return True
+
+
+@st.cache_resource(show_spinner=False)
+def _told() -> set:
+    """(folder of a run, stamp of its answers) of old answers whose set was ready once."""
+    return set()
 
 
 def _known_people(run: Run, found: Predictions) -> Predictions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,20 @@ def asked_param(name: str) -> str | None:
     asked = st.query_params.get(name)
     before, chosen, when = st.session_state.get(f"chosen_{name}", (None, None, -math.inf))
     return chosen if asked == before and time.monotonic() - when < 2 else asked
+
+
+def asked_among(name: str, label: str, options: Container[str]) -> str | None:
+    """`?name=` of the address where it is one of `options`. Of anything else a sentence says that there is none."""
+    asked = asked_param(name)
+    if asked and asked not in options:
+        st.warning(_unknown(label, asked))
+        return None
+    return asked or None
+
+
+def _unknown(label: str, asked: str) -> str:
+    return (f"There is no {label.lower()} called {escape(shorten(asked))}. "
+            "It may have been deleted, or the address has a mistake.")
 
 
 def choose_param(name: str, value: str) -> None:
@@ -107,8 +121,7 @@ def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
             options[value] = value
         else:
             if chip.name in st.query_params:
-                unknown.append(f"There is no {chip.label.lower()} called {escape(shorten(value))}. "
-                               "It may have been deleted, or the address has a mistake.")
+                unknown.append(_unknown(chip.label, value))
             value = None
     value = value or chip.default or next(iter(options))
     set_param(chip.name, value)
