@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from core.classifiers import classify, load_classifier
+from core.decision import Decision, chosen_for
 from core.export import export
+from core.judge.thresholds import Threshold, freeze
 from tests import judged
 from tests.judged import galleries, maps, open_page, rename_classes, text_of
 from tests.tiny import tiny_arrays
+from ui.subject import headline
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -139,3 +142,46 @@ def test_class_names_are_shown_as_typed(run):
     at = drop(open_page("classify", run=run.id), "square.png", png(tiny_arrays(1)[0][0]))
     assert "<script>" not in "".join(e.proto.body for e in at.get("html"))
     assert at.header[0].value.startswith(("\\<script\\>", "\\$x\\$"))
+
+
+def test_the_answer_is_that_of_the_threshold_and_its_line_is_in_the_bars(run):
+    images, labels = tiny_arrays(40, seed=9)
+    picture = images[np.flatnonzero(labels == 1)[0]]
+    p = float(classify(load_classifier(run.id).model, [picture[..., None]])[0][1])
+    freeze(run, Threshold((p + 1) / 2, "youden"), 1)                 # between this image and certainty: no longer called a 1
+    at = drop(open_page("classify", run=run.id), "square.png", png(picture))
+    assert at.header[0].value.startswith("0, ")
+    text = text_of(at).replace("\\", "")
+    assert f"called 1 from {100 * (p + 1) / 2:.1f} % on" in text and "(Youden)" in text
+    bars = next(e.proto.body for e in at.get("html") if "lightbox-bars" in e.proto.body)
+    assert f"left:{50 * (p + 1):.2f}%" in bars and f"left:{50 * (1 - p):.2f}%" in bars, "each class has its own line"
+    freeze(run, Threshold(p / 2), 1)
+    assert at.run().header[0].value.startswith("1, "), "a new threshold counts at once"
+
+
+def test_calibrated_probabilities_are_said_on_request_and_the_answer_stays(run):
+    labels = np.array([0, 1] * 20)
+    scores = np.where(np.arange(40) % 10 < 7, np.where(labels == 1, 0.98, 0.02), np.where(labels == 1, 0.1, 0.9))
+    judged.plant(run, "val", labels, np.stack([1 - scores, scores], axis=1))
+    chosen = chosen_for(run.id)
+    picture = tiny_arrays(1)[0][0]
+    probs = classify(load_classifier(run.id).model, [picture[..., None]])[0]
+    k = int(probs.argmax())
+    at = drop(open_page("classify", run=run.id), "square.png", png(picture))
+    assert at.header[0].value.replace("\\", "") == f"{k}, {said(float(probs[k]))}"
+    assert f"{chosen.temperature:.2f}" in at.toggle[0].help and "40 validation images" in at.toggle[0].help
+    at = at.toggle[0].set_value(True).run()
+    mended = float(chosen.decide(probs, calibrated=True).probs[k])
+    assert at.header[0].value.replace("\\", "") == f"{k}, {said(mended)}" and mended < probs[k]
+
+
+def test_without_answers_on_validation_there_is_nothing_to_calibrate(run):
+    (run.folder / "predictions.npz").unlink()
+    at = drop(open_page("classify", run=run.id), "square.png", png(tiny_arrays(1)[0][0]))
+    assert not at.toggle and len(maps(at)) == 1
+
+
+@pytest.mark.parametrize("called, line", [((0, 2), "Mass, 80.0 %, Cyst, 60.0 %"), ((0, 1, 2), "Mass, Cyst, Node"),
+                                          ((), "No finding above its threshold")])
+def test_several_findings_are_named_the_surest_first(called, line):
+    assert headline(("Cyst", "Node", "Mass"), Decision(np.array([0.6, 0.1, 0.8]), called, np.full(3, 0.5))) == line
