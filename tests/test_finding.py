@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.__main__ import _parser, _settings
+from core.__main__ import parser
+from core.commands.options import settings
 from core.config import RunConfig, knobs
 from tests.tiny import tiny_config, tiny_npz
 from ui import finding
@@ -61,8 +62,8 @@ def spec(at: AppTest) -> tuple[dict, str]:
 def test_the_command_says_exactly_the_settings():
     config = tiny_config("/a b/c=d.npz", **{"optim.name": "sgd", "train.class_weights": True, "augment.rotate": 7.5,
                                             "model.weights": "run:x=y", "data.size": 100})
-    options = _parser().parse_args(finding._command(config)[3:])
-    assert RunConfig().with_(**{"data.dataset": options.dataset} | _settings(options.set)) == config and options.json
+    options = parser().parse_args(finding._command(config)[3:])
+    assert RunConfig().with_(**{"data.dataset": options.dataset} | settings(options.set)) == config and options.json
 
 
 def test_what_a_search_depends_on():

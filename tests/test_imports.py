@@ -40,6 +40,7 @@ CORE = {                                    # a part of core: the parts that it 
     "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
     "judge": BASE | {"answers", "checkpoints", "classifiers", "datasets", "metrics", "ranking", "recipes", "runs", "trainers"},
     "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "judge", "metrics", "runs", "trainers"},
+    "decision": BASE | {"answers", "checkpoints", "classifiers", "evaluation", "judge", "runs"},
     "comparison": BASE | {"evaluation", "judge", "metrics", "runs"},
     "reported": BASE | {"answers", "evaluation", "judge", "metrics", "recipes", "runs"},
     "report": BASE | {"answers", "classifiers", "comparison", "datasets", "evaluation", "export", "judge", "metrics", "models",
@@ -49,8 +50,9 @@ CORE = {                                    # a part of core: the parts that it 
     "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
     "worker": BASE | {"job", "runs"},
     "together": BASE | {"job", "runs", "trainers"},
-    "__main__": BASE | {"audit", "classifiers", "comparison", "datasets", "device", "evaluation", "explain", "export", "grid",
-                        "judge", "marks", "metrics", "models", "recipes", "report", "run_names", "runs", "trainers"},
+    "commands": BASE | {"audit", "classifiers", "comparison", "datasets", "device", "evaluation", "explain", "export", "grid",
+                        "judge", "marks", "metrics", "recipes", "report", "run_names", "runs", "trainers"},
+    "__main__": BASE | {"commands"},
 }
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
 HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}

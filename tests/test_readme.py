@@ -2,7 +2,7 @@
 
 import re
 
-from core.__main__ import _parser
+from core.__main__ import parser
 from tests.browser_support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -20,7 +20,7 @@ def test_every_picture_is_shown_somewhere():
 
 def test_it_names_every_command_and_no_other():
     said = set(re.findall(r"python -m core ([\w-]+)", README))
-    assert said == set(_parser()._subparsers._group_actions[0].choices)
+    assert said == set(parser()._subparsers._group_actions[0].choices)
 
 
 def test_every_program_that_it_calls_for_a_figure_is_there():

@@ -1,0 +1,9 @@
+"""The commands of `python -m core`, one row each, in the order of the list that --help gives.
+
+A new command is a function in data, train, judge or use, and a row in the COMMANDS at that file's end.
+"""
+
+from core.commands import data, judge, train, use
+from core.commands.options import Command
+
+COMMANDS: tuple[Command, ...] = (*data.COMMANDS, *train.COMMANDS, *judge.COMMANDS, *use.COMMANDS)

@@ -1,0 +1,112 @@
+"""Data sets: listed, counted, added, audited."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.commands.options import JSON, Command, absolute, argument, pairs, set_argument, settings
+from core.commands.output import Bar, tell
+from core.config import RunConfig
+from core.errors import LightboxError
+
+
+def datasets(options: Namespace) -> None:
+    """All sets, or with words one of them: `show_or_add`."""
+    from core.datasets import DATASETS, list_datasets
+    from core.datasets.survey import survey
+    if options.words:
+        show_or_add(options)
+        return
+    infos = list_datasets()
+    for info in infos:                            # the phantoms are made, so they can be counted at any time
+        if info.name in DATASETS and info.available and None in info.counts.values():
+            info.counts.update(survey(DATASETS[info.name].source(None)).index.table["split"].value_counts().to_dict())
+    tell(options, [vars(info) for info in infos], map(_in_a_line, infos))
+
+
+def _in_a_line(info) -> str:
+    from core.datasets import DATASETS
+    known = [v for v in info.counts.values() if v is not None]
+    images, classes = f"{sum(known):,}" if known else "?", len(info.class_names) or "?"      # ? is known once it is opened
+    where = "ready" if info.available else "to be downloaded" if info.name in DATASETS else "not there"
+    return f"{info.name:16} {images:>8} images  {classes:>2} classes  {info.task:26} {where:16}  {info.title}"
+
+
+def show_or_add(options: Namespace) -> None:
+    """`datasets D` counts what is there; `datasets add PATH` keeps it under a name."""
+    from core.config import DataConfig
+    from core.datasets import list_datasets, open_source
+    from core.datasets.kinds import KINDS, find, reading_from
+    from core.datasets.own import free_name, load_own
+    from core.datasets.survey import add_own, survey
+    words, bar = options.words, Bar()
+    values = pairs(options.set)
+    if len(words) == 2 and words[0] == "add":
+        kind, path = ("phantom", "") if words[1] == "phantom" else find(words[1])
+        title = options.title or (Path(words[1]).stem if not options.name else options.name)
+        own, found = add_own(kind, path, reading_from(kind, values), options.name or free_name(title), title)
+        found.source.name, found.source.title = own.name, own.title
+    elif len(words) == 1 and not (options.name or options.title):
+        dataset = absolute(words[0])
+        own, source = load_own(dataset), open_source(DataConfig(dataset))
+        if source is None and dataset in {info.name for info in list_datasets()}:
+            info = next(info for info in list_datasets() if info.name == dataset)
+            tell(options, vars(info), [f"{info.title} ({info.name}): {info.how_to_get}"])
+            return
+        if source is None or values:
+            kind, path = find(dataset)
+            source = KINDS[kind].build(path, reading_from(kind, values))
+        found = survey(source, bar.count)
+    else:
+        raise LightboxError("cli.datasets", f"{' '.join(words)[:80]!r} is not understood.",
+                            "Write datasets, datasets D, or datasets add PATH --name NAME.")
+    bar.end()
+    kept = {"kind": own.kind, "path": own.path, "reading": own.reading} if own else {}
+    tell(options, found.to_json() | kept, _survey_in_words(found, own))
+
+
+def _survey_in_words(found, own) -> Iterator[str]:
+    yield (f"{found.source.title} ({found.source.name}): {len(found.index.table):,} images, "
+           + (f"{found.patients:,} patients" if found.patients else "patients unknown"))
+    if own:
+        yield f"{own.kind}: {own.path} " + " ".join(f"{key}={value!r}" for key, value in own.reading.items())
+    for name, target in found.index.targets.items():
+        yield f"\n{target.title} ({name}): {target.task}\n{found.counts[name].to_string()}"
+    for note in found.index.notes:
+        yield f"  {note}"
+    for item in found.index.skipped[:10]:
+        yield f"  left out: {item['path']}: {item['reason']}"
+    if len(found.index.skipped) > 10:
+        yield f"  and {len(found.index.skipped) - 10:,} more"
+
+
+def audit(options: Namespace) -> None:
+    """What is wrong with a set and its split, before anything is trained on it."""
+    from core.audit import audit, in_words
+    from core.datasets import open_dataset
+    changes = settings(options.set)
+    if wrong := next((name for name in changes if not name.startswith("data.")), None):
+        raise LightboxError("cli.set", f"{wrong} is no setting of the data.", "An audit looks only at data.* settings.")
+    config = RunConfig().with_(**{"data.dataset": absolute(options.dataset)} | changes)
+    bar = Bar()
+    found = audit(open_dataset(config.data, bar.count), bar.count)
+    bar.end()
+    tell(options, found.to_json(), in_words(found), indent=2)
+
+
+COMMANDS = (
+    Command("datasets", "list the data sets, count one, or add one of your own", datasets, (
+        argument("words", nargs="*", metavar="D | add PATH", help="a set or a path to count, or add and a path"),
+        JSON,
+        argument("--name", help="of the new set: small letters, digits and hyphens"),
+        argument("--title", help="of the new set, as people read it"),
+        set_argument("key=value", "how the images are read, such as labels=diagnosis, patient=id; again and again"),
+    )),
+    Command("audit", "look for patients on both sides of a split, copies and odd images", audit, (
+        argument("dataset"),
+        set_argument("data.field=value", "another split, size or task; may be given again and again"),
+        JSON,
+    )),
+)

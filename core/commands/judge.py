@@ -1,0 +1,167 @@
+"""Judging: measures, tests of two runs, the letter, what people marked, and maps that explain an answer."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from core.commands.options import JSON, Command, absolute, argument, open_run, split_argument
+from core.commands.output import Bar, tell, write_or_print
+from core.errors import LightboxError
+from core.explain import METHODS
+from core.files import write_atomic
+
+
+def evaluate(options: Namespace) -> None:
+    """Every measure of a run with its interval, and what to beware of."""
+    from core.evaluation import evaluate
+    bar = Bar()
+    result = evaluate(open_run(options.run), options.split, progress=bar.count)
+    bar.end()
+    tell(options, result, _result_in_words(options, result))
+
+
+def _result_in_words(options: Namespace, result: dict) -> Iterator[str]:
+    yield (f"{options.run}, {options.split} split, epoch {result['epoch']}, {result['n']:,} images, "
+           f"threshold {result['threshold']}")
+    for name, one in result["measures"].items():
+        value = "undefined" if one["value"] is None else f"{one['value']:.4f}"
+        between = "" if one["low"] is None else f"   {one['low']:.4f} to {one['high']:.4f}   {one['interval']}"
+        yield f"  {name:18} {value}{between}"
+    few = ("accuracy", "roc_auc", "cohen_kappa")
+    for base in result["baselines"]:
+        yield f"  {base['name']}: " + ", ".join(f"{name} {base[name]:.4f}" for name in few if base[name] is not None)
+    for unit in ("study", "patient"):
+        if found := result[f"by_{unit}"]:
+            values = {name: found[name]["value"] for name in few if found[name]["value"] is not None}
+            yield f"  by {unit} ({found['n']:,}): " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    yield "  confusion matrix (rows: true class)"
+    for row in result["confusion_matrix"]:
+        yield f"     {row}"
+    for sentence in result["alarms"]:
+        yield f"  {sentence}"
+
+
+def conflict(options: Namespace) -> None:
+    """The same phantom patients with another letter, or with none: does the run follow the letter?"""
+    from dataclasses import asdict
+
+    from core.judge.conflict import conflict
+    bar = Bar()
+    found = conflict(open_run(options.run), options.split, progress=bar.count)
+    bar.end()
+    tell(options, asdict(found), _conflict_in_words(found))
+
+
+def _conflict_in_words(found) -> Iterator[str]:
+    for row in found.rows:
+        low, high = row.accuracy_interval
+        yield (f"  {row.title + (', as it was trained' if row.as_trained else ''):74} {row.n:6,} images   "
+               f"accuracy {row.accuracy:.4f} ({low:.4f} to {high:.4f})")
+    yield found.sentence
+
+
+def marks(options: Namespace) -> None:
+    """What people marked on the page Errors."""
+    from core.marks import marks_csv, read_marks
+    dataset = absolute(options.dataset)
+    found = read_marks(dataset)
+    if not found:
+        raise LightboxError("marks.none", f"There are no marks for {dataset}.", "Images are marked on the page Errors.")
+    if write_or_print(marks_csv(dataset), options.out):
+        print(f"{options.out}: {len(found):,} mark{'' if len(found) == 1 else 's'}.", file=sys.stderr)
+
+
+def compare(options: Namespace) -> None:
+    """The paired tests of two runs, and in which settings they differ."""
+    from core.comparison import compare
+    result = compare(open_run(options.run_a), open_run(options.run_b), options.split)
+    tell(options, result, _comparison_in_words(result))
+
+
+def _comparison_in_words(result: dict) -> Iterator[str]:
+    for letter, run in zip("AB", result["runs"]):
+        yield f"{letter}  {run['id']}  {run['name']}"
+    for row in result["differs"]:
+        yield f"   {row['field']:24} {row['a']!s:24} {row['b']!s}"
+    tests = [("", result), *((f"{one['finding']}: ", one) for one in result["findings"])]
+    for before, test in tests:
+        for kind in ("roc_auc", "accuracy"):
+            if test[kind]:
+                yield before + test[kind]["sentence"]
+    yield f"They answer {result['disagreements']:,} of {result['n']:,} images differently."
+    yield from result["notes"]
+
+
+def explain(options: Namespace) -> None:
+    """A map over one image, as a PNG file."""
+    import cv2
+    import torch
+
+    from core.classifiers import as_input, load_classifier
+    from core.datasets.intake import decode_image
+    from core.explain import explain as explain_by
+    from core.explain import overlay
+    model, method = load_classifier(options.run).model, METHODS[options.method]
+    images = as_input(model, [decode_image(Path(options.image)).pixels])
+    with torch.no_grad():
+        probs = model.probabilities(model(images))[0]
+    target = int(probs.argmax()) if options.target is None else _class_index(options.target, model.class_names)
+    against = None if options.against is None else _class_index(options.against, model.class_names)
+    bar = Bar()
+    try:
+        cam = explain_by(options.method, model, images, torch.tensor([target]), options.layer,
+                         against=None if against is None else torch.tensor([against]),
+                         progress=partial(bar.count, method.title) if method.many else None)[0].numpy()
+    except (KeyError, ValueError) as error:
+        raise LightboxError("layer.unknown", f"{error.args[0]}", "Give a layer with a feature map with --layer.") from None
+    finally:
+        bar.end()
+    shown = (images[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
+    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5, signed=method.signed), cv2.COLOR_RGB2BGR))
+    write_atomic(Path(options.out), data.tobytes())
+    name = model.class_names[target] + (f" and not {model.class_names[against]}" if against is not None else "")
+    what = f"why {name} ({float(probs[target]):.3f})" if method.by_class else "what varies most, whatever the class"
+    low = f", the lowest {float(cam.min()):.2g}" if method.signed else ""
+    print(f"{options.out}: {method.title}, {what}; the largest value is {float(cam.max()):.2g}{low} {method.unit}")
+
+
+def _class_index(name: str, class_names: tuple[str, ...]) -> int:
+    """A class by its name or its number."""
+    if name in class_names:
+        return class_names.index(name)
+    if name.isdigit() and int(name) < len(class_names):
+        return int(name)
+    raise LightboxError("class.unknown", f"There is no class {name}.", f"There are: {', '.join(class_names)}.")
+
+
+EACH_LOOK_COUNTS = split_argument("each look at test is counted")
+
+COMMANDS = (
+    Command("evaluate", "judge a run", evaluate, (argument("run"), EACH_LOOK_COUNTS, JSON)),
+    Command("conflict", "ask a run on phantom radiographs whether it reads the letter", conflict, (
+        argument("run"), EACH_LOOK_COUNTS, JSON,
+    )),
+    Command("marks", "write which images people marked, and their notes, as CSV", marks, (
+        argument("dataset", metavar="D"),
+        argument("--out", metavar="FILE.csv"),
+    )),
+    Command("compare", "test two runs against each other on the same images", compare, (
+        argument("run_a", metavar="RUN"),
+        argument("run_b", metavar="RUN"),
+        split_argument("test must have been opened by evaluate"),
+        JSON,
+    )),
+    Command("explain", "draw over an image why the network answers so", explain, (
+        argument("run"),
+        argument("image"),
+        argument("--layer", help="dotted name; default: the last feature map"),
+        argument("--target", help="class to explain, by name or number; default: the predicted one"),
+        argument("--method", choices=tuple(METHODS), default="grad_cam"),
+        argument("--against", help="class to compare with: the difference of the two logits is explained"),
+        argument("--out", required=True),
+    )),
+)

@@ -1,0 +1,115 @@
+"""Using a run: its answers about image files, and what is taken away: a report, a zip, its weights, phantom radiographs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from argparse import Namespace
+from pathlib import Path
+
+from core.commands.options import Command, argument, open_run, pairs, set_argument, split_argument
+from core.commands.output import Bar, write_or_print
+from core.errors import LightboxError
+from core.files import write_atomic
+
+
+def predict(options: Namespace) -> None:
+    """A row for each file, one that cannot be read with its error."""
+    from core.classifiers import classify, load_classifier
+    from core.datasets.intake import decode_image
+    model = load_classifier(options.run).model
+    columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error"]
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(columns)
+    bar, bad = Bar(), 0
+    for done, file in enumerate(options.images, 1):
+        try:
+            probs = classify(model, [decode_image(Path(file)).pixels])[0]
+            if model.task == "multi-label, binary-class":
+                predicted = "|".join(name for name, p in zip(model.class_names, probs) if p >= 0.5)
+            else:
+                predicted = model.class_names[int(probs.argmax())]
+            table.writerow([file, predicted, *(f"{p:.6f}" for p in probs), ""])
+        except LightboxError as error:
+            bad += 1
+            table.writerow([file, "", *[""] * len(model.class_names), str(error)])
+        bar.count("Classifying", done, len(options.images))
+    bar.end(f"{len(options.images) - bad} of {len(options.images)} files were classified.")
+    write_or_print(out.getvalue(), options.out)
+
+
+def report(options: Namespace) -> None:
+    """One run, or several side by side, as a page."""
+    from core.report import comparison
+    from core.report import report as report_of
+    runs = [open_run(name) for name in options.runs]
+    page = report_of(runs[0], options.split) if len(runs) == 1 else comparison(runs, options.split)
+    if write_or_print(page, options.out):
+        print(options.out)
+
+
+def bundle(options: Namespace) -> None:
+    """Everything about a run as a zip."""
+    from core.report import bundle as bundle_of
+    bar = Bar()
+    packed = bundle_of(open_run(options.run), options.split, progress=bar.count)
+    bar.end()
+    write_atomic(Path(options.out), packed)
+    print(options.out)
+
+
+def export(options: Namespace) -> None:
+    """The weights of a run's best epoch, as others load them."""
+    from core.export import export
+    bar = Bar()
+    about = Path(options.about).read_text() if options.about else ""
+    export(open_run(options.run), Path(options.folder), options.title, about, bar.count)
+    bar.end(f"{options.folder}: weights, config and card are written.")
+
+
+def phantom(options: Namespace) -> None:
+    """Phantom radiographs as files, laid out as other people's data sets are."""
+    from core.datasets.kinds import reading_from
+    from core.datasets.phantom.export import Plan, export
+    plan = Plan(reading_from("phantom", pairs(options.set)), options.layout, options.size, options.target, not options.no_split)
+    bar = Bar()
+    opened = export(plan, Path(options.folder), bar.count)
+    bar.end(f"{options.folder}: {len(plan.table):,} images are written.")
+    print(opened)
+
+
+OPENS_NOTHING = split_argument("default: test where it was opened, else val; nothing is opened here", default="")
+
+COMMANDS = (
+    Command("predict", "classify image files into a table", predict, (
+        argument("run"),
+        argument("images", nargs="+"),
+        argument("--out"),
+    )),
+    Command("report", "a run, or several side by side, as one HTML page to read and print", report, (
+        argument("runs", nargs="+", metavar="RUN"),
+        OPENS_NOTHING,
+        argument("--out", metavar="FILE.html"),
+    )),
+    Command("bundle", "report, tables, figures, config, curves and weights of a run as one zip", bundle, (
+        argument("run"),
+        OPENS_NOTHING,
+        argument("--out", required=True, metavar="FILE.zip"),
+    )),
+    Command("export", "write a run's best epoch as weights with a config and a card", export, (
+        argument("run"),
+        argument("folder"),
+        argument("--title", required=True),
+        argument("--about", help="Markdown for the top of the card: data, licence, limits"),
+    )),
+    Command("phantom", "write phantom radiographs to a folder, with masks and the truth about them", phantom, (
+        argument("folder"),
+        argument("--layout", required=True, help="mura, folders, table or npz"),
+        argument("--size", type=int, default=512, help="pixels of the longer side; of both sides in an .npz"),
+        argument("--target", default="abnormality", help="what the classes are: abnormality or body_part"),
+        argument("--no-split", action="store_true", help="class folders without train, val and test above them"),
+        set_argument("key=value", "a setting of the set, such as patients=50, letters=0.9, copies=0.1; may be given again and "
+                                  "again"),
+    )),
+)
