@@ -1,28 +1,34 @@
 """The counter set of a network that reads letters: the right pixels, the right regions, the right sentence."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.own import OwnSet, save_own
+from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
+from core.judge import thresholds
 from core.judge.conflict import COUNTERS, Answered, can_lie, conflict, judged, regions_of, taken_again
 from tests import judged as fixtures
 
 run, trained = fixtures.run, fixtures.trained          # fixtures
+READINGS = {"letters": {"letters": 1.0}, "plain": {"letters": 0.0}, "sides": {"markers": True}}
 
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    """Eight patients with letters, and the same without, open."""
+    """Eight patients with letters that tell the label, the same without, and with letters that tell the side, open."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTBOX_HOME", str(tmp_path_factory.mktemp("home")))
         opened = {}
-        for name, letters in (("letters", 1.0), ("plain", 0.0)):
-            save_own(OwnSet(name, name, "phantom", "", {"patients": 8, "studies": 1, "parts": ["wrist"], "letters": letters}))
+        for name, reading in READINGS.items():
+            save_own(OwnSet(name, name, "phantom", "", {"patients": 8, "studies": 1, "parts": ["wrist"]} | reading))
             opened[name] = open_dataset(DataConfig(name, size=48))
         yield opened
 
@@ -51,19 +57,97 @@ def test_regions_lie_where_the_picture_has_them(sets):
     assert set(regions_of(sets["plain"], rows)) == {"finding"}
 
 
+def test_a_region_that_is_not_known_of_every_image_is_left_out(sets):
+    """Of a set with masks of its own, not phantoms."""
+    mask = np.zeros((60, 48), bool)
+    mask[20:25, 10:15] = True
+    data = SimpleNamespace(source=None, size=48, resize="pad", mask={0: mask, 1: ~mask, 2: None, 3: 0 * mask}.get)
+    found = regions_of(data, [0, 1])["finding"]
+    assert found.shape == (2, 48, 48) and found[0, 18, 16] and not found[0, 40, 40] and found[1, 40, 40]
+    assert regions_of(data, [0, 2]) == {} and regions_of(data, [3]) == {} and set(regions_of(data, [3, 0])) == {"finding"}
+
+
 def test_only_phantoms_can_be_taken_again(sets, run):
     assert can_lie(sets["letters"])
     assert not can_lie(dataclasses.replace(sets["letters"], target="body_part"))
+    with_copies = dataclasses.replace(sets["letters"].source.config, copies=0.1)
+    assert not can_lie(dataclasses.replace(sets["letters"], source=PhantomSource(with_copies)))
     with pytest.raises(LightboxError) as fault:
         conflict(run)
     assert fault.value.code == "conflict.data"
 
 
-@pytest.mark.parametrize("accuracies, reads", [((1.0, 0.55, 0.0), True), ((0.45, 0.7, 0.44), False), ((0.8, 0.8, 0.69), True)])
+SAYS = {"agrees": (0.1, 0.9), "none": (0.6, 0.6), "contrary": (0.9, 0.2)}           # p where it is normal, abnormal
+LETTERS = {"agrees": {"letters": 1.0}, "none": {}, "contrary": {"letters": 1.0, "contrary": True}}
+
+
+@pytest.fixture
+def reader(run, sets, monkeypatch):
+    """In the place of the run's network one that tells by the pixels which X-ray and letter this is, and says as in SAYS."""
+    known = {}                                          # pixels -> probability of abnormal
+
+    def watch(data):
+        plain = dataclasses.replace(data.source.config, markers=False, letters=0.0)
+        for name, changes in LETTERS.items():
+            again = taken_again(data, np.arange(len(data)), dataclasses.replace(plain, **changes))
+            known.update((image.tobytes(), SAYS[name][label]) for image, label in zip(again, data.labels))
+
+    def answer(model, images):
+        assert model == f"the network of {run.id}"
+        known["asked"] = known.get("asked", 0) + len(images)
+        p = np.array([known[image.tobytes()] for image in images])
+        return np.stack([1 - p, p], 1)
+    monkeypatch.setattr("core.classifiers.load_classifier", lambda address: SimpleNamespace(model=f"the network of {address}"))
+    monkeypatch.setattr("core.classifiers.classify", answer)
+    return watch, known
+
+
+def split_anew(data):
+    """Eighteen images on validation, of both classes, and five normal ones for the test."""
+    return dataclasses.replace(data, table=data.table.assign(split=["val"] * 18 + ["test"] * 5))
+
+
+@pytest.mark.parametrize("name, threshold, own", [("letters", None, "agrees"), ("plain", 0.65, "none"), ("sides", None, "own")])
+def test_each_letter_is_judged_on_all_validation_images_at_the_threshold_of_the_run(run, sets, reader, name, threshold, own):
+    watch, known = reader
+    data, steps = split_anew(sets[name]), []
+    watch(data)
+    if threshold:
+        thresholds.freeze(run, thresholds.Threshold(threshold))
+    found = conflict(run, data=data, progress=lambda *step: steps.append(step[1:]))
+    asked = (["own"] if own == "own" else []) + list(COUNTERS)
+    assert [row.name for row in found.rows] == asked and [row.name for row in found.rows if row.as_trained] == [own]
+    assert known["asked"] == 18 * len(asked) and steps[-1] == (18 * len(asked),) * 2 and steps == sorted(steps)
+    labels = data.labels[:18]
+    for row in found.rows:
+        # a letter that tells the side happens to tell the label, or the contrary: the picture is then the same
+        p = (np.array([known[image.tobytes()] for image in data.images[:18]]) if row.name == "own" else
+             np.where(labels == 1, *SAYS[row.name][::-1]))
+        right = (p > (threshold or 0.5)) == (labels == 1)
+        assert (row.n, row.accuracy, row.sensitivity, row.specificity) == pytest.approx(
+            (18, right.mean(), right[labels == 1].mean(), right[labels == 0].mean())), row.name
+        assert row.accuracy_interval == pytest.approx(proportion_confint(right.sum(), 18, method="wilson"))
+        assert row.roc_auc == pytest.approx(roc_auc_score(labels, p))
+    assert found.reads and run.times_test_opened() == 0
+
+
+def test_to_take_the_test_images_again_is_to_open_the_test_set(run, sets, reader):
+    data = split_anew(sets["letters"])
+    reader[0](data)
+    found = conflict(run, "test", data)
+    assert [(row.n, row.accuracy) for row in found.rows] == [(5, 1), (5, 0), (5, 0)]          # normal ones only
+    assert run.times_test_opened() == 1
+    with pytest.raises(LightboxError, match="no test images"):
+        conflict(run, "test", dataclasses.replace(data, table=data.table.assign(split="val")))
+    assert run.times_test_opened() == 1
+
+
+@pytest.mark.parametrize("accuracies, reads", [((1.0, 0.55, 0.0), True), ((0.45, 0.7, 0.44), False), ((0.8, 0.8, 0.69), True),
+                                                ((0.65, 0.7, 0.58), False)])
 def test_who_follows_the_letter_reads_it(accuracies, reads):
     """A letter that only disturbs, whichever it is, is not read."""
     found = judged(tuple(Answered(name, title, False, 100, value, (0.0, 1.0), None, None, None)
                          for (name, (title, _)), value in zip(COUNTERS.items(), accuracies)))
     assert found.reads is reads and ("does not read" in found.sentence) is not reads
-    assert ("any letter disturbs it" in found.sentence) is (accuracies[1] == 0.7)
+    assert ("any letter disturbs it" in found.sentence) is (accuracies[0] == 0.45)
     assert f"{accuracies[0]:.2f} where the letter tells the label, {accuracies[2]:.2f}" in found.sentence
