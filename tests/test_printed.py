@@ -8,7 +8,9 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, precision_recall_
 from statsmodels.stats.proportion import proportion_confint
 
 from core.errors import LightboxError
-from core.judge.printed import AVERAGES, Claim, check, check_table, matrices, measures_of, whole_counts, window
+from core.judge.pasted import check_table
+from core.judge.printed import Claim, check
+from core.judge.printed_matrices import AVERAGES, matrices, measures_of, whole_counts, window
 from core.judge.printed_tables import PRINTED_TABLES
 
 

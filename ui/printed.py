@@ -6,7 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import LightboxError
-from core.judge.printed import AVERAGES, RATES, WORDS, Claim, Finding, Row, TableVerdict, Verdict, check, check_table
+from core.judge.pasted import Row, TableVerdict, check_table
+from core.judge.printed import RATES, WORDS, Claim, Finding, Verdict, check
+from core.judge.printed_matrices import AVERAGES
 from core.judge.printed_tables import PRINTED_TABLES
 from ui.follow import follow
 from ui.shell import escape, format_interval, show_error

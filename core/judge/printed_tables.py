@@ -1,4 +1,4 @@
-"""Tables of the four reports as they are printed, to be checked by `core.judge.printed`.
+"""Tables of the four reports as they are printed, to be checked by `core.judge.pasted`.
 
 Numbers are text, with the digits that were printed. The sizes of the test parts are those of the public sets: MURA's official
 validation lists, MedMNIST v2.
