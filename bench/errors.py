@@ -22,7 +22,7 @@ from core.classifiers import as_input  # noqa: E402
 from core.config import ModelConfig  # noqa: E402
 from core.explain import explain  # noqa: E402
 from core.models import build_model  # noqa: E402
-from ui import explaining, gallery  # noqa: E402
+from ui import explaining, gallery, map_picture  # noqa: E402
 
 SIZE, TILE = 224, 128
 
@@ -44,8 +44,8 @@ def sheet(model, images: np.ndarray, turn: int) -> bytes:
     places = list(range(len(images)))
     parts = [places[start:start + explaining.BATCH] for start in range(0, len(places), explaining.BATCH)]
     maps = np.concatenate(list(explaining.side_by_side(step, parts)))
-    peak, _ = explaining.scale_of(maps)
-    drawn = explaining.overlays(images, maps, 0.6, peak, side=round(1.25 * TILE))
+    peak, _ = map_picture.scale_of(maps)
+    drawn = map_picture.overlays(images, maps, 0.6, peak, side=round(1.25 * TILE))
     return gallery._sheet(drawn, f"{id(model)} {turn}", TILE)[0]
 
 

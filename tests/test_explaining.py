@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from core.explain import METHODS
 from tests import judged
 from ui import explaining
-from ui.explaining import scale_of
+from ui.map_picture import scale_of
 
 run, trained = judged.run, judged.trained          # fixtures
 

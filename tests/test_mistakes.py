@@ -15,8 +15,10 @@ from core.marks import marks_csv, put_mark, read_marks
 from core.runs import RunStore
 from tests import judged
 from tests.judged import galleries, open_page, plant, text_of
-from ui import mistakes
-from ui.mistakes import Answers, choose, has_mark, neighbours_in_words, others_html, patient_views
+from ui import beside, marking, mistakes
+from ui.beside import neighbours_in_words, others_html, patient_views
+from ui.marking import has_mark
+from ui.mistakes import Answers, choose
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40          # validation images of the tiny set
@@ -104,7 +106,7 @@ def test_marks_that_cannot_be_read_are_said_and_the_page_stays(run):
 def test_what_a_mark_is_asked_for():
     from core.marks import Mark
     marks = [None, Mark("unclear"), Mark("", "why"), Mark("interesting", "x")]
-    asked = {wanted: [has_mark(mark, wanted) for mark in marks] for wanted in mistakes.mark_chip().options}
+    asked = {wanted: [has_mark(mark, wanted) for mark in marks] for wanted in marking.mark_chip().options}
     assert asked["any"] == [True] * 4 and asked["marked"] == [False, True, False, True]
     assert asked["none"] == [True, False, True, False] and asked["note"] == [False, False, True, True]
     assert asked["unclear"] == [False, True, False, False] and not any(asked["mislabelled"])
@@ -120,12 +122,12 @@ def test_the_nearest_training_images_are_found_once(run):
     data, model = open_dataset(run.config.data), load_classifier(run.id).model
     train, row = data.indices("train"), data.indices("val")[7]
     query = features_of(model, [data.images[row]])[0]
-    found, near = nearest(features_of(model, list(data.images[train])), query, mistakes.NEAREST)
+    found, near = nearest(features_of(model, list(data.images[train])), query, beside.NEAREST)
     shown = galleries(at)[1]["captions"]
     assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
     assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
     at = open_page("errors", run=run.id, image=ids[8])                # another image, another session: already there
-    assert len(galleries(at)[1]["captions"]) == mistakes.NEAREST and not [b for b in at.button if b.label == "Find them"]
+    assert len(galleries(at)[1]["captions"]) == beside.NEAREST and not [b for b in at.button if b.label == "Find them"]
 
 
 def test_neighbours_in_words():
@@ -152,10 +154,10 @@ def test_other_runs_on_the_same_images_say_what_they_answered(run):
     rows = next(e.proto.body for e in at.get("html") if "lb-others" in e.proto.body and "<table" in e.proto.body)
     assert rows.count("<tr>") == 1 and "<td>1</td><td>90 %</td>" in rows
     plant(run, "test", labels, np.eye(2)[labels])
-    assert mistakes.other_answers(run, store.list(), "test", ids[7], None) == [], "their test sets are shut"
+    assert beside.other_answers(run, store.list(), "test", ids[7], None) == [], "their test sets are shut"
     plant(right, "test", labels, np.eye(2)[labels])
-    assert [said.run for said in mistakes.other_answers(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
-    hostile = others_html([mistakes.Said("<b>run</b>", "<script>", 0.5, False)])
+    assert [said.run for said in beside.other_answers(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
+    hostile = others_html([beside.Said("<b>run</b>", "<script>", 0.5, False)])
     assert "<script>" not in hostile and "<b>" not in hostile
 
 

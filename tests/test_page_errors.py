@@ -10,7 +10,7 @@ from core.classifiers import as_input, load_classifier
 from core.datasets import open_dataset
 from tests import judged
 from tests.judged import galleries, maps, open_page, plant, rename_classes, text_of
-from ui.explaining import on_original, overlays, scale_of
+from ui.map_picture import on_original, overlays, scale_of
 from ui.mistakes import choose
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -112,8 +112,29 @@ def test_several_findings_are_looked_at_one_at_a_time(run):
     grid, = galleries(open_page("errors", run=run.id, finding="1"))
     wrong = (probs[:, 1] > 0.5) != labels[:, 1]
     assert len(grid["captions"]) == wrong.sum()
-    sure = np.maximum(probs[:, 1], 1 - probs[:, 1])[wrong].max()
-    assert grid["captions"][0].endswith(f"{100 * sure:.0f} %") and "fluid" in grid["captions"][0]
+    first = np.argmax(np.maximum(probs[:, 1], 1 - probs[:, 1]) * wrong)
+    assert grid["captions"][0] == f"{'missed' if labels[first, 1] else 'false alarm'}, {100 * probs[first, 1]:.0f} %"
+    data = open_dataset(run.config.data)
+    said = text_of(open_page("errors", run=run.id, finding="1", image=data.table["image_id"].iloc[data.indices("val")[first]]))
+    assert f"{'Missed' if labels[first, 1] else 'False alarm'}: fluid is {'' if labels[first, 1] else 'not '}labelled" in said
+    labelled = [name for name, there in zip(("mass", "fluid", "nodule"), labels[first]) if there]
+    assert f"Labelled: {', '.join(labelled) or 'nothing'}." in said
+
+
+def test_an_image_that_is_not_there_is_said_and_one_of_another_run_is_forgotten(run):
+    planted(run)
+    at = open_page("errors", run=run.id, image="<b>none</b>", view="upside down")
+    assert "There is no image called \\<b\\>none" in text_of(at) and "no view called upside down" in text_of(at)
+    assert len(galleries(at)[0]["captions"]) == 3, "the page stays"
+    data = open_dataset(run.config.data)
+    at.query_params["image"] = data.table["image_id"].iloc[data.indices("val")[7]]
+    assert maps(at.run()) and "no image called" not in text_of(at)
+    with np.load(run.folder / "predictions.npz") as stored:
+        arrays = dict(stored)
+    rest = np.arange(N) != 7                                          # as if another run were chosen, which never saw it
+    np.savez(run.folder / "predictions.npz", **{name: array[rest] if name.startswith("val_") and array.ndim else array
+                                                for name, array in arrays.items()})
+    assert not maps(at.run()) and "no image called" not in text_of(at) and "image" not in at.query_params
 
 
 def test_images_that_changed_and_a_broken_network_get_sentences(run):

@@ -1,11 +1,10 @@
-"""Where a network looked: classifiers kept loaded, the map of one image or of a page of them, and the picture that shows it.
+"""Where a network looked: classifiers kept loaded, and the map of one image or of a page of them, computed once.
 
 N images, S pixels a side of the network's input, H x W pixels of an original. No torch at module level.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -14,10 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import streamlit as st
 
@@ -25,27 +22,15 @@ from core import checkpoints
 from core.classifiers import SHIPPED, Loaded, as_input, load_classifier
 from core.classifiers import classify as predict
 from core.datasets import Dataset
-from core.datasets.geometry import inner_size, scale
 from core.errors import LightboxError
-from core.explain import METHODS, colour_scale, explain, overlay
-from core.explain.overlay import coloured
+from core.explain import METHODS, explain
 from core.runs import RunStore
-from ui.gallery import pack
 from ui.loaders import warm_up
 from ui.shell import long_task
 
-HERE = Path(__file__).parent
 BATCH = 8              # images in one step of a quick method: of more, maps are too large for memory to be used again, and slower
 HALF_FROM = 64         # pixels a side from which many maps at once are computed in bfloat16: below it gains nothing
-LARGEST = 900          # pixels of the longer side of a picture that is sent to the browser
 LAYER_HELP = "Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one."
-
-_element = st.components.v2.component(
-    "lightbox_map",
-    html="<figure></figure>",
-    css=(HERE / "explaining.css").read_text(),
-    js=(HERE / "explaining.js").read_text(),
-)
 
 
 # ---------------------------------------------------------------------------------------------------------- classifiers
@@ -274,127 +259,6 @@ def _original_of(key: tuple, _data: Dataset) -> tuple[np.ndarray, np.ndarray | N
     return _data.original(key[1]), _data.mask(key[1])
 
 
-def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.ndarray:
-    """A map of the network's square brought back to the picture that it was made from, (h, w) in the picture's proportions.
-
-    What `core.datasets.geometry.fit` did is undone: black bars are cut off; what a crop left out has no map and gets zeros.
-    """
-    size = len(cam)
-    if resize == "crop":
-        side = min(height, width)
-        canvas = np.zeros((round(size * height / side), round(size * width / side)), cam.dtype)
-        top, left = (canvas.shape[0] - size) // 2, (canvas.shape[1] - size) // 2
-        canvas[top:top + size, left:left + size] = cam
-        return canvas
-    inner = inner_size(height, width, size, resize)
-    top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
-    return cam[top:top + inner[0], left:left + inner[1]]
-
-
-def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, str]:
-    """The value that gets the brightest colour in all of these maps (N, S, S), and the sentence that says so, with its unit.
-
-    It is the largest value of all but the strongest twentieth of the maps: one that is far above the others would leave
-    all of them dark. Up to twenty maps it is the largest of all.
-    """
-    largest = np.abs(maps).reshape(len(maps), -1).max(axis=1, initial=0)
-    way = METHODS[method]
-    if not largest.any():
-        return None, "Nothing at this layer speaks for the class that is explained: the maps are empty."
-    peak = float(np.quantile(largest, 0.95, method="higher")) or float(largest.max())
-    above = int((largest > peak).sum())
-    more = f"; {above} {'maps go' if above > 1 else 'map goes'} beyond" if above else ""
-    of = " for the class explained" if way.by_class else ", whatever the class"
-    cold = " Cold colours speak against it." if way.signed else ""
-    fewer = " For speed they are computed with fewer digits: good to some hundredths of that." if _in_half(maps.shape[-1]) else ""
-    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} {way.unit}{of}{more}.{cold}{fewer}"
-
-
-def _in_half(size: int) -> bool:
-    import torch
-
-    from core.explain.passes import bfloat16_is_quick
-    return size >= HALF_FROM and bfloat16_is_quick(torch.device("cpu"))
-
-
-def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: float, peak: float | None,
-             side: int) -> np.ndarray:
-    """N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn at that size: a thumbnail
-    shows no more. Without a peak the maps are empty, and the images stay as they are."""
-    side = min(side, len(images[0]))
-    return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak, signed=True)
-                     for image, cam in zip(images, maps)])
-
-
 def stage_names(stages: Sequence[str]) -> dict[str, str]:
     """Layers from fine to coarse with what a person reads: "network.layer4" -> "layer4 (4 of 4)"."""
     return {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i, name in enumerate(stages, 1)}
-
-
-# ---------------------------------------------------------------------------------------------------------- the picture
-
-def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str, label: str, peak: float | None = None,
-             outline: np.ndarray | None = None, height: int = 460, method: str = "grad_cam") -> None:
-    """One image with its map over it; opacity and outline are changed in the browser, at once, without the server.
-
-    The browser draws what `core.explain.overlay` draws: the map comes as colours whose alpha is cam / peak, and the opacity
-    of the whole is the slider's.
-
-    Args:
-        image: (H, W, 1 or 3) uint8
-        cam: (h, w) float, in the image's proportions; None shows the image alone
-        token: stands for image, map and outline
-        label: what is shown, for people who do not see it
-        peak: value of the brightest colour, in the method's unit; None takes the map's own largest
-        outline: (H, W) bool, where the finding truly is; a checkbox draws its edge
-        height: the most that the picture takes on the screen, in CSS pixels
-        method: a key of core.explain.METHODS, which made the map
-    """
-    peak = peak or (float(np.abs(cam).max()) if cam is not None else 0.0)
-    header, pixels = _picture_bytes(f"{token} {method}", peak, image, cam, outline)
-    signed = METHODS[method].signed
-    header = header | {"label": label, "height": height, "peak": f"{peak:.2g} {METHODS[method].unit}" if peak > 0 else "",
-                       "low": f"\u2212{peak:.2g}" if signed else "0",
-                       "colours": [f"rgb({r},{g},{b})" for r, g, b in colour_scale(16 + 15 * signed, signed).tolist()],
-                       "empty": cam is not None and not peak > 0, "id": f"{token} {method} {peak}"}
-    _element(data=pack(header, pixels), key=key)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _picture_bytes(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray | None,
-                   _outline: np.ndarray | None) -> tuple[dict, bytes]:
-    """Header and the bytes of the image followed by those of the map."""
-    height, width = _image.shape[:2]
-    header = {"width": width, "ratio": width / height}
-    shrink = min(1.0, LARGEST / max(height, width))
-    image = scale(_image, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
-    exact = max(image.shape[:2]) <= 256
-    encoded = cv2.imencode(".png" if exact else ".jpg", image, [] if exact else [cv2.IMWRITE_JPEG_QUALITY, 93])[1].tobytes()
-    header |= {"kind": "image/png" if exact else "image/jpeg", "length": len(encoded), "outline": outline_path(_outline)}
-    if _cam is None or not peak > 0:
-        return header, encoded
-    # Brought to 320 pixels here: the browser would interpolate colours, which is not the colour of the value between.
-    grow = max(1.0, 320 / max(_cam.shape))
-    cam = cv2.resize(np.asarray(_cam, np.float32), (round(_cam.shape[1] * grow), round(_cam.shape[0] * grow)))
-    value = np.clip(cam / peak, -1, 1)
-    drawn = np.dstack([coloured(value)[..., ::-1], np.rint(np.abs(value) * 255).astype(np.uint8)])
-    return header | {"map": True}, encoded + cv2.imencode(".png", drawn, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
-
-
-def outline_path(mask: np.ndarray | None) -> str:
-    """The edge of a mask as an SVG path in a box of 1000 x 1000; empty where there is nothing."""
-    if mask is None or not mask.any():
-        return ""
-    height, width = mask.shape
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
-    parts = []
-    for contour in contours:
-        points = (contour[:, 0] + 0.5) * (1000 / width, 1000 / height)
-        parts.append("M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in points) + "Z")
-    return "".join(parts)
-
-
-def pages_of(n: int, size: int) -> int:
-    """How many pages of `size` images n images fill; at least one."""
-    return max(1, math.ceil(n / size))

@@ -10,9 +10,25 @@ import streamlit as st
 from core.datasets import Dataset
 from ui.gallery import gallery
 from ui.loaders import thumbnails
-from ui.shell import choose_param
+from ui.shell import choose_param, escape, shorten
 
 STRIP = 15             # images in the strip
+
+
+def asked_image(image_ids: Sequence[str]) -> int | None:
+    """The position of `?image=` of the address among the images of a split; None where it is none of them.
+
+    A sentence says so, except of an image that was shown here before: then another run or split was chosen since.
+    """
+    asked = st.query_params.get("image")
+    if asked in image_ids:
+        st.session_state["image_shown"] = asked
+        return image_ids.index(asked)
+    if asked and asked == st.session_state.get("image_shown"):
+        st.query_params.pop("image", None)
+    elif asked:
+        st.warning(f"There is no image called {escape(shorten(asked))} among the {len(image_ids):,} of this split.")
+    return None
 
 
 def pick_image(data: Dataset, rows: np.ndarray, positions: np.ndarray, image_ids: Sequence[str], right: np.ndarray) -> int:
@@ -24,8 +40,8 @@ def pick_image(data: Dataset, rows: np.ndarray, positions: np.ndarray, image_ids
         image_ids: N names; `?image=` is one of them, also one that is not among the n
         right: (N,) bool, whether the answer is right
     """
-    asked = st.query_params.get("image")
-    position = image_ids.index(asked) if asked in image_ids else int(positions[0])
+    asked = asked_image(image_ids)
+    position = int(positions[0]) if asked is None else asked
     found = np.flatnonzero(positions == position)
     place = int(found[0]) if len(found) else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="strip"):

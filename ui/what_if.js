@@ -7,33 +7,24 @@ export default function (component) {
   const root = parentElement.querySelector(".what-if")
   if (!root || !data) return
 
-  const { header, parts } = unpack(data)
+  const { header, urls } = unpack(data)
   const now = shown.get(root) ?? { opacity: 60, outline: false, urls: [] }
   shown.set(root, now)
   now.send = setStateValue
   now.show = () => {
     if (now.id === header.id) return
     const old = now.urls
-    now.urls = parts.map((bytes, i) => URL.createObjectURL(new Blob([bytes], { type: header.parts[i].kind })))
+    now.urls = urls()
     now.id = header.id
     build(root, header, now)
-    old.forEach(url => URL.revokeObjectURL(url))
+    forget(old)
   }
   if (!now.moving) now.show()                      // an answer that comes while something is dragged waits for its end
 
   return () => {
-    now.urls.forEach(url => URL.revokeObjectURL(url))
+    forget(now.urls)
     shown.delete(root)
   }
-}
-
-function unpack(data) {
-  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data)
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true)
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
-  let at = 4 + length
-  const parts = header.parts.map(part => bytes.subarray(at, (at += part.length)))
-  return { header, parts }
 }
 
 function build(root, header, now) {
@@ -45,11 +36,8 @@ function build(root, header, now) {
     stage.style.aspectRatio = String(header.ratio)
     stage.append(make("img", { src: now.urls[picture.image], alt: picture.label, draggable: false }))
     if (picture.map !== null) maps.push(stage.appendChild(make("img", { className: "map", src: now.urls[picture.map], alt: "" })))
-    if (header.outline && picture.outlined) {
-      const svg = stage.appendChild(draw("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" }))
-      svg.append(draw("path", { d: header.outline }))
-      outlines.push(svg)
-    }
+    if (header.outline && picture.outlined) outlines.push(outlined(stage, header.outline))
+    if (picture.waiting) stage.append(make("div", { className: "waiting", textContent: picture.waiting }))
     if (i === header.pictures.length - 1) header.handles.forEach(handle => stage.append(grip(handle, stage, now)))
     const caption = make("figcaption")
     caption.append(make("b", { textContent: picture.title }), make("span", { className: "said", textContent: picture.said }))
@@ -61,39 +49,6 @@ function build(root, header, now) {
   root.replaceChildren(pair, controls(header, now, maps, outlines))
   if (header.note) root.append(make("div", { className: "note", textContent: header.note }))
   if (focused) root.querySelector(`[data-name="${focused}"]`)?.focus()
-}
-
-function controls(header, now, maps, outlines) {
-  const line = make("div", { className: "controls" })
-  if (maps.length) {
-    const slider = make("input", { type: "range", min: 0, max: 100, step: 1, value: now.opacity })
-    slider.dataset.name = "opacity"
-    const said = make("output")
-    slider.oninput = () => {
-      now.opacity = Number(slider.value)
-      maps.forEach(map => { map.style.opacity = String(now.opacity / 100) })
-      said.textContent = `${now.opacity} %`
-    }
-    slider.oninput()
-    line.append(label("Opacity", slider, said))
-  }
-  if (outlines.length) {
-    const box = make("input", { type: "checkbox", checked: now.outline })
-    box.onchange = () => {
-      now.outline = box.checked
-      outlines.forEach(svg => { svg.style.display = now.outline ? "" : "none" })
-    }
-    box.onchange()
-    line.append(label("", box, "true outline"))
-  }
-  if (maps.length) {
-    const bar = make("i")
-    bar.style.background = `linear-gradient(to right, ${header.colours.join(",")})`
-    const legend = make("span", { className: "legend" })
-    legend.append(header.low, bar, header.high)
-    line.append(legend)
-  }
-  return line
 }
 
 // A dashed frame that is moved with the mouse, a finger or the arrow keys. The server hears of it when it is let go.
@@ -147,20 +102,4 @@ function grip(handle, stage, now) {
     now.timer = setTimeout(tell, 250)              // who holds a key down asks once
   }
   return box
-}
-
-function label(...parts) {
-  const element = make("label")
-  element.append(...parts)
-  return element
-}
-
-function make(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties)
-}
-
-function draw(tag, attributes) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag)
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
-  return element
 }

@@ -18,12 +18,9 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from core.explain import colour_scale
-from core.explain.overlay import coloured
 from core.explain.what_if import CHANGES, LETTERS, change, is_change
-from ui.explaining import outline_path
 from ui.follow import follow
-from ui.gallery import pack
+from ui.map_picture import FILM_CSS, FILM_JS, colours, map_png, outline_path, pack_parts
 from ui.shell import format_probability
 
 HERE = Path(__file__).parent
@@ -37,8 +34,8 @@ FIRST = {name: row.neutral for name, row in CHANGES.items() if not row.placed} |
 _element = st.components.v2.component(
     "lightbox_what_if",
     html="<div class='what-if'></div>",
-    css=(HERE / "what_if.css").read_text(),
-    js=(HERE / "what_if.js").read_text(),
+    css=FILM_CSS + (HERE / "what_if.css").read_text(),
+    js=FILM_JS + (HERE / "what_if.js").read_text(),
 )
 
 
@@ -148,25 +145,21 @@ def show_pair(pictures: Sequence[Picture], wanted: dict[str, Any], *, key: str, 
     cams = [picture.cam for picture in pictures if picture.cam is not None]
     peak = max((float(np.abs(cam).max()) for cam in cams), default=0.0)
     signed = any(float(cam.min()) < 0 for cam in cams)
-    parts, kinds, shown = [], [], []
-
-    def add(kind: str, content: bytes) -> int:
-        parts.append(content)
-        kinds.append({"kind": kind, "length": len(content)})
-        return len(parts) - 1
+    parts, shown = [], []
     for picture in pictures:
-        image = add(*_encoded(picture.pixels))
-        cam = add("image/png", _map_bytes(picture.cam, peak)) if picture.cam is not None and peak > 0 else None
+        image, cam = len(parts), None
+        parts.append(("image/png", _encoded(picture.pixels)))
+        if picture.cam is not None and peak > 0:
+            cam = len(parts)
+            parts.append(("image/png", map_png(picture.cam, peak)))
         shown.append({"image": image, "map": cam, "title": picture.title, "said": picture.said, "moved": picture.moved,
                       "label": picture.label, "outlined": picture.outlined})
     height, width = pictures[0].pixels.shape[:2]
-    colours = [f"rgb({r},{g},{b})" for r, g, b in colour_scale(32, signed).tolist()]
-    header = {"pictures": shown, "parts": kinds, "ratio": width / height, "few": max(height, width) <= 96,
-              "outline": outline_path(outline), "handles": _handles(wanted), "note": note, "colours": colours,
+    header = {"pictures": shown, "ratio": width / height, "few": max(height, width) <= 96,
+              "outline": outline_path(outline), "handles": _handles(wanted), "note": note, "colours": colours(signed),
               "low": f"\u2212{peak:.3g}" if signed else "0", "high": f"{peak:.3g} {unit}"}
-    content = b"".join(parts)
-    header["id"] = hashlib.sha256(json.dumps(header).encode() + content).hexdigest()
-    _element(data=pack(header, content), key=key, on_cover_change=partial(_take_place, key, "cover"),
+    header["id"] = hashlib.sha256(json.dumps(header).encode() + b"".join(content for _, content in parts)).hexdigest()
+    _element(data=pack_parts(header, parts), key=key, on_cover_change=partial(_take_place, key, "cover"),
              on_letter_change=partial(_take_place, key, "letter"))
     return peak
 
@@ -186,16 +179,6 @@ def _handles(wanted: dict[str, Any]) -> list[dict]:
             for name, label in (("cover", "The covered square"), ("letter", "The letter")) if name in wanted]
 
 
-def _encoded(pixels: np.ndarray) -> tuple[str, bytes]:
+def _encoded(pixels: np.ndarray) -> bytes:
     image = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[2] == 3 else pixels
-    return "image/png", cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-
-
-def _map_bytes(cam: np.ndarray, peak: float) -> bytes:
-    """A map as a PNG whose alpha is |cam| / peak. Brought to 320 pixels first: the browser would interpolate colours, which is
-    not the colour of the value between."""
-    grow = max(1.0, 320 / max(cam.shape))
-    cam = cv2.resize(np.asarray(cam, np.float32), (round(cam.shape[1] * grow), round(cam.shape[0] * grow)))
-    value = np.clip(cam / peak, -1, 1)
-    pixels = np.dstack([coloured(value)[..., ::-1], np.rint(np.abs(value) * 255).astype(np.uint8)])
-    return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -18,10 +18,10 @@ from ui.judging import (
     current_run,
     finding_chip,
     forget_on_change,
+    is_shut,
     number,
     rows_of,
     split_chip,
-    stored,
 )
 from ui.loaders import dataset
 from ui.one_map import draw_map_controls, draw_pictures
@@ -51,9 +51,7 @@ STYLE = """<style>
 
 
 def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -> None:
-    if split == "test" and stored(run, "test") is None:
-        st.markdown("The test set of this run is shut. It is opened on the evaluate page, when all choices are made.")
-        link("Go there", "evaluate", run=run.id, split="test")
+    if is_shut(run, split):
         return
     found = answers_of(run, split)
     data = dataset(run.config.data)

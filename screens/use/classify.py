@@ -6,8 +6,9 @@ from core.classifiers import list_classifiers
 from core.decision import Chosen, Decision
 from core.errors import LightboxError
 from ui.charts import show_probabilities
-from ui.explaining import LAYER_HELP, classifier, map_of, on_original, show_map, stage_names, warm_up_classifier
+from ui.explaining import LAYER_HELP, classifier, map_of, stage_names, warm_up_classifier
 from ui.gallery import gallery
+from ui.map_picture import on_original, show_map
 from ui.shell import Chip, empty, escape, next_step, page_header, show_error
 from ui.subject import Subject, answer_of, chosen_of, headline, how_called, read_file, samples_of, steps_of
 
