@@ -152,7 +152,7 @@ def test_the_answer_is_that_of_the_threshold_and_its_line_is_in_the_bars(run):
     at = drop(open_page("classify", run=run.id), "square.png", png(picture))
     assert at.header[0].value.startswith("0, ")
     text = text_of(at).replace("\\", "")
-    assert f"called 1 from {100 * (p + 1) / 2:.1f} % on" in text and "(Youden)" in text
+    assert f"called 0 from {100 * (1 - p) / 2:.1f} % on" in text and "(Youden)" in text
     bars = next(e.proto.body for e in at.get("html") if "lightbox-bars" in e.proto.body)
     assert f"left:{50 * (p + 1):.2f}%" in bars and f"left:{50 * (1 - p):.2f}%" in bars, "each class has its own line"
     freeze(run, Threshold(p / 2), 1)

@@ -84,10 +84,9 @@ def how_called(names: Sequence[str], chosen: Chosen, said: Decision) -> str:
     if not chosen.frozen or said.thresholds is None:
         return ""
     if len(chosen.frozen) == 1 and len(names) == 2 and 1 in chosen.frozen:
-        frozen = chosen.frozen[1]
-        sought = frozen.sought
-        return (f"It is called {names[sought]} from {format_percent(float(said.thresholds[sought]))} on, the line: the threshold "
-                f"that was chosen on validation ({said_of(frozen, names)}).")
+        k, = said.called
+        return (f"It is called {names[k]} from {format_percent(float(said.thresholds[k]))} on: the line in the bar is the threshold "
+                f"that was chosen on validation ({said_of(chosen.frozen[1], names)}).")
     return f"The lines are thresholds; {len(chosen.frozen)} of {len(names)} were chosen on validation, the others are 50 %."
 
 
