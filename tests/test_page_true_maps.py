@@ -1,0 +1,220 @@
+"""The page Grad-CAM, "Is this heat-map true?" and "What if the letter lied?": what is tested, what is kept, what is said."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from core.classifiers import classify, load_classifier
+from core.datasets import open_dataset
+from core.datasets.own import OwnSet, save_own
+from core.explain.faithful import Examination, Place, Randomised
+from core.judge import thresholds
+from core.judge.conflict import Answered, Conflict
+from core.runs import RunStore
+from tests import judged
+from tests.judged import open_page, plant, text_of
+from ui.faithful import another_seed
+
+run, trained = judged.run, judged.trained          # fixtures
+LETTERS = {"patients": 6, "studies": 1, "parts": ["wrist"], "letters": 1.0}
+
+
+def curve(first: float, last: float) -> np.ndarray:
+    return np.linspace(first, last, 5)
+
+
+def found(**changed) -> Examination:
+    names = ("the map", "random places", "the centre", "the edges")
+    facts = {"images": 16, "empty": 2, "randomised": Randomised(("trained", "features.12.expand", "features.0"),
+                                                                np.array([1, 0.4, 0.1]), np.array([1, 0.6, 0.3])),
+             "deletion": {name: curve(0.9, 0.1 * k) for k, name in enumerate(names)},
+             "insertion": {name: curve(0.2 * k, 0.8) for k, name in enumerate(names)},
+             "gain": 0.21, "best_baseline": "the centre", "shifts": 0.93, "seeds": None,
+             "places": {"finding": Place(9, 0.12, 0.04, 0.5), "letters": Place(16, 0.55, 0.05, 0.75)}} | changed
+    return Examination(**facts)
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """In the place of the tests themselves: it notes what it is asked and answers what stands in "says"."""
+    asked = {"calls": [], "says": found()}
+
+    def examine(model, images, targets, method, layer, **more):
+        asked["calls"].append({"images": images, "targets": targets, "method": method, "layer": layer} | more)
+        return asked["says"]
+    monkeypatch.setattr("core.explain.faithful.examine", examine)
+    return asked
+
+
+def press(at, label: str):
+    at = next(b for b in at.button if b.label == label).click().run()
+    assert not at.exception, at.exception
+    return at
+
+
+def labels_of(at) -> list[str]:
+    return [b.label for b in at.button]
+
+
+def charts(at) -> list[tuple[list[dict], dict, str]]:
+    """Rows, Vega-Lite and words of each chart of the tests, in their order."""
+    shown = []
+    for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
+        if any(word in element.proto.alt for word in ("trained network's maps", "Deletion and insertion", "Where the heat lies")):
+            spec = json.loads(element.proto.spec)
+            rows = spec.get("data", {}).get("values") or pa.ipc.open_stream(element.proto.data.data).read_all().to_pylist()
+            shown.append((rows, spec, element.proto.alt))
+    return shown
+
+
+def test_the_images_that_are_surest_of_the_class_are_put_to_the_test(run, examined):
+    rng = np.random.default_rng(0)
+    plant(run, "val", rng.integers(0, 2, 40), rng.dirichlet([1, 1], 40))
+    at = open_page("gradcam", run=run.id, target="1", against="0", method="layer_cam", layer="network.features.3")
+    assert not examined["calls"] and "LayerCAM can be tested on 16 images" in text_of(at).replace("-", "")
+    at = press(at, "Test the maps")
+    call, = examined["calls"]
+    data, model = open_dataset(run.config.data), load_classifier(run.id).model
+    rows = data.indices("val")
+    sure = classify(model, list(data.images[rows]))[:, 1]
+    chosen = np.sort(rows[np.argsort(-sure, kind="stable")[:16]])
+    assert np.array_equal((call["images"].numpy() * 255).round()[:, 0], data.images[chosen][..., 0])
+    assert torch.equal(call["targets"], torch.ones(16, dtype=torch.int64)) and call["other"] is None
+    assert (call["method"], call["layer"], call["regions"]) == ("layer_cam", "network.features.3", {})
+    at.run()
+    assert len(examined["calls"]) == 1 and "Test the maps" not in labels_of(at)                # it is kept
+    again = open_page("gradcam", run=run.id, target="0", method="layer_cam", layer="network.features.3")
+    assert "Test the maps" in labels_of(again), "of another class nothing is known yet"
+    assert run.times_test_opened() == 0
+
+
+def test_newer_weights_are_tested_anew(run, examined):
+    press(open_page("gradcam", run=run.id, predicted="all"), "Test the maps")
+    assert "Test the maps" not in labels_of(open_page("gradcam", run=run.id, predicted="all"))
+    for meta in run.checkpoints.glob("e*/meta.json"):
+        meta.touch()
+    assert "Test the maps" in labels_of(open_page("gradcam", run=run.id, predicted="all"))
+
+
+@pytest.mark.parametrize("says, kind, words, pointing", [
+    (found(), "success", "Yes, as far as it can be tested", "warning"),
+    (found(gain=-0.1, places={"finding": Place(9, 0.6, 0.1, 1.0)}), "warning", "Doubtful", "success"),
+    (found(empty=16, places={"letters": Place(1, 0.05, 0.05, 0.0)}), "error", "There is no heat-map to believe", "warning")])
+def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kind, words, pointing):
+    examined["says"] = says
+    at = press(open_page("gradcam", run=run.id, predicted="all"), "Test the maps")
+    verdict, = (box.value for box in at.get(kind) if "point at" not in box.value)
+    assert verdict.startswith(words) and [box.value for box in at.get(pointing) if "point at" in box.value]
+    (forgets, _, said), (covers, spec, beats), (places, _, where) = charts(at)
+    assert "trained 1.00, features.12.expand 0.40, features.0 0.10" in said
+    assert [(row["block"], row["value"]) for row in forgets if row["measure"] == "SSIM"] == [
+        ("trained", 1.0), ("features.12.expand", 0.6), ("features.0", 0.3)]
+    goes = [(row["share"], row["value"]) for row in covers if (row["way"], row["order"]) == ("they go", "the centre")]
+    assert np.array(goes) == pytest.approx(np.stack([np.linspace(0, 1, 5), says.deletion["the centre"]], 1))
+    assert spec["encoding"]["strokeDash"]["scale"] == {"domain": ["they go", "they come"], "range": [[1, 0], [4, 3]]}
+    assert f"the map beats the centre by {says.gain:+.2f}" in beats
+    assert [(row["place"], row["energy"], row["area"], row["pointing"]) for row in places] == [
+        (name, place.energy, place.area, place.pointing) for name, place in says.places.items()]
+    name, place = next(iter(says.places.items()))
+    assert f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image" in where
+    assert f"16 maps. {says.empty} of them are empty" in text_of(at) and "0.93; no run with the same settings" in text_of(at)
+
+
+def test_another_seed_is_a_finished_run_that_differs_in_nothing_else(run):
+    def copy(name: str, state: str = "finished", split: str = "", **changed):
+        folder = run.folder.with_name(f"20260101-000000-{name}")
+        shutil.copytree(run.folder, folder)
+        about = json.loads((folder / "config.json").read_text())
+        about["config"]["name"] = name
+        for place, value in changed.items():
+            section, _, field = place.partition("_")
+            about["config"][section][field] = value
+        (folder / "config.json").write_text(json.dumps(about))
+        status = json.loads((folder / "status.json").read_text())
+        (folder / "status.json").write_text(json.dumps(status | {"state": state}))
+        if split:
+            facts = json.loads((folder / "data.json").read_text())
+            (folder / "data.json").write_text(json.dumps(facts | {"split_hash": split}))
+
+    copy("same")
+    copy("rate", train_seed=5, optim_lr=0.5)
+    copy("half", train_seed=5, state="failed")
+    copy("elsewhere", train_seed=5, split="of other images")
+    assert len(RunStore().list()) == 5 and another_seed(run) is None
+    copy("other", train_seed=5)
+    assert another_seed(run).name == "other"
+
+
+def test_the_other_seed_is_compared_with_and_named(run, examined):
+    folder = run.folder.with_name("20260101-000000-bbbb")
+    shutil.copytree(run.folder, folder)
+    about = json.loads((folder / "config.json").read_text())
+    about["config"]["train"]["seed"], about["config"]["name"] = 7, "*second*"
+    (folder / "config.json").write_text(json.dumps(about))
+    examined["says"] = found(seeds=0.44)
+    at = press(open_page("gradcam", run=run.id, predicted="all"), "Test the maps")
+    assert examined["calls"][0]["other"] is not None
+    assert "another seed (\\*second\\*) 0.44" in text_of(at)
+
+
+# ---- the letter ----
+
+@pytest.fixture
+def phantoms(run):
+    """The trained run, as if it had been trained on phantom radiographs with letters that tell the label."""
+    save_own(OwnSet("letters", "letters", "phantom", "", LETTERS))
+    about = json.loads((run.folder / "config.json").read_text())
+    about["config"]["data"] |= {"dataset": "letters", "split": "official"}
+    (run.folder / "config.json").write_text(json.dumps(about))
+    data = open_dataset(run.config.data)
+    facts = json.loads((run.folder / "data.json").read_text())
+    facts |= {"class_names": list(data.class_names), "split_hash": data.split_hash, "target": data.target}
+    (run.folder / "data.json").write_text(json.dumps(facts))
+    rows = data.indices("val")
+    with np.load(run.folder / "predictions.npz") as stored:
+        epoch = stored["val_epoch"]
+    np.savez(run.folder / "predictions.npz", val_labels=data.labels[rows], val_epoch=epoch,
+             val_probs=np.tile(np.float32([0.5, 0.5]), (len(rows), 1)),
+             val_image_ids=data.table["image_id"].to_numpy()[rows].astype(str))
+    return run
+
+
+def letters(reads: bool) -> Conflict:
+    def row(name: str, title: str, trained: bool, accuracy: float) -> Answered:
+        return Answered(name, title, trained, 200, accuracy, (accuracy - 0.05, accuracy + 0.04), 0.91, 0.72, 0.83)
+    return Conflict((row("agrees", "One", True, 0.9), row("contrary", "Two", False, 0.3)), reads, "What was found.")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms, monkeypatch, reads):
+    calls = []
+
+    def conflict(*asked, **more):
+        calls.append((*asked, *more))
+        return letters(reads)
+    monkeypatch.setattr("ui.conflict.conflict", conflict)
+    at = open_page("gradcam", run=phantoms.id, predicted="all")
+    assert not calls
+    at = press(at, "Take the X-rays again")
+    assert [c[1:] for c in calls] == [("data", "progress")] and calls[0][0].id == phantoms.id          # not the test set
+    assert [box.value for box in at.get("error" if reads else "success")] == ["What was found."]
+    table, = (frame.value for frame in at.dataframe if "letter" in frame.value)
+    assert table.to_dict("list") == {
+        "letter": ["One, as it was trained", "Two"], "n": [200, 200], "accuracy": ["0.90 (0.85 to 0.94)", "0.30 (0.25 to 0.34)"],
+        "roc_auc": ["0.83"] * 2, "sensitivity": ["0.91"] * 2, "specificity": ["0.72"] * 2}
+    at.run()
+    assert len(calls) == 1 and "Take the X-rays again" not in labels_of(at)
+    thresholds.freeze(phantoms, thresholds.Threshold(0.3))
+    assert "Take the X-rays again" in labels_of(at.run()), "at another threshold there are other answers"
+    thresholds.unfreeze(phantoms)
+    for meta in phantoms.checkpoints.glob("e*/meta.json"):
+        meta.touch()
+    assert "Take the X-rays again" in labels_of(at.run()), "of newer weights nothing is known"
+
+
+def test_images_that_cannot_be_taken_again_are_not_offered_to_be(run):
+    assert "Take the X-rays again" not in labels_of(open_page("gradcam", run=run.id, predicted="all"))
