@@ -11,10 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from core.decision import chosen_for
 from core.evaluation import predictions
+from core.judge.thresholds import Threshold, freeze, unfreeze
 from core.runs import RunStore
+from tests.judged import plant
 from tests.tiny import tiny_npz
 
 
@@ -104,6 +108,33 @@ def test_predict_gives_a_bad_file_its_own_error_column(place, run_id, images):
     assert bad["predicted"] == none["predicted"] == "" and bad["error"] and none["error"]
     lightbox(place, "predict", run_id, images / "good.png", "--out", images / "answers.csv")
     assert (images / "answers.csv").read_text().splitlines()[0].startswith("file,predicted,prob_0")
+
+
+def test_predict_answers_at_the_threshold_that_was_chosen_and_calibrated_on_request(place, run_id, images, monkeypatch, capsys):
+    from core.__main__ import main
+    monkeypatch.setenv("LIGHTBOX_HOME", str(place))
+    run = RunStore(place).get(run_id)
+
+    def predict(*more: str) -> tuple[str, float]:
+        assert main(["predict", run_id, str(images / "good.png"), *more]) == 0
+        row, = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        return row["predicted"], float(row["prob_1"])
+    _, p = predict()
+    stored = (run.folder / "predictions.npz").read_bytes()
+    labels = np.arange(24) % 2
+    sure = np.where(np.arange(24) % 8 < 6, labels, 1 - labels) * 0.98 + 0.01           # 99 % sure, right in three of four
+    plant(run, "val", labels, np.stack([1 - sure, sure], axis=1))
+    try:
+        for threshold, answer in ((p / 2, "1"), ((p + 1) / 2, "0")):
+            freeze(run, Threshold(threshold))
+            assert predict() == (answer, p) and predict("--calibrated")[0] == answer
+        t = chosen_for(run_id).temperature
+        assert t > 2 and predict("--calibrated")[1] == pytest.approx(expit(logit(p) / t), abs=2e-6)
+    finally:
+        unfreeze(run)
+        (run.folder / "predictions.npz").write_bytes(stored)
+    assert main(["predict", "phantom-body-part", str(images / "good.png"), "--calibrated"]) == 2
+    assert "[temperature.none]" in capsys.readouterr().err
 
 
 def test_queue_prints_the_id_and_lets_the_run_train_by_itself(place):

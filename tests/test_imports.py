@@ -50,8 +50,8 @@ CORE = {                                    # a part of core: the parts that it 
     "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
     "worker": BASE | {"job", "runs"},
     "together": BASE | {"job", "runs", "trainers"},
-    "commands": BASE | {"audit", "classifiers", "comparison", "datasets", "device", "evaluation", "explain", "export", "grid",
-                        "judge", "marks", "metrics", "recipes", "report", "run_names", "runs", "trainers"},
+    "commands": BASE | {"audit", "classifiers", "comparison", "datasets", "decision", "device", "evaluation", "explain", "export",
+                        "grid", "judge", "marks", "metrics", "recipes", "report", "run_names", "runs", "trainers"},
     "__main__": BASE | {"commands"},
 }
 PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported

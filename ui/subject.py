@@ -85,8 +85,8 @@ def how_called(names: Sequence[str], chosen: Chosen, said: Decision) -> str:
         return ""
     if len(chosen.frozen) == 1 and len(names) == 2 and 1 in chosen.frozen:
         k, = said.called
-        return (f"It is called {names[k]} from {format_percent(float(said.thresholds[k]))} on: the line in the bar is the threshold "
-                f"that was chosen on validation ({said_of(chosen.frozen[1], names)}).")
+        return (f"It is called {names[k]} from {format_percent(float(said.thresholds[k]))} on: the line in the bar is the "
+                f"threshold that was chosen on validation ({said_of(chosen.frozen[1], names)}).")
     return f"The lines are thresholds; {len(chosen.frozen)} of {len(names)} were chosen on validation, the others are 50 %."
 
 

@@ -14,10 +14,14 @@ from core.files import write_atomic
 
 
 def predict(options: Namespace) -> None:
-    """A row for each file, one that cannot be read with its error."""
+    """A row for each file, one that cannot be read with its error. Thresholds are those that were chosen on validation."""
     from core.classifiers import classify, load_classifier
     from core.datasets.intake import decode_image
-    model = load_classifier(options.run).model
+    from core.decision import chosen_for
+    model, chosen = load_classifier(options.run).model, chosen_for(options.run)
+    if options.calibrated and chosen.temperature is None:
+        raise LightboxError("temperature.none", "There is no temperature for this classifier.",
+                            "It takes a run whose answers on validation are known, and not all right; leave out --calibrated.")
     columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error"]
     out = io.StringIO()
     table = csv.writer(out)
@@ -25,12 +29,9 @@ def predict(options: Namespace) -> None:
     bar, bad = Bar(), 0
     for done, file in enumerate(options.images, 1):
         try:
-            probs = classify(model, [decode_image(Path(file)).pixels])[0]
-            if model.task == "multi-label, binary-class":
-                predicted = "|".join(name for name, p in zip(model.class_names, probs) if p >= 0.5)
-            else:
-                predicted = model.class_names[int(probs.argmax())]
-            table.writerow([file, predicted, *(f"{p:.6f}" for p in probs), ""])
+            said = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0], options.calibrated)
+            predicted = "|".join(model.class_names[k] for k in said.called)
+            table.writerow([file, predicted, *(f"{p:.6f}" for p in said.probs), ""])
         except LightboxError as error:
             bad += 1
             table.writerow([file, "", *[""] * len(model.class_names), str(error)])
@@ -85,6 +86,7 @@ COMMANDS = (
     Command("predict", "classify image files into a table", predict, (
         argument("run"),
         argument("images", nargs="+"),
+        argument("--calibrated", action="store_true", help="probabilities at the temperature that was fitted on validation"),
         argument("--out"),
     )),
     Command("report", "a run, or several side by side, as one HTML page to read and print", report, (
