@@ -5,8 +5,8 @@
 DATA_FOLDER holds medmnist/, chest_pneumonia/, knee_oa/, covid_mortality/. Each run is a run of the app, in LIGHTBOX_HOME: who
 stops this program and starts it again goes on where it was. The best epoch is chosen on validation; test is opened once a run.
 
-Printed for each setting: mean and standard deviation over the seeds, and for the first seed the 95 % interval from images
-drawn again by patient (the images of a patient together), as the one number that a single run would report.
+Printed for each setting: mean and standard deviation over the seeds, and for the first seed the 95 % interval that page Evaluate
+shows beside it, as the one number that a single run would report.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.machine import line
-from core import metrics
 from core.config import RunConfig
 from core.datasets import open_dataset
 from core.datasets.kinds import reading_from
 from core.datasets.own import load_own
 from core.datasets.survey import add_own
 from core.errors import LightboxError
-from core.evaluation import evaluate, predictions
+from core.evaluation import evaluate, judge, predictions, with_people
+from core.metrics import METRICS
 from core.runs import RunStore
 
 MEASURES = ("roc_auc", "accuracy", "cohen_kappa")
@@ -84,33 +84,15 @@ def place(dataset: str, folder: Path) -> str:
 
 
 def measured(run) -> dict:
-    """Each measure on test; its interval by patient; how large test is, and what always giving the majority class would reach."""
+    """Each measure on test as page Evaluate shows it; how large test is, and what always giving the majority class reaches."""
     if not run.times_test_opened():
         evaluate(run, "test")
-    found, data = predictions(run, "test"), open_dataset(run.config.data)
-    task, rows = data.task, data.indices("test")
-    patients = data.table["patient"].to_numpy()[rows].astype(str)
-    patients = np.where(patients == "", found.image_ids, patients)
-    measures = {name: metrics.METRICS[name].function for name in MEASURES}
-    if task == "ordinal-regression":
-        measures["quadratic_kappa"] = metrics.METRICS["quadratic_kappa"].function
-    majority, _ = metrics.majority_baseline(found.labels, len(data.class_names))
-    return {"n": len(rows), "patients": len(set(patients)), "majority": majority, "epoch": found.epoch,
-            "values": {name: measure(found.labels, found.probs, task) for name, measure in measures.items()},
-            "intervals": {name: interval(measure, found.labels, found.probs, task, patients)
-                          for name, measure in measures.items()}}
-
-
-def interval(measure, labels, probs, task: str, patients: np.ndarray, draws: int = 1000) -> tuple[float, float] | None:
-    """The middle 95 % of a measure on patients drawn again with replacement, all images of a patient together."""
-    _, group = np.unique(patients, return_inverse=True)
-    rows = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
-    generator, values = np.random.default_rng(0), []
-    for _ in range(draws):
-        again = np.concatenate([rows[g] for g in generator.integers(0, len(rows), len(rows))])
-        values.append(measure(labels[again], probs[again], task))
-    values = [value for value in values if value is not None]
-    return tuple(np.quantile(values, (0.025, 0.975))) if len(values) >= 0.95 * draws else None
+    found = with_people(predictions(run, "test"), open_dataset(run.config.data))
+    result = judge(run, "test", found, fit=False, groups=False)
+    names = MEASURES + (("quadratic_kappa",) if run.data()["task"] == "ordinal-regression" else ())
+    return {"n": len(found.labels), "patients": len(set(found.patients or found.image_ids)),
+            "majority": result["baselines"][0]["accuracy"], "epoch": found.epoch,
+            "cells": {name: result["measures"][name] for name in names}}
 
 
 def main() -> None:
@@ -133,11 +115,11 @@ def main() -> None:
         print(f"\n{EXPERIMENTS[key][0]}: {first['n']} test images of {first['patients']} patients; majority class "
               f"{first['majority']:.3f}; best epochs {', '.join(str(f['epoch']) for f in found)}; "
               f"precision {runs[0].records('start')[-1]['how']['precision']}")
-        for name in first["values"]:
-            values = [f["values"][name] for f in found]
-            limits = first["intervals"][name]
-            print(f"  {metrics.METRICS[name].title:16} {np.mean(values):.3f} (sd {np.std(values, ddof=1):.3f})   seed 0: "
-                  f"{values[0]:.3f}" + (f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else " (no interval)"), flush=True)
+        for name, cell in first["cells"].items():
+            values = [f["cells"][name]["value"] for f in found]
+            print(f"  {METRICS[name].title:16} {np.mean(values):.3f} (sd {np.std(values, ddof=1):.3f})   seed 0: {values[0]:.3f}"
+                  + (f" ({cell['low']:.3f} to {cell['high']:.3f}, {cell['interval']})" if cell["interval"] else " (no interval)"),
+                  flush=True)
 
 
 if __name__ == "__main__":
