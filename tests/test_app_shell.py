@@ -227,6 +227,8 @@ def test_bars_are_sorted_escaped_and_bounded():
     html = charts.probability_bars(names, [0.1, 0.7, 0.2] + [0.0] * 20, true=2, limit=5)
     assert "<script>" not in html and html.index("&lt;script&gt;") < html.index(">c ") < html.index(">a<")
     assert "c <small>(true)</small>" in html and "70.0 %" in html and "and 18 classes with less" in html
+    two = charts.probability_bars(["a", "b", "c", "d"], [0.1, 0.7, 0.15, 0.05], limit=1, always=[3])
+    assert [two.count(f"<span>{name}</span>") for name in "abcd"] == [0, 1, 0, 1] and "and 2 classes</p>" in two
     both = charts.probability_bars(["no", "yes"], [0.1, math.nan])
     assert both.index(">no<") < both.index(">yes<") and "<span>-</span>" in both.split(">yes<")[1]
     assert "&lt; 0.1 %" in charts.probability_bars(["no", "yes"], [1.0, 0.0]) and "100.0 %" not in html

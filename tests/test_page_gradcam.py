@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 from torch import tensor
 
 from core.classifiers import as_input, classify, load_classifier
 from core.datasets import open_dataset
+from core.errors import LightboxError
 from core.explain import METHODS, explain, feature_maps
 from tests import judged
-from tests.judged import galleries, open_page, pairs, plant, rename_classes, text_of
+from tests.judged import APP, galleries, open_page, pairs, plant, rename_classes, text_of
 from ui.one_map import Asked, answer_moved, speaks_for
 from ui.what_if import FIRST, wanted_of
 
@@ -99,6 +101,52 @@ def test_what_if_shows_the_probability_of_the_changed_image(planted):
     assert ("changes from" in header["note"]) == ((before > .5) != (after > .5))
     at = next(b for b in at.button if b.label == "As it was").click().run()
     assert shown(at)["pictures"][0]["title"] == "The image" and next(s for s in at.slider if s.label == "Rotate").value == 0
+
+
+def test_a_slow_map_is_waited_for_after_the_answer_and_can_be_stopped(planted, monkeypatch):
+    from ui import one_map
+    monkeypatch.setattr(one_map, "_map", lambda *_: pytest.fail("the page waited for the map"))
+    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    at.session_state["stopped_map_occlusion"] = True                       # what the Stop button does
+    at.query_params.update({"run": planted.id, "method": "occlusion"})
+    at = at.switch_page("screens/judge/gradcam.py").run()
+    next(t for t in at.toggle if t.label == "Invert").set_value(True).run()
+    assert not at.exception, at.exception
+    _, image = image_of(planted, 31)
+    before, after = classify(load_classifier(planted.id).model, [image, 255 - image])[:, 0]
+    header = shown(at)
+    assert header["pictures"][1]["moved"] == f"{100 * (after - before):+.1f} points".replace("-", "\u2212")
+    assert [(p["map"], p["waiting"]) for p in header["pictures"]] == [(None, "No map yet")] * 2
+    assert "Occlusion was stopped" in text_of(at) and "map is empty" not in text_of(at)
+    assert [b for b in at.button if b.label == "Test the maps"], "the rest of the page is there"
+    monkeypatch.undo()
+    monkeypatch.setenv("LIGHTBOX_HOME", str(planted.folder.parents[1]))
+    at = next(b for b in at.button if b.label == "Make the map").click().run()
+    model, header = load_classifier(planted.id).model, shown(at)
+    maps = explain("occlusion", model, as_input(model, [image, 255 - image]), tensor([0, 0]))
+    assert [p["waiting"] for p in header["pictures"]] == ["", ""] and header["high"] == f"{float(maps.abs().max()):.3g} logits"
+
+
+def test_the_maps_of_a_difference_are_tested_as_such(planted, monkeypatch):
+    from core.explain import faithful
+    asked = []
+
+    def examine(model, images, targets, *rest, against, **more):
+        asked.append((targets.tolist(), None if against is None else against.tolist()))
+        raise LightboxError("test.enough", "That is enough.")
+    monkeypatch.setattr(faithful, "examine", examine)
+    for more, want in (({}, None), ({"against": "0"}, [0] * 16)):
+        at = open_page("gradcam", run=planted.id, target="1", **more)
+        next(b for b in at.button if b.label == "Test the maps").click().run()
+        assert asked.pop() == ([1] * 16, want) and "That is enough" in text_of(at)
+
+
+def test_what_the_address_asks_for_in_vain_is_said(planted):
+    at = open_page("gradcam", run=planted.id, image="nowhere", target="99", against="<i>", layer="conv7", method="tea leaves")
+    said = text_of(at)
+    assert "There is no image called nowhere among the 40" in said and shown(at)["pictures"][1]["title"] == "What speaks for 0"
+    for sentence in ("no class called 99", "no class called \\<i\\>", "no layer called conv7", "no method called tea leaves"):
+        assert sentence in said, sentence
 
 
 def test_squares_and_letters_can_be_dragged_and_stay_where_they_were_put(planted):

@@ -214,13 +214,13 @@ def show_bars(values: Sequence[float], edges: Sequence[float], title: str, *, ke
 
 
 def show_probabilities(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
-                       thresholds: Sequence[float] | None = None, limit: int = 12) -> None:
+                       thresholds: Sequence[float] | None = None, limit: int = 12, always: Sequence[int] = ()) -> None:
     """What the network says of one image: a bar for each class, the most probable first."""
-    st.html(probability_bars(class_names, probs, true=true, thresholds=thresholds, limit=limit))
+    st.html(probability_bars(class_names, probs, true=true, thresholds=thresholds, limit=limit, always=always))
 
 
 def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
-                     thresholds: Sequence[float] | None = None, limit: int = 12) -> str:
+                     thresholds: Sequence[float] | None = None, limit: int = 12, always: Sequence[int] = ()) -> str:
     """HTML of `show_probabilities`. Two classes keep their order, more are sorted.
 
     Args:
@@ -229,10 +229,12 @@ def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true
         true: the right class, which is marked
         thresholds: (K,), drawn as a line through each bar: see `core.answers.thresholds_of_classes`
         limit: of so many classes; the rest is said in a line
+        always: classes that are shown beyond that, however little they get
     """
-    order = range(len(probs)) if len(probs) <= 2 else np.argsort(-np.asarray(probs, float), kind="stable")
+    order = list(range(len(probs)) if len(probs) <= 2 else np.argsort(-np.asarray(probs, float), kind="stable"))
+    shown = [k for place, k in enumerate(order) if place < limit or k in always]
     rows = []
-    for k in list(order)[:limit]:
+    for k in shown:
         p = float(probs[k])
         mark = " <small>(true)</small>" if k == true else ""
         long = 100 * min(1, max(0, p)) if math.isfinite(p) else 0
@@ -240,8 +242,9 @@ def probability_bars(class_names: Sequence[str], probs: Sequence[float], *, true
         bar = f"<b style='width:{long:.2f}%;background:{theme.class_color(int(k))}'></b>"
         name = html.escape(str(class_names[k]))
         rows.append(f"<span>{name}{mark}</span><div>{bar}{line}</div><span>{html.escape(format_probability(p))}</span>")
-    rest = len(probs) - limit
-    more = f"<p>and {rest} {'class' if rest == 1 else 'classes'} with less</p>" if rest > 0 else ""
+    rest = len(probs) - len(shown)
+    less = " with less" if len(shown) <= limit else ""
+    more = f"<p>and {rest} {'class' if rest == 1 else 'classes'}{less}</p>" if rest > 0 else ""
     return f"<div class='lightbox-bars'>{''.join(rows)}{more}</div>"
 
 

@@ -87,7 +87,7 @@ def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: 
         st.caption(f"The answers are of epoch {found.epoch}, the map of epoch {loaded.epoch}.")
     if marks is not None:
         draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
-    show_probabilities(class_names, found.probs[i], true=None if several else int(said.labels[i]), limit=5,
+    show_probabilities(class_names, found.probs[i], true=None if several else int(said.labels[i]), limit=5, always=[target],
                        thresholds=thresholds_of_classes(thresholds.of(run), task, len(class_names)))
     draw_patient(data, row, rows, said)
     draw_nearest(run, data, row, class_names)

@@ -110,6 +110,12 @@ def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: st
                          [0], [target], layer, method, None if against is None else [against])[0]
 
 
+def at_hand(address: str, token: str, target: int, layer: str, method: str = "grad_cam", against: int | None = None) -> bool:
+    """Whether `map_of` gives its map at once: the method is quick, or the map was made before."""
+    return not METHODS[method].many or _memory().get(
+        _key((*version(address), token), 0, False, method, layer, target, against)) is not None
+
+
 def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str, method: str = "grad_cam",
             against: Sequence[int] | None = None) -> np.ndarray:
     """Maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long.
@@ -130,8 +136,7 @@ def _kept_or_made(loaded: Loaded, of: tuple, pictures: Callable[[list[int]], Any
     """
     way = METHODS[method]
     against = against if against is not None and way.by_class else [None] * len(rows)
-    keys = [(of, int(row), half, method, layer if way.layered else None, *((int(target), versus) if way.by_class else ()))
-            for row, target, versus in zip(rows, targets, against)]
+    keys = [_key(of, row, half, method, layer, target, versus) for row, target, versus in zip(rows, targets, against)]
     kept = _memory()
     maps = [kept.get(key) for key in keys]
     missing = [i for i, cam in enumerate(maps) if cam is None]
@@ -154,6 +159,12 @@ def _kept_or_made(loaded: Loaded, of: tuple, pictures: Callable[[list[int]], Any
                     report(way.title, done, len(missing))
     size = loaded.model.preprocessing.size
     return np.stack(maps) if maps else np.zeros((0, size, size), np.float32)
+
+
+def _key(of: tuple, row: int, half: bool, method: str, layer: str, target: int, versus: int | None) -> tuple:
+    """Stands for a map, by what it depends on."""
+    way = METHODS[method]
+    return of, int(row), half, method, layer if way.layered else None, *((int(target), versus) if way.by_class else ())
 
 
 def side_by_side(step: Callable[[list[int]], np.ndarray], parts: Sequence[list[int]]) -> Iterator[np.ndarray]:

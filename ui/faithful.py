@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -24,6 +25,7 @@ from core.runs import Run, RunStore
 from ui import theme
 from ui.charts import heading
 from ui.explaining import classifier, version
+from ui.one_map import Asked
 from ui.shell import escape, format_number, long_task
 
 IMAGES = 16            # that are tested: the verdict is the same with more, and it takes half a minute
@@ -34,52 +36,66 @@ SAYS = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning,
 COLOURS = {"the map": theme.CLASSES[2], "random places": theme.CLASSES[1], "the centre": theme.CLASSES[0],
            "the edges": theme.CLASSES[4]}
 HEIGHT = 240
+ONLY_TWO = ", as if there were no third class"
 
 
-def draw_faithful(run: Run, data: Dataset, rows: Sequence[int], method: str, layer: str | None, target: int) -> None:
+def draw_faithful(run: Run, data: Dataset, rows: Sequence[int], claim: Asked) -> Callable[[], None] | None:
     """The whole section: a button, and once it was pressed the verdict with its charts.
 
     Args:
         rows: of the data set, from which the images are drawn
-        method, layer: as `core.explain.explain` takes them
-        target: the class that is explained
+        claim: of what the maps are
+
+    Returns:
+        what takes long and is still to be done, for the end of the page; None where there is nothing
     """
-    names = classifier(run.id).model.class_names
+    names, method = classifier(run.id).model.class_names, METHODS[claim.method]
+    name = names[claim.target] + (f" rather than {names[claim.against]}" if claim.against is not None else "")
     st.subheader("Is this heat-map true?", anchor=False)
-    key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, np.asarray(rows).tobytes(), method,
-           layer, target)
+    key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, np.asarray(rows).tobytes(), claim)
     asked = f"faithful_{abs(hash(key))}"
     if st.session_state.pop(f"stopped_{asked}", False):          # Stop ends the test, not the page
         st.session_state.pop(asked, None)
-    found = _kept().get(key)
-    if found is None and not st.session_state.get(asked):
-        st.markdown(f"A map is a claim, and {METHODS[method].title} can be tested on {min(IMAGES, len(rows))} images: do random "
-                    "weights give other maps, does the answer depend on what they mark, do they follow when the image moves?")
-        long = " This method needs many passes: it takes minutes." if METHODS[method].many else ""
+    found, place = _kept().get(key), st.empty()
+    if found is None and st.session_state.get(asked):
+        return partial(_test, run, data, rows, claim, name, key, asked, place)
+    with place.container():
+        if found is not None:
+            _show(*found, name, claim.against is not None, key=asked)
+            return None
+        st.markdown(f"A map is a claim, and {method.title} can be tested on {min(IMAGES, len(rows))} images: do random weights "
+                    "give other maps, does the answer depend on what they mark, do they follow when the image moves?")
+        long = " This method needs many passes: it takes minutes." if method.many else ""
         st.button("Test the maps", key=f"{asked}_go", on_click=st.session_state.__setitem__, args=(asked, True),
-                  help=f"The images that are surest of {escape(names[target])} among {DRAWN} drawn by lot. Adebayo et al. 2018, "
+                  help=f"The images that are surest of {escape(name)} among {DRAWN} drawn by lot. Adebayo et al. 2018, "
                        f"Petsiuk et al. 2018.{long}")
-        return
-    if found is None:
-        with long_task("Testing the maps", key=asked) as progress:
-            found = _examine(run, data, rows, method, layer, target, progress)
-        _kept().put(key, found)
-        st.session_state.pop(asked, None)
-    _show(*found, names[target], key=asked)
+    return None
 
 
-def _examine(run: Run, data: Dataset, rows: Sequence[int], method: str, layer: str | None, target: int, progress) -> tuple:
+def _test(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, name: str, key: tuple, asked: str, place) -> None:
+    with place.container(), long_task("Testing the maps", key=asked) as progress:
+        found = _examine(run, data, rows, claim, progress)
+    _kept().put(key, found)
+    st.session_state.pop(asked, None)
+    with place.container():
+        _show(*found, name, claim.against is not None, key=asked)
+
+
+def _examine(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, progress) -> tuple:
     """What was found, and which other run was looked at."""
     import torch
 
     from core.explain.faithful import examine
     model = classifier(run.id).model
     drawn = np.random.default_rng(0).permutation(np.asarray(rows))[:DRAWN]
-    sure = predict(model, list(data.images[drawn]))[:, target]
+    probs = predict(model, list(data.images[drawn]))
+    sure = probs[:, claim.target] - (0 if claim.against is None else probs[:, claim.against])
     chosen = np.sort(drawn[np.argsort(-sure, kind="stable")[:IMAGES]])
     other = another_seed(run)
     with torch.random.fork_rng(devices=[]):
-        found = examine(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), target), method, layer,
+        found = examine(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), claim.target),
+                        claim.method, claim.layer,
+                        against=None if claim.against is None else torch.full((len(chosen),), claim.against),
                         regions=regions_of(data, chosen), other=classifier(other.id).model if other else None,
                         progress=progress)
     return found, other.name if other else ""
@@ -99,7 +115,7 @@ def another_seed(run: Run) -> Run | None:
     return None
 
 
-def _show(found, other: str, name: str, *, key: str) -> None:
+def _show(found, other: str, name: str, rather: bool, *, key: str) -> None:
     from core.explain.faithful import SAME, SHIFT, points_at, verdict, where
     said = verdict(found)
     box, icon = SAYS[said.answer]
@@ -114,8 +130,9 @@ def _show(found, other: str, name: str, *, key: str) -> None:
                    "stays at 1.")
     with two:
         st.html(heading("The answer while pixels go or come"))
-        _draw_coverage(found, name, key=f"{key}_covers")
-        st.caption("Solid: the pixels go, marked ones first, and it should fall fast. Dashed: they come, and it should rise "
+        _draw_coverage(found, key=f"{key}_covers")
+        st.caption(f"Probability of {escape(name)}{ONLY_TWO if rather else ''}. "
+                   "Solid: the pixels go, marked ones first, and it should fall fast. Dashed: they come, and it should rise "
                    "fast. What is gone shows the blurred image.")
     with three:
         st.html(heading("Where the heat lies"))
@@ -154,14 +171,14 @@ def _draw_forgetting(randomised, limit: float, *, key: str) -> None:
     _chart(rows, spec, key, f"Rank correlation with the trained network's maps: {said}.")
 
 
-def _draw_coverage(found, name: str, *, key: str) -> None:
+def _draw_coverage(found, *, key: str) -> None:
     rows = [{"share": t / (len(values) - 1), "value": float(value), "order": order, "way": way}
             for way, curves in (("they go", found.deletion), ("they come", found.insertion))
             for order, values in curves.items() for t, value in enumerate(values)]
     spec = {"mark": {"type": "line", "strokeWidth": 2},
             "encoding": {"x": {"field": "share", "type": "quantitative", "title": "share of the pixels",
-                               "axis": {"format": ".0%", "tickCount": 5, "grid": False, "titlePadding": 4}},
-                         "y": {"field": "value", "type": "quantitative", "title": f"probability of {name}",
+                               "axis": {"format": ".0%", "values": [0, .5, 1], "grid": False, "titlePadding": 4}},
+                         "y": {"field": "value", "type": "quantitative", "title": "probability",
                                "scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}},
                          "color": {"field": "order", "type": "nominal", "title": None,
                                    "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
@@ -186,7 +203,8 @@ def _draw_places(places, *, key: str) -> None:
     spec = {"encoding": {"y": y, "tooltip": tooltip}, "layer": [
         {"mark": {"type": "bar", "color": COLOURS["the map"], "height": {"band": .5}},
          "encoding": {"x": {"field": "energy", "type": "quantitative", "title": "share of the heat", "scale": {"domain": [0, 1]},
-                            "axis": {"format": ".0%", "tickCount": 5, "titlePadding": 4}}}},
+                            "axis": {"format": ".0%", "values": [0, .25, .5, .75, 1], "labelOverlap": True,
+                                     "titlePadding": 4}}}},
         {"mark": {"type": "tick", "thickness": 2, "color": theme.QUIET, "height": {"band": .8}},
          "encoding": {"x": {"field": "area", "type": "quantitative"}}}]}
     said = "; ".join(f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image, hottest there in "

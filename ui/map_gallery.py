@@ -13,6 +13,11 @@ from ui.explaining import maps_of, version
 from ui.gallery import gallery
 from ui.map_picture import overlays, scale_of
 
+# On a telephone columns stand below each other: nobody would find the maps below two hundred images.
+STYLE = """<style>
+.st-key-side_by_side [data-testid="stHorizontalBlock"] { flex-wrap: nowrap; }
+.st-key-side_by_side [data-testid="stColumn"] { min-width: 0; }
+</style>"""
 SCALES = 200           # so many pages of maps are remembered by their scale
 
 
@@ -70,7 +75,8 @@ def draw_maps(tiles: Tiles, asked: Explained) -> int | None:
 def draw_side_by_side(tiles: Tiles, asked: Explained) -> int | None:
     """The images, and beside them the same under their maps. Returns the place that was clicked."""
     peak, sentence = _scale(tiles, asked)
-    with st.container(key="side_by_side"):         # a name by which the style keeps them beside each other on a telephone
+    st.html(STYLE)
+    with st.container(key="side_by_side"):
         left, right = st.columns(2, gap="small")
     with left:
         first = draw_images(tiles)

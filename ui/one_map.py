@@ -18,10 +18,9 @@ from core.datasets import Dataset, fit
 from core.explain import METHODS, Method
 from core.metrics import MULTI_LABEL
 from core.metrics import predict as predict_class
-from ui.explaining import LAYER_HELP, classifier, map_of, version
+from ui.explaining import LAYER_HELP, at_hand, classifier, map_of, version
 from ui.follow import follow
-from ui.judging import number
-from ui.shell import asked_param, choose_param, escape
+from ui.shell import asked_among, choose_param, escape
 from ui.what_if import Picture, changed, moved_by, say, show_pair
 
 
@@ -43,10 +42,18 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The last picture on the page: pixels (S, S, C) uint8, what stands for them, and the (K,) probabilities."""
+    """The last picture on the page.
+
+    Args:
+        pixels: (S, S, C) uint8
+        token: stands for them
+        probs: (K,)
+        missing: pictures whose maps are still to be made, by `make_maps`: (pixels, token) of each
+    """
     pixels: np.ndarray
     token: str
     probs: np.ndarray
+    missing: tuple[tuple[np.ndarray, str], ...] = ()
 
 
 # -------------------------------------------------------------------------------------------------------- what is asked
@@ -58,21 +65,17 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
         explained: the class that is explained where none was asked for
     """
     names = loaded.model.class_names
-    first, second, third = st.columns([40, 32, 28], gap="small")
-    asked = asked_param("method")
-    name = asked if asked in METHODS else "grad_cam"
-    with first:
+    classes = [str(k) for k in range(len(names))]
+    name = asked_among("method", "Method", METHODS) or "grad_cam"
+    chosen, against = (asked_among(which, "Class", classes) or "" for which in ("target", "against"))
+    with st.container(horizontal=True, gap="small", key="explain_menus"):
         name = st.selectbox("Method", list(METHODS), format_func=lambda m: METHODS[m].title, help=method_help(name),
                             **follow("gradcam_method", name, choose_param, "method"))
-    method = METHODS[name]
-    with second:
-        target = st.selectbox("Class to explain", ["", *map(str, range(len(names)))],
-                              format_func=lambda k: names[int(k)] if k else f"answer: {names[explained]}",
-                              **follow("gradcam_target", _class_in(asked_param("target"), names), choose_param, "target"))
-    target = int(target or explained)
-    against = _class_in(asked_param("against"), names)
-    against = "" if against == str(target) else against
-    with third:
+        method = METHODS[name]
+        target = int(st.selectbox("Class to explain", ["", *classes],
+                                  format_func=lambda k: names[int(k)] if k else f"answer: {names[explained]}",
+                                  **follow("gradcam_target", chosen, choose_param, "target")) or explained)
+        against = "" if against == str(target) else against
         against = st.selectbox("rather than", ["", *(str(k) for k in range(len(names)) if k != target)],
                                format_func=lambda k: names[int(k)] if k else "nothing", disabled=not method.by_class,
                                help="The difference of two classes: what speaks for the one and not for the other.",
@@ -82,8 +85,7 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
 
 def _draw_layer(address: str, loaded: Loaded, method: Method) -> str:
     layers = layers_of(address)
-    asked = asked_param("layer")
-    layer = asked if asked in layers else loaded.model.stages[-1]
+    layer = asked_among("layer", "Layer", layers) or loaded.model.stages[-1]
     layer = st.select_slider("Layer", list(layers), format_func=lambda name: name.removeprefix("network."), help=LAYER_HELP,
                              **follow("gradcam_layer", layer, choose_param, "layer"))
     channels, height, width = layers[layer]
@@ -97,11 +99,6 @@ def method_help(name: str) -> str:
     """What a method shows, its equation and where it comes from, for a tooltip."""
     method = METHODS[name]
     return f"{method.help}\n\n$${method.equation}$$\n\n{escape(method.source)}"
-
-
-def _class_in(asked: str | None, names: Sequence[str]) -> str:
-    """The number of a class as the address has it; "" where it is none."""
-    return "" if number(asked, len(names)) is None else asked
 
 
 def layers_of(address: str) -> dict[str, tuple[int, int, int]]:
@@ -133,22 +130,46 @@ def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: d
     token = digest = token_of(data, row)
     name, speaks = names[asked.target], speaks_for(asked, names)
     before = after = _answer_of(address, version(address), token, image)
-    said, note = say(name, before[asked.target]), ""
-    cam = _map(address, image, token, asked)
+    said, note, missing = say(name, before[asked.target]), "", []
+    progress = st.container()                    # always there: what stands below keeps its place, and is not shown twice
+
+    def explained(pixels: np.ndarray, token: str) -> dict[str, Any]:
+        """The map of a picture, or that it has none yet."""
+        if at_hand(address, token, asked.target, asked.layer, asked.method, asked.against):
+            with progress:
+                return {"cam": _map(address, pixels, token, asked)}
+        missing.append((pixels, token))
+        return {"cam": None, "waiting": "No map yet"}
+
     if wanted:
         last, digest = changed(image, wanted)
         after = _answer_of(address, version(address), digest, last)
-        pictures = [Picture(image, cam, "As it is", said, label=f"The image. {speaks}"),
-                    Picture(last, _map(address, last, digest, asked), "Changed", say(name, after[asked.target]),
-                            moved_by(before[asked.target], after[asked.target]), f"The changed image. {speaks}", False)]
+        pictures = [Picture(image, title="As it is", said=said, label=f"The image. {speaks}", **explained(image, token)),
+                    Picture(last, title="Changed", said=say(name, after[asked.target]), outlined=False,
+                            moved=moved_by(before[asked.target], after[asked.target]), label=f"The changed image. {speaks}",
+                            **explained(last, digest))]
         note = answer_moved(loaded.model.task, names, before, after, threshold)
     else:
         size = f"{data.size} x {data.size} px, as the network sees it"
         pictures = [Picture(image, None, "The image", size, label="The image"),
-                    Picture(image, cam, speaks, said, label=f"The image. {speaks}")]
+                    Picture(image, title=speaks, said=said, label=f"The image. {speaks}", **explained(image, token))]
     peak = show_pair(pictures, wanted, key="what_if_pair", outline=mask_on_square(data, row), unit=method.unit, note=note)
-    st.caption(scale_sentence(peak, method, bool(wanted)))
-    return Shown(last, digest, after)
+    st.caption("" if missing else scale_sentence(peak, method, bool(wanted)))
+    return Shown(last, digest, after, tuple(missing))
+
+
+def make_maps(address: str, asked: Asked, shown: Shown) -> None:
+    """Make the first of the maps that are missing, with progress and a Stop button, then draw the page anew. To be called last:
+    by then the answers are on the page."""
+    stopped, title = f"stopped_map_{asked.method}", METHODS[asked.method].title
+    if st.session_state.get(stopped):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f"{title} was stopped; the probabilities are those of the image shown.", width="content")
+            st.button("Make the map", key=f"{stopped}_go", on_click=st.session_state.pop, args=(stopped, None))
+        return
+    pixels, token = shown.missing[0]
+    _map(address, pixels, token, asked)
+    st.rerun()
 
 
 def speaks_for(asked: Asked, names: Sequence[str]) -> str:

@@ -23,6 +23,16 @@ STYLE = """
   [data-testid="stMarkdownContainer"] p, [data-testid="stMarkdownContainer"] li { max-width: 80ch; }
   .st-key-page_header { border-bottom: 1px solid rgba(128, 134, 138, .28); padding-bottom: .55rem; }
   .st-key-page_header h1 { padding: 0; white-space: nowrap; }
+  /* Its chips stay in one line where they nearly fit, and stand in pairs on a telephone. */
+  @media (min-width: 1200px) {
+    .st-key-page_header { flex-wrap: nowrap; }
+    .st-key-page_header > :has([data-testid="stSelectbox"]) { flex: 0 1 auto; min-width: 6rem; }
+  }
+  @media (max-width: 640px) {
+    .st-key-page_header > :has(h1) { flex: 1 0 100%; }
+    .st-key-page_header > :has([data-testid="stSelectbox"]) { flex: 1 1 40%; min-width: 8rem; }
+    .st-key-page_header > [class*="st-key-chip_run"] { flex-basis: 100%; }
+  }
   .st-key-next_step { border-top: 1px solid rgba(128, 134, 138, .28); margin-top: 1rem; padding-top: .35rem; }
 
   /* The accent of the dark theme is bright, so that it can be read as text; what is written on it must then be dark. */
@@ -61,6 +71,25 @@ STYLE = """
   .lightbox-bars i { position: absolute; top: -2px; bottom: -2px; border-left: 2px solid currentColor; opacity: .75; }
   .lightbox-bars p { grid-column: 1 / -1; margin: 0; opacity: .8; font-size: .85rem; }
 
+  /* ui/printed.py: the rows of a printed table, each with its verdict; on a telephone a block each. */
+  .lightbox-checked { width: 100%; border-collapse: collapse; font-size: .92rem; line-height: 1.4; }
+  .lightbox-checked :is(th, td) { padding: .4rem .7rem; text-align: left; vertical-align: top; font-weight: 400;
+    border-bottom: 1px solid rgba(128, 134, 138, .28); }
+  .lightbox-checked thead th, .lightbox-checked tbody th { font-weight: 600; }
+  .lightbox-checked td:nth-of-type(2), .lightbox-checked b { white-space: nowrap; }
+  .lightbox-checked b { padding: 0 .4rem; border-radius: 4px; font-weight: 600; font-size: .85rem; }
+  .lightbox-checked .fits { color: light-dark(#0b5f4c, #7fdcc4); background: rgba(26, 154, 127, .18); }
+  .lightbox-checked .fault { color: light-dark(#9c2f1c, #ffa48a); background: rgba(214, 95, 42, .18); }
+  @media (max-width: 700px) {
+    .lightbox-checked thead { display: none; }
+    .lightbox-checked tr { display: block; padding: .5rem 0; border-bottom: 1px solid rgba(128, 134, 138, .28); }
+    .lightbox-checked :is(tbody th, td) { display: inline-block; border: 0; padding: .1rem .5rem .1rem 0; }
+    .lightbox-checked td:last-child { display: block; }
+  }
+  /* ui/measures.py: the headline numbers, two side by side on a telephone. */
+  @media (max-width: 640px) {
+    .st-key-headline [data-testid="stColumn"] { min-width: calc(50% - 1rem); flex: 1 1 calc(50% - 1rem); }
+  }
   .st-key-judged_alarms [data-testid="stAlertContainer"] { padding: .5rem .8rem; }
   .st-key-judged_alarms [data-testid="stMarkdownContainer"] p { max-width: none; font-size: .88rem; line-height: 1.45; }
   .st-key-alarms [data-testid="stMarkdownContainer"] p { max-width: 140ch; }     /* few lines: the curves are the main thing */

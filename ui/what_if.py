@@ -106,6 +106,7 @@ class Picture:
         title, said, moved: what it is, what the network says of it, how that has moved
         label: for people who do not see it
         outlined: whether the true outline belongs on it
+        waiting: what is said on it as long as its map is missing
     """
     pixels: np.ndarray
     cam: np.ndarray | None
@@ -114,6 +115,7 @@ class Picture:
     moved: str = ""
     label: str = ""
     outlined: bool = True
+    waiting: str = ""
 
 
 def changed(pixels: np.ndarray, wanted: dict[str, Any]) -> tuple[np.ndarray, str]:
@@ -128,7 +130,8 @@ def moved_by(before: float, after: float) -> str:
 
 
 def say(name: str, p: float) -> str:
-    return f"{name} {format_probability(p)}"
+    """What the network says of a class: "pneumonia: 91.3 %"."""
+    return f"{name}: {format_probability(p)}"
 
 
 def show_pair(pictures: Sequence[Picture], wanted: dict[str, Any], *, key: str, outline: np.ndarray | None = None,
@@ -153,7 +156,7 @@ def show_pair(pictures: Sequence[Picture], wanted: dict[str, Any], *, key: str, 
             cam = len(parts)
             parts.append(("image/png", map_png(picture.cam, peak)))
         shown.append({"image": image, "map": cam, "title": picture.title, "said": picture.said, "moved": picture.moved,
-                      "label": picture.label, "outlined": picture.outlined})
+                      "label": picture.label, "outlined": picture.outlined, "waiting": picture.waiting})
     height, width = pictures[0].pixels.shape[:2]
     header = {"pictures": shown, "ratio": width / height, "few": max(height, width) <= 96,
               "outline": outline_path(outline), "handles": _handles(wanted), "note": note, "colours": colours(signed),

@@ -1,5 +1,7 @@
 """Grad-CAM: one image, what speaks for its answer at any layer, whether that map is true, and what if the image were another."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from core.answers import thresholds_of_classes
@@ -24,13 +26,12 @@ from ui.judging import (
     split_chip,
 )
 from ui.loaders import dataset
-from ui.one_map import draw_map_controls, draw_pictures
+from ui.one_map import draw_map_controls, draw_pictures, make_maps
 from ui.picking import pick_image
 from ui.shell import (
     empty,
     escape,
     format_number,
-    format_probability,
     link,
     next_step,
     page_header,
@@ -43,16 +44,22 @@ from ui.what_if import draw_controls
 STYLE = """<style>
 .st-key-strip { flex-wrap: nowrap; }
 .st-key-strip_images { min-width: 0; overflow: hidden; }
+/* Where all does not fit in a line, the images have one of their own below the buttons. */
+@media (max-width: 1200px) {
+  .st-key-strip { flex-wrap: wrap; row-gap: .3rem; }
+  .st-key-strip > [data-testid="stLayoutWrapper"]:has(.st-key-strip_images) { order: 1; flex: 1 0 100%; }
+}
+.st-key-explain_menus > div { flex: 1 1 9.5rem; min-width: 9.5rem; }
 .st-key-explain_controls { gap: .45rem; }
 .st-key-what_if_head { border-top: 1px solid rgba(128, 134, 138, .28); padding-top: .4rem; min-height: 3rem; }
 .st-key-what_if_cover_row, .st-key-what_if_letter_row { flex-wrap: nowrap; min-height: 2.6rem; }
-@media (max-width: 700px) { .st-key-strip { flex-wrap: wrap; } }
 </style>"""
 
 
-def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -> None:
+def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -> list[Callable[[], None]]:
+    """The page. Returns what takes long, for its end: by then everything else stands there and can be used."""
     if is_shut(run, split):
-        return
+        return []
     found = answers_of(run, split)
     data = dataset(run.config.data)
     about = run.data()
@@ -64,7 +71,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
     if not len(positions):
         st.markdown("There is no such image: no mistakes here." if predicted == "wrong" else "There is no such image.")
         st.button("Show all images", type="primary", on_click=show_all)
-        return
+        return []
     warm_up_classifier(run.id)
     chosen = pick_image(data, rows, positions, found.image_ids, right)
     with st.spinner("Loading the network"):
@@ -78,15 +85,13 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
         wanted = draw_controls()
     with pictures:
         now = draw_pictures(run.id, data, int(rows[chosen]), asked, wanted, thresholds.of(run))
+        to_come = st.container()
         link("See it in full resolution, with its patient", "errors", run=run.id, split=split, true="all", predicted="all",
              image=found.image_ids[chosen])
     with place:
-        if right[chosen]:
-            st.markdown(f"Right: {escape(names[answer])}.")
-        else:
-            st.markdown(f"Wrong: it is {escape(names[said.labels[chosen]])}, the answer was {escape(names[answer])}, "
-                        f"{format_probability(float(said.probs[chosen, answer]))} sure.")
+        st.markdown(mistakes.sentence(said, chosen))
         show_probabilities(about["class_names"], now.probs, true=None if several else int(said.labels[chosen]), limit=4,
+                           always=[asked.target, explained],
                            thresholds=thresholds_of_classes(thresholds.of(run), about["task"], len(about["class_names"])))
         if len(names) == 2 and said.cut != 0.5:
             st.caption(f"{escape(names[1])} is the answer from {format_number(said.cut)} on, as chosen on validation.")
@@ -94,11 +99,15 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
             st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
         st.caption(escape(note))
-    draw_faithful(run, data, rows, asked.method, asked.layer, asked.target)
-    draw_conflict(run, data)
+    later = [draw_faithful(run, data, rows, asked), draw_conflict(run, data)]
     st.subheader("What the layer sees", anchor=False)
     if st.toggle("Feature maps and kernels", key="show_activations", persist_state="session"):
         draw_activations(run.id, now, asked, about["class_names"][asked.target])
+
+    def make_missing() -> None:
+        with to_come:
+            make_maps(run.id, asked, now)
+    return [work for work in (make_missing if now.missing else None, *later) if work]
 
 
 def show_all() -> None:
@@ -115,8 +124,16 @@ else:
     forget_on_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")
     run_id, split, *values = page_header("Grad-CAM", run_chip(runs), split_chip(), *finding_chip(run), *cell_chips(run))
     st.html(STYLE)
+    page, later = st.container(), []
     try:
-        show(run, split, *([None] * (3 - len(values))), *values)
+        with page:
+            later = show(run, split, *([None] * (3 - len(values))), *values)
     except LightboxError as error:
         show_error(error)
     next_step("Next: compare it with other runs", "compare", run=run_id)
+    for work in later:
+        try:
+            work()
+        except LightboxError as error:
+            with page:
+                show_error(error)
