@@ -31,8 +31,8 @@ from core.runs import RunStore
 from tests.browser_support import ROOT, serve
 
 # part of the page -> what stands when it does
-PARTS = {"Threshold": "text=Of 1,000", "All measures": "text=Equations", "Groups and patients": "text=By group",
-         "More or larger images": "text=Learning curve", "Matrix and curves": "[data-testid=stVegaLiteChart] svg.marks"}
+PARTS = {"Threshold": "text=Of 1,000", "All measures": "text=its equation", "Groups and patients": "text=By group",
+         "Learning curve and image size": "text=What would more", "Matrix and curves": "[data-testid=stVegaLiteChart] svg.marks"}
 VIEWS = 3                  # images of a study; a patient has two studies
 
 

@@ -9,7 +9,7 @@ Nothing is opened here: test is used where somebody has opened it, otherwise val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from core.config import RunConfig, knob_of
 from core.evaluation import Predictions, predictions
 from core.judge.intervals import bootstrap
 from core.metrics import METRICS, wilson_interval
-from core.recipes import RECIPES, SETTINGS, Recipe, changes_of
+from core.recipes import RECIPES, SETTINGS, Recipe, changes_of, is_of, targets_of
 from core.runs import Run
 
 DRAWS = 400              # of the bootstrap: intervals beside printed numbers are read by eye
@@ -112,11 +112,15 @@ MEASURES = {
 COUNTS = ("true_positives", "false_negatives", "false_positives", "true_negatives")
 
 
-def closest(config: RunConfig) -> tuple[str, bool, list[str]]:
-    """(recipe, whether without its mistakes, dotted fields that differ) of the report's recipe that a run comes nearest to."""
+def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bool, list[str]]:
+    """(recipe, whether without its mistakes, dotted fields that differ) of the report's recipe that a run comes nearest to.
+
+    Args:
+        keys: of the recipes to choose from, one of a report at least
+    """
     best = None
     for key, recipe in RECIPES.items():
-        if not recipe.report:
+        if not recipe.report or key not in keys:
             continue
         for right in (False, True) if recipe.right else (False,):
             differing = differences(config, key, right)
@@ -160,6 +164,17 @@ def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
     file = Path(dataset).name.lower()
     return [what for what in recipe.reported if what in (dataset, title.lower())
             or file.endswith(".npz") and file.startswith(what.removesuffix("mnist"))]
+
+
+def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
+    """Whether a set is certainly not the one that a report used: its numbers and the run's are then of two questions.
+
+    MURA is known by its folders, a set of MedMNIST by its name. Any X-rays may be those of R004's hospital, but for public sets.
+    """
+    phantom = dataset.startswith("phantom")
+    if recipe.needs == "mura":
+        return phantom or not targets_of(dataset)
+    return phantom or is_of("medmnist", dataset) if recipe.needs == "covid" else not comparable(recipe, dataset, title)
 
 
 def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:

@@ -102,7 +102,7 @@ def test_kappa_by_study_and_by_patient_stands_beside_that_by_image(people):
     assert list(table.index) == list(counted) and list(table["n"]) == [64, 32, 16]
     for name, frame in counted.items():
         true = cohen_kappa_score(frame["label"], frame["p"] > 0.5)
-        assert table.loc[name, "cohen_kappa"].startswith(f"{true:.2f}"), name
+        assert table.loc[name, "cohen_kappa"].startswith(f"{true:.3f}"), name
 
 
 def test_numbers_are_cut_into_quarters(people):

@@ -94,6 +94,22 @@ def test_tags_narrow_it_and_columns_are_chosen(two):
     assert "Pick a second run" in text_of(at)
 
 
+def test_runs_are_found_by_their_words_and_a_person_may_leave_columns_out(two):
+    a, b = two
+    at = open_page("compare")
+    keys = [column["key"] for column in table(at)["columns"]]
+    assert "seconds" in keys and "test:roc_auc" in keys and [c["title"] for c in table(at)["columns"]].count("n") == 2
+    assert [c["key"] for c in table(at)["columns"] if c.get("lesser")] == ["seconds"]     # left out of a narrow window
+    at.session_state["compare_kept"] |= {"about": ["seconds"]}
+    shown = table(at.run())["columns"]
+    assert [c["key"] for c in shown] == [keys[0], *(key for key in keys if key and not key.startswith("test:"))]
+    assert not any(c.get("lesser") for c in shown)                    # what was chosen stays
+    at.session_state["compare_kept"] |= {"words": "OTHER the"}
+    assert [row["id"] for row in table(at.run())["rows"]] == [b.id]
+    at.session_state["compare_kept"] |= {"words": "nobody"}
+    assert "No run is called so" in text_of(at.run())
+
+
 def test_two_runs_get_the_tests_what_differs_and_where_they_disagree(two):
     a, b = two
     at, found = open_page("compare", split="val"), compare(a, b)

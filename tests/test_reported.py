@@ -61,3 +61,14 @@ def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
     assert reported.comparable(of_any, "mine") == list(of_any.reported)
     rows, _ = reported.side_by_side("r002-resnet18", run)
     assert len({row.what for row in rows}) == 10 and all(row.obtained is None for row in rows)
+
+
+def test_numbers_of_other_images_are_known_as_such(tmp_path):
+    of = {report: next(r for r in RECIPES.values() if r.report == report and r.reported) for report in ("R001", "R002", "R004")}
+    (tmp_path / "train" / "XR_WRIST").mkdir(parents=True)
+    assert not reported.of_other_images(of["R001"], str(tmp_path)) and reported.of_other_images(of["R001"], "breastmnist")
+    assert reported.of_other_images(of["R001"], "phantom") and reported.of_other_images(of["R004"], "breastmnist")
+    assert not reported.of_other_images(of["R002"], "breastmnist") and not reported.of_other_images(of["R004"], "/my/hospital")
+    small = RunConfig().with_(**{"data.dataset": "breastmnist", "model.name": "cnn"})
+    assert RECIPES[reported.closest(small)[0]].report == "R001"                # by its settings
+    assert RECIPES[reported.closest(small, [k for k, r in RECIPES.items() if r.report == "R002"])[0]].report == "R002"

@@ -30,14 +30,20 @@ NEVER = {"image_id", "path", "patient", "study", "split"}          # a group of 
 
 def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, runs: Sequence[Run]) -> None:
     """The part "Groups" of the page Evaluate."""
+    data = error = None
+    try:
+        data = open_set(run.config.data)                       # first, since old answers get their patients from it
+    except LightboxError as refused:
+        error = refused
     _draw_people(dict(result) | by_people(run, split, found))
     st.subheader("By group", anchor=False, help="The images with one value of a column, judged by themselves. A network that is "
                  "good on the whole may be bad for some: for a part of the body, an age, a hospital.")
     try:
-        data = open_set(run.config.data)
+        if error is not None:
+            raise error
         table = data.table.iloc[rows_of(run, split, found, data)]
-    except LightboxError as error:
-        show_error(error)
+    except LightboxError as refused:
+        show_error(refused)
         return
     columns = _columns(table, data.target)
     same = {name: table[name].iloc[0] for name in table if name not in NEVER | {data.target, "label", "width", "height"}
@@ -57,7 +63,8 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
     values = groups_of(table[column.name].to_numpy(), column)
     patients = table["patient"].to_numpy() if (table["patient"] != "").any() else None
     rows = _rows(run, split, found, result, column, values, patients, names)
-    left, right = st.columns((4, 9), gap="large")
+    beside = st.container(horizontal=True, gap="medium")               # in a narrow window one below the other
+    left, right = beside.container(width=400), beside.container(width=930)
     with left:
         _draw_dots(rows, measure, result["measures"][measure]["value"], column)
     with right:
@@ -79,7 +86,7 @@ def _draw_people(result: Mapping) -> None:
                  "Kappa by image and kappa by study are different numbers: compare like with like.")
     rows = [{"group": f"by {name}", **row, "n_positive": row["accuracy"]["n_positive"]} for name, row in by.items() if row]
     _draw_rows(rows, groups.GROUPED, {"group": "Counted"}, "by_people", "Measures by image, study and patient",
-               "Images, studies or patients.")
+               "Images, studies or patients.", digits=3)
     missing = [name for name in ("study", "patient") if not by[name]]
     said = [f"No {' or '.join(missing)} has two of these images, or none is known."] if missing else []
     said += [f"By {name}, {by[name]['left_out']:,} of {by[name]['n'] + by[name]['left_out']:,} are left out: their images have "
@@ -174,12 +181,12 @@ def _draw_dots(rows: Sequence[Mapping], measure: str, overall: float | None, col
 
 
 def _draw_rows(rows: Sequence[Mapping], names: Sequence[str], heads: Mapping[str, str], key: str, label: str,
-               of: str = "Images.") -> None:
+               of: str = "Images.", digits: int = 2) -> None:
     """A row each: what it is, n, n positive, and measures with their intervals."""
     positive = any(row["n_positive"] is not None for row in rows)
     frame = pd.DataFrame([{**{head: row[head] for head in heads}, "n": row["n"],
                            **({"n_positive": row["n_positive"]} if positive else {}),
-                           **{name: format_interval(row[name]["value"], row[name]["low"], row[name]["high"], 2)
+                           **{name: format_interval(row[name]["value"], row[name]["low"], row[name]["high"], digits)
                               for name in names}} for row in rows])
     st.dataframe(frame, hide_index=True, key=key, alt=label, height="content" if len(rows) <= 12 else 460, column_config={
         head: st.column_config.TextColumn(title, pinned=True) for head, title in heads.items()} | {

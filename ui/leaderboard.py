@@ -27,6 +27,9 @@ HERE = Path(__file__).parent
 PICKS = 6                        # runs that can be picked: more lines in one chart cannot be told apart
 SPLITS = {"val": "Validation", "test": "Test, where opened"}
 SHOWN = ("roc_auc", "cohen_kappa", "accuracy")         # measures that stand there at first
+# What else a line may say. Until somebody chooses, all of it, but the first two only where the window is wide enough.
+ABOUT = {"data": "Data set", "seconds": "Training time", "n": "Images", "test": "Test results"}
+LESSER = ("data", "seconds")
 FILES = ("status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json", "scores.json")
 ALL, NONE = "all", "none"         # in the address: every data set; no run is picked
 LETTERS = "ABCDEF"
@@ -106,9 +109,11 @@ def data_sets(entries: Sequence[Entry]) -> dict[str, str]:
 
 
 def narrow(entries: Sequence[Entry], data: str | None) -> list[Entry]:
-    """The runs of a data set, with the tags that are asked for."""
+    """The runs of a data set, with the words and the tags that are asked for."""
     kept = _kept()
     here = [one for one in entries if data in (None, ALL, one.data)]
+    words = kept["words"].casefold().split()
+    here = [one for one in here if all(word in f"{one.name} {one.config.model.name}".casefold() for word in words)]
     known = list(dict.fromkeys(tag for one in here for tag in one.tags))
     kept["tags"] = [tag for tag in kept["tags"] if tag in known]
     if known:
@@ -119,26 +124,33 @@ def narrow(entries: Sequence[Entry], data: str | None) -> list[Entry]:
 
 def _kept() -> dict:
     """What was chosen here, for the session."""
-    return st.session_state.setdefault("compare_kept", {"tags": [], "measures": list(SHOWN), "fold": False, "test": False,
-                                                        "by": ("val:roc_auc", None)})
+    return st.session_state.setdefault("compare_kept", {"tags": [], "words": "", "measures": list(SHOWN), "about": None,
+                                                        "fold": False, "test": False, "by": ("val:roc_auc", None)})
 
 
 # ------------------------------------------------------------------------------------------------------------- the table
 
 def draw_controls(entries: Sequence[Entry], data: str | None) -> tuple[list[Entry], str]:
-    """One row: which board, whether seeds are folded, the columns, tags. Returns the runs that are left, and the board."""
+    """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that are left, and the
+    board."""
     kept = _kept()
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         board = get_param("board") if get_param("board") in BOARDS else "all"
         st.segmented_control("Which runs", list(BOARDS), format_func=lambda key: BOARDS[key][0], label_visibility="collapsed",
                              **follow("compare_board", board, _take_board),
                              help="The two leaderboards of report R001, but sorted by validation: R001 sorted by test.")
+        st.text_input("Find runs", placeholder="Name or network", icon=":material/search:", width=190,
+                      label_visibility="collapsed", **follow("compare_words", kept["words"], kept.__setitem__, "words"))
         st.toggle("Fold seeds", **follow("compare_fold", kept["fold"], kept.__setitem__, "fold"),
                   help="Runs that differ in nothing but their seed become one line: their mean, and the standard deviation (SD) "
                        "from seed to seed. The SD says how much luck there is in one training.")
         with st.popover("Columns", icon=":material/view_column:"):
             st.pills("Measures", list(METRICS), selection_mode="multi", format_func=lambda m: METRICS[m].title,
                      **follow("compare_measures", kept["measures"], kept.__setitem__, "measures"))
+            st.pills("And of each run", list(ABOUT), selection_mode="multi", format_func=ABOUT.get,
+                     **follow("compare_about", list(ABOUT) if kept["about"] is None else kept["about"],
+                              kept.__setitem__, "about"),
+                     help="In a narrow window data set and training time stand here only after you choose.")
         st.toggle("Sort by test", **follow("compare_test", kept["test"], kept.__setitem__, "test"),
                   help="Off: runs are put in order by validation, and test is only shown.")
         left = narrow(entries, data)
@@ -158,33 +170,36 @@ def draw_table(entries: Sequence[Entry], board: str) -> tuple[list[Line], list[L
     lines = leaderboard.order_by(lines, by, down)
     lines = lines[:BOARDS[board][2] or None]
     picked = _picked(lines)
-    splits = [split for split in SPLITS if split == "val" or any("test" in one.scores for one in entries)]
+    about = list(ABOUT) if kept["about"] is None else kept["about"]
+    splits = [split for split in SPLITS
+              if split == "val" or "test" in about and any("test" in one.scores for one in entries)]
     measures = [m for m in METRICS if m in kept["measures"]]
     measures = sorted(measures, key=lambda m: SHOWN.index(m) if m in SHOWN else len(SHOWN))
     best = {(m, split): leaderboard.best(lines, m, split) for m in measures for split in splits}
-    columns = {key: c for key, c in COLUMNS.items() if key != "data" or len({one.data for one in entries}) > 1}
+    several = len({one.data for one in entries}) > 1
+    columns = {key: c for key, c in COLUMNS.items() if key == "name" or key in about and (key != "data" or several)}
     heads = [{"title": "", "key": ""}, *(_head(key, c.title, c.help, wide=key == "name", numeric=key == "seconds")
-                                         for key, c in columns.items())]
-    groups = [{"title": "", "span": len(heads)}]
+                                         | {"lesser": kept["about"] is None and key in LESSER} for key, c in columns.items())]
     for split in splits:
-        heads.append({"title": "n", "help": "Images that the numbers are made of, and how many of them are positive.", "key": "",
-                      "numeric": True, "first": True})
-        heads += [_head(f"{split}:{m}", METRICS[m].title, f"{METRICS[m].help} {INTERVAL}", numeric=True) for m in measures]
-        groups.append({"title": SPLITS[split], "span": 1 + len(measures)})
+        of = [_head(f"{split}:{m}", METRICS[m].title, f"{METRICS[m].help} {INTERVAL}", numeric=True) for m in measures]
+        if "n" in about:
+            of.insert(0, {"title": "n", "help": "Images that the numbers are made of, and how many of them are positive.",
+                          "key": "", "numeric": True})
+        heads += [head | {"group": SPLITS[split], "first": place == 0} for place, head in enumerate(of)]
     tags = any(one.tags for one in entries)
     if tags:
         heads.append({"title": "Tags", "key": "", "first": True})
-        groups.append({"title": "", "span": 1})
     for head in heads:
         if head["key"] == column:
             head["sorted"] = "down" if down else "up"
     rows = []
     for place, line in enumerate(lines):
-        shown = {"name": {"text": line.name, "small": _about(line)}, "data": {"text": line.first.data},
+        shown = {"name": {"text": line.name, "small": _about(line), "data": line.first.data if several else ""},
+                 "data": {"text": line.first.data},
                  "seconds": {"text": format_seconds(_mean_seconds(line))}}
         cells = [shown[key] for key in columns]
         for split in splits:
-            cells.append(_images(line, split))
+            cells += [_images(line, split)] if "n" in about else []
             cells += [_number(line, m, split, place in best[m, split]) for m in measures]
         letter = picked.index(line) if line in picked else None
         rows.append({"id": line.first.id, "name": line.name, "cells": cells + ([list(line.first.tags)] if tags else []),
@@ -194,7 +209,7 @@ def draw_table(entries: Sequence[Entry], board: str) -> tuple[list[Line], list[L
     key = "compare_table"
     _element(key=key, on_sorted_change=lambda: _sort_by(st.session_state[key].get("sorted"), column, down),
              on_picked_change=lambda: _pick(st.session_state[key].get("picked"), [line.first.id for line in picked]),
-             data={"columns": heads, "groups": groups, "rows": rows, "label": "Runs and what they reached",
+             data={"columns": heads, "rows": rows, "label": "Runs and what they reached",
                    "tall": "24rem"})
     return lines, picked
 

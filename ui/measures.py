@@ -14,6 +14,7 @@ import streamlit as st
 from core.evaluation import LOGISTIC
 from core.metrics import METRICS, MULTI_LABEL
 from ui.shell import escape, format_interval, format_number
+from ui.threshold import first_sought
 
 # What stands in the row at the top, for each task. What else there is stands in the table.
 HEADLINES = {
@@ -22,9 +23,11 @@ HEADLINES = {
     "ordinal-regression": ("accuracy", "roc_auc", "balanced_accuracy", "cohen_kappa", "quadratic_kappa"),
     MULTI_LABEL: ("roc_auc", "average_precision", "sensitivity", "specificity", "cohen_kappa"),
 }
-SHORT = {"majority": "majority class", LOGISTIC: "logistic, 16 x 16"}
-LOGISTIC_HELP = ("Logistic regression on the image shrunk to 16 x 16 pixels: one weight for each pixel. What a network adds to "
-                 "that, it has learned to see.")
+SHORT = {"majority": "majority class", LOGISTIC: "logistic"}
+BASELINE_HELP = {"majority": "What always giving the most frequent answer reaches.",
+                 LOGISTIC: "Logistic regression on the image shrunk to 16 x 16 pixels: one weight for each pixel. What a network "
+                           "adds to that, it has learned to see."}
+MANY = 16                  # classes: a longer table scrolls
 # Measures of MedMNIST's own evaluator, which are no rows of METRICS.
 MEDMNIST = {
     "medmnist_auc": ("AUC as MedMNIST", "Exactly as the evaluator of the medmnist package gives it, to be compared with its "
@@ -62,7 +65,8 @@ def show_headline(result: Mapping):
     Returns the place below the number of images, for what else belongs to the whole run.
     """
     names = HEADLINES[result["task"]]
-    columns = st.columns(len(names) + 1)
+    with st.container(key="headline", gap=None):                     # ui/theme.py: on a telephone two stand side by side
+        columns = st.columns(len(names) + 1)
     for column, name in zip(columns, names):
         one = result["measures"][name]
         with column.container(gap="xxsmall"):
@@ -77,8 +81,9 @@ def show_headline(result: Mapping):
                 lines.append(f"of {of['n']:,} {escape(of['class'])}")
             lines += [f"{SHORT.get(base['name'], escape(base['name']))}: {format_number(base[name])}"
                       for base in result["baselines"] if base.get(name) is not None]
-            said = column is columns[0] and SHORT[LOGISTIC] in lines[-1]            # once is enough
-            st.caption("  \n".join(lines), help=LOGISTIC_HELP if said else None)
+            first = column is columns[0]                                            # once is enough
+            known = [f"{SHORT[base['name']]}: {BASELINE_HELP[base['name']]}" for base in result["baselines"]]
+            st.caption("  \n".join(lines), help="  \n".join(known) if first and known else None)
     place = columns[-1].container(gap="xxsmall")
     with place:
         st.metric("Images", f"{result['n']:,}", help="How many images these numbers are made of. Fewer images, wider intervals.")
@@ -88,6 +93,10 @@ def show_headline(result: Mapping):
             st.caption(f"with any finding: {some:,}  \nnumbers are means over {len(counted)} findings")
         else:
             st.caption(", ".join(f"{escape(name)}: {n:,}" for name, n in counted[:5]) + (", ..." if len(counted) > 5 else ""))
+    if result["task"] == "binary-class" and first_sought(result["class_names"]) == 0:
+        healthy, sought = (escape(result["class_names"][k]) for k in (1, 0))
+        st.caption(f"The set calls {healthy} its positive class, so sensitivity is the share of {healthy} that was found, and "
+                   f"specificity that of {sought}. The part Threshold looks for {sought}.")
     return place
 
 
@@ -98,7 +107,7 @@ def show_classes(result: Mapping, *, key: str) -> None:
                            **{name: _said(row["measures"].get(name), 2) for name in names}} for row in result["per_class"]])
     st.dataframe(frame, hide_index=True, key=key, height="content" if len(frame) <= 5 else 212, width="content",
                  alt="For each class: images, sensitivity, specificity",
-                 column_config={"class": st.column_config.TextColumn(_kind_of_class(result), width=130),
+                 column_config={"class": st.column_config.TextColumn(_kind_of_class(result), width=140),
                                 "n": st.column_config.NumberColumn("n", help="Images of this class.", width=60)}
                  | {name: st.column_config.TextColumn(METRICS[name].title, help=METRICS[name].help, alignment="right", width=145)
                     for name in names})
@@ -109,25 +118,29 @@ def show_all(result: Mapping) -> None:
     st.subheader("Overall", anchor=False, help=_kinds(result["measures"].values()))
     rows = [(name, result["measures"][name]) for name in ("medmnist_auc", "medmnist_acc", *METRICS)
             if name in result["measures"] and (name != "quadratic_kappa" or result["task"] == "ordinal-regression")]
+    bases = {base["name"]: base for base in result["baselines"]}
     frame = pd.DataFrame([{
         "measure": title_of(name), "value": format_number(one["value"]), "low": format_number(one["low"]),
-        "high": format_number(one["high"]), "n": one["n"], "n_positive": one["n_positive"],
-        "interval": one["interval"] or "-", "help": help_of(name)} for name, one in rows])
-    number = {name: st.column_config.TextColumn(title, alignment="right", width=70, help=help)
-              for name, title, help in (("value", "Value", "- where it is undefined."),
-                                        ("low", "from", "Lower end of the 95 % interval."),
-                                        ("high", "to", "Upper end of the 95 % interval."))}
+        "high": format_number(one["high"]), "n": one["n"], "n_positive": one["n_positive"], "interval": one["interval"] or "-",
+        **{base: format_number(row[name]) if row.get(name) is not None else "" for base, row in bases.items()},
+        "help": help_of(name)} for name, one in rows])
+    number = {name: st.column_config.TextColumn(title, alignment="right", width=width, help=help)
+              for name, title, width, help in (("value", "Value", 60, "- where it is undefined."),
+                                               ("low", "from", 60, "Lower end of the 95 % interval."),
+                                               ("high", "to", 60, "Upper end of the 95 % interval."),
+                                               *((base, SHORT[base].capitalize(), 100 if base == "majority" else 70,
+                                                  BASELINE_HELP[base]) for base in bases))}
     st.dataframe(frame, hide_index=True, key="measures_overall", height="content", alt="All measures with their intervals",
                  column_config=number | {
-                     "measure": st.column_config.TextColumn("Measure", width=170),
-                     "n": st.column_config.NumberColumn("n", format="%d", width=60, help="Images."),
+                     "measure": st.column_config.TextColumn("Measure", width=146),
+                     "n": st.column_config.NumberColumn("n", format="%d", width=50, help="Images."),
                      "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80, help=(
                          "Images of the class that is looked for. None where a measure is about all classes.")),
-                     "interval": st.column_config.TextColumn("Interval", width=150, help=_kinds(result["measures"].values())),
-                     "help": st.column_config.TextColumn("What it says", width="large")})
-    with st.popover("Equations", icon=":material/function:"):
-        st.markdown("\n\n".join(f"**{metric.title}**  \n${metric.equation}$" for name, metric in METRICS.items()
-                                if name in result["measures"]))
+                     "interval": st.column_config.TextColumn("Interval", width=145, help=_kinds(result["measures"].values())),
+                     "help": st.column_config.TextColumn("What it says", width=560)})
+    with st.popover("What each says, and its equation", icon=":material/function:"):
+        st.markdown("\n\n".join(f"**{METRICS[name].title}.** {METRICS[name].help}  \n${METRICS[name].equation}$"
+                                for name, _ in rows if name in METRICS))
     findings = result["task"] == MULTI_LABEL
     st.subheader("Each finding" if findings else "Each class", anchor=False,
                  help="Each finding by itself." if findings else "Each class against all the others together.")
@@ -135,9 +148,9 @@ def show_all(result: Mapping) -> None:
              if any(row["measures"].get(name, {}).get("value") is not None for row in result["per_class"])]
     table = pd.DataFrame([{"class": row["class"], "n": result["n"], "n_positive": row["n"],
                            **{name: _said(row["measures"].get(name), 2) for name in names}} for row in result["per_class"]])
-    st.dataframe(table, hide_index=True, key="measures_per_class", height="content" if len(table) <= 12 else 460,
+    st.dataframe(table, hide_index=True, key="measures_per_class", height="content" if len(table) <= MANY else 600,
                  alt="All measures of each class, with their intervals",
-                 column_config={"class": st.column_config.TextColumn(_kind_of_class(result), pinned=True),
+                 column_config={"class": st.column_config.TextColumn(_kind_of_class(result), pinned=True, width=150),
                                 "n": st.column_config.NumberColumn("n", format="%d", width=60, help="Images."),
                                 "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80, help=(
                                     "Images with this finding." if findings else "Images of this class."))}

@@ -111,8 +111,6 @@ def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], spl
     if missing:
         st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
     others = len(picked) - len(same)
-    if missing:
-        st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
     if others:
         st.caption(f"{others} of the picked runs have other classes and are not drawn here.")
 
@@ -207,7 +205,19 @@ def _frame(lines: Sequence[Line], picked: Sequence[Line], measure: str) -> pd.Da
             known = [x for x in map(of, line.entries) if x is not None]
             row[name] = float(np.mean(known)) if known else None
         rows.append(row)
+    rows.sort(key=lambda row: row["letter"], reverse=True)               # what is picked is drawn over the rest, A last
     return pd.DataFrame(rows).astype({name: float for name in (*COSTS, "value", "low", "high")})
+
+
+def _letters(frame: pd.DataFrame, name: str) -> list[str]:
+    """What is written beside each dot. Dots of one cost whose letters would lie on each other share a sign, as "A B"."""
+    near = 0.08 * max(frame["high"].fillna(frame["value"]).max() - frame["low"].fillna(frame["value"]).min(), 1e-9)
+    signs = dict.fromkeys(frame.index, "")
+    for i, row in frame[frame["letter"] != ""].sort_values("letter").iterrows():
+        under = next((k for k, sign in signs.items() if sign and frame.at[k, name] == row[name]
+                      and abs(frame.at[k, "value"] - row["value"]) < near), i)
+        signs[under] = f"{signs[under]} {row['letter']}".strip()
+    return list(signs.values())
 
 
 def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: str) -> None:
@@ -229,7 +239,8 @@ def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: s
             {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {
                 "y": {"field": "value", **y}, "tooltip": tip}},
             {"mark": {"type": "text", "align": "left", "dx": 7, "dy": -6, "fontWeight": "bold"}, "encoding": {
-                "y": {"field": "value", **y}, "text": {"field": "letter"}}}]}
+                "y": {"field": "value", **y}, "text": {"field": "sign"}}}]}
+        frame = frame.assign(sign=_letters(frame, name))
         said = "; ".join(f"{row['run']} {row[name]:.3g} and {row['said']}" for _, row in frame.iterrows())
         st.vega_lite_chart(frame, spec, key=f"compare_cost_{name}", width="stretch",
                            alt=f"{METRICS[measure].title} against {title}: {said}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pandas as pd
 import streamlit as st
 
@@ -147,24 +149,23 @@ def _show_table(found: TableVerdict) -> None:
     if found.findings:
         said.append(f"{off} of {len(found.findings)} totals do not add up." if off else "All totals add up.")
     (st.error if wrong or off else st.success)(" ".join(said), icon=":material/close:" if wrong or off else ":material/check:")
-    if found.rows:                # in Markdown, whose cells wrap: the sentences are what one is here for
-        st.markdown("\n".join(["| Row | | Accuracy, 95 % | Why |", "|---|---|---|---|", *map(_line, found.rows)]))
+    if found.rows:                # in HTML, whose cells wrap and, on a telephone, stand below each other: see ui/theme.py
+        st.html("<table class='lightbox-checked'><thead><tr><th>Row</th><th></th><th>Accuracy, 95 %</th><th>Why</th></tr></thead>"
+                f"<tbody>{''.join(map(_line, found.rows))}</tbody></table>")
     _show_findings(found.findings)
 
 
 def _line(row: Row) -> str:
-    """A row in Markdown: what cannot be is said alone, since the rest does not matter then."""
+    """A row in HTML: what cannot be is said alone, since the rest does not matter then."""
     limits = row.verdict.intervals.get("accuracy") if row.verdict else None
     if row.error:
-        verdict, why = ":red-badge[unread]", row.error
+        kind, verdict, why = "fault", "unread", row.error
     elif row.verdict.possible:
         shown = row.verdict.findings[-1:] if row.verdict.matrices else row.verdict.findings
-        verdict, why = ":green-badge[possible]", " ".join(finding.sentence for finding in shown)
+        kind, verdict, why = "fits", "possible", " ".join(finding.sentence for finding in shown)
     else:
-        verdict = ":red-badge[cannot be]"
+        kind, verdict = "fault", "cannot be"
         why = " ".join(finding.sentence for finding in row.verdict.findings if finding.fault)
-    return "| " + " | ".join((_cell(row.claim.name), verdict, format_interval(*limits) if limits else "", _cell(why))) + " |"
-
-
-def _cell(text: str) -> str:
-    return escape(text).replace("|", "&#124;")
+    accuracy = format_interval(*limits) if limits else ""
+    return (f"<tr><th scope='row'>{html.escape(row.claim.name)}</th><td><b class='{kind}'>{verdict}</b></td><td>{accuracy}</td>"
+            f"<td>{html.escape(why)}</td></tr>")

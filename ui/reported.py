@@ -14,6 +14,8 @@ from ui.follow import follow
 from ui.judging import stamp
 from ui.shell import escape, format_interval, format_number, go
 
+IMAGES = {"R000": "MURA's elbows, shoulders and wrists", "R001": "MURA", "R002": "sets of MedMNIST",
+          "R004": "the chest X-rays of COVID-19 patients"}
 PRINTED_HELP = "As the report prints it. The interval is Wilson's at 95 %, where it is known how many images there were."
 OBTAINED_HELP = ("Of your run, with its 95 % interval: the images drawn again with replacement, those of a patient together. "
                  "On the test images where somebody has opened them, otherwise on validation.")
@@ -44,12 +46,19 @@ def draw_reported(runs: Sequence[Run]) -> None:
             go("train", recipe=kept["recipe"])
     key, run = kept["recipe"], by_id.get(kept["run"])
     rows, split = _rows(key, str(run.folder) if run else "", stamp(run) if run else 0, run)
-    st.dataframe(_frame(rows), hide_index=True, height="content" if len(rows) < 12 else 420, key="reported_table",
-                 alt="Printed and obtained numbers", column_config={
-                     "Printed": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right"),
-                     "Obtained": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right"),
-                     "Printed n": st.column_config.NumberColumn(help="Images that the printed number was made of."),
-                     "n": st.column_config.NumberColumn(help="Images that your number was made of."),
+    other = run is not None and _of_other_images(run, key)
+    if other and any(row.obtained is not None for row in rows):
+        st.warning(f"The printed numbers are of {IMAGES[RECIPES[key].report]}, those of your run of "
+                   f"{escape(run.data().get('title', 'other images'))}. That one is higher says nothing of either network.")
+    st.dataframe(_frame(rows, judge=not other), hide_index=True, height="content" if len(rows) < 12 else 420,
+                 key="reported_table", alt="Printed and obtained numbers", column_config={
+                     "Of": st.column_config.TextColumn(width=100, help="The part of the report's images."),
+                     "Measure": st.column_config.TextColumn(width=130),
+                     "Printed": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right", width=160),
+                     "Obtained": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right", width=160),
+                     "Printed n": st.column_config.TextColumn(help="Images that the printed number was made of.", width=75,
+                                                              alignment="right"),
+                     "n": st.column_config.TextColumn(help="Images that your number was made of.", width=60, alignment="right"),
                      "The printed number": st.column_config.TextColumn(help="Whether it lies in the interval of your run.")})
     if run:
         if split and all(row.obtained is None for row in rows):
@@ -65,16 +74,19 @@ def draw_reported(runs: Sequence[Run]) -> None:
         st.markdown("\n".join(f"- {escape(note)}" for note in reported.notes_of(key)))
 
 
-def _frame(rows: Sequence[reported.Side]) -> pd.DataFrame:
+def _frame(rows: Sequence[reported.Side], judge: bool = True) -> pd.DataFrame:
+    """judge: whether to say if a printed number lies in the interval of the run, which it can only do for the same images."""
     said = {True: "inside your interval", False: "outside your interval", None: ""}
     frame = pd.DataFrame([{
         "Of": row.what, "Measure": row.title,
         "Printed": format_interval(row.printed, row.printed_low, row.printed_high) if row.printed_low is not None
-        else format_number(row.printed), "Printed n": row.printed_n,
-        "Obtained": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high), "n": row.n,
-        "The printed number": said[row.inside]} for row in rows])
+        else format_number(row.printed), "Printed n": f"{row.printed_n:,}" if row.printed_n else "",
+        "Obtained": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high),
+        "n": f"{row.n:,}" if row.n else "", "The printed number": said[row.inside]} for row in rows])
+    if not judge:
+        frame = frame.drop(columns="The printed number")
     if all(row.obtained is None for row in rows):
-        frame = frame.drop(columns=["Obtained", "n", "The printed number"])
+        frame = frame.drop(columns=["Obtained", "n", "The printed number"], errors="ignore")
     return frame if any(row.printed_n for row in rows) else frame.drop(columns="Printed n")
 
 
@@ -88,8 +100,13 @@ def _title(key: str) -> str:
 
 
 def _closest_of(run: Run) -> str:
-    key = reported.closest(run.config)[0]
-    return key if RECIPES[key].reported else next(k for k, recipe in RECIPES.items() if recipe.reported)
+    """The recipe with numbers that a run comes nearest to, of those of the same images where there are any."""
+    keys = [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
+    return reported.closest(run.config, [key for key in keys if not _of_other_images(run, key)] or keys)[0]
+
+
+def _of_other_images(run: Run, key: str) -> bool:
+    return reported.of_other_images(RECIPES[key], run.config.data.dataset, run.data().get("title", ""))
 
 
 def _take_run(kept: dict, by_id: dict[str, Run], run_id: str) -> None:

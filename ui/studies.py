@@ -28,6 +28,7 @@ def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
     if this is None:
         return
     by_id = {other.id: other for other in runs}
+    st.caption("What would more training images bring, or larger ones? Each curve is of runs that are alike in everything else.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = _choose_measure(this)
         _choose_runs(this, known)

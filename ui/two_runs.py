@@ -126,8 +126,8 @@ def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[Entry]]
     if mean:
         st.markdown(f"**Over all findings.** {escape(mean['sentence'])}")
     for name, test in shown.items():
-        st.markdown(f"**{name}.** " + (escape(test["sentence"]) if test else "ROC AUC is undefined: an image of each class is "
-                                                                          "needed."))
+        said = escape(test["sentence"]) if test else "ROC AUC is undefined: an image of each class is needed."
+        st.markdown(said if said.startswith(name) else f"**{name}.** {said}")
     for note in tests["notes"]:
         st.caption(escape(note))
     st.caption(_about_seeds(a, b, seeds))
@@ -208,8 +208,7 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
         return
     images, cache_key = thumbnails(data, places)
     names = both.class_names if k is None else ("no", "yes")
-    captions = [f"true {names[both.labels[i]]}\n{_said('A', names, both, 0, i)} \u00b7 {_said('B', names, both, 1, i)}"
-                for i in chosen]
+    captions = [f"true {names[both.labels[i]]}\n{_said('A', names, both, 0, i)}\n{_said('B', names, both, 1, i)}" for i in chosen]
     clicked = gallery(images, key="compare_gallery", aria_label="Images that the two runs answer differently", tile=132,
                       captions=captions, cache_key=cache_key)
     if len(rows[kept["kind"]]) > PAGE:

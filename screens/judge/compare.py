@@ -24,7 +24,7 @@ def show(entries: list[Entry], data: str, split: str, view: str) -> None:
     """The table of runs, and below it what was asked for about the picked ones."""
     left, board = draw_controls(entries, data)
     if not left:
-        st.caption("No run has all of these tags. Take one away.")
+        st.caption("No run is called so or has all of these tags. Take a word or a tag away.")
         return
     lines, picked = draw_table(left, board)
     if view == "cost":

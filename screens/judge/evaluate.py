@@ -116,7 +116,7 @@ SECTIONS = {
     "calibration": Section("Calibration", lambda at: draw_calibration(at.run, at.split, at.found)),
     "measures": Section("All measures", lambda at: show_all(at.judged.result)),
     "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.found, at.judged.result, runs)),
-    "growth": Section("More or larger images", lambda at: draw_studies(at.run, at.split, runs)),
+    "growth": Section("Learning curve and image size", lambda at: draw_studies(at.run, at.split, runs)),
 }
 
 
