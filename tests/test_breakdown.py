@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,11 +14,15 @@ from sklearn.metrics import cohen_kappa_score
 
 from core import checkpoints, metrics
 from core.datasets import open_dataset
+from core.evaluation import Predictions, with_people
+from core.judge import measures, thresholds
 from core.runs import Run
 from tests import judged
 from tests.judged import open_page, text_of
+from ui import breakdown
 from ui.breakdown import groups_of
 from ui.filters import columns_of
+from ui.shell import format_interval
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -138,6 +143,120 @@ def test_every_expert_is_scored_on_its_own_part_and_beside_it_this_run_on_the_sa
                 for a, kept in ((ours, common), (theirs, slice(None)))]
     assert [text[:4] for text in table["accuracy"]] == [f"{value:.2f}" for value in true]
     assert table["network"].iloc[0] == "this run"
+
+
+def stored(run: Run) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Labels, probabilities and the rows of the table of the stored validation answers."""
+    with np.load(run.folder / "predictions.npz") as arrays:
+        labels, probs, ids = arrays["val_labels"], arrays["val_probs"], arrays["val_image_ids"]
+    return labels, probs, open_dataset(run.config.data).table.set_index("image_id").loc[ids]
+
+
+def cells_of(labels, probs, patients, threshold: float = 0.5) -> dict[str, str]:
+    """What the table must show of these images, patients drawn again with all their images."""
+    cells, _ = measures.judge(labels, probs, "binary-class", patients, each=False, names=breakdown.SHOWN, threshold=threshold,
+                              draws=500)
+    return {name: format_interval(one["value"], one["low"], one["high"], 2) for name, one in cells.items()}
+
+
+def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(people):
+    labels, probs, known = stored(people)
+    for threshold in (0.5, 0.65):
+        table = table_of(open_page("evaluate", run=people.id, section="groups"), "group", "sensitivity").set_index("group")
+        for group in ("north", "south"):
+            of = (known["site"] == group).to_numpy()
+            want = cells_of(labels[of], probs[of], known["patient"].to_numpy()[of], threshold)
+            assert table.loc[group, list(want)].to_dict() == want
+            assert want != cells_of(labels[of], probs[of], None, threshold)
+        thresholds.freeze(people, thresholds.Threshold(0.65))
+
+
+def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):
+    labels, probs, known = stored(people)
+    at = open_page("evaluate", run=people.id, section="groups")
+    at = next(box for box in at.selectbox if box.label == "Measure in the picture").select("specificity").run()
+    spec, alt = next((json.loads(e.proto.spec), e.proto.alt) for e in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")
+                     if " by Site" in e.proto.alt)
+    for group in ("north", "south"):
+        of = (known["site"] == group).to_numpy()
+        want = metrics.measure(labels[of], probs[of], "binary-class")["specificity"]
+        cells, _ = measures.judge(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=False,
+                                  names=["specificity"])
+        assert f"{group} {want:.3f} ({cells['specificity']['low']:.3f} to {cells['specificity']['high']:.3f})" in alt
+    overall = metrics.measure(labels, probs, "binary-class")["specificity"]
+    assert f"Specificity of all images, {overall:.3f}" in text_of(at)
+    assert any(np.allclose(row.get("all", -1), overall) for layer in spec["layer"]
+               for row in layer.get("data", {}).get("values", []))
+
+
+def test_another_column_of_the_same_run_is_judged_anew_and_small_groups_are_named(people):
+    at = open_page("evaluate", run=people.id, section="groups")
+    assert "Fewer than" not in text_of(at)
+    data = open_dataset(people.config.data)
+    answer(people, data.indices("val")[:12])                              # three patients: 28, 30 and 32 years old
+    at = open_page("evaluate", run=people.id, section="groups")
+    assert set(table_of(at, "group", "sensitivity")["group"]) == {"north", "south"}
+    at = next(box for box in at.selectbox if box.label == "Column").select("age").run()
+    table = table_of(at, "group", "sensitivity")
+    assert list(table["group"]) == ["28", "30", "32"] and list(table["n"]) == [4, 4, 4]
+    assert "Fewer than 10 images: 28, 30, 32." in text_of(at)
+
+
+def test_a_patient_with_two_labels_is_left_out_and_counted(people):
+    with np.load(people.folder / "predictions.npz") as arrays:
+        arrays = dict(arrays)
+    arrays["val_labels"] = arrays["val_labels"].copy()
+    arrays["val_labels"][:2] = 1 - arrays["val_labels"][:2]                # one study of the first patient
+    np.savez(people.folder / "predictions.npz", **arrays)
+    at = open_page("evaluate", run=people.id, section="groups")
+    assert list(at.dataframe[0].value["n"]) == [64, 32, 15]
+    labels, probs, known = stored(people)
+    accuracy, _ = measures.judge(labels, probs, "binary-class", known["patient"].to_numpy(), each=False, names=["accuracy"])
+    low, high = (accuracy["accuracy"][end] for end in ("low", "high"))      # Wilson's, with patients: at the top of the page too
+    assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at) and accuracy["accuracy"]["interval"] == "Wilson, by patient"
+    assert "By patient, 1 of 16 are left out" in text_of(at) and "By study" not in text_of(at)
+
+
+def test_studies_of_two_patients_with_the_same_number_are_two():
+    table = pd.DataFrame({"image_id": ["a", "b", "c", "d"], "patient": ["p", "q", "p", ""], "study": ["1", "1", "", "2"]})
+    found = Predictions(np.zeros(5, int), np.zeros((5, 2)), ["d", "b", "not there", "a", "c"], 1)
+    known = with_people(found, SimpleNamespace(table=table))
+    assert known.patients == ("", "q", "", "p", "p") and len(set(known.studies)) == 4
+    assert known.studies[2] == known.studies[4] == "" and "" not in (known.studies[0], known.studies[1], known.studies[3])
+    nobody = with_people(found, SimpleNamespace(table=table[["image_id"]]))
+    assert nobody.patients is None and nobody.studies is None
+
+
+def test_two_experts_of_a_part_keep_their_own_numbers_and_others_are_none(people):
+    data = open_dataset(people.config.data)
+    val = data.indices("val")
+    site = data.table["site"].to_numpy()[val]
+
+    def other(name: str, rows: np.ndarray, seed: int, **facts) -> Run:
+        folder = people.folder.with_name(f"20260101-000000-{name}")
+        shutil.copytree(people.folder, folder)
+        about = json.loads((folder / "config.json").read_text())
+        about["config"]["name"] = name
+        (folder / "config.json").write_text(json.dumps(about))
+        (folder / "data.json").write_text(json.dumps(json.loads((folder / "data.json").read_text()) | facts))
+        expert = dataclasses.replace(people, folder=folder)
+        answer(expert, rows, seed)
+        return expert
+    north, south = val[site == "north"], val[site == "south"]
+    found = [other("bbbb", south[::-1][:20], 5), other("cccc", south[4:30], 6)]
+    other("dddd", north, 7, class_names=["left", "right"])                # asks something else
+    other("eeee", np.r_[north[:9], south[:9]], 8)                         # knows both parts
+    table = table_of(open_page("evaluate", run=people.id, section="groups"), "network", "group")
+    labels, probs, known = stored(people)
+    want = []
+    for expert in sorted(found, key=lambda run: run.id, reverse=True):
+        theirs, said, rows = stored(expert)
+        patients = rows["patient"].to_numpy()
+        ours = [known.index.get_loc(image) for image in rows.index]
+        want += [("this run", cells_of(labels[ours], probs[ours], patients)["accuracy"]),
+                 (expert.name, cells_of(theirs, said, patients)["accuracy"])]
+    shown = list(zip(table["network"], table["accuracy"]))
+    assert sorted(shown) == sorted(want) and set(table["group"]) == {"south"} and len({cell for _, cell in want}) == 4
 
 
 def test_a_set_without_columns_and_one_that_is_gone_get_a_sentence(run):
