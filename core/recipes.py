@@ -35,7 +35,7 @@ class Recipe:
         changes: dotted field -> value. What it does not name takes its default, where any recipe names it or where it is a
             random change of the images
         report: a key of GROUPS
-        reported: what -> measure -> the number as printed, in the words of core/metrics.py
+        reported: what -> measure -> the number as printed, in the words of core/metrics
         needs: the kind of data that the report used: "mura", "medmnist", "covid" or "" for any. Only for words: a recipe works
             on every set
         right: further changes that mend the report's mistakes

@@ -16,7 +16,8 @@ from core.evaluation import LOGISTIC, data_at_hand, evaluate, judge, predict_spl
 from core.judge import alarms as judged_alarms
 from core.judge import baselines, measures, thresholds
 from core.judge.groups import breakdown, by_group, judge_groups
-from core.metrics import METRICS, MULTI_LABEL, auc_interval, measure
+from core.metrics import METRICS, MULTI_LABEL, measure
+from core.ranking import auc_interval
 from tests import judged
 from tests.judged import plant
 from tests.test_metrics import TASKS, every, sample

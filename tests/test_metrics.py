@@ -8,32 +8,34 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
+from core.answers import (
+    binary_kappa,
+    binary_matthews,
+    cohen_kappa,
+    confusion_matrix,
+    counts,
+    f1,
+    kappas,
+    majority_baseline,
+    matthews,
+    npv,
+    precision,
+    predict,
+    recall,
+    sensitivity,
+    specificity,
+)
 from core.errors import LightboxError
 from core.metrics import (
     METRICS,
     MULTI_LABEL,
     Judged,
     accuracy,
-    binary_kappa,
-    binary_matthews,
     bootstrap_interval,
-    cohen_kappa,
-    confusion_matrix,
-    counts,
     evaluate,
-    f1,
-    kappas,
-    majority_baseline,
-    matthews,
     measure,
-    npv,
-    precision,
-    predict,
-    recall,
     roc_auc,
     roc_auc_interval,
-    sensitivity,
-    specificity,
     wilson_interval,
 )
 from core.ranking import Z, auc_interval, binary_auc, placements, pr_curve, roc_curve, score_interval
