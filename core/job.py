@@ -6,8 +6,6 @@ started, of which only rank 0 writes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import threading
 import time
@@ -242,23 +240,9 @@ class Job:
 
     def _choose_how(self, model, device) -> dict:
         """Threads, layout and precision of this run; kept in its checkpoints so that a resume computes the same way."""
-        import torch
-
-        from core.trainers.probe import choose
-        config = self.run.config
-        wanted = config.train.precision
-        if wanted == "auto":
-            wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-        threads = config.train.threads or _fair_share(self.group.size)
-        how = {"precision": wanted, "channels_last": True, "tried": [], "threads": threads or torch.get_num_threads()}
-        if device.type == "cpu":
-            self.tell(phase="Timing a few steps to find the quickest way to compute")
-            p = model.preprocessing
-            key = f"{network_key(config.model)} {torch.__version__}"
-            layout, how["tried"] = choose(model, p.size, p.channels, threads, self.root / "speed.json", key,
-                                          config.train.precision)
-            how |= asdict(layout)
-        return how
+        from core.trainers.probe import way_to_compute
+        return way_to_compute(model, self.run.config, device, self.root, _fair_share(self.group.size),
+                              lambda phase: self.tell(phase=phase))
 
     def _compiled(self, model, split, state) -> tuple[bool, str]:
         """Whether the step is compiled, and a sentence about it."""
@@ -315,12 +299,6 @@ class Job:
 def describe(model) -> dict:
     """What is needed to build this classifier again, without its weights."""
     return {"preprocessing": asdict(model.preprocessing), "task": model.task, "class_names": list(model.class_names)}
-
-
-def network_key(config) -> str:
-    """A hash of everything in a ModelConfig that changes the work of a step, which is all but the weights' source."""
-    facts = {key: value for key, value in asdict(config).items() if key != "weights"}
-    return f"{config.name} {hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def _fair_share(processes: int) -> int:

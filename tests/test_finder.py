@@ -157,6 +157,7 @@ def test_what_cannot_be_tested_is_said(split):
 
 
 def test_the_command_prints_the_curve_and_what_it_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
     monkeypatch.setattr("core.device.machine", lambda: {"devices": [{"device": "cpu"}]})
     words = ["find-lr", "--dataset", str(tiny_npz(tmp_path)), "--model", "small_cnn", "--set", "data.size=28", "--set",
              "train.batch_size=16", "--set", "train.threads=1"]
@@ -165,5 +166,7 @@ def test_the_command_prints_the_curve_and_what_it_says(tmp_path, capsys, monkeyp
     steps = [line for line in lines if line["kind"] == "step"]
     assert lines[0]["kind"] == "phase" and [line["step"] for line in steps] == list(range(1, len(steps) + 1))
     assert lines[-1] == {"kind": "suggestion", **vars(suggest(steps))}
+    (way,) = json.loads((tmp_path / "speed.json").read_text()).values()      # it asked how to compute, as a training does
+    assert way["threads"] == 1 and any("Timing" in line.get("phase", "") for line in lines)
     assert main([*words, "--set", "train.loss=ordinal", "--set", "optim.lr=x"]) == 2
     assert "optim.lr is 'x'" in capsys.readouterr().err

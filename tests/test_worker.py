@@ -321,7 +321,7 @@ def test_a_frozen_backbone_embeds_once_and_is_judged_as_a_whole(store):
 
 
 def test_the_remembered_layout_belongs_to_everything_that_changes_a_step():
-    from core.job import network_key
+    from core.trainers.probe import network_key
     config = tiny_config("x").model
     keys = [network_key(replace(config, **change)) for change in (
         {}, {"head": "mlp"}, {"cut": "layer3"}, {"freeze": "all"}, {"cnn_layers": 3}, {"stem": "standard"}, {"name": "resnet18"})]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from core.commands.options import JSON, Command, absolute, argument, set_argument, settings
 from core.commands.output import Bar, tell
-from core.config import RunConfig
+from core.config import RunConfig, home
 from core.errors import LightboxError
 
 
@@ -99,6 +99,7 @@ def find_lr(options: Namespace) -> None:
     from core.trainers import finder
     from core.trainers.batches import Split
     from core.trainers.compute import prepare
+    from core.trainers.probe import way_to_compute
     config = _with_given(RunConfig(), {"data.dataset": absolute(options.dataset), "model.name": options.model}
                          | settings(options.set))
     bar, records = Bar(), []
@@ -114,12 +115,11 @@ def find_lr(options: Namespace) -> None:
     device = torch.device(resolve(config.train.device, machine()["devices"]))
     data = open_dataset(config.data, progress)
     progress("Building the network", 0, 0)
-    model = build_for(config, data).to(device)
-    precision = config.train.precision
-    if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    prepare(device, config.train.threads or torch.get_num_threads(), precision)
-    for record in finder.find_lr(model, Split.of(data, "train"), config, precision=precision):
+    model = build_for(config, data)
+    how = way_to_compute(model, config, device, home(), tell=lambda phase: progress(phase, 0, 0))
+    prepare(device, how["threads"], how["precision"])
+    for record in finder.find_lr(model.to(device), Split.of(data, "train"), config, precision=how["precision"],
+                                 channels_last=how["channels_last"]):
         records.append(record)
         bar.count("Raising the learning rate", record["step"], record["steps"])
         say(record)

@@ -12,17 +12,20 @@ resumed to the same bits.
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
 import json
 import os
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from core.config import ModelConfig, RunConfig
 from core.files import Lock, write_json
 from core.models.fast import quicken
 
@@ -42,6 +45,30 @@ class Layout:
     threads: int
     channels_last: bool
     precision: str = "float32"
+
+
+def way_to_compute(model: nn.Module, config: RunConfig, device: torch.device, root: Path, threads: int = 0,
+                   tell: Callable[[str], object] = lambda phase: None) -> dict:
+    """How a classifier is to be trained on a device: on the CPU the quickest way that is found, elsewhere as the config says.
+
+    Args:
+        model: left as it is
+        root: LIGHTBOX_HOME, where the answers are remembered
+        threads: of the CPU where the config leaves them open; 0 tries one and all
+        tell: told what takes a while, before it begins
+
+    Returns:
+        {"precision", "channels_last", "tried", "threads"}: the last two matter on the CPU only; tried: rows of `choose`
+    """
+    precision, threads = config.train.precision, config.train.threads or threads
+    if device.type != "cpu":
+        if precision == "auto":
+            precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        return {"precision": precision, "channels_last": True, "tried": [], "threads": threads or torch.get_num_threads()}
+    tell("Timing a few steps to find the quickest way to compute")
+    p, key = model.preprocessing, f"{network_key(config.model)} {torch.__version__}"
+    layout, tried = choose(model, p.size, p.channels, threads, root / "speed.json", key, precision)
+    return {"precision": layout.precision, "channels_last": layout.channels_last, "tried": tried, "threads": layout.threads}
 
 
 def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Path, key: str,
@@ -106,6 +133,12 @@ def precisions(wanted: str) -> tuple[str, ...]:
     if wanted != "auto":
         return (wanted,)
     return ("bfloat16", "float32") if BFLOAT16_AGREES and torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("float32",)
+
+
+def network_key(config: ModelConfig) -> str:
+    """A hash of everything in a ModelConfig that changes the work of a step, which is all but the weights' source."""
+    facts = {key: value for key, value in asdict(config).items() if key != "weights"}
+    return f"{config.name} {hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def free_cores() -> int:
