@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 from bench.intervals import COHORTS, MEASURED, coverage
@@ -181,6 +182,17 @@ def test_images_of_a_patient_count_for_what_they_are_worth():
     assert np.diff(wilson_by_patient(right)) <= np.diff(apart) + 1e-12 < 1.2 * np.diff(wilson_by_patient(right))
     assert wilson_by_patient(np.ones(30, bool), np.arange(30) // 3) == wilson_by_patient(np.ones(10, bool))
     assert wilson_by_patient(np.array([True, False]), ["a", "a"]) == wilson_by_patient(np.array([0.5]))
+
+
+def test_the_design_effect_is_that_of_clustered_errors():
+    r = np.random.default_rng(5)
+    patients = np.sort(r.integers(0, 12, 90))
+    right = (r.random(12)[patients] * 0.7 + 0.3 * r.random(90)) > 0.4
+    model = OLS(right.astype(float), np.ones(90)).fit(cov_type="cluster", cov_kwds={"groups": patients})
+    p = right.mean()
+    worth = p * (1 - p) / model.bse[0] ** 2
+    want = proportion_confint(p * worth, worth, method="wilson")
+    assert worth < 60 and wilson_by_patient(right, patients) == pytest.approx(want)
 
 
 # ----------------------------------------------------------------------------------------------- how often is it right?

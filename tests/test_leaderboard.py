@@ -1,5 +1,6 @@
 """The table of all runs: numbers as Evaluate has them, validation decides the order, seeds are folded."""
 
+import json
 import os
 
 import numpy as np
@@ -9,6 +10,7 @@ from core import leaderboard
 from core.config import RunConfig
 from core.evaluation import evaluate, predictions
 from core.judge import thresholds
+from core.judge.intervals import wilson_by_patient
 from core.leaderboard import Entry, best, entry, fold, known_score, order, score, single
 from tests import judged
 from tests.judged import plant
@@ -83,3 +85,36 @@ def test_seeds_of_one_setting_become_one_line():
     assert lines[0].cell("roc_auc") == (pytest.approx(0.85), None, None)
     assert lines[0].folded("roc_auc")["sd"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
     assert lines[0].folded("roc_auc", "test")["n"] == 1 and lines[1].cell("roc_auc") == (0.7, pytest.approx(0.6), 0.7 + 0.1)
+
+
+def test_of_a_loss_the_least_is_the_best():
+    def loss(name, value):
+        return Entry(name, name, RunConfig(), images="x", recorded={"brier": value})
+    lines = single([loss("a", 0.7), loss("b", 0.3), loss("c", 0.5)])
+    assert [one.name for one in order(lines, "brier")] == ["b", "c", "a"] and best(lines, "brier") == {1}
+    assert [one.name for one in order(lines, "brier", largest_first=True)] == ["a", "c", "b"]
+
+
+def test_intervals_know_the_patients_of_the_answers(run):
+    path = run.folder / "predictions.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored) | {"val_patients": np.array([f"p{i // 4}" for i in range(40)])}
+    arrays["val_probs"] = np.float32([[0.9, 0.1], [0.1, 0.9]])[np.arange(40) // 4 % 2]         # one answer for each patient
+    np.savez(path, **arrays)
+    value, low, high, interval = score(run, "val")["measures"]["accuracy"]
+    right = arrays["val_labels"] == arrays["val_probs"].argmax(1)
+    assert interval == "Wilson, by patient" and value == right.mean()
+    assert (low, high) == pytest.approx(wilson_by_patient(right, arrays["val_patients"]))
+
+
+def test_a_run_is_known_by_its_best_epoch_and_costs_all_of_them(run):
+    epochs = run.records("epoch")
+    path = run.folder / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for one in lines:
+        if one.get("kind", "epoch") == "epoch" and "is_best" in one:
+            one |= {"is_best": one["epoch"] <= 2, "seconds": float(one["epoch"]), "val_roc_auc": 0.5 + one["epoch"] / 100}
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    found = entry(run)
+    assert found.recorded["roc_auc"] == pytest.approx(0.52) and found.epochs == len(epochs) == 4
+    assert found.seconds == pytest.approx(sum(range(1, 5)))

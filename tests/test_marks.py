@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from core import __main__ as cli
 from core.errors import LightboxError
-from core.marks import COLUMNS, Mark, marks_csv, marks_file, put_mark, read_marks
+from core.marks import COLUMNS, NOTE_LENGTH, Mark, marks_csv, marks_file, put_mark, read_marks
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,3 +95,17 @@ def test_the_file_says_whose_marks_they_are():
     put_mark("/data/knee", "a", "unclear")
     stored = json.loads(marks_file("/data/knee").read_text())
     assert stored["dataset"] == "/data/knee" and Mark(**stored["marks"]["a"]).kind == "unclear"
+
+
+def test_the_time_of_a_mark_is_told_in_utc_wherever_one_is(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        monkeypatch.setattr("core.marks.time.time", lambda: 86_400 * 365.0)
+        put_mark("knee", "a.png", "unclear", "x" * NOTE_LENGTH)                 # as long as a note may be
+        assert marks_csv("knee").splitlines()[1].endswith(",1971-01-01T00:00:00Z")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    with pytest.raises(LightboxError, match="501 characters"):
+        put_mark("knee", "a.png", note="x" * (NOTE_LENGTH + 1))

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import binom
+from statsmodels.api import OLS
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from core.judge.paired import delong_test, mcnemar
@@ -133,3 +134,30 @@ def test_the_interval_of_the_accuracies_covers():
                 found = mcnemar(*answers(30 - a - b, a, b, 0))
                 held += chance * (found.low <= p_a - p_b <= found.high)
         assert 0.935 < held < 0.995
+
+
+def test_the_interval_of_patients_is_that_of_clustered_errors_and_never_the_narrower_one():
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(20), 4)
+    a, b = rng.random(80) < 0.8, np.repeat(rng.random(20) < 0.5, 4)            # b is right, or wrong, for a whole patient
+    found, alone = mcnemar(a, b, groups), mcnemar(a, b)
+    model = OLS(a.astype(float) - b, np.ones(80)).fit(cov_type="cluster", cov_kwds={"groups": groups})
+    assert found.by_group and not alone.by_group
+    assert (found.low, found.high) == pytest.approx(model.conf_int()[0]) and found.high - found.low > alone.high - alone.low
+    even = np.tile([True, False], 40)                                            # each patient: as many only a as only b got
+    even_b = ~even
+    even_b[0] = True
+    found, alone = mcnemar(even, even_b, groups), mcnemar(even, even_b)
+    assert found.high - found.low == pytest.approx(alone.high - alone.low)
+    singles = mcnemar(a, b, rng.permutation(80))
+    assert singles == mcnemar(a, b) and not singles.by_group
+
+
+def test_no_difference_of_two_auc_is_larger_than_one():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    perfect, upside_down = np.arange(8.0), np.array([5.0, 6, 7, 3, 4, 2, 1, 0])
+    found = delong_test(labels, perfect, upside_down)
+    beyond = found.difference + 1.96 * found.difference / found.z
+    assert beyond > 1 and found.high == 1 and found.low == pytest.approx(2 * found.difference - beyond, abs=1e-4)
+    back = delong_test(labels, upside_down, perfect)
+    assert (back.low, back.high, back.p) == (-1, pytest.approx(-found.low), pytest.approx(found.p))

@@ -89,3 +89,10 @@ def test_the_size_of_the_originals_is_read_from_the_store(trained, monkeypatch):
     assert open_dataset(DataConfig(**dataclasses.asdict(data))).table["width"].iloc[0] == "28"      # the oracle: the open set
     monkeypatch.setenv("LIGHTBOX_HOME", str(trained / "elsewhere"))
     assert native_side(run) is None
+
+
+def test_runs_that_were_judged_on_other_numbers_of_images_are_no_study():
+    whole, half = member("whole"), member("half", train=50, **{"data.train_fraction": 0.5})
+    for split in ("val", "test"):
+        other = dataclasses.replace(half, about=half.about | {"n": half.about["n"] | {split: 19}})
+        assert [m.id for m in members(whole, [whole, half, other], "images")] == ["half", "whole"], split

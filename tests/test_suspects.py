@@ -59,3 +59,13 @@ def test_planted_wrong_labels_are_found():
     assert abs(found.noise - 0.1) < 0.03
     clean = find_suspects(truth, cross_val_predict(LogisticRegression(max_iter=500), images, truth, cv=5, method="predict_proba"))
     assert clean.suspected.sum() < 20 and clean.noise < 0.03
+
+
+def test_rows_of_the_joint_are_labels_and_columns_what_the_images_are():
+    """Every third image of class 0 is labelled 1, and none the other way round."""
+    truth = np.repeat([0, 1], 30)
+    labels = np.where(np.arange(60) % 3 == 0, 1, truth)
+    found = find_suspects(labels, np.where(truth[:, None] == [0, 1], 0.9, 0.1))
+    assert found.counts.tolist() == [[20, 0], [10, 30]]
+    np.testing.assert_allclose(found.joint, np.array([[20, 0], [10, 30]]) / 60)
+    assert set(found.order[:10]) == set(np.flatnonzero(labels != truth)) and abs(found.noise - 1 / 6) < 1e-12

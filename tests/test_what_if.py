@@ -104,3 +104,18 @@ def test_what_cannot_be_is_said():
         change(GRAY, {"letter": {"text": "<", "x": 0, "y": 0, "side": 1}})
     with pytest.raises(ValueError, match="H, W, C"):
         change(GRAY[..., 0], {"invert": True})
+
+
+def test_blur_is_a_share_of_the_longer_side_and_letters_are_cut_and_white():
+    wide = RNG.random((20, 50, 1)).astype(np.float32)
+    want = gaussian_filter(wide[..., 0], 0.04 * 50, mode="nearest", truncate=4)
+    assert change(wide, {"blur": 4.0})[..., 0] == pytest.approx(want, abs=2e-3)
+    black = np.zeros((60, 60, 1), np.uint8)
+    whole = change(black, {"letter": {"text": "F", "x": 0.5, "y": 0.5, "side": 0.5}})[..., 0]
+    rows, columns = np.flatnonzero(whole.any(1)), np.flatnonzero(whole.any(0))
+    assert whole.max() == 255 and whole[rows[0] + 2, columns[0] + 2] > 128, "an F is white at the top on the left"
+    assert whole[rows[-1] - 1, columns[-1] - 1] == 0, "and has nothing below on the right"
+    half = change(black, {"letter": {"text": "F", "x": 0.0, "y": 0.5, "side": 0.5}})[..., 0]
+    width = columns[-1] + 1 - columns[0]
+    inside = width - round(width / 2)
+    assert np.array_equal(half[:, :inside], whole[:, columns[-1] + 1 - inside:columns[-1] + 1]) and half.any()
