@@ -38,7 +38,8 @@ def draw_patient(data: Dataset, row: int, rows: np.ndarray, said: Answers) -> No
     for view, study, name, split in zip(views, table["study"], table["view"], table["split"]):
         i = place.get(int(view))
         what = f"{study} {name}".strip()
-        captions.append(f"{what}\n{caption(said, i)}".strip() if i is not None else f"{what}\n{split}".strip())
+        answer = split if i is None else said.names[said.answers[i]] if said.finding is None else caption(said, i)
+        captions.append(f"{what}\n{answer}".strip())
         edges.append(None if i is None else "right" if said.answers[i] == said.labels[i] else "wrong")
     st.markdown(f"**{'Both' if len(views) == 2 else f'All {len(views)}'} images of patient {escape(patient)}**")
     images, key = thumbnails(data, views)
