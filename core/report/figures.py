@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,21 +54,6 @@ def _curve(what: Contents, measure: str) -> Figure | None:
     return figure
 
 
-def loss_curve(what: Contents) -> Figure | None:
-    """Cross-entropy by epoch."""
-    return _curve(what, "loss")
-
-
-def accuracy_curve(what: Contents) -> Figure | None:
-    """Accuracy by epoch."""
-    return _curve(what, "accuracy")
-
-
-def auc_curve(what: Contents) -> Figure | None:
-    """ROC AUC by epoch."""
-    return _curve(what, "roc_auc")
-
-
 def _sides(what: Contents):
     """(name, colour, (N,) bool, (N,) scores) of each class that has a curve of its own: of two classes the second."""
     names, found = what.about["class_names"], what.found
@@ -77,20 +63,31 @@ def _sides(what: Contents):
         yield names[k], CLASSES[k % len(CLASSES)], truth[:, k], found.probs[:, k]
 
 
+def _curves(what: Contents, curve_of: Callable):
+    """`_sides` that have such a curve, with it, the name short enough for a legend."""
+    for name, color, positive, scores in _sides(what):
+        if (curve := curve_of(positive, scores)) is not None:
+            yield _short(name), color, positive, scores, curve
+
+
+def _shares(xlabel: str, ylabel: str, **more):
+    """A figure on whose axes both numbers are shares."""
+    figure, axes = _new(3.8, 3.6)
+    axes.set(xlabel=xlabel, ylabel=ylabel, **{"xlim": (-0.01, 1.01), "ylim": (-0.01, 1.01)} | more)
+    return figure, axes
+
+
 def roc(what: Contents) -> Figure | None:
     """Sensitivity against false alarms over all thresholds."""
-    figure, axes = _new(3.8, 3.6)
-    drawn = 0
-    for name, color, positive, scores in _sides(what):
-        if (curve := roc_curve(positive, scores)) is not None:
-            label = f"{_short(name)}, AUC {binary_auc(positive, scores):.3f}"
-            axes.plot(curve[0], curve[1], color=color, linewidth=1.5, label=label)
-            drawn += 1
+    figure, axes = _shares("false positive rate", "sensitivity", aspect="equal")
+    for name, color, positive, scores, (false_alarms, found, *_) in _curves(what, roc_curve):
+        axes.plot(false_alarms, found, color=color, linewidth=1.5, label=f"{name}, AUC {binary_auc(positive, scores):.3f}")
+    if not axes.lines:
+        return None
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":")
     _operating_point(what, axes)
-    axes.set(xlabel="false positive rate", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    return figure if drawn else None
+    return figure
 
 
 def _operating_point(what: Contents, axes) -> None:
@@ -103,17 +100,14 @@ def _operating_point(what: Contents, axes) -> None:
 
 def precision_recall(what: Contents) -> Figure | None:
     """Precision against sensitivity over all thresholds."""
-    figure, axes = _new(3.8, 3.6)
-    drawn = 0
-    for name, color, positive, scores in _sides(what):
-        if (curve := pr_curve(positive, scores)) is not None:
-            label = f"{_short(name)}, {positive.mean():.0%} of the images"
-            axes.plot(curve[1], curve[0], color=color, linewidth=1.5, label=label)
-            axes.axhline(positive.mean(), color=color, linewidth=0.8, linestyle=":")
-            drawn += 1
-    axes.set(xlabel="sensitivity (recall)", ylabel="precision", xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    figure, axes = _shares("sensitivity (recall)", "precision", ylim=(-0.01, 1.02))
+    for name, color, positive, _, (precision, found, *_) in _curves(what, pr_curve):
+        axes.plot(found, precision, color=color, linewidth=1.5, label=f"{name}, {positive.mean():.0%} of the images")
+        axes.axhline(positive.mean(), color=color, linewidth=0.8, linestyle=":")
+    if not axes.lines:
+        return None
     axes.legend(frameon=False, fontsize=8)
-    return figure if drawn else None
+    return figure
 
 
 def histogram(what: Contents) -> Figure | None:
@@ -135,7 +129,7 @@ def calibration(what: Contents) -> Figure | None:
     """How often it is true what gets a probability: points on the diagonal keep their word."""
     if what.about["task"] == MULTI_LABEL:
         return None
-    figure, axes = _new(3.8, 3.6)
+    figure, axes = _shares("probability said", "share that is true", aspect="equal")
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=":")
     for name, color, positive, scores in _sides(what):
         bins = reliability(positive, scores)
@@ -143,7 +137,6 @@ def calibration(what: Contents) -> Figure | None:
         x, y = bins.said[there], bins.came[there]
         spread = np.abs(np.stack([bins.low[there], bins.high[there]]) - y)
         axes.errorbar(x, y, spread, color=color, fmt="o-", markersize=4, linewidth=1, elinewidth=0.8, label=_short(name))
-    axes.set(xlabel="probability said", ylabel="share that is true", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -200,9 +193,9 @@ FIGURES: dict[str, tuple[str, Callable[[Contents], Figure | None]]] = {         
     "confusion": ("Confusion matrix on the {split} images: rows are the truth, columns the answers.", confusion),
     "histogram": ("Scores by the truth.", histogram),
     "calibration": ("Reliability: what was said against what is true, in ten bins.", calibration),
-    "loss": ("Cross-entropy by epoch.", loss_curve),
-    "roc_auc": ("ROC AUC by epoch.", auc_curve),
-    "accuracy": ("Accuracy by epoch.", accuracy_curve),
+    "loss": ("Cross-entropy by epoch.", partial(_curve, measure="loss")),
+    "roc_auc": ("ROC AUC by epoch.", partial(_curve, measure="roc_auc")),
+    "accuracy": ("Accuracy by epoch.", partial(_curve, measure="accuracy")),
 }
 
 
