@@ -1,0 +1,62 @@
+"""Makes all hostile inputs in a folder, opens one after the other, prints a line of JSON for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from tests.hostile import CASES, Case
+
+
+def open_case(kind: Case, what: Path | str) -> None:
+    from core.config import DataConfig
+    from core.datasets import open_dataset
+    from core.datasets.folder import Folder, FolderReading
+    from core.datasets.intake import decode_image
+    if kind.how == "image":
+        decode_image(Path(what))
+    elif kind.how == "set":
+        data = open_dataset(DataConfig(str(what), size=28))
+        repr(data), data.counts()
+    else:
+        Folder(Path(what), FolderReading(kind.how)).scan()
+
+
+def measured(kind: Case, what: Path | str) -> dict:
+    """Open one input: its code, the sentence, seconds by the clock and of work, the process's largest memory meanwhile in MB."""
+    from core.errors import LightboxError
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")                       # the peak starts anew
+    began, busy, code, said = time.perf_counter(), sum(os.times()[:4]), "works", ""
+    try:
+        open_case(kind, what)
+    except LightboxError as error:
+        code, said = error.code, str(error)
+    except Exception as error:      # what the test is to find
+        code, said = f"not in words: {type(error).__name__}", str(error)
+    seconds, cpu = time.perf_counter() - began, sum(os.times()[:4]) - busy
+    with open("/proc/self/status") as file:
+        peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1000
+    return {"code": code, "said": said, "seconds": round(seconds, 3), "cpu": round(cpu, 3), "peak_mb": round(peak)}
+
+
+def main(root: Path) -> None:
+    """Make all inputs, then open them."""
+    import pydicom.pixels  # noqa: F401   its import is no part of an answer
+
+    made = {}
+    for k, (name, kind) in enumerate(CASES.items()):
+        folder = root / "inputs" / f"{k:03d}"
+        folder.mkdir(parents=True)
+        made[name] = kind.make(folder)
+    print(json.dumps({"made": len(made)}), flush=True)
+    sys.stdin.readline()                      # the test takes its listing
+    for name, what in made.items():
+        print(json.dumps({"name": name} | measured(CASES[name], what)), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
