@@ -110,6 +110,20 @@ def test_runs_are_found_by_their_words_and_a_person_may_leave_columns_out(two):
     assert "No run is called so" in text_of(at.run())
 
 
+def test_the_address_says_which_data_sets_and_what_is_not_there(two):
+    a, b = two
+    third = another(b, "20200103-000000-cafe", name="of other images", **{"data.dataset": "pneumoniamnist"})
+    (third.folder / "data.json").write_text(json.dumps(third.data() | {"title": "Other"}))
+    at = open_page("compare", runs=third.id)                            # a link needs no data set
+    assert [row["id"] for row in table(at)["rows"]] == [third.id]
+    both = open_page("compare", runs=f"{a.id},{third.id}")
+    letters = {row["id"]: row["letter"] for row in table(both)["rows"]}
+    assert letters == {a.id: "A", third.id: "B", b.id: ""}
+    for name in ("runs", "view", "board"):
+        lost = open_page("compare", **{name: "<nonsense>"})
+        assert not lost.exception and "nonsense" in lost.warning[0].value and "<nonsense>" not in lost.warning[0].value
+
+
 def test_two_runs_get_the_tests_what_differs_and_where_they_disagree(two):
     a, b = two
     at, found = open_page("compare", split="val"), compare(a, b)
@@ -174,4 +188,17 @@ def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
         expect(page.get_by_text("Pick a second run in the table")).to_be_visible()
         wait_idle(page)
         assert page.url.endswith(f"runs={a.id}") or f"runs={a.id}" in page.url and b.id not in page.url
+        page.get_by_test_id("stPopoverButton").click()                        # opened late, it still shows what is chosen
+        chosen = page.get_by_test_id("stPopoverBody").locator("button[data-selected=true], button[aria-pressed=true], "
+                                                              "[data-testid$=Active], [aria-checked=true]")
+        expect(chosen).to_have_count(7)
+        page.get_by_text("Test results", exact=True).click()
+        expect(page.locator("th", has_text="Test, where opened")).to_have_count(0)
+        expect(page.get_by_role("button", name="Sort by ROC AUC")).to_have_count(1)
+        page.keyboard.press("Escape")
+        page.set_viewport_size({"width": 390, "height": 844})                 # the name stays while the numbers go by
+        wait_idle(page)
+        scroll, left = page.locator(".scroll"), names.nth(0).bounding_box()["x"]
+        assert scroll.evaluate("box => { box.scrollLeft = 90; return box.scrollLeft }") == 90
+        assert names.nth(0).bounding_box()["x"] == left
         page.goto("about:blank")

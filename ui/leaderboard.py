@@ -21,7 +21,17 @@ from core.metrics import METRICS
 from core.runs import Run, RunStore
 from ui import live, theme
 from ui.follow import follow
-from ui.shell import choose_param, format_number, format_seconds, get_param, set_param
+from ui.shell import (
+    asked_among,
+    asked_param,
+    choose_param,
+    escape,
+    format_number,
+    format_seconds,
+    get_param,
+    set_param,
+    shorten,
+)
 
 HERE = Path(__file__).parent
 PICKS = 6                        # runs that can be picked: more lines in one chart cannot be told apart
@@ -102,10 +112,22 @@ def _stamp(path: str) -> tuple[int, int]:
 # ----------------------------------------------------------------------------------------------------------- which of them
 
 def data_sets(entries: Sequence[Entry]) -> dict[str, str]:
-    """Value of a chip -> what it says: the data sets that have runs, that of the run one comes from first; then all of them."""
-    last = next((one for one in entries if one.id == get_param("run")), None)
-    names = [one.data for one in ([last] if last else []) + list(entries)]
-    return {name: name for name in dict.fromkeys(names)} | ({ALL: "All data sets"} if len(set(names)) > 1 else {})
+    """Value of a chip -> what it says: the data sets that have runs, and all of them. First, and so shown where none is chosen,
+    is that of the runs that the address picks, all where these are of several, else that of the run one comes from."""
+    picked = (get_param("runs") or "").split(",")
+    first = [one for one in entries if one.id in picked] or [one for one in entries if one.id == get_param("run")]
+    names = list(dict.fromkeys(one.data for one in [*first, *entries]))
+    every = {ALL: "All data sets"} if len(names) > 1 else {}
+    shown = {name: name for name in names}
+    return every | shown if len({one.data for one in first}) > 1 else shown | every
+
+
+def say_unknown(entries: Sequence[Entry]) -> None:
+    """A sentence for each run that the address picks and that is not there."""
+    known = {NONE, *(one.id for one in entries)}
+    for one in dict.fromkeys((asked_param("runs") or "").split(",")):
+        if one and one not in known:
+            st.warning(f"There is no run called {escape(shorten(one))}. It may have been deleted, or the address has a mistake.")
 
 
 def narrow(entries: Sequence[Entry], data: str | None) -> list[Entry]:
@@ -134,7 +156,9 @@ def draw_controls(entries: Sequence[Entry], data: str | None) -> tuple[list[Entr
     """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that are left, and the
     board."""
     kept = _kept()
+    say_unknown(entries)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        asked_among("board", "choice of runs", BOARDS)
         board = get_param("board") if get_param("board") in BOARDS else "all"
         st.segmented_control("Which runs", list(BOARDS), format_func=lambda key: BOARDS[key][0], label_visibility="collapsed",
                              **follow("compare_board", board, _take_board),
@@ -144,13 +168,15 @@ def draw_controls(entries: Sequence[Entry], data: str | None) -> tuple[list[Entr
         st.toggle("Fold seeds", **follow("compare_fold", kept["fold"], kept.__setitem__, "fold"),
                   help="Runs that differ in nothing but their seed become one line: their mean, and the standard deviation (SD) "
                        "from seed to seed. The SD says how much luck there is in one training.")
-        with st.popover("Columns", icon=":material/view_column:"):
-            st.pills("Measures", list(METRICS), selection_mode="multi", format_func=lambda m: METRICS[m].title,
-                     **follow("compare_measures", kept["measures"], kept.__setitem__, "measures"))
-            st.pills("And of each run", list(ABOUT), selection_mode="multi", format_func=ABOUT.get,
-                     **follow("compare_about", list(ABOUT) if kept["about"] is None else kept["about"],
-                              kept.__setitem__, "about"),
-                     help="In a narrow window data set and training time stand here only after you choose.")
+        # Drawn only while it is open: what the browser has never drawn it shows without what is chosen, and a click loses that.
+        with st.popover("Columns", icon=":material/view_column:", key="compare_columns", on_change="rerun") as columns:
+            if columns.open:
+                st.pills("Measures", list(METRICS), selection_mode="multi", format_func=lambda m: METRICS[m].title,
+                         **follow("compare_measures", kept["measures"], kept.__setitem__, "measures"))
+                st.pills("And of each run", list(ABOUT), selection_mode="multi", format_func=ABOUT.get,
+                         **follow("compare_about", list(ABOUT) if kept["about"] is None else kept["about"],
+                                  kept.__setitem__, "about"),
+                         help="In a narrow window data set and training time stand here only after you choose.")
         st.toggle("Sort by test", **follow("compare_test", kept["test"], kept.__setitem__, "test"),
                   help="Off: runs are put in order by validation, and test is only shown.")
         left = narrow(entries, data)

@@ -11,7 +11,7 @@ from core.config import RunConfig, knobs
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import SETS
 from core.errors import LightboxError
-from core.evaluation import Predictions, judge, predictions
+from core.evaluation import Predictions, data_at_hand, judge, predictions
 from core.runs import Run, versions
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
@@ -59,7 +59,7 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
 
     Args:
         split: "val", "test", or "" for test where it was opened, else validation
-        data: the run's open set, if the caller has it: for patients that old answers lack
+        data: the run's open set, for patients that old answers lack and for the logistic baseline; None: where it is at hand
 
     Raises:
         LightboxError: "report.empty" where the run has no answers, "report.shut" where test is asked for and was never opened
@@ -75,6 +75,7 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
         raise LightboxError("report.empty", "This run has no answers to report yet.", "Let it finish an epoch, then evaluate it.")
     about = run.data()
     dataset = run.config.data.dataset
+    data = data_at_hand(run) if data is None else data
     licence, citation = credits_of(dataset, data)
     return Contents(run, run.config, name, found, judge(run, name, found, data), about, run.records(), licence, citation,
                     versions(), _noted(run))

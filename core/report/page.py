@@ -52,6 +52,7 @@ figure { margin: 0; break-inside: avoid; } figure svg { width: 100%; height: aut
 figcaption { font-size: .85rem; color: #59616a; }
 pre { white-space: pre-wrap; font-size: .8rem; background: #f5f6f7; padding: .8rem; }
 tr, .warn { break-inside: avoid; } h2 { break-after: avoid; }
+@media screen and (max-width: 700px) { table { display: block; overflow-x: auto; } }
 @media print { body { margin: 0; max-width: none; font-size: 10.5pt; } details > *:not(summary) { display: block; } }
 """
 

@@ -12,7 +12,7 @@ from ui.leaderboard import all_entries, data_sets, draw_controls, draw_table, wi
 from ui.overlaid import draw_against_cost, draw_curves, draw_legend
 from ui.printed import draw_check_table
 from ui.reported import draw_reported
-from ui.shell import Chip, choose_param, empty, get_param, next_step, page_header, set_param, show_error
+from ui.shell import Chip, asked_among, choose_param, empty, get_param, next_step, page_header, set_param, show_error
 from ui.take_away import draw_take_away_comparison
 from ui.two_runs import draw_two_runs
 
@@ -47,6 +47,7 @@ def show(entries: list[Entry], data: str, split: str, view: str) -> None:
 
 
 def choose_view() -> str:
+    asked_among("view", "part of this page", VIEWS)
     view = get_param("view") if get_param("view") in VIEWS else "two"
     st.segmented_control("What to look at", list(VIEWS), format_func=VIEWS.get, label_visibility="collapsed",
                          **follow("compare_view", view, take_view))
