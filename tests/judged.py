@@ -54,7 +54,7 @@ def open_page(page: str, **query: str) -> AppTest:
     return at
 
 
-def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray) -> None:
+def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray, patients: np.ndarray | None = None) -> None:
     """Replace a run's stored answers on a split by others, for the same images."""
     path = run.folder / "predictions.npz"
     with np.load(path) as stored:
@@ -62,6 +62,8 @@ def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray) -> None:
     ids = arrays.get(f"{split}_image_ids", arrays["val_image_ids"])
     arrays |= {f"{split}_labels": labels, f"{split}_probs": probs.astype(np.float32), f"{split}_image_ids": ids,
                f"{split}_epoch": np.array(checkpoints.best_epoch(run.checkpoints))}
+    if patients is not None:
+        arrays[f"{split}_patients"] = patients
     np.savez(path, **arrays)
 
 

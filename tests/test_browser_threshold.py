@@ -16,6 +16,7 @@ from tests.judged import plant
 trained = judged.trained          # fixture
 RNG = np.random.default_rng(4)
 LABELS = np.arange(40) % 3 == 0
+PATIENTS = np.array([f"p{i // 4}" for i in range(40)])            # each has images of both sides, and several of one
 SCORES = RNG.permutation(np.linspace(0.03, 0.97, 40)).astype(np.float32) * 0.7 + 0.3 * LABELS.astype(np.float32)
 
 
@@ -24,8 +25,8 @@ def run(app, trained):
     shutil.copytree(trained / "runs", app.home / "runs")
     run, = RunStore(app.home).list()
     probs = np.stack([1 - SCORES, SCORES], axis=1)
-    plant(run, "val", LABELS.astype(int), probs)
-    plant(run, "test", LABELS[::-1].astype(int), probs[::-1])
+    plant(run, "val", LABELS.astype(int), probs, PATIENTS)
+    plant(run, "test", LABELS[::-1].astype(int), probs[::-1])      # here nobody knows the patients
     return run
 
 
@@ -39,9 +40,9 @@ def shown(page) -> float:
     return float(page.locator(".threshold .at b").inner_text())
 
 
-def check_all(page, labels, scores, prevalence: float) -> None:
+def check_all(page, labels, scores, prevalence: float, patients=None) -> None:
     """Every number in sight against core.judge.thresholds at the threshold that is written there."""
-    at = operate(labels, scores, shown(page), prevalence)
+    at = operate(labels, scores, shown(page), prevalence, patients)
     cells = page.locator(".matrix td b").all_inner_texts()
     assert [int(text) for text in cells] == [at.tp, at.fn, at.fp, at.tn]
     rows = page.locator(".rates tr").all()
@@ -73,7 +74,7 @@ def test_a_drag_is_answered_without_the_server(app, page, run):
         page.mouse.move(box["x"] + share * box["width"], box["y"] + 40)
         seen.append(shown(page))
         dots.append(page.locator(".curves .point").first.get_attribute("cx"))
-        check_all(page, LABELS, SCORES, 0.035)
+        check_all(page, LABELS, SCORES, patients=PATIENTS, prevalence=0.035)
     page.mouse.up()
     assert seen[0] < seen[1] < seen[4] < seen[2] < seen[3] == 1 and len(set(dots)) >= 4
     slider = page.get_by_role("slider", name="Threshold")
@@ -82,7 +83,7 @@ def test_a_drag_is_answered_without_the_server(app, page, run):
         before = shown(page)
         page.keyboard.press(key)
         assert shown(page) < before
-        check_all(page, LABELS, SCORES, 0.035)
+        check_all(page, LABELS, SCORES, patients=PATIENTS, prevalence=0.035)
     assert slider.get_attribute("aria-valuetext") == f"0: {LABELS.sum()} found, 0 missed, {(~LABELS).sum()} false alarms"
     for button, rule, wish in (("Youden", "youden", {}), ("Wanted sensitivity", "sensitivity", {"sensitivity": 0.8}),
                                ("Cost ratio", "cost", {"cost": 30.0, "prevalence": 0.035})):
@@ -90,7 +91,7 @@ def test_a_drag_is_answered_without_the_server(app, page, run):
             page.get_by_role("spinbutton", name=button).fill(str(next(iter(wish.values()))))
         page.get_by_role("button", name=button).click()
         assert shown(page) == pytest.approx(choose(rule, LABELS, SCORES, **wish).value, abs=5.1e-4), rule
-        check_all(page, LABELS, SCORES, 0.035)
+        check_all(page, LABELS, SCORES, patients=PATIENTS, prevalence=0.035)
     line.let_go()
 
 

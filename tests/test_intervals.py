@@ -26,9 +26,10 @@ from core.judge.intervals import (
     resample,
     student,
     wilson_by_patient,
+    worth,
 )
 from core.judge.measures import judge
-from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure
+from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure, wilson_interval
 from tests.test_metrics import TASKS, every, sample
 
 
@@ -181,7 +182,19 @@ def test_images_of_a_patient_count_for_what_they_are_worth():
     apart = wilson_by_patient(right, r.permutation(400) // 4)                            # patients that mean nothing
     assert np.diff(wilson_by_patient(right)) <= np.diff(apart) + 1e-12 < 1.2 * np.diff(wilson_by_patient(right))
     assert wilson_by_patient(np.ones(30, bool), np.arange(30) // 3) == wilson_by_patient(np.ones(10, bool))
-    assert wilson_by_patient(np.array([True, False]), ["a", "a"]) == wilson_by_patient(np.array([0.5]))
+    assert wilson_by_patient(np.array([True, False]), ["a", "a"]) == wilson_interval(0.5, 1)
+
+
+def test_worth_at_each_cut_is_that_of_each_cut_alone():
+    r = np.random.default_rng(2)
+    patients = r.integers(0, 9, 40)
+    found = worth(as_numbers(patients))
+    for k in range(1, 40):
+        right = np.arange(40) < k
+        model = OLS(right.astype(float), np.ones(40)).fit(cov_type="cluster", cov_kwds={"groups": patients})
+        assert found[k] == pytest.approx(min(right.var() / model.bse[0] ** 2, 40)), k
+    assert found[0] == found[40] == len(set(patients)) and (worth(np.arange(7)) == 7).all()
+    assert worth(np.zeros(3, np.int64)).tolist() == [1, 1, 1, 1]
 
 
 def test_the_design_effect_is_that_of_clustered_errors():

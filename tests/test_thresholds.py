@@ -10,6 +10,7 @@ from sklearn import metrics as sk
 from core import checkpoints, metrics
 from core.errors import LightboxError
 from core.judge import thresholds
+from core.judge.intervals import wilson_by_patient
 from core.judge.thresholds import Threshold, candidates, choose, freeze, frozen, of, operate, per_thousand, unfreeze
 from tests import judged
 from tests.judged import rename_classes
@@ -82,6 +83,24 @@ def test_rates_and_intervals_are_those_of_the_confusion_matrix():
     assert at.prevalence == labels.mean()                         # at their own prevalence: plain precision
     assert at.ppv == pytest.approx(sk.precision_score(labels, scores > 0.45))
     assert at.npv == pytest.approx(tn / (tn + fn))
+
+
+def test_images_of_a_patient_count_for_what_they_are_worth_at_every_threshold():
+    labels, scores = scores_of(4, 80)
+    scores = np.round(scores, 1)                                  # with ties
+    patients = np.array([f"p{i}" for i in np.random.default_rng(1).integers(0, 15, 80)])
+    for t in np.linspace(0, 1, 23):
+        at, called = operate(labels, scores, t, patients=patients), scores > t
+        assert at.sensitivity_interval == pytest.approx(wilson_by_patient(called[labels], patients[labels]))
+        assert at.specificity_interval == pytest.approx(wilson_by_patient(~called[~labels], patients[~labels]))
+        if at.ppv is not None:
+            ratio = thresholds.ratio_interval(at.sensitivity, at.sensitivity_interval, 1 - at.specificity,
+                                              wilson_by_patient(called[~labels], patients[~labels]))
+            odds = at.prevalence / (1 - at.prevalence)
+            low, high = (1.0 if np.isinf(r) else odds * r / (odds * r + 1) for r in ratio)
+            assert at.ppv_interval == pytest.approx((low, high))
+    alone = [f"q{i}" for i in range(80)]
+    assert operate(labels, scores, 0.4, patients=alone) == operate(labels, scores, 0.4)
 
 
 def test_predictive_values_at_another_prevalence_by_counting_people():

@@ -182,7 +182,7 @@ def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, 
               _found: Predictions) -> dict:
     # With the baseline that is kept, so that nobody waits for a new one; studies and patients when they are looked at. Once one
     # was fitted here it is asked for by the set itself: what the run noted of it may be of an older way to name sets.
-    return evaluation.judge(_run, split, _known_people(_run, _found), _ready_set(_run) if fitted else None, groups=False)
+    return evaluation.judge(_run, split, known_people(_run, _found), _ready_set(_run) if fitted else None, groups=False)
 
 
 def by_people(run: Run, split: str, found: Predictions) -> dict:
@@ -192,7 +192,7 @@ def by_people(run: Run, split: str, found: Predictions) -> dict:
 
 @st.cache_data(max_entries=64, show_spinner="Judging studies and patients ...")
 def _by_people(folder: str, split: str, stamp: int, threshold: str, people: bool, _run: Run, _found: Predictions) -> dict:
-    return evaluation.grouped(_run, _known_people(_run, _found))
+    return evaluation.grouped(_run, known_people(_run, _found))
 
 
 def _knows_people(run: Run, found: Predictions) -> bool:
@@ -212,7 +212,7 @@ def _told() -> set:
     return set()
 
 
-def _known_people(run: Run, found: Predictions) -> Predictions:
+def known_people(run: Run, found: Predictions) -> Predictions:
     """With patients and studies, also where the answers are from before these were stored with them."""
     if found.patients is None and found.studies is None and (data := _ready_set(run)) is not None:
         return with_people(found, data)

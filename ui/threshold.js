@@ -16,7 +16,7 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component
   const place = parentElement.querySelector(".threshold")
   if (!place || !data) return
-  const { header, positives, negatives } = unpack(data)
+  const { header, ...scores } = unpack(data)
   const before = shown.get(place)
   if (before?.header.id === header.id) {            // the same scores: what a person set stays
     const was = before.header.frozen?.value
@@ -27,15 +27,18 @@ export default function (component) {
     return
   }
   before?.watch.disconnect()
-  shown.set(place, build(place, header, positives, negatives, setTriggerValue, before))
+  shown.set(place, build(place, header, scores, setTriggerValue, before))
 }
 
 function unpack(data) {
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data)
   const length = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
-  const scores = new Float32Array(bytes.slice(4 + length).buffer)          // a copy: the view may start at any byte
-  return { header, positives: scores.subarray(0, header.n), negatives: scores.subarray(header.n) }
+  const rest = new Float32Array(bytes.slice(4 + length).buffer)            // a copy: the view may start at any byte
+  const m = header.n, n = header.by_patient ? (rest.length - 2) / 2 - m : rest.length - m
+  const worthOf = (first, many) => header.by_patient ? rest.subarray(first, first + many + 1) : null
+  return { header, positives: rest.subarray(0, m), negatives: rest.subarray(m, m + n),
+           worths: [worthOf(m + n, m), worthOf(m + n + m + 1, n)] }
 }
 
 // ------------------------------------------------------------------------------------------------------------ numbers
@@ -50,8 +53,8 @@ function above(sorted, t) {      // how many are larger than t
   return sorted.length - low
 }
 
-function wilson(k, n) {
-  const p = k / n, middle = (k + Z * Z / 2) / (n + Z * Z)
+function wilson(k, many, n = many) {      // k of so many, which count for n independent ones
+  const p = k / many, middle = (p * n + Z * Z / 2) / (n + Z * Z)
   const half = Z * Math.sqrt(n) / (n + Z * Z) * Math.sqrt(p * (1 - p) + Z * Z / (4 * n))
   return [Math.max(middle - half, 0), Math.min(middle + half, 1)]
 }
@@ -95,7 +98,7 @@ function score(t) {              // a threshold in as many digits as it needs
 
 // ---------------------------------------------------------------------------------------------------------- the element
 
-function build(place, header, positives, negatives, send, before) {
+function build(place, header, { positives, negatives, worths }, send, before) {
   const m = positives.length, n = negatives.length, both = m > 0 && n > 0
   const here = both ? m / (m + n) : 0.5
   const all = cuts(positives, negatives)
@@ -154,7 +157,7 @@ function build(place, header, positives, negatives, send, before) {
   sentence.setAttribute("role", "status")
   const matrix = make("table", { className: "matrix" }), rates = make("table", { className: "rates" })
   const roc = shape("svg", { role: "img" }), pr = shape("svg", { role: "img" })
-  const rocTitle = make("h4", { title: "The 95 % interval is DeLong's, which takes the images as independent." },
+  const rocTitle = make("h4", { title: `The 95 % interval: ${header.auc_interval ?? "none"}.` },
                         `ROC curve, AUC ${header.auc}`)
   const prTitle = make("h4", {}, "Precision-recall")
 
@@ -274,22 +277,26 @@ function build(place, header, positives, negatives, send, before) {
       make("tr", {}, head(""), head("called back", "col"), head("left alone", "col")),
       make("tr", {}, head(name, "row"), cell(tp, m, true, "found"), cell(fn, m, false, "missed")),
       make("tr", {}, head(rest, "row"), cell(fp, n, false, "false alarms"), cell(tn, n, true, "rightly left alone")))
-    const row = (title, help, k, of, rate) => {
+    const positive = worths[0]?.[tp], negative = worths[1]?.[fp]
+    const row = (title, help, k, of, worth, rate) => {
       const th = head(title, "row")
       th.title = help
-      const says = rate ?? (of ? { value: k / of, limits: wilson(k, of) } : null)
+      const says = rate ?? (of ? { value: k / of, limits: wilson(k, of, worth) } : null)
       return make("tr", {}, th, make("td", {}, says ? number(says.value) : "-"),
                   make("td", {}, says ? `${number(says.limits[0])} to ${number(says.limits[1])}` : "-"),
                   make("td", {}, of === null ? "" : `${whole(k)} of ${whole(of)}`))
     }
     const at = `among people of whom ${percent(share)} have it.`
-    rates.replaceChildren(make("caption", {}, "Rates with 95 % intervals"),
-      row("Sensitivity", "Of the images with the finding, the share that is called back.", tp, m),
-      row("Specificity", "Of the images without it, the share that is left alone.", tn, n),
-      row(`PPV at ${percent(share)}`, `Of those who are called back, the share that has it, ${at}`, 0, null,
-          both ? predictive(share, [tp, m], [fp, n]) : null),
-      row(`NPV at ${percent(share)}`, `Of those who are left alone, the share that is well, ${at}`, 0, null,
-          both ? predictive(1 - share, [tn, n], [fn, m]) : null))
+    const how = state.header.by_patient
+      ? "Wilson's interval, by patient: images of one patient hang together and count for fewer."
+      : "Wilson's interval, each image by itself."
+    rates.replaceChildren(make("caption", { title: how }, "Rates with 95 % intervals"),
+      row("Sensitivity", "Of the images with the finding, the share that is called back.", tp, m, positive),
+      row("Specificity", "Of the images without it, the share that is left alone.", tn, n, negative),
+      row(`PPV at ${percent(share)}`, `Of those who are called back, the share that has it, ${at}`, 0, null, null,
+          both ? predictive(share, [tp, m, positive], [fp, n, negative]) : null),
+      row(`NPV at ${percent(share)}`, `Of those who are left alone, the share that is well, ${at}`, 0, null, null,
+          both ? predictive(1 - share, [tn, n, negative], [fn, m, positive]) : null))
     for (const tr of [...rates.rows].slice(2)) if (tr.cells[1].textContent === "-") tr.title = "Nobody gets that answer."
   }
 

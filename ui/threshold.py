@@ -9,6 +9,8 @@ The bytes that go to the browser are
     4 bytes   length of the header, little-endian
     header    JSON, padded with spaces so that what follows starts at a multiple of four
     scores    float32, those of the positives, rising, then those of the negatives
+    worths    float32, where patients have several images: for how many independent images the m positives count where none, one,
+              ... all of them are called (m + 1), then the same of the negatives
 """
 
 from __future__ import annotations
@@ -26,17 +28,20 @@ import streamlit as st
 from core.errors import LightboxError
 from core.evaluation import Predictions
 from core.judge import thresholds
+from core.judge.intervals import as_numbers
 from core.judge.thresholds import HAND, RULES, Threshold
 from core.metrics import MULTI_LABEL
-from core.ranking import auc_interval, binary_auc
 from core.runs import Run
 from ui import theme
 from ui.follow import follow
-from ui.judging import number, stamp
+from ui.judging import known_people, measures, number, stamp
 from ui.shell import choose_param, format_interval, get_param, set_param, show_error
 
 HERE = Path(__file__).parent
 WELL = ("normal", "benign", "healthy", "negative", "no ")        # how the name of a class begins that nobody is called back for
+
+RULES_SHOWN = [{"rule": name, "title": rule.title, "help": rule.help,
+                "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))} for name, rule in RULES.items()]
 
 _element = st.components.v2.component(
     "lightbox_threshold",
@@ -61,8 +66,13 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
         k = class_in_question(about, "threshold") if k is None else k
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
-    header = _about(str(run.folder), split, k, stamp(run), about["task"], found) | {
-        "name": names[k], "rest": rest_of(about, k), "test": split == "test", "opened": run.times_test_opened(),
+    arrays = _arrays(str(run.folder), split, k, stamp(run), about["task"], run, found)
+    area = measures(run, split, found)["per_class"][k]["measures"]["roc_auc"]
+    header = {
+        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{stamp(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
+        "auc": format_interval(area["value"], area["low"], area["high"]), "auc_interval": area["interval"],
+        "by_patient": len(arrays) > 2, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
+        "opened": run.times_test_opened(),
         "frozen": None if frozen is None else {"value": frozen.value, "says": said_of(frozen, names)},
         "color": theme.class_color(k), "quiet": theme.QUIET, "point": theme.ANSWERS["wrong"]}
     if error := st.session_state.pop(f"{key}_error", None):
@@ -78,8 +88,7 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
         except LightboxError as error:
             st.session_state[f"{key}_error"] = error
     tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}       # test has no such buttons
-    scores = _scores(str(run.folder), split, k, stamp(run), about["task"], found)
-    _element(key=key, data=pack(header, *scores), **tools)
+    _element(key=key, data=pack(header, *arrays), **tools)
     if about["task"] not in ("binary-class", MULTI_LABEL):
         st.caption("This is one class against the rest. The answers of this network are still the likeliest class, whatever "
                    "is frozen here.")
@@ -143,11 +152,11 @@ def read_wanted(value: object) -> tuple[str, float, float | None, float] | None:
     return rule, float(at), None if wish is None else float(wish), float(prevalence)
 
 
-def pack(header: dict, positives: np.ndarray, negatives: np.ndarray) -> bytes:
+def pack(header: dict, *arrays: np.ndarray) -> bytes:
     """The bytes for the browser, as the module says."""
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 4)
-    return struct.pack("<I", len(text)) + text + positives.astype("<f4").tobytes() + negatives.astype("<f4").tobytes()
+    return b"".join([struct.pack("<I", len(text)), text, *(array.astype("<f4").tobytes() for array in arrays)])
 
 
 def _real(value: object) -> bool:
@@ -155,19 +164,10 @@ def _real(value: object) -> bool:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _scores(folder: str, split: str, k: int, stamp: int, task: str, _found: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Those of the positives and those of the negatives, rising."""
+def _arrays(folder: str, split: str, k: int, stamp: int, task: str, _run: Run, _found: Predictions) -> tuple[np.ndarray, ...]:
+    """The scores of the positives and those of the negatives, rising; and their worths where patients have several images."""
     positive, scores = thresholds.sides(_found.labels, _found.probs, task, k)
-    return np.sort(scores[positive]), np.sort(scores[~positive])
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _about(folder: str, split: str, k: int, stamp: int, task: str, _found: Predictions) -> dict:
-    """What the header says of the scores alone."""
-    positive, scores = thresholds.sides(_found.labels, _found.probs, task, k)
-    area, limits = binary_auc(positive, scores), auc_interval(positive[:, None], scores[:, None])
-    return {"id": hashlib.sha256(f"{folder}|{split}|{k}|{stamp}".encode()).hexdigest()[:16], "n": int(positive.sum()),
-            "auc": format_interval(area, *(limits or (None, None))),
-            "rules": [{"rule": name, "title": rule.title, "help": rule.help,
-                       "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))}
-                      for name, rule in RULES.items()]}
+    patients = known_people(_run, _found).patients
+    shared = patients is not None and len(np.unique(as_numbers(patients))) < len(patients)
+    return (np.sort(scores[positive]), np.sort(scores[~positive]),
+            *(thresholds.worths(positive, scores, patients) if shared else ()))

@@ -292,31 +292,43 @@ def added_up(weights: np.ndarray, last: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------------------- shares
 
 def wilson_by_patient(right: np.ndarray, patients: Sequence | None = None) -> tuple[float, float]:
-    """Wilson's interval of a share, for images that hang together.
+    """Wilson's interval of a share, for images that hang together: they count for as many as they are worth, see `worth`.
 
-    The share p of n images varies between patients as if there were n / d images, where the design effect
+    Args:
+        right: (n,) bool, n > 0
+        patients: n names; None: all images are independent
+    """
+    right = np.asarray(right, bool)
+    n, k = len(right), int(right.sum())
+    many = n if patients is None else worth(as_numbers(patients)[np.argsort(~right, kind="stable")])[k]
+    return wilson_interval(k / n * many, many)
+
+
+def worth(patients: np.ndarray) -> np.ndarray:
+    """For how many independent images n of them count, when the first k are right and the others wrong, k from 0 to n: (n + 1,).
+
+    The share p = k / n varies between patients as if there were n / d images, where the design effect
 
         d = P / (P - 1) sum_j (r_j - p n_j)^2 / (n p (1 - p)),     r_j right ones among the n_j images of patient j
 
-    is what the patients add to the variance of the share of independent images: Kish, Survey Sampling, 1965, chapter 8. The
+    is what the P patients add to the variance of the share of independent images: Kish, Survey Sampling, 1965, chapter 8. The
     n / d images go into Wilson's equation, as Korn & Graubard, Surv Methodol 24, 1998, do with Clopper and Pearson's. d is taken
     as 1 at least. At p = 0 and p = 1 nothing is known of d, and each patient counts once.
 
     Args:
-        right: (n,) bool, n > 0
-        patients: n names; None: all images are independent, d = 1
+        patients: (n,) numbers from 0, in the order in which the images become right, such as by falling score
     """
-    n, p = len(right), float(np.mean(right))
-    if patients is None:
-        return wilson_interval(float(np.sum(right)), n)
-    group = as_numbers(patients)
-    sizes = np.bincount(group)
-    people = len(sizes)
+    n, sizes = len(patients), np.bincount(patients)
+    sizes_of, people = sizes[patients], len(sizes)
     if people == n:
-        worth = n
-    elif p in (0.0, 1.0) or people < 2:
-        worth = people
-    else:
-        apart = np.bincount(group, np.asarray(right, float)) - p * sizes
-        worth = n / max(people / (people - 1) * float((apart**2).sum()) / (n * p * (1 - p)), 1.0)
-    return wilson_interval(p * worth, worth)
+        return np.full(n + 1, float(n))
+    order = np.argsort(patients, kind="stable")
+    earlier = np.empty(n, np.int64)                    # images of the same patient that were right before
+    earlier[order] = np.arange(n) - np.repeat(sizes.cumsum() - sizes, sizes)
+    squares, products = np.cumsum(2 * earlier + 1), np.cumsum(sizes_of)                 # sum_j r_j^2 and sum_j r_j n_j
+    p = np.arange(1, n) / n
+    apart = squares[:-1] - 2 * p * products[:-1] + p**2 * float((sizes.astype(float)**2).sum())
+    found = np.full(n + 1, float(people))
+    if people > 1:
+        found[1:-1] = n / np.maximum(people / (people - 1) * apart / (n * p * (1 - p)), 1)
+    return found

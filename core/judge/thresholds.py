@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +28,7 @@ import numpy as np
 from core import checkpoints
 from core.errors import LightboxError
 from core.files import Lock, write_json
+from core.judge.intervals import as_numbers, worth
 from core.metrics import MULTI_LABEL, one_against_rest, wilson_interval
 from core.ranking import cuts
 from core.runs import Run
@@ -189,7 +190,7 @@ def _check_prevalence(prevalence: float) -> None:
 class Operating:
     """What a threshold does. Counts of images; each rate with (low, high) at 95 %; None where there is nothing to divide by.
 
-    sensitivity, specificity: with Wilson's interval
+    sensitivity, specificity: with Wilson's interval, for images of known patients as `core.judge.intervals.wilson_by_patient`
     ppv, npv: at `prevalence`, see `predictive_values`
     """
     tp: int
@@ -207,12 +208,28 @@ class Operating:
     npv_interval: tuple[float, float] | None
 
 
-def operate(labels: np.ndarray, scores: np.ndarray, threshold: float, prevalence: float | None = None) -> Operating:
+def worths(labels: np.ndarray, scores: np.ndarray, patients: Sequence | None) -> tuple[np.ndarray, np.ndarray]:
+    """For how many independent images the positives count where k of them are called, and so for the negatives.
+
+    Args:
+        labels, scores, patients: as in `operate`
+
+    Returns:
+        (m + 1,) and (n + 1,), k from 0: see `core.judge.intervals.worth`
+    """
+    positive, order = np.asarray(labels).astype(bool), np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    people = np.arange(len(positive)) if patients is None else as_numbers(patients)
+    return tuple(worth(np.unique(people[order][side], return_inverse=True)[1]) for side in (positive[order], ~positive[order]))
+
+
+def operate(labels: np.ndarray, scores: np.ndarray, threshold: float, prevalence: float | None = None,
+            patients: Sequence | None = None) -> Operating:
     """Cut at a threshold.
 
     Args:
         labels: (N,) bool, or 0 and 1; scores: (N,) in [0, 1]
         prevalence: in (0, 1); None takes the share of positives in `labels`
+        patients: N names, "" where nobody is known; None takes all images as independent
 
     Raises:
         LightboxError: "threshold.prevalence"
@@ -224,18 +241,22 @@ def operate(labels: np.ndarray, scores: np.ndarray, threshold: float, prevalence
     if prevalence is not None:
         _check_prevalence(prevalence)
     share = m / max(1, len(positive)) if prevalence is None else prevalence
-    sick, healthy = _rate(tp, m), _rate(tn, tn + fp)
+    of_sick, of_healthy = worths(positive, scores, patients)
+    worth_of = float(of_sick[tp]), float(of_healthy[fp])
+    sick, healthy = _rate(tp, m, worth_of[0]), _rate(tn, tn + fp, worth_of[1])
     ppv = npv = (None, None)
     if sick[0] is not None and healthy[0] is not None:
-        ppv, npv = predictive_values(tp, fn, fp, tn, share)
+        ppv, npv = predictive_values(tp, fn, fp, tn, share, worth_of)
     return Operating(tp, fn, fp, tn, share, *sick, *healthy, *ppv, *npv)
 
 
-def _rate(k: int, n: int) -> tuple[float | None, tuple[float, float] | None]:
-    return (k / n, wilson_interval(k, n)) if n else (None, None)
+def _rate(k: int, n: int, worth: float) -> tuple[float | None, tuple[float, float] | None]:
+    """A share, and Wilson's interval for n images that count for `worth` independent ones."""
+    return (k / n, wilson_interval(k / n * worth, worth)) if n else (None, None)
 
 
-def predictive_values(tp: int, fn: int, fp: int, tn: int, prevalence: float) -> tuple[tuple, tuple]:
+def predictive_values(tp: int, fn: int, fp: int, tn: int, prevalence: float,
+                      worths: tuple[float, float] | None = None) -> tuple[tuple, tuple]:
     """(PPV, its interval) and (NPV, its interval) among people of whom the share `prevalence` is sick. By Bayes:
 
         PPV = pi R / (pi R + 1 - pi),               R = sensitivity / (1 - specificity)
@@ -243,16 +264,22 @@ def predictive_values(tp: int, fn: int, fp: int, tn: int, prevalence: float) -> 
 
     At the prevalence of the images themselves PPV is TP / (TP + FP). Both rise with their ratio, so the limits of the ratio
     give theirs. Both sides of the table must have images. The value is None where nobody is called (or nobody left alone).
+
+    Args:
+        worths: for how many independent images the sick and the healthy count; None: for as many as they are
     """
     m, n = tp + fn, tn + fp
-    return (_predictive(prevalence, (tp, m), (fp, n)), _predictive(1 - prevalence, (tn, n), (fn, m)))
+    of_m, of_n = worths or (m, n)
+    return (_predictive(prevalence, _rate(tp, m, of_m), _rate(fp, n, of_n)),
+            _predictive(1 - prevalence, _rate(tn, n, of_n), _rate(fn, m, of_m)))
 
 
-def _predictive(share: float, right: tuple[int, int], wrong: tuple[int, int]) -> tuple[float | None, tuple | None]:
-    above, below = right[0] / right[1], wrong[0] / wrong[1]
+def _predictive(share: float, right: tuple, wrong: tuple) -> tuple[float | None, tuple | None]:
+    """From the rates of those who rightly and who wrongly get the answer, each with its interval."""
+    (above, above_limits), (below, below_limits) = right, wrong
     if not above and not below:
         return None, None
-    limits = ratio_interval(above, wilson_interval(*right), below, wilson_interval(*wrong))
+    limits = ratio_interval(above, above_limits, below, below_limits)
     value = share * above / (share * above + (1 - share) * below)
     return value, tuple(1.0 if math.isinf(r) else share * r / (share * r + 1 - share) for r in limits)
 
