@@ -67,13 +67,11 @@ def pr_curve(positive: np.ndarray, scores: np.ndarray):
     return np.r_[(tp / (tp + fp))[::-1], 1.0], np.r_[(tp / tp[-1])[::-1], 0.0], thresholds[::-1]
 
 
-def binary_average_precision(positive: np.ndarray, scores: np.ndarray) -> float | None:
-    """Precision averaged over the positives: sum_t (S_t - S_t-1) P_t along the PR curve. None without positives."""
-    return _known(average_precision_of(*cuts(positive, scores)[:2]))
-
-
 def average_precision_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    """The same from the counts of `cuts`, (..., T) of many curves at once: (...), NaN without positives."""
+    """Precision averaged over the positives: sum_t (S_t - S_t-1) P_t along the PR curve.
+
+    tp, fp: counts of `cuts`, (..., T) of many curves at once; returns (...), NaN without positives.
+    """
     found = tp[..., -1].astype(np.float64)
     shares = tp / np.maximum(tp + fp, 1)
     summed = tp[..., 0] * shares[..., 0] + np.einsum("...t,...t->...", tp[..., 1:] - tp[..., :-1], shares[..., 1:],

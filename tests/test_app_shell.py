@@ -241,27 +241,12 @@ def test_a_sparkline_rises_with_its_values():
     assert "polyline" not in charts.sparkline([])
 
 
-def test_class_bars_leave_totals_out():
-    def page():
-        import pandas as pd
-
-        from ui.charts import show_class_bars
-        show_class_bars(pd.DataFrame({"train": [5, 3, 8], "val": [1, 1, 2], "test": [2, 0, 2], "total": [8, 4, 12]},
-                                     index=["normal", "sick", "total"]), key="bars")
-    app = AppTest.from_function(page).run()
-    assert not app.exception
-
-
-def test_curves_are_drawn_before_there_is_anything():
+def test_a_curve_of_many_points_is_drawn():
     def page():
         import numpy as np
 
-        from ui.charts import show_bars, show_learning_curve, show_roc
-        show_learning_curve([], "Loss", key="a", train="train_loss", val="val_loss")
-        records = [{"epoch": 1, "val_loss": None}, {"epoch": 2, "val_loss": 0.5}]
-        show_learning_curve(records, "Loss", key="b", val="val_loss", best=2)
+        from ui.charts import show_roc
         show_roc({"sick": (np.linspace(0, 1, 2000), np.linspace(0, 1, 2000) ** 0.5)}, key="c", point=(0.1, 0.3))
-        show_bars([1, 2], [0, 1, 2], "pixels", key="d", alt_text="two bars")
     app = AppTest.from_function(page).run()
     assert not app.exception
 

@@ -10,7 +10,7 @@ import pytest
 from core.__main__ import main
 from core.config import DataConfig
 from core.datasets import DATASETS, list_datasets, open_dataset, open_source
-from core.datasets.kinds import KINDS, kind_of, reading_from, reading_to
+from core.datasets.kinds import KINDS, find, reading_from, reading_to
 from core.datasets.own import OwnSet, free_name, list_own, load_own, remove_own, save_own
 from core.errors import LightboxError
 
@@ -109,11 +109,11 @@ def test_a_reading_goes_through_json_and_words_and_back():
 
 
 def test_kind_of_real_places(real_data, folder):
-    assert kind_of(real_data / "chest_pneumonia") == "folder"
-    assert kind_of(real_data / "knee_oa") == "folder"
-    assert kind_of(real_data / "medmnist" / "breastmnist.npz") == "npz"
-    assert kind_of(real_data / "nih_cxr14") == "table"
-    assert kind_of(real_data / "covid_mortality" / "labels.csv") == "table"
+    assert find(real_data / "chest_pneumonia")[0] == "folder"
+    assert find(real_data / "knee_oa")[0] == "folder"
+    assert find(real_data / "medmnist" / "breastmnist.npz")[0] == "npz"
+    assert find(real_data / "nih_cxr14")[0] == "table"
+    assert find(real_data / "covid_mortality" / "labels.csv")[0] == "table"
 
 
 # ----------------------------------------------------------------------------------------------------------- command line

@@ -144,11 +144,10 @@ def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: s
             for said, came, low, high, n in zip(one.said, one.came, one.low, one.high, one.n) if n]
     counts = [{"from": float(low), "to": float(high), "n": int(n)}
               for low, high, n in zip(diagrams[0].edges[:-1], diagrams[0].edges[1:], diagrams[0].n)]
-    keys = "".join(f"<span><i style='background:{hue}'></i>{part}</span>"
-                   for part, hue in zip(PARTS[:len(diagrams)], (color, theme.ANSWERS["right"])))
+    hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ANSWERS["right"])))
     worst = max(rows, key=lambda row: row["n"])
     with st.container(gap="xxsmall"):
-        st.html(heading("What came true over what was said").replace("</div>", f"{keys}</div>"))
+        st.html(heading("What came true over what was said", hues))
         st.vega_lite_chart(pd.DataFrame(rows), diagram_spec(color, of), key=key, width="stretch",
                            alt=f"Reliability diagram {of}, expected calibration error {diagrams[0].ece:.3f}. The fullest bin has "
                            f"{worst['n']} images: said {worst['said']:.2f}, came true {worst['came']:.2f}.")

@@ -1,6 +1,6 @@
 """The charts of the pages: arrays and records in, a picture out. No computing beyond thinning.
 
-Curves and bars are Altair, in Streamlit's own chart theme, so that both themes work. What stands many times on a page (bars of
+Curves are Vega-Lite, in Streamlit's own chart theme, so that both themes work. What stands many times on a page (bars of
 probabilities, sparklines) is plain HTML and SVG: it costs the browser nothing.
 """
 
@@ -10,9 +10,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-import altair as alt
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
@@ -42,43 +40,6 @@ def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray
         kept += [first + pick(bins, axis=1) for pick in (np.argmin, np.argmax) if len(bins)]
     kept = np.unique(np.concatenate(kept))
     return x[kept], y[kept]
-
-
-def show_learning_curve(records: Sequence[Mapping], title: str, *, key: str, train: str | None = None, val: str | None = None,
-                        x: str = "epoch", domain: tuple[float, float] | None = None, best: float | None = None,
-                        higher_is_better: bool | None = None, height: int = 230) -> None:
-    """One measure over the training: the training split beside the validation split.
-
-    Args:
-        records: as a run reports them; those without the measure are skipped
-        train, val: names of the measure in the records
-        domain: lowest and highest value of the y axis; None fits the data
-        best: where on the x axis to draw the line of the best epoch
-        higher_is_better: said in the text for people who do not see the chart
-    """
-    frames, said, splits = [], [], []
-    for split, name in (("train", train), ("val", val)):
-        pairs = [(r[x], r[name]) for r in records if name and r.get(name) is not None and x in r]
-        if pairs:
-            xs, ys = thin(*np.array(pairs, float).T)
-            frames.append(pd.DataFrame({x: xs, "value": ys, "split": theme.SPLIT_TITLES[split]}))
-            said.append(f"{theme.SPLIT_TITLES[split]} from {ys[0]:.3g} to {ys[-1]:.3g}")
-            splits.append(split)
-    # Before the first record there is one point that is not drawn, so that the axes stand already.
-    frame = pd.concat(frames) if frames else pd.DataFrame({x: [1.0], "value": [math.nan], "split": ["validation"]})
-    scale = alt.Scale(domain=domain or (alt.Undefined if frames else [0, 1]), clamp=True, zero=False)
-    across = alt.Scale(domain=alt.Undefined if frames else [0, 1], nice=False, zero=False)
-    whole = {"format": "d", "tickMinStep": 1} if x in ("epoch", "step") else {}
-    chart = alt.Chart(frame).mark_line(point=alt.OverlayMarkDef(size=22) if len(frame) <= 60 else False, strokeWidth=2).encode(
-        x=alt.X(f"{x}:Q", title=x, axis=alt.Axis(grid=False, titlePadding=4, **whole), scale=across),
-        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5)),
-        color=alt.Color("split:N", legend=None, scale=_splits()),
-        tooltip=[alt.Tooltip("split:N", title="split"), alt.Tooltip(f"{x}:Q"), alt.Tooltip("value:Q", format=".4f", title=title)])
-    if best is not None and frames:
-        rule = alt.Chart(pd.DataFrame({x: [best], "what": ["best epoch, kept"]})).mark_rule(strokeDash=[3, 3], color=theme.QUIET)
-        chart = rule.encode(x=alt.X(f"{x}:Q", scale=across), tooltip="what:N") + chart
-    better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
-    _show(chart, key, f"{title} by {x}: {'; '.join(said) or 'nothing yet'}.{better}", height, heading(title, splits))
 
 
 def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, colors: Sequence[str] | None = None,
@@ -172,47 +133,6 @@ def _thin_roc(fpr: np.ndarray, tpr: np.ndarray, points: int = POINTS) -> tuple[n
     return fpr[kept], tpr[kept]
 
 
-def show_class_bars(counts: pd.DataFrame, *, key: str, select: bool = False) -> tuple[str, str] | None:
-    """Images per class as bars, stacked by split.
-
-    Args:
-        counts: classes (index) x splits (columns train, val, test), as `Dataset.counts` gives it; a row "total" is left out
-        select: whether a click on a bar is reported
-
-    Returns:
-        (class name, split) of the bar that is chosen, or None.
-    """
-    splits = [s for s in theme.SPLITS if s in counts]
-    classes = [str(c) for c in counts.index if c != "total"]
-    frame = pd.DataFrame([{"class": str(c), "split": theme.SPLIT_TITLES[s], "name": s, "order": i,
-                           "images": int(counts.loc[c, s])} for c in counts.index if c != "total" for i, s in enumerate(splits)])
-    chart = alt.Chart(frame).mark_bar(height={"band": .72}, cursor="pointer" if select else "default").encode(
-        y=alt.Y("class:N", title=None, sort=classes, axis=alt.Axis(labelLimit=170, ticks=False, domain=False)),
-        x=alt.X("images:Q", title=None, axis=alt.Axis(tickCount=4, format=",d")),
-        color=alt.Color("split:N", title=None, scale=_splits(), legend=None),
-        order="order:Q", tooltip=["class:N", "split:N", alt.Tooltip("images:Q", format=",d")])
-    if select:
-        picked = alt.selection_point(name="bar", fields=["class", "name"], empty=True)
-        chart = chart.add_params(picked).encode(opacity=alt.condition(picked, alt.value(1), alt.value(.35)))
-    said = "; ".join(f"{c}: " + ", ".join(f"{theme.SPLIT_TITLES[s]} {int(counts.loc[c, s]):,}" for s in splits)
-                     for c in counts.index if c != "total")
-    event = _show(chart, key, f"Images: {said}.", 30 * len(classes) + 64, heading("Images per class", splits),
-                  on_select="rerun" if select else "ignore")
-    chosen = event.selection.get("bar", []) if select else []
-    return (chosen[0]["class"], chosen[0]["name"]) if chosen and {"class", "name"} <= set(chosen[0]) else None
-
-
-def show_bars(values: Sequence[float], edges: Sequence[float], title: str, *, key: str, alt_text: str, height: int = 140) -> None:
-    """A histogram: (B,) values over (B + 1,) edges."""
-    frame = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "n": values})
-    chart = alt.Chart(frame).mark_rect(color=theme.QUIET).encode(
-        x=alt.X("from:Q", title=title, axis=alt.Axis(grid=False, tickCount=5, titlePadding=4),
-                scale=alt.Scale(nice=False, zero=False)), x2="to:Q",
-        y=alt.Y("n:Q", title=None, axis=alt.Axis(tickCount=3, grid=False), scale=alt.Scale(zero=True)),
-        y2=alt.datum(0), tooltip=[alt.Tooltip("from:Q"), alt.Tooltip("to:Q"), alt.Tooltip("n:Q")])
-    _show(chart, key, alt_text, height)
-
-
 def show_probabilities(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
                        thresholds: Sequence[float] | None = None, limit: int = 12, always: Sequence[int] = ()) -> None:
     """What the network says of one image: a bar for each class, the most probable first."""
@@ -272,20 +192,11 @@ def sparkline(values: Sequence[float | None], *, color: str = theme.SPLITS["val"
             f"viewBox='0 0 {width} {height}'>{drawn}</svg>")
 
 
-def _splits() -> alt.Scale:
-    return alt.Scale(domain=[theme.SPLIT_TITLES[s] for s in theme.SPLITS], range=list(theme.SPLITS.values()))
+def heading(title: str, colors: Mapping[str, str] = {}) -> str:
+    """HTML of a chart's name with what its colours mean, in one line above: it takes less room than a legend.
 
-
-def heading(title: str, splits: Sequence[str] = ()) -> str:
-    """HTML of a chart's name with the colours of the splits in it, in one line above: it takes less room than a legend."""
-    keys = "".join(f"<span><i style='background:{theme.SPLITS[split]}'></i>{theme.SPLIT_TITLES[split]}</span>"
-                   for split in splits)
+    Args:
+        colors: what -> its colour, in CSS; neither comes from a file
+    """
+    keys = "".join(f"<span><i style='background:{color}'></i>{what}</span>" for what, color in colors.items())
     return f"<div class='lightbox-heading'>{html.escape(title)}{keys}</div>"
-
-
-def _show(chart: alt.TopLevelMixin, key: str, alt_text: str, height: int, above: str = "", on_select: str = "ignore"):
-    with st.container(gap="xxsmall"):
-        if above:
-            st.html(above)
-        return st.altair_chart(chart.properties(height=height, padding={"left": 0, "right": 6, "top": 6, "bottom": 0}), key=key,
-                               width="stretch", alt=alt_text, on_select=on_select)

@@ -212,9 +212,8 @@ def show_curve(records: list[dict], current: float, suggested: float | None) -> 
                            "encoding": {"x": across, "tooltip": [{"field": "what"}, {"field": "lr", "format": ".2e"}]}})
     said = f" Suggested: {suggested:g}." if suggested is not None else ""
     spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 4}, "layer": layers}
-    keys = "".join(f"<span><i style='background:{shade}'></i>{what}</span>" for _, what, shade, _ in marks)
     with st.container(gap="xxsmall"):
-        st.html(heading("Loss at each learning rate").replace("</div>", f"{keys}</div>"))
+        st.html(heading("Loss at each learning rate", {what: shade for _, what, shade, _ in marks}))
         st.vega_lite_chart(
             table, spec, key="find_lr_curve", width="stretch",
             alt=f"Training loss from {smooth[0]:.3g} at a rate of {lr[0]:.0e} to {smooth[-1]:.3g} at {lr[-1]:.1e}, lowest "

@@ -22,6 +22,7 @@ from core.errors import LightboxError
 from core.models import MODELS, ModelSpec
 from core.models.receptive import Step
 from ui import forms, loaders, outlook, theme
+from ui.charts import heading
 from ui.fitting import data_uri
 from ui.shell import escape as escape_markdown
 from ui.shell import format_percent
@@ -397,8 +398,7 @@ def show_side_by_side(configs: dict[str, ModelConfig], place: tuple[int, int, in
         TITLES["Time"]: number("To classify one image on one core of this machine: median of seven. Measured on request.")})
     frame = frame[~frame["name"].str.startswith("own_")]                # the same points twice
     colours = {family: theme.class_color(k) for k, family in enumerate(dict.fromkeys(frame["Family"]))}
-    keys = "".join(f"<span><i style='background:{colour}'></i>{family}</span>" for family, colour in colours.items())
-    st.html(f"<div class='lightbox-heading'>Few parameters are not little work, little memory or little time{keys}</div>")
+    st.html(heading("Few parameters are not little work, little memory or little time", colours))
     for column, y in zip(st.columns(3), ("Multiply-adds", "Memory", "Time")):
         with column:
             if frame[y].notna().any():

@@ -84,11 +84,6 @@ def open_npz(path: Path) -> Source:
     return medmnist.MedMnist(path, known, str(path)) if known else Npz(path)
 
 
-def kind_of(path: Path | str) -> str:
-    """The row of KINDS for what lies at a path; see `find`."""
-    return find(path)[0]
-
-
 def find(path: Path | str) -> tuple[str, Path]:
     """(kind, path to read) of what lies at a path: a table inside a folder is found, a zip is unpacked first.
 

@@ -18,7 +18,6 @@ The loop in `core.trainers.classifier` works with a `Group`. `Group()` itself is
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from inspect import signature
@@ -194,10 +193,6 @@ class _Part(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
-
-
-def started_by_torchrun() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _store():
