@@ -13,7 +13,7 @@ from core.judge import thresholds
 from core.judge.thresholds import Threshold
 from tests import judged
 from tests.judged import matrices, open_page, plant, rename_classes, text_of
-from ui.shell import format_number
+from ui.shell import escape, format_number
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -185,6 +185,19 @@ def test_chosen_runs_may_differ_in_more_and_what_it_is_is_said(run):
     at = at.multiselect[0].set_value([folder.name]).run()
     assert not at.exception and list(at.dataframe[0].value["x"]) == [28, 64]
     assert "These runs also differ in learning rate" in text_of(at)
+
+
+def test_a_part_that_is_not_there_gets_a_sentence(run):
+    at = open_page("evaluate", run=run.id, section="nonsense")
+    assert any("nonsense" in w.value for w in at.warning) and matrices(at)
+
+
+@pytest.mark.parametrize("names, healthy", [(("malignant", "normal, benign"), True), (("normal", "abnormal"), False)])
+def test_which_class_is_positive_is_said_where_it_is_the_healthy_one(run, names, healthy):
+    rename_classes(run, *names)
+    said = " ".join(c.value for c in open_page("evaluate", run=run.id).caption)
+    sentence = f"calls {escape('normal, benign')} its positive class, so sensitivity is the share of {escape('normal, benign')}"
+    assert (sentence in said) == healthy == ("looks for malignant" in said)
 
 
 def test_names_from_files_are_shown_as_typed(run):

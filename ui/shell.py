@@ -155,7 +155,7 @@ def dataset_chip() -> Chip:
 
 def run_chip(runs: list) -> Chip:
     """One of `runs` (core.runs.Run), the newest first."""
-    return Chip("run", "Run", {run.id: run.name for run in runs}, width=320)
+    return Chip("run", "Run", {run.id: run.name for run in runs}, width=400)
 
 
 # --------------------------------------------------------------------------------------------------- from page to page

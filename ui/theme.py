@@ -71,6 +71,9 @@ STYLE = """
   .lightbox-bars i { position: absolute; top: -2px; bottom: -2px; border-left: 2px solid currentColor; opacity: .75; }
   .lightbox-bars p { grid-column: 1 / -1; margin: 0; opacity: .8; font-size: .85rem; }
 
+  /* screens/judge/evaluate.py: the curves take what is left of the line, all of it where they stand below the matrix. */
+  [data-testid="stLayoutWrapper"]:has(> .st-key-judged_curves) { flex-grow: 1; }
+  .st-key-judged_curves { width: 100%; }
   /* ui/printed.py: the rows of a printed table, each with its verdict; on a telephone a block each. */
   .lightbox-checked { width: 100%; border-collapse: collapse; font-size: .92rem; line-height: 1.4; }
   .lightbox-checked :is(th, td) { padding: .4rem .7rem; text-align: left; vertical-align: top; font-weight: 400;

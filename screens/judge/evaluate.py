@@ -18,6 +18,7 @@ from ui.follow import follow
 from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_baseline, forget_on_change, judge, split_chip
 from ui.measures import show_alarms, show_all, show_classes, show_headline
 from ui.shell import (
+    asked_among,
     asked_param,
     choose_param,
     empty,
@@ -51,7 +52,7 @@ def show_overview(at: Looked) -> None:
     few = len(judged.names) <= MATRIX_BESIDE
     beside = st.container(horizontal=True, gap="medium")             # on a narrow screen one below the other
     wide = 500 if len(judged.names) <= 3 else 610 if few else 780
-    left, right = beside.container(width=wide), beside.container(width=1240 - wide)
+    left, right = beside.container(width=wide), beside.container(width=1240 - wide, key="judged_curves")
     with left:
         st.subheader("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
                      "A click on a cell shows its images.")
@@ -122,6 +123,7 @@ SECTIONS = {
 
 def choose_section() -> Section:
     """Which part of the page; it stands in the address. Only that part is drawn."""
+    asked_among("section", "part of this page", SECTIONS)
     asked = get_param("section")
     before = SECTIONS[asked if asked in SECTIONS else "overview"].title
     tabs = st.tabs([section.title for section in SECTIONS.values()], **follow("evaluate_section", before, take_section))
@@ -151,9 +153,11 @@ if not runs:
     page_header("Evaluate")
     empty("There is no run yet. Train a small network; it takes a few minutes.", "Train a network", "train")
 else:
-    chosen, astray = current_run(runs), asked_param("run") not in (None, *(run.id for run in runs))
+    chosen, asked = current_run(runs), {name: asked_param(name) for name in ("run", "split", "finding", "section")}
     forget_on_change(chosen, "finding", "true", "predicted", "sought")
     run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
+    given = {"run": (run_id,), "split": (split,), "finding": finding, "section": SECTIONS}
+    astray = any(value and value not in given[name] for name, value in asked.items())
     shown = None
     try:
         shown = show(next(run for run in runs if run.id == run_id), split, finding[0] if finding else None)
