@@ -12,23 +12,17 @@ from core.explain import faithful, grad_cam
 from core.explain.faithful import (
     BASELINES,
     Examination,
-    Place,
     Randomised,
-    border_ring,
     coverage,
-    energy,
     examine,
-    likeness,
-    places,
-    pointing_game,
     points_at,
     randomisation,
     shift_stability,
-    spearman,
-    ssim,
     verdict,
     where,
 )
+from core.explain.likeness import likeness, spearman, ssim
+from core.explain.pointing import Place, border_ring, energy, places, pointing_game
 
 S = 32
 SQUARE = np.zeros((S, S), bool)

@@ -11,7 +11,8 @@ import torch
 from core.classifiers import classify, load_classifier
 from core.datasets import open_dataset
 from core.datasets.own import OwnSet, save_own
-from core.explain.faithful import Examination, Place, Randomised
+from core.explain.faithful import Examination, Randomised
+from core.explain.pointing import Place
 from core.judge import thresholds
 from core.judge.conflict import Answered, Conflict
 from core.runs import RunStore

@@ -3,9 +3,8 @@
     randomisation        does the map depend on what the network has learned? Random weights must give another map
     coverage             does the answer depend on what the map marks? Cover it (deletion), or show only it (insertion)
     shift_stability      does the map stay on what it marks when the image is moved by a few pixels?
-    energy, pointing_game, border_ring     where it points, for images whose truth is known
-    likeness             how alike two sets of maps are: of a network and of one trained from another seed
-    examine, verdict     all of it for some images, and one sentence about it
+    examine, verdict     all of it for some images, with where the maps point (`core.explain.pointing`) and how alike those of
+                         another seed are (`core.explain.likeness`), and one sentence about it
 
 Shapes: N images of C channels and H x W pixels in [0, 1], K classes, maps (N, H, W). Of a signed map only what speaks for the
 class counts as heat.
@@ -25,74 +24,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.explain.likeness import heat, likeness, spearman, ssim
 from core.explain.methods import explain
 from core.explain.passes import left_alone, score
+from core.explain.pointing import Place, border_ring, places
 
 SAME = 0.5         # rank correlation: from here on the order of the pixels is more kept than lost. Unrelated smooth maps: about 0
 GAIN = 0.02        # of probability: two draws of random places differ by about so much on sixteen images
 STABLE = 0.5       # as SAME, of an image that was moved by SHIFT
 SHIFT = 0.03       # of the side: 3 px of 96, less than a place of a late feature map
-RING = 0.1         # width of the border ring, of the side
 POINTED = 2.0      # so many times the heat of an even map, and it is said to point there
 STEPS = 12         # of a curve of deletion or insertion
 BLOCKS = 6         # into which the layers are cut when their weights become random
 
 Progress = Callable[[str, int, int], None]             # (sentence, done, all); may raise, which stops the work
 Explainer = str | Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
-
-
-# ---------------------------------------------------------------------------------------------------- how alike two maps are
-
-def spearman(one: Any, other: Any) -> np.ndarray:
-    """Rank correlation of each pair of maps, (N,) in [-1, 1]; 0 where a map is the same everywhere. Ties share their mean rank.
-
-    Args:
-        one, other: (N, H, W)
-    """
-    a, b = (np.stack([_ranks(m.ravel()) for m in np.asarray(maps, np.float64)]) for maps in (one, other))
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    norm = np.sqrt((a * a).sum(1) * (b * b).sum(1))
-    return np.divide((a * b).sum(1), norm, out=np.zeros(len(a)), where=norm > 0)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-
-def ssim(one: Any, other: Any) -> np.ndarray:
-    """Structural similarity of each pair of maps, (N,) in [-1, 1], each brought to [0, 1] by its own lowest and highest value.
-
-        ((2 m_a m_b + c1) (2 s_ab + c2)) / ((m_a^2 + m_b^2 + c1) (s_a^2 + s_b^2 + c2)),   c1 = 0.01^2, c2 = 0.03^2
-
-    averaged over the image, with means m and (co)variances s under a Gaussian of 1.5 px in a window of 11 px.
-    Wang et al., IEEE TIP 2004, eq. 13, https://doi.org/10.1109/TIP.2003.819861
-    """
-    a, b = (_unit(torch.as_tensor(np.asarray(maps, np.float64)))[:, None] for maps in (one, other))
-    reach = min(5, (min(a.shape[2:]) - 1) // 2)                         # a tiny map takes a smaller window
-    across = torch.exp(-torch.arange(-reach, reach + 1, dtype=a.dtype) ** 2 / (2 * 1.5 ** 2))
-    window = torch.outer(across, across)[None, None] / across.sum() ** 2
-    ma, mb, aa, bb, ab = (F.conv2d(x, window) for x in (a, b, a * a, b * b, a * b))
-    c1, c2 = 0.01 ** 2, 0.03 ** 2
-    value = ((2 * ma * mb + c1) * (2 * (ab - ma * mb) + c2)
-             / ((ma ** 2 + mb ** 2 + c1) * (aa - ma ** 2 + bb - mb ** 2 + c2)))
-    return value.mean((1, 2, 3)).numpy()
-
-
-def _unit(maps: Tensor) -> Tensor:
-    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    return (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny)
-
-
-def likeness(one: Any, other: Any) -> float | None:
-    """Mean rank correlation of the pairs of maps in which both show anything; None where there is no such pair."""
-    both = _heat(one).any((1, 2)) & _heat(other).any((1, 2))
-    return float(spearman(np.asarray(one)[both], np.asarray(other)[both]).mean()) if both.any() else None
-
-
-def _heat(maps: Any) -> np.ndarray:
-    """What speaks for the class, float64, >= 0."""
-    return np.maximum(np.asarray(maps, np.float64), 0)
 
 
 # ---------------------------------------------------------------------------------------------------------- random weights
@@ -139,7 +85,7 @@ def randomisation(model: nn.Module, images: Tensor, targets: Tensor, method: Exp
         alike.append((spearman(trained, maps), ssim(trained, maps)))
         if progress:
             progress("Making the weights random", done, len(blocks))
-    means = np.array(alike)[:, :, _heat(trained).any((1, 2))].mean(2) if _heat(trained).any() else np.zeros((len(names), 2))
+    means = np.array(alike)[:, :, heat(trained).any((1, 2))].mean(2) if heat(trained).any() else np.zeros((len(names), 2))
     return Randomised(tuple(names), means[:, 0], means[:, 1])
 
 
@@ -280,73 +226,6 @@ def shift_stability(model: nn.Module, images: Tensor, targets: Tensor, method: E
     return float(np.mean(alike)) if alike else None
 
 
-# ----------------------------------------------------------------------------------------------- where the truth is known
-
-def energy(maps: Any, regions: Any) -> np.ndarray:
-    """The share of each map's heat that lies in its region, (N,) in [0, 1]; NaN where the map or the region is empty.
-
-    Wang et al., CVPR Workshops 2020, section 4.2 (energy-based pointing game), https://arxiv.org/abs/1910.01279
-
-    Args:
-        maps: (N, H, W)
-        regions: (N, H, W) or (H, W) bool
-    """
-    heat, inside = _heat(maps), np.broadcast_to(np.asarray(regions, bool), np.shape(maps))
-    total = heat.sum((1, 2))
-    share = np.divide((heat * inside).sum((1, 2)), total, out=np.full(len(heat), np.nan), where=total > 0)
-    return np.where(inside.any((1, 2)), share, np.nan)
-
-
-def pointing_game(maps: Any, regions: Any) -> np.ndarray:
-    """Whether each map is highest inside its region, (N,) of 0 and 1; NaN where the map or the region is empty. Where several
-    places are highest, the share of them. Zhang et al., IJCV 2018, https://arxiv.org/abs/1608.00507"""
-    heat = _heat(maps)
-    highest = heat == heat.max((1, 2), keepdims=True)
-    hits = energy(highest, regions)
-    return np.where(heat.any((1, 2)), hits, np.nan)
-
-
-def border_ring(height: int, width: int, share: float = RING) -> np.ndarray:
-    """(H, W) bool: the outermost `share` of the shorter side on all four sides."""
-    ring, wide = np.ones((height, width), bool), max(1, round(share * min(height, width)))
-    ring[wide:-wide, wide:-wide] = False
-    return ring
-
-
-@dataclass(frozen=True)
-class Place:
-    """How much of the maps lies in a kind of region, over the images that have one.
-
-    Attributes:
-        images: how many have a map and such a region
-        energy: mean share of the heat in it; area: mean share of the image that it covers, what an even map would have
-        pointing: share of the maps that are highest in it
-    """
-    images: int
-    energy: float
-    area: float
-    pointing: float
-
-    @property
-    def lift(self) -> float:
-        """Heat relative to an even map."""
-        return self.energy / self.area
-
-
-def places(maps: Any, regions: Mapping[str, Any]) -> dict[str, Place]:
-    """`energy` and `pointing_game` for each kind of region {name: (N, H, W) or (H, W) bool}; kinds that no image has are left
-    out."""
-    found = {}
-    for name, region in regions.items():
-        region = np.broadcast_to(np.asarray(region, bool), np.shape(maps))
-        shares = energy(maps, region)
-        there = np.isfinite(shares)
-        if there.any():
-            found[name] = Place(int(there.sum()), float(shares[there].mean()), float(region[there].mean()),
-                                float(pointing_game(maps, region)[there].mean()))
-    return found
-
-
 # ------------------------------------------------------------------------------------------------------- all of it, judged
 
 @dataclass(frozen=True)
@@ -405,7 +284,7 @@ def examine(model: nn.Module, images: Tensor, targets: Tensor, method: Explainer
     shifts = shift_stability(model, images, targets, method, layer, maps=maps, progress=progress)
     seeds = None if other is None else likeness(maps, maps_of(method, other, images, targets, layer))
     ring = {"border ring": border_ring(*images.shape[2:])}
-    return Examination(len(images), int((~_heat(maps).any((1, 2))).sum()), randomised, deletion, insertion,
+    return Examination(len(images), int((~heat(maps).any((1, 2))).sum()), randomised, deletion, insertion,
                        score["the map"] - score[best], best, shifts, seeds, places(maps, (dict(regions or {})) | ring))
 
 
