@@ -1,6 +1,7 @@
 """What one takes away: the page loads nothing, its numbers are those of evaluate, tables are read back, weights answer alike."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from core import classifiers
 from core.__main__ import main
 from core.classifiers import as_input, load_classifier
+from core.comparison import compare
 from core.errors import LightboxError
 from core.evaluation import judge, predictions
 from core.report import bundle, comparison, contents, report
@@ -170,6 +172,8 @@ def test_two_runs_beside_each_other(run):  # noqa: F811
     parser.feed(page)
     assert parser.open == [] and parser.loads == []
     assert "Paired tests" in page and "Nothing but their names" in page
+    tests = compare(run, run, "val")
+    assert html.escape(tests["roc_auc"]["sentence"]) in page and html.escape(tests["accuracy"]["sentence"]) in page
 
 
 def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811

@@ -247,7 +247,7 @@ def _paired(runs: Sequence[Run], split: str) -> str:
         except LightboxError as error:
             said.append(f"<p><b>{escape(runs[0].name)}</b> and <b>{escape(other.name)}</b>: {escape(str(error))}</p>")
             continue
-        sentences = [test["sentence"] for test in (found.get("auc"), found.get("accuracy")) if test]
+        sentences = [test["sentence"] for test in (found["roc_auc"], found["accuracy"]) if test] + found["notes"]
         said.append(f"<p><b>A</b> is {escape(runs[0].name)}, <b>B</b> is {escape(other.name)}. {escape(' '.join(sentences))}</p>")
     return "".join(said)
 
