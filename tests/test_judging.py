@@ -12,6 +12,7 @@ from medmnist.evaluator import getACC, getAUC
 from statsmodels.stats.proportion import proportion_confint
 
 from core.datasets import open_dataset
+from core.errors import LightboxError
 from core.evaluation import LOGISTIC, data_at_hand, evaluate, judge, predict_split, predictions, with_people
 from core.judge import alarms as judged_alarms
 from core.judge import baselines, measures, thresholds
@@ -260,6 +261,14 @@ def test_opening_test_is_counted_and_said_and_judging_what_is_stored_is_not(run)
         assert any(f"opened {times} times" in sentence for sentence in result["alarms"]) == (times > 1)
     judge(run, "test", predictions(run, "test"))
     assert run.times_test_opened() == 3
+
+
+def test_other_images_than_it_was_trained_with_are_not_answered(run):
+    about = json.loads((run.folder / "data.json").read_text())
+    (run.folder / "data.json").write_text(json.dumps(about | {"split_hash": "of other images"}))
+    with pytest.raises(LightboxError) as fault:
+        predict_split(run, "test")
+    assert fault.value.code == "run.data_changed" and predictions(run, "test") is None
 
 
 def test_patients_and_studies_are_stored_with_the_answers(run):

@@ -3,6 +3,7 @@
 import dataclasses
 import statistics
 
+import pandas as pd
 import pytest
 
 from core.config import DataConfig
@@ -89,6 +90,12 @@ def test_the_size_of_the_originals_is_read_from_the_store(trained, monkeypatch):
     assert open_dataset(DataConfig(**dataclasses.asdict(data))).table["width"].iloc[0] == "28"      # the oracle: the open set
     monkeypatch.setenv("LIGHTBOX_HOME", str(trained / "elsewhere"))
     assert native_side(run) is None
+
+
+def test_the_size_of_oblong_originals_is_their_longer_side(trained, monkeypatch):
+    sizes = pd.DataFrame({"width": ["30", "30", "80", ""], "height": ["20", "50", "60", ""]})
+    monkeypatch.setattr(studies.pd, "read_csv", lambda *_, **__: sizes)
+    assert native_side(RunStore(trained).list()[0]) == 50                      # the middle one of 30, 50 and 80
 
 
 def test_runs_that_were_judged_on_other_numbers_of_images_are_no_study():
