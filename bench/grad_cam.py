@@ -2,7 +2,8 @@
 
 All explain class 0 at the same layer of the same network with random weights, with one thread. `forward` is the plain
 prediction without gradients in float32. Ours comes twice: in float32, and as page Errors asks for many images at once, with
-bfloat16 up to the layer, where the processor has it. DenseNet's layer is denseblock4: all read it in the same state. The
+bfloat16 up to the layer, where the processor has it; `unfolded` is both once more with batch norms beside the convolutions
+(core.explain.folded; a single image is never folded). DenseNet's layer is denseblock4: all read it in the same state. The
 methods take turns, and each figure is the least processor time of a few turns: what else runs on the machine can only add to
 it. The last columns say how equal the maps of 32 images are: the largest difference from captum's, in percent of its peak.
 """
@@ -12,13 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import torch
 import torchvision
 from torch.nn import functional as F
 
 from bench.machine import line
-from core.explain import METHODS, explain, grad_cam
+from core.explain import METHODS, explain
 from core.explain.passes import bfloat16_is_quick
 
 LAYERS = {"resnet18": "layer4", "densenet121": "features.denseblock4", "squeezenet1_1": "features"}
@@ -36,8 +38,8 @@ def fastest(works: list[Callable[[], object]], runs: int) -> list[float]:
 
 
 def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list[float]]:
-    """Milliseconds for `n` images of 3 x 224 x 224: plain forward, ours, ours with bfloat16, grad-cam, captum; and how far our
-    two are from captum's map, as shares of its peak."""
+    """Milliseconds for `n` images of 3 x 224 x 224: plain forward, ours, ours with bfloat16, both unfolded, grad-cam, captum; and
+    how far our first two are from captum's map, as shares of its peak."""
     from captum.attr import LayerGradCam
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -56,14 +58,16 @@ def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list
         return F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
     def full():
-        return grad_cam(model, images, targets, layer)
+        return explain("grad_cam", model, images, targets, layer)
 
     def half():
         return explain("grad_cam", model, images, targets, layer, half=True)
 
+    unfolded = [patch("core.explain.passes.FOLD_FROM", float("inf"))(work) for work in (full, half)]
+
     expected = captum()
     off = [float((ours() - expected).abs().max() / expected.max().clamp_min(1e-12)) for ours in (full, half)]
-    return fastest([torch.no_grad()(lambda: model(images)), full, half, package, captum], runs), off
+    return fastest([torch.no_grad()(lambda: model(images)), full, half, *unfolded, package, captum], runs), off
 
 
 def others(runs: int) -> None:
@@ -86,13 +90,14 @@ def main() -> None:
     print(line())
     print(f"one thread, 224 px, milliseconds of processor time, fastest of {options.runs}; "
           f"bfloat16 {'is' if bfloat16_is_quick(torch.device('cpu')) else 'is not'} in the processor")
-    print(f"{'network':15}{'images':>7}{'forward':>9}{'ours':>8}{'bfloat16':>10}{'grad-cam':>10}{'captum':>8}"
+    print(f"{'network':15}{'images':>7}{'forward':>9}{'ours':>8}{'bfloat16':>10}{'unfolded':>12}{'grad-cam':>10}{'captum':>8}"
           f"{'grad-cam/ours':>15}{'captum/ours':>14}{'differs by':>14}")
     for name, layer in LAYERS.items():
         for n in (1, 32):
             if options.only in (None, name):
-                (forward, ours, half, package, captum), (off, off_half) = measure(name, layer, n, options.runs)
-                print(f"{name:15}{n:7d}{forward:9.0f}{ours:8.0f}{half:10.0f}{package:10.0f}{captum:8.0f}"
+                (forward, ours, half, *unfolded, package, captum), (off, off_half) = measure(name, layer, n, options.runs)
+                plain = ", ".join(f"{t:.0f}" for t in unfolded)
+                print(f"{name:15}{n:7d}{forward:9.0f}{ours:8.0f}{half:10.0f}{plain:>12}{package:10.0f}{captum:8.0f}"
                       f"{f'{package / ours:.1f}, {package / half:.1f}':>15}{f'{captum / ours:.1f}, {captum / half:.1f}':>14}"
                       f"{f'{100 * off:.3f}, {100 * off_half:.1f} %':>14}", flush=True)
     if options.only in (None, "resnet18"):

@@ -6,6 +6,7 @@
     overlay       a map drawn on its image, colour_scale its legend (numpy and OpenCV only)
 
 The methods themselves: gradcam (maps of a layer, one pass), probing (many changed images), pixels (gradients at the image).
+What they share: passes (one pass that leaves no trace), folded (the same pass for less).
 """
 
 from core.explain.methods import METHODS, Method, explain
