@@ -126,6 +126,14 @@ def test_quarters_of_a_column_with_gaps():
     assert groups_of(sites["site"].to_numpy(), columns_of(sites)["site"]) == ["b", "a", "", "a"]
 
 
+def test_bands_of_numbers_stand_in_the_order_of_the_numbers(run, monkeypatch):
+    found = [{"group": group} for group in ("", "10 to 20", "5 to 9", "100 to 120")]              # as large as they come
+    monkeypatch.setattr(breakdown, "_known_rows", lambda *_: found)
+    column = columns_of(pd.DataFrame({"age": [str(age) for age in range(121)]}))["age"]
+    rows = breakdown._rows(run, "val", None, {"task": "binary-class"}, column, [], None, ())
+    assert [row["group"] for row in rows] == ["5 to 9", "10 to 20", "100 to 120", ""]
+
+
 def test_every_expert_is_scored_on_its_own_part_and_beside_it_this_run_on_the_same_images(people):
     data = open_dataset(people.config.data)
     val = data.indices("val")
@@ -162,7 +170,11 @@ def cells_of(labels, probs, patients, threshold: float = 0.5) -> dict[str, str]:
 def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(people):
     labels, probs, known = stored(people)
     for threshold in (0.5, 0.65):
-        table = table_of(open_page("evaluate", run=people.id, section="groups"), "group", "sensitivity").set_index("group")
+        at = open_page("evaluate", run=people.id, section="groups")
+        everybody, _ = measures.judge(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
+        low, high = (everybody["roc_auc"][end] for end in ("low", "high"))
+        assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at), "the top of the page knows them too"
+        table = table_of(at, "group", "sensitivity").set_index("group")
         for group in ("north", "south"):
             of = (known["site"] == group).to_numpy()
             want = cells_of(labels[of], probs[of], known["patient"].to_numpy()[of], threshold)
@@ -210,10 +222,6 @@ def test_a_patient_with_two_labels_is_left_out_and_counted(people):
     np.savez(people.folder / "predictions.npz", **arrays)
     at = open_page("evaluate", run=people.id, section="groups")
     assert list(at.dataframe[0].value["n"]) == [64, 32, 15]
-    labels, probs, known = stored(people)
-    accuracy, _ = measures.judge(labels, probs, "binary-class", known["patient"].to_numpy(), each=False, names=["accuracy"])
-    low, high = (accuracy["accuracy"][end] for end in ("low", "high"))      # Wilson's, with patients: at the top of the page too
-    assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at) and accuracy["accuracy"]["interval"] == "Wilson, by patient"
     assert "By patient, 1 of 16 are left out" in text_of(at) and "By study" not in text_of(at)
 
 
@@ -246,6 +254,7 @@ def test_two_experts_of_a_part_keep_their_own_numbers_and_others_are_none(people
     found = [other("bbbb", south[::-1][:20], 5), other("cccc", south[4:30], 6)]
     other("dddd", north, 7, class_names=["left", "right"])                # asks something else
     other("eeee", np.r_[north[:9], south[:9]], 8)                         # knows both parts
+    other("ffff", north[:9], 9, task="ordinal-regression")
     table = table_of(open_page("evaluate", run=people.id, section="groups"), "network", "group")
     labels, probs, known = stored(people)
     want = []
@@ -253,9 +262,9 @@ def test_two_experts_of_a_part_keep_their_own_numbers_and_others_are_none(people
         theirs, said, rows = stored(expert)
         patients = rows["patient"].to_numpy()
         ours = [known.index.get_loc(image) for image in rows.index]
-        want += [("this run", cells_of(labels[ours], probs[ours], patients)["accuracy"]),
-                 (expert.name, cells_of(theirs, said, patients)["accuracy"])]
-    shown = list(zip(table["network"], table["accuracy"]))
+        want += [("this run", cells_of(labels[ours], probs[ours], patients)["roc_auc"]),
+                 (expert.name, cells_of(theirs, said, patients)["roc_auc"])]
+    shown = list(zip(table["network"], table["roc_auc"]))
     assert sorted(shown) == sorted(want) and set(table["group"]) == {"south"} and len({cell for _, cell in want}) == 4
 
 
