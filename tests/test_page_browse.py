@@ -121,6 +121,8 @@ def test_an_address_brings_the_view_back(folder):
     data = open_dataset(DataConfig(str(folder), size=64))
     image_id = data.table["image_id"].iloc[data.labels == 1].iloc[3]
     page = browse(dataset=str(folder), px="64", **{"class": data.class_names[1]}, image=image_id, per="60")
+    page.session_state["browse_view"] = True                          # the popover is opened
+    page.run()
     assert page.selectbox("chip_class").value == data.class_names[1] and page.selectbox("browse_per").value == "60"
     assert headline(page)[0] == int((data.labels == 1).sum())
     drawer = html(page)
@@ -190,7 +192,8 @@ def studies(tmp_path) -> Path:
 def test_one_row_for_each_study(studies):
     page = browse(dataset=str(studies), px="28")
     assert grid(page)["breaks"] == []
-    page.toggle("browse_rows").set_value(True).run()
+    page.session_state["browse_view"] = True
+    page.run().toggle("browse_rows").set_value(True).run()
     assert page.query_params["rows"] == "study" and grid(page)["breaks"] == list(range(0, 36, 3))
     assert grid(page)["captions"][0].startswith("patient00000/study1")
 
@@ -198,7 +201,8 @@ def test_one_row_for_each_study(studies):
 def test_a_number_is_filtered_by_its_range(studies):
     page = browse(dataset=str(studies), px="28", height="40..49")
     assert headline(page) == (10, 36) and [b.label for b in page.button if b.key == "browse_drop_height"] == ["Height 40 to 49"]
-    page.selectbox("browse_column").select("height").run()
+    page.session_state["browse_more"] = True
+    page.run().selectbox("browse_column").select("height").run()
     assert page.slider("browse_filter_height").value == (40, 49)
     page.slider("browse_filter_height").set_range(60, 65).run()
     assert headline(page) == (6, 36) and page.query_params["height"] == "60..65"

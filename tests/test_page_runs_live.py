@@ -124,16 +124,21 @@ def test_a_measure_is_offered_where_it_was_recorded_and_drawn_when_chosen():
     at = open_page("runs", run=new.id)
     with pytest.raises(AssertionError):
         curve(at, "Cohen's kappa")
-    pills = {pill.label: pill for pill in at.get("button_group")}
-    pills["How good the answers are"].set_value(["cohen_kappa"]).run()
+    pill(at, "curves_choice", "How good the answers are").set_value(["cohen_kappa"]).run()
     table, _, alt = curve(at, "Cohen's kappa")
     assert table.to_pydict() == {"epoch": [2, 1, 2], "value": [0.5, 0.2, 0.4], "line": ["training", "validation", "validation"]}
     assert "Higher is better" in alt
     with pytest.raises(AssertionError):
         curve(at, "ROC AUC")
     assert curve(at, "Learning rate")                     # the other group stands as it was
-    {pill.label: pill for pill in at.get("button_group")}["How the training goes"].set_value(["memory_bytes"]).run()
+    pill(at, "curves_choice", "How the training goes").set_value(["memory_bytes"]).run()
     assert curve(at, "Device memory, GB")[0]["value"].to_pylist() == [3.0]
+
+
+def pill(at, popover: str, label: str):
+    """Pills in a popover, which is opened for that: what is in it is drawn only then."""
+    at.session_state[popover] = True
+    return next(pill for pill in at.run().get("button_group") if pill.label == label)
 
 
 def test_earlier_runs_are_drawn_behind_and_stand_in_the_address():
@@ -148,7 +153,8 @@ def test_earlier_runs_are_drawn_behind_and_stand_in_the_address():
     assert [row["value"] for row in behind] == [0.5, 0.55, 0.58]
     assert [row["value"] for row in table.to_pylist() if row["line"] == "validation"] == [0.61, 0.74]
     assert spec["encoding"]["x"]["scale"]["domain"] == [0, 3] and "first" in html_of(at, "lightbox-legend")
-    chooser = at.multiselect(f"with_{run.id}")
+    at.session_state["curves_behind"] = True
+    chooser = at.run().multiselect(f"with_{run.id}")
     assert [one.split(" (")[0] for one in chooser.options] == ["first", "far"]  # the same data first; not itself; none waiting
     chooser.set_value([far.id]).run()
     assert at.query_params["with"] in (far.id, [far.id])
@@ -290,8 +296,7 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
     at.text_input[0].set_value("wrist compare").run()
     assert runs(at) == ["gamma"]
     at.text_input[0].set_value("").run()
-    {pill.label: pill for pill in at.get("button_group")}["Measures on the validation images, in the best epoch"].set_value(
-        ["cohen_kappa"]).run()
+    pill(at, "runs_columns", "Measures on the validation images, in the best epoch").set_value(["cohen_kappa"]).run()
     table = next(d.value for d in at.dataframe if "State" in d.value)
     assert table["Cohen's kappa"].tolist()[2] == 0.25 and "Best ROC AUC" not in table
 

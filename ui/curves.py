@@ -86,8 +86,9 @@ def choose_measures(records: Sequence[Mapping]) -> list[str]:
     """Which of the measures that a training has are shown: keys of MEASURES, in their order. Kept for the whole session."""
     there = offered(records)
     chosen = [key for key in st.session_state.get("curves_shown", ALWAYS) if key in there]
-    with st.popover(f"Curves: {len(chosen)} of {len(there)}", icon=":material/show_chart:"):
-        for title, of_answers in (("How good the answers are", True), ("How the training goes", False)):
+    with st.popover(f"Curves: {len(chosen)} of {len(there)}", icon=":material/show_chart:", key="curves_choice",
+                    on_change="rerun") as choice:
+        for title, of_answers in (("How good the answers are", True), ("How the training goes", False)) if choice.open else ():
             options = [key for key in there if MEASURES[key].of_answers == of_answers]
             st.pills(title, options, selection_mode="multi", format_func=lambda key: MEASURES[key].title,
                      help="  \n".join(f"**{MEASURES[key].title}**: {MEASURES[key].help}" for key in options),
@@ -113,10 +114,12 @@ def choose_others(run_id: str, rows: Sequence[live.Row], store: RunStore) -> dic
     names = told_apart({row.id: f"{row.name} ({row.when})" for row in trained})
     chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]
     with st.popover(f"Compare with: {len(chosen)}" if chosen else "Compare with", icon=":material/stacked_line_chart:",
-                    disabled=not names, help="Draws the curves of earlier runs faintly behind."):
-        st.multiselect("Earlier runs", list(names), format_func=lambda one: names.get(one, one), max_selections=OVERLAYS,
-                       placeholder=f"Up to {OVERLAYS}", width=420, **follow(f"with_{run_id}", chosen, _take_others),
-                       help="Those with the same images stand first. They are kept in the address, so that it can be sent.")
+                    disabled=not names, help="Draws the curves of earlier runs faintly behind.", key="curves_behind",
+                    on_change="rerun") as behind:
+        if behind.open:
+            st.multiselect("Earlier runs", list(names), format_func=lambda one: names.get(one, one), max_selections=OVERLAYS,
+                           placeholder=f"Up to {OVERLAYS}", width=420, **follow(f"with_{run_id}", chosen, _take_others),
+                           help="Those with the same images stand first. They are kept in the address, so that it can be sent.")
     return {names[one]: store.get(one) for one in chosen}
 
 

@@ -5,6 +5,13 @@ busy machine) sends, with the second click, what the other widgets held before t
 that for an edit: a recipe was undone by the next field that was filled in. So a widget is a new one, with a new key, whenever
 the program changes its value, and counts as edited only when it holds something else than it held before: what a widget says
 that is gone already is no news.
+
+What stands in a popover the browser does not draw before it is opened, and then it no longer knows the value: nothing would be
+chosen, and a click would lose what was. So such a widget is drawn only while its popover is open:
+
+    with st.popover("Columns", key="columns", on_change="rerun") as columns:
+        if columns.open:
+            st.pills(..., **follow(...))
 """
 
 from __future__ import annotations

@@ -168,7 +168,6 @@ def draw_controls(entries: Sequence[Entry], data: str | None) -> tuple[list[Entr
         st.toggle("Fold seeds", **follow("compare_fold", kept["fold"], kept.__setitem__, "fold"),
                   help="Runs that differ in nothing but their seed become one line: their mean, and the standard deviation (SD) "
                        "from seed to seed. The SD says how much luck there is in one training.")
-        # Drawn only while it is open: what the browser has never drawn it shows without what is chosen, and a click loses that.
         with st.popover("Columns", icon=":material/view_column:", key="compare_columns", on_change="rerun") as columns:
             if columns.open:
                 st.pills("Measures", list(METRICS), selection_mode="multi", format_func=lambda m: METRICS[m].title,

@@ -67,9 +67,10 @@ def _choose(rows: Sequence[live.Row]) -> tuple[str, list[str], list[str]]:
                       label_visibility="collapsed", **follow("runs_words", kept["words"], kept.__setitem__, "words"),
                       help="All words must be there. A code is the name of a run in the way of report R001, such as "
                            "DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary.")
-        with st.popover("Columns", icon=":material/view_column:"):
-            st.pills("Measures on the validation images, in the best epoch", list(MEASURES), selection_mode="multi",
-                     format_func=MEASURES.get, **follow("runs_measures", kept["measures"], kept.__setitem__, "measures"))
+        with st.popover("Columns", icon=":material/view_column:", key="runs_columns", on_change="rerun") as columns:
+            if columns.open:
+                st.pills("Measures on the validation images, in the best epoch", list(MEASURES), selection_mode="multi",
+                         format_func=MEASURES.get, **follow("runs_measures", kept["measures"], kept.__setitem__, "measures"))
         if known:
             st.pills("Only runs with these tags", known, selection_mode="multi", label_visibility="collapsed",
                      **follow("runs_tags", kept["tags"], kept.__setitem__, "tags"))

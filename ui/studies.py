@@ -92,13 +92,14 @@ def _choose_runs(this: Member, known: dict[str, Member]) -> None:
     options = [m.id for m in known.values() if m.id != this.id and studies.comparable(this, m)]
     if not options:
         return
-    with st.popover("Choose the runs", icon=":material/checklist:"):
-        st.multiselect("Runs beside this one", options, format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
-                       placeholder="All that differ in one thing alone",
-                       help="Left empty, a curve takes the runs that are like this one but for what the curve is about, and the "
-                            "seed. Only runs of the same images and classes can be chosen.",
-                       **follow(f"study_runs_{this.id}", [i for i in _picked(this) if i in options],
-                                st.session_state["study_runs"].__setitem__, this.id))
+    with st.popover("Choose the runs", icon=":material/checklist:", key="study_choice", on_change="rerun") as choice:
+        if choice.open:
+            st.multiselect("Runs beside this one", options, format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
+                           placeholder="All that differ in one thing alone",
+                           help="Left empty, a curve takes the runs that are like this one but for what the curve is about, and "
+                                "the seed. Only runs of the same images and classes can be chosen.",
+                           **follow(f"study_runs_{this.id}", [i for i in _picked(this) if i in options],
+                                    st.session_state["study_runs"].__setitem__, this.id))
 
 
 def _member(run: Run) -> Member:

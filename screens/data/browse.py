@@ -114,9 +114,14 @@ def take_cell(name: str | None, split: str | None) -> None:
 
 def choose(name: str, label: str, options: dict[str, str], width: int = 125) -> str:
     """How the grid is laid out: like a chip, but what is usual does not stand in the address."""
-    value = asked_param(name)
     return st.selectbox(label, list(options), format_func=options.get, label_visibility="collapsed", width=width,
-                        **follow(f"browse_{name}", value if value in options else next(iter(options)), choose_param, name))
+                        **follow(f"browse_{name}", layout_of(name, options), choose_param, name))
+
+
+def layout_of(name: str, options: dict[str, str]) -> str:
+    """The value of a parameter in the address, where it is one of the options; otherwise the first of them."""
+    value = asked_param(name)
+    return value if value in options else next(iter(options))
 
 
 def param_of(column: str) -> str:
@@ -253,10 +258,11 @@ with images:
         first_those = sorted(columns.values(), key=lambda c: 0 if c.values else 1 if c.low is not None else 2)
         more = {column.name: column.title for column in first_those if column.name not in shown_as_chips}
         if more:
-            with st.popover("More filters", icon=":material/filter_list:"):
-                column = st.selectbox("Column", list(more), format_func=more.get, key="browse_column", help="Of the set's table. "
-                                      "Width and height are those of the original, in pixels.")
-                draw_filter(columns[column])
+            with st.popover("More filters", icon=":material/filter_list:", key="browse_more", on_change="rerun") as place:
+                if place.open:
+                    column = st.selectbox("Column", list(more), format_func=more.get, key="browse_column", help="Of the set's "
+                                          "table. Width and height are those of the original, in pixels.")
+                    draw_filter(columns[column])
         orders = {"set": "Set order", "random": "Random", "class": "By class"}
         orders |= {name_: f"By {column.title.lower()}" for name_, column in columns.items()}
         asked_order = (asked_param("sort") or "").removeprefix("-")
@@ -267,14 +273,17 @@ with images:
             st.button("", icon=f":material/arrow_{'downward' if turned else 'upward'}:", key="browse_turn", type="tertiary",
                       help="Smallest first" if turned else "Largest first", on_click=choose_param,
                       args=("sort", asked_order if turned else f"-{asked_order}"))
-        with st.popover("View", icon=":material/tune:"):
-            tile = st.slider("Size of the thumbnails", 48, 256, 112, 8, key="browse_tile", persist_state="session",
-                             format="%d px")
-            st.caption("Images on a page")
-            per_page = int(choose("per", "Images a page", PER_PAGE, 160))
-            of_studies = browsing.knows_studies(data, known_by)
-            by_study = of_studies is not None and asked_param("rows") == of_studies
-            if of_studies:
+        tile = st.session_state.setdefault("browse_tile_kept", 112)
+        per_page = int(layout_of("per", PER_PAGE))
+        of_studies = browsing.knows_studies(data, known_by)
+        by_study = of_studies is not None and asked_param("rows") == of_studies
+        with st.popover("View", icon=":material/tune:", key="browse_view", on_change="rerun") as place:
+            if place.open:
+                st.slider("Size of the thumbnails", 48, 256, step=8, format="%d px", **follow(
+                    "browse_tile", tile, st.session_state.__setitem__, "browse_tile_kept"))
+                st.caption("Images on a page")
+                choose("per", "Images a page", PER_PAGE, 160)
+            if place.open and of_studies:
                 st.toggle(f"One row for each {of_studies}", help=f"All images of a {of_studies} stand side by side.",
                           **follow("browse_rows", by_study, lambda on: write("rows", of_studies if on else None)))
     asked_more = [(column, asked) for column, asked in asked_of.items() if column not in shown_as_chips]
