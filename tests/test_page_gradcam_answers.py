@@ -85,11 +85,17 @@ def test_the_map_beside_the_changed_image_is_its_own(planted, monkeypatch):
     assert list(layers) == list(feature_maps(model, one_map.as_input(model, [before])))
 
 
-def test_a_class_is_not_set_against_itself_and_not_at_all_by_a_method_that_knows_no_classes(planted):
+def test_a_class_is_not_set_against_itself_and_not_at_all_by_a_method_that_knows_no_classes(planted, monkeypatch):
+    seen, map_of = [], one_map.map_of
+
+    def noted(*asked):
+        seen.append(asked[-3:])
+        return map_of(*asked)
+    monkeypatch.setattr(one_map, "map_of", noted)
     at = open_page("gradcam", run=planted.id, target="1", against="1")
-    assert pairs(at)[0]["pictures"][1]["title"] == "What speaks for 1"
+    assert pairs(at)[0]["pictures"][1]["title"] == "What speaks for 1" and seen[-1][1:] == ("grad_cam", None)
     at = open_page("gradcam", run=planted.id, target="1", against="0", method="eigen_cam")
-    assert pairs(at)[0]["pictures"][1]["title"] == "What the layer sees"
+    assert pairs(at)[0]["pictures"][1]["title"] == "What the layer sees" and seen[-1][1:] == ("eigen_cam", None)
     assert next(box for box in at.selectbox if box.label == "rather than").disabled
 
 
