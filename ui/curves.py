@@ -86,7 +86,7 @@ def choose_measures(records: Sequence[Mapping]) -> list[str]:
     """Which of the measures that a training has are shown: keys of MEASURES, in their order. Kept for the whole session."""
     there = offered(records)
     chosen = [key for key in st.session_state.get("curves_shown", ALWAYS) if key in there]
-    with st.popover(f"Curves: {len(chosen)} of {len(there)}", icon=":material/show_chart:", key="curves_choice",
+    with st.popover("Curves", icon=":material/show_chart:", key="curves_choice",
                     on_change="rerun") as choice:
         for title, of_answers in (("How good the answers are", True), ("How the training goes", False)) if choice.open else ():
             options = [key for key in there if MEASURES[key].of_answers == of_answers]
@@ -113,7 +113,7 @@ def choose_others(run_id: str, rows: Sequence[live.Row], store: RunStore) -> dic
         here and here.dataset))
     names = told_apart({row.id: f"{row.name} ({row.when})" for row in trained})
     chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]
-    with st.popover(f"Compare with: {len(chosen)}" if chosen else "Compare with", icon=":material/stacked_line_chart:",
+    with st.popover("Compare with", icon=":material/stacked_line_chart:",
                     disabled=not names, help="Draws the curves of earlier runs faintly behind.", key="curves_behind",
                     on_change="rerun") as behind:
         if behind.open:

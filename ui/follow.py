@@ -12,6 +12,8 @@ chosen, and a click would lose what was. So such a widget is drawn only while it
     with st.popover("Columns", key="columns", on_change="rerun") as columns:
         if columns.open:
             st.pills(..., **follow(...))
+
+Its label must stay the same: with another one it is another popover, and closed.
 """
 
 from __future__ import annotations
