@@ -95,7 +95,7 @@ class TwoReaders(Net):
 
 class NormTwice(Net):
     def middle(self, x):
-        return self.norm(self.norm(x).relu_())
+        return self.norm(self.norm(self.norm(x)).relu_())
 
 
 class ConvTwice(Net):
