@@ -1,16 +1,18 @@
 """Grad-CAM's time for 1 and 32 images at 224 px, beside the grad-cam package and captum. `python -m bench.grad_cam`
 
-All explain class 0 at the same layer of the same network with random weights, with one thread. `forward` is the plain
+All explain class 0 at the same layer of the same network with random weights, on all cores. `forward` is the plain
 prediction without gradients in float32. Ours comes twice: in float32, and as page Errors asks for many images at once, with
 bfloat16 up to the layer, where the processor has it; `unfolded` is both once more with batch norms beside the convolutions
 (core.explain.folded; a single image is never folded). DenseNet's layer is denseblock4: all read it in the same state. The
-methods take turns, and each figure is the least processor time of a few turns: what else runs on the machine can only add to
-it. The last columns say how equal the maps of 32 images are: the largest difference from captum's, in percent of its peak.
+methods take turns, and each figure is the median of the seconds that a person waits: what else runs on the machine slows all of
+them. The last columns say how equal the maps of 32 images are: the largest difference from captum's, in percent of its peak.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
 import time
 from collections.abc import Callable
 from unittest.mock import patch
@@ -26,15 +28,15 @@ from core.explain.passes import bfloat16_is_quick
 LAYERS = {"resnet18": "layer4", "densenet121": "features.denseblock4", "squeezenet1_1": "features"}
 
 
-def fastest(works: list[Callable[[], object]], runs: int) -> list[float]:
-    """Milliseconds of processor time of each work's fastest run, after one that is not counted."""
+def waited(works: list[Callable[[], object]], runs: int) -> list[float]:
+    """Milliseconds from start to end of each work, the median of its runs after one that is not counted."""
     times = [[] for _ in works]
     for _ in range(runs + 1):
         for work, taken in zip(works, times):
-            start = time.process_time()
+            start = time.perf_counter()
             work()
-            taken.append(time.process_time() - start)
-    return [1000 * min(taken[1:]) for taken in times]
+            taken.append(time.perf_counter() - start)
+    return [1000 * statistics.median(taken[1:]) for taken in times]
 
 
 def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list[float]]:
@@ -67,7 +69,7 @@ def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list
 
     expected = captum()
     off = [float((ours() - expected).abs().max() / expected.max().clamp_min(1e-12)) for ours in (full, half)]
-    return fastest([torch.no_grad()(lambda: model(images)), full, half, *unfolded, package, captum], runs), off
+    return waited([torch.no_grad()(lambda: model(images)), full, half, *unfolded, package, captum], runs), off
 
 
 def others(runs: int) -> None:
@@ -78,17 +80,18 @@ def others(runs: int) -> None:
     for key, method in METHODS.items():
         def work(key=key):
             return explain(key, model, image, target, "layer4")
-        print(f"  {method.title:25}{fastest([work], 1 if method.many else runs)[0] / 1000:8.2f}", flush=True)
+        print(f"  {method.title:25}{waited([work], 1 if method.many else runs)[0] / 1000:8.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--only", choices=LAYERS, help="one network")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     print(line())
-    print(f"one thread, 224 px, milliseconds of processor time, fastest of {options.runs}; "
+    print(f"{options.threads} threads, 224 px, milliseconds, median of {options.runs}; "
           f"bfloat16 {'is' if bfloat16_is_quick(torch.device('cpu')) else 'is not'} in the processor")
     print(f"{'network':15}{'images':>7}{'forward':>9}{'ours':>8}{'bfloat16':>10}{'unfolded':>12}{'grad-cam':>10}{'captum':>8}"
           f"{'grad-cam/ours':>15}{'captum/ours':>14}{'differs by':>14}")

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CHUNK = 32                 # images that `explain` gives to a method at a time
-PIXELS = 8 * 224 * 224     # and pixels, on a CPU: the maps of more find no room in its caches, and cost a tenth to a third more
 
 
 @dataclass(frozen=True)
@@ -138,9 +137,8 @@ def explain(method: str, model: nn.Module, images: Tensor, targets: Tensor, laye
     targets, n = torch.as_tensor(targets), len(images)
     if len(targets) != n or against is not None and len(against) != n:
         raise ValueError(f"targets must be {n} whole numbers, one an image.")
-    chunk = min(CHUNK, max(1, PIXELS // max(1, images[:1, 0].numel()))) if images.device.type == "cpu" else CHUNK
-    for start in range(0, n, chunk):
-        part = slice(start, start + chunk)
+    for start in range(0, n, CHUNK):
+        part = slice(start, start + CHUNK)
         size = len(images[part])
 
         def within(done: int, total: int, start=start, size=size) -> None:         # of this part -> of all images
