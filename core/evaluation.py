@@ -12,7 +12,7 @@ counted: a test set that is looked at again and again becomes a validation set.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -118,7 +118,7 @@ def with_people(found: Predictions, data: Dataset) -> Predictions:
 
 
 def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None, *, fit: bool = True, groups: bool = True,
-          draws: int = 1000) -> dict:
+          each: Collection[str] | None = None, draws: int = 1000) -> dict:
     """What answers that one has are worth. Opens nothing and counts nothing.
 
     Args:
@@ -126,6 +126,7 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
         data: the run's open set, for what the stored answers lack: patients, and the logistic baseline where it was never made
         fit: whether to fit that baseline now, which takes seconds on large sets; without it, only a kept one is shown
         groups: whether to judge studies and patients too, see `grouped`
+        each: measures of each class by itself; None takes all, see core/judge/measures.py
         draws: of the bootstrap
 
     Returns:
@@ -137,7 +138,7 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
         by_study, by_patient: {"n", "images", "left_out", "accuracy", "roc_auc", "cohen_kappa": cells}; None where images are all
             there is
         alarms: sentences, see core/judge/alarms.py
-        times_test_opened, of test
+        times_test_opened, of test; and validation: {"accuracy", "roc_auc": cells} of the same epoch there, {} where not known
     """
     about = run.data()
     task, names = about["task"], tuple(about["class_names"])
@@ -145,24 +146,33 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
         found = with_people(found, data)
     labels, probs, threshold = found.labels, found.probs, thresholds.of(run)
     result = metrics.evaluate(labels, probs, task, names, threshold)
-    cells, of_classes = measures.judge(labels, probs, task, found.patients, threshold=threshold, draws=draws)
+    cells, of_classes = measures.judge(labels, probs, task, found.patients, each=each, threshold=threshold, draws=draws)
     result |= {"run": run.id, "split": split, "epoch": found.epoch, "measures": cells,
                "threshold": threshold.tolist() if isinstance(threshold, np.ndarray) else threshold,
                "accuracy_interval": _limits(cells["accuracy"]), "roc_auc_interval": _limits(cells["roc_auc"]),
-               "baselines": _baselines(about, split, labels, task, data if fit else None),
                **(grouped(run, found, draws=draws) if groups else {})}
     result["notes"] = metrics.notes_of(result)                  # once more, with the interval that knows of patients
     for row, of_class in zip(result["per_class"], of_classes):
         row["measures"] = of_class
         row |= {f"{name}_interval": _limits(of_class[name]) for name in ("sensitivity", "specificity")}
-    validation = {}
     if split == "test":
-        result["times_test_opened"] = run.times_test_opened()
+        result |= {"times_test_opened": run.times_test_opened(), "validation": {}}
         beside = predictions(run, "val")
         if beside is not None and beside.epoch == found.epoch:
-            validation, _ = measures.judge(beside.labels, beside.probs, task, beside.patients, each=False,
-                                           names=("accuracy", "roc_auc"), threshold=threshold, draws=draws)
-    return result | {"alarms": alarms(result, epochs=len(run.records("epoch")), validation=validation,
+            result["validation"], _ = measures.judge(beside.labels, beside.probs, task, beside.patients, each=(),
+                                                     names=("accuracy", "roc_auc"), threshold=threshold, draws=draws)
+    return with_baselines(run, result, found, data if fit else None)
+
+
+def with_baselines(run: Run, result: dict, found: Predictions, data: Dataset | None) -> dict:
+    """A result of `judge` with baselines and the alarms that look at them: again, when the logistic one was fitted since.
+
+    Args:
+        data: the run's open set, on which the logistic baseline is fitted where it was not; None shows it only where it was
+    """
+    about = run.data()
+    result = result | {"baselines": _baselines(about, result["split"], found.labels, about["task"], data)}
+    return result | {"alarms": alarms(result, epochs=len(run.records("epoch")), validation=result.get("validation"),
                                       times_opened=result.get("times_test_opened", 0))}
 
 
@@ -212,7 +222,7 @@ def _baselines(about: dict, split: str, labels: np.ndarray, task: str, data: Dat
     rows = [{"name": "majority", "accuracy": majority, "roc_auc": metrics.roc_auc(labels, even, task), "cohen_kappa": 0.0,
              "accuracy_interval": list(metrics.wilson_interval(majority * images, images))}]
     probs = logistic_baseline(data, split) if data is not None else kept_baseline(about, split)
-    if probs is not None and len(probs) == len(labels):
+    if probs is not None and probs.shape == (len(labels), classes):
         rows.append({"name": LOGISTIC, **{name: metrics.METRICS[name].function(labels, probs, task) for name in SHOWN},
                      "accuracy_interval": list(metrics.accuracy_interval(labels, probs, task))})
     return rows

@@ -99,7 +99,7 @@ def score(run: Run, split: str) -> dict | None:
         answers = with_people(answers, data)                         # stored by an older version, which did not name them
     found = {"epoch": answers.epoch, "n": len(answers.labels), "n_positive": None, "measures": {}}
     with contextlib.suppress(LightboxError):             # answers that fit no task have no measures; the other runs still have
-        cells, _ = judge(answers.labels, answers.probs, run.data()["task"], answers.patients, each=False,
+        cells, _ = judge(answers.labels, answers.probs, run.data()["task"], answers.patients, each=(),
                          threshold=thresholds.of(run))
         found |= {"n_positive": cells["accuracy"]["n_positive"],
                   "measures": {m: [cells[m][key] for key in ("value", "low", "high", "interval")] for m in METRICS}}

@@ -162,7 +162,7 @@ def stored(run: Run) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
 
 def cells_of(labels, probs, patients, threshold: float = 0.5) -> dict[str, str]:
     """What the table must show of these images, patients drawn again with all their images."""
-    cells, _ = measures.judge(labels, probs, "binary-class", patients, each=False, names=breakdown.SHOWN, threshold=threshold,
+    cells, _ = measures.judge(labels, probs, "binary-class", patients, each=(), names=breakdown.SHOWN, threshold=threshold,
                               draws=500)
     return {name: format_interval(one["value"], one["low"], one["high"], 2) for name, one in cells.items()}
 
@@ -192,7 +192,7 @@ def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):
     for group in ("north", "south"):
         of = (known["site"] == group).to_numpy()
         want = metrics.measure(labels[of], probs[of], "binary-class")["specificity"]
-        cells, _ = measures.judge(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=False,
+        cells, _ = measures.judge(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=(),
                                   names=["specificity"])
         assert f"{group} {want:.3f} ({cells['specificity']['low']:.3f} to {cells['specificity']['high']:.3f})" in alt
     overall = metrics.measure(labels, probs, "binary-class")["specificity"]

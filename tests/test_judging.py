@@ -67,7 +67,7 @@ def test_shares_of_independent_images_have_wilsons_interval_as_statsmodels_gives
     assert cells["roc_auc"]["interval"] == cells["f1"]["interval"] == "bootstrap by image"
     by_patient, _ = measures.judge(labels, probs, "binary-class", [str(i) for i in range(200)], draws=30)
     assert by_patient == cells                                          # a patient an image: they are the same
-    several, _ = measures.judge(*sample("multi-class", "smooth"), "multi-class", each=False, draws=30)
+    several, _ = measures.judge(*sample("multi-class", "smooth"), "multi-class", each=(), draws=30)
     assert several["sensitivity"]["interval"] == "bootstrap by image"   # a mean over classes is no share
     assert several["accuracy"]["interval"] == several["micro_f1"]["interval"] == "Wilson"
 
@@ -75,7 +75,7 @@ def test_shares_of_independent_images_have_wilsons_interval_as_statsmodels_gives
 def test_medmnists_accuracy_cuts_at_one_half_whatever_the_threshold():
     for task, threshold in (("binary-class", 0.8), (MULTI_LABEL, np.full(4, 0.8))):
         labels, probs = sample(task, "smooth")
-        cells, _ = measures.judge(labels, probs, task, each=False, threshold=threshold, draws=30)
+        cells, _ = measures.judge(labels, probs, task, each=(), threshold=threshold, draws=30)
         assert cells["medmnist_acc"]["value"] == pytest.approx(getACC(labels, probs, task))
         assert cells["medmnist_acc"]["low"] < cells["medmnist_acc"]["value"] < cells["medmnist_acc"]["high"]
         scores = probs if task == MULTI_LABEL else probs[:, 1]

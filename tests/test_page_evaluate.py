@@ -182,7 +182,8 @@ def test_chosen_runs_may_differ_in_more_and_what_it_is_is_said(run):
     (folder / "config.json").write_text(json.dumps(about))
     at = open_page("evaluate", run=run.id, section="growth")
     assert not at.dataframe                                       # by itself it takes only what differs in one thing
-    at = at.multiselect[0].set_value([folder.name]).run()
+    at.session_state["study_choice"] = True                       # the popover is opened
+    at = at.run().multiselect[0].set_value([folder.name]).run()
     assert not at.exception and list(at.dataframe[0].value["x"]) == [28, 64]
     assert "These runs also differ in learning rate" in text_of(at)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
 from core.evaluation import Predictions, predict_split, predictions, with_people
 from core.judge import thresholds
-from core.judge.baselines import logistic_baseline
+from core.judge.baselines import kept_baseline, logistic_baseline
+from core.judge.measures import SHARES
 from core.metrics import MULTI_LABEL
 from core.runs import LIVE, Run
 from ui.loaders import open_set
@@ -166,23 +167,32 @@ def _tried() -> set:
 
 # -------------------------------------------------------------------------------------------------- what they are worth
 
-def measures(run: Run, split: str, found: Predictions) -> dict:
+def measures(run: Run, split: str, found: Predictions, each: bool = False) -> dict:
     """`core.evaluation.judge` of stored answers, once for each version of them and of the threshold. Opens nothing.
 
-    The logistic baseline is in it where it was fitted before: see `fit_baseline`.
+    The logistic baseline is in it where it was fitted before: see `fit_baseline`. Of each class by itself there are the shares,
+    or with `each` all measures, for which more must be drawn.
     """
     opened = run.times_test_opened() if split == "test" else 0
-    fitted = _is_fitted(run, split)
-    return _measures(str(run.folder), split, stamp(run), repr(thresholds.of(run)), opened, fitted, _knows_people(run, found),
-                     run, found)
+    version = str(run.folder), split, stamp(run), repr(thresholds.of(run)), opened, _knows_people(run, found), each
+    result = _measures(*version, run, found)
+    return _with_baselines(*version, run, found, result) if _is_fitted(run, split) else result
 
 
 @st.cache_data(max_entries=64, show_spinner="Judging: every measure with its interval ...")
-def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, fitted: bool, people: bool, _run: Run,
-              _found: Predictions) -> dict:
-    # With the baseline that is kept, so that nobody waits for a new one; studies and patients when they are looked at. Once one
-    # was fitted here it is asked for by the set itself: what the run noted of it may be of an older way to name sets.
-    return evaluation.judge(_run, split, known_people(_run, _found), _ready_set(_run) if fitted else None, groups=False)
+def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, people: bool, each: bool,
+              _run: Run, _found: Predictions) -> dict:
+    # With the baseline that is kept: a new one is fitted meanwhile. Studies and patients are judged when they are looked at.
+    if kept_baseline(_run.data(), split) is None:
+        _begin_fit(_run, split)
+    return evaluation.judge(_run, split, known_people(_run, _found), groups=False, each=None if each else SHARES)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _with_baselines(folder: str, split: str, stamp: int, threshold: str, opened: int, people: bool, each: bool,
+                    _run: Run, _found: Predictions, _result: dict) -> dict:
+    """Asked for by the set itself: what the run noted of the baseline may be of an older way to name sets."""
+    return evaluation.with_baselines(_run, _result, _found, _ready_set(_run)) | {"fitted": True}
 
 
 def by_people(run: Run, split: str, found: Predictions) -> dict:
@@ -224,16 +234,18 @@ def fit_baseline(run: Run, split: str, result: dict) -> None:
 
     It takes seconds on large images, so a thread does it, once for everybody, and the page can be used meanwhile.
     """
-    if any(base["name"] == evaluation.LOGISTIC for base in result["baselines"]):
+    if result.get("fitted") or any(base["name"] == evaluation.LOGISTIC for base in result["baselines"]):
         return
+    st.fragment(_wait_for_fit, run_every=1)(_begin_fit(run, split))
+
+
+def _begin_fit(run: Run, split: str) -> tuple[str, str]:
+    """Start the thread, unless somebody did. Returns its key."""
     key = str(run.folder), split
     if key not in _fits():
         _fits()[key] = threading.Thread(target=_fit, args=(run, split), daemon=True)
         _fits()[key].start()
-        _fits()[key].join(0.05)                # small images take no longer
-        st.fragment(_wait_for_fit, run_every=1)(key)
-    elif not _is_fitted(run, split):
-        st.fragment(_wait_for_fit, run_every=1)(key)
+    return key
 
 
 def _fit(run: Run, split: str) -> None:
@@ -275,7 +287,6 @@ class Judgement:
     """What the page shows of a split of a run; of several findings the curves and the matrix are about one.
 
     Args:
-        result: see `measures`
         finding: which one, None where an image has one class
         names: of the K classes of the matrix
         threshold: above which an image is called back; None with more than two classes
@@ -287,7 +298,6 @@ class Judgement:
         share: of class 1 among all images; None with more than two classes
     """
 
-    result: dict
     finding: int | None
     names: tuple[str, ...]
     threshold: float | None
@@ -300,17 +310,21 @@ class Judgement:
 
 
 def judge(run: Run, split: str, found: Predictions, finding: str | None = None) -> Judgement:
-    """All of it, from the cache where nobody answered or chose anew. `finding` is its number as it stands in the address."""
-    result = measures(run, split, found)
-    k = (number(finding, len(result["class_names"])) or 0) if result["task"] == MULTI_LABEL else None
-    judged = _judge(str(run.folder), split, stamp(run), repr(result["threshold"]), k, found, result)
-    return replace(judged, result=result)              # the baselines and the alarms in it may be newer than the curves
+    """All of it, from the cache where nobody answered or chose anew. `finding` is its number as it stands in the address.
+
+    Raises LightboxError as `core.metrics.check`.
+    """
+    about, threshold = run.data(), thresholds.of(run)
+    k = (number(finding, len(about["class_names"])) or 0) if about["task"] == MULTI_LABEL else None
+    return _judge(str(run.folder), split, stamp(run), repr(threshold), k, found, about, threshold)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _judge(folder: str, split: str, stamp: int, threshold: str, k: int | None, _found: Predictions, _result: dict) -> Judgement:
-    labels, probs, task, names = _found.labels, _found.probs, _result["task"], tuple(_result["class_names"])
-    cut = np.broadcast_to(_result["threshold"], probs.shape[1])[k or 0]
+def _judge(folder: str, split: str, stamp: int, threshold: str, k: int | None, _found: Predictions, _about: dict,
+           _threshold: float | np.ndarray) -> Judgement:
+    labels, probs, task, names = _found.labels, _found.probs, _about["task"], tuple(_about["class_names"])
+    metrics.check(labels, probs, task)
+    cut = np.broadcast_to(_threshold, probs.shape[1])[k or 0]
     if k is not None:
         labels, probs = one_finding(labels, probs, k)
         task, names = "binary-class", (f"no {names[k]}", names[k])
@@ -320,7 +334,7 @@ def _judge(folder: str, split: str, stamp: int, threshold: str, k: int | None, _
     point = (float(1 - metrics.specificity(matrix)[1]), float(metrics.sensitivity(matrix)[1])) if two and curves else None
     truth = metrics.one_against_rest(labels, len(names))
     precision = float(metrics.precision(matrix)[1])
-    return Judgement(_result, k, names, float(cut) if two else None, matrix, curves, point,
+    return Judgement(k, names, float(cut) if two else None, matrix, curves, point,
                      {c: tuple(axis[:-1] for axis in metrics.pr_curve(truth[:, c], probs[:, c])[1::-1]) for c in curves},
                      (point[1], precision) if point and np.isfinite(precision) else None,
                      float(truth[:, 1].mean()) if two else None)

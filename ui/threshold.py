@@ -67,7 +67,7 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
     arrays = _arrays(str(run.folder), split, k, stamp(run), about["task"], run, found)
-    area = measures(run, split, found)["per_class"][k]["measures"]["roc_auc"]
+    area = measures(run, split, found, each=True)["per_class"][k]["measures"]["roc_auc"]
     header = {
         "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{stamp(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
         "auc": format_interval(area["value"], area["low"], area["high"]), "auc_interval": area["interval"],

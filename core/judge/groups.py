@@ -80,7 +80,7 @@ def judge_groups(labels: np.ndarray, probs: np.ndarray, task: str, groups: Seque
     if not len(grouped.labels):
         return None
     people = None if patients is None else np.asarray(patients)[grouped.first]
-    cells, _ = judge(grouped.labels, grouped.probs, task, people, each=False, names=GROUPED, threshold=threshold, draws=draws)
+    cells, _ = judge(grouped.labels, grouped.probs, task, people, each=(), names=GROUPED, threshold=threshold, draws=draws)
     for one in cells.values():
         if one["interval"] == "bootstrap by image":
             one["interval"] = f"bootstrap by {'patient' if people is not None else kind}"
@@ -104,7 +104,7 @@ def breakdown(labels: np.ndarray, probs: np.ndarray, task: str, values: Sequence
     rows = []
     for value in found[np.argsort(-counted, kind="stable")]:
         of = values == value
-        cells, _ = judge(labels[of], probs[of], task, None if patients is None else np.asarray(patients)[of], each=False,
+        cells, _ = judge(labels[of], probs[of], task, None if patients is None else np.asarray(patients)[of], each=(),
                          names=names, threshold=threshold, draws=draws)
         some = cells[names[0]]
         rows.append({"group": str(value), "n": some["n"], "n_positive": some["n_positive"],

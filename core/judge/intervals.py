@@ -16,9 +16,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from statistics import NormalDist
 
 import numpy as np
+import threadpoolctl
 
 from core.answers import Counts, counts
 from core.metrics import METRICS, Judged, wilson_interval
@@ -63,12 +65,23 @@ def resample(judged: Prepared, patients: Sequence | None, functions: Mapping[Has
         patients, draws, seed: as in `bootstrap`
     """
     values: dict[Hashable, list] = {key: [] for key in functions}
-    for weights in draw(len(judged.labels), patients, draws, seed):
-        drawn = Drawn(judged, weights)
-        for key, function in functions.items():
-            found = function(drawn)
-            values[key].append(np.full(len(weights), np.nan) if found is None else found)
+    with one_thread():
+        for weights in draw(len(judged.labels), patients, draws, seed):
+            drawn = Drawn(judged, weights)
+            for key, function in functions.items():
+                found = function(drawn)
+                values[key].append(np.full(len(weights), np.nan) if found is None else found)
     return {key: np.concatenate(kept) for key, kept in values.items()}
+
+
+def one_thread() -> AbstractContextManager:
+    """Products of matrices on one core: these are small, and a second thread would only spin beside them."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _libraries() -> threadpoolctl.ThreadpoolController:
+    return threadpoolctl.ThreadpoolController()
 
 
 def overall(names: Sequence[str]) -> dict[str, Callable]:

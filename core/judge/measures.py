@@ -18,7 +18,7 @@ A cell is {"value", "low", "high", "n", "n_positive", "interval"}, and for a sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -46,7 +46,8 @@ SHARES: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarra
 MEDMNIST = {"medmnist_auc": "roc_auc", "medmnist_acc": "accuracy"}      # as its evaluator: ACC always at the threshold 0.5
 
 
-def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence | None = None, *, each: bool = True,
+def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence | None = None, *,
+          each: Collection[str] | None = None,
           names: Sequence[str] | None = None, threshold: float | np.ndarray = 0.5, draws: int = 1000,
           seed: int = 0) -> tuple[dict[str, dict], list[dict[str, dict]]]:
     """Measures as cells, for JSON: over all classes, and of each class against the rest.
@@ -54,14 +55,14 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
     Args:
         labels, probs, task, threshold: as in `core.metrics`
         patients: N names; None where they are not known, "" for an image of which it is not known
-        each: whether to judge each class by itself too; without it the second answer is empty
+        each: keys of METRICS, of which each class by itself is judged too; None takes `names`. Those of SHARES need no draws
         names: keys of METRICS; None takes all
         draws, seed: of the bootstrap
 
     Returns:
         all keys of METRICS and of MEDMNIST, or `names`; "n_positive" is the number of images of class 1, or with any finding;
         None over several classes, where each is positive in its turn
-        the same for each of the K classes, without the measures that are not about one class
+        `each` for each of the K classes, without the measures that are not about one class; empty where it is empty
 
     Raises:
         LightboxError: as `core.metrics.check`
@@ -69,7 +70,8 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
     judged = Prepared(labels, probs, task, threshold)
     asked = list(METRICS) if names is None else list(names)
     patients = _repeated(patients)
-    functions = overall(asked) | (of_each_class(asked, judged.classes) if each else {})
+    of_one = asked if each is None else [name for name in asked if name in each]
+    functions = overall(asked) | of_each_class([name for name in of_one if name not in SHARES], judged.classes)
     drawn, freedom = resample(judged, patients, functions, draws=draws, seed=seed), degrees_of_freedom(judged, patients)
     n_positive = (int(judged.truth.any(axis=1).sum()) if judged.findings else int(judged.truth[:, 1].sum())
                   if task == "binary-class" else None)
@@ -83,8 +85,9 @@ def judge(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence |
         plain = judged if np.all(np.asarray(threshold) == 0.5) else Prepared(labels, probs, task)
         right = {"value": _known(METRICS["accuracy"].function.of(plain))} | _of_share("accuracy", plain, patients)
         cells |= {"medmnist_auc": dict(cells["roc_auc"]), "medmnist_acc": cells["accuracy"] | right}
-    return cells, [_of_class(judged, k, {name: drawn[name, "each"][:, k] for name in asked if (name, "each") in drawn}, patients)
-                   for k in range(judged.classes if each else 0)]
+    return cells, [_of_class(judged, k, {name: drawn[name, "each"][:, k] if (name, "each") in drawn else None
+                                         for name in of_one if METRICS[name].function.each}, patients)
+                   for k in range(judged.classes if of_one else 0)]
 
 
 def cell(value: float | None, between: tuple[float, float] | None, n: int, n_positive: int | None, kind: str) -> dict:
@@ -106,13 +109,13 @@ def _known(value) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _cell(name: str, value, drawn: np.ndarray, freedom: float, n: int, n_positive: int | None,
+def _cell(name: str, value, drawn: np.ndarray | None, freedom: float, n: int, n_positive: int | None,
           patients: np.ndarray | None) -> dict:
-    return cell(_known(value), limits(name, value, drawn, freedom), n, n_positive,
+    return cell(_known(value), None if drawn is None else limits(name, value, drawn, freedom), n, n_positive,
                 "bootstrap by image" if patients is None else "bootstrap by patient")
 
 
-def _of_class(judged: Prepared, k: int, drawn: dict[str, np.ndarray], patients: np.ndarray | None) -> dict:
+def _of_class(judged: Prepared, k: int, drawn: dict[str, np.ndarray | None], patients: np.ndarray | None) -> dict:
     n, n_positive = len(judged.labels), int(judged.truth[:, k].sum())
     freedom = degrees_of_freedom(judged, patients, k)
     row = {name: _cell(name, METRICS[name].function.each(judged, [k])[..., 0], values, freedom, n, n_positive, patients)

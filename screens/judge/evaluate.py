@@ -1,6 +1,8 @@
 """Evaluate: how good a run is, in numbers, and how far they can be believed."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import streamlit as st
@@ -15,7 +17,17 @@ from ui.calibration import draw_calibration
 from ui.charts import show_precision_recall, show_roc
 from ui.confusion import confusion
 from ui.follow import follow
-from ui.judging import Judgement, answers_of, current_run, finding_chip, fit_baseline, forget_on_change, judge, split_chip
+from ui.judging import (
+    Judgement,
+    answers_of,
+    current_run,
+    finding_chip,
+    fit_baseline,
+    forget_on_change,
+    judge,
+    measures,
+    split_chip,
+)
 from ui.measures import show_alarms, show_all, show_classes, show_headline
 from ui.shell import (
     asked_among,
@@ -38,12 +50,18 @@ from ui.threshold import draw_threshold
 MATRIX_BESIDE = 5          # classes: a larger matrix takes more than half of the page
 
 
-class Looked(NamedTuple):
+@dataclass(frozen=True)
+class Looked:
     """What the page looks at."""
     run: Run
     split: str
     found: Predictions
     judged: Judgement
+
+    @cached_property
+    def result(self) -> dict:
+        """Every measure with its interval."""
+        return measures(self.run, self.split, self.found)
 
 
 def show_overview(at: Looked) -> None:
@@ -60,17 +78,22 @@ def show_overview(at: Looked) -> None:
         if cell:
             go("errors", run=at.run.id, split=at.split, true=str(cell[0]), predicted=str(cell[1]),
                finding=None if k is None else str(k))
-        show_classes(judged.result, key="per_class")
+        show_classes(at.result, key="per_class")
     with right:
-        if not judged.curves:
-            st.subheader("ROC curve", anchor=False)
-            st.markdown("There is no curve: every image here has the same class.")
-            return
-        places = st.columns(2, gap="medium") if few else (st.container(), st.container())
-        with places[0]:
-            show_roc_of(judged)
-        with places[1]:
-            show_precision_recall_of(judged)
+        show_curves(judged, few)
+
+
+def show_curves(judged: Judgement, beside: bool) -> None:
+    """Those of the order of the scores, side by side or one below the other."""
+    if not judged.curves:
+        st.subheader("ROC curve", anchor=False)
+        st.markdown("There is no curve: every image here has the same class.")
+        return
+    places = st.columns(2, gap="medium") if beside else (st.container(), st.container())
+    with places[0]:
+        show_roc_of(judged)
+    with places[1]:
+        show_precision_recall_of(judged)
 
 
 def show_roc_of(judged: Judgement) -> None:
@@ -115,8 +138,8 @@ SECTIONS = {
     "overview": Section("Matrix and curves", show_overview),
     "threshold": Section("Threshold", lambda at: draw_threshold(at.run, at.split, at.found)),
     "calibration": Section("Calibration", lambda at: draw_calibration(at.run, at.split, at.found)),
-    "measures": Section("All measures", lambda at: show_all(at.judged.result)),
-    "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.found, at.judged.result, runs)),
+    "measures": Section("All measures", lambda at: show_all(measures(at.run, at.split, at.found, each=True))),
+    "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.found, at.result, runs)),
     "growth": Section("Learning curve and image size", lambda at: draw_studies(at.run, at.split, runs)),
 }
 
@@ -139,8 +162,8 @@ def take_section(title: str) -> None:
 def show(run: Run, split: str, finding: str | None) -> Looked:
     found = answers_of(run, split)
     at = Looked(run, split, found, judge(run, split, found, finding))
-    show_alarms(at.judged.result["alarms"])
-    with show_headline(at.judged.result):
+    show_alarms(at.result["alarms"])
+    with show_headline(at.result):
         draw_take_away(run, split)
     section, tab = choose_section()
     with tab:
@@ -165,4 +188,4 @@ else:
         show_error(error)
     next_step("Next: look at its mistakes", "errors", run=run_id, split=split)
     if shown and not astray:              # what was said of a wrong address must not be drawn over
-        fit_baseline(shown.run, shown.split, shown.judged.result)
+        fit_baseline(shown.run, shown.split, shown.result)
