@@ -122,6 +122,9 @@ def test_quarters_of_a_column_with_gaps():
     ages = pd.DataFrame({"age": [str(age) for age in range(100)] + [""] * 4})
     groups = groups_of(ages["age"].to_numpy(), columns_of(ages)["age"])
     assert [groups.count(g) for g in ("0 to 24", "25 to 49", "50 to 74", "75 to 99", "")] == [25, 25, 25, 25, 4]
+    days = pd.DataFrame({"days": [str(2**day) for day in range(20)]})      # of equal width they would hold 18, 1, 0 and 1
+    groups = groups_of(days["days"].to_numpy(), columns_of(days)["days"])
+    assert [groups.count(g) for g in ("1 to 16", "32 to 512", "1024 to 16384", "32768 to 524288")] == [5, 5, 5, 5]
     sites = pd.DataFrame({"site": ["b", "a", "", "a"]})
     assert groups_of(sites["site"].to_numpy(), columns_of(sites)["site"]) == ["b", "a", "", "a"]
 
