@@ -169,7 +169,7 @@ def drops(browser, home: Path, run: str, files: list[Path]) -> tuple[float, floa
         wait_idle(page)
         first = seconds(drop, page, files[0], [])
         wait_idle(page)
-        following = seconds(drop, page, files[1], sources(page, "figure .image"))
+        following = seconds(drop, page, files[1], sources(page, "figure .stage img:first-child"))
         page.goto("about:blank")
     return first, following
 
@@ -189,7 +189,7 @@ def wait_for_another(page, before: list[str]) -> None:
     each page they come before it."""
     page.wait_for_function("""before => {
       const walk = root => [...root.querySelectorAll("*")].flatMap(e => e.shadowRoot ? [e, ...walk(e.shadowRoot)] : [e])
-      return walk(document).some(e => e.matches("figure .image, .frame img") && e.complete && e.naturalWidth
+      return walk(document).some(e => e.matches("figure .stage img:first-child, .frame img") && e.complete && e.naturalWidth
                                       && !before.includes(e.src))
     }""", arg=before, timeout=LONG)
 
@@ -199,7 +199,8 @@ def drawers(browser, home: Path, run: str, rounds: int) -> tuple[list[float], li
     found = []
     with server_of(home) as server:
         for address, query, large in (("browse", f"dataset=phantom&per={PER_PAGE}", ".frame img"),
-                                      ("errors", f"run={run}&split=val&predicted=all&view=gradcam", "figure .image")):
+                                      ("errors", f"run={run}&split=val&predicted=all&view=gradcam",
+                                       "figure .stage img:first-child")):
             times = []
             with page_of(browser) as page:
                 page.goto(f"{server.url}/{address}?{query}")

@@ -84,7 +84,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     yield "evaluate"
     visit("errors", run=run.id, split="val", view="gradcam")
     page.locator(".tile").first.click()
-    page.locator("figure .image").wait_for()
+    page.locator("figure .stage img").first.wait_for()
     wait_idle(page)
     if page.get_by_text("true outline").count():
         page.get_by_text("true outline").click()
@@ -96,7 +96,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     yield "compare"
     visit("classify", run=run.id)
     page.locator("input[type=file]").set_input_files(str(drop))
-    page.locator("figure .image").wait_for()
+    page.locator("figure .stage img").first.wait_for()
     wait_idle(page)
     yield "classify"
 
