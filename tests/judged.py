@@ -67,6 +67,15 @@ def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray, patients:
     np.savez(path, **arrays)
 
 
+def another_seed(run: Run) -> None:
+    """Beside a run a copy of a run that differs in nothing but its seed."""
+    folder = run.folder.with_name("20210101-000000-cafe")
+    shutil.copytree(run.folder, folder)
+    about = json.loads((folder / "config.json").read_text())
+    about["config"]["train"]["seed"] = 7
+    (folder / "config.json").write_text(json.dumps(about))
+
+
 def rename_classes(run: Run, *names: str) -> None:
     about = json.loads((run.folder / "data.json").read_text()) | {"class_names": list(names)}
     (run.folder / "data.json").write_text(json.dumps(about))

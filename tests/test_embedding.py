@@ -15,18 +15,13 @@ from core.trainers import embedding
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
 from core.trainers.embedding import backbone_hash, embedded, may_embed
+from tests import trained
 from tests.tiny import tiny_arrays, tiny_config
+
+one_thread = trained.one_thread          # fixture
 
 FROZEN = {"model.name": "small_cnn", "model.freeze": "all", "train.epochs": 5, "optim.lr": 0.01, "model.dropout": 0.2}
 CHANGED = {"augment.rotate": 10.0, "augment.noise": 0.5, "train.copies": 5}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

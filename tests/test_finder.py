@@ -13,15 +13,10 @@ from core.models import build_model
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
 from core.trainers.finder import WORSE, find_lr, range_test, suggest
+from tests import trained
 from tests.tiny import tiny_arrays, tiny_config, tiny_npz
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+one_thread = trained.one_thread          # fixture
 
 
 def quadratic(curvature: float, floor: float = 1.0):

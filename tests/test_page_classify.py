@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from core.classifiers import classify, load_classifier
-from core.decision import Decision, chosen_for
+from core.decision import Chosen, Decision, chosen_for
 from core.export import export
 from core.judge.thresholds import Threshold, freeze
 from tests import judged
 from tests.judged import galleries, maps, open_page, rename_classes, text_of
 from tests.tiny import tiny_arrays
-from ui.subject import headline
+from ui.subject import headline, how_called
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -179,6 +179,13 @@ def test_without_answers_on_validation_there_is_nothing_to_calibrate(run):
     (run.folder / "predictions.npz").unlink()
     at = drop(open_page("classify", run=run.id), "square.png", png(tiny_arrays(1)[0][0]))
     assert not at.toggle and len(maps(at)) == 1
+
+
+@pytest.mark.parametrize("called", [(), (0,), (0, 1)])
+def test_two_findings_are_not_taken_for_two_classes(called):
+    chosen = Chosen("multi-label, binary-class", np.array([0.5, 0.3]), {1: Threshold(0.3, sought=1)})
+    assert how_called(("Mass", "Cyst"), chosen, Decision(np.array([0.6, 0.4]), called, chosen.threshold)).startswith(
+        "The lines are thresholds; 1 of 2 were chosen")
 
 
 @pytest.mark.parametrize("called, line", [((0, 2), "Mass, 80.0 %, Cyst, 60.0 %"), ((0, 1, 2), "Mass, Cyst, Node"),

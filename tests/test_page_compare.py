@@ -1,7 +1,6 @@
 """The page that compares: its table is by validation, its tests are those of core.comparison, its views stand."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from core.comparison import compare
 from core.runs import RunStore
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle
-from tests.judged import galleries, open_page, plant, text_of
+from tests.judged import another_seed, galleries, open_page, plant, text_of
 from tests.test_comparison import another, change
 from ui.leaderboard import BY_TEST
 from ui.shell import escape, format_number
@@ -161,11 +160,7 @@ def test_several_findings_are_tested_one_at_a_time(two):
 
 def test_seeds_are_folded_and_every_view_stands(two):
     a, b = two
-    third = b.folder.with_name("20210101-000000-cafe")
-    shutil.copytree(b.folder, third)
-    about = json.loads((third / "config.json").read_text())
-    about["config"]["train"]["seed"] = 7
-    (third / "config.json").write_text(json.dumps(about))
+    another_seed(b)
     at = toggle(open_page("compare"), "Fold seeds")
     rows = table(at)["rows"]
     assert len(rows) == 2 and "2 seeds" in rows[1]["cells"][0]["small"]

@@ -1,7 +1,6 @@
 """Two runs on the page Compare: which is A and which is B, on which split, with which answers; and the curves of both."""
 
 import json
-import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,7 @@ import sklearn.metrics
 from core.comparison import compare, disagreements, pair
 from core.judge import thresholds
 from tests import judged
-from tests.judged import galleries, open_page, plant, text_of
+from tests.judged import another_seed, galleries, open_page, plant, text_of
 from tests.test_comparison import another
 from ui.shell import escape
 from ui.two_runs import _surest_first
@@ -101,11 +100,7 @@ def test_disagreements_are_those_of_the_finding(two):
 
 def test_seeds_of_each_run_are_told_by_its_letter(two):
     a, b = two
-    third = b.folder.with_name("20210101-000000-cafe")
-    shutil.copytree(b.folder, third)
-    about = json.loads((third / "config.json").read_text())
-    about["config"]["train"]["seed"] = 7
-    (third / "config.json").write_text(json.dumps(about))
+    another_seed(b)
     said = text_of(opened(two)).partition("ROC AUC of all seeds, on validation: ")[2]
     auc = compare(a, b)["roc_auc"]["b"]
     assert said.startswith(f"B {auc:.3f} (SD 0.000, 2 seeds).")

@@ -83,7 +83,7 @@ def how_called(names: Sequence[str], chosen: Chosen, said: Decision) -> str:
     """What the lines in the bars are, where somebody chose them; "" where nobody did."""
     if not chosen.frozen or said.thresholds is None:
         return ""
-    if len(chosen.frozen) == 1 and len(names) == 2 and 1 in chosen.frozen:
+    if chosen.task == "binary-class":
         k, = said.called
         return (f"It is called {names[k]} from {format_percent(float(said.thresholds[k]))} on: the line in the bar is the "
                 f"threshold that was chosen on validation ({said_of(chosen.frozen[1], names)}).")
