@@ -34,7 +34,7 @@ from bench.machine import line
 from bench.pages import LONG, PAGES, PAINTED, SENTENCE, chromium, wait_idle, wait_until_it_stands
 from core.datasets.phantom import render
 from core.datasets.phantom.set import numbers
-from core.runs import RunStore
+from core.runs.store import RunStore
 from tests.browser_support import ROOT, Server, serve
 
 PER_PAGE = 240             # of the sizes that the page offers, the nearest to 200

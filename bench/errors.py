@@ -18,11 +18,13 @@ import torch
 
 logging.disable(logging.WARNING)       # Streamlit says of each cached function that no browser is there
 from bench.machine import line  # noqa: E402
-from core.classifiers import as_input  # noqa: E402
 from core.config import ModelConfig  # noqa: E402
 from core.explain import explain  # noqa: E402
 from core.models import build_model  # noqa: E402
-from ui import explaining, gallery, map_picture  # noqa: E402
+from core.runs.classifiers import as_input  # noqa: E402
+from pages.shared import gallery  # noqa: E402
+from pages.shared import heatmap_image as map_picture  # noqa: E402
+from pages.shared import heatmaps as explaining  # noqa: E402
 
 SIZE, TILE = 224, 128
 

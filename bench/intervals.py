@@ -17,8 +17,8 @@ import time
 import numpy as np
 
 from bench.machine import line
-from core.judge.intervals import bootstrap, wilson_by_patient
 from core.metrics import METRICS, MULTI_LABEL, Judged, measure
+from core.metrics.resampling import bootstrap, wilson_by_patient
 
 TEN = ("accuracy", "roc_auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1",
        "cohen_kappa", "loss")

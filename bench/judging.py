@@ -27,7 +27,7 @@ import numpy as np
 from bench.browse import measure, server_process
 from bench.machine import line
 from bench.pages import LONG, chromium, wait_idle
-from core.runs import RunStore
+from core.runs.store import RunStore
 from tests.browser_support import ROOT, serve
 
 # part of the page -> what stands when it does

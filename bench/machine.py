@@ -9,7 +9,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from core.device import machine as devices
+from core.runs.device import machine as devices
 
 PACKAGES = ("torch", "torchvision", "streamlit", "numpy", "opencv-python-headless", "pillow", "medmnist")
 

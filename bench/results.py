@@ -25,9 +25,9 @@ from core.datasets.kinds import reading_from
 from core.datasets.own import load_own
 from core.datasets.survey import add_own
 from core.errors import LightboxError
-from core.evaluation import evaluate, judge, predictions, with_people
+from core.evaluation.evaluate import evaluate, judge, predictions, with_people
 from core.metrics import METRICS
-from core.runs import RunStore
+from core.runs.store import RunStore
 
 MEASURES = ("roc_auc", "accuracy", "cohen_kappa")
 SMALL = {"model.name": "resnet18", "train.batch_size": 64, "optim.lr": 5e-4, "train.monitor": "roc_auc"}

@@ -22,7 +22,7 @@ from core.augment import PRESETS
 from core.datasets.phantom import render
 from core.datasets.phantom.set import numbers
 from core.models import MODELS
-from core.runs import Run, RunStore
+from core.runs.store import Run, RunStore
 from tests.browser_support import ROOT, serve
 
 LARGEST = 250_000          # bytes of a picture

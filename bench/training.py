@@ -107,10 +107,10 @@ def loop(precision: str):
 
 
 def app(network: str, size: int, seconds: float, folder: Path) -> dict:
-    from core import job
-    from core.runs import RunStore
+    from core.runs.store import RunStore
     from core.trainers import classifier
-    from core.worker import train_run
+    from core.worker import job
+    from core.worker.queue_worker import train_run
     n = in_an_epoch(size)
     images, labels = images_and_labels(n + 2 * BATCH[size], size)
     path = folder / f"bench_{size}.npz"

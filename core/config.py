@@ -3,10 +3,10 @@
 A `RunConfig` is five small frozen dataclasses. Each field is made by `knob`, which keeps the label and the help that the
 form shows, and the limits that `check` enforces. So a knob is written down once:
 
-    default and help -> the form in ui/          config.optim.lr -> the trainer
+    default and help -> the form in pages/         config.optim.lr -> the trainer
     `--set optim.lr=0.001` -> the command line    config.json -> the run's folder
 
-To add one: a field here, a widget in ui/forms.py if it should be seen, a use in the trainer.
+To add one: a field here, a widget in pages/shared/config_form.py if it should be seen, a use in the trainer.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest  # noqa: E402
 
-from core.device import machine  # noqa: E402
+from core.runs.device import machine  # noqa: E402
 
 # Here and not in each file: one browser for the whole session.
 from tests.browser_support import app, browser, page  # noqa: E402, F401

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from ui import finding, forms, theme
+from pages.shared import config_form as forms
+from pages.shared import theme
+from pages.train import lr_finder as finding
 
 theme.apply()
 forms.draw("optim.lr")

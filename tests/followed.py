@@ -9,10 +9,10 @@ import pyarrow as pa
 from streamlit.testing.v1 import AppTest
 
 from core.files import write_json
-from core.runs import Progress, Run, RunStore
+from core.runs.store import Progress, Run, RunStore
 from tests.tiny import tiny_config
 
-APP = Path(__file__).parents[1] / "app.py"
+APP = Path(__file__).parents[1] / "pages" / "main.py"
 CPU = {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]}
 WAY = {"queued": (), "starting": ("starting",), "running": ("starting", "running"),
        "stopping": ("starting", "running", "stopping"), "stopped": ("starting", "running", "stopping", "stopped"),
@@ -22,11 +22,12 @@ WAY = {"queued": (), "starting": ("starting",), "running": ("starting", "running
 
 def no_machine(monkeypatch) -> list[str]:
     """Pages see a machine with a CPU, and no trainer is started. Returns the devices for which one would have been."""
-    from ui import live, outlook
+    from pages.shared import preview as outlook
+    from pages.shared import run_feed as live
     started: list[str] = []
-    monkeypatch.setattr("core.runs.machine", lambda: CPU)
-    monkeypatch.setattr("ui.outlook.machine", lambda: CPU)
-    monkeypatch.setattr("core.runs.start_worker", lambda root, device: started.append(device))
+    monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
+    monkeypatch.setattr("pages.shared.preview.machine", lambda: CPU)
+    monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: started.append(device))
     for cached in (outlook.devices, outlook.ready, live._tended):
         cached.clear()
     return started
@@ -36,7 +37,7 @@ def open_page(page: str, **query: str) -> AppTest:
     """A page by its address, as a person who follows a link sees it."""
     at = AppTest.from_file(str(APP), default_timeout=60).run()
     at.query_params.update(query)
-    at = at.switch_page(f"screens/train/{page}.py").run()
+    at = at.switch_page(f"{page}/page.py").run()
     assert not at.exception, at.exception
     return at
 

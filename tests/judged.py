@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import checkpoints, worker
-from core.runs import Run, RunStore
+from core.runs import checkpoints
+from core.runs.store import Run, RunStore
+from core.worker import queue_worker as worker
 from tests.tiny import tiny_config, tiny_npz
 
-APP = Path(__file__).parents[1] / "app.py"
+APP = Path(__file__).parents[1] / "pages" / "main.py"
 CPU = {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]}
 
 
@@ -26,7 +27,7 @@ def trained(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTBOX_HOME", str(home))
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setattr("core.runs.machine", lambda: CPU)
+        patch.setattr("core.runs.store.machine", lambda: CPU)
         store = RunStore(home)
         run = store.create(tiny_config(tiny_npz(home, n=160), **{"train.epochs": 4, "optim.lr": 3e-3}))
         store.queue.claim("cpu")
@@ -48,8 +49,7 @@ def open_page(page: str, **query: str) -> AppTest:
     """A page by its address, as a person who follows a link sees it."""
     at = AppTest.from_file(str(APP), default_timeout=60).run()
     at.query_params.update(query)
-    folder = {"evaluate": "judge", "errors": "judge", "gradcam": "judge", "compare": "judge", "classify": "use"}[page]
-    at = at.switch_page(f"screens/{folder}/{page}.py").run()
+    at = at.switch_page(f"{page}/page.py").run()
     assert not at.exception, at.exception
     return at
 

@@ -18,13 +18,13 @@ import torch
 
 # Imported before the fork, so that the children start at once.
 import core.datasets
-import core.evaluation
+import core.evaluation.evaluate
 import core.models.backbones
 import core.trainers.classifier  # noqa: F401
-from core import checkpoints
 from core.files import read_lines
-from core.runs import Run, RunStore
-from core.worker import train_run
+from core.runs import checkpoints
+from core.runs.store import Run, RunStore
+from core.worker.queue_worker import train_run
 from tests.tiny import tiny_config, tiny_npz
 
 

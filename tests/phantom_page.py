@@ -1,5 +1,5 @@
 """A page for tests/test_phantom_form.py: the panel alone."""
 
-from ui.phantom_form import draw_phantom_form
+from pages.add.phantom_form import draw_phantom_form
 
 draw_phantom_form()

@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 
 from core.errors import LightboxError
+from pages.evaluate.confusion import confusion
+from pages.shared import theme
+from pages.shared.gallery import gallery
+from pages.shared.layout import Chip, escape, long_task, page_header, show_error
 from tests.odd import GRAYS, ODD, SIDE, STRIP
-from ui import theme
-from ui.confusion import confusion
-from ui.gallery import gallery
-from ui.shell import Chip, escape, long_task, page_header, show_error
 
 st.set_page_config(layout="wide")
 theme.apply()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.alarms import RULES, SAID_BY, alarms
 from core.errors import LightboxError
+from core.trainers.diagnostics import RULES, SAID_BY, alarms
 from tests.tiny import tiny_arrays, tiny_config
 
 N_VAL = 40

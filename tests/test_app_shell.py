@@ -14,9 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import RunConfig
 from core.files import write_json
-from core.runs import RunStore
+from core.runs.store import RunStore
+from pages.shared import charts, gallery, theme
+from pages.shared import layout as shell
+from pages.start import hero_image as strip
 from tests.odd import ODD
-from ui import charts, gallery, shell, strip, theme
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def start(lightbox_home):
     write_json(lightbox_home / "machine.json", {})            # known to be unknown: the page must not wait for torch
-    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=20)
+    return AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=20)
 
 
 # ---------------------------------------------------------------------------------------------------------------- the start page
@@ -80,9 +82,9 @@ def test_start_shows_the_latest_runs_and_survives_one_that_is_damaged(start, lig
 
 
 def test_the_menu_names_each_page_file_once():
-    text = (ROOT / "app.py").read_text()
-    files = sorted(str(f.relative_to(ROOT)) for f in (ROOT / "screens").glob("*/*.py"))
-    assert all(text.count(f'"{file}"') == 1 for file in files) and text.count("st.Page(") == len(files)
+    text = (ROOT / "pages" / "main.py").read_text()
+    files = sorted(f"{f.parent.name}/{f.name}" for f in (ROOT / "pages").glob("*/page.py"))
+    assert all(text.count(f'"{file}"') == 1 for file in files) and text.count("st.Page(") == len(files) == 13
     for page in ("browse", "train", "runs", "evaluate", "errors", "classify"):
         assert f'{shell.page_file(page)}", title="{page.capitalize()}", url_path="{page}"' in text
     with pytest.raises(KeyError):
@@ -126,7 +128,7 @@ def test_text_and_accent_can_be_read(mode):
         assert contrast(colors["textColor"], ground) > 7
         assert contrast(colors["primaryColor"], ground) > 4.5, "the selected segment is written in it"
         assert contrast(colors["linkColor"], ground) > 4.5
-    assert contrast(colors["primaryColor"], {"light": "#ffffff", "dark": "#0c1517"}[mode]) > 4.5, "text on a button, ui/theme.py"
+    assert contrast(colors["primaryColor"], {"light": "#ffffff", "dark": "#0c1517"}[mode]) > 4.5, "text on a button, pages/shared/theme.py"
     assert colors["greenColor"] == theme.ANSWERS["right"] and colors["orangeColor"] == theme.ANSWERS["wrong"]
 
 
@@ -245,7 +247,7 @@ def test_a_curve_of_many_points_is_drawn():
     def page():
         import numpy as np
 
-        from ui.charts import show_roc
+        from pages.shared.charts import show_roc
         show_roc({"sick": (np.linspace(0, 1, 2000), np.linspace(0, 1, 2000) ** 0.5)}, key="c", point=(0.1, 0.3))
     app = AppTest.from_function(page).run()
     assert not app.exception

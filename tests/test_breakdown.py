@@ -12,17 +12,19 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from core import checkpoints, metrics
+from core import metrics
 from core.datasets import open_dataset
-from core.evaluation import Predictions, with_people
-from core.judge import measures, thresholds
-from core.runs import Run
+from core.evaluation import thresholds
+from core.evaluation.evaluate import Predictions, with_people
+from core.metrics import with_intervals as measures
+from core.runs import checkpoints
+from core.runs.store import Run
+from pages.evaluate import groups as breakdown
+from pages.evaluate.groups import groups_of
+from pages.shared.filters import columns_of
+from pages.shared.layout import format_interval
 from tests import judged
 from tests.judged import open_page, text_of
-from ui import breakdown
-from ui.breakdown import groups_of
-from ui.filters import columns_of
-from ui.shell import format_interval
 
 run, trained = judged.run, judged.trained          # fixtures
 

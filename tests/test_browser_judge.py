@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.marks import read_marks
-from core.runs import RunStore
+from core.runs.marks import read_marks
+from core.runs.store import RunStore
 from tests import judged
 from tests.browser_support import wait_idle
 from tests.judged import plant

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core import worker
 from core.config import RunConfig
 from core.datasets.own import OwnSet, save_own
-from core.recipes import apply
-from core.runs import Run, RunStore
+from core.runs.recipes import apply
+from core.runs.store import Run, RunStore
+from core.worker import queue_worker as worker
 from tests.browser_support import ROOT, serve, wait_idle
 from tests.judged import CPU
 
@@ -31,7 +31,7 @@ def lesson(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTBOX_HOME", str(folder / "lightbox"))
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setattr("core.runs.machine", lambda: CPU)
+        patch.setattr("core.runs.store.machine", lambda: CPU)
         runs = {name: _train(name, reading, epochs, folder / "lightbox") for name, (reading, epochs) in SETS.items()}
     with serve(ROOT / "app.py", folder, "--server.headless", "true", OMP_NUM_THREADS="1") as server:
         yield server.url, runs

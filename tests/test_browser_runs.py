@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from core.runs import RunStore
+from core.runs.store import RunStore
 from tests.browser_support import wait_idle
 from tests.followed import epoch_record, put_run, start_record
 from tests.tiny import tiny_config, tiny_npz

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.judge.thresholds import choose, of, operate, per_thousand
-from core.runs import RunStore
+from core.evaluation.thresholds import choose, of, operate, per_thousand
+from core.runs.store import RunStore
 from tests import judged
 from tests.browser_support import SlowLine, wait_idle
 from tests.judged import plant
@@ -41,7 +41,7 @@ def shown(page) -> float:
 
 
 def check_all(page, labels, scores, prevalence: float, patients=None) -> None:
-    """Every number in sight against core.judge.thresholds at the threshold that is written there."""
+    """Every number in sight against core.evaluation.thresholds at the threshold that is written there."""
     at = operate(labels, scores, shown(page), prevalence, patients)
     cells = page.locator(".matrix td b").all_inner_texts()
     assert [int(text) for text in cells] == [at.tp, at.fn, at.fp, at.tn]

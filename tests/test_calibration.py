@@ -7,8 +7,8 @@ from sklearn.calibration import calibration_curve
 
 from core import metrics
 from core.errors import LightboxError
-from core.judge.calibration import answers, apply_temperature, ece, ece_by_chance, reliability, temperature
 from core.metrics import METRICS, MULTI_LABEL, wilson_interval
+from core.metrics.calibration import answers, apply_temperature, ece, ece_by_chance, reliability, temperature
 
 TASKS = ["binary-class", "multi-class", MULTI_LABEL]
 

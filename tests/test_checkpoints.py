@@ -6,8 +6,9 @@ import random
 import pytest
 import torch
 
-from core import checkpoints, files
+from core import files
 from core.errors import LightboxError
+from core.runs import checkpoints
 
 
 @pytest.fixture

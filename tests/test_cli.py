@@ -14,10 +14,10 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from core.decision import chosen_for
-from core.evaluation import predictions
-from core.judge.thresholds import Threshold, freeze, unfreeze
-from core.runs import RunStore
+from core.evaluation.decision import chosen_for
+from core.evaluation.evaluate import predictions
+from core.evaluation.thresholds import Threshold, freeze, unfreeze
+from core.runs.store import RunStore
 from tests.judged import plant
 from tests.tiny import tiny_npz
 

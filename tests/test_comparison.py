@@ -9,11 +9,11 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from core import __main__ as cli
-from core.comparison import compare, differences, disagreements, fold_seeds, p_text, pair, same_but_for_the_seed
 from core.config import RunConfig
 from core.errors import LightboxError
-from core.judge import thresholds
-from core.runs import RunStore
+from core.evaluation import thresholds
+from core.evaluation.compare import compare, differences, disagreements, fold_seeds, p_text, pair, same_but_for_the_seed
+from core.runs.store import RunStore
 from tests import judged
 from tests.judged import plant
 

@@ -13,8 +13,8 @@ from core.datasets import open_dataset
 from core.datasets.own import OwnSet, save_own
 from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
-from core.judge import thresholds
-from core.judge.conflict import COUNTERS, Answered, can_lie, conflict, judged, regions_of, taken_again
+from core.evaluation import thresholds
+from core.evaluation.shortcut_test import COUNTERS, Answered, can_lie, conflict, judged, regions_of, taken_again
 from tests import judged as fixtures
 
 run, trained = fixtures.run, fixtures.trained          # fixtures
@@ -97,8 +97,8 @@ def reader(run, sets, monkeypatch):
         known["asked"] = known.get("asked", 0) + len(images)
         p = np.array([known[image.tobytes()] for image in images])
         return np.stack([1 - p, p], 1)
-    monkeypatch.setattr("core.classifiers.load_classifier", lambda address: SimpleNamespace(model=f"the network of {address}"))
-    monkeypatch.setattr("core.classifiers.classify", answer)
+    monkeypatch.setattr("core.runs.classifiers.load_classifier", lambda address: SimpleNamespace(model=f"the network of {address}"))
+    monkeypatch.setattr("core.runs.classifiers.classify", answer)
     return watch, known
 
 

@@ -5,11 +5,11 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, softmax
 
-from core.answers import thresholds_of_classes
-from core.classifiers import shipped_classifiers
-from core.decision import Chosen, chosen_for
-from core.evaluation import predictions
-from core.judge.thresholds import Threshold, freeze
+from core.evaluation.decision import Chosen, chosen_for
+from core.evaluation.evaluate import predictions
+from core.evaluation.thresholds import Threshold, freeze
+from core.metrics.confusion import thresholds_of_classes
+from core.runs.classifiers import shipped_classifiers
 from tests import judged
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -72,5 +72,5 @@ def test_where_nothing_was_chosen_nothing_is_changed(run):
 
 def test_answers_of_an_older_epoch_give_no_temperature(run, monkeypatch):
     assert chosen_for(run.id).images > 0
-    monkeypatch.setattr("core.checkpoints.best_epoch", lambda folder: 99)
+    monkeypatch.setattr("core.runs.checkpoints.best_epoch", lambda folder: 99)
     assert chosen_for(run.id).temperature is None and chosen_for(run.id).images == 0

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from core import device
 from core.errors import LightboxError
+from core.runs import device
 
 CPU = SimpleNamespace(type="cpu", index=None)
 

@@ -1,6 +1,6 @@
 """Experts: which runs know one part only, and which images they share with another run."""
 
-from core.judge.experts import find_experts, own_part, same_images
+from core.evaluation.experts import find_experts, own_part, same_images
 
 PART_OF = {"a1": "wrist", "a2": "wrist", "b1": "elbow", "b2": "elbow", "c1": "hand"}
 

@@ -5,9 +5,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.explain import METHODS
+from pages.shared import heatmaps as explaining
+from pages.shared.heatmap_image import scale_of
 from tests import judged
-from ui import explaining
-from ui.map_picture import scale_of
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -30,8 +30,8 @@ def page(run: str) -> None:
     import streamlit as st
 
     from core.datasets import open_dataset
-    from core.runs import RunStore
-    from ui.explaining import map_of, maps_of
+    from core.runs.store import RunStore
+    from pages.shared.heatmaps import map_of, maps_of
     data = open_dataset(RunStore().get(run).config.data)
     rows = data.indices("val")[:20]
     targets = np.arange(20) % 2
@@ -46,9 +46,9 @@ def page(run: str) -> None:
 def test_the_pages_get_what_the_methods_give(run, monkeypatch):
     import torch
 
-    from core.classifiers import as_input, load_classifier
     from core.datasets import open_dataset
     from core.explain import explain
+    from core.runs.classifiers import as_input, load_classifier
     asked = []
     monkeypatch.setattr(explaining, "explain", lambda method, *rest, **how: asked.append(method) or explain(method, *rest, **how))
     at = AppTest.from_function(page, args=(run.id,), default_timeout=60)

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from core.__main__ import parser
 from core.commands.options import settings
 from core.config import RunConfig, knobs
+from pages.train import lr_finder as finding
 from tests.tiny import tiny_config, tiny_npz
-from ui import finding
 
 PAGE = Path(__file__).with_name("finding_page.py")
 STEPS = [{"kind": "step", "step": i + 1, "steps": 100, "lr": 1e-7 * 1.2 ** i, "loss": 0.7 - 0.005 * i, "smooth": 0.7 - 0.004 * i}

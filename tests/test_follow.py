@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 def page():
     import streamlit as st
 
-    from ui import follow
+    from pages.shared import widget_state as follow
     st.session_state.setdefault("truth", 5)
 
     def take(new):

@@ -4,7 +4,7 @@ import gc
 import sys
 import types
 
-from ui import garbage
+from pages.shared import gc_tuning as garbage
 
 
 def test_imports_are_spared_once_and_again_when_many_have_come(monkeypatch):

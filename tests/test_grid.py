@@ -6,9 +6,9 @@ import pytest
 
 from core.config import RunConfig
 from core.errors import LightboxError
-from core.grid import LIMIT, expand, parse_values
-from core.recipes import changes_of
-from core.run_names import parse
+from core.runs.codes import parse
+from core.runs.recipes import changes_of
+from core.runs.sweep import LIMIT, expand, parse_values
 
 BASE = RunConfig().with_(**{"train.epochs": 3, "optim.lr": 0.002})
 

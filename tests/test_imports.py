@@ -1,6 +1,6 @@
-"""Imports run one way: app -> screens -> ui -> core, and inside core along the arrows of the table below.
+"""Imports run one way: app -> pages -> core, a page's folder imports no other page's, and inside core along the arrows below.
 
-A new file in core/ is added here with what it may know: the table is the drawing of the house.
+A new part of core is added here with what it may know: the table is the drawing of the house.
 """
 
 from __future__ import annotations
@@ -19,53 +19,32 @@ CORE = {                                    # a part of core: the parts that it 
     "errors": set(),
     "config": {"errors"},
     "files": {"errors"},
-    "models": BASE,                         # these five, and the curves behind the metrics, know nothing of each other
+    "models": BASE,                         # these five know nothing of each other
     "datasets": BASE,
-    "audit": BASE | {"datasets"},
-    "explain": BASE,
     "augment": BASE,
-    "ranking": BASE,
-    "alarms": set(),
-    "answers": set(),
-    "metrics": BASE | {"answers", "ranking"},
-    "marks": BASE,
-    "device": BASE,
-    "queue": BASE,
-    "checkpoints": BASE,
-    "runs": BASE | {"device", "queue"},
-    "recipes": BASE | {"augment", "datasets"},
-    "run_names": BASE | {"augment", "models"},
-    "grid": BASE | {"augment", "recipes", "run_names"},
-    "trainers": BASE | {"models", "datasets", "augment", "metrics"},
-    "classifiers": BASE | {"checkpoints", "models", "datasets", "runs"},
-    "judge": BASE | {"answers", "checkpoints", "classifiers", "datasets", "metrics", "ranking", "recipes", "runs", "trainers"},
-    "evaluation": BASE | {"checkpoints", "classifiers", "datasets", "judge", "metrics", "runs", "trainers"},
-    "decision": BASE | {"answers", "checkpoints", "classifiers", "evaluation", "judge", "runs"},
-    "comparison": BASE | {"evaluation", "judge", "metrics", "runs"},
-    "reported": BASE | {"answers", "evaluation", "judge", "metrics", "recipes", "runs"},
-    "report": BASE | {"answers", "classifiers", "comparison", "datasets", "evaluation", "export", "judge", "metrics", "models",
-                       "ranking", "run_names", "runs"},
-    "leaderboard": BASE | {"comparison", "evaluation", "judge", "metrics", "runs"},
-    "export": BASE | {"checkpoints", "evaluation", "runs"},
-    "job": BASE | {"checkpoints", "classifiers", "datasets", "device", "evaluation", "models", "runs", "trainers"},
-    "worker": BASE | {"job", "runs"},
-    "together": BASE | {"job", "runs", "trainers"},
-    "commands": BASE | {"audit", "classifiers", "comparison", "datasets", "decision", "device", "evaluation", "explain", "export",
-                        "grid", "judge", "marks", "metrics", "recipes", "report", "run_names", "runs", "trainers"},
+    "explain": BASE,
+    "metrics": BASE,
+    "audit": BASE | {"datasets"},
+    "runs": BASE | {"augment", "datasets", "models"},
+    "trainers": BASE | {"augment", "datasets", "metrics", "models"},
+    "evaluation": BASE | {"datasets", "metrics", "runs", "trainers"},
+    "worker": BASE | {"datasets", "evaluation", "runs", "trainers"},
+    "report": BASE | {"datasets", "evaluation", "metrics", "models", "runs"},
+    "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "report", "runs", "trainers"},
     "__main__": BASE | {"commands"},
 }
-PROGRAMS = {"worker", "together", "__main__"}           # are started, never imported
-HOUSE = {"app": {"ui"}, "screens": {"ui", "core"}, "ui": {"ui", "core"}, "core": {"core"}}
+PROGRAMS = {"worker.queue_worker", "worker.torchrun", "__main__"}           # are started, never imported
+HOUSE = {"app": set(), "pages": {"pages", "core"}, "core": {"core"}}
+EVERYWHERE = {"shared"}                                   # the only folder in pages/ that others may import
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
-AT_START = ["core.config", "core.errors", "core.files", "core.answers", "core.metrics", "core.ranking", "core.runs", "core.queue",
-            "core.device", "core.alarms", "core.audit", "core.datasets", "core.models", "core.recipes",
-            "core.run_names", "core.grid"]
+AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.runs", "core.runs.queue", "core.runs.device",
+            "core.audit", "core.datasets", "core.models", "core.runs.recipes", "core.runs.codes", "core.runs.sweep"]
 
 
 def imports(source: str, module: str, package: bool = False) -> list[tuple[int, str, bool]]:
     """(line, dotted name, at module level?) of each import, those inside functions included.
 
-    `from core import runs` gives core.runs, as do `from . import runs` in core.worker and `import_module("core.runs")`.
+    `from core import runs` gives core.runs.store, as do `from . import runs` in core.worker.queue_worker and `import_module("core.runs.store")`.
     """
     found = []
 
@@ -96,25 +75,26 @@ def faults(module: str, source: str, package: bool = False) -> list[str]:
     floor, part = (module.split(".") + [""])[:2]
     sentences = []
     for line, name, _ in imports(source, module, package):
-        target, wanted = (name.split(".") + [""])[:2]
+        target, wanted, inner = (name.split(".") + ["", ""])[:3]
         if floor == "core" and target == "streamlit":
             sentences.append(f"{module}:{line} imports streamlit: core never does.")
         if target in ("tests", "bench"):
             sentences.append(f"{module}:{line} imports {name}: what is shipped does not need its tests.")
         if target in HOUSE and target not in HOUSE[floor]:
-            allowed = " and ".join(sorted(HOUSE[floor]))
+            allowed = " and ".join(sorted(HOUSE[floor])) or "nothing of the house"
             sentences.append(f"{module}:{line} imports {name}: {floor} may import {allowed}.")
-        elif target == "core" and wanted in PROGRAMS:
+        elif target == "core" and {wanted, f"{wanted}.{inner}"} & PROGRAMS:
             sentences.append(f"{module}:{line} imports {name}: it is a program, started in a process of its own.")
         elif target == floor == "core" and wanted in CORE and wanted != part and wanted not in CORE.get(part, ()):
             sentences.append(f"{module}:{line} imports {name}: core.{part} may import {', '.join(sorted(CORE[part]))}.")
+        elif target == floor == "pages" and wanted not in EVERYWHERE | {part}:
+            sentences.append(f"{module}:{line} imports {name}: a page's folder imports no other page's.")
     return sentences
 
 
 def modules() -> list[tuple[str, Path]]:
     """Dotted name and file of each module of the product."""
-    files = [ROOT / "app.py"] if (ROOT / "app.py").exists() else []
-    files += sorted(path for floor in ("screens", "ui", "core") for path in (ROOT / floor).rglob("*.py"))
+    files = [ROOT / "app.py", *sorted(path for floor in ("pages", "core") for path in (ROOT / floor).rglob("*.py"))]
     return [(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path) for path in files]
 
 
@@ -144,17 +124,18 @@ def test_the_table_itself_has_no_circle():
     ("core.explain", "from core.models import build_model"),
     ("core.augment", "import importlib\nimportlib.import_module('core.trainers')"),
     ("core.errors", "from core.config import home"),
-    ("core.runs", "from core.worker import main"),
+    ("core.evaluation.evaluate", "from core.worker.queue_worker import main"),
+    ("core.worker.job", "from core.worker import torchrun"),
     ("core.runs", "import core.__main__"),
-    ("core.trainers.classifier", "class A:\n    def f(self):\n        from core.runs import RunStore"),
+    ("core.trainers.classifier", "class A:\n    def f(self):\n        from core.runs.store import RunStore"),
     ("core.metrics", "def f():\n    import streamlit as st"),
     ("core.metrics", "if True:\n    from streamlit import cache_data"),
-    ("core.files", "from ui.charts import curve"),
-    ("ui.charts", "import screens.train.train"),
-    ("ui.charts", "from core.worker import main"),
-    ("screens.train.runs", "from screens.train import train"),
-    ("screens.train.runs", "import app"),
-    ("app", "from core.runs import RunStore"),
+    ("core.files", "from pages.shared.charts import curve"),
+    ("pages.shared.charts", "from pages.train import page"),
+    ("pages.shared.charts", "from core.worker.torchrun import main"),
+    ("pages.runs.page", "from pages.train.sweep import draw"),
+    ("pages.runs.page", "import app"),
+    ("app", "from core.runs.store import RunStore"),
     ("core.metrics", "from tests.tiny import tiny_arrays"),
 ])
 def test_the_check_sees_an_arrow_that_runs_back(module, source):
@@ -162,13 +143,13 @@ def test_the_check_sees_an_arrow_that_runs_back(module, source):
 
 
 @pytest.mark.parametrize("module, source", [
-    ("core.metrics", "import numpy as np\nfrom core.errors import LightboxError\nfrom core.ranking import roc_curve"),
+    ("core.metrics", "import numpy as np\nfrom core.errors import LightboxError\nfrom core.metrics.ranking import roc_curve"),
     ("core.models.classifier", "from core.models.backbones import build\nfrom .backbones import build"),
     ("core.runs", "from core import __version__\nfrom . import queue"),
-    ("core.job", "def main():\n    from core.trainers.classifier import train"),
-    ("ui.charts", "import streamlit as st\nfrom core.metrics import METRICS\nfrom ui.theme import COLOURS"),
-    ("screens.train.runs", "import streamlit as st\nfrom ui.charts import curve\nfrom core.runs import RunStore"),
-    ("app", "import streamlit as st\nfrom ui.theme import apply"),
+    ("core.worker.job", "def main():\n    from core.trainers.classifier import train"),
+    ("pages.shared.charts", "import streamlit as st\nfrom core.metrics import METRICS\nfrom pages.shared.theme import COLOURS"),
+    ("pages.runs.page", "import streamlit as st\nfrom pages.runs import curves\nfrom pages.shared import charts"),
+    ("pages.main", "import streamlit as st\nfrom pages.shared import theme"),
 ])
 def test_the_check_lets_the_right_arrows_through(module, source):
     assert faults(module, source) == []
@@ -176,11 +157,11 @@ def test_the_check_lets_the_right_arrows_through(module, source):
 
 def test_what_the_app_imports_at_its_start_leaves_the_heavy_libraries_alone():
     """Torch and its like cost seconds: first content would come that much later."""
-    wanted = set(AT_START) | {name for name, _ in modules() if name.startswith(("ui", "core.datasets."))}
+    wanted = set(AT_START) | {name for name, _ in modules() if name.startswith(("pages.shared", "core.datasets."))}
     for module, path in modules():
-        if module.split(".")[0] in ("app", "screens"):      # running a page needs Streamlit: take what it imports
+        if module.endswith((".page", ".main")):             # running a page needs Streamlit: take what it imports
             for _, name, top in imports(path.read_text(), module, path.name == "__init__.py"):
-                if top and name.split(".")[0] in ("core", "ui"):
+                if top and name.split(".")[0] in ("core", "pages"):
                     wanted.add(_longest_module(name))
     program = "\n".join([
         "import importlib, sys",
@@ -194,7 +175,7 @@ def test_what_the_app_imports_at_its_start_leaves_the_heavy_libraries_alone():
 
 
 def _longest_module(name: str) -> str:
-    """core.runs.RunStore -> core.runs: the longest beginning that is a file or a package."""
+    """core.runs.store.RunStore -> core.runs.store: the longest beginning that is a file or a package."""
     parts = name.split(".")
     while not (ROOT.joinpath(*parts).with_suffix(".py").exists() or ROOT.joinpath(*parts, "__init__.py").exists()):
         parts.pop()
@@ -209,5 +190,6 @@ def test_every_file_has_a_name_that_says_what_is_in_it():
     assert not vague & set(places)
 
 
-def test_there_is_no_folder_called_pages_beside_the_app():
-    assert not (ROOT / "pages").exists(), "Streamlit would start in its old mode for the first visitor: use screens/"
+def test_pages_stand_in_folders_beside_the_main_script():
+    """Files directly in pages/ would be pages of Streamlit's old mode if ever the main script stood beside that folder."""
+    assert {path.name for path in (ROOT / "pages").glob("*.py")} == {"__init__.py", "main.py"}

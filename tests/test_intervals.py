@@ -1,4 +1,4 @@
-"""core.judge.intervals: draws against the same images repeated, shares against statsmodels, and how often the truth is held."""
+"""core.metrics.resampling: draws against the same images repeated, shares against statsmodels, and how often the truth is held."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 from bench.intervals import COHORTS, MEASURED, coverage
-from core.judge import intervals
-from core.judge.intervals import (
+from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure, wilson_interval
+from core.metrics import resampling as intervals
+from core.metrics.resampling import (
     Drawn,
     Prepared,
     around,
@@ -28,8 +29,7 @@ from core.judge.intervals import (
     wilson_by_patient,
     worth,
 )
-from core.judge.measures import judge
-from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure, wilson_interval
+from core.metrics.with_intervals import judge
 from tests.test_metrics import TASKS, every, sample
 
 

@@ -1,4 +1,4 @@
-"""core.judge.measures, .groups, .baselines and .alarms, and what core.evaluation makes of them for a run."""
+"""core.metrics.with_intervals, .groups, .baselines and .alarms, and what core.evaluation.evaluate makes of them for a run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from statsmodels.stats.proportion import proportion_confint
 
 from core.datasets import open_dataset
 from core.errors import LightboxError
-from core.evaluation import LOGISTIC, data_at_hand, evaluate, judge, predict_split, predictions, with_people
-from core.judge import alarms as judged_alarms
-from core.judge import baselines, measures, thresholds
-from core.judge.groups import breakdown, by_group, judge_groups
+from core.evaluation import baselines, thresholds
+from core.evaluation import warnings as judged_alarms
+from core.evaluation.evaluate import LOGISTIC, data_at_hand, evaluate, judge, predict_split, predictions, with_people
 from core.metrics import METRICS, MULTI_LABEL, measure
-from core.ranking import auc_interval
+from core.metrics import with_intervals as measures
+from core.metrics.groups import breakdown, by_group, judge_groups
+from core.metrics.ranking import auc_interval
 from tests import judged
 from tests.judged import plant
 from tests.test_metrics import TASKS, every, sample

@@ -6,12 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from core import leaderboard
 from core.config import RunConfig
-from core.evaluation import evaluate, predictions
-from core.judge import thresholds
-from core.judge.intervals import wilson_by_patient
-from core.leaderboard import Entry, best, entry, fold, known_score, order, score, single
+from core.evaluation import leaderboard, thresholds
+from core.evaluation.evaluate import evaluate, predictions
+from core.evaluation.leaderboard import Entry, best, entry, fold, known_score, order, score, single
+from core.metrics.resampling import wilson_by_patient
 from tests import judged
 from tests.judged import plant
 

@@ -13,7 +13,7 @@ import pytest
 
 from core import __main__ as cli
 from core.errors import LightboxError
-from core.marks import COLUMNS, NOTE_LENGTH, Mark, marks_csv, marks_file, put_mark, read_marks
+from core.runs.marks import COLUMNS, NOTE_LENGTH, Mark, marks_csv, marks_file, put_mark, read_marks
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +48,7 @@ def test_each_set_has_its_own_whatever_its_name(home):
 
 def test_two_processes_that_mark_at_the_same_time_lose_nothing(home):
     """Threads and another process, thirty marks each, on the same file."""
-    program = "from core.marks import put_mark\nfor i in range(30): put_mark('knee', f'other-{i}', 'unclear')"
+    program = "from core.runs.marks import put_mark\nfor i in range(30): put_mark('knee', f'other-{i}', 'unclear')"
     other = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda i: put_mark("knee", f"mine-{i}", "interesting"), range(30)))
@@ -101,7 +101,7 @@ def test_the_time_of_a_mark_is_told_in_utc_wherever_one_is(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        monkeypatch.setattr("core.marks.time.time", lambda: 86_400 * 365.0)
+        monkeypatch.setattr("core.runs.marks.time.time", lambda: 86_400 * 365.0)
         put_mark("knee", "a.png", "unclear", "x" * NOTE_LENGTH)                 # as long as a note may be
         assert marks_csv("knee").splitlines()[1].endswith(",1971-01-01T00:00:00Z")
     finally:

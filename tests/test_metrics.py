@@ -1,4 +1,4 @@
-"""core.metrics and core.ranking against scikit-learn, the `medmnist` evaluator, closed forms and published tables."""
+"""core.metrics and core.metrics.ranking against scikit-learn, the `medmnist` evaluator, closed forms and published tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from core.answers import (
+from core.errors import LightboxError
+from core.metrics import (
+    METRICS,
+    MULTI_LABEL,
+    Judged,
+    accuracy,
+    bootstrap_interval,
+    evaluate,
+    measure,
+    roc_auc,
+    roc_auc_interval,
+    wilson_interval,
+)
+from core.metrics.confusion import (
     binary_kappa,
     binary_matthews,
     cohen_kappa,
@@ -25,20 +38,7 @@ from core.answers import (
     sensitivity,
     specificity,
 )
-from core.errors import LightboxError
-from core.metrics import (
-    METRICS,
-    MULTI_LABEL,
-    Judged,
-    accuracy,
-    bootstrap_interval,
-    evaluate,
-    measure,
-    roc_auc,
-    roc_auc_interval,
-    wilson_interval,
-)
-from core.ranking import Z, auc_interval, binary_auc, placements, pr_curve, roc_curve, score_interval
+from core.metrics.ranking import Z, auc_interval, binary_auc, placements, pr_curve, roc_curve, score_interval
 
 TASKS = {"binary-class": 2, "multi-class": 5, MULTI_LABEL: 4, "ordinal-regression": 5}
 KINDS = ("smooth", "tied", "extreme")

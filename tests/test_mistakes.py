@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 
 from core.datasets import open_dataset
-from core.judge import thresholds
-from core.marks import marks_csv, put_mark, read_marks
-from core.runs import RunStore
+from core.evaluation import thresholds
+from core.runs.marks import marks_csv, put_mark, read_marks
+from core.runs.store import RunStore
+from pages.errors import marking
+from pages.errors import related as beside
+from pages.errors.marking import has_mark
+from pages.errors.related import neighbours_in_words, others_html, patient_views
+from pages.shared import error_order as mistakes
+from pages.shared.error_order import Answers, choose
 from tests import judged
 from tests.judged import galleries, open_page, plant, text_of
-from ui import beside, marking, mistakes
-from ui.beside import neighbours_in_words, others_html, patient_views
-from ui.marking import has_mark
-from ui.mistakes import Answers, choose
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40          # validation images of the tiny set
@@ -94,7 +96,7 @@ def test_an_image_is_marked_found_by_its_mark_and_exported(run):
 
 
 def test_marks_that_cannot_be_read_are_said_and_the_page_stays(run):
-    from core.marks import marks_file
+    from core.runs.marks import marks_file
     ids = planted(run)
     put_mark(run.config.data.dataset, ids[7], "unclear")
     marks_file(run.config.data.dataset).write_text("{")
@@ -104,7 +106,7 @@ def test_marks_that_cannot_be_read_are_said_and_the_page_stays(run):
 
 
 def test_what_a_mark_is_asked_for():
-    from core.marks import Mark
+    from core.runs.marks import Mark
     marks = [None, Mark("unclear"), Mark("", "why"), Mark("interesting", "x")]
     asked = {wanted: [has_mark(mark, wanted) for mark in marks] for wanted in marking.mark_chip().options}
     assert asked["any"] == [True] * 4 and asked["marked"] == [False, True, False, True]
@@ -113,8 +115,8 @@ def test_what_a_mark_is_asked_for():
 
 
 def test_the_nearest_training_images_are_found_once(run):
-    from core.classifiers import load_classifier
-    from core.judge.neighbours import features_of, nearest
+    from core.evaluation.neighbours import features_of, nearest
+    from core.runs.classifiers import load_classifier
     ids = planted(run)
     at = open_page("errors", run=run.id, image=ids[7])
     assert "The features of 160 training images" in text_of(at) and len(galleries(at)) == 1
@@ -169,7 +171,7 @@ def test_all_views_of_a_patient_this_one_first_then_its_study():
 
 
 def test_suspicion_in_words():
-    from core.judge.suspects import find_suspects
+    from core.metrics.confident_learning import find_suspects
     labels = np.array([0, 0, 0, 1, 1, 2])
     probs = np.array([[.8, .1, .1], [.6, .3, .1], [.1, .7, .2], [.2, .5, .3], [.7, .2, .1], [.3, .3, .4]])
     said = mistakes.suspicion(find_suspects(labels, probs), np.array([0, 2]))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from core.classifiers import as_input, load_classifier
 from core.config import home
 from core.datasets import open_dataset
-from core.judge.neighbours import features_of, nearest, training_features
+from core.evaluation.neighbours import features_of, nearest, training_features
+from core.runs.classifiers import as_input, load_classifier
 from tests import judged
 
 run, trained = judged.run, judged.trained          # fixtures

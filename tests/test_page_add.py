@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.datasets.own import OwnSet, list_own, load_own, save_own
 
-APP = str(Path(__file__).parents[1] / "app.py")
+APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def empty_caches():
 def add(**address: str) -> AppTest:
     page = AppTest.from_file(APP, default_timeout=60)
     page.run()
-    page.switch_page("screens/data/add.py")
+    page.switch_page("add/page.py")
     page.query_params.update(address)
     page.run()
     assert not page.exception, page.exception

@@ -17,11 +17,11 @@ from core.augment.images import augment
 from core.config import AugmentConfig, DataConfig, RunConfig, knob_of
 from core.datasets import open_dataset
 from core.trainers.batches import Batches, Split
+from pages.shared import augmenting
 from tests.followed import no_machine, text_of
 from tests.tiny import tiny_config, tiny_npz
-from ui import augmenting
 
-APP = str(Path(__file__).parents[1] / "app.py")
+APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +39,12 @@ def tiny(tmp_path) -> Path:
     return path
 
 
-def open_page(dataset: Path, page: str = "data/augment.py", size: int = 28, **address: str) -> AppTest:
+def open_page(dataset: Path, page: str = "augment", size: int = 28, **address: str) -> AppTest:
     at = AppTest.from_file(APP, default_timeout=60)
     at.session_state["form_of_a_run"] = {"data.size": size}
     at.run()
     at.query_params.update(address, dataset=str(dataset))
-    at.switch_page(f"screens/{page}")
+    at.switch_page(f"{page}/page.py")
     at.query_params.update(address, dataset=str(dataset))
     at.run()
     assert not at.exception, at.exception
@@ -145,19 +145,19 @@ def test_a_preset_sets_the_run_and_train_shows_it(tiny):
         assert RunConfig().with_(**form(at)).augment == PRESETS[key].config
         on = {w.key.removeprefix("augment_on_").split("~")[0] for w in at.toggle if w.value}
         assert on == set(active(PRESETS[key].config))
-    at.switch_page("screens/train/train.py").run()
+    at.switch_page("train/page.py").run()
     assert not at.exception and widget(at, "selectbox", "augment_preset").value == key
     assert widget(at, "slider", "knob_augment.rotate").value == PRESETS[key].config.rotate
     widget(at, "slider", "knob_augment.rotate").set_value(3.0)
     at.run()
     assert widget(at, "selectbox", "augment_preset").value == augmenting.OWN and "rotate ±3°" in text_of(at).replace("\\", "")
-    at.switch_page("screens/data/augment.py").run()
+    at.switch_page("augment/page.py").run()
     assert widget(at, "slider", "knob_augment.rotate").value == 3
 
 
 def test_a_recipe_without_augmentation_leaves_none_of_it(tiny):
     at = choose(open_page(tiny), "r000")
-    at.switch_page("screens/train/train.py").run()
+    at.switch_page("train/page.py").run()
     next(p for p in at.pills if p.key.split("~")[0] == "recipe_").set_value("medmnist")
     at.run()
     assert active(RunConfig().with_(**form(at)).augment) == ()

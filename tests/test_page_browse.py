@@ -19,11 +19,12 @@ from streamlit.testing.v1 import AppTest
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.source import Source
+from pages.browse.counts import read_cell
+from pages.shared import browsing, filters
+from pages.shared import open_data as loaders
 from tests.judged import galleries
-from ui import browsing, filters, loaders
-from ui.counts import read_cell
 
-APP = str(Path(__file__).parents[1] / "app.py")
+APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def browse(**address: str) -> AppTest:
     page = AppTest.from_file(APP, default_timeout=60)
     page.query_params.update(address)
     page.run()
-    page.switch_page("screens/data/browse.py")
+    page.switch_page("browse/page.py")
     page.query_params.update(address)          # changing the page has emptied the address
     page.run()
     assert not page.exception, page.exception

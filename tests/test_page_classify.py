@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classifiers import classify, load_classifier
-from core.decision import Chosen, Decision, chosen_for
-from core.export import export
-from core.judge.thresholds import Threshold, freeze
+from core.evaluation.decision import Chosen, Decision, chosen_for
+from core.evaluation.thresholds import Threshold, freeze
+from core.report.export import export
+from core.runs.classifiers import classify, load_classifier
+from pages.classify.image import headline, how_called
 from tests import judged
 from tests.judged import galleries, maps, open_page, rename_classes, text_of
 from tests.tiny import tiny_arrays
-from ui.subject import headline, how_called
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -40,9 +40,9 @@ def drop(at, name: str, content: bytes):
 @pytest.fixture(autouse=True)
 def only_this_run(monkeypatch, tmp_path):
     """No classifiers from weights/: which there are must not matter here."""
-    monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path / "weights")
-    monkeypatch.setattr("ui.explaining.SHIPPED", tmp_path / "weights")
-    monkeypatch.setattr("ui.subject.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("core.runs.classifiers.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("pages.shared.heatmaps.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("pages.classify.image.SHIPPED", tmp_path / "weights")
 
 
 def test_without_a_classifier_it_invites_to_train(lightbox_home):
@@ -92,15 +92,15 @@ def test_an_image_that_was_dropped_on_the_start_page_is_answered(run):
     from tests.judged import APP
     at = AppTest.from_file(str(APP), default_timeout=60).run()
     at.session_state["dropped"] = ("square.png", png(tiny_arrays(1)[0][0]))
-    at = at.switch_page("screens/use/classify.py").run()
+    at = at.switch_page("classify/page.py").run()
     assert not at.exception and len(maps(at)) == 1
     assert len(maps(at.run())) == 1                               # and it stays
 
 
 def test_samples_are_of_the_validation_split_and_of_every_class(run):
-    from core.classifiers import list_classifiers
     from core.datasets import open_dataset
-    from ui.subject import samples_of
+    from core.runs.classifiers import list_classifiers
+    from pages.classify.image import samples_of
     at = open_page("classify", run=run.id)
     assert galleries(at)[0]["n"] == 12
     samples = samples_of(next(info for info in list_classifiers() if info.address == run.id))

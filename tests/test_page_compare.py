@@ -1,4 +1,4 @@
-"""The page that compares: its table is by validation, its tests are those of core.comparison, its views stand."""
+"""The page that compares: its table is by validation, its tests are those of core.evaluation.compare, its views stand."""
 
 import json
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.comparison import compare
-from core.runs import RunStore
+from core.evaluation.compare import compare
+from core.runs.store import RunStore
+from pages.compare.leaderboard import BY_TEST
+from pages.shared.layout import escape, format_number
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle
 from tests.judged import another_seed, galleries, open_page, plant, text_of
 from tests.test_comparison import another, change
-from ui.leaderboard import BY_TEST
-from ui.shell import escape, format_number
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40

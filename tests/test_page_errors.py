@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from core.classifiers import as_input, load_classifier
 from core.datasets import open_dataset
+from core.runs.classifiers import as_input, load_classifier
+from pages.shared.error_order import choose
+from pages.shared.heatmap_image import on_original, overlays, scale_of
 from tests import judged
 from tests.judged import galleries, maps, open_page, plant, rename_classes, text_of
-from ui.map_picture import on_original, overlays, scale_of
-from ui.mistakes import choose
 
 run, trained = judged.run, judged.trained          # fixtures
 

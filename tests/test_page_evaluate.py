@@ -7,13 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from core import checkpoints, metrics
-from core.evaluation import judge, predictions
-from core.judge import thresholds
-from core.judge.thresholds import Threshold
+from core import metrics
+from core.evaluation import thresholds
+from core.evaluation.evaluate import judge, predictions
+from core.evaluation.thresholds import Threshold
+from core.runs import checkpoints
+from pages.shared.layout import escape, format_number
 from tests import judged
 from tests.judged import matrices, open_page, plant, rename_classes, text_of
-from ui.shell import escape, format_number
 
 run, trained = judged.run, judged.trained          # fixtures
 

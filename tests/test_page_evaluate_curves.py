@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import sklearn.metrics
 
-from core.evaluation import judge, predictions
-from core.judge import thresholds
-from core.judge.thresholds import Threshold
+from core.evaluation import thresholds
+from core.evaluation.evaluate import judge, predictions
+from core.evaluation.thresholds import Threshold
 from tests import judged
 from tests.judged import matrices, open_page, plant, text_of
 

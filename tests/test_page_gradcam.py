@@ -9,14 +9,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from torch import tensor
 
-from core.classifiers import as_input, classify, load_classifier
 from core.datasets import open_dataset
 from core.errors import LightboxError
 from core.explain import METHODS, explain, feature_maps
+from core.runs.classifiers import as_input, classify, load_classifier
+from pages.gradcam.one_map import Asked, answer_moved, speaks_for
+from pages.gradcam.what_if import FIRST, wanted_of
 from tests import judged
 from tests.judged import APP, galleries, open_page, pairs, plant, rename_classes, text_of
-from ui.one_map import Asked, answer_moved, speaks_for
-from ui.what_if import FIRST, wanted_of
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40                                             # validation images of the tiny set
@@ -104,12 +104,12 @@ def test_what_if_shows_the_probability_of_the_changed_image(planted):
 
 
 def test_a_slow_map_is_waited_for_after_the_answer_and_can_be_stopped(planted, monkeypatch):
-    from ui import one_map
+    from pages.gradcam import one_map
     monkeypatch.setattr(one_map, "_map", lambda *_: pytest.fail("the page waited for the map"))
     at = AppTest.from_file(str(APP), default_timeout=60).run()
     at.session_state["stopped_map_occlusion"] = True                       # what the Stop button does
     at.query_params.update({"run": planted.id, "method": "occlusion"})
-    at = at.switch_page("screens/judge/gradcam.py").run()
+    at = at.switch_page("gradcam/page.py").run()
     next(t for t in at.toggle if t.label == "Invert").set_value(True).run()
     assert not at.exception, at.exception
     _, image = image_of(planted, 31)
@@ -162,7 +162,7 @@ def test_squares_and_letters_can_be_dragged_and_stay_where_they_were_put(planted
 def test_a_place_that_is_none_is_not_believed(place, monkeypatch):
     import streamlit as st
 
-    from ui.what_if import _take_place
+    from pages.gradcam.what_if import _take_place
     monkeypatch.setattr(st, "session_state", {"pair": {"cover": place}})
     _take_place("pair", "cover")
     assert st.session_state.get("what_if", FIRST)["cover_at"] == FIRST["cover_at"]
@@ -221,7 +221,7 @@ def test_feature_maps_come_in_the_order_of_what_they_say_for_the_class(planted):
 
 
 def test_gray_pictures_of_maps_are_on_one_scale():
-    from ui.activations import grayed, limits
+    from pages.gradcam.activations import grayed, limits
     values = np.array([[[0.0, 1.0], [2.0, 4.0]], [[1.0, 1.0], [1.0, 9.0]]])
     gray = grayed(values, 0.0, 4.0)
     assert gray.shape[1] == 56 and gray[0, ::28, ::28, 0].tolist() == [[0, 64], [128, 255]]

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from core.classifiers import load_classifier
+from core.evaluation import thresholds
 from core.explain import feature_maps
-from core.judge import thresholds
+from core.runs.classifiers import load_classifier
+from pages.gradcam import one_map
+from pages.gradcam.what_if import FIRST, wanted_of
 from tests import judged
 from tests.judged import open_page, pairs, plant, text_of
-from ui import one_map
-from ui.what_if import FIRST, wanted_of
 
 run, trained = judged.run, judged.trained          # fixtures
 LABELS = np.arange(40) % 2

@@ -16,11 +16,11 @@ from core.config import ModelConfig, RunConfig
 from core.datasets import open_dataset
 from core.models import MODELS, count_parameters
 from core.models.receptive import plan
+from pages.network import network
 from tests.followed import no_machine, text_of
 from tests.tiny import tiny_config, tiny_npz
-from ui import network
 
-APP = str(Path(__file__).parents[1] / "app.py")
+APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def open_page(dataset: Path | str, **form) -> AppTest:
         name.replace("__", "."): value for name, value in form.items()}
     at.run()
     at.query_params["dataset"] = str(dataset)
-    at.switch_page("screens/train/network.py")
+    at.switch_page("network/page.py")
     at.query_params["dataset"] = str(dataset)
     for _ in range(40):
         at.run()
@@ -109,7 +109,7 @@ def test_heads_and_cuts_change_what_is_counted_and_what_train_gets(tiny):
     config = ModelConfig("resnet18", head="concat", cut="layer2")
     assert metric(at, "Parameters") == f"{count_parameters(config, classes=3, size=28, channels=1):,}"
     assert "layer3" not in html_of(at)
-    at.switch_page("screens/train/train.py").run()
+    at.switch_page("train/page.py").run()
     assert not at.exception
     form = at.session_state["form_of_a_run"]
     assert (form["model.head"], form["model.cut"]) == ("concat", "layer2")

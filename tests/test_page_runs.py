@@ -9,12 +9,14 @@ import time
 import numpy as np
 import pytest
 
-from core.alarms import alarms
 from core.config import RunConfig, knobs
-from core.runs import RunStore
+from core.runs.store import RunStore
+from core.trainers.diagnostics import alarms
+from pages.runs import curves
+from pages.shared import preview as outlook
+from pages.shared import run_feed as live
+from pages.shared.charts import thin
 from tests.followed import APP, curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
-from ui import curves, live, outlook
-from ui.charts import thin
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
 

@@ -11,11 +11,12 @@ from streamlit.testing.v1 import AppTest
 from core.config import RunConfig
 from core.datasets import open_dataset
 from core.files import write_json
-from core.runs import Notes, RunStore
+from core.runs.store import Notes, RunStore
+from pages.runs import curves
+from pages.runs.examples import Examples, cards
+from pages.shared import run_feed as live
 from tests.followed import APP, curve, epoch_record, html_of, no_machine, open_page, put_run, start_record, step_record, text_of
 from tests.tiny import tiny_npz
-from ui import curves, live
-from ui.examples import Examples, cards
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
 

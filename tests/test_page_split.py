@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 from core.audit import overlaps
 from core.config import DataConfig
 from core.datasets import open_dataset
+from pages.split import leaks as splitting
 from tests.followed import no_machine, text_of
-from ui import splitting
 
-APP = str(Path(__file__).parents[1] / "app.py")
+APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def split_page(folder: Path, **form) -> AppTest:
     page = AppTest.from_file(APP, default_timeout=60)
     page.session_state["form_of_a_run"] = {"data.dataset": str(folder), **form}
     page.run()
-    page.switch_page("screens/data/split.py")
+    page.switch_page("split/page.py")
     page.query_params.update(dataset=str(folder))
     page.run()
     assert not page.exception, page.exception
@@ -86,7 +86,7 @@ def test_train_gets_what_is_chosen_here(folder):
     chosen(page, "Split").set_value("study").run()
     chosen(page, "Share of training").set_value(0.5).run()
     here = table(page)["All images"]
-    page.switch_page("screens/train/train.py").run()
+    page.switch_page("train/page.py").run()
     assert not page.exception, page.exception
     form = page.session_state["form_of_a_run"]
     assert form["data.split"] == "study" and form["data.train_fraction"] == 0.5

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import checkpoints
-from core.evaluation import predictions
-from core.judge.calibration import ece, temperature
-from core.judge.thresholds import HAND, Threshold, choose, freeze, of
+from core.evaluation.evaluate import predictions
+from core.evaluation.thresholds import HAND, Threshold, choose, freeze, of
+from core.metrics.calibration import ece, temperature
+from core.runs import checkpoints
+from pages.evaluate.threshold import chosen, first_sought, read_wanted
 from tests import judged
 from tests.judged import plant, rename_classes, text_of
-from ui.threshold import chosen, first_sought, read_wanted, said_of
 
 run, trained = judged.run, judged.trained          # fixtures
 RNG = np.random.default_rng(3)
@@ -21,10 +21,10 @@ RNG = np.random.default_rng(3)
 
 def draw(run, split: str = "val", part: str = "threshold", **query: str) -> AppTest:
     def script(run_id, split, part):
-        from core.evaluation import predictions
-        from core.runs import RunStore
-        from ui.calibration import draw_calibration
-        from ui.threshold import draw_threshold
+        from core.evaluation.evaluate import predictions
+        from core.runs.store import RunStore
+        from pages.evaluate.calibration import draw_calibration
+        from pages.evaluate.threshold import draw_threshold
         run = RunStore().get(run_id)
         {"threshold": draw_threshold, "calibration": draw_calibration}[part](run, split, predictions(run, split))
     at = AppTest.from_function(script, args=(run.id, split, part), default_timeout=60)
@@ -135,6 +135,6 @@ def test_the_healthy_class_is_not_the_one_that_is_sought():
 
 def test_a_frozen_threshold_says_where_it_comes_from():
     names = ["well", "ill"]
-    assert said_of(Threshold(.1, "sensitivity", {"sensitivity": .95}, sought=1), names) == "sensitivity for ill at least 0.95"
-    assert said_of(Threshold(.1, "cost", {"cost": 10, "prevalence": .02}, sought=1), names) == (
+    assert Threshold(.1, "sensitivity", {"sensitivity": .95}, sought=1).in_words(names) == "sensitivity for ill at least 0.95"
+    assert Threshold(.1, "cost", {"cost": 10, "prevalence": .02}, sought=1).in_words(names) == (
         "a missed ill is worth 10 false alarms at a prevalence of 2 %")

@@ -7,17 +7,18 @@ import pytest
 from core.config import RunConfig, knob_of, knobs
 from core.datasets import open_dataset
 from core.errors import LightboxError
-from core.recipes import RECIPES, changes_of
-from core.runs import RunStore
+from core.runs.recipes import RECIPES, changes_of
+from core.runs.store import RunStore
+from pages.shared import config_form as forms
+from pages.shared import preview as outlook
+from pages.shared.layout import escape
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.tiny import tiny_config, tiny_npz
-from ui import forms, outlook
-from ui.shell import escape
 
 
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
-    monkeypatch.setattr("ui.loaders.warm_up", threading.current_thread)        # torch is always still on its way
+    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)        # torch is always still on its way
     return no_machine(monkeypatch)
 
 
@@ -191,8 +192,8 @@ def test_values_outlast_a_change_of_page_and_an_error():
     type_in(at, "data.size", "huge")
     at.run()
     assert "data.size is 'huge'" in text_of(at).replace("\\", "")
-    at.switch_page("screens/train/runs.py").run()
-    at.switch_page("screens/train/train.py").run()
+    at.switch_page("runs/page.py").run()
+    at.switch_page("train/page.py").run()
     assert widgets(at)["optim.lr"].value == 0.5 and widgets(at)["data.size"].value == "huge"
 
 
@@ -312,7 +313,7 @@ def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
 
 
 def test_the_second_click_of_a_double_click_makes_no_second_grid(tiny, monkeypatch):
-    from ui import grid
+    from pages.train import sweep as grid
     state = {"grid_token": "a", "form_of_a_run": {"data.dataset": str(tiny)}, "grid_of_runs": {"train.seed": [1, 2]}}
     monkeypatch.setattr(forms.st, "session_state", state)
     grid._queue("a")
@@ -330,8 +331,8 @@ def test_a_grid_that_cannot_be_is_a_sentence():
 
 def test_the_time_of_a_grid_is_that_of_its_runs(monkeypatch):
     run = put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])
+    from pages.shared import run_feed as live
     from tests.followed import CPU
-    from ui import live
     rows = live.all_runs(RunStore())
     like = run.config.with_(**{"train.epochs": 10})
     frozen = like.with_(**{"model.freeze": "all"})                    # is of another speed
@@ -376,7 +377,7 @@ def test_the_numbers_beside_the_form(tiny, monkeypatch):
     assert shown["Steps"] == "5"                        # 96 / 20, rounded up
     assert shown["Parameters"] == "11.7 M" and shown["Time"] == "-"
     import torch  # noqa: F401
-    monkeypatch.setattr("ui.loaders.warm_up", lambda: threading.Thread())      # has ended
+    monkeypatch.setattr("pages.shared.open_data.warm_up", lambda: threading.Thread())      # has ended
     shown = {m.label: m.value for m in at.run().metric}
     # ResNet-18 without its thousand classes (513,000) and 7x7 colour filters (9,408), with two classes and 3x3 gray filters
     assert shown["Parameters"] == f"{(11_689_512 - 513_000 - 9_408 + 2 * 513 + 64 * 9) / 1e6:.3g} M" == "11.2 M"
@@ -419,14 +420,14 @@ def test_samples_take_classes_in_turn(tiny):
     ({"data.split": "image"}, "ignores patients"),
 ])
 def test_what_seldom_ends_well_is_said(changes, said, monkeypatch, tmp_path):
-    from ui.cautions import Facts, cautions
+    from pages.shared.preflight import Facts, cautions
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert cautions(Facts(RunConfig())) == ()
     assert any(said in sentence for sentence in cautions(Facts(RunConfig().with_(**changes))))
 
 
 def test_what_depends_on_the_images_and_the_machine_is_said(tiny):
-    from ui.cautions import Facts, cautions
+    from pages.shared.preflight import Facts, cautions
     data = open_dataset(tiny_config(tiny).data)
     data.labels[data.indices("train")] = 0
     config = tiny_config(tiny, **{"train.monitor": "accuracy", "train.batch_size": 100})
@@ -461,7 +462,7 @@ def test_how_many_wait_is_said():
 
 
 def test_the_device_is_named_in_words(monkeypatch):
-    from ui.outlook import name_of
+    from pages.shared.preview import name_of
     known = [{"device": "cuda:0", "name": "NVIDIA H200"}, {"device": "cpu", "name": "2 CPU cores"}]
     assert [name_of(d, known) for d in ("cuda:0", "cpu", "cuda:7")] == ["NVIDIA H200 (cuda:0)", "2 CPU cores", "cuda:7"]
 

@@ -8,17 +8,17 @@ import pyarrow as pa
 import pytest
 import torch
 
-from core.classifiers import classify, load_classifier
 from core.datasets import open_dataset
 from core.datasets.own import OwnSet, save_own
+from core.evaluation import thresholds
+from core.evaluation.shortcut_test import Answered, Conflict
 from core.explain.faithful import Examination, Randomised
 from core.explain.pointing import Place
-from core.judge import thresholds
-from core.judge.conflict import Answered, Conflict
-from core.runs import RunStore
+from core.runs.classifiers import classify, load_classifier
+from core.runs.store import RunStore
+from pages.gradcam.faithful import another_seed
 from tests import judged
 from tests.judged import open_page, plant, text_of
-from ui.faithful import another_seed
 
 run, trained = judged.run, judged.trained          # fixtures
 LETTERS = {"patients": 6, "studies": 1, "parts": ["wrist"], "letters": 1.0}
@@ -199,7 +199,7 @@ def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms
     def conflict(*asked, **more):
         calls.append((*asked, *more))
         return letters(reads)
-    monkeypatch.setattr("ui.conflict.conflict", conflict)
+    monkeypatch.setattr("pages.gradcam.conflict.conflict", conflict)
     at = open_page("gradcam", run=phantoms.id, predicted="all")
     assert not calls
     at = press(at, "Take the X-rays again")

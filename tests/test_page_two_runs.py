@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 import sklearn.metrics
 
-from core.comparison import compare, disagreements, pair
-from core.judge import thresholds
+from core.evaluation import thresholds
+from core.evaluation.compare import compare, disagreements, pair
+from pages.compare.two_runs import _surest_first
+from pages.shared.layout import escape
 from tests import judged
 from tests.judged import another_seed, galleries, open_page, plant, text_of
 from tests.test_comparison import another
-from ui.shell import escape
-from ui.two_runs import _surest_first
 
 run, trained = judged.run, judged.trained          # fixtures
 LABELS = np.arange(40) % 2

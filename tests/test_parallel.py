@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from core import checkpoints
 from core.errors import LightboxError
-from core.runs import RunStore
-from core.together import own_device
+from core.runs import checkpoints
+from core.runs.store import RunStore
 from core.trainers.parallel import Group, Together
-from core.worker import train_run
+from core.worker.queue_worker import train_run
+from core.worker.torchrun import own_device
 from tests.tiny import tiny_npz
 
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def test_each_rank_takes_the_gpu_of_its_number(monkeypatch):
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
-    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
     tiny_npz(tmp_path)
     return RunStore(tmp_path)
 
@@ -130,7 +130,7 @@ def test_a_run_on_two_processes_is_stopped_killed_resumed_and_ends_like_any_othe
 
 
 def _train_alone_until(run, store, epoch: int) -> None:
-    from core import job
+    from core.worker import job
     real = job.Job._save
 
     def save(self, state):

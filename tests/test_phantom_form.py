@@ -16,8 +16,8 @@ from core.datasets import open_source
 from core.datasets.own import list_own
 from core.datasets.phantom.cohort import LIMITS, PhantomConfig
 from core.datasets.phantom.set import truth_of
-from ui import phantom_form
-from ui.phantom_form import SWITCHES, save_phantom
+from pages.add import phantom_form
+from pages.add.phantom_form import SWITCHES, save_phantom
 
 PAGE = Path(__file__).with_name("phantom_page.py")
 
@@ -123,9 +123,9 @@ def test_the_same_set_is_saved_once_and_another_under_another_name(monkeypatch, 
 
 def test_the_page_add_images_leads_to_the_panel(monkeypatch, tmp_path):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
-    at = AppTest.from_file(str(PAGE.parents[1] / "app.py"), default_timeout=60).run()
+    at = AppTest.from_file(str(PAGE.parents[1] / "pages" / "main.py"), default_timeout=60).run()
     at.query_params["way"] = "phantom"
-    at = at.switch_page("screens/data/add.py").run()
+    at = at.switch_page("add/page.py").run()
     assert not at.exception and widget(at, "letters").value == 0 and at.button("phantom_save")
     way = next(pills for pills in at.pills if pills.key.split("~")[0] == "add_from")
     way.set_value("files").run()

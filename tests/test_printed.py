@@ -8,10 +8,10 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, precision_recall_
 from statsmodels.stats.proportion import proportion_confint
 
 from core.errors import LightboxError
-from core.judge.pasted import check_table
-from core.judge.printed import Claim, check
-from core.judge.printed_matrices import AVERAGES, matrices, measures_of, whole_counts, window
-from core.judge.printed_tables import PRINTED_TABLES
+from core.metrics.table_check.check import Claim, check
+from core.metrics.table_check.matrices import AVERAGES, matrices, measures_of, whole_counts, window
+from core.metrics.table_check.parse import check_table
+from core.metrics.table_check.tables import PRINTED_TABLES
 
 
 def rows_of(key: str) -> dict:

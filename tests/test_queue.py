@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.queue import Queue
+from core.runs.queue import Queue
 
 CLAIM = """
-import sys; from pathlib import Path; from core.queue import Queue
+import sys; from pathlib import Path; from core.runs.queue import Queue
 queue = Queue(Path(sys.argv[1]))
 while (run := queue.claim("cpu")) is not None: print(run)
 """

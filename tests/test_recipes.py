@@ -2,14 +2,14 @@
 
 import pytest
 
-from core import recipes
 from core.__main__ import main
 from core.augment import PRESETS, preset_of
 from core.config import RunConfig
 from core.datasets.own import OwnSet, save_own
 from core.errors import LightboxError
 from core.models import MODELS
-from core.recipes import GROUPS, RECIPES, SETTINGS, changes_of, sets_for, targets_of
+from core.runs import recipes
+from core.runs.recipes import GROUPS, RECIPES, SETTINGS, changes_of, sets_for, targets_of
 from tests.tiny import tiny_npz
 
 
@@ -145,10 +145,10 @@ def test_an_unknown_recipe_is_a_sentence():
 @pytest.fixture
 def queued(monkeypatch):
     """Runs that the command line queues are not trained."""
-    from core.runs import RunStore
+    from core.runs.store import RunStore
     from tests.followed import CPU
-    monkeypatch.setattr("core.runs.machine", lambda: CPU)
-    monkeypatch.setattr("core.runs.start_worker", lambda root, device: None)
+    monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
+    monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: None)
     return lambda: [run.config for run in reversed(RunStore().list())]
 
 
@@ -174,7 +174,7 @@ def test_a_grid_on_the_command_line(queued, capsys):
 
 
 def test_recipes_and_codes_are_printed(queued, capsys):
-    from core.runs import RunStore
+    from core.runs.store import RunStore
     assert main(["recipes"]) == 0
     assert set(RECIPES) <= set(capsys.readouterr().out.split())
     assert main(["recipes", "r001-cnn"]) == 0 and "--right: data.split=patient" in capsys.readouterr().out

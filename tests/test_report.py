@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-from core import classifiers
 from core.__main__ import main
-from core.classifiers import as_input, load_classifier
-from core.comparison import compare
 from core.errors import LightboxError
-from core.evaluation import judge, predictions
+from core.evaluation.compare import compare
+from core.evaluation.evaluate import judge, predictions
 from core.report import bundle, comparison, contents, report
 from core.report.artefacts import file_name, weights_zip
 from core.report.contents import credits_of
 from core.report.figures import FIGURES, as_png, as_svg, figures
 from core.report.tables import TABLES, to_csv
-from core.runs import RunStore
+from core.runs import classifiers
+from core.runs.classifiers import as_input, load_classifier
+from core.runs.store import RunStore
+from pages.shared import take_away
 from tests.judged import run, trained  # noqa: F401
-from ui import take_away
 
 VOID = {"meta", "br", "img", "path", "use", "rect", "link", "stop", "image"}
 

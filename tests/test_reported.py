@@ -5,9 +5,9 @@ import pytest
 from sklearn.metrics import precision_score
 from statsmodels.stats.proportion import proportion_confint
 
-from core import reported
 from core.config import RunConfig
-from core.recipes import RECIPES, apply
+from core.evaluation import reported
+from core.runs.recipes import RECIPES, apply
 from tests.judged import run, trained  # noqa: F401
 
 

@@ -7,7 +7,7 @@ import pytest
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.models import MODELS
-from core.run_names import class_code, name_code, network_code, parse
+from core.runs.codes import class_code, name_code, network_code, parse
 
 # Codes as they stand in the reports, the last ones as their tables shorten them: what each says.
 WRITTEN = [

@@ -14,7 +14,7 @@ import pytest
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.files import Lock
-from core.runs import TRANSITIONS, Notes, Run, RunStore
+from core.runs.store import TRANSITIONS, Notes, Run, RunStore
 from tests.tiny import tiny_config
 
 HOLD = "import sys, time; from core.files import Lock; Lock(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
@@ -22,8 +22,8 @@ HOLD = "import sys, time; from core.files import Lock; Lock(sys.argv[1]).acquire
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
-    monkeypatch.setattr("core.runs.start_worker", lambda root, device: None)       # nothing trains in these tests
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: None)       # nothing trains in these tests
     return RunStore(tmp_path)
 
 
@@ -102,7 +102,7 @@ def test_a_lost_queue_is_made_again_from_the_folders(run, store):
 
 
 def test_a_queued_run_that_a_worker_just_claimed_is_not_queued_twice(run, store):
-    from core.runs import worker_lock
+    from core.runs.store import worker_lock
     assert store.queue.claim("cpu") == run.id
     lock = Lock(worker_lock(store.root, "cpu"))
     lock.acquire()
@@ -225,8 +225,8 @@ def test_stopping_what_waits_leaves_what_trains(store, run):
 
 def test_runs_made_in_the_same_moment_that_draw_the_same_number_are_two(store, monkeypatch):
     drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb", "bbbb", "cccc"])
-    monkeypatch.setattr("core.runs.secrets.token_hex", lambda n: next(drawn))
-    monkeypatch.setattr("core.runs.time.strftime", lambda form: "20260101-000000")
+    monkeypatch.setattr("core.runs.store.secrets.token_hex", lambda n: next(drawn))
+    monkeypatch.setattr("core.runs.store.time.strftime", lambda form: "20260101-000000")
     runs = [store.create(tiny_config("nowhere.npz", name=name)) for name in ("one", "two", "three")]
     assert [run.id[-4:] for run in runs] == ["aaaa", "bbbb", "cccc"] and [run.name for run in runs] == ["one", "two", "three"]
     assert not list((store.root / "runs").glob(".*"))

@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-from core import recipes
 from core.config import RunConfig, knob_of, knobs
 from core.models import MODELS
-from core.recipes import RECIPES
-from core.run_names import parse
+from core.runs import recipes
+from core.runs.codes import parse
+from core.runs.recipes import RECIPES
+from pages.shared import config_form as forms
 from tests.followed import no_machine, open_page
 from tests.test_page_train import widgets
-from ui import forms
 
 CNN = {"model.name": "cnn"}
 
@@ -139,7 +139,7 @@ ELSEWHERE = {
     ("R000", "wrong indices; test loss and accuracy; confusion matrix"): "the pages Evaluate and Errors",
     ("R001", "one model for each part of the body"): "the parts are chosen when MURA is added (page Add)",
     ("R001", "queue of consecutive experiments, logs, best checkpoint, reload"): "every run has them; nothing to choose",
-    ("R001", "run-name code"): "core/run_names.py; below",
+    ("R001", "run-name code"): "core/runs/codes.py; below",
     ("R001", "size slider with estimate of memory"): "beside the form",
     ("R001", "leaderboards, artefact tree"): "evaluation and the report, not training",
     ("R001", "diagram of the network and of the head"): "the page Network",
@@ -170,8 +170,8 @@ def test_a_config_takes_it(line):
 def test_every_line_can_be_chosen_on_the_page(monkeypatch):
     """With its settings in the form, each of its fields is drawn and shows the value. Random changes have a page of their own."""
     no_machine(monkeypatch)
-    monkeypatch.setattr("ui.loaders.warm_up", threading.current_thread)
-    monkeypatch.setattr("ui.outlook.targets", lambda data: (("abnormality", "Abnormal"), ("body_part", "Part")))
+    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)
+    monkeypatch.setattr("pages.shared.preview.targets", lambda data: (("abnormality", "Abnormal"), ("body_part", "Part")))
     at, seen = open_page("train"), set()
     for line, changes in CHOSEN.items():
         names = {name for name in changes if not name.startswith("augment.")}
@@ -189,7 +189,7 @@ def test_every_line_can_be_chosen_on_the_page(monkeypatch):
 
 def test_menus_that_the_config_does_not_know_offer_what_the_reports_took(monkeypatch):
     no_machine(monkeypatch)
-    monkeypatch.setattr("ui.loaders.warm_up", threading.current_thread)
+    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)
     drawn = widgets(open_page("train"))
     assert set(drawn["model.name"].options) == {spec.title for spec in MODELS.values()}
     assert {forms.WORDS["model.cut"][cut] for cut in ("", "-1", "1", "2", "20")} < set(drawn["model.cut"].options)

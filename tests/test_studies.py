@@ -8,9 +8,9 @@ import pytest
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.judge import studies
-from core.judge.studies import NATIVE, UNKNOWN, Member, also_differ, family, fold, is_study, members, native_side
-from core.runs import RunStore
+from core.evaluation import studies
+from core.evaluation.studies import NATIVE, UNKNOWN, Member, also_differ, family, fold, is_study, members, native_side
+from core.runs.store import RunStore
 from tests import judged
 from tests.tiny import tiny_config
 

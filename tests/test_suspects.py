@@ -5,7 +5,7 @@ from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from core.judge.suspects import find_suspects
+from core.metrics.confident_learning import find_suspects
 
 
 def test_the_equations_by_hand():

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from core import checkpoints, metrics
+from core import metrics
 from core.errors import LightboxError
-from core.judge import thresholds
-from core.judge.intervals import wilson_by_patient
-from core.judge.thresholds import Threshold, candidates, choose, freeze, frozen, of, operate, per_thousand, unfreeze
+from core.evaluation import thresholds
+from core.evaluation.thresholds import Threshold, candidates, choose, freeze, frozen, of, operate, per_thousand, unfreeze
+from core.metrics.resampling import wilson_by_patient
+from core.runs import checkpoints
 from tests import judged
 from tests.judged import rename_classes
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from core.classifiers import SHIPPED, classify, list_classifiers, load_classifier
 from core.config import RunConfig
 from core.datasets import decode_image, open_dataset
 from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
 from core.metrics import accuracy, roc_auc
+from core.runs.classifiers import SHIPPED, classify, list_classifiers, load_classifier
 from tests.tiny import tiny_config, tiny_npz
 
 NAMES = ("phantom-body-part", "pneumonia")
@@ -63,24 +63,24 @@ def test_a_flipped_bit_in_shipped_weights_is_noticed(tmp_path, monkeypatch):
     data = bytearray(path.read_bytes())
     data[1_000_000] ^= 8
     path.write_bytes(data)
-    monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path)
+    monkeypatch.setattr("core.runs.classifiers.SHIPPED", tmp_path)
     with pytest.raises(LightboxError, match="checksum"):
         load_classifier("pneumonia")
 
 
 def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_path, monkeypatch):
-    from core import worker
-    from core.evaluation import predictions
-    from core.export import export
-    from core.runs import RunStore
-    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
+    from core.evaluation.evaluate import predictions
+    from core.report.export import export
+    from core.runs.store import RunStore
+    from core.worker import queue_worker as worker
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
     store = RunStore()
     save_file({"features.0.bias": torch.ones(64)}, tmp_path / "start.safetensors")
     run = store.create(tiny_config(tiny_npz(tmp_path), **{"model.weights": f"file:{tmp_path / 'start.safetensors'}",
                                                           "train.monitor": "cohen_kappa"}))
     store.queue.claim("cpu")
     worker.train_run(run, store.root)
-    monkeypatch.setattr("core.classifiers.SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr("core.runs.classifiers.SHIPPED", tmp_path / "weights")
     export(run, tmp_path / "weights" / "tiny", "Tiny", "Squares on noise.")
     found = predictions(run, "test")
     card = (tmp_path / "weights" / "tiny" / "card.md").read_text()

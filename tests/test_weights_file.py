@@ -172,15 +172,15 @@ def test_networks_of_which_there_are_no_imagenet_weights_say_so():
 
 @pytest.fixture
 def store(monkeypatch):
-    from core.runs import RunStore
-    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
+    from core.runs.store import RunStore
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
     return RunStore()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_own_normalisation_is_the_mean_and_deviation_of_the_training_images(store, tmp_path, channels):
-    from core.classifiers import build_for_run
     from core.datasets import open_dataset
+    from core.runs.classifiers import build_for_run
     from tests.tiny import tiny_config, tiny_npz
     config = tiny_config(tiny_npz(tmp_path), **{"model.name": "small_cnn", "model.normalise": "own", "data.channels": channels})
     data = open_dataset(config.data)
@@ -205,9 +205,9 @@ def test_channel_statistics_are_exact_where_a_float_would_not_be():
 
 
 def test_an_earlier_run_gives_what_fits_another_head_and_cut_and_its_normalisation(store, tmp_path):
-    from core import worker
-    from core.classifiers import build_for_run, load_classifier
     from core.datasets import open_dataset
+    from core.runs.classifiers import build_for_run, load_classifier
+    from core.worker import queue_worker as worker
     from tests.tiny import tiny_config, tiny_npz
     path = tiny_npz(tmp_path)
     first = store.create(tiny_config(path, **{"model.name": "small_cnn", "model.normalise": "own", "train.epochs": 1}))

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from core import checkpoints, worker
 from core.errors import LightboxError
-from core.evaluation import evaluate, predictions
-from core.runs import RunStore, start_worker, worker_lock
+from core.evaluation.evaluate import evaluate, predictions
+from core.runs import checkpoints
+from core.runs.store import RunStore, start_worker, worker_lock
+from core.worker import queue_worker as worker
 from tests.tiny import tiny_config, tiny_npz
 
 
@@ -22,7 +23,7 @@ from tests.tiny import tiny_config, tiny_npz
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("core.runs.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
     tiny_npz(tmp_path)
     return RunStore(tmp_path)
 
@@ -247,7 +248,7 @@ def test_out_of_memory_is_said_with_a_batch_that_should_fit(store, monkeypatch, 
     refuse_batches(monkeypatch, 20, error)
     config = tiny_config(store.root / "tiny.npz", **{"train.batch_size": 64, "model.name": "small_cnn"})
     need = {n: costs(config.model, 2, 28, 1, n, config.optim.name).training_bytes for n in (8, 16, 32)}
-    monkeypatch.setattr("core.job.free_memory", lambda: int(need[16] / 0.8) + 1)      # 16 fit, 32 do not
+    monkeypatch.setattr("core.worker.job.free_memory", lambda: int(need[16] / 0.8) + 1)      # 16 fit, 32 do not
     run = here(store, config)
     assert run.status().state == "failed"
     assert run.status().reason == ("The device ran out of memory at batches of 64. "
@@ -258,7 +259,7 @@ def test_out_of_memory_is_said_with_a_batch_that_should_fit(store, monkeypatch, 
 
 def test_where_nothing_fits_no_batch_is_named(store, monkeypatch):
     refuse_batches(monkeypatch, 0, MemoryError())
-    monkeypatch.setattr("core.job.free_memory", lambda: 1000)
+    monkeypatch.setattr("core.worker.job.free_memory", lambda: 1000)
     run = here(store, tiny_config(store.root / "tiny.npz"))
     assert run.records("oom")[0]["fits"] is None and "smaller images" in run.status().reason
 

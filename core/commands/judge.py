@@ -17,7 +17,7 @@ from core.files import write_atomic
 
 def evaluate(options: Namespace) -> None:
     """Every measure of a run with its interval, and what to beware of."""
-    from core.evaluation import evaluate
+    from core.evaluation.evaluate import evaluate
     bar = Bar()
     result = evaluate(open_run(options.run), options.split, progress=bar.count)
     bar.end()
@@ -49,7 +49,7 @@ def conflict(options: Namespace) -> None:
     """The same phantom patients with another letter, or with none: does the run follow the letter?"""
     from dataclasses import asdict
 
-    from core.judge.conflict import conflict
+    from core.evaluation.shortcut_test import conflict
     bar = Bar()
     found = conflict(open_run(options.run), options.split, progress=bar.count)
     bar.end()
@@ -66,7 +66,7 @@ def _conflict_in_words(found) -> Iterator[str]:
 
 def marks(options: Namespace) -> None:
     """What people marked on the page Errors."""
-    from core.marks import marks_csv, read_marks
+    from core.runs.marks import marks_csv, read_marks
     dataset = absolute(options.dataset)
     found = read_marks(dataset)
     if not found:
@@ -77,7 +77,7 @@ def marks(options: Namespace) -> None:
 
 def compare(options: Namespace) -> None:
     """The paired tests of two runs, and in which settings they differ."""
-    from core.comparison import compare
+    from core.evaluation.compare import compare
     result = compare(open_run(options.run_a), open_run(options.run_b), options.split)
     tell(options, result, _comparison_in_words(result))
 
@@ -101,10 +101,10 @@ def explain(options: Namespace) -> None:
     import cv2
     import torch
 
-    from core.classifiers import as_input, load_classifier
     from core.datasets.intake import decode_image
     from core.explain import explain as explain_by
     from core.explain import overlay
+    from core.runs.classifiers import as_input, load_classifier
     model, method = load_classifier(options.run).model, METHODS[options.method]
     images = as_input(model, [decode_image(Path(options.image)).pixels])
     with torch.no_grad():

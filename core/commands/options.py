@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from core.errors import LightboxError
 
 if TYPE_CHECKING:
-    from core.runs import Run
+    from core.runs.store import Run
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,5 @@ def absolute(dataset: str | None) -> str | None:
 
 def open_run(name: str) -> Run:
     """A run by its id. Raises LightboxError where there is none."""
-    from core.runs import RunStore
+    from core.runs.store import RunStore
     return RunStore().get(name)

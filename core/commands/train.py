@@ -17,13 +17,13 @@ from core.errors import LightboxError
 
 def train(options: Namespace) -> int:
     """Train here and show how far it is, or with --queue leave it to the worker."""
-    from core.runs import RunStore
+    from core.runs.store import RunStore
     config = None if options.resume else _config(options)
     if "TORCHELASTIC_RUN_ID" in os.environ:       # torchrun started us, one of several: they train the run themselves
         if options.grid:
             raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.", "Leave one of them out.")
         what = ["--config", config.to_json()] if config else ["--resume", options.resume]
-        os.execv(sys.executable, [sys.executable, "-m", "core.together", *what])
+        os.execv(sys.executable, [sys.executable, "-m", "core.worker.torchrun", *what])
     store = RunStore()
     if config:
         runs = [store.create(one) for one in _grid(config, options.grid)]
@@ -44,7 +44,7 @@ def _config(options: Namespace) -> RunConfig:
     changes |= settings(options.set)
     config = RunConfig()
     if options.recipe:
-        from core.recipes import apply
+        from core.runs.recipes import apply
         config = apply(config.with_(**{"data.dataset": changes["data.dataset"]}), options.recipe, options.right)
     elif options.right:
         raise LightboxError("cli.right", "--right mends a recipe, and none was given.", "Write --recipe KEY --right.")
@@ -60,7 +60,7 @@ def _grid(config: RunConfig, items: list[str]) -> list[RunConfig]:
     """The runs that --grid asks for; without it the one run."""
     if not items:
         return [config]
-    from core.grid import expand, parse_values
+    from core.runs.sweep import expand, parse_values
     return expand(config, parse_values(items))
 
 
@@ -93,9 +93,9 @@ def find_lr(options: Namespace) -> None:
 
     import torch
 
-    from core.classifiers import build_for
     from core.datasets import open_dataset
-    from core.device import machine, resolve
+    from core.runs.classifiers import build_for
+    from core.runs.device import machine, resolve
     from core.trainers import finder
     from core.trainers.batches import Split
     from core.trainers.compute import prepare
@@ -134,7 +134,7 @@ def find_lr(options: Namespace) -> None:
 
 def list_recipes(options: Namespace) -> None:
     """All recipes, or what one of them sets."""
-    from core.recipes import RECIPES, changes_of
+    from core.runs.recipes import RECIPES, changes_of
     if options.key:
         changes, recipe = changes_of(options.key), RECIPES[options.key]
         tell(options, vars(recipe) | {"changes": changes}, _recipe_in_words(recipe))
@@ -149,7 +149,7 @@ def _recipe_in_words(recipe) -> Iterator[str]:
 
 
 def _recipes_in_words() -> Iterator[str]:
-    from core.recipes import GROUPS, RECIPES
+    from core.runs.recipes import GROUPS, RECIPES
     for group, title in GROUPS.items():
         yield title
         yield from (f"  {key:28} {recipe.title}" for key, recipe in RECIPES.items() if recipe.report == group)
@@ -157,8 +157,8 @@ def _recipes_in_words() -> Iterator[str]:
 
 def name(options: Namespace) -> None:
     """The code of a run, or what a code says, as --set takes it."""
-    from core.run_names import name_code, parse
-    from core.runs import RunStore
+    from core.runs.codes import name_code, parse
+    from core.runs.store import RunStore
     store = RunStore()
     if (store.root / "runs" / options.what).is_dir() and options.what.strip("."):
         run = store.get(options.what)

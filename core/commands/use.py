@@ -15,9 +15,9 @@ from core.files import write_atomic
 
 def predict(options: Namespace) -> None:
     """A row for each file, one that cannot be read with its error. Thresholds are those that were chosen on validation."""
-    from core.classifiers import classify, load_classifier
     from core.datasets.intake import decode_image
-    from core.decision import chosen_for
+    from core.evaluation.decision import chosen_for
+    from core.runs.classifiers import classify, load_classifier
     model, chosen = load_classifier(options.run).model, chosen_for(options.run)
     if options.calibrated and chosen.temperature is None:
         raise LightboxError("temperature.none", "There is no temperature for this classifier.",
@@ -62,7 +62,7 @@ def bundle(options: Namespace) -> None:
 
 def export(options: Namespace) -> None:
     """The weights of a run's best epoch, as others load them."""
-    from core.export import export
+    from core.report.export import export
     bar = Bar()
     about = Path(options.about).read_text() if options.about else ""
     export(open_run(options.run), Path(options.folder), options.title, about, bar.count)

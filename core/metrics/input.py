@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.answers import MULTI_LABEL, TASKS
 from core.errors import LightboxError
+from core.metrics.confusion import MULTI_LABEL, TASKS
 
 
 def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.answers import MULTI_LABEL, one_against_rest, predict
+from core.metrics.confusion import MULTI_LABEL, one_against_rest, predict
 from core.metrics.input import check
-from core.ranking import Z, auc_interval
+from core.metrics.ranking import Z, auc_interval
 
 
 def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
@@ -25,7 +25,7 @@ def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
 
 
 def roc_auc_interval(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[float, float] | None:
-    """Where `roc_auc` lies, for every task: `core.ranking.auc_interval`. None where it is undefined."""
+    """Where `roc_auc` lies, for every task: `core.metrics.ranking.auc_interval`. None where it is undefined."""
     return auc_interval(*_columns(labels, probs, task))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from core.answers import (
+from core.metrics.confusion import (
     MULTI_LABEL,
     Counts,
     binary_kappa,
@@ -24,14 +24,14 @@ from core.answers import (
     specificity,
 )
 from core.metrics.input import check
-from core.ranking import area_of, average_precision_of, cuts
+from core.metrics.ranking import area_of, average_precision_of, cuts
 
 
 class Judged:
     """Answers that were checked, and what several numbers are read off; each made once, when first asked for.
 
     A number is a function of a Judged and gives an array, NaN where it is undefined: a single value for these images, or,
-    where the counts below come with more axes in front, a value for each of many draws (see core/judge/intervals.py).
+    where the counts below come with more axes in front, a value for each of many draws (see core/metrics/resampling.py).
     """
 
     def __init__(self, labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5):

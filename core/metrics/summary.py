@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.answers import MULTI_LABEL, counts, f1, majority_baseline, npv, precision, sensitivity, specificity
 from core.errors import LightboxError
+from core.metrics.confusion import MULTI_LABEL, counts, f1, majority_baseline, npv, precision, sensitivity, specificity
 from core.metrics.input import check
 from core.metrics.intervals import accuracy_interval, roc_auc_interval, wilson_interval
 from core.metrics.numbers import Judged, none_for_nan
+from core.metrics.ranking import binary_auc
 from core.metrics.table import numbers_of
-from core.ranking import binary_auc
 
 FEW = 10            # with fewer images than this a class gets a warning beside its numbers
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.answers import f1, npv, precision, sensitivity, specificity
+from core.metrics.confusion import f1, npv, precision, sensitivity, specificity
 from core.metrics.numbers import (
     Judged,
     accuracy,

@@ -18,15 +18,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core import export
-from core.classifiers import load_classifier
 from core.errors import LightboxError
+from core.report import export
 from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
 from core.report.page import comparison, report
 from core.report.tables import TABLES, evaluation_report, to_csv
-from core.run_names import name_code
-from core.runs import Run
+from core.runs.classifiers import load_classifier
+from core.runs.codes import name_code
+from core.runs.store import Run
 
 if TYPE_CHECKING:
     from core.models.classifier import Classifier
@@ -110,7 +110,7 @@ def layers(model: Classifier) -> str:
 
 
 def weights_zip(run: Run) -> bytes:
-    """The weights of the best epoch as safetensors with their model card, zipped; what `core.classifiers` can load again."""
+    """The weights of the best epoch as safetensors with their model card, zipped; what `core.runs.classifiers` can load again."""
     return zipped(_weights(run, contents(run)), zipfile.ZIP_STORED)        # random numbers do not get smaller
 
 

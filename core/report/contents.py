@@ -11,8 +11,8 @@ from core.config import RunConfig, knobs
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import SETS
 from core.errors import LightboxError
-from core.evaluation import Predictions, data_at_hand, judge, predictions
-from core.runs import Run, versions
+from core.evaluation.evaluate import Predictions, data_at_hand, judge, predictions
+from core.runs.store import Run, versions
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -30,7 +30,7 @@ class Contents:
     Args:
         split: "test" where it was opened, else "val"
         found: the stored answers to it
-        result: what `core.evaluation.judge` says of them
+        result: what `core.evaluation.evaluate.judge` says of them
         about: data.json of the run
         records: what the trainer reported
         licence, citation: of the images; "" where they are not known

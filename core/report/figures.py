@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import answers
-from core.judge import thresholds
-from core.judge.calibration import reliability
+from core.evaluation import thresholds
 from core.metrics import METRICS, MULTI_LABEL
-from core.ranking import binary_auc, pr_curve, roc_curve
+from core.metrics import confusion as answers
+from core.metrics.calibration import reliability
+from core.metrics.ranking import binary_auc, pr_curve, roc_curve
 from core.report.contents import SPLIT_WORDS, Contents
 
 if TYPE_CHECKING:

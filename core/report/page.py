@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from core.comparison import compare
 from core.config import knob_of
 from core.errors import LightboxError
+from core.evaluation.compare import compare
 from core.metrics import METRICS
 from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json
 from core.report.figures import as_svg, figures
 from core.report.tables import title_of
-from core.run_names import name_code
-from core.runs import Run
+from core.runs.codes import name_code
+from core.runs.store import Run
 
 HEADLINE = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc", "cohen_kappa", "loss")
 FEW = ("accuracy", "roc_auc", "cohen_kappa")

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from core import answers
-from core.judge import thresholds
+from core.evaluation import thresholds
 from core.metrics import METRICS, MULTI_LABEL
+from core.metrics import confusion as answers
 from core.report.contents import SPLIT_WORDS, Contents
-from core.run_names import name_code
+from core.runs.codes import name_code
 
 EXTRA = {"medmnist_auc": "AUC as MedMNIST's evaluator", "medmnist_acc": "ACC as MedMNIST's evaluator"}
 

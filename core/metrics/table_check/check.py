@@ -1,0 +1,225 @@
+"""Can these printed numbers belong together? What a row of a table says about itself, without its data.
+
+    check(claim)          accuracy, precision, recall, F1, kappa and n of one row: sentences, and every confusion matrix that fits
+
+Two classes leave four counts, and each printed number cuts down the tables of four counts that are possible
+(`core.metrics.table_check.matrices`); where none is left, the numbers cannot come from one set of answers. A whole table:
+`core.metrics.table_check.parse`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from core.errors import LightboxError
+from core.metrics import wilson_interval
+from core.metrics.table_check.matrices import AVERAGES, LARGEST_OPEN, SLACK, matrices, measures_of, whole_counts, window
+
+RATES = ("accuracy", "precision", "recall", "specificity", "f1", "kappa")
+WORDS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "specificity": "specificity", "f1": "F1",
+         "kappa": "kappa"}
+COUNTS = ("tp", "fn", "fp", "tn")
+SHOWN = 1_000               # matrices kept of those that fit
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of a printed table. Everything that is not printed is "" or None.
+
+    Args:
+        values: a key of RATES -> the number as text
+        n, positive: images judged, and how many of them are of class 1
+        counts: a key of COUNTS -> images
+        average: a key of AVERAGES; "" tries them all, since few tables say it
+    """
+    name: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    n: int | None = None
+    positive: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    average: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about a claim. `fault` says that something printed cannot be true."""
+    sentence: str
+    fault: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Args:
+        findings: the faults first
+        matrices: average -> (M, 4) int64: tn, fp, fn, tp of every confusion matrix that gives all printed numbers
+        intervals: measure -> (value, low, high), Wilson's at 95 %, where its two counts are known for sure
+    """
+    findings: tuple[Finding, ...]
+    matrices: Mapping[str, np.ndarray]
+    intervals: Mapping[str, tuple[float, float, float]]
+
+    @property
+    def possible(self) -> bool:
+        return not any(finding.fault for finding in self.findings)
+
+
+def check(claim: Claim, others: Sequence[tuple[int, int]] = ()) -> Verdict:
+    """What can be said of one row.
+
+    Args:
+        others: further (n, positive) of the same table; a row that does not fit its own images may fit those of another
+
+    Raises LightboxError "printed.n" where n or the positives make no sense, "printed.large".
+    """
+    claim = _completed(claim)
+    findings = [*_numbers_that_are_none(claim)]
+    claim = replace(claim, values={name: text for name, text in claim.values.items() if _is_number(text)})
+    if len(claim.counts) == len(COUNTS):
+        findings += _against_its_counts(claim)
+        fit = {}
+    else:
+        findings += _whole_number(claim)
+        fit, said = _fitting(claim, others, faulty=any(f.fault for f in findings))
+        findings += said
+    findings.sort(key=lambda finding: not finding.fault)
+    return Verdict(tuple(findings), {a: m[:SHOWN] for a, m in fit.items()}, _intervals(claim, fit))
+
+
+def _completed(claim: Claim) -> Claim:
+    """n and positives from the four counts, where they are all there and n is not printed."""
+    total = sum(claim.counts.values())
+    n = claim.n if claim.n is not None else total if len(claim.counts) == 4 else None
+    if n is not None and n < 1:
+        raise LightboxError("printed.n", f"n is {n}.", "Give how many images were judged.")
+    if n is not None and claim.positive is not None and not 0 <= claim.positive <= n:
+        raise LightboxError("printed.n", f"{claim.positive:,} of {n:,} images cannot be positive.", "Give at most n.")
+    return replace(claim, n=n)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(window(text))
+    except LightboxError:
+        return False
+
+
+def _numbers_that_are_none(claim: Claim) -> Iterator[Finding]:
+    for name, text in claim.values.items():
+        try:
+            window(text)
+        except LightboxError as error:
+            yield Finding(f"The {WORDS[name]} is a misprint: {error.message} {error.hint}", True)
+
+
+def _whole_number(claim: Claim) -> Iterator[Finding]:
+    """The accuracy must be a whole number of images."""
+    text, n = claim.values.get("accuracy"), claim.n
+    if text is None or not n:
+        return
+    right, (low, high) = whole_counts(text, n), window(text)
+    middle = (low + high) / 2
+    if right:
+        some = f"{right[0]:,}" if len(right) == 1 else f"{right[0]:,} to {right[-1]:,}"
+        yield Finding(f"An accuracy of {text} is {some} right answers of {n:,}.", False)
+        return
+    digits = round(-math.log10(high - low))               # as many as are printed, of the share
+    below = math.floor(middle * n)
+    yield Finding(f"An accuracy of {text} would be {middle * n:,.2f} right answers of {n:,}, which is no whole number: "
+                  f"{below:,} give {below / n:.{digits}f} and {below + 1:,} give {(below + 1) / n:.{digits}f}. It was averaged "
+                  "over something else, such as batches, or over other images.", True)
+
+
+def _averages(claim: Claim) -> Sequence[str]:
+    return (claim.average,) if claim.average else tuple(AVERAGES)
+
+
+def _fitting(claim: Claim, others: Sequence[tuple[int, int]], faulty: bool) -> tuple[dict[str, np.ndarray], list[Finding]]:
+    """The confusion matrices that give all numbers, for each average, and what they say."""
+    values, n = claim.values, claim.n
+    if not n or len(values) < 2:
+        return {}, []
+    averages = _averages(claim)
+    fit = matrices(values, n, claim.positive, averages)
+    size = f"{n:,} images" + (f" with {claim.positive:,} positive" if claim.positive is not None else "")
+    if fit:
+        return fit, [Finding(_these_fit(fit, size), False)]
+    said = f"No confusion matrix of {size} gives all these numbers" + ("." if claim.average else ", however they are averaged.")
+    if not faulty and len(values) > 2:
+        alone = [name for name in values if (name != "accuracy" or claim.positive is not None and n <= LARGEST_OPEN)
+                 and matrices({k: v for k, v in values.items() if k != name}, n, claim.positive, averages)]
+        if alone:
+            said += f" Without the {' or without the '.join(WORDS[name] for name in alone)} the others would fit together."
+    elsewhere = [(m, p) for m, p in dict.fromkeys(others) if (m, p) != (n, claim.positive) and matrices(values, m, p, averages)]
+    for m, p in elsewhere:
+        said += f" They do fit {m:,} images with {p:,} positive: perhaps it was scored on those."
+    return {}, [Finding(said, True)]
+
+
+def _these_fit(fit: Mapping[str, np.ndarray], size: str) -> str:
+    # With an F1 of the means as well, the plain macro average is the simpler reading.
+    names = [a for a in fit if a != "macro_of_means" or "macro" not in fit]
+    said = []
+    for a in names:
+        tn, fp, fn, tp = fit[a][len(fit[a]) // 2].tolist()
+        many = "one confusion matrix," if len(fit[a]) == 1 else f"{len(fit[a]):,} confusion matrices, such as"
+        said.append(f"{AVERAGES[a][0]}: {many} TN {tn:,}, FP {fp:,}, FN {fn:,}, TP {tp:,} "
+                    f"(sensitivity {tp / max(tp + fn, 1):.2f}, specificity {tn / max(tn + fp, 1):.2f})")
+    return f"They fit {size} as {'; or as '.join(said)}."
+
+
+def _against_its_counts(claim: Claim) -> Iterator[Finding]:
+    """The four counts are printed: they must sum to n, and each number must be theirs."""
+    tn, fp, fn, tp = (np.array(claim.counts[name]) for name in ("tn", "fp", "fn", "tp"))
+    total = int(tn + fp + fn + tp)
+    if claim.n != total:
+        yield Finding(f"TP, FN, FP and TN sum to {total:,}, but there are {claim.n:,} images.", True)
+    if claim.positive is not None and tp + fn != claim.positive:
+        yield Finding(f"TP and FN sum to {int(tp + fn):,}, but {claim.positive:,} images are positive.", True)
+    if not total:
+        return
+    for name, text in claim.values.items():
+        low, high = window(text)
+        has = {a: float(measures_of(tn, fp, fn, tp, a)[name]) for a in _averages(claim)}
+        fits = [a for a, value in has.items() if low - SLACK <= value <= high + SLACK]
+        if not fits and 0 < has["binary" if "binary" in has else claim.average] - high < (high - low) / 2:
+            cut_off = has["binary" if "binary" in has else claim.average]
+            yield Finding(f"The {WORDS[name]} of the positive class is {cut_off:.4f}: {text} was cut off, not rounded.", False)
+            continue
+        if name in ("accuracy", "kappa", "specificity") or claim.average:
+            value = next(iter(has.values()))
+            if not fits:
+                yield Finding(f"The {WORDS[name]} of these counts is {value:.4f}, not {text}.", True)
+        elif not fits:
+            yield Finding(f"The {WORDS[name]} of these counts is {has['binary']:.3f} for the positive class and "
+                          f"{has['macro']:.3f} as the macro average; {text} is neither.", True)
+        elif "binary" in fits:
+            yield Finding(f"The {WORDS[name]}, {text}, is that of the positive class; the macro average is "
+                          f"{has['macro']:.3f}.", False)
+        else:
+            yield Finding(f"The {WORDS[name]}, {text}, fits as {AVERAGES[fits[0]][0]}.", False)
+    better = max(int(tp + fn), int(tn + fp))
+    if tp + tn < better:
+        yield Finding(f"Always giving the more frequent answer would be right in {better:,} of {total:,} "
+                      f"({better / total:.3f}); these answers are in {int(tp + tn):,} ({int(tp + tn) / total:.3f}).", False)
+
+
+def _intervals(claim: Claim, fit: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float, float]]:
+    """Wilson's intervals of the shares whose two counts are known: from the counts, or where all matrices agree about them."""
+    tables = (np.array([[claim.counts[c] for c in ("tn", "fp", "fn", "tp")]]) if len(claim.counts) == 4
+              else np.concatenate(list(fit.values())) if fit else None)
+    parts: dict[str, tuple[int, int]] = {}
+    if tables is not None:
+        tn, fp, fn, tp = tables.T
+        for name, k, m in (("accuracy", tp + tn, tn + fp + fn + tp), ("sensitivity", tp, tp + fn), ("specificity", tn, tn + fp),
+                           ("precision", tp, tp + fp)):
+            middle = len(k) // 2                     # all of them nearly agree; the spread is far inside the interval
+            if m[middle] and np.ptp(k / np.maximum(m, 1)) < 0.02:
+                parts[name] = int(k[middle]), int(m[middle])
+    if "accuracy" not in parts and "accuracy" in claim.values and claim.n:
+        if k := whole_counts(claim.values["accuracy"], claim.n):
+            parts["accuracy"] = k[len(k) // 2], claim.n
+    return {name: (k / m, *wilson_interval(k, m)) for name, (k, m) in parts.items()}

@@ -1,0 +1,81 @@
+"""A run's best epoch as a folder that can ship: weights, settings, and a model card written from the run itself.
+
+The card says what a stranger must know before using a classifier (after Mitchell et al., "Model Cards for Model Reporting",
+2019): whose images, which split, which settings, how good on images that it did not learn from, and what it is not for.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from core.config import RunConfig, knobs
+from core.evaluation.evaluate import evaluate
+from core.files import write_atomic, write_json
+from core.runs import checkpoints
+from core.runs.store import Run
+
+
+def export(run: Run, folder: Path, title: str, about: str = "", progress=None, measures: dict[str, dict] | None = None) -> None:
+    """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json and card.md.
+
+    Args:
+        about: Markdown for the top of the card: whose data these are, under which licence, what the classifier is not for.
+            The rest of the card is written from the run: split, settings, measures.
+        measures: split -> what `core.evaluation.evaluate` says of it, for the card. None evaluates validation and test, which opens
+            the test split, and counts
+    """
+    best, _ = checkpoints.load_best(run.checkpoints)
+    source = run.checkpoints / checkpoints.name_of(best.epoch)
+    if measures is None:
+        measures = {split: evaluate(run, split, progress) for split in ("val", "test")}
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _without_paths(run.config)
+    meta = {"title": title, "model": asdict(config.model), "classifier": best.meta["classifier"],
+            "dataset": Path(best.meta["dataset"]).name,
+            "epoch": best.epoch, "step": 0,
+            "sha256": {"weights.safetensors": best.meta["sha256"]["weights.safetensors"]}}
+    shutil.copyfile(source / "weights.safetensors", folder / "weights.safetensors")
+    settings = asdict(config) | {"name": title}
+    settings["data"]["dataset"] = meta["dataset"]
+    write_json(folder / "config.json", settings)
+    write_json(folder / "meta.json", {"meta": meta, "sha256": checkpoints.checksum(meta)})
+    write_atomic(folder / "card.md", _card(run, title, about, best.epoch, measures))
+
+
+def _without_paths(config: RunConfig) -> RunConfig:
+    """A file of weights by its name alone: where it lay is only true on this machine."""
+    start, _, path = config.model.weights.partition(":")
+    return config.with_(**{"model.weights": f"file:{Path(path).name}"}) if start == "file" else config
+
+
+def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict]) -> str:
+    """The model card: what it was trained on, how, and what it is worth."""
+    data, config = run.data(), _without_paths(run.config)
+    default = RunConfig()
+    changed = [f"`{section}.{f.name}={getattr(getattr(config, section), f.name)}`" for section, f in knobs()
+               if getattr(getattr(config, section), f.name) != getattr(getattr(default, section), f.name)
+               and f"{section}.{f.name}" != "data.dataset"]
+    monitor = config.train.monitor.replace("_", " ").replace("roc auc", "ROC AUC")
+    images = ", ".join(f"{split} {n:,}" for split, n in data["n"].items())
+    rows = [f"| {name} | {m['n']:,} | {_with_interval(m, 'accuracy')} | {m['majority_accuracy']:.3f} | "
+            f"{_with_interval(m, 'roc_auc')} |" for split, name in (("val", "validation"), ("test", "test"))
+            if (m := measures.get(split))]
+    return "\n".join([
+        f"# {title}", "", about.strip(), "",
+        f"**Answers** {', '.join(data['class_names'])}.", "",
+        f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
+        f"**Images** {images}. {data['split_note']}", "",
+        f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}. "
+        f"Settings other than the default: {', '.join(changed)}.", "",
+        "| split | images | accuracy (95 % interval) | always the most frequent class | ROC AUC (95 % interval) |",
+        "|---|---|---|---|---|", *rows, "",
+        "Trained by Lightbox itself. For teaching; not for clinical use.", ""])
+
+
+def _with_interval(measures: dict, name: str) -> str:
+    value, interval = measures[name], measures[f"{name}_interval"]
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

@@ -1,0 +1,193 @@
+"""Trained classifiers, wherever they come from: a run's best epoch, or weights/ that came with the app.
+
+Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum. So a page
+or a script asks `load_classifier("20261121-0352-k3f9")` or `load_classifier("phantom-body-part")` and gets the same thing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.config import ModelConfig, RunConfig
+from core.datasets.geometry import fit
+from core.datasets.statistics import channel_statistics
+from core.errors import LightboxError
+from core.runs import checkpoints
+from core.runs.store import Run, RunStore
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.models.classifier import Classifier
+
+SHIPPED = Path(__file__).parents[2] / "weights"
+
+
+@dataclass(frozen=True)
+class ClassifierInfo:
+    """What is known of a classifier without loading it. `address` is what `load_classifier` takes."""
+    address: str
+    title: str
+    class_names: tuple[str, ...]
+    size: int
+    shipped: bool
+    dataset: str
+    network: str            # a key of core.models.MODELS
+    card: str = ""          # the model card in Markdown, without its title; empty for a run
+
+
+def shipped_classifiers() -> list[ClassifierInfo]:
+    """Those that came with the app. No torch."""
+    found = []
+    for file in sorted(SHIPPED.glob("*/meta.json")):
+        folder = file.parent
+        try:
+            meta = json.loads(file.read_text())["meta"]
+            found.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
+                                        meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
+                                        meta["model"]["name"], (folder / "card.md").read_text().partition("\n")[2]))
+        except (OSError, ValueError, KeyError):
+            continue
+    return found
+
+
+def list_classifiers() -> list[ClassifierInfo]:
+    """Those that came with the app, then runs with a finished epoch, newest first. No torch."""
+    found = shipped_classifiers()
+    for run in RunStore().list():
+        data = run.data()
+        if data and any(step == 0 and epoch > 0 for epoch, step in checkpoints.places(run.checkpoints)):
+            found.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"],
+                                        run.config.model.name))
+    return found
+
+
+def settings_of(address: str) -> RunConfig:
+    """The settings that a classifier was trained with. Raises LightboxError "run.gone"."""
+    if is_shipped(address):
+        return RunConfig.from_json((SHIPPED / address / "config.json").read_text())
+    return RunStore().get(address).config
+
+
+def task_of(address: str) -> str:
+    """What a classifier answers, one of core.metrics.TASKS. No torch. Raises LightboxError "run.gone"."""
+    if is_shipped(address):
+        return json.loads((SHIPPED / address / "meta.json").read_text())["meta"]["classifier"]["task"]
+    return RunStore().get(address).data()["task"]
+
+
+def is_shipped(address: str) -> bool:
+    """Whether it came with the app."""
+    return bool(address) and "/" not in address and (SHIPPED / address / "meta.json").exists()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A classifier in evaluation mode on the CPU, the epoch that its weights are of, and what was wrong on the way."""
+    model: Classifier
+    epoch: int
+    notes: tuple[str, ...]
+
+
+def load_classifier(address: str) -> Loaded:
+    """Load and check a classifier.
+
+    Args:
+        address: a run's id, or the name of a folder in weights/
+
+    Raises:
+        LightboxError: "classifier.unknown", "run.gone", "checkpoint.missing", "checkpoint.damaged"
+    """
+    if is_shipped(address):
+        saved, said = checkpoints.load(SHIPPED / address, with_resume=False), []
+        config = ModelConfig(**saved.meta["model"])
+    else:
+        run = RunStore().get(address)
+        saved, said = checkpoints.load_best(run.checkpoints)
+        config = run.config.model
+    model = _build(config, saved.meta["classifier"])
+    model.load_state_dict(saved.weights)
+    return Loaded(model.eval().requires_grad_(False), saved.epoch, tuple(said))
+
+
+def build_for_run(run: Run, data) -> Classifier:
+    """`build_for` of a run's settings."""
+    return build_for(run.config, data)
+
+
+def build_for(config: RunConfig, data) -> Classifier:
+    """The network that a run would start with, on the CPU: random, ImageNet's weights, a file's, or another run's best epoch.
+
+    Args:
+        config: of the run
+        data: the open Dataset that it will learn
+
+    Raises LightboxError as `build_model` and `load_classifier` do.
+    """
+    from core.models import build_model
+    from core.models.classifier import Preprocessing
+    before, preprocessing, statistics = None, None, None
+    if config.model.weights.startswith("run:"):
+        before = load_classifier(config.model.weights.removeprefix("run:"))
+        p = before.model.preprocessing
+        if config.model.normalise == "auto" and p.channels == data.channels:
+            preprocessing = Preprocessing(data.size, data.resize, data.channels, p.mean, p.std)   # what its weights know
+    if config.model.normalise == "own":
+        mean, std = channel_statistics(data.images, data.indices("train"))
+        statistics = mean, tuple(max(s, 1 / 255) for s in std)             # images of one gray value have none
+    model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
+                        resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names,
+                        preprocessing=preprocessing, statistics=statistics)
+    if before:
+        model.notes = (*model.notes, *before.notes, *_take_over(model, before.model))
+    return model
+
+
+def _take_over(model: Classifier, before: Classifier) -> list[str]:
+    """Copy all weights that fit from another classifier; returns a sentence about those that do not."""
+    from core.models.weights import COUNTER, fitting, left_over, take
+    theirs = before.network.state_dict()
+    fit = fitting(model.network, {name: tuple(value.shape) for name, value in theirs.items()})
+    if not fit:
+        raise LightboxError("weights.unlike", "The earlier run has another network: none of its weights fit.",
+                            "Choose the same network as in that run, or start from none.")
+    take(model.network, fit, theirs.__getitem__)
+    new = left_over(model.network, fit)
+    fit = [name for name in fit if not name.endswith(COUNTER)]
+    return [f"{len(new)} of {len(new) + len(fit)} tensors do not fit the earlier run and start from random numbers: "
+            "the classes, head, cut, channels or first layers differ."] if new else []
+
+
+def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:
+    """Pictures of any size, each (H, W, 1 or 3) uint8, as the classifier's input: (N, C, S, S) float32 in [0, 1].
+
+    The same geometry as the pixel store's, so a dropped file is seen exactly as a training image was.
+    """
+    import torch
+    p = model.preprocessing
+    pixels = np.stack([fit(picture, p.size, p.resize, p.channels) for picture in pictures])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255).to(model.device)
+
+
+def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
+    """Probabilities of pictures of any size: (N, K) float32 in [0, 1]."""
+    import torch
+    with torch.no_grad():
+        return model.probabilities(model(as_input(model, pictures))).cpu().numpy()
+
+
+def _build(config: ModelConfig, described: dict) -> Classifier:
+    """A classifier as it was when its weights were saved, still without them."""
+    from core.models import build_model
+    from core.models.classifier import Preprocessing
+    p = described["preprocessing"]
+    p = Preprocessing(p["size"], p["resize"], p["channels"], tuple(p["mean"]), tuple(p["std"]))
+    return build_model(dataclasses.replace(config, weights="none"), classes=len(described["class_names"]), size=p.size,
+                       channels=p.channels, resize=p.resize, task=described["task"],
+                       class_names=tuple(described["class_names"]), preprocessing=p)

@@ -1,0 +1,174 @@
+"""What the page Add images looks at: a place, the way it is read, and what comes out of that. Kept between two clicks."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from html import escape as html_escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.config import home
+from core.datasets.archive import unpack, unpacked
+from core.datasets.kinds import ARCHIVES, KINDS, find, reading_from, reading_to
+from core.datasets.own import list_own
+from core.datasets.source import Target
+from core.datasets.survey import Survey, survey
+from core.errors import LightboxError
+from core.files import write_atomic
+from pages.shared import theme
+from pages.shared.layout import escape, long_task, shorten
+from pages.shared.squares import fits_html
+
+UPLOADS = ("zip", "csv", "tsv", "txt", "npz")
+MAX_UPLOAD = 200           # MB; what is larger is given as a path and not sent through the browser
+NAMES = 10                 # names that show what a pattern takes
+SHOWN_CLASSES = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What there is at a place.
+
+    Args:
+        kinds: the ways in which this place may be read, the likeliest first
+        reading: with everything filled in that was found by looking
+        table: how each column of a table was read (core.datasets.table.TablePreview), None for other kinds
+        names: what is taken from some names, for class folders; None for other kinds, and where nothing can be taken
+        found: None where `error` says what is wrong
+    """
+
+    kind: str
+    kinds: tuple[str, ...]
+    place: Path
+    reading: Any
+    table: Any = None
+    names: pd.DataFrame | None = None
+    found: Survey | None = None
+    error: LightboxError | None = None
+
+
+def look(path: str, kind: str | None, values: dict[str, Any]) -> Look:
+    """Look at a place as a person wants it read. A zip is unpacked first, with progress and a Stop button.
+
+    Raises LightboxError where there is nothing that could be read.
+    """
+    packed = Path(path).expanduser()
+    if packed.suffix.lower() in ARCHIVES and packed.is_file() and unpacked(packed) is None:
+        with long_task(f"Unpacking {packed.name}", key=f"unpack_{path}") as progress:
+            unpack(packed, progress)
+    return _look(path, kind, json.dumps(values))
+
+
+@st.cache_resource(ttl=20, max_entries=32, show_spinner=False)
+def _look(path: str, kind: str | None, values: str) -> Look:
+    guess, place = find(path)
+    root = Path(path).expanduser()
+    root = unpacked(root) if root.suffix.lower() in ARCHIVES and root.is_file() else root
+    kinds = tuple(dict.fromkeys((guess, "folder"))) if root.is_dir() else (guess,)
+    kind = kind if kind in kinds else guess
+    place = (place if kind == guess else root).resolve()
+    fields = {f.name for f in dataclasses.fields(KINDS[kind].reading)}
+    reading = reading_from(kind, {key: value for key, value in json.loads(values).items() if key in fields})
+    table, names, found, error = None, None, None, None
+    try:
+        if kind == "folder":
+            names = _read_names(place, reading)
+        if kind == "table":
+            from core.datasets.table import preview
+            table = preview(place, reading)
+            reading = table.reading
+            if table.error:
+                raise table.error
+        found = survey(KINDS[kind].build(place, reading))
+    except LightboxError as caught:
+        error = caught
+    return Look(kind, kinds, place, reading, table, names, found, error)
+
+
+def _read_names(place: Path, reading: Any) -> pd.DataFrame | None:
+    from core.datasets.folder import read_names
+    return read_names(place, reading, NAMES)
+
+
+def added_as(seen: Look) -> str | None:
+    """The name of the set that is exactly this one already."""
+    wanted = seen.kind, str(seen.place), reading_to(seen.reading)
+    return next((own.name for own in list_own() if (own.kind, own.path, own.reading) == wanted), None)
+
+
+def keep_upload(name: str, content: bytes) -> str:
+    """Put a file that came through the browser where it can be read again; the path to look at. A zip is not kept twice: it
+    goes once it is unpacked. Raises LightboxError as `unpack` does, "disk.full"."""
+    safe = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in Path(name).name).lstrip(".")[-80:] or "file"
+    folder = home() / "uploads" / hashlib.sha256(content).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / safe
+    if not path.exists():
+        write_atomic(path, content)
+    if path.suffix.lower() not in ARCHIVES:
+        return str(path)
+    try:
+        with long_task(f"Unpacking {safe}", key=f"unpack_{path}") as progress:
+            return str(unpack(path, progress))
+    finally:
+        path.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+# -------------------------------------------------------------------------------------------------------- what is shown
+
+def columns_table(seen: Look) -> pd.DataFrame:
+    """A row for each column of the table: how it was read."""
+    roles = {"file": "file", "label": "label", "other": "kept as it is"}
+    return pd.DataFrame([{"column": c.name, "read as": roles.get(c.role, c.role), "different": c.different, "empty": c.empty,
+                          "for example": ", ".join(c.examples)[:120]} for c in seen.table.columns])
+
+
+def counts_html(target: Target, counts: pd.DataFrame) -> str:
+    """Classes by split as a quiet table, each class with its colour."""
+    if "not split" in counts and len(counts.columns) == 2:
+        counts = counts[["total"]].rename(columns={"total": "images"})
+    head = "".join(f"<th scope='col'>{html_escape(theme.SPLIT_TITLES.get(name, name))}</th>" for name in counts.columns)
+    rows = []
+    for k, (name, numbers) in enumerate(zip(target.class_names[:SHOWN_CLASSES], counts.to_numpy())):
+        cells = "".join(f"<td>{n:,}</td>" for n in numbers)
+        rows.append(f"<tr><th scope='row'><i style='background:{theme.class_color(k)}'></i>{html_escape(name)}</th>{cells}</tr>")
+    if len(target.class_names) > SHOWN_CLASSES:
+        rows.append(f"<tr><th scope='row'>and {len(target.class_names) - SHOWN_CLASSES:,} more</th></tr>")
+    total = "".join(f"<td>{n:,}</td>" for n in counts.to_numpy()[-1])
+    return (f"<table class='lb-classes'><thead><tr><th scope='col'>{html_escape(target.title)}</th>{head}</tr></thead>"
+            f"<tbody>{''.join(rows)}<tr class='sum'><th scope='row'>images</th>{total}</tr></tbody></table>")
+
+
+def sample_rows(found: Survey, count: int = 4) -> list[int]:
+    """A row of each of the first classes, then the first rows, `count` of them."""
+    labels = next(iter(found.index.targets.values())).labels
+    one_of_each = [int(np.argmax(labels[:, k] if labels.ndim == 2 else labels == k)) for k in range(count)
+                   if (labels.shape[1] if labels.ndim == 2 else labels.max() + 1) > k]
+    return list(dict.fromkeys([*one_of_each, *range(min(count, len(labels)))]))[:count]
+
+
+@st.cache_data(ttl=600, max_entries=200, show_spinner=False)
+def fits_of(place: str, reading: str, image: str, size: int, _source: Any, _row: int) -> str:
+    """HTML of one image as it is, stretched, padded and cropped; a sentence where it cannot be read."""
+    try:
+        return fits_html(_source.original(_row), size)
+    except LightboxError as error:
+        return f"<p>{html_escape(str(error))}</p>"
+
+
+def caption_of(found: Survey, row: int) -> str:
+    """The labels of an image and its path, as Markdown."""
+    said = []
+    for target in found.index.targets.values():
+        label = target.labels[row]
+        names = [target.class_names[k] for k in np.flatnonzero(label)] if target.labels.ndim == 2 else [target.class_names[label]]
+        said.append(f"{target.title}: {', '.join(names) or 'no finding'}")
+    return f"**{escape(shorten('; '.join(said), 80))}** {escape(shorten(found.index.table['path'].iloc[row], 40))}"

@@ -1,0 +1,247 @@
+"""Several runs in one picture: their curves over each other, and what they reached against what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+
+from core.config import ModelConfig
+from core.errors import LightboxError
+from core.evaluation.leaderboard import Entry, Line
+from core.metrics import METRICS
+from core.models import MODELS
+from core.runs.store import RunStore
+from pages.shared import run_feed as live
+from pages.shared import theme
+from pages.shared.charts import show_roc, thin
+from pages.shared.costs import known_costs, known_times
+from pages.shared.layout import escape, format_interval, long_task
+from pages.shared.predictions import roc_curves, stored
+from pages.shared.widget_state import follow
+
+CURVES = {"val_loss": "Loss on validation", "val_roc_auc": "ROC AUC on validation", "val_accuracy": "Accuracy on validation",
+          "train_loss": "Loss on training"}
+LETTERS = "ABCDEF"
+
+
+def _keys(picked: Sequence[Line]) -> dict[str, str]:
+    """What each picked line is called in a chart -> its colour. On this page no class is drawn, so runs take those colours."""
+    return {f"{letter}  {line.name}": theme.class_color(k) for k, (letter, line) in enumerate(zip(LETTERS, picked))}
+
+
+def draw_legend(picked: Sequence[Line]) -> None:
+    """Which run is A, which is B, and their colours."""
+    signs = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}</span>"
+                    for name, color in _keys(picked).items())
+    st.html(f"<div class='lightbox-legend lightbox-picked'>{signs}</div>")
+
+
+# ------------------------------------------------------------------------------------------------------------ curves
+
+def draw_curves(store: RunStore, picked: Sequence[Line], split: str) -> None:
+    """The learning curves of the picked runs over each other, and their ROC curves. Of a folded line, every seed is drawn."""
+    keys = _keys(picked)
+    left, right = st.columns([58, 42], gap="large")
+    with left:
+        columns = st.columns(2)
+        for n, (key, title) in enumerate(CURVES.items()):
+            with columns[n % 2]:
+                _draw_curve(store, picked, keys, key, title)
+    with right:
+        _draw_roc(store, picked, keys, split)
+
+
+def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], key: str, title: str) -> None:
+    lines = []
+    for name, line in zip(keys, picked):
+        for one in line.entries:
+            run = store.get(one.id)
+            live.follow(run)
+            xs, ys = thin(*live.curve(run, "epoch", key), 200)
+            lines.append((name, f"{name}, seed {one.config.train.seed}", xs, ys))
+    table = pa.table({"epoch": np.concatenate([xs for *_, xs, _ in lines]), "value": np.concatenate([ys for *_, ys in lines]),
+                      "run": [name for name, _, xs, _ in lines for _ in xs],
+                      "seed": [one for _, one, xs, _ in lines for _ in xs]})
+    color = {"field": "run", "type": "nominal", "legend": None, "scale": {"domain": list(keys), "range": list(keys.values())}}
+    spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0}, "encoding": {
+        "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "scale": {"nice": False, "zero": False},
+              "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6, "titlePadding": 4}},
+        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False},
+              "axis": {"tickCount": 4, "format": ".3~r"}},
+        "color": color, "detail": {"field": "seed"}, "tooltip": [
+            {"field": "seed", "title": "run"}, {"field": "epoch"}, {"field": "value", "title": title, "format": ".4f"}]},
+        "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 18} if len(table) <= 120 else False}}
+    said = "; ".join(f"{name} ends at {ys[-1]:.3g}" for _, name, _, ys in lines if len(ys))
+    with st.container(gap=None):
+        st.markdown(f"**{title}**")
+        st.vega_lite_chart(table, spec, key=f"compare_{key}", width="stretch", alt=f"{title} by epoch: {said or 'nothing yet'}.")
+
+
+def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], split: str) -> None:
+    names = picked[0].first.class_names
+    if not names:
+        return                                       # what the run learned is no longer known
+    same = [(name, line) for name, line in zip(keys, picked) if line.first.class_names == names]
+    st.subheader(f"ROC curves on {'test' if split == 'test' else 'validation'}", anchor=False, help=(
+        f"{METRICS['roc_auc'].help} The curve shows every threshold at once. Of a folded line, the first seed is drawn."))
+    k = 1
+    if len(names) != 2:
+        kept = st.session_state.setdefault("compare_class", {"k": 0})
+        kept["k"] = min(kept["k"], len(names) - 1)
+        st.selectbox("Class", range(len(names)), format_func=names.__getitem__, width=260,
+                     **follow("compare_roc_class", kept["k"], kept.__setitem__, "k"), help="Each class against all others.")
+        k = kept["k"]
+    drawn, missing = {}, []
+    for name, line in same:
+        run = store.get(line.first.id)
+        found = stored(run, split)
+        one = roc_curves(found.labels, found.probs, run.data().get("task", ""), names).get(k) if found is not None else None
+        if one is None:
+            missing.append(name)
+        else:
+            drawn[name] = one
+    if drawn:                                        # called by their letters: the names stand above
+        show_roc({name[0]: curve for name, curve in drawn.items()}, key=f"compare_roc_{split}",
+                 colors=[keys[name] for name in drawn], height=430)
+    if missing:
+        st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
+    others = len(picked) - len(same)
+    if others:
+        st.caption(f"{others} of the picked runs have other classes and are not drawn here.")
+
+
+# ------------------------------------------------------------------------------------------------------ against the cost
+
+def _place(one: Entry) -> tuple[ModelConfig, int, int, int]:
+    return one.config.model, len(one.class_names), one.config.data.size, one.channels
+
+
+COSTS = {
+    "parameters": ("Parameters", "Numbers that the network holds.", lambda one: _counted(one, "parameters")),
+    "flops": ("Multiply-adds", "To classify one image.", lambda one: _counted(one, "flops")),
+    "seconds": ("Training time, s", "Training and validation, as the run took it. Of one machine only.", lambda one: one.seconds),
+    "latency": ("Time for one image, s", "To classify one image on one core of this machine: median of seven.",
+                lambda one: known_times().get(_place(one))),
+}
+
+
+def _counted(one: Entry, name: str) -> float | None:
+    found = known_costs().get(_place(one))
+    return None if found is None or isinstance(found, str) else float(getattr(found, name))
+
+
+def count(entries: Sequence[Entry]) -> None:
+    """Count what is not counted yet: once for each network, while the server runs."""
+    missing = {_place(one): one for one in entries if one.class_names and _place(one) not in known_costs()}
+    if not missing:
+        return
+    with long_task("Counting parameters and multiply-adds", key="compare_count") as progress:
+        from core.models.costs import costs
+        for n, place in enumerate(missing):
+            progress("Counting parameters and multiply-adds", n, len(missing))
+            try:
+                known_costs()[place] = costs(*place, batch_size=64)
+            except LightboxError as error:
+                known_costs()[place] = error.message
+
+
+def measure_latency(entries: Sequence[Entry]) -> None:
+    """Fill `known_times` for the networks of these runs, with random weights."""
+    from core.models import build_model
+    from core.models.costs import latency
+    missing = [place for place in dict.fromkeys(map(_place, entries)) if place not in known_times()]
+    with long_task("Measuring", key="compare_latency") as progress:
+        for n, (model, classes, size, channels) in enumerate(missing):
+            progress(f"Measuring {MODELS[model.name].title}", n, len(missing))
+            network = build_model(dataclasses.replace(model, weights="none"), classes=classes, size=size, channels=channels)
+            known_times()[model, classes, size, channels] = latency(network)
+
+
+def draw_against_cost(lines: Sequence[Line], picked: Sequence[Line]) -> None:
+    """A measure on validation against four costs, a point a line of the table."""
+    entries = [one for line in lines for one in line.entries]
+    count(entries)
+    kept = st.session_state.setdefault("compare_cost", {"measure": "roc_auc"})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        offered = [m for m in METRICS if any(line.cell(m)[0] is not None for line in lines)]
+        kept["measure"] = kept["measure"] if kept["measure"] in offered else (offered or ["roc_auc"])[0]
+        st.selectbox("Measure on validation", offered, format_func=lambda m: METRICS[m].title, width=240,
+                     **follow("compare_cost_measure", kept["measure"], kept.__setitem__, "measure"))
+        if any(_place(one) not in known_times() for one in entries):
+            if st.button("Measure the time for one image", icon=":material/timer:", help="Runs each network a few times on one "
+                         "core of this machine, with random weights: the time does not depend on them."):
+                st.session_state["compare_measuring"] = True
+        if st.session_state.get("compare_measuring"):
+            measure_latency(entries)
+            st.session_state.pop("compare_measuring")
+            st.rerun()
+    frame = _frame(lines, picked, kept["measure"])
+    columns = st.columns(2)
+    for n, (name, (title, help, _)) in enumerate(COSTS.items()):
+        with columns[n % 2]:
+            _draw_cost(frame.dropna(subset=[name, "value"]), name, title, help, kept["measure"])
+    st.caption("Bars are 95 % intervals; of folded seeds, the standard deviation from seed to seed. The costs are on logarithmic "
+               "scales. None of the four follows from another: a network with few parameters may be slow."
+               + (" Numbers of different data sets cannot be compared." if frame["data"].nunique() > 1 else ""))
+
+
+def _frame(lines: Sequence[Line], picked: Sequence[Line], measure: str) -> pd.DataFrame:
+    rows = []
+    for line in lines:
+        value, low, high = line.cell(measure)
+        folded = line.folded(measure)
+        if len(line.entries) > 1 and folded and folded["sd"] is not None:
+            low, high = value - folded["sd"], value + folded["sd"]
+        place = picked.index(line) if line in picked else None
+        row = {"run": line.name, "data": line.first.data, "value": value, "low": low, "high": high,
+               "letter": "" if place is None else LETTERS[place],
+               "hue": theme.QUIET if place is None else theme.class_color(place), "said": format_interval(value, low, high)}
+        for name, (_, _, of) in COSTS.items():
+            known = [x for x in map(of, line.entries) if x is not None]
+            row[name] = float(np.mean(known)) if known else None
+        rows.append(row)
+    rows.sort(key=lambda row: row["letter"], reverse=True)               # what is picked is drawn over the rest, A last
+    return pd.DataFrame(rows).astype({name: float for name in (*COSTS, "value", "low", "high")})
+
+
+def _letters(frame: pd.DataFrame, name: str) -> list[str]:
+    """What is written beside each dot. Dots of one cost whose letters would lie on each other share a sign, as "A B"."""
+    near = 0.08 * max(frame["high"].fillna(frame["value"]).max() - frame["low"].fillna(frame["value"]).min(), 1e-9)
+    signs = dict.fromkeys(frame.index, "")
+    for i, row in frame[frame["letter"] != ""].sort_values("letter").iterrows():
+        under = next((k for k, sign in signs.items() if sign and frame.at[k, name] == row[name]
+                      and abs(frame.at[k, "value"] - row["value"]) < near), i)
+        signs[under] = f"{signs[under]} {row['letter']}".strip()
+    return list(signs.values())
+
+
+def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: str) -> None:
+    with st.container(gap=None):
+        st.markdown(f"**{title}**", help=help)
+        if frame.empty:
+            st.caption("Measured times stand here, after a click on the button above.")
+            return
+        x = {"field": name, "type": "quantitative", "title": None, "scale": {"type": "log", "nice": False, "padding": 18},
+             "axis": {"format": ".3~s", "tickCount": 4, "grid": False, "labelOverlap": True}}
+        y = {"type": "quantitative", "title": METRICS[measure].title, "scale": {"zero": False}, "axis": {"tickCount": 4}}
+        color = {"field": "hue", "type": "nominal", "scale": None}
+        tip = [{"field": "run"}, {"field": "data"}, {"field": name, "title": title, "format": ".4s"},
+               {"field": "said", "title": METRICS[measure].title}]
+        spec = {"height": 210, "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0}, "encoding": {"x": x, "color": color},
+                "layer": [
+            {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55}, "encoding": {
+                "y": {"field": "low", **y}, "y2": {"field": "high"}}},
+            {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {
+                "y": {"field": "value", **y}, "tooltip": tip}},
+            {"mark": {"type": "text", "align": "left", "dx": 7, "dy": -6, "fontWeight": "bold"}, "encoding": {
+                "y": {"field": "value", **y}, "text": {"field": "sign"}}}]}
+        frame = frame.assign(sign=_letters(frame, name))
+        said = "; ".join(f"{row['run']} {row[name]:.3g} and {row['said']}" for _, row in frame.iterrows())
+        st.vega_lite_chart(frame, spec, key=f"compare_cost_{name}", width="stretch",
+                           alt=f"{METRICS[measure].title} against {title}: {said}.")

@@ -1,0 +1,89 @@
+// The browser's side of pages/compare/leaderboard.py: a table that is sorted and picked from by clicks, which the server answers.
+
+const NARROW = 900, PHONE = 520                      // px that the table has: below, what matters less is left out
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component
+  const scroll = parentElement.querySelector(".scroll"), table = parentElement.querySelector("table")
+  if (!table || !data) return
+  scroll.style.setProperty("--tall", data.tall)
+  table.setAttribute("aria-label", data.label)
+
+  let drawn = null
+  const redraw = () => {
+    const width = scroll.clientWidth, now = `${width < NARROW} ${width < PHONE}`
+    if (!width || now === drawn) return
+    drawn = now
+    scroll.classList.toggle("narrow", width < NARROW)
+    scroll.classList.toggle("phone", width < PHONE)
+    fill(table, data, width < NARROW, setTriggerValue)
+  }
+  const buttons = () => [...table.querySelectorAll("button")]
+  const focused = buttons().indexOf(parentElement.activeElement), top = scroll.scrollTop      // keep the place
+  redraw()
+  if (focused >= 0) buttons()[focused]?.focus()
+  scroll.scrollTop = top
+  if (!scroll.seen && table.rows.length) {           // who comes by a link sees the run that the link names
+    scroll.seen = true
+    const row = table.querySelector("tr.picked")
+    if (row) scroll.scrollTop = row.offsetTop + row.offsetHeight - scroll.clientHeight
+  }
+  scroll.watch?.disconnect()
+  scroll.watch = new ResizeObserver(redraw)
+  scroll.watch.observe(scroll)
+}
+
+function fill(table, { columns, rows }, narrow, setTriggerValue) {
+  const kept = columns.map((column, i) => i).filter(i => !(narrow && columns[i].lesser))
+  const withData = columns.some((column, i) => column.key === "data" && kept.includes(i))
+
+  const groups = []                                  // the two columns that stay in place, then runs of equal titles
+  kept.forEach((i, place) => {
+    const title = columns[i].group ?? "", last = groups.at(-1)
+    if (last && last.title === title && place !== 2) last.span += 1
+    else groups.push({ title, span: 1 })
+  })
+  const above = make("tr", groups.map(({ title, span }, i) =>
+    make("th", title, { className: i === 0 ? "group stay" : title ? "group first" : "group", colSpan: span, scope: "colgroup" })))
+  const head = make("tr", kept.map(i => columns[i]).map(column => {
+    const arrow = { down: " \u2193", up: " \u2191" }[column.sorted] ?? ""
+    const title = column.title + arrow
+    let content = title
+    if (column.key) {
+      content = make("button", title, { type: "button", title: column.help, disabled: column.shut })
+      content.setAttribute("aria-label", column.shut ? `${column.title}: ${column.help}` : `Sort by ${column.title}`)
+      content.onclick = () => setTriggerValue("sorted", column.key)
+    }
+    const th = make("th", content, { scope: "col", className: css(column), title: column.help ?? "" })
+    if (column.sorted) th.setAttribute("aria-sort", column.sorted === "down" ? "descending" : "ascending")
+    return th
+  }))
+  const body = rows.map(row => {
+    const pick = make("button", row.letter, { type: "button", className: "pick", title: row.letter ? "Picked" : "Pick this run" })
+    pick.setAttribute("aria-pressed", String(Boolean(row.letter)))
+    pick.setAttribute("aria-label", `Pick ${row.name}`)
+    pick.style.setProperty("--hue", row.hue || "transparent")
+    pick.style.setProperty("--ink", row.ink || "inherit")
+    const cells = kept.slice(1).map(i => draw(row.cells[i - 1], columns[i], !withData))
+    const line = make("tr", [make("td", pick), ...cells], { className: row.letter ? "picked" : "" })
+    line.onclick = event => { event.preventDefault(); setTriggerValue("picked", row.id) }
+    return line
+  })
+  table.replaceChildren(make("thead", [above, head]), make("tbody", body))
+}
+
+function draw(cell, column, sayData) {
+  if (Array.isArray(cell)) return make("td", cell.map(tag => make("span", tag, { className: "tag" })))
+  const { text, best } = cell, small = [sayData && cell.data, cell.small].filter(Boolean)
+  return make("td", [best ? make("b", text) : text, ...small.map(line => make("small", line))], { className: css(column) })
+}
+
+function css(column) {
+  return [column.numeric ? "number" : column.wide ? "name" : "", column.first ? "first" : ""].join(" ").trim()
+}
+
+function make(tag, content, properties = {}) {
+  const element = Object.assign(document.createElement(tag), properties)
+  element.append(...[content].flat())               // strings become text, never HTML
+  return element
+}

@@ -1,0 +1,113 @@
+"""What a report printed and what a run obtained, side by side, with what is wrong in the printed numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation import reported
+from core.runs.recipes import GROUPS, RECIPES
+from core.runs.store import Run
+from pages.shared.layout import escape, format_interval, format_number, go
+from pages.shared.predictions import stamp
+from pages.shared.widget_state import follow
+
+IMAGES = {"R000": "MURA's elbows, shoulders and wrists", "R001": "MURA", "R002": "sets of MedMNIST",
+          "R004": "the chest X-rays of COVID-19 patients"}
+PRINTED_HELP = "As the report prints it. The interval is Wilson's at 95 %, where it is known how many images there were."
+OBTAINED_HELP = ("Of your run, with its 95 % interval: the images drawn again with replacement, those of a patient together. "
+                 "On the test images where somebody has opened them, otherwise on validation.")
+
+
+def draw_reported(runs: Sequence[Run]) -> None:
+    """A recipe of the reports beside a run of one's own; the run whose settings come nearest is proposed.
+
+    Args:
+        runs: those that have answers, the newest first
+    """
+    keys = [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
+    by_id = {run.id: run for run in runs}
+    kept = st.session_state.setdefault("reported_shown", {"recipe": "", "run": ""})
+    if kept["run"] not in by_id:
+        kept["run"] = next(iter(by_id), "")
+    if kept["recipe"] not in keys:
+        kept["recipe"] = _closest_of(by_id[kept["run"]]) if kept["run"] else keys[0]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox("Printed by", keys, format_func=_title, width=380,
+                     **follow("reported_recipe", kept["recipe"], kept.__setitem__, "recipe"),
+                     help="The runs of the four reports. Each is a recipe on the page Train.")
+        if by_id:
+            st.selectbox("Your run", list(by_id), format_func=lambda i: by_id[i].name, width=380,
+                         **follow("reported_run", kept["run"], _take_run, kept, by_id))
+        if st.button("Train this recipe", icon=":material/play_arrow:", key="reported_train",
+                     help="Opens the page Train with these settings."):
+            go("train", recipe=kept["recipe"])
+    key, run = kept["recipe"], by_id.get(kept["run"])
+    rows, split = _rows(key, str(run.folder) if run else "", stamp(run) if run else 0, run)
+    other = run is not None and _of_other_images(run, key)
+    if other and any(row.obtained is not None for row in rows):
+        st.warning(f"The printed numbers are of {IMAGES[RECIPES[key].report]}, those of your run of "
+                   f"{escape(run.data().get('title', 'other images'))}. That one is higher says nothing of either network.")
+    st.dataframe(_frame(rows, judge=not other), hide_index=True, height="content" if len(rows) < 12 else 420,
+                 key="reported_table", alt="Printed and obtained numbers", column_config={
+                     "Of": st.column_config.TextColumn(width=100, help="The part of the report's images."),
+                     "Measure": st.column_config.TextColumn(width=130),
+                     "Printed": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right", width=160),
+                     "Obtained": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right", width=160),
+                     "Printed n": st.column_config.TextColumn(help="Images that the printed number was made of.", width=75,
+                                                              alignment="right"),
+                     "n": st.column_config.TextColumn(help="Images that your number was made of.", width=60, alignment="right"),
+                     "The printed number": st.column_config.TextColumn(help="Whether it lies in the interval of your run.")})
+    if run:
+        if split and all(row.obtained is None for row in rows):
+            st.caption("None of these numbers is of your run's data set, so nothing stands beside them.")
+        differing = reported.in_words(run.config, key)
+        of = {"test": "Your numbers are of the test images. ", "val": "Your numbers are of validation: test is shut. "}
+        st.caption(of.get(split, "Your run has no answers yet. ")
+                   + (f"Your run has the settings of this recipe, on {escape(run.config.data.dataset.rsplit('/', 1)[-1])}."
+                      if not differing else "Your run differs from the recipe: " + escape("; ".join(differing[:6]))
+                      + (f"; and {len(differing) - 6} more." if len(differing) > 6 else ".")))
+    with st.container(gap="xxsmall"):
+        st.markdown("**What is wrong in the printed numbers**")
+        st.markdown("\n".join(f"- {escape(note)}" for note in reported.notes_of(key)))
+
+
+def _frame(rows: Sequence[reported.Side], judge: bool = True) -> pd.DataFrame:
+    """judge: whether to say if a printed number lies in the interval of the run, which it can only do for the same images."""
+    said = {True: "inside your interval", False: "outside your interval", None: ""}
+    frame = pd.DataFrame([{
+        "Of": row.what, "Measure": row.title,
+        "Printed": format_interval(row.printed, row.printed_low, row.printed_high) if row.printed_low is not None
+        else format_number(row.printed), "Printed n": f"{row.printed_n:,}" if row.printed_n else "",
+        "Obtained": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high),
+        "n": f"{row.n:,}" if row.n else "", "The printed number": said[row.inside]} for row in rows])
+    if not judge:
+        frame = frame.drop(columns="The printed number")
+    if all(row.obtained is None for row in rows):
+        frame = frame.drop(columns=["Obtained", "n", "The printed number"], errors="ignore")
+    return frame if any(row.printed_n for row in rows) else frame.drop(columns="Printed n")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _rows(key: str, folder: str, stamp: int, _run: Run | None) -> tuple[list[reported.Side], str]:
+    return reported.side_by_side(key, _run)
+
+
+def _title(key: str) -> str:
+    return f"{GROUPS[RECIPES[key].report].split(',')[0]}: {RECIPES[key].title}"
+
+
+def _closest_of(run: Run) -> str:
+    """The recipe with numbers that a run comes nearest to, of those of the same images where there are any."""
+    keys = [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
+    return reported.closest(run.config, [key for key in keys if not _of_other_images(run, key)] or keys)[0]
+
+
+def _of_other_images(run: Run, key: str) -> bool:
+    return reported.of_other_images(RECIPES[key], run.config.data.dataset, run.data().get("title", ""))
+
+
+def _take_run(kept: dict, by_id: dict[str, Run], run_id: str) -> None:
+    kept.update(run=run_id, recipe=_closest_of(by_id[run_id]))

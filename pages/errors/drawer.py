@@ -1,0 +1,105 @@
+"""One image of a run, opened beside the gallery: where the network looked, what it said, and what else is known of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.datasets import Dataset
+from core.evaluation import thresholds
+from core.evaluation.evaluate import Predictions
+from core.metrics import MULTI_LABEL
+from core.metrics.confusion import thresholds_of_classes
+from core.runs.classifiers import Loaded
+from core.runs.marks import Mark
+from core.runs.store import Run
+from pages.errors.marking import draw_mark
+from pages.errors.related import draw_nearest, draw_others, draw_patient, other_answers
+from pages.shared.browsing import facts_html
+from pages.shared.charts import show_probabilities
+from pages.shared.error_order import Answers, sentence
+from pages.shared.heatmap_image import on_original, show_map
+from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, original_of, stage_names
+from pages.shared.layout import escape
+
+STYLE = """<style>
+/* The drawer stays in sight while the gallery beside it is scrolled. */
+[data-testid="stColumn"]:has(.st-key-drawer) {
+  position: sticky; top: 3.75rem; align-self: flex-start; max-height: calc(100vh - 4.5rem); overflow-y: auto;
+}
+/* On a telephone, where columns stand below each other, it comes first: below the gallery nobody would see it open. */
+@media (max-width: 640px) {
+  [data-testid="stColumn"]:has(.st-key-drawer) { position: static; max-height: none; order: -1; }
+}
+.lb-others { max-height: 15rem; overflow-y: auto; }
+.lb-others table { width: 100%; border-collapse: collapse; font-size: .86rem; }
+.lb-others td { padding: 2px .6rem 2px 0; vertical-align: top; overflow-wrap: anywhere; }
+.lb-others td:last-child { text-align: right; white-space: nowrap; padding-right: .2rem; }
+.lb-others .right { color: light-dark(#0b6b57, #43bfa4); font-weight: 700; }
+.lb-others .wrong { color: light-dark(#a8480a, #ee8a5a); font-weight: 700; }
+</style>"""
+
+
+def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int, said: Answers,
+                found: Predictions, marks: Mapping[str, Mark] | None, explained: int) -> None:
+    """Image `i` of the split in full resolution: the answer, where the network looked, and what else is known.
+
+    Args:
+        runs: among which others on the same images are looked for
+        rows: (N,) of the data set, for the N images of the split
+        marks: of the data set; None where they cannot be read
+        explained: the class that is explained at first
+    """
+    st.html(STYLE)
+    row = int(rows[i])
+    facts = data.table.iloc[row]
+    image_id = str(facts["image_id"])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(escape(image_id), anchor=False, width="stretch")
+        if st.button("Close", icon=":material/close:", type="tertiary"):
+            st.query_params.pop("image", None)
+            st.rerun()
+    st.markdown(sentence(said, i))
+    task, class_names = run.data()["task"], run.data()["class_names"]
+    several = task == MULTI_LABEL
+    if several:
+        labelled = [escape(name) for name, there in zip(class_names, found.labels[i]) if there]
+        st.caption(f"Labelled: {', '.join(labelled) or 'nothing'}.")
+    pixels, mask = original_of(data, row)
+    place = st.container()
+    with st.spinner("Loading the network"):
+        loaded = classifier(run.id)
+    left, right = st.columns(2)
+    with left:
+        target = st.selectbox("Class to explain", range(len(class_names)), index=explained,
+                              format_func=class_names.__getitem__, key=f"target_{run.id}_{row}")
+    with right:
+        layer = choose_layer(loaded, "drawer_layer")
+    token = f"{data.fingerprint} {row}"
+    cam = map_of(run.id, pixels, token, target, layer)
+    with place:
+        show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large", outline=mask,
+                 token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=330,
+                 label=f"Image {image_id}, with the map of what speaks for {class_names[target]}")
+    if loaded.epoch != found.epoch:
+        st.caption(f"The answers are of epoch {found.epoch}, the map of epoch {loaded.epoch}.")
+    if marks is not None:
+        draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
+    show_probabilities(class_names, found.probs[i], true=None if several else int(said.labels[i]), limit=5, always=[target],
+                       thresholds=thresholds_of_classes(thresholds.of(run), task, len(class_names)))
+    draw_patient(data, row, rows, said)
+    draw_nearest(run, data, row, class_names)
+    draw_others(other_answers(run, runs, split, image_id, said.finding))
+    st.markdown("**What is known of it**")
+    known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")]
+    known += [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
+    st.html(facts_html(known))
+
+
+def choose_layer(loaded: Loaded, key: str, width: int | str = "stretch") -> str:
+    """A menu of the network's stages, from fine to coarse; the last is chosen at first. Returns a dotted name."""
+    names = stage_names(loaded.model.stages)
+    return st.selectbox("Layer", list(names), index=len(names) - 1, format_func=names.get, key=key, width=width,
+                        help=LAYER_HELP)

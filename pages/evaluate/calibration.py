@@ -1,0 +1,198 @@
+"""Is a probability what it says? The reliability diagram, its error, and the temperature that mends a network that is too sure.
+
+The temperature is always fitted on validation. On validation itself the mended numbers are those of the images that it was
+fitted on; what it is worth is seen on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.evaluate import Predictions
+from core.evaluation.thresholds import sides
+from core.metrics import METRICS, MULTI_LABEL
+from core.metrics.calibration import (
+    COLDEST,
+    HOTTEST,
+    Reliability,
+    answers,
+    apply_temperature,
+    ece_by_chance,
+    reliability,
+    temperature,
+)
+from core.runs.store import Run
+from pages.evaluate.threshold import class_in_question, first_sought
+from pages.shared import theme
+from pages.shared.charts import heading
+from pages.shared.layout import format_interval, format_number, format_percent, get_param
+from pages.shared.predictions import number, stamp, stored
+
+PARTS = ("as said", "at the temperature")
+ANSWER = -1                      # of several classes: the answer, whichever it is, instead of one class
+
+
+def draw_calibration(run: Run, split: str, found: Predictions, k: int | None = None) -> None:
+    """The diagram beside what it comes to.
+
+    Args:
+        found: the answers on `split`
+        k: the class, or finding, whose probability is looked at; None: that of the threshold above, and of several classes the
+            answer, whichever it is
+    """
+    about = run.data()
+    task, names = about["task"], about["class_names"]
+    st.subheader("Calibration", anchor=False, help="Of all images that got a probability of 0.8, eight in ten should have the "
+                 "class. A network may order images well and still be far too sure of itself.")
+    k = class_of(about) if k is None else k
+    fit = stored(run, "val")
+    t = None if fit is None else fitted(str(run.folder), stamp(run), task, fit)
+    said = compared(str(run.folder), split, k, stamp(run), task, t, found)
+    color = theme.QUIET if k == ANSWER else theme.class_color(k)
+    of = "of the answer" if k == ANSWER else f"of {names[k]}"
+    left, right = st.columns((5, 6), gap="large")
+    with left:
+        show_diagram(said["diagrams"], color, of, key=f"reliability_{k}")
+    with right:
+        st.markdown("  \n".join(sentences(said, t, split, task == MULTI_LABEL)))
+        show_numbers(said)
+        with st.expander("Numbers of the bins"):
+            show_bins(said["diagrams"][0])
+
+
+def class_of(about: dict) -> int:
+    """Whose probability is looked at."""
+    names = about["class_names"]
+    if about["task"] == MULTI_LABEL:
+        return class_in_question(about, "calibration")
+    if len(names) > 2:
+        return ANSWER
+    sought = number(get_param("sought"), 2)
+    return first_sought(names) if sought is None else sought
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def fitted(folder: str, stamp: int, task: str, _fit: Predictions) -> float:
+    """The temperature of the answers on validation."""
+    return temperature(_fit.labels, _fit.probs, task)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def compared(folder: str, split: str, k: int, stamp: int, task: str, t: float | None, _found: Predictions) -> dict:
+    """Before the temperature and after it: "diagrams" [Reliability], "loss" and "brier" [float], all of one or two; and "n",
+    "by_chance": see `ece_by_chance`."""
+    labels, before = _found.labels, _found.probs.astype(np.float64)
+    both = [before] if t is None else [before, apply_temperature(before, t, task)]
+    sought = [answers(labels, probs) if k == ANSWER else sides(labels, probs, task, k) for probs in both]
+    return {"diagrams": [reliability(*one) for one in sought], "n": len(labels), "by_chance": ece_by_chance(sought[0][1]),
+            **{name: [METRICS[name].function(labels, probs, task) for probs in both] for name in ("loss", "brier")}}
+
+
+def sentences(said: dict, t: float | None, split: str, findings: bool) -> list[str]:
+    """What the numbers come to."""
+    before, (mean, most) = said["diagrams"][0].ece, said["by_chance"]
+    lines = [f"On average a probability is off by {format_number(before)} (the expected calibration error, ECE). Probabilities "
+             f"without any fault would show {format_number(mean)} on {said['n']:,} images, by chance alone, and "
+             f"more than {format_number(most)} only once in twenty times: "
+             + ("**these are not what they say.**" if before > most else "**these may well be what they say.**")]
+    if t is None:
+        return lines + ["There are no answers on validation to fit a temperature on."]
+    if t <= COLDEST * 1.01:
+        return lines + ["No temperature mends this: every validation image is answered rightly, so no answer is too sure."]
+    if t >= HOTTEST / 1.01:
+        return lines + ["No temperature mends this: on validation the scores say nothing about the truth."]
+    sure = "It was **too sure of itself**" if t > 1.05 else "It was **not sure enough**" if t < 0.95 else "It was about right"
+    lines.append(f"{sure}: the temperature fitted on validation is **{t:.2f}**, and all scores are divided by it. Which class is "
+                 "the likelier one, and the ROC curve of two classes, stay as they are."
+                 + (" All findings share it, so a single one may fare worse." if findings else ""))
+    if split == "val":
+        lines.append("The lower row is judged on the very images that the temperature was fitted on. The test set tells what "
+                     "it is worth.")
+    return lines
+
+
+def show_numbers(said: dict) -> None:
+    parts = PARTS[:len(said["diagrams"])]
+    frame = pd.DataFrame({"": parts, "ECE": [format_number(one.ece) for one in said["diagrams"]],
+                          **{METRICS[name].title: [format_number(v) for v in said[name]] for name in ("loss", "brier")}})
+    help_of = {"ECE": "How far what is said lies from what comes true, on average over all images: 0 is best.",
+               **{METRICS[name].title: METRICS[name].help for name in ("loss", "brier")}}
+    st.dataframe(frame, hide_index=True, key="calibration_numbers",
+                 alt="Calibration error, cross-entropy and Brier score as said and at the temperature",
+                 column_config={"": st.column_config.TextColumn("Probabilities", width=150)} | {
+                     name: st.column_config.TextColumn(name, help=text, alignment="right") for name, text in help_of.items()})
+
+
+def show_bins(diagram: Reliability) -> None:
+    """A row for each bin that has images."""
+    rows = [{"said from": format_percent(low, 0), "to": format_percent(high, 0), "images": int(n), "said": format_percent(said),
+             "came true": format_interval(came, *limits, digits=2)}
+            for low, high, n, said, came, *limits in zip(diagram.edges[:-1], diagram.edges[1:], diagram.n, diagram.said,
+                                                         diagram.came, diagram.low, diagram.high) if n]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration_bins",
+                 alt="For each bin: images, what was said, what came true with its 95 % interval")
+
+
+def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: str) -> None:
+    """What came true over what was said, with 95 % intervals, and below it how many images that was."""
+    rows = [{"said": float(said), "came": float(came), "low": float(low), "high": float(high), "n": int(n), "part": part}
+            for part, one in zip(PARTS, diagrams)
+            for said, came, low, high, n in zip(one.said, one.came, one.low, one.high, one.n) if n]
+    counts = [{"from": float(low), "to": float(high), "n": int(n)}
+              for low, high, n in zip(diagrams[0].edges[:-1], diagrams[0].edges[1:], diagrams[0].n)]
+    hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ANSWERS["right"])))
+    worst = max(rows, key=lambda row: row["n"])
+    with st.container(gap="xxsmall"):
+        st.html(heading("What came true over what was said", hues))
+        st.vega_lite_chart(pd.DataFrame(rows), diagram_spec(color, of), key=key, width="stretch",
+                           alt=f"Reliability diagram {of}, expected calibration error {diagrams[0].ece:.3f}. The fullest bin has "
+                           f"{worst['n']} images: said {worst['said']:.2f}, came true {worst['came']:.2f}.")
+        st.vega_lite_chart(pd.DataFrame(counts), counts_spec(), key=f"{key}_n", width="stretch",
+                           alt="Images per bin: " + ", ".join(str(row["n"]) for row in counts))
+
+
+SAID = {"domain": [0, 1], "nice": False}
+TENTHS = [0, .2, .4, .6, .8, 1]
+LEFT = {"minExtent": 42, "maxExtent": 42, "titlePadding": 6}           # the same for both charts, so that they stand in line
+
+
+def diagram_spec(color: str, of: str) -> dict:
+    """Vega-Lite, by hand as in pages/shared/charts.py. The rows: said, came, low, high, n, part."""
+    across = {"field": "said", "type": "quantitative", "scale": SAID, "title": None,
+              "axis": {"values": TENTHS, "format": ".1f", "labels": False, "ticks": False}}
+    up = {"field": "came", "type": "quantitative", "scale": SAID, "title": "came true",
+          "axis": {"values": TENTHS, "format": ".1f", **LEFT}}
+    hue = {"field": "part", "type": "nominal", "legend": None, "scale": {"domain": list(PARTS),
+                                                                         "range": [color, theme.ANSWERS["right"]]}}
+    shape = {"field": "part", "type": "nominal", "legend": None, "scale": {"domain": list(PARTS), "range": ["circle", "diamond"]}}
+    tooltip = [{"field": "part", "title": "probabilities"}, {"field": "n", "title": "images"},
+               *({"field": name, "title": title, "format": ".3f"} for name, title in
+                 (("said", f"said {of}, mean"), ("came", "came true"), ("low", "95 % from"), ("high", "95 % to")))]
+    return {"height": 300, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "encoding": {"x": across}, "layer": [
+        {"data": {"values": [{"said": 0, "came": 0}, {"said": 1, "came": 1}]},
+         "mark": {"type": "line", "strokeDash": [4, 4], "color": theme.QUIET, "strokeWidth": 1}, "encoding": {"y": up}},
+        {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": .6},
+         "encoding": {"y": {"field": "low", "type": "quantitative", "scale": SAID, "title": "came true"}, "y2": {"field": "high"},
+                      "color": hue, "tooltip": tooltip}},
+        {"mark": {"type": "line", "strokeWidth": 1, "opacity": .45}, "encoding": {"y": up, "color": hue}},
+        {"mark": {"type": "point", "filled": True, "opacity": 1},        # many images, a large point
+         "encoding": {"y": up, "color": hue, "shape": shape, "tooltip": tooltip,
+                      "size": {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [25, 220]}}}}]}
+
+
+def counts_spec() -> dict:
+    """How many images each bin has. The rows: from, to, n."""
+    return {"height": 88, "padding": {"left": 0, "right": 6, "top": 0, "bottom": 0},
+            "encoding": {"x": {"field": "from", "type": "quantitative", "scale": SAID, "title": "probability that was said",
+                               "axis": {"values": TENTHS, "format": ".1f", "grid": False, "titlePadding": 4}},
+                         "x2": {"field": "to"},
+                         "y": {"field": "n", "type": "quantitative", "title": "images", "axis": {"tickCount": 2, **LEFT}}},
+            "layer": [{"mark": {"type": "rect", "color": theme.QUIET, "stroke": None},
+                       "encoding": {"y2": {"datum": 0}, "tooltip": [{"field": "n", "title": "images"}]}},
+                      {"transform": [{"filter": "datum.n > 0"}, {"calculate": "(datum.from + datum.to) / 2", "as": "middle"}],
+                       "mark": {"type": "text", "dy": -7, "fontSize": 10},
+                       "encoding": {"x": {"field": "middle", "type": "quantitative"}, "x2": None, "text": {"field": "n"}}}]}

@@ -1,0 +1,183 @@
+"""What more images, or larger ones, brought: the runs that differ in nothing else, as a curve and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core import metrics
+from core.evaluation import studies
+from core.evaluation.studies import NATIVE, STUDIES, Member, Point
+from core.metrics import METRICS
+from core.runs.store import Run
+from pages.shared import theme
+from pages.shared.layout import escape, format_interval, format_number, link
+from pages.shared.predictions import stamp, stored
+from pages.shared.widget_state import follow
+
+# Measures whose interval costs nothing, and kappa, which shows what accuracy hides.
+OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
+
+
+def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
+    """The learning curve and the resolution study that a run belongs to; where there is none, how to get one."""
+    known = {member.id: member for member in map(_member, runs) if member.about}
+    this = known.get(run.id)
+    if this is None:
+        return
+    by_id = {other.id: other for other in runs}
+    st.caption("What would more training images bring, or larger ones? Each curve is of runs that are alike in everything else.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        measure = _choose_measure(this)
+        _choose_runs(this, known)
+    for column, study in zip(st.columns(2, gap="large"), STUDIES):
+        with column:
+            st.subheader(STUDIES[study].title, anchor=False, help=STUDIES[study].help)
+            _draw_study(this, study, _chosen(this, known, study), split, measure, by_id)
+
+
+def _draw_study(this: Member, study: str, found: Sequence[Member], split: str, measure: str, runs: dict[str, Run]) -> None:
+    if not studies.is_study(found, study):
+        what = "share of training images" if study == "images" else "image size"
+        st.markdown(f"No other run is like this one but for its {what}. A grid makes some: choose several values of "
+                    f"\"{'Share of training' if study == 'images' else 'Image size'}\", and two or three seeds.")
+        link("Train a grid", "train", dataset=this.config.data.dataset)
+        return
+    values = {member.id: _value(runs[member.id], split, measure) for member in found}
+    points = studies.fold(found, study, values)
+    missing = sum(value is None for value in values.values())
+    if not points:
+        st.markdown("None of these runs has answers for this split yet. Look at validation, or open the test set of each run.")
+        return
+    _draw_curve(points, study, measure, f"study_{study}")
+    _draw_table(points, study, measure, f"study_{study}_table")
+    said = ["Several seeds: mean, and the standard deviation (SD) from seed to seed. One run: its 95 % interval."]
+    if missing:
+        said.append(f"{missing} of {len(found)} runs are not here: they have no answers for this split.")
+    if differ := studies.also_differ(found, study):
+        said.append(f"These runs also differ in {escape(', '.join(differ))}, so the curve does not show {STUDIES[study].across} "
+                    "alone.")
+    st.caption(" ".join(said))
+
+
+# ----------------------------------------------------------------------------------------------------- which, of what
+
+def _choose_measure(this: Member) -> str:
+    offered = [m for m in OFFERED if m != "quadratic_kappa" or this.about["task"] == "ordinal-regression"]
+    kept = st.session_state.setdefault("study_measure_kept", {"measure": "roc_auc"})
+    if kept["measure"] not in offered:
+        kept["measure"] = "roc_auc"
+    st.selectbox("Measure", offered, format_func=lambda m: METRICS[m].title, width=220, label_visibility="collapsed",
+                 **follow("study_measure", kept["measure"], kept.__setitem__, "measure"))
+    return kept["measure"]
+
+
+def _chosen(this: Member, known: dict[str, Member], study: str) -> list[Member]:
+    """The runs that somebody chose, if they chose any; else those that differ in what the study varies alone."""
+    ids = _picked(this)
+    if not ids:
+        return studies.members(this, known.values(), study)
+    found = [known[i] for i in ids if i in known]
+    return sorted({m.id: m for m in [this, *found]}.values(), key=lambda m: (m.x(study), m.kind, m.config.train.seed, m.id))
+
+
+def _picked(this: Member) -> list[str]:
+    return st.session_state.setdefault("study_runs", {}).setdefault(this.id, [])
+
+
+def _choose_runs(this: Member, known: dict[str, Member]) -> None:
+    """Runs that differ in more than one thing may stand on a curve too, when a person wants them to; what differs is said."""
+    options = [m.id for m in known.values() if m.id != this.id and studies.comparable(this, m)]
+    if not options:
+        return
+    with st.popover("Choose the runs", icon=":material/checklist:", key="study_choice", on_change="rerun") as choice:
+        if choice.open:
+            st.multiselect("Runs beside this one", options, format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
+                           placeholder="All that differ in one thing alone",
+                           help="Left empty, a curve takes the runs that are like this one but for what the curve is about, and "
+                                "the seed. Only runs of the same images and classes can be chosen.",
+                           **follow(f"study_runs_{this.id}", [i for i in _picked(this) if i in options],
+                                    st.session_state["study_runs"].__setitem__, this.id))
+
+
+def _member(run: Run) -> Member:
+    return _known_member(str(run.folder), (run.folder / "data.json").exists(), run)
+
+
+@st.cache_resource(max_entries=2000, show_spinner=False)
+def _known_member(folder: str, started: bool, _run: Run) -> Member:
+    return Member(_run.id, _run.name, _run.config, _run.data(), studies.native_side(_run))
+
+
+def _value(run: Run, split: str, measure: str) -> tuple | None:
+    """Value, low, high, from the answers that are stored; None where there are none. Nothing is predicted or opened here."""
+    return _known_value(str(run.folder), split, stamp(run), measure, run)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _known_value(folder: str, split: str, stamp: int, measure: str, _run: Run) -> tuple | None:
+    found = stored(_run, split)
+    if found is None:
+        return None
+    task = _run.data()["task"]
+    interval = {"accuracy": metrics.accuracy_interval, "roc_auc": metrics.roc_auc_interval}.get(measure)
+    limits = interval(found.labels, found.probs, task) if interval else None
+    return METRICS[measure].function(found.labels, found.probs, task), *(limits or (None, None))
+
+
+# ------------------------------------------------------------------------------------------------------- what is seen
+
+def _colors(kinds: Sequence[str]) -> list[str]:
+    """Native sizes in the colour of the first class, the rest in quieter ones."""
+    return [theme.CLASSES[2] if kind == NATIVE else theme.QUIET if n < 2 else theme.CLASSES[5] for n, kind in enumerate(kinds)]
+
+
+def _draw_curve(points: Sequence[Point], study: str, measure: str, key: str) -> None:
+    """A line for each kind through the means; a dot for each run; a bar for how sure each mean is."""
+    kinds = list(dict.fromkeys(point.kind for point in points))
+    rows = [{"x": p.x, "kind": p.kind, "mean": p.mean, "runs": len(p.values),
+             "low": p.mean - p.spread if p.spread is not None else p.low,
+             "high": p.mean + p.spread if p.spread is not None else p.high} for p in points]
+    dots = [{"x": p.x, "kind": p.kind, "value": value} for p in points if len(p.values) > 1 for value in p.values.values()]
+    places = sorted({p.x for p in points})
+    across = {"field": "x", "type": "quantitative", "title": STUDIES[study].across,
+              "scale": {"type": "log", "nice": False, "padding": 24},
+              "axis": {"values": places, "format": ",d", "grid": False, "titlePadding": 4, "labelOverlap": True}}
+    color = {"field": "kind", "type": "nominal", "title": None, "scale": {"domain": kinds, "range": _colors(kinds)},
+             "legend": {"orient": "top", "offset": 2, "symbolType": "circle", "symbolDash": [1, 0], "symbolStrokeWidth": 0}
+             if len(kinds) > 1 else None}
+    dash = {"field": "kind", "type": "nominal", "legend": None,
+            "scale": {"domain": kinds, "range": [[1, 0] if kind == NATIVE else [5, 4] for kind in kinds]}}
+
+    def up(field: str) -> dict:
+        return {"field": field, "type": "quantitative", "title": METRICS[measure].title, "scale": {"zero": False},
+                "axis": {"tickCount": 5, "titlePadding": 4}}
+    said = [{"field": "kind", "title": "images"}, {"field": "x", "title": STUDIES[study].across, "format": ",d"}]
+    layers = [{"mark": {"type": "rule", "strokeWidth": 2, "opacity": .55},
+               "encoding": {"y": up("low"), "y2": {"field": "high"}}},
+              {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"y": up("mean"), "strokeDash": dash}},
+              {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"y": up("mean"), "tooltip": [
+                  *said, {"field": "mean", "title": METRICS[measure].title, "format": ".3f"}, {"field": "runs"}]}},
+              {"data": {"values": dots}, "mark": {"type": "point", "size": 26, "opacity": .8}, "encoding": {
+                  "y": up("value"), "tooltip": [*said, {"field": "value", "title": "one run", "format": ".3f"}]}}]
+    st.vega_lite_chart({"height": 250, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "data": {"values": rows},
+                        "encoding": {"x": across, "color": color}, "layer": layers if dots else layers[:3]},
+                       key=key, width="stretch", alt=f"{STUDIES[study].title}: " + "; ".join(
+                           f"{p.kind}, {p.x:,}: {METRICS[measure].title} {p.mean:.3f}" for p in points))
+
+
+def _draw_table(points: Sequence[Point], study: str, measure: str, key: str) -> None:
+    frame = pd.DataFrame([{
+        "x": p.x, "kind": p.kind, "runs": len(p.values),
+        "value": format_interval(p.mean, p.low, p.high) if p.spread is None else f"{p.mean:.3f}, SD {format_number(p.spread)}"}
+        for p in points])
+    if frame["kind"].nunique() == 1 and study == "images":
+        frame = frame.drop(columns="kind")
+    st.dataframe(frame, key=key, hide_index=True, alt=f"{STUDIES[study].title} in numbers", column_config={
+        "x": st.column_config.NumberColumn("Training images" if study == "images" else "Size (px)", format="%d"),
+        "kind": st.column_config.TextColumn("Images", help="native: the originals have at least this size. upsampled: they are "
+                                            "smaller and were blown up, which adds no detail."),
+        "runs": st.column_config.NumberColumn("Runs", help="Repeats with another seed."),
+        "value": st.column_config.TextColumn(METRICS[measure].title, help=METRICS[measure].help)})

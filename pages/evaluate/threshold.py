@@ -1,0 +1,164 @@
+"""The threshold that one drags: what it finds, misses and calls back for nothing, at once.
+
+All that follows the drag is computed in the browser, from the scores of both sides: the numbers change with the pointer and not
+after the server's answer. Which numbers those are is said, and tested, in core/evaluation/thresholds.py; the browser test compares the
+two. What is frozen is chosen again here, from the scores themselves: what a browser sends is a stranger's word.
+
+The bytes that go to the browser are
+
+    4 bytes   length of the header, little-endian
+    header    JSON, padded with spaces so that what follows starts at a multiple of four
+    scores    float32, those of the positives, rising, then those of the negatives
+    worths    float32, where patients have several images: for how many independent images the m positives count where none, one,
+              ... all of them are called (m + 1), then the same of the negatives
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from core.errors import LightboxError
+from core.evaluation import thresholds
+from core.evaluation.evaluate import Predictions
+from core.evaluation.thresholds import HAND, RULES, Threshold
+from core.metrics import MULTI_LABEL
+from core.metrics.resampling import as_numbers
+from core.runs.store import Run
+from pages.shared import theme
+from pages.shared.layout import choose_param, format_interval, get_param, set_param, show_error
+from pages.shared.predictions import known_people, measures, number, stamp
+from pages.shared.widget_state import follow
+
+HERE = Path(__file__).parent
+WELL = ("normal", "benign", "healthy", "negative", "no ")        # how the name of a class begins that nobody is called back for
+
+RULES_SHOWN = [{"rule": name, "title": rule.title, "help": rule.help,
+                "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))} for name, rule in RULES.items()]
+
+_element = st.components.v2.component(
+    "lightbox_threshold",
+    html="<div class='threshold'></div>",
+    css=(HERE / "threshold.css").read_text(),
+    js=(HERE / "threshold.js").read_text(),
+)
+
+
+def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = None) -> None:
+    """The element, and what is done when something is frozen or let go.
+
+    Args:
+        found: the answers on `split`, "val" or "test"; chosen and frozen is only on "val"
+        k: the class, or finding, that is told from the rest; None: see `class_in_question`
+    """
+    about = run.data()
+    names = about["class_names"]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader("Threshold", anchor=False, width="content", help="A network gives a score; from which score on a patient is "
+                     "called back is for people to decide. Move the line and see what it costs.")
+        k = class_in_question(about, "threshold") if k is None else k
+    key = f"threshold_{run.id}_{split}_{k}"
+    frozen = thresholds.frozen(run, k)
+    arrays = _arrays(str(run.folder), split, k, stamp(run), about["task"], run, found)
+    area = measures(run, split, found, each=True)["per_class"][k]["measures"]["roc_auc"]
+    header = {
+        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{stamp(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
+        "auc": format_interval(area["value"], area["low"], area["high"]), "auc_interval": area["interval"],
+        "by_patient": len(arrays) > 2, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
+        "opened": run.times_test_opened(),
+        "frozen": None if frozen is None else {"value": frozen.value, "says": frozen.in_words(names)},
+        "color": theme.class_color(k), "quiet": theme.QUIET, "point": theme.ANSWERS["wrong"]}
+    if error := st.session_state.pop(f"{key}_error", None):
+        show_error(error)
+
+    def answer() -> None:
+        state = st.session_state[key]
+        try:
+            if state.get("let_go"):
+                thresholds.unfreeze(run, k)
+            elif wanted := read_wanted(state.get("froze")):
+                thresholds.freeze(run, chosen(found, about["task"], k, *wanted), k)
+        except LightboxError as error:
+            st.session_state[f"{key}_error"] = error
+    tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}       # test has no such buttons
+    _element(key=key, data=pack(header, *arrays), **tools)
+    if about["task"] not in ("binary-class", MULTI_LABEL):
+        st.caption("This is one class against the rest. The answers of this network are still the likeliest class, whatever "
+                   "is frozen here.")
+
+
+def class_in_question(about: dict, name: str) -> int:
+    """Which class is sought, and so told from the rest: a finding is that of the address, a class is chosen here. `name` tells
+    apart who asks."""
+    names = about["class_names"]
+    if about["task"] == MULTI_LABEL:
+        return number(get_param("finding"), len(names)) or 0
+    before = number(get_param("sought"), len(names))
+    before = first_sought(names) if before is None else before
+
+    def take(new: int) -> None:
+        choose_param("sought", str(new))
+        set_param("sought", str(new))
+    return st.selectbox("Sought", range(len(names)), format_func=lambda k: f"Sought: {names[k]}", width=300,
+                        label_visibility="collapsed", **follow(f"sought_{name}", before, take))
+
+
+def first_sought(names: Sequence[str]) -> int:
+    """Of two classes the second, unless that is the healthy one, as in BreastMNIST; of more the last, the worst grade."""
+    last = len(names) - 1
+    return 0 if last == 1 and names[1].lower().startswith(WELL) and not names[0].lower().startswith(WELL) else last
+
+
+def rest_of(about: dict, k: int) -> str:
+    """What an image is called that is not of class k."""
+    names = about["class_names"]
+    if about["task"] == MULTI_LABEL:
+        return f"no {names[k]}"
+    return "the rest" if len(names) > 2 else names[1 - k]
+
+
+def chosen(found: Predictions, task: str, k: int, rule: str, value: float, wish: float | None, prevalence: float) -> Threshold:
+    """The threshold that was asked for, chosen again from the answers on validation. Raises LightboxError as `choose` does."""
+    if rule == HAND:
+        return Threshold(value, epoch=found.epoch)
+    wanted = RULES[rule].wish
+    return thresholds.choose(rule, *thresholds.sides(found.labels, found.probs, task, k), prevalence=prevalence,
+                             epoch=found.epoch, **({wanted[0]: wish} if wanted else {}))
+
+
+def read_wanted(value: object) -> tuple[str, float, float | None, float] | None:
+    """What the browser sent, [rule, threshold, wish, prevalence], if it can be that."""
+    if not isinstance(value, (list, tuple)) or len(value) != 4:
+        return None
+    rule, at, wish, prevalence = value
+    if rule != HAND and rule not in RULES or not _real(at) or not _real(prevalence) or wish is not None and not _real(wish):
+        return None
+    return rule, float(at), None if wish is None else float(wish), float(prevalence)
+
+
+def pack(header: dict, *arrays: np.ndarray) -> bytes:
+    """The bytes for the browser, as the module says."""
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 4)
+    return b"".join([struct.pack("<I", len(text)), text, *(array.astype("<f4").tobytes() for array in arrays)])
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _arrays(folder: str, split: str, k: int, stamp: int, task: str, _run: Run, _found: Predictions) -> tuple[np.ndarray, ...]:
+    """The scores of the positives and those of the negatives, rising; and their worths where patients have several images."""
+    positive, scores = thresholds.sides(_found.labels, _found.probs, task, k)
+    patients = known_people(_run, _found).patients
+    shared = patients is not None and len(np.unique(as_numbers(patients))) < len(patients)
+    return (np.sort(scores[positive]), np.sort(scores[~positive]),
+            *(thresholds.worths(positive, scores, patients) if shared else ()))

@@ -1,0 +1,239 @@
+"""Is this heat-map true? A button that puts the maps of some images to the tests of core/explain/faithful.py, and what they say.
+
+No torch at module level.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from core.datasets import Dataset
+from core.errors import LightboxError
+from core.evaluation.compare import same_but_for_the_seed
+from core.evaluation.shortcut_test import TOLERANCE, regions_of
+from core.explain import METHODS
+from core.runs.classifiers import as_input
+from core.runs.classifiers import classify as predict
+from core.runs.store import Run, RunStore
+from pages.gradcam.one_map import Asked
+from pages.shared import theme
+from pages.shared.charts import heading
+from pages.shared.heatmaps import classifier, version
+from pages.shared.layout import escape, format_number, long_task
+
+IMAGES = 16            # that are tested: the verdict is the same with more, and it takes half a minute
+DRAWN = 64             # by lot, of which those are taken that are surest of the class
+KEPT = 64              # verdicts that are kept
+SAYS = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning, ":material/help:"),
+        "no": (st.error, ":material/cancel:")}
+COLOURS = {"the map": theme.CLASSES[2], "random places": theme.CLASSES[1], "the centre": theme.CLASSES[0],
+           "the edges": theme.CLASSES[4]}
+HEIGHT = 240
+ONLY_TWO = ", as if there were no third class"
+
+
+def draw_faithful(run: Run, data: Dataset, rows: Sequence[int], claim: Asked) -> Callable[[], None] | None:
+    """The whole section: a button, and once it was pressed the verdict with its charts.
+
+    Args:
+        rows: of the data set, from which the images are drawn
+        claim: of what the maps are
+
+    Returns:
+        what takes long and is still to be done, for the end of the page; None where there is nothing
+    """
+    names, method = classifier(run.id).model.class_names, METHODS[claim.method]
+    name = names[claim.target] + (f" rather than {names[claim.against]}" if claim.against is not None else "")
+    st.subheader("Is this heat-map true?", anchor=False)
+    key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, np.asarray(rows).tobytes(), claim)
+    asked = f"faithful_{abs(hash(key))}"
+    if st.session_state.pop(f"stopped_{asked}", False):          # Stop ends the test, not the page
+        st.session_state.pop(asked, None)
+    found, place = _kept().get(key), st.empty()
+    if found is None and st.session_state.get(asked):
+        return partial(_test, run, data, rows, claim, name, key, asked, place)
+    with place.container():
+        if found is not None:
+            _show(*found, name, claim.against is not None, key=asked)
+            return None
+        st.markdown(f"A map is a claim, and {method.title} can be tested on {min(IMAGES, len(rows))} images: do random weights "
+                    "give other maps, does the answer depend on what they mark, do they follow when the image moves?")
+        long = " This method needs many passes: it takes minutes." if method.many else ""
+        st.button("Test the maps", key=f"{asked}_go", on_click=st.session_state.__setitem__, args=(asked, True),
+                  help=f"The images that are surest of {escape(name)} among {DRAWN} drawn by lot. Adebayo et al. 2018, "
+                       f"Petsiuk et al. 2018.{long}")
+    return None
+
+
+def _test(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, name: str, key: tuple, asked: str, place) -> None:
+    with place.container(), long_task("Testing the maps", key=asked) as progress:
+        found = _examine(run, data, rows, claim, progress)
+    _kept().put(key, found)
+    st.session_state.pop(asked, None)
+    with place.container():
+        _show(*found, name, claim.against is not None, key=asked)
+
+
+def _examine(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, progress) -> tuple:
+    """What was found, and which other run was looked at."""
+    import torch
+
+    from core.explain.faithful import examine
+    model = classifier(run.id).model
+    drawn = np.random.default_rng(0).permutation(np.asarray(rows))[:DRAWN]
+    probs = predict(model, list(data.images[drawn]))
+    sure = probs[:, claim.target] - (0 if claim.against is None else probs[:, claim.against])
+    chosen = np.sort(drawn[np.argsort(-sure, kind="stable")[:IMAGES]])
+    other = another_seed(run)
+    with torch.random.fork_rng(devices=[]):
+        found = examine(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), claim.target),
+                        claim.method, claim.layer,
+                        against=None if claim.against is None else torch.full((len(chosen),), claim.against),
+                        regions=regions_of(data, chosen), other=classifier(other.id).model if other else None,
+                        progress=progress)
+    return found, other.name if other else ""
+
+
+def another_seed(run: Run) -> Run | None:
+    """A finished run, the newest, that differs from this one in nothing but its seed and name, on the same split."""
+    alike = same_but_for_the_seed(run.config)
+    for other in RunStore().list():
+        try:
+            if (other.id != run.id and other.written_state() == "finished" and same_but_for_the_seed(other.config) == alike
+                    and other.config.train.seed != run.config.train.seed
+                    and other.data().get("split_hash") == run.data().get("split_hash")):
+                return other
+        except (LightboxError, OSError, KeyError):
+            continue
+    return None
+
+
+def _show(found, other: str, name: str, rather: bool, *, key: str) -> None:
+    from core.explain.faithful import SAME, SHIFT, points_at, verdict, where
+    said = verdict(found)
+    box, icon = SAYS[said.answer]
+    box(said.sentence, icon=icon)
+    if pointed := where(found):            # a map can be true and show that the network reads the letter
+        (st.success if points_at(found) == "finding" else st.warning)(pointed, icon=":material/my_location:")
+    one, two, three = st.columns(3, gap="medium")
+    with one:
+        st.html(heading("Maps while the weights become random"))
+        _draw_forgetting(found.randomised, SAME, key=f"{key}_forgets")
+        st.caption("From the last layer to the first. A true map falls below the dotted line; a drawing of the image "
+                   "stays at 1.")
+    with two:
+        st.html(heading("The answer while pixels go or come"))
+        _draw_coverage(found, key=f"{key}_covers")
+        st.caption(f"Probability of {escape(name)}{ONLY_TWO if rather else ''}. "
+                   "Solid: the pixels go, marked ones first, and it should fall fast. Dashed: they come, and it should rise "
+                   "fast. What is gone shows the blurred image.")
+    with three:
+        st.html(heading("Where the heat lies"))
+        _draw_places(found.places, key=f"{key}_places")
+        empty = f" {found.empty} of them are empty." if found.empty else ""
+        st.caption(f"{found.images} maps.{empty} The upright line is what an even map would have. Regions are widened by "
+                   f"{100 * TOLERANCE:.0f} % of the side, since maps are coarse.")
+    seeds = (f"with those of another seed ({escape(other)}) {format_number(found.seeds, 2)}." if other else
+             "no run with the same settings and another seed is there to compare with.")
+    moved = f"when the images move by {100 * SHIFT:.0f} % of their side {format_number(found.shifts, 2)}"
+    st.caption(f"Rank correlation of the maps: {moved}; {seeds}")
+
+
+def _draw_forgetting(randomised, limit: float, *, key: str) -> None:
+    blocks = list(randomised.blocks)
+    rows = [{"place": i, "block": block, "measure": measure, "value": float(value)}
+            for measure, values in (("rank correlation", randomised.spearman), ("SSIM", randomised.ssim))
+            for i, (block, value) in enumerate(zip(blocks, values))]
+    titles = json.dumps([block.removeprefix("features.").partition(".")[0] for block in blocks])
+    accent = COLOURS["the map"]
+    spec = {"layer": [
+        {"data": {"values": [{"limit": limit}]}, "mark": {"type": "rule", "strokeDash": [2, 3], "color": theme.QUIET},
+         "encoding": {"y": {"field": "limit", "type": "quantitative"}}},
+        {"mark": {"type": "line", "strokeWidth": 2, "color": accent, "point": {"size": 22, "color": accent}},
+         "encoding": {"x": {"field": "place", "type": "quantitative", "title": "random down to",
+                            "axis": {"values": list(range(len(blocks))), "labelExpr": f"{titles}[datum.value]", "grid": False,
+                                     "titlePadding": 4, "labelLimit": 70, "labelAngle": -35}},
+                      "y": {"field": "value", "type": "quantitative", "title": "likeness to the trained map",
+                            "axis": {"tickCount": 5}, "scale": {"domain": [min(-0.2, min(r["value"] for r in rows)), 1]}},
+                      "strokeDash": {"field": "measure", "type": "nominal", "title": None,
+                                     "scale": {"domain": ["rank correlation", "SSIM"], "range": [[1, 0], [4, 3]]},
+                                     "legend": {"orient": "top", "offset": 2}},
+                      "tooltip": [{"field": "block", "title": "random down to"}, {"field": "measure"},
+                                  {"field": "value", "format": ".2f"}]}}]}
+    said = ", ".join(f"{block} {value:.2f}" for block, value in zip(blocks, randomised.spearman))
+    _chart(rows, spec, key, f"Rank correlation with the trained network's maps: {said}.")
+
+
+def _draw_coverage(found, *, key: str) -> None:
+    rows = [{"share": t / (len(values) - 1), "value": float(value), "order": order, "way": way}
+            for way, curves in (("they go", found.deletion), ("they come", found.insertion))
+            for order, values in curves.items() for t, value in enumerate(values)]
+    spec = {"mark": {"type": "line", "strokeWidth": 2},
+            "encoding": {"x": {"field": "share", "type": "quantitative", "title": "share of the pixels",
+                               "axis": {"format": ".0%", "values": [0, .5, 1], "grid": False, "titlePadding": 4}},
+                         "y": {"field": "value", "type": "quantitative", "title": "probability",
+                               "scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}},
+                         "color": {"field": "order", "type": "nominal", "title": None,
+                                   "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
+                                   "legend": {"orient": "top", "offset": 2, "columns": 2, "symbolType": "stroke",
+                                              "columnPadding": 6}},
+                         "strokeDash": {"field": "way", "type": "nominal", "legend": None,
+                                        "scale": {"domain": ["they go", "they come"], "range": [[1, 0], [4, 3]]}},
+                         "opacity": {"condition": {"test": "datum.order == 'the map'", "value": 1}, "value": .6},
+                         "tooltip": [{"field": "order"}, {"field": "way", "title": "pixels"},
+                                     {"field": "share", "format": ".0%"}, {"field": "value", "format": ".2f"}]}}
+    _chart(rows, spec, key, f"Deletion and insertion: the map beats {found.best_baseline} by {found.gain:+.2f} of probability.")
+
+
+def _draw_places(places, *, key: str) -> None:
+    rows = [{"place": name, "energy": place.energy, "area": place.area, "pointing": place.pointing, "images": place.images}
+            for name, place in places.items()]
+    y = {"field": "place", "type": "nominal", "title": None, "sort": [row["place"] for row in rows],
+         "axis": {"ticks": False, "domain": False}}
+    tooltip = [{"field": "place"}, {"field": "energy", "format": ".1%", "title": "share of the heat"},
+               {"field": "area", "format": ".1%", "title": "share of the image"},
+               {"field": "pointing", "format": ".0%", "title": "pointing game"}, {"field": "images", "title": "maps"}]
+    spec = {"encoding": {"y": y, "tooltip": tooltip}, "layer": [
+        {"mark": {"type": "bar", "color": COLOURS["the map"], "height": {"band": .5}},
+         "encoding": {"x": {"field": "energy", "type": "quantitative", "title": "share of the heat", "scale": {"domain": [0, 1]},
+                            "axis": {"format": ".0%", "values": [0, .25, .5, .75, 1], "labelOverlap": True,
+                                     "titlePadding": 4}}}},
+        {"mark": {"type": "tick", "thickness": 2, "color": theme.QUIET, "height": {"band": .8}},
+         "encoding": {"x": {"field": "area", "type": "quantitative"}}}]}
+    said = "; ".join(f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image, hottest there in "
+                     f"{100 * place.pointing:.0f} %" for name, place in places.items())
+    _chart(rows, spec, key, f"Where the heat lies. {said}.")
+
+
+def _chart(rows: list[dict], spec: dict, key: str, alt: str) -> None:
+    frame = {"height": HEIGHT, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "data": {"values": rows}}
+    st.vega_lite_chart(frame | spec, key=key, width="stretch", alt=alt)
+
+
+class _Kept:
+    """The verdicts of this server, the oldest forgotten first."""
+
+    def __init__(self):
+        self._lock, self._found = threading.Lock(), OrderedDict()
+
+    def get(self, key: tuple) -> tuple | None:
+        with self._lock:
+            return self._found.get(key)
+
+    def put(self, key: tuple, found: tuple) -> None:
+        with self._lock:
+            self._found[key] = found
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+
+
+@st.cache_resource(show_spinner=False)
+def _kept() -> _Kept:
+    return _Kept()

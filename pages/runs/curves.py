@@ -1,0 +1,248 @@
+"""The curves of a training, which grow while one looks: what can be drawn, and the drawing.
+
+A chart is Vega-Lite written out by hand and an Arrow table: Altair would write the same text anew at every look, in 23 ms a
+chart instead of 0.1 ms.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from core.metrics import METRICS
+from core.runs.store import Run, RunStore
+from pages.shared import run_feed as live
+from pages.shared import theme
+from pages.shared.charts import thin
+from pages.shared.layout import choose_param, get_param, set_param, told_apart
+from pages.shared.widget_state import follow
+
+BATCHES = "single batches"                   # the line of a measure that every batch has
+TRAIN, VAL = theme.SPLIT_TITLES["train"], theme.SPLIT_TITLES["val"]
+OVERLAYS = 4                                 # earlier runs beside the one that is looked at
+DASHES = ([1, 0], [7, 3], [2, 2], [8, 3, 2, 3])          # how their lines are told apart: without colour, which has meanings
+POINTS_BEHIND = 150                          # of a curve of an earlier run
+MEASURED = {"running": ("Training: while it learns", "Training numbers are summed over the epoch, on changed images, while the "
+                        "weights still move. They are not quite comparable with those of the validation."),
+            "evaluated": ("Training: measured like validation", "After each epoch the training images are measured like the "
+                          "validation images: unchanged, with the weights at the epoch's end.")}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One curve that can be shown. `train` and `val` are its keys in the "epoch" records, `step` that in the "step" records.
+
+    `of_answers`: judges the answers, and is drawn large; the others say how the training goes. `scale`: what the recorded number
+    is multiplied by to be in the unit of the title.
+    """
+    title: str
+    help: str
+    train: str = ""
+    val: str = ""
+    step: str = ""
+    higher_is_better: bool | None = None
+    ceiling: float | None = None
+    format: str = ".3f"
+    of_answers: bool = False
+    scale: float = 1.0
+
+
+def _of(metric: str) -> Measure:
+    m = METRICS[metric]
+    return Measure("Loss" if metric == "loss" else m.title, m.help, f"train_{metric}", f"val_{metric}",
+                   metric if metric in ("loss", "accuracy") else "",
+                   m.higher_is_better, m.range[1] if np.isfinite(m.range[1]) else None, of_answers=True)
+
+
+# In the order in which they are offered.
+MEASURES: dict[str, Measure] = {m: _of(m) for m in ("loss", "roc_auc", "accuracy", *METRICS)} | {
+    "lr": Measure("Learning rate", "Size of a step. It follows the schedule that was chosen.", step="lr", format=".2~e"),
+    "grad_norm": Measure("Length of the gradient", "How strongly the loss pulls at the weights. Near 0 nothing is learned any "
+                         "more; where it shoots up, the steps are wild.", step="grad_norm"),
+    "images_per_second": Measure("Images per second", "Training images, over the last seconds.", step="images_per_second",
+                                 format=".0f"),
+    "memory_bytes": Measure("Device memory, GB", "Memory that the training holds on the device.", step="memory_bytes",
+                            format=".2f", scale=1e-9),
+    "device_use": Measure("Device in use, %", "Share of the time in which the device was computing.", step="device_use",
+                          format=".0f", scale=100, ceiling=100),
+}
+ALWAYS = ("loss", "roc_auc", "accuracy", "lr", "grad_norm", "images_per_second")          # offered before anything is known
+
+
+def offered(records: Sequence[Mapping]) -> list[str]:
+    """The measures that a training has, in the order of MEASURES. Older runs recorded less."""
+    last = {kind: next((r for r in reversed(records) if r["kind"] == kind), {}) for kind in ("step", "epoch")}
+    first = next((r for r in records if r["kind"] == "epoch"), {})
+    return [key for key, m in MEASURES.items() if key in ALWAYS
+            or any(r.get(name) is not None for r in (first, last["epoch"]) for name in (m.train, m.val))
+            or m.step and last["step"].get(m.step) is not None]
+
+
+def choose_measures(records: Sequence[Mapping]) -> list[str]:
+    """Which of the measures that a training has are shown: keys of MEASURES, in their order. Kept for the whole session."""
+    there = offered(records)
+    chosen = [key for key in st.session_state.get("curves_shown", ALWAYS) if key in there]
+    with st.popover("Curves", icon=":material/show_chart:", key="curves_choice",
+                    on_change="rerun") as choice:
+        for title, of_answers in (("How good the answers are", True), ("How the training goes", False)) if choice.open else ():
+            options = [key for key in there if MEASURES[key].of_answers == of_answers]
+            st.pills(title, options, selection_mode="multi", format_func=lambda key: MEASURES[key].title,
+                     help="  \n".join(f"**{MEASURES[key].title}**: {MEASURES[key].help}" for key in options),
+                     **follow(f"curves_{of_answers}", [key for key in chosen if key in options], _take_measures, of_answers))
+    return [key for key in there if key in chosen]
+
+
+def _take_measures(of_answers: bool, keys: Sequence[str]) -> None:
+    kept = [key for key in st.session_state.get("curves_shown", ALWAYS) if MEASURES[key].of_answers != of_answers]
+    st.session_state["curves_shown"] = [*kept, *keys]
+
+
+def choose_others(run_id: str, rows: Sequence[live.Row], store: RunStore) -> dict[str, Run]:
+    """Earlier runs whose curves are drawn behind: name -> run. They stand in the address as ?with=<id>,<id>.
+
+    Args:
+        run_id: the run that is looked at
+        rows: all runs, newest first; those on the same data are offered first
+    """
+    here = next((row for row in rows if row.id == run_id), None)
+    trained = sorted((row for row in rows if row.id != run_id and row.epoch), key=lambda row: row.dataset != (
+        here and here.dataset))
+    names = told_apart({row.id: f"{row.name} ({row.when})" for row in trained})
+    chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]
+    with st.popover("Compare with", icon=":material/stacked_line_chart:",
+                    disabled=not names, help="Draws the curves of earlier runs faintly behind.", key="curves_behind",
+                    on_change="rerun") as behind:
+        if behind.open:
+            st.multiselect("Earlier runs", list(names), format_func=lambda one: names.get(one, one), max_selections=OVERLAYS,
+                           placeholder=f"Up to {OVERLAYS}", width=420, **follow(f"with_{run_id}", chosen, _take_others),
+                           help="Those with the same images stand first. They are kept in the address, so that it can be sent.")
+    return {names[one]: store.get(one) for one in chosen}
+
+
+def _take_others(ids: Sequence[str]) -> None:
+    if ids:
+        choose_param("with", ",".join(ids))
+    else:
+        st.session_state.pop("chosen_with", None)
+    set_param("with", ",".join(ids) or None)
+
+
+def show_curves(run: Run, records: Sequence[Mapping], chosen: Sequence[str], others: Mapping[str, Run], *, epochs: float,
+                of_answers: bool) -> None:
+    """The chosen measures beside each other: those that judge the answers, large, or those of how the training goes, small.
+
+    Args:
+        chosen: keys of MEASURES
+        others: name -> an earlier run, drawn faintly behind
+        epochs: right end of the x axis, so that a curve grows into it and the axis stands still
+    """
+    shown = [key for key in chosen if MEASURES[key].of_answers == of_answers]
+    best = (live.best_epoch(records) or {}).get("epoch") if of_answers else None
+    end = max([epochs, *(live.place(live.follow(other)) for other in others.values())])
+    per_row = 5 if not of_answers else 4 if len(shown) == 4 else 3
+    height = 84 if not of_answers else 190 if len(shown) <= per_row else 150
+    for start in range(0, len(shown), per_row):
+        columns = st.columns(max(3, min(per_row, len(shown))) if len(shown) != 2 else 2)
+        for column, key in zip(columns, shown[start:start + per_row]):
+            with column:
+                _show(run, MEASURES[key], key, others, end, best, height)
+
+
+def legend(others: Sequence[str], measured: str | None) -> str:
+    """HTML of the line that says what the lines of all curves are.
+
+    Args:
+        others: names of the earlier runs
+        measured: "running" or "evaluated": how the training numbers came about; None where that is not known
+    """
+    def sign(style: str, words: str, explained: str = "") -> str:
+        tip = f" title='{html.escape(explained, quote=True)}'" if explained else ""
+        return f"<span{tip}><i style='{style}'></i>{html.escape(words)}</span>"
+
+    def line(color: str, dash: Sequence[int] = (1, 0), height: int = 2, opacity: float = 1) -> str:
+        ends = np.cumsum(dash)
+        stops = ", ".join(f"{color if i % 2 == 0 else 'transparent'} {end - part}px {end}px"
+                          for i, (part, end) in enumerate(zip(dash, ends)))
+        return f"height:{height}px;opacity:{opacity};background:repeating-linear-gradient(90deg, {stops})"
+    train, val = theme.SPLITS["train"], theme.SPLITS["val"]
+    how = MEASURED.get(measured)
+    signs = [sign(line(train), TRAIN, how[1] if how else ""), sign(line(train, height=1, opacity=.6), BATCHES),
+             sign(line(val), VAL), sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, kept")]
+    signs += [sign(line(theme.QUIET, dash), name) for name, dash in zip(others, DASHES)]
+    if how:
+        signs.append(f"<span title='{html.escape(how[1], quote=True)}'><u>{how[0]}</u></span>")
+    return f"<div class='lightbox-legend'>{''.join(signs)}</div>"
+
+
+def _show(run: Run, measure: Measure, key: str, others: Mapping[str, Run], epochs: float, best: int | None, height: int) -> None:
+    lines = {TRAIN: live.curve(run, "epoch", measure.train), VAL: live.curve(run, "epoch", measure.val),
+             BATCHES: thin(*live.curve(run, "step", measure.step))}
+    done = len(lines[VAL][0])
+    for name, other in others.items():
+        behind = live.curve(other, "epoch", measure.val) if measure.val else live.curve(other, "step", measure.step)
+        lines[name] = thin(*behind, POINTS_BEHIND)
+    lines = {name: (xs, ys * measure.scale) for name, (xs, ys) in lines.items() if len(xs)}
+    table = pa.table({"epoch": np.concatenate([xs for xs, _ in lines.values()] or [np.zeros(0)]),
+                      "value": np.concatenate([ys for _, ys in lines.values()] or [np.zeros(0)]),
+                      "line": [name for name, (xs, _) in lines.items() for _ in xs]})
+    better = {True: " Higher is better.", False: " Lower is better.", None: ""}[measure.higher_is_better]
+    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in lines.items()) or "nothing yet"
+    marked = f" The best epoch is {best}." if best else ""
+    domain = _domain([ys for _, ys in lines.values()], measure.ceiling)
+    dashes = {name: list(dash) for name, dash in zip(others, DASHES) if name in lines}
+    spec = _spec(measure, epochs, list(lines), dashes, domain, done <= 40, best, height)
+    with st.container(gap=None):
+        st.markdown(f"**{measure.title}**", help=measure.help + better)
+        st.vega_lite_chart(table, spec, key=f"curve_{key}", width="stretch",
+                           alt=f"{measure.title} by epoch. {said}.{better}{marked}")
+
+
+def _domain(values: list[np.ndarray], ceiling: float | None) -> list[float]:
+    """Lowest and highest value of the y axis: a little more than the curves need, never above what is possible."""
+    if not values:
+        return [0.0, 1.0]
+    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return [low - room, high + room if ceiling is None else min(high + room, ceiling)]
+
+
+def _spec(measure: Measure, epochs: float, lines: list[str], dashes: Mapping[str, list[int]], domain: list[float],
+          dots: bool, best: int | None, height: int) -> dict:
+    """Vega-Lite of one chart without its data, which has the columns epoch, value, line.
+
+    Layers are only there for lines that are: Vega complains of a layer without data.
+    """
+    colors = [theme.SPLITS[s] for s in ("train", "val")]
+    main = [name for name in (TRAIN, VAL) if name in lines]
+    color = {"field": "line", "type": "nominal", "scale": {"domain": [TRAIN, VAL], "range": colors}, "legend": None}
+    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": domain, "nice": False},
+         "axis": {"tickCount": max(2, height // 55), "format": ".3~r", "labels": bool(lines)}}
+    x = {"field": "epoch", "type": "quantitative", "title": None, "scale": {"domain": [0, epochs], "nice": False},
+         "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6}}
+    tip = [{"field": "line", "title": "what"}, {"field": "epoch", "format": ".4~g"},
+           {"field": "value", "title": measure.title, "format": measure.format}]
+
+    def layer(of: list[str], mark: dict, **encoding) -> dict:
+        return {"transform": [{"filter": {"field": "line", "oneOf": of}}], "encoding": {"tooltip": tip, **encoding}, "mark": mark}
+
+    layers = [{"mark": {"type": "rule", "opacity": 0}}]               # the axes, before there is anything to draw
+    if dashes:
+        dash = {"field": "line", "type": "nominal", "legend": None,
+                "scale": {"domain": list(dashes), "range": list(dashes.values())}}
+        fine = {"strokeWidth": 1.5, "opacity": 0.75} if measure.of_answers else {"strokeWidth": 1, "opacity": 0.5}
+        behind = {"type": "line", "color": theme.QUIET, **fine}
+        layers.append(layer(list(dashes), behind, strokeDash=dash))
+    if BATCHES in lines:
+        layers.append(layer([BATCHES], {"type": "line", "strokeWidth": 1, "opacity": 0.45 if main else 0.9, "color": colors[0]}))
+    if main:
+        layers.append(layer(main, {"type": "line", "strokeWidth": 2, "point": {"size": 22} if dots else False}, color=color))
+    if best and VAL in main:
+        ring = layer([VAL], {"type": "point", "size": 150, "strokeWidth": 2, "color": colors[1], "filled": False})
+        layers.append(ring | {"transform": [*ring["transform"], {"filter": f"datum.epoch === {best}"}]})
+    return {"usermeta": {"measure": measure.title}, "height": height, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0},
+            "encoding": {"x": x, "y": y}, "layer": layers}

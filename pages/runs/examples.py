@@ -1,0 +1,151 @@
+"""A few validation images, always the same, with what the network says of them after each epoch: bars that move as it learns.
+
+The images go to the browser once, as a rule of style; what is drawn anew after each epoch is a few kilobytes of HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import streamlit as st
+
+from core.errors import LightboxError
+from core.metrics import MULTI_LABEL, majority_baseline
+from core.runs.store import Run
+from pages.shared import open_data as loaders
+from pages.shared import preview as outlook
+from pages.shared import theme
+from pages.shared.layout import format_probability
+
+SIDE = 144             # pixels of an image as it is sent: twice what is shown, for screens with small pixels
+BARS = 3               # classes of each image; the true one is always there
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The images of one run's strip.
+
+    Args:
+        labels: (n,) class numbers, or (n, K) of 0 and 1 where an image may have several findings
+        class_names: K names
+        style: a <style> element with the images; "" where they are not open
+        why_not: a sentence on why they are not
+        majority: accuracy on the validation images of always giving the most frequent answer; None where it is not known
+    """
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    style: str = ""
+    why_not: str = ""
+    majority: float | None = None
+
+
+def examples_of(run: Run, records: Sequence[Mapping]) -> Examples:
+    """What the strip of a run shows. Opens a data set that is prepared, but prepares none."""
+    start = next((r for r in reversed(records) if r["kind"] == "start"), {})
+    rows, labels = start.get("strip_rows") or [], np.array(start.get("strip_labels") or [], np.int64)
+    facts = run.data()
+    names = tuple(facts.get("class_names", ()))
+    try:
+        if not outlook.ready(run.config.data):
+            return Examples(labels, names, why_not="The images are not prepared at this size, so only the bars are shown.")
+        data = loaders.open_set(run.config.data)
+        if data.split_hash != facts.get("split_hash"):
+            return Examples(labels, names, why_not="The images have changed since this run, so only the bars are shown.")
+        style = _style(data, tuple(rows), data.fingerprint) if rows else ""
+        return Examples(labels, names, style, majority=_majority(data, data.split_hash))
+    except LightboxError as error:
+        return Examples(labels, names, why_not=f"Only the bars are shown. {error.message}")
+
+
+def show_examples(run_id: str, examples: Examples, records: Sequence[Mapping]) -> None:
+    """The strip, with a slider over the epochs that follows the newest until it is moved. Nothing where no epoch has one."""
+    by_epoch = {r["epoch"]: r["strip"] for r in records if r["kind"] == "epoch" and r.get("strip")}
+    if not by_epoch or not len(examples.labels) or not examples.class_names:
+        return
+    newest, oldest = max(by_epoch), min(by_epoch)
+    held_run, held = st.session_state.get("strip_epoch", (run_id, None))
+    epoch = held if held_run == run_id and held in by_epoch else newest
+    with st.container(key="strip", gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{len(examples.labels)} validation images** after epoch {epoch}", width="content", help=(
+                "What the network says of them: always the same images, and it never learns from them. Bars are probabilities; "
+                "the name of the true class is bold, its bar green; orange is a wrong answer. Move the slider to go back; at its "
+                "end it follows the newest epoch."))
+            if newest > oldest:
+                # Not through pages.shared.widget_state: that tells a new widget its value at each look, under the hand that drags it.
+                key = f"strip_{run_id}_{newest}"
+                st.slider("Epoch of the strip", oldest, newest, epoch, key=key, label_visibility="collapsed", width=300,
+                          on_change=_hold, args=(run_id, newest, key))
+        if examples.why_not:
+            st.caption(examples.why_not)
+        st.html(cards(examples, by_epoch[epoch], by_epoch.get(epoch - 1)))
+
+
+def cards(examples: Examples, probs: Sequence[Sequence[float]], before: Sequence[Sequence[float]] | None) -> str:
+    """HTML of the strip: a card for each image.
+
+    Args:
+        probs: (n, K) after this epoch
+        before: the same after the epoch before, from which the bars move; None where there is none
+    """
+    return "<div class='lightbox-strip'>" + "".join(
+        _card(i, examples, np.array(now), np.array(now if before is None else before[i]))
+        for i, now in enumerate(probs[:len(examples.labels)])) + "</div>"
+
+
+def _card(i: int, examples: Examples, now: np.ndarray, before: np.ndarray) -> str:
+    names, label = examples.class_names, examples.labels[i]
+    several = examples.labels.ndim == 2
+    true = label.astype(bool) if several else np.arange(len(now)) == label
+    said = now >= 0.5 if several else np.arange(len(now)) == now.argmax()
+    right = bool((true == said).all())
+    # The true ones first, then the most probable; two or three classes keep their order, so that nothing jumps.
+    order = np.lexsort((-now, ~true))[:BARS] if len(now) > BARS else np.arange(len(now))
+    bars = "".join(_bar(names[k], true[k], said[k], now[k], before[k]) for k in order)
+    truth = ", ".join(names[k] for k in np.flatnonzero(true)) or "no finding"
+    answer = ", ".join(f"{names[k]} {format_probability(float(now[k]))}" for k in np.flatnonzero(said)) or "no finding"
+    alt = html.escape(f"Validation image {i + 1}: it is {truth}; the network says {answer}: {'right' if right else 'wrong'}.",
+                      quote=True)
+    verdict = "right" if right else "wrong"
+    return (f"<figure><div class='picture picture-{i}' role='img' aria-label='{alt}' "
+            f"style='border-color:{theme.ANSWERS[verdict]}'></div>"
+            f"<figcaption aria-hidden='true'><small>{verdict}</small>{bars}</figcaption></figure>")
+
+
+def _bar(name: str, true: bool, said: bool, now: float, before: float) -> str:
+    color = theme.ANSWERS["right" if true else "wrong"] if said or true else theme.QUIET
+    word = f"<b>{html.escape(name)}</b>" if true else html.escape(name)
+    return (f"<div class='name'><span title='{html.escape(name, quote=True)}'>{word}</span>"
+            f"<span>{html.escape(format_probability(float(now), 0))}</span></div>"
+            f"<div class='bar'><i style='--from:{100 * before:.1f}%;width:{100 * now:.1f}%;background:{color}'></i></div>")
+
+
+def _hold(run_id: str, newest: int, key: str) -> None:
+    """At its end the slider follows the training again."""
+    epoch = st.session_state[key]
+    st.session_state["strip_epoch"] = run_id, None if epoch == newest else epoch
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _style(_data, rows: tuple[int, ...], fingerprint: str) -> str:
+    rules = []
+    for i, row in enumerate(rows):
+        image = np.asarray(_data.images[row])
+        scale = SIDE / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        if image.ndim == 3:
+            image = image[..., ::-1]                     # cv2 writes BGR
+        coded = base64.b64encode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]).decode()
+        rules.append(f".lightbox-strip .picture-{i} {{ background-image: url(data:image/jpeg;base64,{coded}); }}")
+    return "<style>" + "\n".join(rules) + "</style>"
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _majority(_data, split_hash: str) -> float | None:
+    rows = _data.indices("val")
+    return majority_baseline(_data.labels[rows], len(_data.class_names))[0] if len(rows) and _data.task != MULTI_LABEL else None

@@ -1,0 +1,205 @@
+"""Who learns and who judges: choose the split, see whether it is honest, look for copies. Train uses what is chosen here."""
+
+import numpy as np
+import streamlit as st
+
+from core.audit import check_totals, inspect
+from core.errors import LightboxError
+from pages.shared import config_form as forms
+from pages.shared import open_data as loaders
+from pages.shared import theme
+from pages.shared.gallery import gallery
+from pages.shared.layout import dataset_chip, escape, long_task, next_step, page_header, show_error
+from pages.shared.widget_state import follow
+from pages.split import leaks as splitting
+
+PAIRS, ODD = 24, 60          # so many pairs and odd images on the page
+STYLE = """
+<style>
+  .lb-split { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.35; }
+  .lb-split th, .lb-split td { border: 0; padding: 4px 0 4px 14px; text-align: right; font-weight: 400; vertical-align: top; }
+  .lb-split th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
+  .lb-split thead th { opacity: .8; font-size: .82rem; white-space: nowrap; }
+  .lb-split thead i { display: inline-block; width: .6em; height: .6em; border-radius: 1px; margin-right: .35em; }
+  .lb-split small { opacity: .8; display: inline-block; min-width: 3.6em; }
+  .lb-split td div { height: 3px; border-radius: 2px; background: rgba(128, 134, 138, .22); margin-top: 2px; }
+  .lb-split b { display: block; height: 100%; border-radius: 2px; }
+  .lb-split .sum th, .lb-split .sum td { font-weight: 600; border-top: 1px solid rgba(128, 134, 138, .35); }
+  .st-key-split_copies .stColumn { min-width: 300px; }
+</style>
+"""
+
+
+def take_preset(name: str | None) -> None:
+    if name:
+        for knob, value in zip(("data.val_fraction", "data.test_fraction"), splitting.PRESETS[name]):
+            forms.put(knob, value)
+
+
+def draw_controls(official: set[str]) -> None:
+    """Task, strategy, shares, folds, seed, share of training. What has no effect is not shown."""
+    forms.draw_target()
+    forms.draw("data.split")
+    how = forms.value_of("data.split")
+    as_it_came = how == "official" or how == "auto" and bool(official)
+    folds = forms.value_of("data.folds")
+    shares = [name for part, name in (("val", "data.val_fraction"), ("test", "data.test_fraction"))
+              if not (as_it_came and part in official) and not (part == "val" and folds)]
+    if not as_it_came and not folds:
+        lit = [name for name, values in splitting.PRESETS.items()
+               if values == (forms.value_of("data.val_fraction"), forms.value_of("data.test_fraction"))]
+        st.pills("Shares", list(splitting.PRESETS), **follow("split_shares", lit[0] if lit else None, take_preset),
+                 help="In percent: training / validation / test. With two numbers no image is taken for test: a test part that "
+                      "the set came with stays as it is.")
+    for name in shares:
+        forms.draw(name)
+    if as_it_came and not shares and not folds:
+        st.caption("The shares are those that the set came with. Choose by patient, by study or by image to make other ones.")
+    left, right = st.columns(2)
+    with left:
+        forms.draw("data.folds", {0: "None", 3: "3", 4: "4", 5: "5", 10: "10"}, free=True)
+    with right:
+        if isinstance(folds, int) and folds > 1:
+            forms.draw("data.fold", {k: f"{k + 1} of {folds}" for k in range(folds)})
+        else:
+            forms.draw("data.split_seed")
+    if isinstance(folds, int) and folds > 1:
+        forms.draw("data.split_seed")
+    forms.draw("data.train_fraction")
+
+
+def draw_side(title: str, parts: dict, picture: tuple[str, str] | None) -> None:
+    st.markdown(f"**{title}**")
+    for sentence in splitting.sentences(parts):
+        st.markdown(sentence)
+    if picture:
+        st.image(picture[0], alt=picture[1], width="stretch")
+
+
+def draw_leaks(facts: splitting.Facts) -> None:
+    if facts.patients is None:
+        st.markdown("**No patient numbers are known**, so nobody can tell whether a patient is on both sides. The search for "
+                    "copies below works without them.")
+        return
+    this, ignoring = st.columns(2, gap="large")
+    with this:
+        draw_side("This split", facts.parts, facts.picture)
+    with ignoring:
+        draw_side("The same shares, ignoring patients", facts.ignoring, facts.picture_ignoring)
+    if facts.picture:
+        keys = "".join(f"<span><i style='background:{theme.SPLITS[part]}'></i>{title}</span>"
+                       for part, title in theme.SPLIT_TITLES.items() if part == "train" or facts.parts[part].n)
+        st.html(f"<div class='lightbox-heading' style='font-weight:400'>A column is a patient, a square an image.{keys}"
+                f"<span><i style='background:{theme.ANSWERS['wrong']};height:.28em'></i>in training and elsewhere</span></div>")
+        st.caption(f"{facts.patients:,} patients; the picture shows some of those with several images, the same on both sides. A "
+                   "network that has seen a patient may know the patient instead of the disease.")
+
+
+def draw_table(data, facts: splitting.Facts) -> None:
+    st.subheader("Classes", anchor=False)
+    st.html(splitting.table_html(facts, data.class_names))
+    st.markdown(escape(facts.imbalance.sentence),
+                help="Cramér's V comes from the chi-square test of class and part: 0 when the classes have the same shares in "
+                     "all parts, 1 when each class lies in a part of its own.")
+    for part, names in facts.absent.items():
+        st.warning(escape(f"No image of {', '.join(names)} is in {theme.SPLIT_TITLES[part]}: it cannot be judged there."))
+    if not splitting.totals_add_up(facts, data.labels):
+        st.warning("The rows and columns of this table do not add up to its totals.")
+    st.caption("Weight: how much an image of the class counts in the loss when class weights are switched on in Train: the "
+               "training images divided by the number of classes and by those of the class, as scikit-learn's \"balanced\"."
+               if data.labels.ndim == 1 else
+               "Weight: how much an image with the finding counts in the loss when class weights are switched on in Train: "
+               "training images without the finding for each one with it.")
+
+
+def draw_search(data) -> None:
+    st.subheader("Copies and odd images", anchor=False)
+    found = splitting.inspection_of(data)
+    key = f"split_search_{data.fingerprint}_{data.size}"
+    if found is None:
+        st.markdown("The same picture may be there twice: in two parts, under two patients, with two labels. All images are "
+                    "compared with all others, also mirrored, a little cropped, brighter or saved again.")
+        if st.session_state.get(key):
+            with long_task("Looking for copies", key=key) as progress:
+                splitting.keep_inspection(data, inspect(data, progress))
+            st.session_state.pop(key)
+            st.rerun()
+        st.button("Look for copies and odd images", key="split_search", on_click=st.session_state.__setitem__, args=(key, True))
+        return
+    audit = splitting.audit_of(data, found)
+    across, labels = sum(map(audit.crosses, audit.pairs)), sum(map(audit.contradicts, audit.pairs))
+    n = len(audit.pairs)
+    st.markdown(f"**{n:,} pair{'' if n == 1 else 's'} of copies**, {across:,} of them in different parts, {labels:,} with "
+                f"different labels. **{len(audit.odd):,} odd image{'' if len(audit.odd) == 1 else 's'}.**" if n or audit.odd else
+                "**No copies and no odd images** among these.")
+    for note in audit.notes:
+        st.caption(escape(note))
+    if n:
+        with st.container(key="split_copies"):
+            for start in range(0, min(n, PAIRS), 3):
+                for column, pair in zip(st.columns(3), audit.pairs[start:start + 3]):
+                    with column:
+                        draw_pair(data, audit, pair)
+        if n > PAIRS:
+            st.caption(f"The first {PAIRS} of {n:,} pairs; those in different parts come first. python -m core audit lists all.")
+    if audit.odd:
+        shown = audit.odd[:ODD]
+        st.markdown("Odd images", help="Blank or tiny, or far from the others in brightness, size or shape (six robust standard "
+                                       "deviations). They may be right; they are worth a look.")
+        pixels, token = loaders.thumbnails(data, np.array([odd.row for odd in shown]))
+        chosen = gallery(pixels, key="split_odd", aria_label=f"{len(shown)} odd images", tile=96, cache_key=token,
+                         captions=[odd.kind for odd in shown])
+        if chosen is not None:
+            st.session_state["split_odd_chosen"] = shown[chosen].row
+        odd = next((o for o in shown if o.row == st.session_state.get("split_odd_chosen")), None)
+        if odd:
+            st.markdown(escape(f"{audit.image_ids[odd.row]}: {odd.why}."))
+        if len(audit.odd) > ODD:
+            st.caption(f"The first {ODD} of {len(audit.odd):,}.")
+
+
+def draw_pair(data, audit, pair) -> None:
+    pixels, token = loaders.thumbnails(data, np.array([pair.a, pair.b]))
+    gallery(pixels, key=f"split_pair_{pair.a}_{pair.b}", tile=128, cache_key=token,
+            captions=splitting.pair_captions(audit, pair), aria_label=splitting.pair_words(audit, pair))
+    st.caption(escape(f"{splitting.pair_words(audit, pair)}. {audit.image_ids[pair.a]} and {audit.image_ids[pair.b]}"))
+
+
+def draw_checker() -> None:
+    with st.expander("Check a printed table"):
+        text = st.text_area("Table of counts", key="split_table", height=140, persist_state="session",
+                            placeholder="Part\tTrain\tVal\tTest\tTotal\nElbow\t2048\t292\t585\t2925\n...",
+                            help="Paste a table from a report: a line a row, with a row or a column called Total.")
+        if text.strip():
+            wrong, checked = check_totals(text)
+            if not checked:
+                st.markdown("No totals were found. A row or a column must be called Total.")
+            elif wrong:
+                st.markdown("\n\n".join(escape(line) for line in wrong))
+            else:
+                st.markdown(f"All {checked:,} totals add up." if checked > 1 else "The total adds up.")
+
+
+st.html(STYLE)
+(dataset,) = page_header("Split", dataset_chip())
+forms.choose_dataset(dataset)
+try:
+    data = loaders.open_set(forms.read().data)
+    facts, fault = splitting.facts_of(data), None
+except LightboxError as error:
+    data, facts, fault = None, None, error
+controls, picture = st.columns([27, 73], gap="large")
+with controls:
+    draw_controls(splitting.has_official(data) if data is not None else set())
+with picture:
+    if fault:
+        show_error(fault)
+    else:
+        draw_leaks(facts)
+        draw_table(data, facts)
+        st.caption(escape(f"{data.split_note} Split {data.split_hash[:8]}."),
+                   help="The letters stand for exactly this assignment of images. Two runs with the same can be compared.")
+if data is not None:
+    draw_search(data)
+draw_checker()
+next_step("Next: change the images at random", "augment", dataset=dataset)

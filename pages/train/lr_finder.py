@@ -1,0 +1,221 @@
+"""The learning-rate finder on the page Train: a button, the curve while it grows, and the rate that it suggests.
+
+The steps are made by `python -m core find-lr` in a process of its own; here its lines are read. A fragment looks at what has
+come: the form stays usable meanwhile, and Stop works at once. (A click inside a fragment does not interrupt a fragment that
+runs, so work in the script itself, as `pages.shared.layout.long_task` does it, could not be stopped from here.)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from core.config import RunConfig, knobs
+from pages.shared import config_form as forms
+from pages.shared import theme
+from pages.shared.charts import heading
+from pages.shared.layout import escape, format_seconds
+
+NICE = 10                # the browser and the app go first
+UNWATCHED = 300.0        # seconds without anybody looking after which a search is given up: its tab was closed
+HELP = ("Raises the learning rate from step to step, from so little that nothing moves to so much that the loss flies off, on a "
+        "copy of the network. Where the loss falls fastest is a good rate to start with. It takes about a hundred steps.")
+# What the search does not depend on.
+ASIDE = {"optim.lr", "optim.schedule", "optim.every", "optim.factor", "optim.warmup", "train.epochs", "train.patience",
+         "train.monitor", "train.measure_train", "train.copies", "train.compile", "model.unfreeze_epoch"}
+
+
+class Search:
+    """A process that looks for a rate, and what it has said so far.
+
+    Attributes:
+        records: of the steps, {"lr", "loss", "smooth", "step", "steps"}
+        phase, done, total: what it does before the first step
+        found: {"lr", "tenth", "sentence"} at the end, else None
+        error: why there is none, in words; empty when all went well or it was stopped
+    """
+
+    def __init__(self, config: RunConfig):
+        self.asked, self.records, self.found, self.error = asked(config), [], None, ""
+        self.phase, self.done, self.total = "Starting", 0, 0
+        self.stopped, self.watched, self.first = False, time.monotonic(), math.inf
+        self._said = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            _command(config), cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said,
+            text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
+        self._reader = threading.Thread(target=self._read, name="find-lr", daemon=True)
+        self._reader.start()
+
+    @property
+    def live(self) -> bool:
+        return self._reader.is_alive()
+
+    def stop(self) -> None:
+        self.stopped = True
+        self._process.terminate()
+        self._reader.join(5)
+
+    def seconds_left(self) -> float | None:
+        """At most; None before the second step."""
+        if len(self.records) < 2:
+            return None
+        step, steps = self.records[-1]["step"], self.records[-1]["steps"]
+        return (time.monotonic() - self.first) / (len(self.records) - 1) * (steps - step)
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            try:
+                record = json.loads(line)
+                kind = record.pop("kind")
+            except (ValueError, KeyError, AttributeError):
+                continue
+            if kind == "step":
+                self.first = min(self.first, time.monotonic())
+                self.records.append(record)
+            elif kind == "phase":
+                self.phase, self.done, self.total = record["phase"], record["done"], record["total"]
+            elif kind == "suggestion":
+                self.found = record
+            if time.monotonic() - self.watched > UNWATCHED:
+                self._process.terminate()
+        if self._process.wait() and not self.stopped:
+            self.error = self._why()
+
+    def _why(self) -> str:
+        """The last line that the process said, without the code of a mistake."""
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "the search ended without a word"
+        if self._process.returncode == 2 and last.endswith("]"):       # a mistake in words, then its code
+            return last.rpartition(" [")[0]
+        return f"The search ended early: {last[:300]}"
+
+
+def asked(config: RunConfig) -> str:
+    """What a search depends on, as text: two configs with the same are the same to it."""
+    return json.dumps({f"{section}.{f.name}": getattr(getattr(config, section), f.name) for section, f in knobs()
+                       if f"{section}.{f.name}" not in ASIDE})
+
+
+def _command(config: RunConfig) -> list[str]:
+    """The search as a command, with what differs from the defaults."""
+    words = [sys.executable, "-m", "core", "find-lr", "--json", "--dataset", config.data.dataset]
+    for section, f in knobs():
+        value = getattr(getattr(config, section), f.name)
+        if value != f.default and (section, f.name) != ("data", "dataset"):
+            words += ["--set", f"{section}.{f.name}={value}"]
+    return words
+
+
+# ------------------------------------------------------------------------------------------------------------- on the page
+
+def draw_finder(config: RunConfig) -> None:
+    """The button, and below it what it finds.
+
+    Args:
+        config: as the form has it now, checked; its learning rate is marked in the picture
+    """
+    search = st.session_state.get("lr_search")
+    live = search is not None and search.live
+    st.fragment(_draw, run_every=0.5 if live else None)(config, live)
+
+
+def _draw(config: RunConfig, live: bool) -> None:
+    search: Search | None = st.session_state.get("lr_search")
+    if live and not search.live:
+        st.rerun()                               # it has ended: the whole page, so that nobody asks every half second any more
+    if live:
+        _draw_progress(search)
+    elif st.button("Find a learning rate", key="find_lr", icon=":material/search:", help=HELP):
+        st.session_state["lr_search"] = Search(config)
+        st.rerun()
+    if search is None:
+        return
+    if search.error:
+        st.error(escape(search.error))
+    if search.records:
+        show_curve(search.records, config.optim.lr, search.found and search.found["lr"])
+    if search.live:
+        return
+    if search.stopped:
+        st.caption("Stopped. So far the curve goes; without its end there is no suggestion.")
+    if search.found:
+        _draw_suggestion(search, config)
+
+
+def _draw_progress(search: Search) -> None:
+    search.watched = time.monotonic()
+    if search.records:
+        step, steps = search.records[-1]["step"], search.records[-1]["steps"]
+        left = search.seconds_left()
+        text = f"Raising the learning rate: step {step} of at most {steps}" + (
+            f", {format_seconds(left)} left" if left is not None else "")
+        share = step / steps
+    else:
+        text = search.phase + (f": {search.done:,} of {search.total:,}" if search.total else "")
+        share = search.done / search.total if search.total else 0.0
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(1.0, share), escape(text))
+        if st.button("Stop", key="find_lr_stop"):
+            search.stop()
+            st.rerun()
+
+
+def _draw_suggestion(search: Search, config: RunConfig) -> None:
+    st.markdown(escape(search.found["sentence"]))
+    if search.asked != asked(config):
+        st.caption("This curve is of other settings than those of the form: find again before you take its rate.")
+    with st.container(horizontal=True):
+        for key, help in (("lr", "Where the loss falls fastest."),
+                          ("tenth", "The careful choice: a tenth of where it is lowest.")):
+            rate = search.found[key]
+            if rate is not None and rate != config.optim.lr and (key == "lr" or rate != search.found["lr"]):
+                if st.button(f"Take {rate:g}", key=f"find_lr_take_{key}", help=help):
+                    forms.put("optim.lr", rate)
+                    st.rerun()
+
+
+def show_curve(records: list[dict], current: float, suggested: float | None) -> None:
+    """Loss over the learning rate: of each step faint, smoothed on top; where the form's rate and the suggested one lie."""
+    lr, loss, smooth = (np.array([record[key] for record in records], float) for key in ("lr", "loss", "smooth"))
+    start, lowest = smooth[:10].max(), min(loss.min(), smooth.min())
+    top = min(max(loss.max(), smooth.max()), start + max(start - lowest, 0.1 * abs(start)))      # what flies off goes out of it
+    table = pa.table({"lr": lr, "loss": np.clip(loss, lowest, top), "smooth": np.clip(smooth, lowest, top)})
+    color = theme.SPLITS["train"]
+    marks = [(current, "in the form", theme.QUIET, [3, 3])]
+    if suggested is not None:
+        marks.append((suggested, f"suggested: {suggested:g}", theme.ANSWERS["right"], [1, 0]))
+    across = {"field": "lr", "type": "quantitative", "title": "learning rate",
+              "scale": {"type": "log", "nice": False}, "axis": {"grid": False, "format": "~e", "titlePadding": 4, "tickCount": 8}}
+    up = {"type": "quantitative", "title": None, "scale": {"domain": [float(lowest), float(top)], "zero": False},
+          "axis": {"tickCount": 5}}
+    tips = [{"field": field, "format": form} for field, form in (("lr", ".2e"), ("smooth", ".4f"), ("loss", ".4f"))]
+    layers = [{"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.55, "color": color},
+               "encoding": {"x": across, "y": {"field": "loss", **up}}},
+              {"mark": {"type": "line", "strokeWidth": 2, "color": color},
+               "encoding": {"x": across, "y": {"field": "smooth", **up}, "tooltip": tips}}]
+    for rate, what, shade, dash in marks:
+        if lr[0] <= rate <= max(lr[-1], lr[0] * 10):
+            layers.append({"data": {"values": [{"lr": rate, "what": what}]},
+                           "mark": {"type": "rule", "color": shade, "strokeDash": dash, "strokeWidth": 1.5},
+                           "encoding": {"x": across, "tooltip": [{"field": "what"}, {"field": "lr", "format": ".2e"}]}})
+    said = f" Suggested: {suggested:g}." if suggested is not None else ""
+    spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 4}, "layer": layers}
+    with st.container(gap="xxsmall"):
+        st.html(heading("Loss at each learning rate", {what: shade for _, what, shade, _ in marks}))
+        st.vega_lite_chart(
+            table, spec, key="find_lr_curve", width="stretch",
+            alt=f"Training loss from {smooth[0]:.3g} at a rate of {lr[0]:.0e} to {smooth[-1]:.3g} at {lr[-1]:.1e}, lowest "
+                f"{smooth.min():.3g} at {lr[smooth.argmin()]:.1e}.{said} The form has {current:g}.")
