@@ -33,7 +33,7 @@ import numpy as np
 from bench.machine import line
 from bench.pages import LONG, PAGES, PAINTED, SENTENCE, chromium, wait_idle, wait_until_it_stands
 from core.datasets.phantom import render
-from core.datasets.phantom.set import numbers
+from core.datasets.phantom.source import numbers
 from core.runs.store import RunStore
 from tests.browser_support import ROOT, Server, serve
 

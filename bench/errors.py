@@ -22,9 +22,11 @@ from core.config import ModelConfig  # noqa: E402
 from core.explain import explain  # noqa: E402
 from core.models import build_model  # noqa: E402
 from core.runs.classifiers import as_input  # noqa: E402
-from pages.shared import gallery  # noqa: E402
-from pages.shared import heatmap_image as map_picture  # noqa: E402
-from pages.shared import heatmaps as explaining  # noqa: E402
+from pages.shared import (
+    gallery,  # noqa: E402
+    heatmap_image,  # noqa: E402
+    heatmaps,  # noqa: E402
+)
 
 SIZE, TILE = 224, 128
 
@@ -33,7 +35,7 @@ def classifier(name: str):
     """A classifier for gray images of SIZE pixels and two classes, ready as the page keeps it."""
     model = build_model(ModelConfig(name=name, weights="none"), classes=2, size=SIZE, channels=1, resize="pad", seed=0,
                         task="binary-class", class_names=("normal", "abnormal"))
-    return explaining.quick_to_explain(model.eval().requires_grad_(False))
+    return heatmaps.quick_to_explain(model.eval().requires_grad_(False))
 
 
 def sheet(model, images: np.ndarray, turn: int) -> bytes:
@@ -44,10 +46,10 @@ def sheet(model, images: np.ndarray, turn: int) -> bytes:
         return explain("grad_cam", model, as_input(model, list(images[part])), targets[part], half=True).numpy()
 
     places = list(range(len(images)))
-    parts = [places[start:start + explaining.BATCH] for start in range(0, len(places), explaining.BATCH)]
-    maps = np.concatenate(list(explaining.side_by_side(step, parts)))
-    peak, _ = map_picture.scale_of(maps)
-    drawn = map_picture.overlays(images, maps, 0.6, peak, side=round(1.25 * TILE))
+    parts = [places[start:start + heatmaps.BATCH] for start in range(0, len(places), heatmaps.BATCH)]
+    maps = np.concatenate(list(heatmaps.side_by_side(step, parts)))
+    peak, _ = heatmap_image.scale_of(maps)
+    drawn = heatmap_image.overlays(images, maps, 0.6, peak, side=round(1.25 * TILE))
     return gallery._sheet(drawn, f"{id(model)} {turn}", TILE)[0]
 
 

@@ -20,7 +20,7 @@ from bench.machine import line
 from core.datasets.phantom import PhantomConfig, render
 from core.datasets.phantom.cohort import DEFAULT, PARTS
 from core.datasets.phantom.findings import FINDINGS
-from core.datasets.phantom.set import numbers, table_of
+from core.datasets.phantom.source import numbers, table_of
 
 CELL = 168, 208           # width and height of a picture on the sheet, pixels
 

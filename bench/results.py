@@ -21,9 +21,9 @@ import numpy as np
 from bench.machine import line
 from core.config import RunConfig
 from core.datasets import open_dataset
-from core.datasets.kinds import reading_from
-from core.datasets.own import load_own
-from core.datasets.survey import add_own
+from core.datasets.custom import load_own
+from core.datasets.formats import reading_from
+from core.datasets.scan import add_own
 from core.errors import LightboxError
 from core.evaluation.evaluate import evaluate, judge, predictions, with_people
 from core.metrics import METRICS

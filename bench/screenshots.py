@@ -20,7 +20,7 @@ import numpy as np
 from bench.pages import chromium, wait_idle, wait_until_it_stands
 from core.augment import PRESETS
 from core.datasets.phantom import render
-from core.datasets.phantom.set import numbers
+from core.datasets.phantom.source import numbers
 from core.models import MODELS
 from core.runs.store import Run, RunStore
 from tests.browser_support import ROOT, serve

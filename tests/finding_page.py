@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from pages.shared import config_form as forms
-from pages.shared import theme
-from pages.train import lr_finder as finding
+from pages.shared import config_form, theme
+from pages.train import lr_finder
 
 theme.apply()
-forms.draw("optim.lr")
-st.text(f"rate {forms.value_of('optim.lr'):g}")
-finding.draw_finder(forms.read())
+config_form.draw("optim.lr")
+st.text(f"rate {config_form.value_of('optim.lr'):g}")
+lr_finder.draw_finder(config_form.read())

@@ -22,13 +22,12 @@ WAY = {"queued": (), "starting": ("starting",), "running": ("starting", "running
 
 def no_machine(monkeypatch) -> list[str]:
     """Pages see a machine with a CPU, and no trainer is started. Returns the devices for which one would have been."""
-    from pages.shared import preview as outlook
-    from pages.shared import run_feed as live
+    from pages.shared import preview, run_feed
     started: list[str] = []
     monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
     monkeypatch.setattr("pages.shared.preview.machine", lambda: CPU)
     monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: started.append(device))
-    for cached in (outlook.devices, outlook.ready, live._tended):
+    for cached in (preview.devices, preview.ready, run_feed._tended):
         cached.clear()
     return started
 

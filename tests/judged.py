@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.runs import checkpoints
 from core.runs.store import Run, RunStore
-from core.worker import queue_worker as worker
+from core.worker import queue_worker
 from tests.tiny import tiny_config, tiny_npz
 
 APP = Path(__file__).parents[1] / "pages" / "main.py"
@@ -31,7 +31,7 @@ def trained(tmp_path_factory) -> Path:
         store = RunStore(home)
         run = store.create(tiny_config(tiny_npz(home, n=160), **{"train.epochs": 4, "optim.lr": 3e-3}))
         store.queue.claim("cpu")
-        worker.train_run(run, home)
+        queue_worker.train_run(run, home)
         assert run.status().state == "finished", run.log()
     return home
 

@@ -11,7 +11,7 @@ import torch
 from core.models import build_model
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
-from core.trainers.parallel import Group, Together
+from core.trainers.distributed import Group, Together
 from tests.tiny import tiny_arrays, tiny_config
 
 SMALL = {"model.name": "small_cnn", "optim.name": "sgd", "optim.lr": 0.05}

@@ -15,9 +15,8 @@ from streamlit.testing.v1 import AppTest
 from core.config import RunConfig
 from core.files import write_json
 from core.runs.store import RunStore
-from pages.shared import charts, gallery, theme
-from pages.shared import layout as shell
-from pages.start import hero_image as strip
+from pages.shared import charts, gallery, layout, theme
+from pages.start import hero_image
 from tests.odd import ODD
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +57,7 @@ def test_own_images_that_are_good_are_counted_and_opened(start, tmp_path):
             cv2.imwrite(str(tmp_path / name / f"{i}.png"), np.full((9, 9), 40 * i, np.uint8))
     start.run()
     start.text_input(key="start_path").set_value(str(tmp_path)).run()
-    assert not start.error and shell.escape("7 images in 2 classes: $sick$, normal.") in [c.value for c in start.caption]
+    assert not start.error and layout.escape("7 images in 2 classes: $sick$, normal.") in [c.value for c in start.caption]
     start.button(key="start_path_go").click().run()
     assert start.title[0].value == "Add images" and start.query_params["path"] == str(tmp_path)
 
@@ -86,14 +85,14 @@ def test_the_menu_names_each_page_file_once():
     files = sorted(f"{f.parent.name}/{f.name}" for f in (ROOT / "pages").glob("*/page.py"))
     assert all(text.count(f'"{file}"') == 1 for file in files) and text.count("st.Page(") == len(files) == 13
     for page in ("browse", "train", "runs", "evaluate", "errors", "classify"):
-        assert f'{shell.page_file(page)}", title="{page.capitalize()}", url_path="{page}"' in text
+        assert f'{layout.page_file(page)}", title="{page.capitalize()}", url_path="{page}"' in text
     with pytest.raises(KeyError):
-        shell.page_file("nowhere")
+        layout.page_file("nowhere")
 
 
 def test_the_picture_on_the_start_page_is_there_and_light():
-    pixels = cv2.imread(str(strip.PICTURE))
-    assert pixels.shape[0] == strip.HEIGHT and strip.PICTURE.stat().st_size < 400_000
+    pixels = cv2.imread(str(hero_image.PICTURE))
+    assert pixels.shape[0] == hero_image.HEIGHT and hero_image.PICTURE.stat().st_size < 400_000
 
 
 # ---------------------------------------------------------------------------------------------------------------------- settings
@@ -257,7 +256,7 @@ def test_a_curve_of_many_points_is_drawn():
 
 def test_markdown_is_escaped_to_the_letter():
     """CommonMark 2.4: a backslash before ASCII punctuation makes it a letter; without them the text must be the same."""
-    escaped = shell.escape(ODD)
+    escaped = layout.escape(ODD)
     assert escaped.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\") == " ".join(ODD.split())
     assert not {c for i, c in enumerate(escaped) if c in "*_$<`[:#" and escaped[i - 1] != "\\"}
 
@@ -265,33 +264,33 @@ def test_markdown_is_escaped_to_the_letter():
 @pytest.mark.parametrize("seconds, text", [(0.25, "0.2 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min"), (130, "2 min 10 s"),
                                            (3600, "1 h"), (8000, "2 h 13 min"), (math.inf, "-"), (None, "-")])
 def test_seconds(seconds, text):
-    assert shell.format_seconds(seconds) == text
+    assert layout.format_seconds(seconds) == text
 
 
 @pytest.mark.parametrize("count, text", [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (6_200_000_000, "6.2 GB"),
                                          (139_000_000_000, "139 GB"), (2e12, "2.0 TB")])
 def test_bytes(count, text):
-    assert shell.format_bytes(count) == text
+    assert layout.format_bytes(count) == text
 
 
 def test_numbers_that_are_not_defined_are_a_dash():
-    assert shell.format_number(0.91349) == "0.913" and shell.format_percent(0.91349) == "91.3 %"
-    assert {shell.format_number(None), shell.format_number(math.nan), shell.format_percent(None)} == {"-"}
-    assert shell.format_probability(float("nan")) == "-"
-    assert shell.format_interval(0.5, 0.4, 0.61) == "0.500 (0.400 to 0.610)" and shell.format_interval(None, 0, 1) == "-"
-    assert shell.format_ago(59) == "just now" and shell.format_ago(7300) == "2 h ago" and shell.format_ago(2e5) == "2 days ago"
+    assert layout.format_number(0.91349) == "0.913" and layout.format_percent(0.91349) == "91.3 %"
+    assert {layout.format_number(None), layout.format_number(math.nan), layout.format_percent(None)} == {"-"}
+    assert layout.format_probability(float("nan")) == "-"
+    assert layout.format_interval(0.5, 0.4, 0.61) == "0.500 (0.400 to 0.610)" and layout.format_interval(None, 0, 1) == "-"
+    assert layout.format_ago(59) == "just now" and layout.format_ago(7300) == "2 h ago" and layout.format_ago(2e5) == "2 days ago"
 
 
 @pytest.mark.parametrize("p, digits, text", [(1.0, 1, "> 99.9 %"), (0.9996, 1, "> 99.9 %"), (0.9994, 1, "99.9 %"),
                                              (0.0, 1, "< 0.1 %"), (4e-4, 1, "< 0.1 %"), (6e-4, 1, "0.1 %"),
                                              (0.5, 1, "50.0 %"), (1.0, 0, "> 99 %"), (0.5, 0, "50 %")])
 def test_a_network_is_never_certain(p, digits, text):
-    assert shell.format_probability(p, digits) == text
+    assert layout.format_probability(p, digits) == text
 
 
 def test_a_long_path_keeps_both_ends():
     path = "/data/" + "x" * 100 + "/pneumonia"
-    assert len(shell.shorten(path, 60)) == 60 and shell.shorten(path, 60).endswith("/pneumonia")
-    assert shell.shorten("short") == "short"
+    assert len(layout.shorten(path, 60)) == 60 and layout.shorten(path, 60).endswith("/pneumonia")
+    assert layout.shorten("short") == "short"
 
 

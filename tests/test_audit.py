@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from core.audit import audit, check_totals, image_level, imbalance, overlaps
-from core.audit.copies import BITS, Look, candidates, perceptual_hash
 from core.audit.counts import MURA, chi_square, unofficial_medmnist, unofficial_mura
-from core.audit.odd import robust_z
+from core.audit.duplicates import BITS, Look, candidates, perceptual_hash
+from core.audit.outliers import robust_z
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.phantom import PhantomConfig, render
-from core.datasets.phantom.set import numbers, table_of
+from core.datasets.phantom.source import numbers, table_of
 from core.datasets.splits import make_split
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from core import metrics
 from core.datasets import open_dataset
 from core.evaluation import thresholds
 from core.evaluation.evaluate import Predictions, with_people
-from core.metrics import with_intervals as measures
+from core.metrics import with_intervals
 from core.runs import checkpoints
 from core.runs.store import Run
 from pages.evaluate import groups as breakdown
@@ -167,7 +167,7 @@ def stored(run: Run) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
 
 def cells_of(labels, probs, patients, threshold: float = 0.5) -> dict[str, str]:
     """What the table must show of these images, patients drawn again with all their images."""
-    cells, _ = measures.judge(labels, probs, "binary-class", patients, each=(), names=breakdown.SHOWN, threshold=threshold,
+    cells, _ = with_intervals.judge(labels, probs, "binary-class", patients, each=(), names=breakdown.SHOWN, threshold=threshold,
                               draws=500)
     return {name: format_interval(one["value"], one["low"], one["high"], 2) for name, one in cells.items()}
 
@@ -176,7 +176,7 @@ def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(p
     labels, probs, known = stored(people)
     for threshold in (0.5, 0.65):
         at = open_page("evaluate", run=people.id, section="groups")
-        everybody, _ = measures.judge(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
+        everybody, _ = with_intervals.judge(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
         low, high = (everybody["roc_auc"][end] for end in ("low", "high"))
         assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at), "the top of the page knows them too"
         table = table_of(at, "group", "sensitivity").set_index("group")
@@ -197,7 +197,7 @@ def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):
     for group in ("north", "south"):
         of = (known["site"] == group).to_numpy()
         want = metrics.measure(labels[of], probs[of], "binary-class")["specificity"]
-        cells, _ = measures.judge(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=(),
+        cells, _ = with_intervals.judge(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=(),
                                   names=["specificity"])
         assert f"{group} {want:.3f} ({cells['specificity']['low']:.3f} to {cells['specificity']['high']:.3f})" in alt
     overall = metrics.measure(labels, probs, "binary-class")["specificity"]

@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.config import RunConfig
-from core.datasets.own import OwnSet, save_own
+from core.datasets.custom import OwnSet, save_own
 from core.runs.recipes import apply
 from core.runs.store import Run, RunStore
-from core.worker import queue_worker as worker
+from core.worker import queue_worker
 from tests.browser_support import ROOT, serve, wait_idle
 from tests.judged import CPU
 
@@ -45,7 +45,7 @@ def _train(name: str, reading: dict, epochs: int, home: Path) -> Run:
     store = RunStore(home)
     run = store.create(config)
     store.queue.claim("cpu")
-    worker.train_run(run, home)
+    queue_worker.train_run(run, home)
     assert run.status().state == "finished", run.log()
     return run
 

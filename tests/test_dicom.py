@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from core.config import DataConfig
 from core.datasets import dicom, open_dataset
-from core.datasets.intake import decode_image
+from core.datasets.decode import decode_image
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)

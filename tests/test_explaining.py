@@ -5,7 +5,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.explain import METHODS
-from pages.shared import heatmaps as explaining
+from pages.shared import heatmaps
 from pages.shared.heatmap_image import scale_of
 from tests import judged
 
@@ -13,7 +13,7 @@ run, trained = judged.run, judged.trained          # fixtures
 
 
 def test_the_memory_keeps_what_was_used_last_and_no_more_than_it_may():
-    memory = explaining._Memory(limit=3 * 16)
+    memory = heatmaps._Memory(limit=3 * 16)
     for key in "abc":
         memory.put(key, np.full((2, 2), ord(key), np.float32))             # 16 bytes each
     assert memory.get("a")[0, 0] == ord("a")
@@ -50,7 +50,7 @@ def test_the_pages_get_what_the_methods_give(run, monkeypatch):
     from core.explain import explain
     from core.runs.classifiers import as_input, load_classifier
     asked = []
-    monkeypatch.setattr(explaining, "explain", lambda method, *rest, **how: asked.append(method) or explain(method, *rest, **how))
+    monkeypatch.setattr(heatmaps, "explain", lambda method, *rest, **how: asked.append(method) or explain(method, *rest, **how))
     at = AppTest.from_function(page, args=(run.id,), default_timeout=60)
     at.session_state.wanted = list(METHODS)
     found = at.run().session_state.found

@@ -9,8 +9,8 @@ from PIL import Image
 
 from core.config import DataConfig
 from core.datasets import open_dataset
+from core.datasets.file_names import PATTERNS, match_names, read_name
 from core.datasets.folder import Folder, FolderReading, read_names
-from core.datasets.names import PATTERNS, match_names, read_name
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)

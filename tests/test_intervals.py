@@ -12,8 +12,7 @@ from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 
 from bench.intervals import COHORTS, MEASURED, coverage
-from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure, wilson_interval
-from core.metrics import resampling as intervals
+from core.metrics import METRICS, MULTI_LABEL, bootstrap_interval, measure, resampling, wilson_interval
 from core.metrics.resampling import (
     Drawn,
     Prepared,
@@ -224,7 +223,7 @@ def test_ten_thousand_images_take_moments(monkeypatch):
     """Two hundred of the draws that bench.intervals times: their memory must not grow with their number."""
     labels, probs = sample("binary-class", "smooth", n=10_000)
     sizes = []
-    plain = intervals.draw
-    monkeypatch.setattr(intervals, "draw", lambda *args: (sizes.append(w.nbytes) or w for w in plain(*args)))
+    plain = resampling.draw
+    monkeypatch.setattr(resampling, "draw", lambda *args: (sizes.append(w.nbytes) or w for w in plain(*args)))
     assert bootstrap(labels, probs, "binary-class", np.arange(10_000) // 3, draws=200, names=["roc_auc"])["roc_auc"]
     assert len(sizes) == 4 and max(sizes) <= 64 * 10_000 * 4

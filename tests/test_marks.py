@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core import __main__ as cli
+from core import __main__
 from core.errors import LightboxError
 from core.runs.marks import COLUMNS, NOTE_LENGTH, Mark, marks_csv, marks_file, put_mark, read_marks
 
@@ -83,12 +83,12 @@ def test_the_table_reads_back_and_starts_no_formula(tmp_path, capsys):
     assert tuple(rows[0]) == COLUMNS and rows[0]["image_id"] == 'a "1", b' and rows[0]["note"] == "two\nlines, and a comma"
     assert rows[0]["mark"] == "unclear" and rows[1]["mark"] == "" and rows[0]["changed"].endswith("Z")
     assert rows[1]["image_id"] == "'=cmd()" and rows[1]["note"] == "'=1+1"
-    assert cli.main(["marks", "knee"]) == 0
+    assert __main__.main(["marks", "knee"]) == 0
     assert list(csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))) == rows
-    assert cli.main(["marks", "knee", "--out", str(tmp_path / "m.csv")]) == 0
+    assert __main__.main(["marks", "knee", "--out", str(tmp_path / "m.csv")]) == 0
     assert list(csv.DictReader(open(tmp_path / "m.csv", newline=""))) == rows
     assert "2 marks" in capsys.readouterr().err
-    assert cli.main(["marks", "nothing-here"]) == 2 and "no marks" in capsys.readouterr().err
+    assert __main__.main(["marks", "nothing-here"]) == 2 and "no marks" in capsys.readouterr().err
 
 
 def test_the_file_says_whose_marks_they_are():

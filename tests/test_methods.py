@@ -16,9 +16,9 @@ from torch import nn
 from core.config import ModelConfig
 from core.explain import METHODS, explain, grad_cam
 from core.explain.activations import activations, contributions, kernels
+from core.explain.input_gradients import integrated_gradients
 from core.explain.passes import feature_maps, left_alone, maps_at
-from core.explain.pixels import integrated_gradients
-from core.explain.probing import occlusion
+from core.explain.perturbation import occlusion
 from core.models import build_model
 from tests.test_grad_cam import Noisy, Overheard, Tiny, mixed, pictures, same, torchvision_model, trace
 

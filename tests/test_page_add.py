@@ -14,7 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.datasets.own import OwnSet, list_own, load_own, save_own
+from core.datasets.custom import OwnSet, list_own, load_own, save_own
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 

@@ -17,7 +17,7 @@ from core.augment.images import augment
 from core.config import AugmentConfig, DataConfig, RunConfig, knob_of
 from core.datasets import open_dataset
 from core.trainers.batches import Batches, Split
-from pages.shared import augmenting
+from pages.shared import augmentation
 from tests.followed import no_machine, text_of
 from tests.tiny import tiny_config, tiny_npz
 
@@ -77,7 +77,7 @@ def test_the_draws_are_what_the_trainer_sees_in_these_epochs(tiny):
     split = Split.of(data, "train")
     positions = np.random.default_rng(0).permutation(len(split))[:32]
     row = int(split.indices[positions[7]])
-    draws = augmenting.draws_of(data, augmenting.stands_for(data), row, config.augment, 5, 8)
+    draws = augmentation.draws_of(data, augmentation.stands_for(data), row, config.augment, 5, 8)
     for k, epoch in enumerate(range(8, 16)):
         (images, _), = Batches(split, torch.device("cpu"))([positions])
         seen = augment(images, config.augment, (5, epoch), torch.from_numpy(split.indices[positions]))[7]
@@ -87,12 +87,12 @@ def test_the_draws_are_what_the_trainer_sees_in_these_epochs(tiny):
 
 def test_words_say_what_happened(tiny):
     data = open_dataset(DataConfig(str(tiny), size=28))
-    mirrored = augmenting.draws_of(data, augmenting.stands_for(data), 3, AugmentConfig(flip=0.5), 0, 0)
+    mirrored = augmentation.draws_of(data, augmentation.stands_for(data), 3, AugmentConfig(flip=0.5), 0, 0)
     for image, words in zip(mirrored.images, mirrored.words):
         original = np.asarray(data.images[3])
         assert np.array_equal(image, original[:, ::-1] if words == "mirrored" else original), words
     assert set(mirrored.words) == {"mirrored", "unchanged"}
-    assert set(augmenting.HAPPENED) == set(AUGMENTATIONS)
+    assert set(augmentation.HAPPENED) == set(AUGMENTATIONS)
 
 
 def test_draw_again_goes_on_to_the_next_epochs(tiny):
@@ -112,10 +112,10 @@ def test_another_image_by_the_address(tiny):
 
 def test_gray_is_known_from_the_pixels():
     gray = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
-    assert augmenting.is_gray(gray) and augmenting.is_gray(gray.repeat(3, axis=3))
+    assert augmentation.is_gray(gray) and augmentation.is_gray(gray.repeat(3, axis=3))
     colour = gray.repeat(3, axis=3)
     colour[1, 2, 2, 0] ^= 1
-    assert not augmenting.is_gray(colour)
+    assert not augmentation.is_gray(colour)
 
 
 # ------------------------------------------------------------------------------------------------------------------ the controls
@@ -150,7 +150,7 @@ def test_a_preset_sets_the_run_and_train_shows_it(tiny):
     assert widget(at, "slider", "knob_augment.rotate").value == PRESETS[key].config.rotate
     widget(at, "slider", "knob_augment.rotate").set_value(3.0)
     at.run()
-    assert widget(at, "selectbox", "augment_preset").value == augmenting.OWN and "rotate ±3°" in text_of(at).replace("\\", "")
+    assert widget(at, "selectbox", "augment_preset").value == augmentation.OWN and "rotate ±3°" in text_of(at).replace("\\", "")
     at.switch_page("augment/page.py").run()
     assert widget(at, "slider", "knob_augment.rotate").value == 3
 

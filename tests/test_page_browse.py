@@ -20,8 +20,7 @@ from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.source import Source
 from pages.browse.counts import read_cell
-from pages.shared import browsing, filters
-from pages.shared import open_data as loaders
+from pages.shared import browsing, filters, open_data
 from tests.judged import galleries
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
@@ -240,15 +239,15 @@ def test_a_folder_that_takes_long_to_list_is_looked_at_less_often(monkeypatch):
             looks.append(now[0])
             now[0] += cost[0]
             return "f"
-    monkeypatch.setattr(loaders, "open_source", lambda data: Slow())
-    monkeypatch.setattr(loaders.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(open_data, "open_source", lambda data: Slow())
+    monkeypatch.setattr(open_data.time, "monotonic", lambda: now[0])
     for _ in range(300):
-        loaders._stamp(DataConfig("slow"))
+        open_data._stamp(DataConfig("slow"))
         now[0] += 1
     assert looks == [0, 201]
     cost[0], looks[:] = 0, []
     for _ in range(25):
-        loaders._stamp(DataConfig("quick"))
+        open_data._stamp(DataConfig("quick"))
         now[0] += 1
     assert len(looks) == 3
 

@@ -13,7 +13,7 @@ from pages.shared.layout import escape, format_number
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle
 from tests.judged import another_seed, galleries, open_page, plant, text_of
-from tests.test_comparison import another, change
+from tests.test_compare import another, change
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40

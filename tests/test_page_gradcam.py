@@ -128,13 +128,13 @@ def test_a_slow_map_is_waited_for_after_the_answer_and_can_be_stopped(planted, m
 
 
 def test_the_maps_of_a_difference_are_tested_as_such(planted, monkeypatch):
-    from core.explain import faithful
+    from core.explain import sanity_checks
     asked = []
 
     def examine(model, images, targets, *rest, against, **more):
         asked.append((targets.tolist(), None if against is None else against.tolist()))
         raise LightboxError("test.enough", "That is enough.")
-    monkeypatch.setattr(faithful, "examine", examine)
+    monkeypatch.setattr(sanity_checks, "examine", examine)
     for more, want in (({}, None), ({"against": "0"}, [0] * 16)):
         at = open_page("gradcam", run=planted.id, target="1", **more)
         next(b for b in at.button if b.label == "Test the maps").click().run()

@@ -13,8 +13,7 @@ from core.config import RunConfig, knobs
 from core.runs.store import RunStore
 from core.trainers.diagnostics import alarms
 from pages.runs import curves
-from pages.shared import preview as outlook
-from pages.shared import run_feed as live
+from pages.shared import preview, run_feed
 from pages.shared.charts import thin
 from tests.followed import APP, curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
 
@@ -50,7 +49,7 @@ def test_a_run_that_does_not_train_says_why_and_offers_what_can_be_done(state, w
     put_run(state, [] if state == "queued" else TWO, reason=words)
     at = open_page("runs")
     assert words.split(" ")[-1].rstrip(".") in text_of(at).replace("\\", "")
-    assert live.STATES[state][0] in text_of(at)
+    assert run_feed.STATES[state][0] in text_of(at)
     assert buttons(at) == wanted
     assert bool([link for link in at.get("page_link") if "judge" in link.proto.label]) == (state == "finished")
 
@@ -79,7 +78,7 @@ def test_a_trainer_that_died_reads_as_interrupted():
 
 def test_a_waiting_run_says_how_many_are_before_it():
     runs = [put_run("queued") for _ in range(3)]
-    assert [live.ahead_of(RunStore(), run) for run in runs] == [0, 1, 2]
+    assert [run_feed.ahead_of(RunStore(), run) for run in runs] == [0, 1, 2]
     at = open_page("runs", run=runs[2].id)
     assert "2 runs before this one on cpu" in text_of(at)
 
@@ -175,12 +174,12 @@ def test_following_a_file_equals_reading_it_whole_after_kills_and_torn_lines():
             with open(path, "ab") as file:
                 file.write(b'{"kind": "step", "ep')              # somebody was killed here
         if rng.random() < 0.6:
-            assert live.follow(run) == run.records()
-    assert live.follow(run) == run.records()
-    assert [r["step"] for r in live.follow(run) if r["kind"] == "step"] == [1, 2, 3, 4, 5, 6, 1, 3, 6, 2]
+            assert run_feed.follow(run) == run.records()
+    assert run_feed.follow(run) == run.records()
+    assert [r["step"] for r in run_feed.follow(run) if r["kind"] == "step"] == [1, 2, 3, 4, 5, 6, 1, 3, 6, 2]
     path.unlink()
     run.append(start_record())
-    assert live.follow(run) == run.records() == [start_record()]
+    assert run_feed.follow(run) == run.records() == [start_record()]
 
 
 # --------------------------------------------------------------------------------------------------------------- all the runs
@@ -196,12 +195,12 @@ def test_the_table_shows_every_run_with_its_best_value():
 
 def test_the_list_of_runs_is_read_again_only_when_something_changed(monkeypatch):
     run = put_run("finished", TWO)
-    assert live.all_runs(RunStore())[0].epoch == 2
+    assert run_feed.all_runs(RunStore())[0].epoch == 2
     with monkeypatch.context() as patch:
-        patch.setattr(live, "_row", lambda run: pytest.fail("read again"))
-        assert live.all_runs(RunStore())[0].auc == 0.74
+        patch.setattr(run_feed, "_row", lambda run: pytest.fail("read again"))
+        assert run_feed.all_runs(RunStore())[0].auc == 0.74
     run.append(epoch_record(3, 0.9))
-    assert live.all_runs(RunStore())[0].auc == 0.9
+    assert run_feed.all_runs(RunStore())[0].auc == 0.9
 
 
 def test_labels_from_files_are_shown_as_they_were_typed():
@@ -241,22 +240,22 @@ def test_settings_start_with_what_differs():
 
 def test_time_is_foretold_from_the_same_network_size_and_device_only():
     put_run("finished", [start_record(), *(epoch_record(e, 0.7, seconds=s) for e, s in ((1, 9.0), (2, 3.0), (3, 4.0)))])
-    rows = live.all_runs(RunStore())
+    rows = run_feed.all_runs(RunStore())
     config = RunConfig().with_(**{"model.name": "squeezenet1_1", "data.size": 28, "train.epochs": 10})
-    time_, why = outlook.time_hint(config, "cpu", 192, rows)              # median 4 s for 96 images: 8 s for 192, ten times
+    time_, why = preview.time_hint(config, "cpu", 192, rows)              # median 4 s for 96 images: 8 s for 192, ten times
     assert time_ == "1 min 20 s" and "8.0 s an epoch" in why
     for other in ({"data.size": 64}, {"model.name": "resnet18"}, {"model.stem": "standard"}):
-        assert outlook.time_hint(config.with_(**other), "cpu", 192, rows)[0] == "-"
-    assert outlook.time_hint(config, "cuda:0", 192, rows)[0] == "-"
+        assert preview.time_hint(config.with_(**other), "cpu", 192, rows)[0] == "-"
+    assert preview.time_hint(config, "cuda:0", 192, rows)[0] == "-"
 
 
 def test_another_network_s_time_is_guessed_by_multiply_adds(monkeypatch):
     put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])                        # 96 images
-    monkeypatch.setattr(outlook, "_flops_of", {RunStore().list()[0].id: 100}.get)
-    rows, config = live.all_runs(RunStore()), RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
-    time_, why = outlook.time_hint(config, "cpu", 192, rows, flops=300)    # 2 x the images, 3 x the work, 10 times
+    monkeypatch.setattr(preview, "_flops_of", {RunStore().list()[0].id: 100}.get)
+    rows, config = run_feed.all_runs(RunStore()), RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
+    time_, why = preview.time_hint(config, "cpu", 192, rows, flops=300)    # 2 x the images, 3 x the work, 10 times
     assert time_ == "~ 4 min" and "guess" in why
-    assert outlook.time_hint(config.with_(**{"model.freeze": "all"}), "cpu", 192, rows, flops=300)[0] == "-"
+    assert preview.time_hint(config.with_(**{"model.freeze": "all"}), "cpu", 192, rows, flops=300)[0] == "-"
 
 
 def test_a_look_costs_little(capsys):
@@ -265,15 +264,15 @@ def test_a_look_costs_little(capsys):
     for _ in range(20):
         put_run("finished", TWO)
     store = RunStore()
-    live.states(store), live.all_runs(store), live.follow(run)
+    run_feed.states(store), run_feed.all_runs(store), run_feed.follow(run)
     began = time.process_time()
     for i in range(20):
         run.append(step_record(11, i + 1, steps=500))
-        records = live.follow(run)
-        live.states(store), live.share_done(run.progress(), records), live.best_epoch(records), alarms(records, 20)
+        records = run_feed.follow(run)
+        run_feed.states(store), run_feed.share_done(run.progress(), records), run_feed.best_epoch(records), alarms(records, 20)
         curves.offered(records)
         for key in ("loss", "grad_norm", "lr", "images_per_second"):
-            thin(*live.curve(run, "step", key))
+            thin(*run_feed.curve(run, "step", key))
     assert (time.process_time() - began) / 20 < 0.010
 
 

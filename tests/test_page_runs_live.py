@@ -13,8 +13,8 @@ from core.datasets import open_dataset
 from core.files import write_json
 from core.runs.store import Notes, RunStore
 from pages.runs import curves
-from pages.runs.examples import Examples, cards
-from pages.shared import run_feed as live
+from pages.runs.tracked_images import Examples, cards
+from pages.shared import run_feed
 from tests.followed import APP, curve, epoch_record, html_of, no_machine, open_page, put_run, start_record, step_record, text_of
 from tests.tiny import tiny_npz
 
@@ -118,10 +118,10 @@ def test_several_findings_are_right_only_when_all_are():
 
 def test_a_measure_is_offered_where_it_was_recorded_and_drawn_when_chosen():
     old = put_run("finished", TWO)
-    assert curves.offered(live.follow(old)) == list(curves.ALWAYS)
+    assert curves.offered(run_feed.follow(old)) == list(curves.ALWAYS)
     new = put_run("finished", [start_record(), step_record(1, 3, memory_bytes=3e9), epoch_record(1, 0.6, val_cohen_kappa=0.2),
                                epoch_record(2, 0.7, val_cohen_kappa=0.4, train_cohen_kappa=0.5)])
-    assert set(curves.offered(live.follow(new))) == {*curves.ALWAYS, "cohen_kappa", "memory_bytes"}
+    assert set(curves.offered(run_feed.follow(new))) == {*curves.ALWAYS, "cohen_kappa", "memory_bytes"}
     at = open_page("runs", run=new.id)
     with pytest.raises(AssertionError):
         curve(at, "Cohen's kappa")
@@ -198,9 +198,9 @@ def test_a_measure_of_steps_is_lengthened_by_what_is_new_and_starts_again_after_
     for more in ([step_record(2, 1, loss=0.8)], [step_record(2, 4, loss=0.7)], [start_record(1, 1), step_record(2, 2, loss=0.6)]):
         for record in more:
             run.append(record)
-        live.follow(run)
+        run_feed.follow(run)
         steps = [r for r in run.records() if r["kind"] == "step"]
-        xs, ys = live.curve(run, "step", "loss")
+        xs, ys = run_feed.curve(run, "step", "loss")
         assert ys.tolist() == [r["loss"] for r in steps]
         assert xs.tolist() == [r["epoch"] - 1 + r["step"] / r["steps"] for r in steps]
     assert len(ys) == 3                                   # the step after the checkpoint was done again
@@ -304,9 +304,9 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
 
 def test_a_note_is_seen_by_the_list_of_runs_at_once():
     run = put_run("finished", TWO)
-    assert live.all_runs(RunStore())[0].tags == ()
+    assert run_feed.all_runs(RunStore())[0].tags == ()
     run.annotate(tags=["new"])
-    assert live.all_runs(RunStore())[0].tags == ("new",)
+    assert run_feed.all_runs(RunStore())[0].tags == ("new",)
 
 
 # ---------------------------------------------------------------------------------------------------------------- the queue
@@ -349,9 +349,9 @@ def test_the_time_of_the_queue_is_the_longest_device_and_says_what_it_does_not_k
     store = RunStore()
     for _ in range(2):
         put_run("queued", **{"train.epochs": 10})
-    assert live.seconds_of_queue(store, live.all_runs(store)) == (80.0, 0)               # the median epoch takes 4 s
+    assert run_feed.seconds_of_queue(store, run_feed.all_runs(store)) == (80.0, 0)               # the median epoch takes 4 s
     put_run("queued", **{"train.epochs": 10, "model.freeze": "all"})                      # nothing like it was trained
-    assert live.seconds_of_queue(store, live.all_runs(store)) == (80.0, 1)
+    assert run_feed.seconds_of_queue(store, run_feed.all_runs(store)) == (80.0, 1)
     said = text_of(open_page("runs"))
     assert "about **1 min 20 s**" in said and "not counting 1 run of unknown length" in said
 

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core.audit import overlaps
 from core.config import DataConfig
 from core.datasets import open_dataset
-from pages.split import leaks as splitting
+from pages.split import leaks
 from tests.followed import no_machine, text_of
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
@@ -150,7 +150,7 @@ def test_a_rerun_is_quick(folder):
 
 def test_the_picture_marks_patients_on_both_sides():
     rows = [np.array([0, 1]), np.array([2, 3])]
-    svg, words = splitting.patients_svg(rows, np.array(["train", "train", "train", "test"], dtype=object))
+    svg, words = leaks.patients_svg(rows, np.array(["train", "train", "train", "test"], dtype=object))
     assert words == "2 patients, 1 of them in training and in validation or test"
-    assert svg.count(splitting.theme.ANSWERS["wrong"]) == 1 and svg.count(splitting.theme.SPLITS["train"]) == 3
-    assert splitting.patients_svg([], np.array([], dtype=object)) is None
+    assert svg.count(leaks.theme.ANSWERS["wrong"]) == 1 and svg.count(leaks.theme.SPLITS["train"]) == 3
+    assert leaks.patients_svg([], np.array([], dtype=object)) is None

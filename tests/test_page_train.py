@@ -9,8 +9,7 @@ from core.datasets import open_dataset
 from core.errors import LightboxError
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
-from pages.shared import config_form as forms
-from pages.shared import preview as outlook
+from pages.shared import config_form, preview
 from pages.shared.layout import escape
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.tiny import tiny_config, tiny_npz
@@ -104,7 +103,7 @@ def test_what_means_nothing_is_not_shown():
     plain = shown()
     assert not {"model.cnn_layers", "model.blocks", "optim.momentum", "optim.every", "optim.factor", "train.focal_gamma",
                 "model.unfreeze_epoch", "data.fold", "train.copies", "optim.backbone_lr"} & plain
-    assert shown(model__name="cnn") - plain == set(forms.FOR_A_CNN) and "model.stem" not in shown(model__name="cnn")
+    assert shown(model__name="cnn") - plain == set(config_form.FOR_A_CNN) and "model.stem" not in shown(model__name="cnn")
     assert shown(optim__schedule="every") - plain == {"optim.every", "optim.factor"}
     assert shown(optim__name="sgd") - plain == {"optim.momentum"}
     assert plain - shown(optim__schedule="one_cycle") == {"optim.warmup"}
@@ -116,7 +115,7 @@ def test_words_stand_for_every_choice_of_the_config():
     for section, f in knobs():
         for choice in f.metadata["choices"] or ():
             if (section, f.name) not in {("train", "precision")}:
-                assert forms.in_words(f"{section}.{f.name}", choice) != str(choice), (f.name, choice)
+                assert config_form.in_words(f"{section}.{f.name}", choice) != str(choice), (f.name, choice)
 
 
 def test_a_folded_part_says_what_of_it_is_not_as_usual():
@@ -170,11 +169,11 @@ def test_what_is_queued_is_what_the_form_says(tiny, machine):
 
 def test_the_second_click_of_a_double_click_makes_no_second_run(tiny, monkeypatch):
     state = {"queue_token": "a", "form_of_a_run": {"data.dataset": str(tiny)}}
-    monkeypatch.setattr(forms.st, "session_state", state)
-    forms._queue("a")
-    forms._queue("a")                                   # came while the first was at work, with the same button
+    monkeypatch.setattr(config_form.st, "session_state", state)
+    config_form._queue("a")
+    config_form._queue("a")                                   # came while the first was at work, with the same button
     assert len(RunStore().list()) == 1 and state["queue_made"] == RunStore().list()[0].id
-    forms._queue(state["queue_token"])                  # the button as it was drawn the next time
+    config_form._queue(state["queue_token"])                  # the button as it was drawn the next time
     assert len(RunStore().list()) == 2
 
 
@@ -213,8 +212,8 @@ def test_a_value_that_is_not_allowed_is_a_sentence_and_no_run(name, value, said)
 def test_a_size_of_ones_own_may_be_typed(tiny, monkeypatch):
     at = open_page("train", dataset=str(tiny))
     with monkeypatch.context() as patch:
-        patch.setattr(forms.st, "session_state", {"form_of_a_run": at.session_state["form_of_a_run"]})
-        forms._take("data.size", "96")
+        patch.setattr(config_form.st, "session_state", {"form_of_a_run": at.session_state["form_of_a_run"]})
+        config_form._take("data.size", "96")
     queue(at.run())
     assert RunStore().list()[0].config.data.size == 96
 
@@ -313,11 +312,11 @@ def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
 
 
 def test_the_second_click_of_a_double_click_makes_no_second_grid(tiny, monkeypatch):
-    from pages.train import sweep as grid
+    from pages.train import sweep
     state = {"grid_token": "a", "form_of_a_run": {"data.dataset": str(tiny)}, "grid_of_runs": {"train.seed": [1, 2]}}
-    monkeypatch.setattr(forms.st, "session_state", state)
-    grid._queue("a")
-    grid._queue("a")
+    monkeypatch.setattr(config_form.st, "session_state", state)
+    sweep._queue("a")
+    sweep._queue("a")
     assert len(RunStore().list()) == 2 and state["queue_made"] in {run.id for run in RunStore().list()}
 
 
@@ -331,12 +330,12 @@ def test_a_grid_that_cannot_be_is_a_sentence():
 
 def test_the_time_of_a_grid_is_that_of_its_runs(monkeypatch):
     run = put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])
-    from pages.shared import run_feed as live
+    from pages.shared import run_feed
     from tests.followed import CPU
-    rows = live.all_runs(RunStore())
+    rows = run_feed.all_runs(RunStore())
     like = run.config.with_(**{"train.epochs": 10})
     frozen = like.with_(**{"model.freeze": "all"})                    # is of another speed
-    seconds, unknown = outlook.time_of_all([like, like, frozen], CPU["devices"], rows[0].n_train, rows)
+    seconds, unknown = preview.time_of_all([like, like, frozen], CPU["devices"], rows[0].n_train, rows)
     assert (seconds, unknown) == (pytest.approx(80.0), 1)
 
 
@@ -406,7 +405,7 @@ def test_preparing_the_images_from_the_page(tmp_path):
 
 def test_samples_take_classes_in_turn(tiny):
     data = open_dataset(tiny_config(tiny).data)
-    rows = outlook.sample(data, 6)
+    rows = preview.sample(data, 6)
     assert data.labels[rows].tolist() == [0, 1] * 3 and set(rows) <= set(data.indices("train"))
 
 

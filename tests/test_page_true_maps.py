@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from core.datasets import open_dataset
-from core.datasets.own import OwnSet, save_own
+from core.datasets.custom import OwnSet, save_own
 from core.evaluation import thresholds
 from core.evaluation.shortcut_test import Answered, Conflict
-from core.explain.faithful import Examination, Randomised
-from core.explain.pointing import Place
+from core.explain.localization import Place
+from core.explain.sanity_checks import Examination, Randomised
 from core.runs.classifiers import classify, load_classifier
 from core.runs.store import RunStore
-from pages.gradcam.faithful import another_seed
+from pages.gradcam.sanity_checks import another_seed
 from tests import judged
 from tests.judged import open_page, plant, text_of
 
@@ -47,7 +47,7 @@ def examined(monkeypatch):
     def examine(model, images, targets, method, layer, **more):
         asked["calls"].append({"images": images, "targets": targets, "method": method, "layer": layer} | more)
         return asked["says"]
-    monkeypatch.setattr("core.explain.faithful.examine", examine)
+    monkeypatch.setattr("core.explain.sanity_checks.examine", examine)
     return asked
 
 
@@ -199,7 +199,7 @@ def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms
     def conflict(*asked, **more):
         calls.append((*asked, *more))
         return letters(reads)
-    monkeypatch.setattr("pages.gradcam.conflict.conflict", conflict)
+    monkeypatch.setattr("pages.gradcam.shortcut_test.conflict", conflict)
     at = open_page("gradcam", run=phantoms.id, predicted="all")
     assert not calls
     at = press(at, "Take the X-rays again")

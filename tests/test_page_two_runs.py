@@ -13,7 +13,7 @@ from pages.compare.two_runs import _surest_first
 from pages.shared.layout import escape
 from tests import judged
 from tests.judged import another_seed, galleries, open_page, plant, text_of
-from tests.test_comparison import another
+from tests.test_compare import another
 
 run, trained = judged.run, judged.trained          # fixtures
 LABELS = np.arange(40) % 2

@@ -15,7 +15,7 @@ import torch
 from core.errors import LightboxError
 from core.runs import checkpoints
 from core.runs.store import RunStore
-from core.trainers.parallel import Group, Together
+from core.trainers.distributed import Group, Together
 from core.worker.queue_worker import train_run
 from core.worker.torchrun import own_device
 from tests.tiny import tiny_npz

@@ -18,8 +18,8 @@ from core.datasets.phantom.findings import fracture
 from core.datasets.phantom.layers import Layers, Model
 from core.datasets.phantom.materials import CORTEX, FAT, SOFT, SPONGY, STEEL
 from core.datasets.phantom.render import placed
-from core.datasets.phantom.set import VERSION, numbers, table_of
 from core.datasets.phantom.solids import Grid, Rays, box, ellipsoid, frame, join, nothing, slices, turn
+from core.datasets.phantom.source import VERSION, numbers, table_of
 
 GRID = Grid(-30, -30, 1.0, 61, 61)                          # a ray each mm, from -30 to 30
 

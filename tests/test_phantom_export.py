@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 
 from core.datasets.folder import Folder
+from core.datasets.formats import KINDS, find
 from core.datasets.geometry import fit
-from core.datasets.kinds import KINDS, find
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource, export
 from core.datasets.phantom.export import Plan
-from core.datasets.phantom.set import picture
+from core.datasets.phantom.source import picture
 from core.errors import LightboxError
 
 CONFIG = PhantomConfig(patients=4, letters=0.5, hospital=0.5, wrong_labels=0.3, copies=0.2, abnormal=0.5)

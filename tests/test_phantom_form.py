@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import DataConfig
 from core.datasets import open_source
-from core.datasets.own import list_own
+from core.datasets.custom import list_own
 from core.datasets.phantom.cohort import LIMITS, PhantomConfig
-from core.datasets.phantom.set import truth_of
+from core.datasets.phantom.source import truth_of
 from pages.add import phantom_form
 from pages.add.phantom_form import SWITCHES, save_phantom
 

@@ -17,7 +17,7 @@ from core.datasets.phantom.findings import FINDINGS, add_finding
 from core.datasets.phantom.layers import Model
 from core.datasets.phantom.materials import CORTEX, STEEL
 from core.datasets.phantom.render import placed
-from core.datasets.phantom.set import numbers, table_of
+from core.datasets.phantom.source import numbers, table_of
 
 QUIET = PhantomConfig(noise=False)
 NEW = ("finger", "forearm", "hand", "humerus")

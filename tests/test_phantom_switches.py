@@ -12,8 +12,8 @@ import pytest
 from core.datasets.phantom import PhantomConfig, PhantomSource, marks, render
 from core.datasets.phantom.cohort import LIMITS, PARTS, patient_of, person_of
 from core.datasets.phantom.render import marker_mask
-from core.datasets.phantom.set import numbers, picture, table_of, truth_of
 from core.datasets.phantom.solids import Grid
+from core.datasets.phantom.source import numbers, picture, table_of, truth_of
 from core.datasets.phantom.switches import COPY_KINDS
 from core.errors import LightboxError
 

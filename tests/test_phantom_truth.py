@@ -11,11 +11,11 @@ import pytest
 from core.audit import audit, overlaps
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.kinds import reading_to
-from core.datasets.own import OwnSet, save_own
+from core.datasets.custom import OwnSet, save_own
+from core.datasets.formats import reading_to
 from core.datasets.phantom import PhantomConfig
 from core.datasets.phantom.export import Plan, export
-from core.datasets.phantom.set import truth_of
+from core.datasets.phantom.source import truth_of
 
 CONFIG = PhantomConfig(seed=3, patients=20, copies=0.4, two_numbers=0.5, wrong_labels=0.2, letters=0.5, sites=0.5,
                        truth=False)

@@ -5,7 +5,7 @@ import pytest
 from core.__main__ import main
 from core.augment import PRESETS, preset_of
 from core.config import RunConfig
-from core.datasets.own import OwnSet, save_own
+from core.datasets.custom import OwnSet, save_own
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import recipes

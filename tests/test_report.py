@@ -17,14 +17,14 @@ from core.errors import LightboxError
 from core.evaluation.compare import compare
 from core.evaluation.evaluate import judge, predictions
 from core.report import bundle, comparison, contents, report
-from core.report.artefacts import file_name, weights_zip
 from core.report.contents import credits_of
 from core.report.figures import FIGURES, as_png, as_svg, figures
 from core.report.tables import TABLES, to_csv
+from core.report.zip_bundle import file_name, weights_zip
 from core.runs import classifiers
 from core.runs.classifiers import as_input, load_classifier
 from core.runs.store import RunStore
-from pages.shared import take_away
+from pages.shared import downloads
 from tests.judged import run, trained  # noqa: F401
 
 VOID = {"meta", "br", "img", "path", "use", "rect", "link", "stop", "image"}
@@ -178,11 +178,11 @@ def test_two_runs_beside_each_other(run):  # noqa: F811
 
 def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811
     made = {}
-    monkeypatch.setattr(take_away, "_button", lambda label, help, make, name, mime, primary=False: made.update({name: make}))
-    take_away.draw_take_away(run, "val")
-    take_away.draw_take_away_comparison([run, run])
-    take_away.draw_take_away_comparison([run])                     # a sentence instead of buttons
-    take_away.draw_take_away_comparison([run, run], "test")
+    monkeypatch.setattr(downloads, "_button", lambda label, help, make, name, mime, primary=False: made.update({name: make}))
+    downloads.draw_take_away(run, "val")
+    downloads.draw_take_away_comparison([run, run])
+    downloads.draw_take_away_comparison([run])                     # a sentence instead of buttons
+    downloads.draw_take_away_comparison([run, run], "test")
     kinds = {".html": b"<!doctype html>", ".zip": b"PK", ".json": b"{", ".csv": b""}
     assert len(made) == 13
     for name, make in made.items():

@@ -10,7 +10,7 @@ import torch
 
 from core.errors import LightboxError
 from core.trainers.classifier import TrainState, train
-from core.trainers.measures import stops_early, why_it_ended
+from core.trainers.validation import stops_early, why_it_ended
 from tests import trained
 from tests.tiny import tiny_config
 from tests.trained import EVERYTHING, build, epochs_of, learn, run, same, small

@@ -13,7 +13,7 @@ from core.models import MODELS
 from core.runs import recipes
 from core.runs.codes import parse
 from core.runs.recipes import RECIPES
-from pages.shared import config_form as forms
+from pages.shared import config_form
 from tests.followed import no_machine, open_page
 from tests.test_page_train import widgets
 
@@ -192,7 +192,7 @@ def test_menus_that_the_config_does_not_know_offer_what_the_reports_took(monkeyp
     monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)
     drawn = widgets(open_page("train"))
     assert set(drawn["model.name"].options) == {spec.title for spec in MODELS.values()}
-    assert {forms.WORDS["model.cut"][cut] for cut in ("", "-1", "1", "2", "20")} < set(drawn["model.cut"].options)
+    assert {config_form.WORDS["model.cut"][cut] for cut in ("", "-1", "1", "2", "20")} < set(drawn["model.cut"].options)
     assert {"Nothing", "The whole backbone", "Up to layer2"} < set(drawn["model.freeze"].options)
     assert {"Random numbers", "ImageNet's weights", "A file of weights"} <= set(drawn["model.weights"].options)
     assert {"28", "64", "128", "224"} <= set(drawn["data.size"].options)

@@ -11,8 +11,8 @@ import pytest
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.finder import Finder
-from core.datasets.grid import MAX_ROWS, read_grid
+from core.datasets.delimited import MAX_ROWS, read_grid
+from core.datasets.file_index import Finder
 from core.datasets.source import COLUMNS
 from core.datasets.table import Table, TableReading, preview
 from core.errors import LightboxError

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from core.errors import LightboxError
 from core.trainers.batches import Batches, Split, shuffled
 from core.trainers.classifier import TrainState, train
-from core.trainers.measures import predict
+from core.trainers.validation import predict
 from tests import trained
 from tests.tiny import tiny_arrays, tiny_config
 from tests.trained import build, epochs_of, learn, run, same, small

@@ -8,7 +8,7 @@ import torch
 
 from core.metrics import METRICS
 from core.trainers.batches import Batches, Split
-from core.trainers.measures import answers, is_better, predict, strip
+from core.trainers.validation import answers, is_better, predict, strip
 from tests import trained
 from tests.tiny import tiny_config
 from tests.trained import epochs_of, learn, run, same, small

@@ -72,14 +72,14 @@ def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_
     from core.evaluation.evaluate import predictions
     from core.report.export import export
     from core.runs.store import RunStore
-    from core.worker import queue_worker as worker
+    from core.worker import queue_worker
     monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "CPU", "memory_bytes": 1}]})
     store = RunStore()
     save_file({"features.0.bias": torch.ones(64)}, tmp_path / "start.safetensors")
     run = store.create(tiny_config(tiny_npz(tmp_path), **{"model.weights": f"file:{tmp_path / 'start.safetensors'}",
                                                           "train.monitor": "cohen_kappa"}))
     store.queue.claim("cpu")
-    worker.train_run(run, store.root)
+    queue_worker.train_run(run, store.root)
     monkeypatch.setattr("core.runs.classifiers.SHIPPED", tmp_path / "weights")
     export(run, tmp_path / "weights" / "tiny", "Tiny", "Squares on noise.")
     found = predictions(run, "test")

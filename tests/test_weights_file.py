@@ -207,12 +207,12 @@ def test_channel_statistics_are_exact_where_a_float_would_not_be():
 def test_an_earlier_run_gives_what_fits_another_head_and_cut_and_its_normalisation(store, tmp_path):
     from core.datasets import open_dataset
     from core.runs.classifiers import build_for_run, load_classifier
-    from core.worker import queue_worker as worker
+    from core.worker import queue_worker
     from tests.tiny import tiny_config, tiny_npz
     path = tiny_npz(tmp_path)
     first = store.create(tiny_config(path, **{"model.name": "small_cnn", "model.normalise": "own", "train.epochs": 1}))
     store.queue.claim("cpu")
-    worker.train_run(first, store.root)
+    queue_worker.train_run(first, store.root)
     before = load_classifier(first.id).model
     config = tiny_config(path, **{"model.name": "small_cnn", "model.weights": f"run:{first.id}", "model.head": "mlp",
                                   "model.cut": "conv3", "model.freeze": "all"})

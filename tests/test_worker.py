@@ -15,7 +15,7 @@ from core.errors import LightboxError
 from core.evaluation.evaluate import evaluate, predictions
 from core.runs import checkpoints
 from core.runs.store import RunStore, start_worker, worker_lock
-from core.worker import queue_worker as worker
+from core.worker import queue_worker
 from tests.tiny import tiny_config, tiny_npz
 
 
@@ -40,7 +40,7 @@ def here(store, config):
     """Create a run and train it in this process."""
     run = store.create(config)
     store.queue.claim("cpu")
-    worker.train_run(run, store.root)
+    queue_worker.train_run(run, store.root)
     return run
 
 
@@ -103,7 +103,7 @@ def test_a_stop_in_the_middle_of_a_slow_step_does_not_wait_for_it(store, monkeyp
         try:
             run = store.create(tiny_config(store.root / "tiny.npz", name="slow"))
             store.queue.claim("cpu")
-            worker.train_run(run, store.root)
+            queue_worker.train_run(run, store.root)
         finally:
             os._exit(1)
     while not store.list():
@@ -119,7 +119,7 @@ def test_a_stop_in_the_middle_of_a_slow_step_does_not_wait_for_it(store, monkeyp
     assert (saved.epoch, saved.step) == (0, 3)
     store.resume(run)
     store.queue.claim("cpu")
-    worker.train_run(run, store.root)
+    queue_worker.train_run(run, store.root)
     whole = here(store, tiny_config(store.root / "tiny.npz"))
     a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, whole))
     assert all((a[k] == b[k]).all() for k in a)
@@ -161,7 +161,7 @@ def test_a_set_that_changed_between_stop_and_resume_is_refused(store):
     (run.folder / "status.json").write_text(json.dumps({"state": "stopped"}))
     store.resume(run)
     store.queue.claim("cpu")
-    worker.train_run(run, store.root)
+    queue_worker.train_run(run, store.root)
     assert run.status().state == "failed" and "images have changed" in run.status().reason
     with pytest.raises(LightboxError, match="changed"):
         (run.folder / "predictions.npz").unlink()
@@ -209,7 +209,7 @@ def test_a_full_disk_fails_in_words_and_keeps_the_finished_epochs(store, monkeyp
     monkeypatch.setenv("LIGHTBOX_HOME", str(store.root))
     store.resume(run)
     store.queue.claim("cpu")
-    worker.train_run(run, store.root)
+    queue_worker.train_run(run, store.root)
     assert run.status().state == "finished" and [r["epoch"] for r in run.records("epoch")] == [1, 2, 3]
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_falls_back_and_says_so(store):
     (run.folder / "status.json").write_text(json.dumps({"state": "stopped"}))
     store.resume(run)
     store.queue.claim("cpu")
-    worker.train_run(run, store.root)
+    queue_worker.train_run(run, store.root)
     assert run.status().state == "finished"
     assert any("checksum does not match" in note for note in run.records("start")[-1]["notes"])
 

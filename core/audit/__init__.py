@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.audit.copies import Look, Pair, find_copies, look
 from core.audit.counts import Imbalance, WrongTotal, check_totals, imbalance, unofficial_medmnist, unofficial_mura
-from core.audit.leaks import Overlap, image_level, overlaps
-from core.audit.odd import Odd, odd_images
+from core.audit.duplicates import Look, Pair, find_copies, look
+from core.audit.leakage import Overlap, image_level, overlaps
+from core.audit.outliers import Odd, odd_images
 from core.datasets.dataset import Dataset
 from core.datasets.source import SPLITS, Progress
 from core.datasets.splits import NAMES

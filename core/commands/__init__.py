@@ -3,7 +3,7 @@
 A new command is a function in data, train, judge or use, and a row in the COMMANDS at that file's end.
 """
 
-from core.commands import data, judge, train, use
+from core.commands import data, evaluate, predict, train
 from core.commands.options import Command
 
-COMMANDS: tuple[Command, ...] = (*data.COMMANDS, *train.COMMANDS, *judge.COMMANDS, *use.COMMANDS)
+COMMANDS: tuple[Command, ...] = (*data.COMMANDS, *train.COMMANDS, *evaluate.COMMANDS, *predict.COMMANDS)

@@ -15,7 +15,7 @@ from core.errors import LightboxError
 def datasets(options: Namespace) -> None:
     """All sets, or with words one of them: `show_or_add`."""
     from core.datasets import DATASETS, list_datasets
-    from core.datasets.survey import survey
+    from core.datasets.scan import survey
     if options.words:
         show_or_add(options)
         return
@@ -38,9 +38,9 @@ def show_or_add(options: Namespace) -> None:
     """`datasets D` counts what is there; `datasets add PATH` keeps it under a name."""
     from core.config import DataConfig
     from core.datasets import list_datasets, open_source
-    from core.datasets.kinds import KINDS, find, reading_from
-    from core.datasets.own import free_name, load_own
-    from core.datasets.survey import add_own, survey
+    from core.datasets.custom import free_name, load_own
+    from core.datasets.formats import KINDS, find, reading_from
+    from core.datasets.scan import add_own, survey
     words, bar = options.words, Bar()
     values = pairs(options.set)
     if len(words) == 2 and words[0] == "add":

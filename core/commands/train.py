@@ -96,7 +96,7 @@ def find_lr(options: Namespace) -> None:
     from core.datasets import open_dataset
     from core.runs.classifiers import build_for
     from core.runs.device import machine, resolve
-    from core.trainers import finder
+    from core.trainers import lr_finder
     from core.trainers.batches import Split
     from core.trainers.compute import prepare
     from core.trainers.probe import way_to_compute
@@ -118,13 +118,13 @@ def find_lr(options: Namespace) -> None:
     model = build_for(config, data)
     how = way_to_compute(model, config, device, home(), tell=lambda phase: progress(phase, 0, 0))
     prepare(device, how["threads"], how["precision"])
-    for record in finder.find_lr(model.to(device), Split.of(data, "train"), config, precision=how["precision"],
+    for record in lr_finder.find_lr(model.to(device), Split.of(data, "train"), config, precision=how["precision"],
                                  channels_last=how["channels_last"]):
         records.append(record)
         bar.count("Raising the learning rate", record["step"], record["steps"])
         say(record)
     bar.end()
-    found = finder.suggest(records)
+    found = lr_finder.suggest(records)
     say({"kind": "suggestion", **asdict(found)})
     if not options.json:
         for record in records[::12]:

@@ -4,8 +4,8 @@
     data.counts()                 # classes x splits
     data.images[data.indices("train")[0]]      # (28, 28, 1) uint8
 
-DATASETS is the table of sets that come with Lightbox; a person adds others under names of their own (core/datasets/own.py). A
-path can stand wherever a name can: of a folder, a table, a zip or an .npz file (core/datasets/kinds.py).
+DATASETS is the table of sets that come with Lightbox; a person adds others under names of their own (core/datasets/custom.py). A
+path can stand wherever a name can: of a folder, a table, a zip or an .npz file (core/datasets/formats.py).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 
 from core.config import DataConfig
 from core.datasets import medmnist
+from core.datasets.custom import OwnSet, list_own, load_own
 from core.datasets.dataset import Dataset
+from core.datasets.decode import Picture, decode_image
+from core.datasets.formats import ARCHIVES, KINDS, find, reading_from
 from core.datasets.geometry import describe_fit, fit
-from core.datasets.intake import Picture, decode_image
-from core.datasets.kinds import ARCHIVES, KINDS, find, reading_from
-from core.datasets.own import OwnSet, list_own, load_own
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.splits import make_split
 from core.datasets.store import is_stored, open_store

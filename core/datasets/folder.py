@@ -3,8 +3,8 @@
     chest/NORMAL/a.png                 chest/train/NORMAL/a.png
     chest/PNEUMONIA/b.png              chest/test/PNEUMONIA/b.png
 
-The patient is read from the file's name by a pattern (core/datasets/names.py). Images are told by content when they are decoded
-(core/datasets/intake.py); here only the names are listed, so that 100,000 images are found in a second.
+The patient is read from the file's name by a pattern (core/datasets/file_names.py). Images are told by content when they are decoded
+(core/datasets/decode.py); here only the names are listed, so that 100,000 images are found in a second.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from core.datasets.intake import decode_image
-from core.datasets.names import check_pattern, match_names, read_name
+from core.datasets.decode import decode_image
+from core.datasets.file_names import check_pattern, match_names, read_name
 from core.datasets.source import Index, Progress, Source, Target
 from core.errors import LightboxError
 
@@ -38,7 +38,7 @@ class FolderReading:
 
     Args:
         pattern: regular expression with groups named patient, study and view, searched in an image's path below its class
-            folder. "" tries the known PATTERNS of core/datasets/names.py, "-" reads nothing from names
+            folder. "" tries the known PATTERNS of core/datasets/file_names.py, "-" reads nothing from names
         ordinal: the classes are grades, in their natural order: 0, 1, 2 ... 10
     """
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.datasets.decode import decode_image, read_file
 from core.datasets.folder import ListedFile, fingerprint_of, list_files, subfolders, unwrap
-from core.datasets.intake import decode_image, read_file
 from core.datasets.source import Index, Progress, Source, Target
 from core.errors import LightboxError
 

@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.datasets.finder import Finder, ending, list_below
+from core.datasets.decode import decode_image
+from core.datasets.delimited import LISTED, NONE, Grid, open_file, read_grid, short
+from core.datasets.file_index import Finder, ending, list_below
 from core.datasets.folder import SPLIT_FOLDERS, SUFFIXES
-from core.datasets.grid import LISTED, NONE, Grid, open_file, read_grid, short
-from core.datasets.intake import decode_image
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target
 from core.errors import LightboxError
 

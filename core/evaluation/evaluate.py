@@ -25,7 +25,7 @@ from core.evaluation import thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
 from core.evaluation.warnings import alarms
 from core.files import Lock, write_atomic
-from core.metrics import with_intervals as measures
+from core.metrics import with_intervals
 from core.metrics.groups import judge_groups
 from core.runs import checkpoints
 from core.runs.store import Run
@@ -148,7 +148,7 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
         found = with_people(found, data)
     labels, probs, threshold = found.labels, found.probs, thresholds.of(run)
     result = metrics.evaluate(labels, probs, task, names, threshold)
-    cells, of_classes = measures.judge(labels, probs, task, found.patients, each=each, threshold=threshold, draws=draws)
+    cells, of_classes = with_intervals.judge(labels, probs, task, found.patients, each=each, threshold=threshold, draws=draws)
     result |= {"run": run.id, "split": split, "epoch": found.epoch, "measures": cells,
                "threshold": threshold.tolist() if isinstance(threshold, np.ndarray) else threshold,
                "accuracy_interval": _limits(cells["accuracy"]), "roc_auc_interval": _limits(cells["roc_auc"]),
@@ -161,7 +161,7 @@ def judge(run: Run, split: str, found: Predictions, data: Dataset | None = None,
         result |= {"times_test_opened": run.times_test_opened(), "validation": {}}
         beside = predictions(run, "val")
         if beside is not None and beside.epoch == found.epoch:
-            result["validation"], _ = measures.judge(beside.labels, beside.probs, task, beside.patients, each=(),
+            result["validation"], _ = with_intervals.judge(beside.labels, beside.probs, task, beside.patients, each=(),
                                                      names=("accuracy", "roc_auc"), threshold=threshold, draws=draws)
     return with_baselines(run, result, found, data if fit else None)
 

@@ -18,8 +18,7 @@ import numpy as np
 from core import metrics
 from core.config import RunConfig, knob_of
 from core.evaluation.evaluate import Predictions, predictions
-from core.metrics import METRICS, wilson_interval
-from core.metrics import confusion as answers
+from core.metrics import METRICS, confusion, wilson_interval
 from core.metrics.resampling import bootstrap
 from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of, is_of, targets_of
 from core.runs.store import Run
@@ -97,8 +96,8 @@ class Side:
 
 
 def _macro_precision(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
-    matrix = answers.confusion_matrix(labels, answers.predict(probs, task), probs.shape[1])
-    rates = np.asarray(answers.precision(answers.counts(matrix)), np.float64)
+    matrix = confusion.confusion_matrix(labels, confusion.predict(probs, task), probs.shape[1])
+    rates = np.asarray(confusion.precision(confusion.counts(matrix)), np.float64)
     return None if np.isnan(rates).any() else float(rates.mean())
 
 

@@ -5,7 +5,7 @@
     feature_maps  the layers that can be asked
     overlay       a map drawn on its image, colour_scale its legend (numpy and OpenCV only)
 
-The methods themselves: gradcam (maps of a layer, one pass), probing (many changed images), pixels (gradients at the image).
+The methods themselves: gradcam (maps of a layer, one pass), perturbation (many changed images), input_gradients.
 What they share: passes (one pass that leaves no trace), folded (the same pass for less).
 """
 

@@ -83,25 +83,25 @@ METHODS: dict[str, Method] = {
         "Score-CAM", "Each map of a layer lights up a part of the image; what the network says of that part is its weight. "
         "No gradients, many passes.",
         r"L = \mathrm{relu}\Big(\sum_k \alpha_k A_k\Big), \quad \alpha = \mathrm{softmax}_k\; y(x \odot \hat A_k)",
-        "Wang et al., CVPR Workshops 2020, https://arxiv.org/abs/1910.01279", False, True, 10.0, _later("probing", "score_cam"),
+        "Wang et al., CVPR Workshops 2020, https://arxiv.org/abs/1910.01279", False, True, 10.0, _later("perturbation", "score_cam"),
         unit="units of the layer", many=True),
     "occlusion": Method(
         "Occlusion", "A gray square moves over the image: how far does the answer fall? Needs nothing but the answer itself.",
         r"L_{ij} = \mathrm{mean}_{q \ni ij}\; y(x) - y(x \text{ without } q)",
-        "Zeiler and Fergus, ECCV 2014, https://arxiv.org/abs/1311.2901", True, False, 3.0, _later("probing", "occlusion"),
+        "Zeiler and Fergus, ECCV 2014, https://arxiv.org/abs/1311.2901", True, False, 3.0, _later("perturbation", "occlusion"),
         many=True),
     "integrated_gradients": Method(
         "Integrated gradients", "What each pixel adds on the way from a black image to this one. The map adds up to the change "
         "of the logit.",
         r"L = (x - b) \odot \int_0^1 \frac{\partial y}{\partial x}\big(b + t(x - b)\big)\, dt",
         "Sundararajan et al., ICML 2017, https://arxiv.org/abs/1703.01365", True, False, 1.5,
-        _later("pixels", "integrated_gradients"), many=True),
+        _later("input_gradients", "integrated_gradients"), many=True),
     "guided_backprop": Method(
         "Guided backpropagation", "The gradient at the pixels, of which each ReLU lets only the positive part through. "
         "Sharp, but it shows edges rather than reasons.",
         r"R_{in} = R_{out} \odot [x > 0] \odot [R_{out} > 0]",
         "Springenberg et al., ICLR Workshop 2015, https://arxiv.org/abs/1412.6806", True, False, 0.1,
-        _later("pixels", "guided_backprop"), unit="logits from black to white"),
+        _later("input_gradients", "guided_backprop"), unit="logits from black to white"),
 }
 
 

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from core.evaluation import thresholds
-from core.metrics import METRICS, MULTI_LABEL
-from core.metrics import confusion as answers
+from core.metrics import METRICS, MULTI_LABEL, confusion
 from core.report.contents import SPLIT_WORDS, Contents
 from core.runs.codes import name_code
 
@@ -59,7 +58,7 @@ def predictions_report(what: Contents) -> str:
     """A row for each class: how many images have it, got it, and rightly so."""
     names = what.about["class_names"]
     matrix = np.array(what.result["confusion_matrix"])
-    tp, fn, fp, tn = (np.asarray(c) for c in answers.counts(matrix))
+    tp, fn, fp, tn = (np.asarray(c) for c in confusion.counts(matrix))
     rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]), int(fn[k]),
              int(fp[k]), int(tn[k])) for k, name in enumerate(names)]
     return to_csv(("run", "split", "class", "images", "answered", "true_positives", "false_negatives", "false_positives",
@@ -69,7 +68,7 @@ def predictions_report(what: Contents) -> str:
 def per_image(what: Contents) -> str:
     """A row for each image: its patient and study where they are known, the truth, the answer, the probabilities."""
     found, names, several = what.found, what.about["class_names"], what.about["task"] == MULTI_LABEL
-    said = answers.predict(found.probs, what.about["task"], thresholds.of(what.run))
+    said = confusion.predict(found.probs, what.about["task"], thresholds.of(what.run))
     head = ["image_id", "patient", "study", "true", "answer", *(f"p({name})" for name in names)]
     blank = ("",) * len(found.labels)
     patients, studies = found.patients or blank, found.studies or blank

@@ -308,8 +308,8 @@ def apply(config: RunConfig, key: str, right: bool = False) -> RunConfig:
 def targets_of(dataset: str) -> tuple[str, ...]:
     """What can be learned from MURA and from phantoms, by name or path, without opening them; () for every other set."""
     from core.datasets import DATASETS
+    from core.datasets.custom import load_own
     from core.datasets.mura import is_mura
-    from core.datasets.own import load_own
     both = ("abnormality", "body_part")
     try:
         if dataset in DATASETS:
@@ -331,7 +331,7 @@ def is_of(needs: str, dataset: str) -> bool:
 def sets_for(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(name, title) of the sets on which a recipe was meant to run: those of that kind that were added, else its stand-in."""
     from core.datasets import DATASETS
-    from core.datasets.own import list_own
+    from core.datasets.custom import list_own
     own = [(own.name, own.title) for own in list_own() if own.kind == recipe.needs]
     yield from own
     if not own and recipe.stand_in:

@@ -29,13 +29,13 @@ from core.config import ModelConfig, RunConfig
 from core.errors import LightboxError
 from core.models.fast import quicken
 from core.trainers.batches import Batches, Split
-from core.trainers.clock import Clock
+from core.trainers.distributed import Group
 from core.trainers.losses import Objective, build_objective, plain_loss
-from core.trainers.measures import answers, check_finite, is_better, notes_on, predict, score, stops_early, strip
 from core.trainers.optim import lr_at, set_lr
-from core.trainers.parallel import Group
 from core.trainers.sampling import mixture, plan_epoch
 from core.trainers.state import TrainState
+from core.trainers.throughput import Clock
+from core.trainers.validation import answers, check_finite, is_better, notes_on, predict, score, stops_early, strip
 
 __all__ = ["TrainState", "is_better", "predict", "score", "train"]
 

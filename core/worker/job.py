@@ -20,7 +20,7 @@ from core.runs.device import free_memory, usage
 from core.runs.store import Progress, Run
 
 if TYPE_CHECKING:
-    from core.trainers.parallel import Group
+    from core.trainers.distributed import Group
 
 STOP_PATIENCE = 3.0      # seconds that a step may still take after Stop; then the step is given up
 
@@ -85,9 +85,9 @@ class Job:
         from core.trainers.batches import Split
         from core.trainers.classifier import TrainState, train
         from core.trainers.compute import exactness, prepare
+        from core.trainers.distributed import Group
         from core.trainers.embedding import embedded, may_embed
-        from core.trainers.measures import strip, why_it_ended
-        from core.trainers.parallel import Group
+        from core.trainers.validation import strip, why_it_ended
 
         group = self.group = self.group or Group()
         model = self.model = build_for_run(run, data)

@@ -70,7 +70,7 @@ def train_together(store: RunStore, config: RunConfig | None, resumed: str) -> i
     """
     import torch
 
-    from core.trainers.parallel import Together
+    from core.trainers.distributed import Together
     with contextlib.ExitStack() as held:
         wanted = config.train.device if config else "auto" if torch.cuda.is_available() else "cpu"
         device = own_device(wanted, torch.cuda.device_count() if torch.cuda.is_available() else 0)

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from core.datasets.grid import DELIMITERS, ENCODINGS, NONE
-from core.datasets.kinds import KINDS
-from core.datasets.own import free_name, list_own, remove_own
-from core.datasets.survey import add_own
+from core.datasets.custom import free_name, list_own, remove_own
+from core.datasets.delimited import DELIMITERS, ENCODINGS, NONE
+from core.datasets.formats import KINDS
+from core.datasets.scan import add_own
 from core.datasets.table import SEPARATORS
 from core.errors import LightboxError
-from pages.add import reading as adding
+from pages.add import read_options
 from pages.add.phantom_form import draw_phantom_form
 from pages.shared.layout import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
 from pages.shared.widget_state import follow
@@ -68,12 +68,12 @@ def draw_where() -> str:
                       **follow("add_path", path, take_path))
         st.caption("Images are read where they lie: nothing is moved or changed.")
     with sent:
-        file = st.file_uploader("Or send a zip, a table or an .npz file", type=adding.UPLOADS, key="add_upload",
-                                max_upload_size=adding.MAX_UPLOAD, help=f"Up to {adding.MAX_UPLOAD} MB. For more, give the path: "
+        file = st.file_uploader("Or send a zip, a table or an .npz file", type=read_options.UPLOADS, key="add_upload",
+                                max_upload_size=read_options.MAX_UPLOAD, help=f"Up to {read_options.MAX_UPLOAD} MB. For more, give the path: "
                                 "then nothing has to go through the browser.")
     if file is not None and st.session_state.get("add_sent") != file.file_id:
         try:
-            path = adding.keep_upload(file.name, file.getvalue())
+            path = read_options.keep_upload(file.name, file.getvalue())
         except LightboxError as error:
             show_error(error)
             return ""
@@ -101,7 +101,7 @@ def choose(field: str, label: str, options: list, value, words=str, **more) -> N
     st.selectbox(label, options, format_func=words, **more, **follow(f"add_{field}", value, put, field))
 
 
-def draw_table(seen: adding.Look) -> None:
+def draw_table(seen: read_options.Look) -> None:
     if seen.table:
         draw_columns(seen)
     reading = seen.reading
@@ -117,7 +117,7 @@ def draw_table(seen: adding.Look) -> None:
                help="How letters are stored. If names look wrong, try another.")
     if seen.table:
         st.caption(f"{seen.table.found:,} of {seen.table.rows:,} rows name a file that is there.")
-        rows = adding.columns_table(seen)
+        rows = read_options.columns_table(seen)
         st.dataframe(rows, hide_index=True, alt="How each column of the table was read", column_config={
             "different": st.column_config.NumberColumn(width="small", help="How many different values the column holds."),
             "empty": st.column_config.NumberColumn(width="small", help="How many cells hold nothing."),
@@ -126,7 +126,7 @@ def draw_table(seen: adding.Look) -> None:
             st.dataframe(seen.table.first, hide_index=True, alt="First rows of the table")
 
 
-def draw_columns(seen: adding.Look) -> None:
+def draw_columns(seen: read_options.Look) -> None:
     """What each column means, and what its values mean."""
     reading, columns = seen.reading, [column.name for column in seen.table.columns]
 
@@ -166,7 +166,7 @@ def put_nothing(word: str) -> None:
 PATIENTS = {"known": "known names", "own": "my pattern", "none": "not in names"}
 
 
-def draw_folder(seen: adding.Look) -> None:
+def draw_folder(seen: read_options.Look) -> None:
     pattern = form()["values"].get("pattern", "")
     way = form().get("way") or ("none" if pattern == NONE else "own" if pattern else "known")
     how, order = st.columns([2, 1], vertical_alignment="bottom")
@@ -192,7 +192,7 @@ def take_way(way: str) -> None:
     put("pattern", {"none": NONE}.get(way, ""))
 
 
-def draw_mura(seen: adding.Look) -> None:
+def draw_mura(seen: read_options.Look) -> None:
     from core.datasets.mura import PARTS
     st.multiselect("Parts of the body", PARTS, placeholder="all seven",
                    **follow("add_parts", list(seen.reading.parts), put, "parts"))
@@ -200,14 +200,14 @@ def draw_mura(seen: adding.Look) -> None:
               **follow("add_abnormal", seen.reading.abnormal, put, "abnormal"))
 
 
-def draw_npz(seen: adding.Look) -> None:
+def draw_npz(seen: read_options.Look) -> None:
     st.markdown("The file says itself what it holds: images, labels and the split.")
 
 
 HOW = {"table": draw_table, "folder": draw_folder, "mura": draw_mura, "npz": draw_npz}
 
 
-def draw_how(seen: adding.Look) -> None:
+def draw_how(seen: read_options.Look) -> None:
     title, kind = st.columns([2, 1], vertical_alignment="center")
     with title:
         st.subheader(f"{KINDS[seen.kind].title}: how it is read", anchor=False)
@@ -220,7 +220,7 @@ def draw_how(seen: adding.Look) -> None:
 
 # ------------------------------------------------------------------------------------------------------- what comes out
 
-def draw_result(seen: adding.Look) -> None:
+def draw_result(seen: read_options.Look) -> None:
     st.subheader("What comes out", anchor=False)
     if seen.error:
         show_error(seen.error)
@@ -232,7 +232,7 @@ def draw_result(seen: adding.Look) -> None:
                     help="Different people. Unknown where no column or name says it: then a split cannot keep them apart.")
     left_out.metric("Left out", f"{len(found.index.skipped):,}", help="Rows or files that cannot be used, listed below.")
     for name, target in found.index.targets.items():
-        st.html(adding.counts_html(target, found.counts[name]))
+        st.html(read_options.counts_html(target, found.counts[name]))
         st.caption({"multi-label, binary-class": "An image may have several of these findings, or none.",
                     "ordinal-regression": "Grades, in this order."}.get(target.task, "Each image has one of these."))
     if found.index.notes:
@@ -244,8 +244,8 @@ def draw_result(seen: adding.Look) -> None:
     draw_name(seen)
 
 
-def draw_name(seen: adding.Look) -> None:
-    if there := adding.added_as(seen):
+def draw_name(seen: read_options.Look) -> None:
+    if there := read_options.added_as(seen):
         st.success("These images are added already, read in this way.")
         link("Browse them", "browse", icon=":material/arrow_forward:", dataset=there)
         return
@@ -261,7 +261,7 @@ def draw_name(seen: adding.Look) -> None:
             show_error(error)
 
 
-def draw_fits(seen: adding.Look) -> None:
+def draw_fits(seen: read_options.Look) -> None:
     """Some images at the size at which they would be learned, with what each way of making them square costs."""
     with st.container(horizontal=True, vertical_alignment="center", key="add_fits"):
         st.subheader("Made square: three ways, at", anchor=False, width="content")
@@ -269,11 +269,11 @@ def draw_fits(seen: adding.Look) -> None:
                                     key="add_size", required=True, persist_state="session")
     found = seen.found
     columns = st.columns(2, gap="large")
-    for k, row in enumerate(adding.sample_rows(found)):
+    for k, row in enumerate(read_options.sample_rows(found)):
         with columns[k % 2]:
-            st.markdown(adding.caption_of(found, row))
+            st.markdown(read_options.caption_of(found, row))
             image = found.index.table["path"].iloc[row]
-            st.html(adding.fits_of(str(seen.place), repr(seen.reading), image, size, found.source, row))
+            st.html(read_options.fits_of(str(seen.place), repr(seen.reading), image, size, found.source, row))
 
 
 # ------------------------------------------------------------------------------------------------------- what was added
@@ -309,7 +309,7 @@ def draw_files() -> None:
         if path:
             try:
                 with st.spinner("Looking ..."):
-                    seen = adding.look(path, form()["kind"], form()["values"])
+                    seen = read_options.look(path, form()["kind"], form()["values"])
             except LightboxError as error:
                 show_error(error)
     if seen is None:

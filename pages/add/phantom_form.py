@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets.kinds import reading_to
-from core.datasets.own import OwnSet, free_name, list_own, save_own
+from core.datasets.custom import OwnSet, free_name, list_own, save_own
+from core.datasets.formats import reading_to
 from core.datasets.phantom.cohort import PARTS, PhantomConfig
 from core.errors import LightboxError
 from pages.shared.gallery import gallery
@@ -185,7 +185,7 @@ def _examples(settings: str) -> tuple[list[np.ndarray], list[str]]:
 
     They are taken from the first few patients, so that it is quick however large the set will be.
     """
-    from core.datasets.phantom.set import picture, truth_of
+    from core.datasets.phantom.source import picture, truth_of
     config = PhantomConfig(**json.loads(settings))
     few = max(min(config.patients, STUDIES_LOOKED_AT // (config.studies or 2)), 1)
     config = dataclasses.replace(config, patients=few, studies=min(config.studies, STUDIES_LOOKED_AT))

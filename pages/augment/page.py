@@ -8,10 +8,7 @@ import streamlit as st
 
 from core.augment import doubts
 from core.errors import LightboxError
-from pages.shared import augmenting
-from pages.shared import config_form as forms
-from pages.shared import open_data as loaders
-from pages.shared import preview as outlook
+from pages.shared import augmentation, config_form, open_data, preview
 from pages.shared.browsing import class_text, encode
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, next_step, page_header, show_error
@@ -43,7 +40,7 @@ STYLE = """
 
 
 def draw_again() -> None:
-    st.session_state["augment_first"] = st.session_state.get("augment_first", 0) + augmenting.DRAWS
+    st.session_state["augment_first"] = st.session_state.get("augment_first", 0) + augmentation.DRAWS
     st.session_state["augment_shown"] = 0
 
 
@@ -58,38 +55,38 @@ def show_pair(data, row: int, pixels, words: str, epoch: int) -> None:
 
 
 def draw_images(data) -> None:
-    examples = outlook.sample(data, EXAMPLES)
+    examples = preview.sample(data, EXAMPLES)
     if not len(examples):
         st.markdown("This set has no training images. Choose another split on the page Train.")
         return
     ids = data.table["image_id"]
     asked = np.flatnonzero((ids == st.query_params.get("image", "")).to_numpy())
     row = int(asked[0]) if len(asked) else int(examples[0])
-    augmenting.wait_for_torch()
-    config, seed, first = augmenting.chosen(), forms.value_of("train.seed"), st.session_state.get("augment_first", 0)
-    draws = augmenting.draws_of(data, augmenting.stands_for(data), row, config, seed if isinstance(seed, int) else 0, first)
+    augmentation.wait_for_torch()
+    config, seed, first = augmentation.chosen(), config_form.value_of("train.seed"), st.session_state.get("augment_first", 0)
+    draws = augmentation.draws_of(data, augmentation.stands_for(data), row, config, seed if isinstance(seed, int) else 0, first)
 
     shown = st.session_state.get("augment_shown", 0)
     pair = st.container(key="augment_pair")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"Epochs {first + 1} to {first + augmenting.DRAWS}", width="content",
+        st.markdown(f"Epochs {first + 1} to {first + augmentation.DRAWS}", width="content",
                     help="The same image as a run with these settings and this seed gets it in each epoch.")
         st.button("Draw again", icon=":material/casino:", key="augment_again", on_click=draw_again, type="tertiary")
     clicked = gallery(draws.images, key="augment_draws", tile=92, selected=shown,
-                      aria_label=f"The image in epochs {first + 1} to {first + augmenting.DRAWS}; a click shows one large")
+                      aria_label=f"The image in epochs {first + 1} to {first + augmentation.DRAWS}; a click shows one large")
     if clicked is not None:
         shown = st.session_state["augment_shown"] = clicked
     with pair:
         show_pair(data, row, draws.images[shown], draws.words[shown], first + shown + 1)
     st.caption("Another image")
-    pixels, token = loaders.thumbnails(data, examples)
+    pixels, token = open_data.thumbnails(data, examples)
     other = gallery(pixels, key="augment_examples", tile=50, cache_key=token,
                     aria_label="Another image: training images of each class",
                     selected=next((k for k, example in enumerate(examples) if example == row), None))
     if other is not None and examples[other] != row:
         st.query_params["image"] = ids.iat[examples[other]]
         st.rerun()
-    draw_doubts(config, augmenting.is_gray(pixels))
+    draw_doubts(config, augmentation.is_gray(pixels))
 
 
 def draw_doubts(config, gray: bool) -> None:
@@ -103,24 +100,24 @@ def draw_doubts(config, gray: bool) -> None:
 def draw_controls() -> None:
     preset, size = st.columns([3, 2])
     with preset:
-        augmenting.draw_presets("augment")
+        augmentation.draw_presets("augment")
     with size:
-        forms.draw("data.size", {size: f"{size} px" for size in forms.SIZES}, free=True,
+        config_form.draw("data.size", {size: f"{size} px" for size in config_form.SIZES}, free=True,
                    page="augment")
-    augmenting.draw_list()
+    augmentation.draw_list()
 
 
 st.html(STYLE)
-loaders.warm_up()
+open_data.warm_up()
 (dataset,) = page_header("Augment", dataset_chip())
-forms.choose_dataset(dataset)
+config_form.choose_dataset(dataset)
 body = st.container(key="augment_body", horizontal=True)
 images, controls = body.container(key="augment_images"), body.container(key="augment_controls")
 with controls:
     draw_controls()
 with images:
     try:
-        draw_images(loaders.open_set(forms.read().data))
+        draw_images(open_data.open_set(config_form.read().data))
     except LightboxError as error:
         show_error(error)
 next_step("Next: choose a network", "network", dataset=dataset)

@@ -14,8 +14,7 @@ from core.datasets.source import SPLITS
 from core.errors import LightboxError
 from pages.browse import overview
 from pages.browse.counts import counts_table
-from pages.shared import browsing, theme
-from pages.shared import open_data as loaders
+from pages.shared import browsing, open_data, theme
 from pages.shared.filters import EMPTY, NO_FINDING, Column, chip_columns
 from pages.shared.gallery import gallery
 from pages.shared.layout import (
@@ -197,10 +196,10 @@ try:
         with top:
             page_header("Browse", dataset_chip(), *size_chip(sizes, first))
             headed = True
-        loaders.open_set(DataConfig(name, size=first))             # with progress and a Stop button; ends here if it must
+        open_data.open_set(DataConfig(name, size=first))             # with progress and a Stop button; ends here if it must
         st.session_state["browse_opened"] = name, first
         st.rerun()
-    data = loaders.open_set(DataConfig(name, size=first))
+    data = open_data.open_set(DataConfig(name, size=first))
 except LightboxError as error:
     if not headed:
         with top:
@@ -211,7 +210,7 @@ except LightboxError as error:
 st.session_state["browse_opened"] = name, first
 tasks = dict(data.targets)
 if get_param("target") in tasks and get_param("target") != data.target:
-    data = loaders.open_set(DataConfig(name, size=first, target=get_param("target")))
+    data = open_data.open_set(DataConfig(name, size=first, target=get_param("target")))
 
 # --------------------------------------------------------------------------------------------- what is looked at: the chips
 
@@ -327,7 +326,7 @@ with images:
                 st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
                           on_click=to_page, args=(page + 1,), disabled=page == last, type="tertiary")
     if len(rows):
-        pixels, token = loaders.thumbnails(data, shown)
+        pixels, token = open_data.thumbnails(data, shown)
         selected = next((k for k, row in enumerate(shown) if row == chosen), None)
         said = f"Images {part.start + 1:,} to {part.stop:,} of {len(rows):,}"
         just = gallery(pixels, key="browse_grid", aria_label=said, captions=browsing.captions_of(data, shown, by_study),
@@ -395,7 +394,7 @@ if chosen is not None:
             st.markdown(f"All {len(relatives):,} images of this patient" if len(relatives) <= RELATIVES else
                         f"{RELATIVES} of the {len(relatives):,} images of this patient")
             relatives = relatives[:RELATIVES]
-            pixels, token = loaders.thumbnails(data, relatives)
+            pixels, token = open_data.thumbnails(data, relatives)
             other = gallery(pixels, key="browse_patient", aria_label="Images of the same patient", tile=72, cache_key=token,
                             captions=[data.table["view"].iat[r] or browsing.class_text(data, r) for r in relatives],
                             selected=next((k for k, row in enumerate(relatives) if row == chosen), None))

@@ -17,8 +17,7 @@ from core.evaluation.leaderboard import Entry, Line
 from core.metrics import METRICS
 from core.models import MODELS
 from core.runs.store import RunStore
-from pages.shared import run_feed as live
-from pages.shared import theme
+from pages.shared import run_feed, theme
 from pages.shared.charts import show_roc, thin
 from pages.shared.costs import known_costs, known_times
 from pages.shared.layout import escape, format_interval, long_task
@@ -62,8 +61,8 @@ def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], k
     for name, line in zip(keys, picked):
         for one in line.entries:
             run = store.get(one.id)
-            live.follow(run)
-            xs, ys = thin(*live.curve(run, "epoch", key), 200)
+            run_feed.follow(run)
+            xs, ys = thin(*run_feed.curve(run, "epoch", key), 200)
             lines.append((name, f"{name}, seed {one.config.train.seed}", xs, ys))
     table = pa.table({"epoch": np.concatenate([xs for *_, xs, _ in lines]), "value": np.concatenate([ys for *_, ys in lines]),
                       "run": [name for name, _, xs, _ in lines for _ in xs],

@@ -19,8 +19,7 @@ from core.evaluation import leaderboard
 from core.evaluation.leaderboard import BOARDS, Entry, Line
 from core.metrics import METRICS
 from core.runs.store import Run, RunStore
-from pages.shared import run_feed as live
-from pages.shared import theme
+from pages.shared import run_feed, theme
 from pages.shared.layout import (
     asked_among,
     asked_param,
@@ -60,7 +59,7 @@ _element = st.components.v2.component(
 def all_entries(store: RunStore) -> list[Entry]:
     """Every run with a finished epoch, newest first. A folder is read again only when its files have changed."""
     found, known = [], _known()
-    for run_id, state in live.states(store).items():
+    for run_id, state in run_feed.states(store).items():
         run = Run(store.root / "runs" / run_id, store.queue)
         stamp = tuple(_stamp(f"{run.folder}/{name}") for name in FILES)
         kept = known.get(run.folder)

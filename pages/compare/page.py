@@ -11,9 +11,9 @@ from pages.compare.leaderboard import all_entries, data_sets, draw_controls, dra
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs
+from pages.shared.downloads import draw_take_away_comparison
 from pages.shared.layout import Chip, asked_among, choose_param, empty, get_param, next_step, page_header, set_param, show_error
 from pages.shared.predictions import split_chip
-from pages.shared.take_away import draw_take_away_comparison
 from pages.shared.widget_state import follow
 
 VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "What it costs", "away": "Take it away",

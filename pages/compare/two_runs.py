@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import LightboxError
-from core.evaluation import compare as comparison
+from core.evaluation import compare
 from core.evaluation.compare import Pair, differences, disagreements
 from core.evaluation.leaderboard import Entry
 from core.metrics import MULTI_LABEL
@@ -58,8 +58,8 @@ def compared(a: Run, b: Run, split: str) -> tuple[Pair, dict]:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _compared(a: str, b: str, split: str, stamp_a: tuple, stamp_b: tuple, _a: Run, _b: Run) -> tuple[Pair, dict]:
-    both = comparison.pair(_a, _b, split)
-    return both, comparison.describe(both, _a, _b, split)
+    both = compare.pair(_a, _b, split)
+    return both, compare.describe(both, _a, _b, split)
 
 
 def _stamp(run: Run) -> tuple:
@@ -138,7 +138,7 @@ def _about_seeds(a: Run, b: Run, seeds: Mapping[str, Sequence[Entry]]) -> str:
     said = "This compares two trained networks, not their settings: trained again with another seed, either may come out better."
     parts = []
     for letter, run in (("A", a), ("B", b)):
-        folded = comparison.fold_seeds([one.value("roc_auc") for one in seeds.get(run.id, ())])
+        folded = compare.fold_seeds([one.value("roc_auc") for one in seeds.get(run.id, ())])
         if folded and folded["sd"] is not None:
             parts.append(f"{letter} {format_number(folded['mean'])} (SD {format_number(folded['sd'])}, {folded['n']} seeds)")
     return f"{said} ROC AUC of all seeds, on validation: {'; '.join(parts)}." if parts else f"{said} Train two more seeds to see."
@@ -149,7 +149,7 @@ def _draw_intervals(tests: Mapping[str, dict]) -> None:
     if not tests:
         return
     rows = [{"what": name, "difference": test["difference"], "low": test["low"], "high": test["high"],
-             "sure": "unlikely to be chance" if test["p"] < comparison.SURE else "may be chance"}
+             "sure": "unlikely to be chance" if test["p"] < compare.SURE else "may be chance"}
             for name, test in tests.items()]
     reach = max(0.02, *(abs(row[end]) for row in rows for end in ("low", "high"))) * 1.1
     x = {"type": "quantitative", "scale": {"domain": [-reach, reach], "nice": False},

@@ -15,7 +15,7 @@ from core.metrics.confusion import thresholds_of_classes
 from core.runs.classifiers import Loaded
 from core.runs.marks import Mark
 from core.runs.store import Run
-from pages.errors.marking import draw_mark
+from pages.errors.marks import draw_mark
 from pages.errors.related import draw_nearest, draw_others, draw_patient, other_answers
 from pages.shared.browsing import facts_html
 from pages.shared.charts import show_probabilities

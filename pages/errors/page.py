@@ -5,10 +5,10 @@ import streamlit as st
 
 from core.errors import LightboxError
 from core.runs.store import Run, RunStore
-from pages.errors import marking
+from pages.errors import marks as marking
 from pages.errors.drawer import choose_layer, draw_drawer
 from pages.errors.map_gallery import Explained, Tiles, draw_images, draw_maps, draw_side_by_side
-from pages.shared import error_order as mistakes
+from pages.shared import error_order
 from pages.shared.heatmaps import classifier, warm_up_classifier
 from pages.shared.layout import asked_among, choose_param, empty, escape, next_step, page_header, run_chip, set_param, show_error
 from pages.shared.open_data import dataset
@@ -35,10 +35,10 @@ def show(run: Run, runs: list[Run], split: str, finding: str | None, true: str, 
         return
     found = answers_of(run, split)
     data = dataset(run.config.data)
-    said = mistakes.answers_for(run, found, finding)
+    said = error_order.answers_for(run, found, finding)
     rows = rows_of(run, split, found, data)
     marks = marking.marks_of(run.config.data.dataset)
-    positions = mistakes.choose(said.labels, said.probs, said.answers, true=number(true, len(said.names)), order=order,
+    positions = error_order.choose(said.labels, said.probs, said.answers, true=number(true, len(said.names)), order=order,
                                 seed=shuffle_seed(order), cut=said.cut, predicted=predicted if predicted in ("wrong", "all")
                                 else number(predicted, len(said.names)))
     if mark != "any":
@@ -52,15 +52,15 @@ def show(run: Run, runs: list[Run], split: str, finding: str | None, true: str, 
     suspects = said.suspects() if order == "suspect" else None
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(mistakes.words_about(said, positions), width="content", help=mistakes.ORDERS[order].help)
-        mistakes.draw_confused(said.confused(), said.names)
+        st.caption(error_order.words_about(said, positions), width="content", help=error_order.ORDERS[order].help)
+        error_order.draw_confused(said.confused(), said.names)
         marking.draw_download(run.config.data.dataset, marks)
         page = 1
         if len(positions) > PAGE:                  # a new selection begins at its first page
             selection = "_".join(map(str, (run.id, split, finding, true, predicted, order, mark)))
             page = st.pagination(-(-len(positions) // PAGE), key=f"page_{selection}")
     if suspects:
-        st.caption(mistakes.suspicion(suspects, positions))
+        st.caption(error_order.suspicion(suspects, positions))
     grid, drawer = st.columns([58, 42], gap="large") if chosen is not None else (st.container(), None)
     explained = said.answers if said.finding is None else np.full(len(said.answers), said.finding)
     positions = positions[(page - 1) * PAGE:page * PAGE]
@@ -118,9 +118,9 @@ def show_nothing(true: str, predicted: str, names: tuple[str, ...], mark: str) -
         st.rerun()
 
 
-def caption(said: mistakes.Answers, i: int, suspects, mark) -> str:
+def caption(said: error_order.Answers, i: int, suspects, mark) -> str:
     """Label and answer of an image, what is suspected of it, and how a person marked it."""
-    lines = [mistakes.caption(said, i)]
+    lines = [error_order.caption(said, i)]
     if suspects is not None and suspects.suspected[i]:
         lines.append(f"perhaps {said.names[suspects.likely[i]]}")
     if mark is not None:
@@ -128,7 +128,7 @@ def caption(said: mistakes.Answers, i: int, suspects, mark) -> str:
     return "\n".join(lines)
 
 
-def ask_for_maps(run: Run, said: mistakes.Answers, positions: np.ndarray, explained: np.ndarray) -> Explained:
+def ask_for_maps(run: Run, said: error_order.Answers, positions: np.ndarray, explained: np.ndarray) -> Explained:
     """Opacity, layer and, where an image has one class, which class the maps explain."""
     with st.spinner("Loading the network"):
         loaded = classifier(run.id)
@@ -155,7 +155,7 @@ if not runs:
 else:
     run = current_run(runs)
     forget_on_change(run, "true", "predicted", "finding")
-    chips = [*finding_chip(run), *cell_chips(run), mistakes.order_chip(), marking.mark_chip()]
+    chips = [*finding_chip(run), *cell_chips(run), error_order.order_chip(), marking.mark_chip()]
     run_id, split, *values = page_header("Errors", run_chip(runs), split_chip(), *chips)
     try:
         show(run, runs, split, *([None] * (5 - len(values))), *values)

@@ -14,11 +14,12 @@ from core.runs.store import Run, RunStore
 from pages.evaluate.calibration import draw_calibration
 from pages.evaluate.confusion import confusion
 from pages.evaluate.groups import draw_breakdown
-from pages.evaluate.measures import show_alarms, show_all, show_classes, show_headline
+from pages.evaluate.metrics import show_alarms, show_all, show_classes, show_headline
 from pages.evaluate.studies import draw_studies
 from pages.evaluate.threshold import draw_threshold
 from pages.shared import theme
 from pages.shared.charts import show_precision_recall, show_roc
+from pages.shared.downloads import draw_take_away
 from pages.shared.layout import (
     asked_among,
     asked_param,
@@ -44,7 +45,6 @@ from pages.shared.predictions import (
     measures,
     split_chip,
 )
-from pages.shared.take_away import draw_take_away
 from pages.shared.widget_state import follow
 
 MATRIX_BESIDE = 5          # classes: a larger matrix takes more than half of the page

@@ -9,11 +9,11 @@ from core.evaluation import thresholds
 from core.metrics.confusion import thresholds_of_classes
 from core.runs.store import Run, RunStore
 from pages.gradcam.activations import draw_activations
-from pages.gradcam.conflict import draw_conflict
-from pages.gradcam.faithful import draw_faithful
 from pages.gradcam.one_map import draw_map_controls, draw_pictures, make_maps
+from pages.gradcam.sanity_checks import draw_faithful
+from pages.gradcam.shortcut_test import draw_conflict
 from pages.gradcam.what_if import draw_controls
-from pages.shared import error_order as mistakes
+from pages.shared import error_order
 from pages.shared.charts import show_probabilities
 from pages.shared.heatmaps import classifier, warm_up_classifier
 from pages.shared.layout import empty, escape, format_number, link, next_step, page_header, run_chip, set_param, show_error
@@ -53,10 +53,10 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
     found = answers_of(run, split)
     data = dataset(run.config.data)
     about = run.data()
-    said = mistakes.answers_for(run, found, finding)
+    said = error_order.answers_for(run, found, finding)
     names, right = said.names, said.labels == said.answers
     rows = rows_of(run, split, found, data)
-    positions = mistakes.choose(said.labels, said.probs, said.answers, true=number(true, len(names)), cut=said.cut,
+    positions = error_order.choose(said.labels, said.probs, said.answers, true=number(true, len(names)), cut=said.cut,
                                 predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
     if not len(positions):
         st.markdown("There is no such image: no mistakes here." if predicted == "wrong" else "There is no such image.")
@@ -79,7 +79,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
         link("See it in full resolution, with its patient", "errors", run=run.id, split=split, true="all", predicted="all",
              image=found.image_ids[chosen])
     with place:
-        st.markdown(mistakes.sentence(said, chosen))
+        st.markdown(error_order.sentence(said, chosen))
         show_probabilities(about["class_names"], now.probs, true=None if several else int(said.labels[chosen]), limit=4,
                            always=[asked.target, explained],
                            thresholds=thresholds_of_classes(thresholds.of(run), about["task"], len(about["class_names"])))

@@ -21,15 +21,12 @@ from core.datasets import Dataset
 from core.errors import LightboxError
 from core.models import MODELS, ModelSpec
 from core.models.receptive import Step
-from pages.shared import config_form as forms
-from pages.shared import open_data as loaders
-from pages.shared import preview as outlook
-from pages.shared import theme
+from pages.shared import config_form, open_data, preview, theme
 from pages.shared.charts import heading
 from pages.shared.costs import known_costs, known_times
 from pages.shared.layout import escape as escape_markdown
 from pages.shared.layout import format_percent
-from pages.shared.squares import data_uri
+from pages.shared.resize_preview import data_uri
 
 if TYPE_CHECKING:                                     # core.models.layers imports torch
     from core.models.costs import Costs
@@ -115,15 +112,15 @@ class Facts:
 
 def given(config: RunConfig) -> Given:
     """Raises LightboxError where there is no such set."""
-    if outlook.ready(config.data):
-        data = loaders.open_set(config.data)
+    if preview.ready(config.data):
+        data = open_data.open_set(config.data)
         return Given(data, len(data.class_names), data.size, data.channels)
     return Given(None, 2, config.data.size, config.data.channels or 3)
 
 
 def sample_image(given: Given) -> np.ndarray:
     """(S, S, C) uint8: the first training image; plain gray where none is there yet."""
-    rows = outlook.sample(given.data, 1) if given.data is not None else ()
+    rows = preview.sample(given.data, 1) if given.data is not None else ()
     return np.asarray(given.data.images[int(rows[0])]) if len(rows) else np.full((given.size, given.size, 1), 70, np.uint8)
 
 
@@ -134,24 +131,24 @@ def stages_to_choose(spec: ModelSpec, cnn_layers: int) -> tuple[str, ...]:
 
 def drop_unknown_stages() -> None:
     """What was chosen for another network and this one does not have goes back to nothing. Call it before widgets are drawn."""
-    spec = MODELS.get(forms.value_of("model.name"))
+    spec = MODELS.get(config_form.value_of("model.name"))
     if spec is None:
-        forms.put("model.name", next(iter(MODELS)))
+        config_form.put("model.name", next(iter(MODELS)))
         return drop_unknown_stages()
-    stages = stages_to_choose(spec, forms.value_of("model.cnn_layers"))
-    cut = forms.value_of("model.cut")
+    stages = stages_to_choose(spec, config_form.value_of("model.cnn_layers"))
+    cut = config_form.value_of("model.cut")
     if cut not in ("", *stages) and not cut.strip().lstrip("-").isdecimal():
-        forms.put("model.cut", "")
-    if forms.value_of("model.freeze") not in ("none", "all", *stages):
-        forms.put("model.freeze", "none")
+        config_form.put("model.cut", "")
+    if config_form.value_of("model.freeze") not in ("none", "all", *stages):
+        config_form.put("model.freeze", "none")
     if spec.family != "densenet":
-        forms.put("model.blocks", 0)
-        forms.put("model.block_layers", 0)
+        config_form.put("model.blocks", 0)
+        config_form.put("model.block_layers", 0)
 
 
 def counting() -> bool:
     """Whether torch is still on its way; then this says so, and the page runs again when it has come."""
-    thread = loaders.warm_up()
+    thread = open_data.warm_up()
     thread.join(0.05)
     if thread.is_alive():
         st.fragment(_wait, run_every=0.7)()
@@ -159,7 +156,7 @@ def counting() -> bool:
 
 
 def _wait() -> None:
-    if loaders.warm_up().is_alive():
+    if open_data.warm_up().is_alive():
         st.caption("Counting ... PyTorch starts, once for this server.")
     else:
         st.rerun()

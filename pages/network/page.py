@@ -9,9 +9,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.models.receptive import plan
 from pages.network import network
-from pages.shared import config_form as forms
-from pages.shared import open_data as loaders
-from pages.shared import preview as outlook
+from pages.shared import config_form, open_data, preview
 from pages.shared.costs import known_costs
 from pages.shared.layout import dataset_chip, escape, format_bytes, long_task, next_step, page_header, show_error
 
@@ -37,10 +35,10 @@ STYLE = """
 def draw_controls() -> None:
     name, size = st.columns([3, 2])
     with name:
-        forms.draw("model.name", forms.WORDS["model.name"], page="network")
+        config_form.draw("model.name", config_form.WORDS["model.name"], page="network")
     with size:
-        forms.draw("data.size", {size: f"{size} px" for size in forms.SIZES}, free=True, page="network")
-    spec = MODELS[forms.value_of("model.name")]
+        config_form.draw("data.size", {size: f"{size} px" for size in config_form.SIZES}, free=True, page="network")
+    spec = MODELS[config_form.value_of("model.name")]
     st.caption(escape(spec.description))
     if spec.name == "cnn":
         draw_many(("model.cnn_layers", "model.cnn_kernels", "model.cnn_filters", "model.cnn_pool", "model.cnn_pool_size",
@@ -48,13 +46,13 @@ def draw_controls() -> None:
                    "model.cnn_l2_activity"))
     if spec.family == "densenet":
         draw_many(("model.blocks", "model.block_layers"))
-    stages = network.stages_to_choose(spec, forms.value_of("model.cnn_layers"))
+    stages = network.stages_to_choose(spec, config_form.value_of("model.cnn_layers"))
     draw_many(("model.head", "model.dropout"))
     cut, freeze = st.columns(2)
     with cut:
-        forms.draw("model.cut", {"": "Whole network"} | {stage: f"After {stage}" for stage in stages}, page="network")
+        config_form.draw("model.cut", {"": "Whole network"} | {stage: f"After {stage}" for stage in stages}, page="network")
     with freeze:
-        forms.draw("model.freeze", {"none": "Nothing", "all": "All but the head"} | {stage: f"Up to {stage}" for stage in stages},
+        config_form.draw("model.freeze", {"none": "Nothing", "all": "All but the head"} | {stage: f"Up to {stage}" for stage in stages},
                    page="network")
 
 
@@ -62,7 +60,7 @@ def draw_many(names: tuple[str, ...]) -> None:
     for start in range(0, len(names), 2):
         for column, name in zip(st.columns(2), names[start:start + 2]):
             with column:
-                forms.draw(name, network.WORDS.get(name), page="network")
+                config_form.draw(name, network.WORDS.get(name), page="network")
 
 
 def draw_totals(facts: network.Facts, batch_size: int) -> None:
@@ -104,8 +102,8 @@ def draw_unprepared(config) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("These images are not prepared at this size yet: two classes are assumed here.")
         if st.button("Prepare them now", key="prepare"):
-            loaders.open_set(config.data)
-            outlook.ready.clear()
+            open_data.open_set(config.data)
+            preview.ready.clear()
             st.rerun()
 
 
@@ -151,9 +149,9 @@ def draw_side_by_side(config, given: network.Given) -> None:
 
 
 st.html(STYLE)
-loaders.warm_up()
+open_data.warm_up()
 (dataset,) = page_header("Network", dataset_chip())
-forms.choose_dataset(dataset)
+config_form.choose_dataset(dataset)
 network.drop_unknown_stages()
 body = st.container(key="network_body", horizontal=True)
 picture, controls, views = (body.container(key=f"network_{part}") for part in ("picture", "controls", "views"))
@@ -161,7 +159,7 @@ with controls:
     draw_controls()
 try:
     with picture:
-        config = forms.read()
+        config = config_form.read()
         given = network.given(config)
         facts = draw_picture(config, given)
         if given.data is None:

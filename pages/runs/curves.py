@@ -16,8 +16,7 @@ import streamlit as st
 
 from core.metrics import METRICS
 from core.runs.store import Run, RunStore
-from pages.shared import run_feed as live
-from pages.shared import theme
+from pages.shared import run_feed, theme
 from pages.shared.charts import thin
 from pages.shared.layout import choose_param, get_param, set_param, told_apart
 from pages.shared.widget_state import follow
@@ -102,7 +101,7 @@ def _take_measures(of_answers: bool, keys: Sequence[str]) -> None:
     st.session_state["curves_shown"] = [*kept, *keys]
 
 
-def choose_others(run_id: str, rows: Sequence[live.Row], store: RunStore) -> dict[str, Run]:
+def choose_others(run_id: str, rows: Sequence[run_feed.Row], store: RunStore) -> dict[str, Run]:
     """Earlier runs whose curves are drawn behind: name -> run. They stand in the address as ?with=<id>,<id>.
 
     Args:
@@ -142,8 +141,8 @@ def show_curves(run: Run, records: Sequence[Mapping], chosen: Sequence[str], oth
         epochs: right end of the x axis, so that a curve grows into it and the axis stands still
     """
     shown = [key for key in chosen if MEASURES[key].of_answers == of_answers]
-    best = (live.best_epoch(records) or {}).get("epoch") if of_answers else None
-    end = max([epochs, *(live.place(live.follow(other)) for other in others.values())])
+    best = (run_feed.best_epoch(records) or {}).get("epoch") if of_answers else None
+    end = max([epochs, *(run_feed.place(run_feed.follow(other)) for other in others.values())])
     per_row = 5 if not of_answers else 4 if len(shown) == 4 else 3
     height = 84 if not of_answers else 190 if len(shown) <= per_row else 150
     for start in range(0, len(shown), per_row):
@@ -180,11 +179,11 @@ def legend(others: Sequence[str], measured: str | None) -> str:
 
 
 def _show(run: Run, measure: Measure, key: str, others: Mapping[str, Run], epochs: float, best: int | None, height: int) -> None:
-    lines = {TRAIN: live.curve(run, "epoch", measure.train), VAL: live.curve(run, "epoch", measure.val),
-             BATCHES: thin(*live.curve(run, "step", measure.step))}
+    lines = {TRAIN: run_feed.curve(run, "epoch", measure.train), VAL: run_feed.curve(run, "epoch", measure.val),
+             BATCHES: thin(*run_feed.curve(run, "step", measure.step))}
     done = len(lines[VAL][0])
     for name, other in others.items():
-        behind = live.curve(other, "epoch", measure.val) if measure.val else live.curve(other, "step", measure.step)
+        behind = run_feed.curve(other, "epoch", measure.val) if measure.val else run_feed.curve(other, "step", measure.step)
         lines[name] = thin(*behind, POINTS_BEHIND)
     lines = {name: (xs, ys * measure.scale) for name, (xs, ys) in lines.items() if len(xs)}
     table = pa.table({"epoch": np.concatenate([xs for xs, _ in lines.values()] or [np.zeros(0)]),

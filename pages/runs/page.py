@@ -11,12 +11,10 @@ from core.metrics import METRICS
 from core.runs.store import LIVE, RESUMABLE, Progress, Run, RunStore, Status
 from core.trainers.diagnostics import alarms
 from pages.runs import curves
-from pages.runs.examples import Examples, examples_of, show_examples
 from pages.runs.run_notes import draw_notes
 from pages.runs.run_queue import draw_queue
-from pages.shared import config_form as forms
-from pages.shared import layout as shell
-from pages.shared import run_feed as live
+from pages.runs.tracked_images import Examples, examples_of, show_examples
+from pages.shared import config_form, layout, run_feed
 from pages.shared.layout import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 from pages.shared.run_table import all_tags, draw_table
 
@@ -28,22 +26,22 @@ REDRAW_SECONDS = 10.0              # while something trains, the list of all run
 ORDER = {True: "channels last", False: "channels first"}
 
 store = RunStore()
-live.tend(store)
-rows = live.all_runs(store)
+run_feed.tend(store)
+rows = run_feed.all_runs(store)
 (run_id,) = page_header("Runs", Chip("run", "Run", {row.id: f"{row.name} ({row.when})" for row in rows}, width=400))
 if not rows:
     empty("Nothing has been trained yet. A first network takes about a minute.", "Train a network", "train")
     st.stop()
 drawn = {row.id: row.state for row in rows}
-active = any(state in live.ACTIVE for state in drawn.values())
+active = any(state in run_feed.ACTIVE for state in drawn.values())
 drawn_at = time.monotonic()
 
 
 @st.fragment(run_every=1.0 if active else None)
 def watch() -> None:
     """What moves by itself. When a run has changed its state the whole page is drawn again once, and now and then besides."""
-    live.tend(store)
-    now = live.states(store)
+    run_feed.tend(store)
+    now = run_feed.states(store)
     if run_id not in now and not st.session_state.pop("run_deleted", False):
         st.warning("This run was deleted, or its files were moved.")
         if st.button("Show the other runs"):
@@ -57,7 +55,7 @@ def watch() -> None:
         st.rerun()
     try:
         run = store.get(run_id)
-        status, progress, records = run.status(), run.progress(), live.follow(run)
+        status, progress, records = run.status(), run.progress(), run_feed.follow(run)
         draw_state(run, status, progress, records)
     except LightboxError as error:                       # deleted between two looks: the next one says so
         show_error(error)
@@ -69,21 +67,21 @@ def watch() -> None:
 
 def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
     """In words, what the run does and why; and what one can do with it."""
-    word, color = live.STATES[status.state]
+    word, color = run_feed.STATES[status.state]
     with st.container(horizontal=True, vertical_alignment="center", key="run_state"):
         st.badge(word, color=color)
-        ahead = live.ahead_of(store, run) if status.state == "queued" else 0
+        ahead = run_feed.ahead_of(store, run) if status.state == "queued" else 0
         tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.notes().tags[:TAGS])
-        st.markdown(escape(live.in_words(status, progress, ahead, run.device)) + tags, width="stretch")
+        st.markdown(escape(run_feed.in_words(status, progress, ahead, run.device)) + tags, width="stretch")
         if status.state not in LIVE:
             with st.popover("Delete", key="run_delete", icon=":material/delete:"):
                 st.markdown("The run, its curves and its weights are removed for good.")
                 st.button("Delete this run", key="run_delete_now", type="primary", on_click=attempt, args=(delete, run))
-        fits = live.fitting_batch(records) if status.state == "failed" else None
+        fits = run_feed.fitting_batch(records) if status.state == "failed" else None
         if fits and st.button(f"Again with batches of {fits}", key="run_again_smaller", type="primary",
                               help="The device ran out of memory. So many images at once fit; everything else stays."):
-            forms.fill(run.config)
-            forms.put("train.batch_size", fits)
+            config_form.fill(run.config)
+            config_form.put("train.batch_size", fits)
             go("train", dataset=run.config.data.dataset)
         if st.button("Again with changes", key="run_again", icon=":material/replay:",
                      help="Opens the form with the settings of this run."):
@@ -91,12 +89,12 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
         with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
             draw_action(run, status)
     if status.state != "finished":
-        st.progress(live.share_done(progress, records))
+        st.progress(run_feed.share_done(progress, records))
 
 
 def draw_action(run: Run, status: Status) -> None:
     """The one thing that is most likely to be wanted next."""
-    if status.state in live.ACTIVE:
+    if status.state in run_feed.ACTIVE:
         st.button("Stop", key="run_stop", icon=":material/stop:", width="stretch", on_click=attempt, args=(run.stop,),
                   disabled=status.state == "stopping",
                   help="Ends the training within five seconds and keeps where it stands, so that it can be resumed.")
@@ -125,29 +123,29 @@ def draw_alarms(run: Run, status: Status, records: list[dict]) -> None:
 
 def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
     epochs, steps = ([r for r in records if r["kind"] == kind] for kind in ("epoch", "step"))
-    best, last = live.best_epoch(records) or {}, steps[-1] if steps else {}
+    best, last = run_feed.best_epoch(records) or {}, steps[-1] if steps else {}
     speed = progress.images_per_second if status.state in LIVE else epochs[-1]["images_per_second"] if epochs else None
     monitor = best.get("monitor", "roc_auc")
     beside = "accuracy" if monitor != "accuracy" else "roc_auc"
-    device = {"memory_bytes": ("Memory", shell.format_bytes, "Memory of the device that the training holds."),
+    device = {"memory_bytes": ("Memory", layout.format_bytes, "Memory of the device that the training holds."),
               "device_use": ("Device use", lambda share: f"{100 * share:.0f} %",
                              "Share of the time in which the device was computing, when it was last looked at.")}
     device = {name: said for name, said in device.items() if last.get(name) is not None}
     at, first, second, pace, *more, clock = st.columns(5 + len(device))
     at.metric("Epochs finished", f"{len(epochs)} of {progress.epochs or '-'}",
               help="In an epoch the network sees every training image once.")
-    first.metric(f"Best {METRICS[monitor].title}", shell.format_number(best.get(f"val_{monitor}")), help=(
+    first.metric(f"Best {METRICS[monitor].title}", layout.format_number(best.get(f"val_{monitor}")), help=(
         METRICS[monitor].help + " Measured on the validation images. "
         + (f"Reached in epoch {best['epoch']}, whose weights are kept." if best else "Known after the first epoch.")))
-    second.metric(f"{METRICS[beside].title} then", shell.format_number(best.get(f"val_{beside}")),
+    second.metric(f"{METRICS[beside].title} then", layout.format_number(best.get(f"val_{beside}")),
                   help=f"{METRICS[beside].help} On the validation images, in the best epoch.")
-    pace.metric("Images/s", shell.format_number(speed, 0), help="Training images, over the last seconds.")
+    pace.metric("Images/s", layout.format_number(speed, 0), help="Training images, over the last seconds.")
     for column, (name, (title, words, help)) in zip(more, device.items()):
         column.metric(title, words(last[name]), help=help)
-    if status.state in live.ACTIVE:
-        clock.metric("Time left", shell.format_seconds(progress.seconds_left), help="At the speed of the last seconds.")
+    if status.state in run_feed.ACTIVE:
+        clock.metric("Time left", layout.format_seconds(progress.seconds_left), help="At the speed of the last seconds.")
     else:
-        clock.metric("Time taken", shell.format_seconds(sum(r["seconds"] for r in epochs) if epochs else None),
+        clock.metric("Time taken", layout.format_seconds(sum(r["seconds"] for r in epochs) if epochs else None),
                      help="Of training and validation, without waiting.")
 
 
@@ -158,7 +156,7 @@ def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict
         others = curves.choose_others(run.id, rows, store)
         measured = next((r.get("measured") for r in reversed(records) if r["kind"] == "epoch"), None)
         st.html(curves.legend(list(others), measured))
-    end = (progress.epochs if status.state in live.ACTIVE else 0) or live.place(records) or 1
+    end = (progress.epochs if status.state in run_feed.ACTIVE else 0) or run_feed.place(records) or 1
     curves.show_curves(run, records, chosen, others, epochs=end, of_answers=True)
     show_examples(run.id, examples, records)
     curves.show_curves(run, records, chosen, others, epochs=end, of_answers=False)
@@ -185,7 +183,7 @@ def delete(run: Run) -> None:
 
 
 def draw_settings(run: Run) -> None:
-    table = pd.DataFrame(live.changed_first(run.config))
+    table = pd.DataFrame(run_feed.changed_first(run.config))
     n = int(table.pop("changed").sum())
     st.caption(f"{n} setting{'s differ' if n != 1 else ' differs'} from the default and stand{'' if n != 1 else 's'} first. "
                "A run's settings never change: take them into a new run with the button above.")
@@ -236,7 +234,7 @@ def examples_now() -> Examples:
     """The images of the strip. Known once the run has started: then its state has changed, and the page is drawn anew."""
     try:
         run = store.get(run_id)
-        return examples_of(run, live.follow(run))
+        return examples_of(run, run_feed.follow(run))
     except LightboxError:                                # said where the run is shown
         return Examples([], ())
 

@@ -9,13 +9,13 @@ import streamlit as st
 
 from core.errors import LightboxError
 from core.runs.store import RunStore
-from pages.shared import run_feed as live
+from pages.shared import run_feed
 from pages.shared.layout import escape, format_seconds, show_error
 
 SHOWN = 8              # as many have buttons at once
 
 
-def draw_queue(store: RunStore, rows: Sequence[live.Row]) -> None:
+def draw_queue(store: RunStore, rows: Sequence[run_feed.Row]) -> None:
     """The queue: for each run its place and buttons; when all of it will be done; and the way to stop it all."""
     if error := st.session_state.pop("queue_refusal", None):
         show_error(error)
@@ -53,10 +53,10 @@ def draw_queue(store: RunStore, rows: Sequence[live.Row]) -> None:
         st.toggle(f"Show all {len(waiting)}", key="queue_all")
 
 
-def _when_done(store: RunStore, rows: Sequence[live.Row], waiting: int, training: int) -> str:
+def _when_done(store: RunStore, rows: Sequence[run_feed.Row], waiting: int, training: int) -> str:
     said = " and ".join(f"{n} run{'s' if n > 1 else ''} {verb}{'' if n > 1 else 's'}"
                         for n, verb in ((training, "train"), (waiting, "wait")) if n)
-    seconds, unknown = live.seconds_of_queue(store, rows)
+    seconds, unknown = run_feed.seconds_of_queue(store, rows)
     if unknown == waiting + training:
         return f"{said}. How long they take is not known: nothing like them was trained here yet."
     end = time.strftime("%H:%M" if seconds < 12 * 3600 else "%d %b %H:%M", time.localtime(time.time() + seconds))
@@ -79,6 +79,6 @@ def _remove(store: RunStore, run_id: str) -> None:
 def _stop_all(store: RunStore) -> None:
     """First what waits, so that nothing new begins when what trains has ended."""
     store.stop_waiting()
-    for row in live.all_runs(store):
+    for row in run_feed.all_runs(store):
         if row.state in ("starting", "running"):
             store.get(row.id).stop()

@@ -21,7 +21,7 @@ from core.config import DataConfig
 from core.datasets import DATASETS, Dataset, is_ready, open_source
 from pages.shared import filters, theme
 from pages.shared.layout import format_bytes
-from pages.shared.squares import fits_html
+from pages.shared.resize_preview import fits_html
 
 SIZES = (28, 64, 128, 224)       # pixels a side at which sets are prepared; MedMNIST's
 GOOD = 128                       # enough for a thumbnail that one likes to look at

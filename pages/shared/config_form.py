@@ -20,8 +20,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.classifiers import shipped_classifiers
 from core.runs.store import RunStore
-from pages.shared import preview as outlook
-from pages.shared import run_feed as live
+from pages.shared import preview, run_feed
 from pages.shared.layout import escape, set_param
 from pages.shared.widget_state import follow
 
@@ -227,7 +226,7 @@ def draw_name() -> None:
                   help="Only text, to find the run again. Without one it is called by its network, data and size.")
 
 
-def draw_start_from(runs: list[live.Row]) -> None:
+def draw_start_from(runs: list[run_feed.Row]) -> None:
     """What the network starts from: nothing, ImageNet, a classifier that came with the app, or a finished run, each with the
     same network."""
     shipped = {f"run:{info.address}": f"{info.title} (came with the app)" for info in shipped_classifiers()
@@ -268,7 +267,7 @@ def draw_target() -> None:
         config = read()
     except LightboxError:                                  # said where the button is
         return
-    there = outlook.targets(DataConfig(config.data.dataset, "", config.data.size, config.data.resize, config.data.channels))
+    there = preview.targets(DataConfig(config.data.dataset, "", config.data.size, config.data.resize, config.data.channels))
     if len(there) > 1:
         if value_of("data.target") not in dict(there):
             put("data.target", there[0][0])
@@ -277,7 +276,7 @@ def draw_target() -> None:
 
 def draw_device(name: str = "train.device") -> None:
     """On what to train: what this machine has."""
-    devices = outlook.devices()
+    devices = preview.devices()
     best = devices[0]
     draw(name, {"auto": f"Automatic: {best['name']}"} | {d["device"]: f"{d['device']}: {d['name']}" for d in devices})
 

@@ -16,8 +16,7 @@ import streamlit as st
 from core import metrics
 from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
-from core.evaluation import evaluate as evaluation
-from core.evaluation import thresholds
+from core.evaluation import evaluate, thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
 from core.evaluation.evaluate import Predictions, predict_split, predictions, with_people
 from core.metrics import MULTI_LABEL
@@ -187,14 +186,14 @@ def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, 
     # With the baseline that is kept: a new one is fitted meanwhile. Studies and patients are judged when they are looked at.
     if kept_baseline(_run.data(), split) is None:
         _begin_fit(_run, split)
-    return evaluation.judge(_run, split, known_people(_run, _found), groups=False, each=None if each else SHARES)
+    return evaluate.judge(_run, split, known_people(_run, _found), groups=False, each=None if each else SHARES)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _with_baselines(folder: str, split: str, stamp: int, threshold: str, opened: int, people: bool, each: bool,
                     _run: Run, _found: Predictions, _result: dict) -> dict:
     """Asked for by the set itself: what the run noted of the baseline may be of an older way to name sets."""
-    return evaluation.with_baselines(_run, _result, _found, _ready_set(_run)) | {"fitted": True}
+    return evaluate.with_baselines(_run, _result, _found, _ready_set(_run)) | {"fitted": True}
 
 
 def by_people(run: Run, split: str, found: Predictions) -> dict:
@@ -204,7 +203,7 @@ def by_people(run: Run, split: str, found: Predictions) -> dict:
 
 @st.cache_data(max_entries=64, show_spinner="Judging studies and patients ...")
 def _by_people(folder: str, split: str, stamp: int, threshold: str, people: bool, _run: Run, _found: Predictions) -> dict:
-    return evaluation.grouped(_run, known_people(_run, _found))
+    return evaluate.grouped(_run, known_people(_run, _found))
 
 
 def _knows_people(run: Run, found: Predictions) -> bool:
@@ -236,7 +235,7 @@ def fit_baseline(run: Run, split: str, result: dict) -> None:
 
     It takes seconds on large images, so a thread does it, once for everybody, and the page can be used meanwhile.
     """
-    if result.get("fitted") or any(base["name"] == evaluation.LOGISTIC for base in result["baselines"]):
+    if result.get("fitted") or any(base["name"] == evaluate.LOGISTIC for base in result["baselines"]):
         return
     st.fragment(_wait_for_fit, run_every=1)(_begin_fit(run, split))
 
@@ -251,7 +250,7 @@ def _begin_fit(run: Run, split: str) -> tuple[str, str]:
 
 
 def _fit(run: Run, split: str) -> None:
-    data = evaluation.data_at_hand(run)
+    data = evaluate.data_at_hand(run)
     if data is not None:
         logistic_baseline(data, split)
 

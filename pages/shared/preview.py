@@ -21,7 +21,7 @@ from core.runs.classifiers import settings_of
 from core.runs.device import machine, resolve
 from core.runs.recipes import targets_of
 from core.runs.store import RunStore
-from pages.shared import open_data as loaders
+from pages.shared import open_data
 from pages.shared.layout import format_seconds
 from pages.shared.preflight import Facts, cautions
 from pages.shared.run_feed import Row
@@ -71,7 +71,7 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
         LightboxError: what is wrong with the data, the split or the device; the run would fail with the same sentence
     """
     device = resolve(config.train.device, devices)
-    data = loaders.open_set(config.data) if ready(config.data) else None
+    data = open_data.open_set(config.data) if ready(config.data) else None
     if data is not None:
         counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
     elif config.data.dataset in DATASETS and config.data.split in ("auto", "official") and not config.data.folds \
@@ -177,7 +177,7 @@ def _what_learns(config: RunConfig) -> tuple:
 def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
     """(name, title) of what can be learned from a set; () where that is not known before its images are prepared."""
     try:
-        return loaders.open_set(data).targets if ready(data) else tuple(
+        return open_data.open_set(data).targets if ready(data) else tuple(
             (name, TARGETS[name]) for name in targets_of(data.dataset))
     except LightboxError:
         return ()
@@ -234,7 +234,7 @@ def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
 
     Raises LightboxError where the network cannot be built like that.
     """
-    if loaders.warm_up().is_alive() or "torch" not in sys.modules:
+    if open_data.warm_up().is_alive() or "torch" not in sys.modules:
         return None
     if data is not None:
         classes, channels = len(data.class_names), data.channels

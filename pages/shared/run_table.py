@@ -9,14 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from core.metrics import METRICS
-from pages.shared import run_feed as live
+from pages.shared import run_feed
 from pages.shared.layout import format_ago, set_param
 from pages.shared.widget_state import follow
 
 MEASURES = {m: METRICS[m].title for m in ("roc_auc", "accuracy", *METRICS)}
 
 
-def draw_table(rows: Sequence[live.Row]) -> None:
+def draw_table(rows: Sequence[run_feed.Row]) -> None:
     """The runs, the newest first; the head of a column sorts by it."""
     words, tags, measures = _choose(rows)
     shown = [row for row in rows if set(tags) <= set(row.tags) and row.is_found_by(words)]
@@ -26,7 +26,7 @@ def draw_table(rows: Sequence[live.Row]) -> None:
         st.caption("No run has all of this. Take a word or a tag away.")
         return
     table = pd.DataFrame([{
-        "State": live.STATES[row.state][0], "Run": row.name, "Tags": list(row.tags), "Data": row.dataset.rsplit("/", 1)[-1],
+        "State": run_feed.STATES[row.state][0], "Run": row.name, "Tags": list(row.tags), "Data": row.dataset.rsplit("/", 1)[-1],
         "Network": row.network, "How": row.marks or None, **{_title(m): _value(row, m) for m in measures},
         "Epochs": f"{row.epoch} of {row.epochs}", "Queued": _ago(row), "Note": row.text or None} for row in shown])
     empty = [name for name in ("Tags", "How", "Note") if not any(map(_is_there, table[name]))]
@@ -40,7 +40,7 @@ def draw_table(rows: Sequence[live.Row]) -> None:
                      "What the network's name does not say: its head, what keeps its weights, random changes of the images."))})
 
 
-def all_tags(rows: Sequence[live.Row]) -> list[str]:
+def all_tags(rows: Sequence[run_feed.Row]) -> list[str]:
     """Every tag of these runs, the most frequent first."""
     counted: dict[str, int] = {}
     for row in rows:
@@ -58,7 +58,7 @@ def _kept() -> dict:
     return st.session_state.setdefault("runs_found_by", {"words": "", "tags": [], "measures": ["roc_auc"]})
 
 
-def _choose(rows: Sequence[live.Row]) -> tuple[str, list[str], list[str]]:
+def _choose(rows: Sequence[run_feed.Row]) -> tuple[str, list[str], list[str]]:
     """What is searched for, which tags, which measures. Kept for the session."""
     kept, known = _kept(), all_tags(rows)
     kept["tags"] = [tag for tag in kept["tags"] if tag in known]
@@ -81,7 +81,7 @@ def _title(measure: str) -> str:
     return f"Best {MEASURES[measure]}" if measure == "roc_auc" else MEASURES[measure]
 
 
-def _value(row: live.Row, measure: str) -> float | None:
+def _value(row: run_feed.Row, measure: str) -> float | None:
     return row.auc if measure == "roc_auc" else row.measures.get(measure)
 
 
@@ -89,7 +89,7 @@ def _is_there(value: object) -> bool:
     return value is not None and value != [] and value == value
 
 
-def _ago(row: live.Row) -> str:
+def _ago(row: run_feed.Row) -> str:
     return format_ago(time.time() - row.created)
 
 

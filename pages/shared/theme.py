@@ -89,7 +89,7 @@ STYLE = """
     .lightbox-checked :is(tbody th, td) { display: inline-block; border: 0; padding: .1rem .5rem .1rem 0; }
     .lightbox-checked td:last-child { display: block; }
   }
-  /* pages/evaluate/measures.py: the headline numbers, two side by side on a telephone. */
+  /* pages/evaluate/metrics.py: the headline numbers, two side by side on a telephone. */
   @media (max-width: 640px) {
     .st-key-headline [data-testid="stColumn"] { min-width: calc(50% - 1rem); flex: 1 1 calc(50% - 1rem); }
   }
@@ -104,7 +104,7 @@ STYLE = """
   .lightbox-picked i { width: .7rem; height: .7rem; border-radius: 2px; }
   .lightbox-legend u { text-decoration: underline dotted; text-underline-offset: 3px; cursor: help; }
 
-  /* pages/runs/examples.py: validation images with bars that move from the epoch before to this one. */
+  /* pages/runs/tracked_images.py: validation images with bars that move from the epoch before to this one. */
   .lightbox-strip { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: .6rem .9rem; }
   @media (max-width: 1100px) { .lightbox-strip { grid-template-columns: repeat(4, minmax(0, 1fr)); } }
   @media (max-width: 500px) { .lightbox-strip { grid-template-columns: repeat(2, minmax(0, 1fr)); } }

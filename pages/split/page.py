@@ -5,13 +5,11 @@ import streamlit as st
 
 from core.audit import check_totals, inspect
 from core.errors import LightboxError
-from pages.shared import config_form as forms
-from pages.shared import open_data as loaders
-from pages.shared import theme
+from pages.shared import config_form, open_data, theme
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, long_task, next_step, page_header, show_error
 from pages.shared.widget_state import follow
-from pages.split import leaks as splitting
+from pages.split import leaks
 
 PAIRS, ODD = 24, 60          # so many pairs and odd images on the page
 STYLE = """
@@ -32,51 +30,51 @@ STYLE = """
 
 def take_preset(name: str | None) -> None:
     if name:
-        for knob, value in zip(("data.val_fraction", "data.test_fraction"), splitting.PRESETS[name]):
-            forms.put(knob, value)
+        for knob, value in zip(("data.val_fraction", "data.test_fraction"), leaks.PRESETS[name]):
+            config_form.put(knob, value)
 
 
 def draw_controls(official: set[str]) -> None:
     """Task, strategy, shares, folds, seed, share of training. What has no effect is not shown."""
-    forms.draw_target()
-    forms.draw("data.split")
-    how = forms.value_of("data.split")
+    config_form.draw_target()
+    config_form.draw("data.split")
+    how = config_form.value_of("data.split")
     as_it_came = how == "official" or how == "auto" and bool(official)
-    folds = forms.value_of("data.folds")
+    folds = config_form.value_of("data.folds")
     shares = [name for part, name in (("val", "data.val_fraction"), ("test", "data.test_fraction"))
               if not (as_it_came and part in official) and not (part == "val" and folds)]
     if not as_it_came and not folds:
-        lit = [name for name, values in splitting.PRESETS.items()
-               if values == (forms.value_of("data.val_fraction"), forms.value_of("data.test_fraction"))]
-        st.pills("Shares", list(splitting.PRESETS), **follow("split_shares", lit[0] if lit else None, take_preset),
+        lit = [name for name, values in leaks.PRESETS.items()
+               if values == (config_form.value_of("data.val_fraction"), config_form.value_of("data.test_fraction"))]
+        st.pills("Shares", list(leaks.PRESETS), **follow("split_shares", lit[0] if lit else None, take_preset),
                  help="In percent: training / validation / test. With two numbers no image is taken for test: a test part that "
                       "the set came with stays as it is.")
     for name in shares:
-        forms.draw(name)
+        config_form.draw(name)
     if as_it_came and not shares and not folds:
         st.caption("The shares are those that the set came with. Choose by patient, by study or by image to make other ones.")
     left, right = st.columns(2)
     with left:
-        forms.draw("data.folds", {0: "None", 3: "3", 4: "4", 5: "5", 10: "10"}, free=True)
+        config_form.draw("data.folds", {0: "None", 3: "3", 4: "4", 5: "5", 10: "10"}, free=True)
     with right:
         if isinstance(folds, int) and folds > 1:
-            forms.draw("data.fold", {k: f"{k + 1} of {folds}" for k in range(folds)})
+            config_form.draw("data.fold", {k: f"{k + 1} of {folds}" for k in range(folds)})
         else:
-            forms.draw("data.split_seed")
+            config_form.draw("data.split_seed")
     if isinstance(folds, int) and folds > 1:
-        forms.draw("data.split_seed")
-    forms.draw("data.train_fraction")
+        config_form.draw("data.split_seed")
+    config_form.draw("data.train_fraction")
 
 
 def draw_side(title: str, parts: dict, picture: tuple[str, str] | None) -> None:
     st.markdown(f"**{title}**")
-    for sentence in splitting.sentences(parts):
+    for sentence in leaks.sentences(parts):
         st.markdown(sentence)
     if picture:
         st.image(picture[0], alt=picture[1], width="stretch")
 
 
-def draw_leaks(facts: splitting.Facts) -> None:
+def draw_leaks(facts: leaks.Facts) -> None:
     if facts.patients is None:
         st.markdown("**No patient numbers are known**, so nobody can tell whether a patient is on both sides. The search for "
                     "copies below works without them.")
@@ -95,15 +93,15 @@ def draw_leaks(facts: splitting.Facts) -> None:
                    "network that has seen a patient may know the patient instead of the disease.")
 
 
-def draw_table(data, facts: splitting.Facts) -> None:
+def draw_table(data, facts: leaks.Facts) -> None:
     st.subheader("Classes", anchor=False)
-    st.html(splitting.table_html(facts, data.class_names))
+    st.html(leaks.table_html(facts, data.class_names))
     st.markdown(escape(facts.imbalance.sentence),
                 help="Cramér's V comes from the chi-square test of class and part: 0 when the classes have the same shares in "
                      "all parts, 1 when each class lies in a part of its own.")
     for part, names in facts.absent.items():
         st.warning(escape(f"No image of {', '.join(names)} is in {theme.SPLIT_TITLES[part]}: it cannot be judged there."))
-    if not splitting.totals_add_up(facts, data.labels):
+    if not leaks.totals_add_up(facts, data.labels):
         st.warning("The rows and columns of this table do not add up to its totals.")
     st.caption("Weight: how much an image of the class counts in the loss when class weights are switched on in Train: the "
                "training images divided by the number of classes and by those of the class, as scikit-learn's \"balanced\"."
@@ -114,19 +112,19 @@ def draw_table(data, facts: splitting.Facts) -> None:
 
 def draw_search(data) -> None:
     st.subheader("Copies and odd images", anchor=False)
-    found = splitting.inspection_of(data)
+    found = leaks.inspection_of(data)
     key = f"split_search_{data.fingerprint}_{data.size}"
     if found is None:
         st.markdown("The same picture may be there twice: in two parts, under two patients, with two labels. All images are "
                     "compared with all others, also mirrored, a little cropped, brighter or saved again.")
         if st.session_state.get(key):
             with long_task("Looking for copies", key=key) as progress:
-                splitting.keep_inspection(data, inspect(data, progress))
+                leaks.keep_inspection(data, inspect(data, progress))
             st.session_state.pop(key)
             st.rerun()
         st.button("Look for copies and odd images", key="split_search", on_click=st.session_state.__setitem__, args=(key, True))
         return
-    audit = splitting.audit_of(data, found)
+    audit = leaks.audit_of(data, found)
     across, labels = sum(map(audit.crosses, audit.pairs)), sum(map(audit.contradicts, audit.pairs))
     n = len(audit.pairs)
     st.markdown(f"**{n:,} pair{'' if n == 1 else 's'} of copies**, {across:,} of them in different parts, {labels:,} with "
@@ -146,7 +144,7 @@ def draw_search(data) -> None:
         shown = audit.odd[:ODD]
         st.markdown("Odd images", help="Blank or tiny, or far from the others in brightness, size or shape (six robust standard "
                                        "deviations). They may be right; they are worth a look.")
-        pixels, token = loaders.thumbnails(data, np.array([odd.row for odd in shown]))
+        pixels, token = open_data.thumbnails(data, np.array([odd.row for odd in shown]))
         chosen = gallery(pixels, key="split_odd", aria_label=f"{len(shown)} odd images", tile=96, cache_key=token,
                          captions=[odd.kind for odd in shown])
         if chosen is not None:
@@ -159,10 +157,10 @@ def draw_search(data) -> None:
 
 
 def draw_pair(data, audit, pair) -> None:
-    pixels, token = loaders.thumbnails(data, np.array([pair.a, pair.b]))
+    pixels, token = open_data.thumbnails(data, np.array([pair.a, pair.b]))
     gallery(pixels, key=f"split_pair_{pair.a}_{pair.b}", tile=128, cache_key=token,
-            captions=splitting.pair_captions(audit, pair), aria_label=splitting.pair_words(audit, pair))
-    st.caption(escape(f"{splitting.pair_words(audit, pair)}. {audit.image_ids[pair.a]} and {audit.image_ids[pair.b]}"))
+            captions=leaks.pair_captions(audit, pair), aria_label=leaks.pair_words(audit, pair))
+    st.caption(escape(f"{leaks.pair_words(audit, pair)}. {audit.image_ids[pair.a]} and {audit.image_ids[pair.b]}"))
 
 
 def draw_checker() -> None:
@@ -182,15 +180,15 @@ def draw_checker() -> None:
 
 st.html(STYLE)
 (dataset,) = page_header("Split", dataset_chip())
-forms.choose_dataset(dataset)
+config_form.choose_dataset(dataset)
 try:
-    data = loaders.open_set(forms.read().data)
-    facts, fault = splitting.facts_of(data), None
+    data = open_data.open_set(config_form.read().data)
+    facts, fault = leaks.facts_of(data), None
 except LightboxError as error:
     data, facts, fault = None, None, error
 controls, picture = st.columns([27, 73], gap="large")
 with controls:
-    draw_controls(splitting.has_official(data) if data is not None else set())
+    draw_controls(leaks.has_official(data) if data is not None else set())
 with picture:
     if fault:
         show_error(fault)

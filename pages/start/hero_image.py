@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-PICTURE = Path(__file__).parents[2] / "docs" / "phantom.jpg"
+PICTURE = Path(__file__).with_suffix(".jpg")
 WHAT = "Seven X-rays that Lightbox made itself: wrists, elbows and shoulders, some with a fracture or a metal plate"
 CHOSEN = ("P0001-S1-V1", "P0017-S1-V2", "P0013-S1-V2", "P0006-S2-V1", "P0000-S1-V2", "P0024-S2-V1", "P0017-S1-V1")
 HEIGHT, GAP = 480, 6             # pixels; twice what is shown, for screens with small pixels
@@ -17,7 +17,7 @@ HEIGHT, GAP = 480, 6             # pixels; twice what is shown, for screens with
 def draw_strip() -> np.ndarray:
     """(HEIGHT, W) uint8: the chosen images in full height side by side."""
     from core.datasets.phantom import render
-    from core.datasets.phantom.set import numbers
+    from core.datasets.phantom.source import numbers
     parts = []
     for image_id in CHOSEN:
         pixels = render(*numbers(image_id))[0]

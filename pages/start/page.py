@@ -11,7 +11,7 @@ from core.runs.store import LIVE, RunStore
 from pages.shared.charts import show_sparkline
 from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 from pages.shared.open_data import look_at, show_machine
-from pages.start import hero_image as strip
+from pages.start import hero_image
 
 RUNS = 4                # as many as stand beside each other
 TAGS = 3                # of a run on its card
@@ -87,7 +87,7 @@ def show_runs(runs: list) -> None:
 page_header("Lightbox")
 st.markdown("A laboratory for medical image classification: look at the images, train a network on this machine, judge it, "
             "see what it gets wrong and where it looked.", width="content")
-st.image(str(strip.PICTURE), width="stretch", alt=strip.WHAT)
+st.image(str(hero_image.PICTURE), width="stretch", alt=hero_image.WHAT)
 show_begin()
 runs = RunStore().list()[:RUNS]
 if runs:

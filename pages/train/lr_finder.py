@@ -22,8 +22,7 @@ import pyarrow as pa
 import streamlit as st
 
 from core.config import RunConfig, knobs
-from pages.shared import config_form as forms
-from pages.shared import theme
+from pages.shared import config_form, theme
 from pages.shared.charts import heading
 from pages.shared.layout import escape, format_seconds
 
@@ -183,7 +182,7 @@ def _draw_suggestion(search: Search, config: RunConfig) -> None:
             rate = search.found[key]
             if rate is not None and rate != config.optim.lr and (key == "lr" or rate != search.found["lr"]):
                 if st.button(f"Take {rate:g}", key=f"find_lr_take_{key}", help=help):
-                    forms.put("optim.lr", rate)
+                    config_form.put("optim.lr", rate)
                     st.rerun()
 
 

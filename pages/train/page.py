@@ -5,17 +5,10 @@ import streamlit as st
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.store import RunStore
-from pages.shared import augmenting
-from pages.shared import config_form as forms
-from pages.shared import open_data as loaders
-from pages.shared import preflight as cautions
-from pages.shared import preview as outlook
-from pages.shared import run_feed as live
+from pages.shared import augmentation, config_form, open_data, preflight, preview, run_feed
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
-from pages.train import lr_finder as finding
-from pages.train import recipe_menu
-from pages.train import sweep as grid
+from pages.train import lr_finder, recipe_menu, sweep
 
 # What stands in each part of the form: what is turned often, and what is folded away. A knob that means nothing beside what
 # else is chosen is not drawn (forms.WHEN).
@@ -31,16 +24,16 @@ FAIR = ("train.focal_gamma", "train.class_weights", "train.sampling", "train.lab
         "train.measure_train")
 MACHINE = ("train.precision", "train.threads", "train.compile", "train.copies")
 
-loaders.warm_up()                                # counting a network's parameters needs torch
-if run := forms.queued_run():
+open_data.warm_up()                                # counting a network's parameters needs torch
+if run := config_form.queued_run():
     go("runs", run=run)
-missing = forms.take_address()
+missing = config_form.take_address()
 (dataset,) = page_header("Train", dataset_chip())
-forms.choose_dataset(dataset)
+config_form.choose_dataset(dataset)
 recipe_menu.take_address()
 if missing:
     show_error(missing)
-runs, devices = live.all_runs(RunStore()), outlook.devices()
+runs, devices = run_feed.all_runs(RunStore()), preview.devices()
 
 
 def draw_form() -> None:
@@ -51,9 +44,9 @@ def draw_form() -> None:
     draw_aim()
     with st.container(key="form_augment"):
         st.subheader("Random changes of the training images", anchor=False)
-        augmenting.draw_on_train()
+        augmentation.draw_on_train()
     with st.container(key="form_machine"):
-        forms.draw_more("Machine and chance", ("train.device", *MACHINE), "machine")
+        config_form.draw_more("Machine and chance", ("train.device", *MACHINE), "machine")
 
 
 def draw_what() -> None:
@@ -61,12 +54,12 @@ def draw_what() -> None:
         st.subheader("What", anchor=False)
         size, split, target = st.columns(3)
         with size:
-            forms.draw("data.size", {size: str(size) for size in forms.SIZES}, free=True)
+            config_form.draw("data.size", {size: str(size) for size in config_form.SIZES}, free=True)
         with split:
-            forms.draw("data.split")
+            config_form.draw("data.split")
         with target:
-            forms.draw_target()
-        forms.draw_more("Shares, folds, shape", SPLITTING, "what")
+            config_form.draw_target()
+        config_form.draw_more("Shares, folds, shape", SPLITTING, "what")
 
 
 def draw_network() -> None:
@@ -74,62 +67,62 @@ def draw_network() -> None:
         st.subheader("Network", anchor=False)
         network, start, name = st.columns(3)
         with network:
-            forms.draw("model.name", forms.WORDS["model.name"])
+            config_form.draw("model.name", config_form.WORDS["model.name"])
         with start:
-            forms.draw_start_from(runs)
+            config_form.draw_start_from(runs)
         with name:
-            forms.draw_name()
-        if spec := MODELS.get(forms.value_of("model.name")):
+            config_form.draw_name()
+        if spec := MODELS.get(config_form.value_of("model.name")):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.caption(escape(spec.description), width="content")
                 link("See it layer by layer", "network", icon=":material/visibility:", dataset=dataset)
-        if forms.matters("model.cnn_layers"):
-            forms.draw_many(forms.FOR_A_CNN, columns=3)
-        forms.draw_more("Head, cut, freezing", SHAPE, "network")
+        if config_form.matters("model.cnn_layers"):
+            config_form.draw_many(config_form.FOR_A_CNN, columns=3)
+        config_form.draw_more("Head, cut, freezing", SHAPE, "network")
 
 
 def draw_how() -> None:
     with st.container(key="form_how"):
         st.subheader("How", anchor=False)
-        forms.draw_many(STEPS, columns=3)
+        config_form.draw_many(STEPS, columns=3)
         try:
-            finding.draw_finder(forms.read())
+            lr_finder.draw_finder(config_form.read())
         except LightboxError:                              # said where the button is
             pass
-        forms.draw_more("Decay, warm-up, clipping", FINER, "how")
+        config_form.draw_more("Decay, warm-up, clipping", FINER, "how")
 
 
 def draw_aim() -> None:
     with st.container(key="form_aim"):
         st.subheader("Towards what", anchor=False)
-        forms.draw_many(AIM, columns=3)
-        forms.draw_more("Weights, sampling, smoothing", FAIR, "aim")
+        config_form.draw_many(AIM, columns=3)
+        config_form.draw_more("Weights, sampling, smoothing", FAIR, "aim")
 
 
 def draw_outlook() -> None:
     st.subheader("What this run will be like", anchor=False)
     try:
-        ahead = outlook.look_ahead(forms.read(), runs, devices)
+        ahead = preview.look_ahead(config_form.read(), runs, devices)
     except LightboxError as error:
         show_error(error)
         return
     draw_images(ahead)
     draw_numbers(ahead)
     draw_cautions(ahead)
-    forms.draw_queue_button()
-    if error := forms.queue_error():
+    config_form.draw_queue_button()
+    if error := config_form.queue_error():
         show_error(error)
-    waiting = outlook.waiting_on(ahead.device)
-    st.caption(f"Trains on {escape(outlook.name_of(ahead.device, devices))}, in a process of its own: close the browser if you "
+    waiting = preview.waiting_on(ahead.device)
+    st.caption(f"Trains on {escape(preview.name_of(ahead.device, devices))}, in a process of its own: close the browser if you "
                "like. " + (f"{waiting} run{'s wait' if waiting > 1 else ' waits'} there already." if waiting else ""))
-    grid.draw_grid(ahead, devices, runs)
+    sweep.draw_grid(ahead, devices, runs)
 
 
-def draw_images(ahead: outlook.Outlook) -> None:
+def draw_images(ahead: preview.Outlook) -> None:
     """A few training images as the network will get them, or how they come."""
     if ahead.data is not None:
-        rows = outlook.sample(ahead.data)
-        pixels, token = loaders.thumbnails(ahead.data, rows)
+        rows = preview.sample(ahead.data)
+        pixels, token = open_data.thumbnails(ahead.data, rows)
         gallery(pixels, key="train_sample", tile=64, cache_key=token,
                 aria_label=f"{len(rows)} training images at {ahead.config.data.size} pixels a side, as the network gets them")
         st.caption(escape(f"Training images at {ahead.config.data.size} px, as the network gets them. {ahead.data.split_note}"))
@@ -138,15 +131,15 @@ def draw_images(ahead: outlook.Outlook) -> None:
         st.caption("These images are not prepared at this size yet. The run does that at its start.")
         if st.button("Prepare them now", key="prepare"):
             try:
-                loaders.open_set(ahead.config.data)
+                open_data.open_set(ahead.config.data)
             except LightboxError as error:
                 show_error(error)
                 return
-            outlook.ready.clear()
+            preview.ready.clear()
             st.rerun()
 
 
-def draw_numbers(ahead: outlook.Outlook) -> None:
+def draw_numbers(ahead: preview.Outlook) -> None:
     def number(value: int | None) -> str:
         return "-" if value is None else f"{value:,}"
 
@@ -174,11 +167,11 @@ def draw_numbers(ahead: outlook.Outlook) -> None:
     st.caption(escape(ahead.why))
 
 
-def draw_cautions(ahead: outlook.Outlook) -> None:
+def draw_cautions(ahead: preview.Outlook) -> None:
     for caution in ahead.cautions:
         st.warning(escape(caution))
-    if cautions.lacks_imagenet(ahead.config):
-        st.button("Start from random numbers instead", key="from_random", on_click=forms.start_from_random)
+    if preflight.lacks_imagenet(ahead.config):
+        st.button("Start from random numbers instead", key="from_random", on_click=config_form.start_from_random)
 
 
 left, right = st.columns([62, 38], gap="large")

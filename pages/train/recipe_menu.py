@@ -11,7 +11,7 @@ from core.errors import LightboxError
 from core.runs import recipes
 from core.runs.codes import parse
 from core.runs.recipes import GROUPS, RECIPES, Recipe
-from pages.shared import config_form as forms
+from pages.shared import config_form
 from pages.shared.layout import escape, set_param, show_error
 from pages.shared.widget_state import follow
 
@@ -71,7 +71,7 @@ def _draw_chosen(key: str, right: bool) -> None:
             if recipe.right:
                 st.toggle("Done right", **follow("recipe_right", right, _take_right, key),
                           help=escape("The same without the mistakes that are named above: " + ", ".join(
-                              f"{forms.knob_of(name).metadata['label'].lower()} {forms.in_words(name, value).lower()}"
+                              f"{config_form.knob_of(name).metadata['label'].lower()} {config_form.in_words(name, value).lower()}"
                               for name, value in recipe.right.items()) + "."))
             for name, title in sets:
                 st.button(f"Use {escape(title)}", key=f"recipe_set_{name}", on_click=_take_set, args=(name, key, right),
@@ -81,7 +81,7 @@ def _draw_chosen(key: str, right: bool) -> None:
 
 def _other_sets(recipe: Recipe) -> list[tuple[str, str]]:
     """Sets that this recipe was made for, where another one is chosen."""
-    chosen = forms.value_of("data.dataset")
+    chosen = config_form.value_of("data.dataset")
     if not recipe.needs or recipe.target and recipes.targets_of(chosen) or recipes.is_of(recipe.needs, chosen):
         return []
     return list(recipes.sets_for(recipe))
@@ -89,7 +89,7 @@ def _other_sets(recipe: Recipe) -> list[tuple[str, str]]:
 
 def _reported(recipe: Recipe) -> str:
     """The numbers of the data set that is chosen, else the first ones."""
-    chosen = forms.value_of("data.dataset")
+    chosen = config_form.value_of("data.dataset")
     what = chosen if chosen in recipe.reported else next(iter(recipe.reported), "")
     numbers = recipe.reported.get(what, {})
     said = ", ".join(f"{word} {numbers[key]:.4g}" for key, word in MEASURES.items() if key in numbers)
@@ -110,7 +110,7 @@ def _lit() -> tuple[str | None, bool]:
     last = st.session_state.get("recipe_chosen")
     for key in [last, *RECIPES] if last in RECIPES else RECIPES:
         for right in (False, True):
-            if all(forms.value_of(name) == value for name, value in _changes(key, right)):
+            if all(config_form.value_of(name) == value for name, value in _changes(key, right)):
                 return key, right
     return None, False
 
@@ -129,7 +129,7 @@ def _take_right(key: str, right: bool) -> None:
 
 
 def _take_set(name: str, key: str, right: bool) -> None:
-    forms.choose_dataset(name)
+    config_form.choose_dataset(name)
     set_param("dataset", name)
     _fill(key, right)
 
@@ -137,10 +137,10 @@ def _take_set(name: str, key: str, right: bool) -> None:
 def _fill(key: str, right: bool) -> None:
     st.session_state["recipe_chosen"] = key
     for name, value in _changes(key, right):
-        forms.put(name, value)
+        config_form.put(name, value)
     target = RECIPES[key].target
-    if target in recipes.targets_of(forms.value_of("data.dataset")):
-        forms.put("data.target", target)
+    if target in recipes.targets_of(config_form.value_of("data.dataset")):
+        config_form.put("data.target", target)
 
 
 def _take_code(code: str) -> None:
@@ -148,7 +148,7 @@ def _take_code(code: str) -> None:
     st.session_state["code_of_a_run"] = code
     try:
         for name, value in parse(code).changes.items() if code.strip() else ():
-            forms.put(name, value)
+            config_form.put(name, value)
     except LightboxError:
         pass                                                        # `_say_code` says it
 

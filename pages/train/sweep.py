@@ -13,9 +13,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.store import RunStore
 from core.runs.sweep import ALL, LIMIT, expand
-from pages.shared import config_form as forms
-from pages.shared import preview as outlook
-from pages.shared import run_table
+from pages.shared import config_form, preview, run_table
 from pages.shared.layout import escape, format_seconds, show_error
 from pages.shared.run_feed import Row
 from pages.shared.widget_state import follow
@@ -24,7 +22,7 @@ SHOWN = 6                      # names of runs that are listed; the rest is coun
 
 # What a grid may vary, with values to begin with. Others can be typed where the setting is a number.
 FIELDS: dict[str, tuple] = {
-    "model.name": tuple(MODELS), "data.size": forms.SIZES, "optim.lr": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    "model.name": tuple(MODELS), "data.size": config_form.SIZES, "optim.lr": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
     "train.seed": (0, 1, 2, 3, 4),
     "data.train_fraction": (0.1, 0.25, 0.5, 1.0), "augment": tuple(PRESETS), "data.fold": (ALL,),
     "model.weights": ("none", "imagenet"), "model.freeze": ("none", "all"), "model.head": ("linear", "mlp", "concat"),
@@ -38,7 +36,7 @@ TITLES = {"augment": "Random changes", "data.fold": "Folds"}
 USUAL = ("model.name", "data.size", "train.seed")          # shown from the start
 
 
-def draw_grid(ahead: outlook.Outlook, devices: list[dict], rows: list[Row]) -> None:
+def draw_grid(ahead: preview.Outlook, devices: list[dict], rows: list[Row]) -> None:
     """Choose the fields, then their values; how many runs that is and how long they take; the button that queues them."""
     with st.expander(f"Grid: several values for some settings{_size_of(_chosen())}", key="grid"):
         fields = st.multiselect("Vary", list(FIELDS), format_func=_title, **follow("grid_fields", _fields(), _take_fields),
@@ -47,14 +45,14 @@ def draw_grid(ahead: outlook.Outlook, devices: list[dict], rows: list[Row]) -> N
         for name in fields:
             _draw_values(name)
         try:
-            configs = expand(forms.read(), _chosen())
+            configs = expand(config_form.read(), _chosen())
         except LightboxError as error:
             show_error(error)
             return
         if len(configs) < 2:
             st.caption("Choose two values or more.")
             return
-        seconds, unknown = outlook.time_of_all(configs, devices, ahead.counts["train"] or 0, rows)
+        seconds, unknown = preview.time_of_all(configs, devices, ahead.counts["train"] or 0, rows)
         st.markdown(f"**{len(configs)} runs**, {_how_long(len(configs), seconds, unknown)}, one after the other.")
         st.caption(escape("; ".join(config.name for config in configs[:SHOWN])
                           + (f"; and {len(configs) - SHOWN} more" if len(configs) > SHOWN else "")))
@@ -65,22 +63,22 @@ def draw_grid(ahead: outlook.Outlook, devices: list[dict], rows: list[Row]) -> N
 
 def _draw_values(name: str) -> None:
     if name == "data.fold":
-        st.caption(f"All {forms.value_of('data.folds')} folds, each once as validation." if forms.value_of("data.folds") else
+        st.caption(f"All {config_form.value_of('data.folds')} folds, each once as validation." if config_form.value_of("data.folds") else
                    "Say under What how many folds there are.")
         return
     chosen = _values_of(name)
-    default = forms.knob_of(name).default if name != "augment" else ""
+    default = config_form.knob_of(name).default if name != "augment" else ""
     typed = isinstance(default, int | float) and not isinstance(default, bool)
     st.multiselect(_title(name), [*FIELDS[name], *(v for v in chosen if v not in FIELDS[name])], accept_new_options=typed,
                    format_func=lambda value: _in_words(name, value), **follow(f"grid_{name}", chosen, _take_values, name))
 
 
 def _in_words(name: str, value: Any) -> str:
-    return PRESETS[value].title if name == "augment" and value in PRESETS else forms.in_words(name, value)
+    return PRESETS[value].title if name == "augment" and value in PRESETS else config_form.in_words(name, value)
 
 
 def _title(name: str) -> str:
-    return TITLES.get(name) or forms.knob_of(name).metadata["label"]
+    return TITLES.get(name) or config_form.knob_of(name).metadata["label"]
 
 
 def _how_long(count: int, seconds: float, unknown: int) -> str:
@@ -131,7 +129,7 @@ def _queue(token: str) -> None:
     st.session_state["grid_token"] = secrets.token_hex(8)
     store, first, tag = RunStore(), None, f"grid-{token[:4]}"
     try:
-        for config in expand(forms.read(), _chosen(), LIMIT):
+        for config in expand(config_form.read(), _chosen(), LIMIT):
             run = store.create(config)
             first = first or run.id
             run.annotate(tags=[tag])

@@ -14,8 +14,8 @@ from tests.hostile import CASES, Case
 def open_case(kind: Case, what: Path | str) -> None:
     from core.config import DataConfig
     from core.datasets import open_dataset
+    from core.datasets.decode import decode_image
     from core.datasets.folder import Folder, FolderReading
-    from core.datasets.intake import decode_image
     if kind.how == "image":
         decode_image(Path(what))
     elif kind.how == "set":

@@ -30,7 +30,7 @@ Not for clinical use, and not a substitute for real data: it is much simpler tha
 
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.render import render
-from core.datasets.phantom.set import PhantomSource, render_many, samples
+from core.datasets.phantom.source import PhantomSource, render_many, samples
 
 SEVEN_PARTS = PhantomConfig(parts=("elbow", "finger", "forearm", "hand", "humerus", "shoulder", "wrist"), patients=600)
 

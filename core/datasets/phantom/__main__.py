@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.datasets.phantom.cohort import PhantomConfig
-from core.datasets.phantom.set import PhantomSource
+from core.datasets.phantom.source import PhantomSource
 from core.errors import LightboxError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.flesh import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
 from core.datasets.phantom.solids import Solids, frame, slices, turn
 
 VIEWS = (View("AP", 0, 0, 6), View("lateral", 90, 0, 88), View("oblique", 40, 0, 12))

@@ -32,7 +32,7 @@ import pandas as pd
 from core.datasets.geometry import fit
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.makers import run_makers
-from core.datasets.phantom.set import picture, table_of, truth_of
+from core.datasets.phantom.source import picture, table_of, truth_of
 from core.datasets.source import SPLITS, Progress
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, sync_folder, write_atomic, write_json

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.flesh import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
 from core.datasets.phantom.solids import Solids, ellipsoid, join
 from core.datasets.phantom.wrist import RAYS, carpals, direction, metacarpal, radius, ulna
 

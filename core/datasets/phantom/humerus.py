@@ -12,7 +12,7 @@ import numpy as np
 from core.datasets.phantom import elbow, shoulder
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, shaft
-from core.datasets.phantom.flesh import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
 from core.datasets.phantom.solids import join, shift, turn
 
 VIEWS = (View("AP", 0, 0, 4), View("lateral", 86, 0, 86))

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.flesh import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
 from core.datasets.phantom.solids import Solids, box, ellipsoid, frame, nothing, turn
 
 VIEWS = (View("AP", 0, 0), View("oblique", 32, 0), View("scapular Y", -58, 0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.flesh import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
 from core.datasets.phantom.solids import ellipsoid
 
 VIEWS = (View("PA", 0, 0), View("lateral", 88, 0), View("oblique", 42, 0))

@@ -1,4 +1,4 @@
-"""Is this heat-map true? A button that puts the maps of some images to the tests of core/explain/faithful.py, and what they say.
+"""Is this heat-map true? A button that puts the maps of some images to the tests of core/explain/sanity_checks.py, and what they say.
 
 No torch at module level.
 """
@@ -85,7 +85,7 @@ def _examine(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, progres
     """What was found, and which other run was looked at."""
     import torch
 
-    from core.explain.faithful import examine
+    from core.explain.sanity_checks import examine
     model = classifier(run.id).model
     drawn = np.random.default_rng(0).permutation(np.asarray(rows))[:DRAWN]
     probs = predict(model, list(data.images[drawn]))
@@ -116,7 +116,7 @@ def another_seed(run: Run) -> Run | None:
 
 
 def _show(found, other: str, name: str, rather: bool, *, key: str) -> None:
-    from core.explain.faithful import SAME, SHIFT, points_at, verdict, where
+    from core.explain.sanity_checks import SAME, SHIFT, points_at, verdict, where
     said = verdict(found)
     box, icon = SAYS[said.answer]
     box(said.sentence, icon=icon)

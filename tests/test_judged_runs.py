@@ -13,11 +13,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from core.datasets import open_dataset
 from core.errors import LightboxError
-from core.evaluation import baselines, thresholds
-from core.evaluation import warnings as judged_alarms
+from core.evaluation import baselines, thresholds, warnings
 from core.evaluation.evaluate import LOGISTIC, data_at_hand, evaluate, judge, predict_split, predictions, with_people
-from core.metrics import METRICS, MULTI_LABEL, measure
-from core.metrics import with_intervals as measures
+from core.metrics import METRICS, MULTI_LABEL, measure, with_intervals
 from core.metrics.groups import breakdown, by_group, judge_groups
 from core.metrics.ranking import auc_interval
 from tests import judged
@@ -34,7 +32,7 @@ run, trained = judged.run, judged.trained          # fixtures
 def test_every_measure_has_its_value_interval_and_numbers(task, kind):
     labels, probs = sample(task, kind)
     threshold = 0.5 if task not in ("binary-class", MULTI_LABEL) else 0.4
-    cells, of_classes = measures.judge(labels, probs, task, np.arange(300) // 2, threshold=threshold, draws=60)
+    cells, of_classes = with_intervals.judge(labels, probs, task, np.arange(300) // 2, threshold=threshold, draws=60)
     json.dumps([cells, of_classes], allow_nan=False)
     plain = measure(labels, probs, task, threshold)
     assert list(cells) == [*METRICS, "medmnist_auc", "medmnist_acc"] and len(of_classes) == TASKS[task]
@@ -55,7 +53,7 @@ def test_every_measure_has_its_value_interval_and_numbers(task, kind):
 
 def test_shares_of_independent_images_have_wilsons_interval_as_statsmodels_gives_it():
     labels, probs = sample("binary-class", "smooth", n=200)
-    cells, (_, of_one) = measures.judge(labels, probs, "binary-class", draws=30)
+    cells, (_, of_one) = with_intervals.judge(labels, probs, "binary-class", draws=30)
     answers = probs[:, 1] > 0.5
     asked = {"accuracy": (answers == labels), "sensitivity": answers[labels == 1], "specificity": ~answers[labels == 0],
              "precision": labels[answers] == 1, "npv": labels[~answers] == 0}
@@ -66,9 +64,9 @@ def test_shares_of_independent_images_have_wilsons_interval_as_statsmodels_gives
             assert (one["low"], one["high"]) == pytest.approx(proportion_confint(right.sum(), len(right), method="wilson"),
                                                               abs=1e-7)
     assert cells["roc_auc"]["interval"] == cells["f1"]["interval"] == "bootstrap by image"
-    by_patient, _ = measures.judge(labels, probs, "binary-class", [str(i) for i in range(200)], draws=30)
+    by_patient, _ = with_intervals.judge(labels, probs, "binary-class", [str(i) for i in range(200)], draws=30)
     assert by_patient == cells                                          # a patient an image: they are the same
-    several, _ = measures.judge(*sample("multi-class", "smooth"), "multi-class", each=(), draws=30)
+    several, _ = with_intervals.judge(*sample("multi-class", "smooth"), "multi-class", each=(), draws=30)
     assert several["sensitivity"]["interval"] == "bootstrap by image"   # a mean over classes is no share
     assert several["accuracy"]["interval"] == several["micro_f1"]["interval"] == "Wilson"
 
@@ -76,7 +74,7 @@ def test_shares_of_independent_images_have_wilsons_interval_as_statsmodels_gives
 def test_medmnists_accuracy_cuts_at_one_half_whatever_the_threshold():
     for task, threshold in (("binary-class", 0.8), (MULTI_LABEL, np.full(4, 0.8))):
         labels, probs = sample(task, "smooth")
-        cells, _ = measures.judge(labels, probs, task, each=(), threshold=threshold, draws=30)
+        cells, _ = with_intervals.judge(labels, probs, task, each=(), threshold=threshold, draws=30)
         assert cells["medmnist_acc"]["value"] == pytest.approx(getACC(labels, probs, task))
         assert cells["medmnist_acc"]["low"] < cells["medmnist_acc"]["value"] < cells["medmnist_acc"]["high"]
         scores = probs if task == MULTI_LABEL else probs[:, 1]
@@ -86,12 +84,12 @@ def test_medmnists_accuracy_cuts_at_one_half_whatever_the_threshold():
 def test_where_nothing_can_be_said_nothing_is():
     labels = np.repeat([0, 1], [30, 50])
     perfect = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
-    cells, of_classes = measures.judge(labels, perfect, "binary-class", draws=50)
+    cells, of_classes = with_intervals.judge(labels, perfect, "binary-class", draws=50)
     assert (cells["roc_auc"]["value"], cells["roc_auc"]["interval"]) == (1, "Newcombe")
     assert (cells["roc_auc"]["low"], cells["roc_auc"]["high"]) == auc_interval(labels[:, None] == 1, perfect[:, 1:])
     assert of_classes[0]["roc_auc"]["interval"] == "Newcombe"
     assert cells["cohen_kappa"]["value"] == 1 and cells["cohen_kappa"]["low"] is cells["cohen_kappa"]["interval"] is None
-    one, _ = measures.judge(np.ones(20, int), np.tile([0.2, 0.8], (20, 1)), "binary-class", draws=50)
+    one, _ = with_intervals.judge(np.ones(20, int), np.tile([0.2, 0.8], (20, 1)), "binary-class", draws=50)
     assert one["roc_auc"]["value"] is one["specificity"]["value"] is one["specificity"]["low"] is None
     assert one["specificity"]["of"] == 0 and one["sensitivity"]["low"] > 0.8
 
@@ -204,7 +202,7 @@ def _result(**changes) -> dict:
 
 
 def test_a_sound_result_has_no_alarm():
-    assert judged_alarms.alarms(_result(), epochs=9, validation={"roc_auc": {"value": 0.84, "low": 0.78, "high": 0.9}},
+    assert warnings.alarms(_result(), epochs=9, validation={"roc_auc": {"value": 0.84, "low": 0.78, "high": 0.9}},
                                 times_opened=1) == []
 
 
@@ -220,16 +218,16 @@ def test_a_sound_result_has_no_alarm():
      "its ROC AUC is 0.810, that of the network 0.800"),
 ])
 def test_each_alarm_is_a_sentence_with_its_numbers(changes, more, said):
-    sentence, = judged_alarms.alarms(_result(**changes), **more)
+    sentence, = warnings.alarms(_result(**changes), **more)
     assert said in sentence and sentence.endswith(".")
 
 
 def test_what_chance_explains_is_no_alarm():
     near = {"roc_auc": {"value": 0.86, "low": 0.8, "high": 0.9}}                # 0.06 apart, and each is uncertain by as much
-    assert judged_alarms.alarms(_result(), validation=near) == []
-    assert judged_alarms.alarms(_result(), validation={"roc_auc": {"value": 0.9, "low": None, "high": None}}) == []
+    assert warnings.alarms(_result(), validation=near) == []
+    assert warnings.alarms(_result(), validation={"roc_auc": {"value": 0.9, "low": None, "high": None}}) == []
     lucky = {"roc_auc": {"value": 0.7, "low": 0.69, "high": 0.71}}              # test is better than validation
-    assert judged_alarms.alarms(_result(epoch=1), epochs=1, validation=lucky) == []
+    assert warnings.alarms(_result(epoch=1), epochs=1, validation=lucky) == []
 
 
 # ----------------------------------------------------------------------------------------------------------------- a run

@@ -10,7 +10,7 @@ from functools import partial
 
 import streamlit as st
 
-from core.report import artefacts, bundle, comparison, contents, report
+from core.report import bundle, comparison, contents, report, zip_bundle
 from core.report.figures import FIGURES, as_png, as_svg, figures
 from core.report.tables import TABLES
 from core.runs.store import Run
@@ -29,13 +29,13 @@ def draw_take_away(run: Run, split: str) -> None:
     with st.popover("Take away", icon=":material/download:", help="Files of this run, for a report or to go on elsewhere."):
         st.caption(f"Of the {SPLITS[split]} images, as this page shows them. A file is made when you press its button.")
         _button("Report to read and print", "One HTML page: tables, figures, intervals, data, versions. It loads nothing from "
-                "elsewhere.", partial(_report, run, split), artefacts.file_name(run, ".html"), "text/html", primary=True)
+                "elsewhere.", partial(_report, run, split), zip_bundle.file_name(run, ".html"), "text/html", primary=True)
         _button("Everything, zipped", "The report, tables, figures, config, curves, log and the weights with their model "
                 "card, in the folders of report R001.", partial(bundle, run, split),
-                artefacts.file_name(run, ".zip"), "application/zip")
+                zip_bundle.file_name(run, ".zip"), "application/zip")
         _button("Weights", "The best epoch as safetensors with its model card: put the folder into weights/ and it is a "
-                "classifier of the app.", partial(artefacts.weights_zip, run),
-                artefacts.file_name(run, "_weights.zip"), "application/zip")
+                "classifier of the app.", partial(zip_bundle.weights_zip, run),
+                zip_bundle.file_name(run, "_weights.zip"), "application/zip")
         _button("Config", "All settings as JSON.", partial(_config, run), f"{run.id}_config.json", "application/json")
         for name, (what, table) in TABLES.items():
             _button(name.removesuffix(".csv").replace("_", " ").capitalize() + " (CSV)", f"{what.capitalize()}.",
@@ -69,7 +69,7 @@ def draw_take_away_comparison(runs: Sequence[Run], split: str = "val") -> None:
         _button("Measures of all (CSV)", "Every measure of every run with its interval and n.", partial(_measures, runs, split),
                 f"{name}.csv", "text/csv")
         _button("Everything, zipped", "The report, the measures of all, each run's config, tables and figures as PNG and SVG.",
-                partial(artefacts.comparison_bundle, runs, split), f"{name}.zip", "application/zip")
+                partial(zip_bundle.comparison_bundle, runs, split), f"{name}.zip", "application/zip")
 
 
 def _button(label: str, help: str, make: Callable[[], str | bytes], file_name: str, mime: str, primary: bool = False) -> None:
@@ -90,8 +90,8 @@ def _table(run: Run, split: str, table: Callable) -> str:
 
 
 def _figures(run: Run, split: str, ending: str, draw: Callable) -> bytes:
-    return artefacts.zipped({f"{name}.{ending}": draw(figure) for name, (_, figure) in figures(contents(run, split)).items()})
+    return zip_bundle.zipped({f"{name}.{ending}": draw(figure) for name, (_, figure) in figures(contents(run, split)).items()})
 
 
 def _measures(runs: Sequence[Run], split: str) -> str:
-    return artefacts.measures_of_all([contents(run, split) for run in runs])
+    return zip_bundle.measures_of_all([contents(run, split) for run in runs])

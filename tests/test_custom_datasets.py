@@ -10,8 +10,8 @@ import pytest
 from core.__main__ import main
 from core.config import DataConfig
 from core.datasets import DATASETS, list_datasets, open_dataset, open_source
-from core.datasets.kinds import KINDS, find, reading_from, reading_to
-from core.datasets.own import OwnSet, free_name, list_own, load_own, remove_own, save_own
+from core.datasets.custom import OwnSet, free_name, list_own, load_own, remove_own, save_own
+from core.datasets.formats import KINDS, find, reading_from, reading_to
 from core.errors import LightboxError
 
 

@@ -12,7 +12,7 @@ from core.errors import LightboxError
 from core.models import build_model
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
-from core.trainers.finder import WORSE, find_lr, range_test, suggest
+from core.trainers.lr_finder import WORSE, find_lr, range_test, suggest
 from tests import trained
 from tests.tiny import tiny_arrays, tiny_config, tiny_npz
 

@@ -6,17 +6,17 @@ from streamlit.testing.v1 import AppTest
 def page():
     import streamlit as st
 
-    from pages.shared import widget_state as follow
+    from pages.shared import widget_state
     st.session_state.setdefault("truth", 5)
 
     def take(new):
         st.session_state["truth"] = new
         st.session_state["edits"] = st.session_state.get("edits", 0) + 1
     if not st.session_state.get("away"):                  # on another page
-        st.number_input("Epochs", 1, 1000, **follow.follow("epochs", st.session_state["truth"], take))
+        st.number_input("Epochs", 1, 1000, **widget_state.follow("epochs", st.session_state["truth"], take))
     if st.session_state.pop("interrupt", False):          # as a click does in the middle of a run
         st.rerun()
-    follow.count_run()
+    widget_state.count_run()
 
 
 def run(**state):

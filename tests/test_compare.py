@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
-from core import __main__ as cli
+from core import __main__
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.evaluation import thresholds
@@ -92,7 +92,7 @@ def test_what_is_not_the_same_is_refused_in_a_sentence(two, code, harm, capsys):
     with pytest.raises(LightboxError) as refused:
         compare(a, b)
     assert refused.value.code == code and refused.value.hint
-    assert cli.main(["compare", a.id, b.id, "--json"]) == 2
+    assert __main__.main(["compare", a.id, b.id, "--json"]) == 2
     assert code in capsys.readouterr().err
 
 
@@ -105,9 +105,9 @@ def test_a_shut_test_set_stays_shut(two):
 
 def test_the_command_line_gives_the_same(two, capsys):
     a, b, *_ = two
-    assert cli.main(["compare", a.id, b.id, "--json"]) == 0
+    assert __main__.main(["compare", a.id, b.id, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(compare(a, b)))
-    assert cli.main(["compare", a.id, b.id]) == 0
+    assert __main__.main(["compare", a.id, b.id]) == 0
     assert "optim.lr" in (said := capsys.readouterr().out) and "DeLong" in said and "McNemar" in said
 
 

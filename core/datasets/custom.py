@@ -29,7 +29,7 @@ class OwnSet:
     Args:
         name: its address, [a-z0-9-]{1,60}, other than those of DATASETS
         title: what a person reads, up to 100 characters
-        kind: a row of `core.datasets.kinds.KINDS`
+        kind: a row of `core.datasets.formats.KINDS`
         path: absolute; "" where the images are made and not read
         reading: fields of the kind's reading, as JSON
         found: what was there when it was added, for lists: "task", "class_names", "counts" (split -> images). It may have changed
@@ -51,7 +51,7 @@ def save_own(own: OwnSet) -> None:
     mistake), "own.kind" for an unknown kind, or "disk.full".
     """
     from core.datasets import DATASETS
-    from core.datasets.kinds import KINDS
+    from core.datasets.formats import KINDS
     if not NAME.fullmatch(own.name):
         raise LightboxError("own.name", f"{own.name[:80]!r} cannot be the name of a set.",
                             "Use up to 60 small letters, digits and hyphens.")

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.__main__ import parser
 from core.commands.options import settings
 from core.config import RunConfig, knobs
-from pages.train import lr_finder as finding
+from pages.train import lr_finder
 from tests.tiny import tiny_config, tiny_npz
 
 PAGE = Path(__file__).with_name("finding_page.py")
@@ -31,7 +31,7 @@ def says(monkeypatch, lines, then="", code=0, words=""):
     """A search that prints these lines, does something and ends."""
     program = (f"import sys, time\nfor line in {[json.dumps(line) for line in lines]!r}: print(line, flush=True)\n{then}\n"
                f"print({words!r}, file=sys.stderr)\nsys.exit({code})")
-    monkeypatch.setattr(finding, "_command", lambda config: [sys.executable, "-c", program])
+    monkeypatch.setattr(lr_finder, "_command", lambda config: [sys.executable, "-c", program])
 
 
 def press(at: AppTest, key: str) -> AppTest:
@@ -62,16 +62,16 @@ def spec(at: AppTest) -> tuple[dict, str]:
 def test_the_command_says_exactly_the_settings():
     config = tiny_config("/a b/c=d.npz", **{"optim.name": "sgd", "train.class_weights": True, "augment.rotate": 7.5,
                                             "model.weights": "run:x=y", "data.size": 100})
-    options = parser().parse_args(finding._command(config)[3:])
+    options = parser().parse_args(lr_finder._command(config)[3:])
     assert RunConfig().with_(**{"data.dataset": options.dataset} | settings(options.set)) == config and options.json
 
 
 def test_what_a_search_depends_on():
     config = RunConfig()
     same = config.with_(**{"optim.lr": 0.5, "train.epochs": 99, "optim.schedule": "step", "name": "x"})
-    assert finding.asked(same) == finding.asked(config) != finding.asked(config.with_(**{"train.batch_size": 8}))
-    fields = set(json.loads(finding.asked(config)))
-    assert finding.ASIDE <= {f"{section}.{f.name}" for section, f in knobs()} and not fields & finding.ASIDE
+    assert lr_finder.asked(same) == lr_finder.asked(config) != lr_finder.asked(config.with_(**{"train.batch_size": 8}))
+    fields = set(json.loads(lr_finder.asked(config)))
+    assert lr_finder.ASIDE <= {f"{section}.{f.name}" for section, f in knobs()} and not fields & lr_finder.ASIDE
 
 
 def test_the_curve_grows_while_the_form_can_be_used_and_stop_stops(page, monkeypatch):
@@ -107,7 +107,7 @@ def test_a_curve_of_other_settings_says_so(page, monkeypatch):
     says(monkeypatch, [*STEPS, FOUND])
     at = wait(press(page, "find_lr"))
     assert not any("other settings" in c.value for c in at.caption)
-    at.session_state["lr_search"].asked = finding.asked(RunConfig().with_(**{"train.batch_size": 7}))
+    at.session_state["lr_search"].asked = lr_finder.asked(RunConfig().with_(**{"train.batch_size": 7}))
     assert any("other settings" in c.value for c in at.run().caption)
 
 
@@ -127,20 +127,20 @@ def test_without_a_suggestion_there_is_nothing_to_take(page, monkeypatch):
 def test_what_goes_wrong_is_said_in_words(page, monkeypatch, code, words, told):
     says(monkeypatch, STEPS[:1], code=code, words=words)
     at = wait(press(page, "find_lr"))
-    assert at.error[0].value == finding.escape(told) and "find_lr" in keys(at)
+    assert at.error[0].value == lr_finder.escape(told) and "find_lr" in keys(at)
 
 
 def test_a_search_that_nobody_looks_at_is_given_up(monkeypatch):
     says(monkeypatch, STEPS[:2], then="time.sleep(60)")
-    monkeypatch.setattr(finding, "UNWATCHED", -1.0)
-    search = finding.Search(RunConfig())
+    monkeypatch.setattr(lr_finder, "UNWATCHED", -1.0)
+    search = lr_finder.Search(RunConfig())
     search._reader.join(20)
     assert not search.live and search._process.poll() is not None
 
 
 def test_a_real_search_from_the_button_to_the_rate(tmp_path, monkeypatch):
     config = tiny_config(tiny_npz(tmp_path), **{"model.name": "small_cnn"})
-    search = finding.Search(config)
+    search = lr_finder.Search(config)
     search._reader.join(90)
     assert search.error == "" and search.found["lr"] is not None and 30 < len(search.records) <= 100
     assert 1e-5 < search.found["lr"] < 1

@@ -17,9 +17,7 @@ import streamlit as st
 from core.errors import LightboxError
 from core.metrics import MULTI_LABEL, majority_baseline
 from core.runs.store import Run
-from pages.shared import open_data as loaders
-from pages.shared import preview as outlook
-from pages.shared import theme
+from pages.shared import open_data, preview, theme
 from pages.shared.layout import format_probability
 
 SIDE = 144             # pixels of an image as it is sent: twice what is shown, for screens with small pixels
@@ -51,9 +49,9 @@ def examples_of(run: Run, records: Sequence[Mapping]) -> Examples:
     facts = run.data()
     names = tuple(facts.get("class_names", ()))
     try:
-        if not outlook.ready(run.config.data):
+        if not preview.ready(run.config.data):
             return Examples(labels, names, why_not="The images are not prepared at this size, so only the bars are shown.")
-        data = loaders.open_set(run.config.data)
+        data = open_data.open_set(run.config.data)
         if data.split_hash != facts.get("split_hash"):
             return Examples(labels, names, why_not="The images have changed since this run, so only the bars are shown.")
         style = _style(data, tuple(rows), data.fingerprint) if rows else ""

@@ -15,7 +15,7 @@ from core.files import write_atomic
 
 def predict(options: Namespace) -> None:
     """A row for each file, one that cannot be read with its error. Thresholds are those that were chosen on validation."""
-    from core.datasets.intake import decode_image
+    from core.datasets.decode import decode_image
     from core.evaluation.decision import chosen_for
     from core.runs.classifiers import classify, load_classifier
     model, chosen = load_classifier(options.run).model, chosen_for(options.run)
@@ -71,7 +71,7 @@ def export(options: Namespace) -> None:
 
 def phantom(options: Namespace) -> None:
     """Phantom radiographs as files, laid out as other people's data sets are."""
-    from core.datasets.kinds import reading_from
+    from core.datasets.formats import reading_from
     from core.datasets.phantom.export import Plan, export
     plan = Plan(reading_from("phantom", pairs(options.set)), options.layout, options.size, options.target, not options.no_split)
     bar = Bar()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.intake import MAX_BYTES, TURNS, decode_image
+from core.datasets.decode import MAX_BYTES, TURNS, decode_image
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)

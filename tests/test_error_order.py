@@ -13,11 +13,11 @@ from core.datasets import open_dataset
 from core.evaluation import thresholds
 from core.runs.marks import marks_csv, put_mark, read_marks
 from core.runs.store import RunStore
-from pages.errors import marking
-from pages.errors import related as beside
-from pages.errors.marking import has_mark
+from pages.errors import marks as marking
+from pages.errors import related
+from pages.errors.marks import has_mark
 from pages.errors.related import neighbours_in_words, others_html, patient_views
-from pages.shared import error_order as mistakes
+from pages.shared import error_order
 from pages.shared.error_order import Answers, choose
 from tests import judged
 from tests.judged import galleries, open_page, plant, text_of
@@ -124,12 +124,12 @@ def test_the_nearest_training_images_are_found_once(run):
     data, model = open_dataset(run.config.data), load_classifier(run.id).model
     train, row = data.indices("train"), data.indices("val")[7]
     query = features_of(model, [data.images[row]])[0]
-    found, near = nearest(features_of(model, list(data.images[train])), query, beside.NEAREST)
+    found, near = nearest(features_of(model, list(data.images[train])), query, related.NEAREST)
     shown = galleries(at)[1]["captions"]
     assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
     assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
     at = open_page("errors", run=run.id, image=ids[8])                # another image, another session: already there
-    assert len(galleries(at)[1]["captions"]) == beside.NEAREST and not [b for b in at.button if b.label == "Find them"]
+    assert len(galleries(at)[1]["captions"]) == related.NEAREST and not [b for b in at.button if b.label == "Find them"]
 
 
 def test_neighbours_in_words():
@@ -156,10 +156,10 @@ def test_other_runs_on_the_same_images_say_what_they_answered(run):
     rows = next(e.proto.body for e in at.get("html") if "lb-others" in e.proto.body and "<table" in e.proto.body)
     assert rows.count("<tr>") == 1 and "<td>1</td><td>90 %</td>" in rows
     plant(run, "test", labels, np.eye(2)[labels])
-    assert beside.other_answers(run, store.list(), "test", ids[7], None) == [], "their test sets are shut"
+    assert related.other_answers(run, store.list(), "test", ids[7], None) == [], "their test sets are shut"
     plant(right, "test", labels, np.eye(2)[labels])
-    assert [said.run for said in beside.other_answers(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
-    hostile = others_html([beside.Said("<b>run</b>", "<script>", 0.5, False)])
+    assert [said.run for said in related.other_answers(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
+    hostile = others_html([related.Said("<b>run</b>", "<script>", 0.5, False)])
     assert "<script>" not in hostile and "<b>" not in hostile
 
 
@@ -174,8 +174,8 @@ def test_suspicion_in_words():
     from core.metrics.confident_learning import find_suspects
     labels = np.array([0, 0, 0, 1, 1, 2])
     probs = np.array([[.8, .1, .1], [.6, .3, .1], [.1, .7, .2], [.2, .5, .3], [.7, .2, .1], [.3, .3, .4]])
-    said = mistakes.suspicion(find_suspects(labels, probs), np.array([0, 2]))
+    said = error_order.suspicion(find_suspects(labels, probs), np.array([0, 2]))
     assert said.startswith("2 labels are suspected (1 of them in this selection)") and "33.3 %" in said
     assert "about itself" in said
     clean = find_suspects(np.array([0, 1]), np.eye(2))
-    assert "No label is suspected" in mistakes.suspicion(clean, np.arange(2))
+    assert "No label is suspected" in error_order.suspicion(clean, np.arange(2))

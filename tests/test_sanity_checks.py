@@ -8,8 +8,9 @@ from scipy.special import softmax
 from scipy.stats import spearmanr
 from torch import nn
 
-from core.explain import faithful, grad_cam
-from core.explain.faithful import (
+from core.explain import grad_cam, sanity_checks
+from core.explain.localization import Place, border_ring, energy, places, pointing_game
+from core.explain.sanity_checks import (
     BASELINES,
     Examination,
     Randomised,
@@ -21,8 +22,7 @@ from core.explain.faithful import (
     verdict,
     where,
 )
-from core.explain.likeness import likeness, spearman, ssim
-from core.explain.pointing import Place, border_ring, energy, places, pointing_game
+from core.explain.similarity import likeness, spearman, ssim
 
 S = 32
 SQUARE = np.zeros((S, S), bool)
@@ -50,7 +50,7 @@ class ReadsSquare(nn.Module):
 
 def pictures(n: int = 8) -> torch.Tensor:
     """Random blobs with a bright square, and stripes elsewhere, whose edges are stronger than the square's."""
-    images = torch.from_numpy(faithful.random_places(torch.zeros(n, 1, S, S), seed=3)).clamp(0.1, 0.8)[:, None].float()
+    images = torch.from_numpy(sanity_checks.random_places(torch.zeros(n, 1, S, S), seed=3)).clamp(0.1, 0.8)[:, None].float()
     images[:, :, :, 1:15:2] = 0
     images[:, :, torch.from_numpy(SQUARE)] = 0.9
     return images
@@ -58,7 +58,7 @@ def pictures(n: int = 8) -> torch.Tensor:
 
 def on_edges(model, images, targets, layer):
     """A method that never asks the network."""
-    return torch.from_numpy(faithful.edges(images))
+    return torch.from_numpy(sanity_checks.edges(images))
 
 
 ONES = torch.ones(8, dtype=torch.int64)
@@ -128,7 +128,7 @@ def test_deletion_and_insertion_of_a_linear_network_in_closed_form():
     come = np.concatenate([np.zeros((3, 1)), np.cumsum(falling, 1)], axis=1)[:, ::2]
     assert insertion == pytest.approx(1 / (1 + np.exp(-(0.3 + come))), abs=1e-6)
     assert deletion == pytest.approx(1 / (1 + np.exp(-(0.3 + share.sum(1, keepdims=True) - come))), abs=1e-6)
-    assert faithful.area(np.array([0.0, 0.5, 1.0])) == 0.5
+    assert sanity_checks.area(np.array([0.0, 0.5, 1.0])) == 0.5
 
 
 def left_third(images: torch.Tensor) -> torch.Tensor:
@@ -169,7 +169,7 @@ def test_pixels_of_equal_value_go_in_random_order():
 def test_what_is_gone_shows_the_image_blurred_by_a_tenth_of_its_side():
     images = torch.rand(2, 3, 40, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     want = gaussian_filter(images.numpy(), (0, 0, 4, 4), mode="mirror", truncate=2.5)
-    assert faithful.blurred(images).numpy() == pytest.approx(want, abs=1e-12)
+    assert sanity_checks.blurred(images).numpy() == pytest.approx(want, abs=1e-12)
     model = LeftThird()
     deletion, _ = coverage(model, images, torch.tensor([1, 1]), np.ones((2, 40, 30)))
     gone = left_third(torch.from_numpy(want)).softmax(1)[:, 1].numpy()
@@ -179,11 +179,11 @@ def test_what_is_gone_shows_the_image_blurred_by_a_tenth_of_its_side():
 def test_the_baselines_are_high_where_their_names_say():
     image = torch.zeros(2, 1, 9, 9)
     image[0, :, :, 4:], image[1, :, 4:] = 1, 1                          # an upright edge, and a level one
-    upright, level = faithful.edges(image)
+    upright, level = sanity_checks.edges(image)
     assert upright.argmax(1).tolist() == [3] * 9 and level.argmax(0).tolist() == [3] * 9 and np.array_equal(upright, level.T)
-    middle = faithful.centre(image)[0]
+    middle = sanity_checks.centre(image)[0]
     assert middle.argmax() == 40 and middle[0, 0] == middle.min() and middle[4, 0] == pytest.approx(np.exp(-1))
-    assert not np.array_equal(*faithful.random_places(image))           # each image has places of its own
+    assert not np.array_equal(*sanity_checks.random_places(image))           # each image has places of its own
 
 
 # ---- planted networks ----
@@ -196,7 +196,7 @@ def test_a_network_that_reads_one_square_is_found_to_do_so():
     assert found.places["elsewhere"].energy < 0.01 and found.places["elsewhere"].pointing == 0
     assert found.gain > 0.1 and found.deletion["the map"][0] == found.insertion["the map"][-1] > 0.95
     assert set(found.deletion) == {"the map", *BASELINES} and found.empty == 0 and found.seeds is None
-    scores = {name: float(faithful.area(found.insertion[name]) - faithful.area(found.deletion[name])) for name in found.deletion}
+    scores = {name: float(sanity_checks.area(found.insertion[name]) - sanity_checks.area(found.deletion[name])) for name in found.deletion}
     assert found.best_baseline == max(BASELINES, key=scores.get) != min(BASELINES, key=scores.get)
     assert found.gain == pytest.approx(scores["the map"] - max(scores[name] for name in BASELINES))
     said = where(found)
@@ -293,7 +293,7 @@ def test_images_are_moved_to_all_four_sides_and_maps_back():
 
 def test_a_shift_is_followed_by_what_moves_and_not_by_what_stays():
     images = pictures()
-    fixed = torch.from_numpy(faithful.random_places(images, seed=9)).float()
+    fixed = torch.from_numpy(sanity_checks.random_places(images, seed=9)).float()
     assert shift_stability(None, images, ONES, on_edges) > 0.97            # edges move with the image
     bumps = torch.zeros_like(fixed)
     bumps[:, ::2, ::2] = 1                                                 # stays, and is another map when moved back by one
@@ -352,7 +352,7 @@ def test_where_it_points():
     assert where(made(letters=Place(8, 0.6, 0.05, 1.0), finding=Place(8, 0.1, 0.05, 0.0))) == (
         "They point at the letters: 60 % of the heat lies there, 12.0 times what an even map would have.")
     small, large = Place(8, 0.3, 0.01, 1.0), Place(8, 0.6, 0.25, 0.0)           # thirty times an even map, and 2.4 times
-    assert faithful.points_at(made(letters=small, finding=large)) == "letters"
+    assert sanity_checks.points_at(made(letters=small, finding=large)) == "letters"
     hot_ring = made(**{"border ring": Place(8, 0.9, 0.1, 1.0), "finding": large})
-    assert faithful.points_at(hot_ring) == "finding" and where(hot_ring).startswith("They point at the finding")
+    assert sanity_checks.points_at(hot_ring) == "finding" and where(hot_ring).startswith("They point at the finding")
     assert "no place that is known: 6 % of the heat is in the finding" in where(made(finding=Place(8, 0.06, 0.05, 0.0)))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.datasets.kinds import KINDS, reading_to
-from core.datasets.own import OwnSet, save_own
+from core.datasets.custom import OwnSet, save_own
+from core.datasets.formats import KINDS, reading_to
 from core.datasets.source import SPLITS, Index, Progress, Source, Target
 
 
@@ -63,11 +63,11 @@ def add_own(kind: str, path: Path | str, reading: Any, name: str, title: str = "
     """Look whether images can be read so, and keep them as a set of one's own, with everything that was guessed written down.
 
     Args:
-        kind, path: as `core.datasets.kinds.find` gives them; the path is "" for "phantom"
+        kind, path: as `core.datasets.formats.find` gives them; the path is "" for "phantom"
         reading: of that kind
 
     Raises:
-        LightboxError: as the source does, and as `core.datasets.own.save_own` does
+        LightboxError: as the source does, and as `core.datasets.custom.save_own` does
     """
     place = Path(path).expanduser().resolve() if path else Path()
     source = KINDS[kind].build(place, reading)

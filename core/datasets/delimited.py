@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.datasets.finder import ending
+from core.datasets.file_index import ending
 from core.datasets.folder import SUFFIXES
 from core.errors import LightboxError
 

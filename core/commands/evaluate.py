@@ -101,7 +101,7 @@ def explain(options: Namespace) -> None:
     import cv2
     import torch
 
-    from core.datasets.intake import decode_image
+    from core.datasets.decode import decode_image
     from core.explain import explain as explain_by
     from core.explain import overlay
     from core.runs.classifiers import as_input, load_classifier

@@ -27,9 +27,9 @@ from core.errors import LightboxError
 from core.models.fast import quicken
 from core.trainers.batches import Batches, Split
 from core.trainers.classifier import Learner, frozen_in
+from core.trainers.distributed import Group
 from core.trainers.losses import build_objective
 from core.trainers.optim import set_lr
-from core.trainers.parallel import Group
 from core.trainers.sampling import plan_epoch
 from core.trainers.state import TrainState
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.explain.likeness import heat
+from core.explain.similarity import heat
 
 RING = 0.1         # width of the border ring, of the side
 

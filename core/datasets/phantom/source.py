@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from core.config import home
+from core.datasets.phantom.cache import LONGEST, Plates
 from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Study, patient_of, person_of, splits, stream, study_of
 from core.datasets.phantom.makers import run_makers
-from core.datasets.phantom.plates import LONGEST, Plates
 from core.datasets.phantom.render import marker_mask, render, size_of
 from core.datasets.phantom.switches import NO_SIGNS, copies_of, recorded_finding, signs_of
 from core.datasets.source import Index, Progress, Source, Target

@@ -22,7 +22,7 @@ from core.errors import LightboxError
 from core.report import export
 from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
-from core.report.page import comparison, report
+from core.report.html import comparison, report
 from core.report.tables import TABLES, evaluation_report, to_csv
 from core.runs.classifiers import load_classifier
 from core.runs.codes import name_code

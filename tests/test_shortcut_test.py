@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.own import OwnSet, save_own
+from core.datasets.custom import OwnSet, save_own
 from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
 from core.evaluation import thresholds

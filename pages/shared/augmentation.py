@@ -15,8 +15,7 @@ import streamlit as st
 from core.augment import AUGMENTATIONS, GROUPS, PRESETS, active, preset_of, summary
 from core.config import AugmentConfig, knob_of
 from core.datasets import Dataset
-from pages.shared import config_form as forms
-from pages.shared import open_data as loaders
+from pages.shared import config_form, open_data
 from pages.shared.layout import escape, link
 from pages.shared.widget_state import follow
 
@@ -66,7 +65,7 @@ class Draws:
 
 def wait_for_torch() -> None:
     """The changes are made by torch, which takes seconds to import once on a server: say so, and wait."""
-    thread = loaders.warm_up()
+    thread = open_data.warm_up()
     if thread.is_alive():
         with st.spinner("Starting PyTorch, once for this server ..."):
             thread.join()
@@ -111,7 +110,7 @@ def is_gray(pixels: np.ndarray) -> bool:
 
 def chosen() -> AugmentConfig:
     """What the form of a run holds. A value that is not allowed is said where the run is queued; here it is its default."""
-    return AugmentConfig(**{f.name: value if isinstance(value := forms.value_of(f"augment.{f.name}"), float) else f.default
+    return AugmentConfig(**{f.name: value if isinstance(value := config_form.value_of(f"augment.{f.name}"), float) else f.default
                             for f in fields(AugmentConfig)})
 
 
@@ -138,9 +137,9 @@ def draw_list() -> None:
                 st.toggle(knob_of(f"augment.{name}").metadata["label"], width=150, help=escape(_help_of(name)),
                           **follow(f"augment_on_{name}", name in on, _switch, name))
                 if name in on:
-                    forms.draw(f"augment.{name}", label=_switch_label(name), page="augment")
+                    config_form.draw(f"augment.{name}", label=_switch_label(name), page="augment")
                     for knob in entry.ranges:
-                        forms.draw(f"augment.{knob}", label=LABELS[knob], page="augment")
+                        config_form.draw(f"augment.{knob}", label=LABELS[knob], page="augment")
 
 
 def draw_on_train() -> None:
@@ -151,8 +150,8 @@ def draw_on_train() -> None:
     with preset:
         draw_presets("train")
     with see:
-        link("See and choose all", "augment", icon=":material/visibility:", dataset=forms.value_of("data.dataset"))
-    forms.draw_many(tuple(f"augment.{name}" for name in USUAL), columns=3)
+        link("See and choose all", "augment", icon=":material/visibility:", dataset=config_form.value_of("data.dataset"))
+    config_form.draw_many(tuple(f"augment.{name}" for name in USUAL), columns=3)
 
 
 def _help_of(name: str) -> str:
@@ -166,10 +165,10 @@ def _switch_label(name: str) -> str:
 
 
 def _switch(name: str, on: bool) -> None:
-    forms.put(f"augment.{name}", AUGMENTATIONS[name].usual if on else 0.0)
+    config_form.put(f"augment.{name}", AUGMENTATIONS[name].usual if on else 0.0)
 
 
 def _take_preset(key: str) -> None:
     if key != OWN:
         for name, value in vars(PRESETS[key].config).items():
-            forms.put(f"augment.{name}", value)
+            config_form.put(f"augment.{name}", value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.audit.copies import Look
+from core.audit.duplicates import Look
 from core.datasets.dataset import Dataset
 
 FAR = 6.0             # robust z

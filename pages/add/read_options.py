@@ -16,15 +16,15 @@ import streamlit as st
 
 from core.config import home
 from core.datasets.archive import unpack, unpacked
-from core.datasets.kinds import ARCHIVES, KINDS, find, reading_from, reading_to
-from core.datasets.own import list_own
+from core.datasets.custom import list_own
+from core.datasets.formats import ARCHIVES, KINDS, find, reading_from, reading_to
+from core.datasets.scan import Survey, survey
 from core.datasets.source import Target
-from core.datasets.survey import Survey, survey
 from core.errors import LightboxError
 from core.files import write_atomic
 from pages.shared import theme
 from pages.shared.layout import escape, long_task, shorten
-from pages.shared.squares import fits_html
+from pages.shared.resize_preview import fits_html
 
 UPLOADS = ("zip", "csv", "tsv", "txt", "npz")
 MAX_UPLOAD = 200           # MB; what is larger is given as a path and not sent through the browser

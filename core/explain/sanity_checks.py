@@ -3,8 +3,8 @@
     randomisation        does the map depend on what the network has learned? Random weights must give another map
     coverage             does the answer depend on what the map marks? Cover it (deletion), or show only it (insertion)
     shift_stability      does the map stay on what it marks when the image is moved by a few pixels?
-    examine, verdict     all of it for some images, with where the maps point (`core.explain.pointing`) and how alike those of
-                         another seed are (`core.explain.likeness`), and one sentence about it
+    examine, verdict     all of it for some images, with where the maps point (`core.explain.localization`) and how alike those of
+                         another seed are (`core.explain.similarity`), and one sentence about it
 
 Shapes: N images of C channels and H x W pixels in [0, 1], K classes, maps (N, H, W). Of a signed map only what speaks for the
 class counts as heat.
@@ -24,10 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.explain.likeness import heat, likeness, spearman, ssim
+from core.explain.localization import Place, border_ring, places
 from core.explain.methods import explain
 from core.explain.passes import left_alone, score
-from core.explain.pointing import Place, border_ring, places
+from core.explain.similarity import heat, likeness, spearman, ssim
 
 SAME = 0.5         # rank correlation: from here on the order of the pixels is more kept than lost. Unrelated smooth maps: about 0
 GAIN = 0.02        # of probability: two draws of random places differ by about so much on sixteen images

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.datasets.geometry import fit
-from pages.shared.squares import cost_of, fit_longest, fits_html
+from pages.shared.resize_preview import cost_of, fit_longest, fits_html
 
 
 def pictures(html: str) -> list[np.ndarray]:

@@ -6,10 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from core.datasets.phantom import PhantomSource, plates
-from core.datasets.phantom import set as phantom_set
+from core.datasets.phantom import PhantomSource, cache
+from core.datasets.phantom import source as phantom_set
+from core.datasets.phantom.cache import RECORD, Plates
 from core.datasets.phantom.cohort import PhantomConfig
-from core.datasets.phantom.plates import RECORD, Plates
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_torn_record_is_made_again(kept, made):
 def test_a_full_disk_only_costs_the_keeping(kept, made, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(plates.os, "pwrite", full)
+    monkeypatch.setattr(cache.os, "pwrite", full)
     assert kept[1].shape == kept[1].shape == (201, 255) and made == [1, 1]
 
 
@@ -65,7 +65,7 @@ def test_the_phantom_makes_each_image_once_for_all_sizes(monkeypatch):
 
 def test_many_are_made_by_processes_and_are_the_same_bits(monkeypatch):
     config = PhantomConfig(patients=14)
-    monkeypatch.setattr("core.datasets.phantom.set.WORTH_A_PROCESS", 10)
+    monkeypatch.setattr("core.datasets.phantom.source.WORTH_A_PROCESS", 10)
     source, said = PhantomSource(config), []
     n = len(source.scan().table)
     source.prepare(128, lambda phase, done, total: said.append((done, total)))
@@ -80,7 +80,7 @@ def test_many_are_made_by_processes_and_are_the_same_bits(monkeypatch):
 
 
 def test_stop_ends_the_processes(monkeypatch):
-    monkeypatch.setattr("core.datasets.phantom.set.WORTH_A_PROCESS", 10)
+    monkeypatch.setattr("core.datasets.phantom.source.WORTH_A_PROCESS", 10)
     started, real = [], subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
 
