@@ -17,10 +17,31 @@ import json
 import math
 import os
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from core.errors import LightboxError
+
+
+class Task(StrEnum):
+    """What is learned from an image, in MedMNIST's words. A member is its text: `Task.BINARY == "binary-class"`."""
+
+    BINARY = "binary-class"
+    MULTICLASS = "multi-class"
+    MULTILABEL = "multi-label, binary-class"      # several findings, each there or not
+    ORDINAL = "ordinal-regression"                # grades
+
+
+class Split(StrEnum):
+    """The three parts of a data set. A member is its text: `Split.VAL == "val"`."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+SPLIT_NAMES = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}      # for a sentence
 
 
 def home() -> Path:
