@@ -35,10 +35,11 @@ class Server:
     url: str
     home: Path
     log: Path
+    pid: int
 
 
 @contextmanager
-def serve(script: Path, folder: Path, *flags: str, **env: str) -> Iterator[Server]:
+def serve(script: Path, folder: Path, *flags: str, cwd: Path = ROOT, **env: str) -> Iterator[Server]:
     """Run a Streamlit script on a free port until the block ends. Nothing is taken from or left in the person's own home."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -48,9 +49,9 @@ def serve(script: Path, folder: Path, *flags: str, **env: str) -> Iterator[Serve
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), *flags]
     # BROWSER: where there is a desktop, Streamlit opens a browser of its own; here that is a program that does nothing.
     surroundings = os.environ | {"LIGHTBOX_HOME": str(home), "HOME": str(folder / "home"), "BROWSER": "true",
-                                 "PYTHONPATH": str(ROOT)} | env
+                                 "PYTHONPATH": str(cwd)} | env
     with open(log, "wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=surroundings, stdin=subprocess.PIPE, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=cwd, env=surroundings, stdin=subprocess.PIPE, stdout=out, stderr=out)
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
@@ -63,7 +64,7 @@ def serve(script: Path, folder: Path, *flags: str, **env: str) -> Iterator[Serve
                 time.sleep(0.1)
         else:
             raise AssertionError(f"no server after 30 s: {log.read_text(errors='replace')}")
-        yield Server(url, home, log)
+        yield Server(url, home, log, process.pid)
     finally:
         process.terminate()
         try:
