@@ -82,7 +82,7 @@ def put_run(state: str = "finished", records: list[dict] = (), reason: str = "",
 
 def text_of(at: AppTest) -> str:
     """All that stands on the page in words."""
-    kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error", "metric", "code")
+    kinds = ("title", "header", "markdown", "caption", "info", "warning", "error", "metric", "code")
     return "\n".join(f"{getattr(e, 'label', '')} {getattr(e, 'value', '')}" for kind in kinds for e in at.get(kind))
 
 

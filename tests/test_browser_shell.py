@@ -85,31 +85,6 @@ def test_start_says_what_is_wrong_with_a_path_and_keeps_it(app, page):
     assert field.input_value() == "/no/such/<b>$place$</b>"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_can_be_read(app, shell, page, scheme):
-    """WCAG 2.2 AA, 1.4.3: a contrast of 4.5 to 1, counted from what the browser computed for each piece of text."""
-    page.emulate_media(color_scheme=scheme)
-    measure = Path(__file__).with_name("contrast.js").read_text()
-    page.goto(app.url)
-    expect(page.get_by_text("This machine:")).to_be_visible()
-    assert settled(page, measure) == {}
-    visit(page, shell.url)
-    assert settled(page, measure) == {}
-
-
-def settled(page, measure: str) -> dict:
-    """What is too pale once the page stands still: while a script runs, Streamlit fades what may change."""
-    wait_idle(page)
-    page.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important; }")
-    faint = page.evaluate(measure)
-    for _ in range(5):
-        if not faint:
-            break
-        page.wait_for_timeout(500)
-        faint = page.evaluate(measure)
-    return faint
-
-
 def test_gallery_shows_each_image_in_its_tile_without_its_neighbours(shell, page):
     visit(page, shell.url)
     pictures = page.locator(".tile .picture")

@@ -75,7 +75,7 @@ def odd_set(tmp_path) -> Path:
 
 def test_an_empty_page_shows_what_it_understands():
     page = add()
-    assert [h.value for h in page.subheader] == ["Class folders", "Table and images", "A zip or an .npz", "MURA"]
+    assert [h.value for h in page.header] == ["Class folders", "Table and images", "A zip or an .npz", "MURA"]
     assert len(page.code) == 4 and page.title[0].value == "Add images"
 
 

@@ -87,7 +87,7 @@ def draw_examples() -> None:
     st.markdown("Give the path of your images, or send a file. These are understood:")
     for (title, (words, drawing)), column in zip(EXAMPLES.items(), st.columns(len(EXAMPLES), gap="medium")):
         with column, st.container(key=f"add_example_{title.split()[0].lower()}"):
-            st.subheader(title, anchor=False)
+            st.header(title, anchor=False)
             st.markdown(words)
             st.code(drawing, language=None)
     st.caption("Images: PNG, JPEG, BMP, TIFF, WebP, GIF and DICOM, with 8 or 16 bits, gray or colour.")
@@ -210,7 +210,7 @@ HOW = {"table": draw_table, "folder": draw_folder, "mura": draw_mura, "npz": dra
 def draw_how(seen: read_options.Look) -> None:
     title, kind = st.columns([2, 1], vertical_alignment="center")
     with title:
-        st.subheader(f"{KINDS[seen.kind].title}: how it is read", anchor=False)
+        st.header(f"{KINDS[seen.kind].title}: how it is read", anchor=False)
     if len(seen.kinds) > 1:
         with kind:
             st.selectbox("Read as", seen.kinds, format_func=lambda k: KINDS[k].title, label_visibility="collapsed",
@@ -221,7 +221,7 @@ def draw_how(seen: read_options.Look) -> None:
 # ------------------------------------------------------------------------------------------------------- what comes out
 
 def draw_result(seen: read_options.Look) -> None:
-    st.subheader("What comes out", anchor=False)
+    st.header("What comes out", anchor=False)
     if seen.error:
         show_error(seen.error)
         return
@@ -264,7 +264,7 @@ def draw_name(seen: read_options.Look) -> None:
 def draw_fits(seen: read_options.Look) -> None:
     """Some images at the size at which they would be learned, with what each way of making them square costs."""
     with st.container(horizontal=True, vertical_alignment="center", key="add_fits"):
-        st.subheader("Made square: three ways, at", anchor=False, width="content")
+        st.header("Made square: three ways, at", anchor=False, width="content")
         size = st.segmented_control("Size", SIZES, default=64, format_func=lambda s: f"{s} px", label_visibility="collapsed",
                                     key="add_size", required=True, persist_state="session")
     found = seen.found
@@ -282,7 +282,7 @@ def draw_own() -> None:
     sets = list_own()
     if not sets:
         return
-    st.subheader("Sets that were added", anchor=False)
+    st.header("Sets that were added", anchor=False)
     for own in sets:
         title, where, remove = st.columns([3, 6, 1], vertical_alignment="center")
         with title:

@@ -31,7 +31,7 @@ STYLE = """
   .lb-axis { display: flex; justify-content: space-between; font-size: .74rem; opacity: .8; margin-bottom: .55rem; }
   .lb-chart { font-size: .8rem; line-height: 1.35; }
   .lb-chart p { margin: 0 0 .5rem; }
-  .lb-chart h4 { font-size: .8rem; font-weight: 600; margin: 0 0 .25rem; padding: 0; }
+  .lb-chart h2 { font-size: .8rem; font-weight: 600; margin: 0 0 .25rem; padding: 0; }
   .lb-chart img { display: block; width: 100%; height: 92px; border-bottom: 1px solid rgba(128, 134, 138, .6); }
   .lb-keys { display: flex; flex-wrap: wrap; gap: .1rem .7rem; font-size: .76rem; margin: 0 0 .3rem; }
   .lb-keys span { overflow-wrap: anywhere; }
@@ -91,7 +91,7 @@ def bars_html(counts: np.ndarray, edges: np.ndarray, title: str, write) -> str:
     bars = "".join(f"<b style='height:{100 * n / most:.1f}%' title='{write(a)} to {write(b)}: {n:,}'></b>"
                    for n, a, b in zip(counts, edges, edges[1:]))
     middle = write((edges[0] + edges[-1]) / 2)
-    return (f"<h4>{escape(title)}</h4><div class='lb-hist' role='img' aria-label='{escape(title)}: {write(edges[0])} to "
+    return (f"<h2>{escape(title)}</h2><div class='lb-hist' role='img' aria-label='{escape(title)}: {write(edges[0])} to "
             f"{write(edges[-1])}, most often {write(edges[int(counts.argmax())])}'>{bars}</div>"
             f"<div class='lb-axis'><span>{write(edges[0])}</span><span>{middle}</span><span>{write(edges[-1])}</span></div>")
 
@@ -128,7 +128,7 @@ def gray_html(found: GrayValues, names: Sequence[str], title: str, colors: Seque
     drawing = (f"<svg xmlns='http://www.w3.org/2000/svg' width='256' height='100' viewBox='0 0 256 100' "
                f"preserveAspectRatio='none'>{lines}</svg>")
     picture = base64.b64encode(drawing.encode()).decode()              # as an image: st.html takes SVG out
-    return (f"<h4>{escape(title)}</h4><div class='lb-keys'>{keys}{more}</div>"
+    return (f"<h2>{escape(title)}</h2><div class='lb-keys'>{keys}{more}</div>"
             f"<img src='data:image/svg+xml;base64,{picture}' alt='Gray values {escape(title.lower())}'>"
             f"<div class='lb-axis'><span>0</span><span>128</span><span>255</span></div>{sampled}")
 

@@ -44,7 +44,8 @@ function fill(table, { columns, rows }, narrow, setTriggerValue) {
     else groups.push({ title, span: 1 })
   })
   const above = make("tr", groups.map(({ title, span }, i) =>
-    make("th", title, { className: i === 0 ? "group stay" : title ? "group first" : "group", colSpan: span, scope: "colgroup" })))
+    make(title ? "th" : "td", title, {                // a header that says nothing is none
+      className: i === 0 ? "group stay" : title ? "group first" : "group", colSpan: span, ...title && { scope: "colgroup" } })))
   const head = make("tr", kept.map(i => columns[i]).map(column => {
     const arrow = { down: " \u2193", up: " \u2191" }[column.sorted] ?? ""
     const title = column.title + arrow
@@ -54,6 +55,7 @@ function fill(table, { columns, rows }, narrow, setTriggerValue) {
       content.setAttribute("aria-label", column.shut ? `${column.title}: ${column.help}` : `Sort by ${column.title}`)
       content.onclick = () => setTriggerValue("sorted", column.key)
     }
+    if (!title) return make("td", "")
     const th = make("th", content, { scope: "col", className: css(column), title: column.help ?? "" })
     if (column.sorted) th.setAttribute("aria-sort", column.sorted === "down" ? "descending" : "ascending")
     return th

@@ -39,7 +39,7 @@ def draw_two_runs(a: Run, b: Run, split: str, seeds: Mapping[str, Sequence[Entry
         both, result = compared(a, b, split)
     except LightboxError as error:
         with right:
-            st.subheader("Which one is better", anchor=False)
+            st.header("Which one is better", anchor=False)
             show_error(error)
             if error.code == "compare.unanswered":
                 link("Go to Evaluate", "evaluate", run=(b if "un B (" in error.message else a).id, split=split)
@@ -77,7 +77,7 @@ def _stamp(run: Run) -> tuple:
 def draw_differences(a: Run, b: Run) -> None:
     """The settings that differ, and nothing else."""
     rows = differences(a.config, b.config)
-    st.subheader("What differs", anchor=False, help="All settings of the two runs that are not the same. A fair experiment "
+    st.header("What differs", anchor=False, help="All settings of the two runs that are not the same. A fair experiment "
                  "changes one thing at a time.")
     if not rows:
         st.markdown("No setting differs. Whatever is unlike comes from the machine, its threads or another version.")
@@ -119,7 +119,7 @@ def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[Entry]]
         tests: with "roc_auc", "accuracy", "notes" of core.evaluation.compare.compare
         mean: for several findings, the test of the mean over all of them
     """
-    st.subheader("Which one is better", anchor=False, help="Both runs answered the same images, so most of the luck of the draw "
+    st.header("Which one is better", anchor=False, help="Both runs answered the same images, so most of the luck of the draw "
                  "is shared. These tests look at the images one by one, and can tell apart what two intervals cannot.")
     shown = {"ROC AUC": tests["roc_auc"], "Accuracy": tests["accuracy"]}
     _draw_intervals({name: test for name, test in shown.items() if test and test["low"] is not None})
@@ -160,7 +160,7 @@ def _draw_intervals(tests: Mapping[str, dict]) -> None:
         "domain": ["unlikely to be chance", "may be chance"], "range": [theme.ANSWERS["right"], theme.QUIET]}}
     tip = [{"field": "what"}, *({"field": f, "format": "+.3f"} for f in ("difference", "low", "high")), {"field": "sure"}]
     spec = {"height": {"step": 30}, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0}, "encoding": {"y": y}, "layer": [
-        {"mark": {"type": "rule", "strokeDash": [4, 4], "color": theme.QUIET}, "encoding": {"x": {"datum": 0, **x}, "y": {}}},
+        {"mark": {"type": "rule", "strokeDash": [4, 4], "color": theme.QUIET, "aria": False}, "encoding": {"x": {"datum": 0, **x}, "y": {}}},
         {"mark": {"type": "rule", "strokeWidth": 3}, "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"},
                                                                   "color": color, "tooltip": tip}},
         {"mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}, "encoding": {
@@ -179,7 +179,7 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
     """
     rows = {kind: disagreements(both, kind) for kind in KINDS}
     kinds = {kind: f"{KINDS[kind]}: {len(found):,}" for kind, found in rows.items() if len(found) or kind == "any"}
-    st.subheader("Where they disagree", anchor=False, help="The images to which the two runs give different answers, those first "
+    st.header("Where they disagree", anchor=False, help="The images to which the two runs give different answers, those first "
                  "of which both are surest.")
     if not len(rows["any"]):
         st.markdown(f"Nowhere: both give the same answer to all {len(both.labels):,} images.")

@@ -57,7 +57,7 @@ def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: 
     facts = data.table.iloc[row]
     image_id = str(facts["image_id"])
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(escape(image_id), anchor=False, width="stretch")
+        st.header(escape(image_id), anchor=False, width="stretch")
         if st.button("Close", icon=":material/close:", type="tertiary"):
             st.query_params.pop("image", None)
             st.rerun()

@@ -46,7 +46,7 @@ def draw_calibration(run: Run, split: str, found: Predictions, k: int | None = N
     """
     about = run.data()
     task, names = about["task"], about["class_names"]
-    st.subheader("Calibration", anchor=False, help="Of all images that got a probability of 0.8, eight in ten should have the "
+    st.header("Calibration", anchor=False, help="Of all images that got a probability of 0.8, eight in ten should have the "
                  "class. A network may order images well and still be far too sure of itself.")
     k = class_of(about) if k is None else k
     fit = stored(run, "val")

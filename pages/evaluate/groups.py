@@ -36,7 +36,7 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
     except LightboxError as refused:
         error = refused
     _draw_people(dict(result) | by_people(run, split, found))
-    st.subheader("By group", anchor=False, help="The images with one value of a column, judged by themselves. A network that is "
+    st.header("By group", anchor=False, help="The images with one value of a column, judged by themselves. A network that is "
                  "good on the whole may be bad for some: for a part of the body, an age, a hospital.")
     try:
         if error is not None:
@@ -81,7 +81,7 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
 
 def _draw_people(result: Mapping) -> None:
     by = {"image": result["measures"] | {"n": result["n"]}, "study": result.get("by_study"), "patient": result.get("by_patient")}
-    st.subheader("By image, study and patient", anchor=False, help="A radiologist calls a study, not a picture. The "
+    st.header("By image, study and patient", anchor=False, help="A radiologist calls a study, not a picture. The "
                  "probabilities of all views of a study, or of a patient, are averaged, and the mean is the answer, as in MURA. "
                  "Kappa by image and kappa by study are different numbers: compare like with like.")
     rows = [{"group": f"by {name}", **row, "n_positive": row["accuracy"]["n_positive"]} for name, row in by.items() if row]
@@ -212,7 +212,7 @@ def _draw_experts(run: Run, split: str, found: Predictions, result: Mapping, par
     known = experts.find_experts(part_of, {i: answer.image_ids for i, answer in answers.items()})
     if not known:
         return
-    st.subheader("Every expert on its own part", anchor=False, help="Runs whose images are all of one group, beside this run on "
+    st.header("Every expert on its own part", anchor=False, help="Runs whose images are all of one group, beside this run on "
                  "the very same images. An expert that is scored on anything else looks like something else than it is.")
     rows = []
     for part, ids in known.items():

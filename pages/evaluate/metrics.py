@@ -115,7 +115,7 @@ def show_classes(result: Mapping, *, key: str) -> None:
 
 def show_all(result: Mapping) -> None:
     """Every measure: overall and for each class, with its interval, and of how many images."""
-    st.subheader("Overall", anchor=False, help=_kinds(result["measures"].values()))
+    st.header("Overall", anchor=False, help=_kinds(result["measures"].values()))
     rows = [(name, result["measures"][name]) for name in ("medmnist_auc", "medmnist_acc", *METRICS)
             if name in result["measures"] and (name != "quadratic_kappa" or result["task"] == "ordinal-regression")]
     bases = {base["name"]: base for base in result["baselines"]}
@@ -142,7 +142,7 @@ def show_all(result: Mapping) -> None:
         st.markdown("\n\n".join(f"**{METRICS[name].title}.** {METRICS[name].help}  \n${METRICS[name].equation}$"
                                 for name, _ in rows if name in METRICS))
     findings = result["task"] == MULTI_LABEL
-    st.subheader("Each finding" if findings else "Each class", anchor=False,
+    st.header("Each finding" if findings else "Each class", anchor=False,
                  help="Each finding by itself." if findings else "Each class against all the others together.")
     names = [name for name in METRICS
              if any(row["measures"].get(name, {}).get("value") is not None for row in result["per_class"])]

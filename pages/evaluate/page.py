@@ -72,7 +72,7 @@ def show_overview(at: Looked) -> None:
     wide = 500 if len(judged.names) <= 3 else 610 if few else 780
     left, right = beside.container(width=wide), beside.container(width=1240 - wide, key="judged_curves")
     with left:
-        st.subheader("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
+        st.header("Confusion matrix", anchor=False, help="Rows are the truth, columns the answers; shares are of the row. "
                      "A click on a cell shows its images.")
         cell = confusion(judged.matrix, judged.names, key=f"matrix_{at.run.id}_{at.split}_{k}")
         if cell:
@@ -86,7 +86,7 @@ def show_overview(at: Looked) -> None:
 def show_curves(judged: Judgement, beside: bool) -> None:
     """Those of the order of the scores, side by side or one below the other."""
     if not judged.curves:
-        st.subheader("ROC curve", anchor=False)
+        st.header("ROC curve", anchor=False)
         st.markdown("There is no curve: every image here has the same class.")
         return
     places = st.columns(2, gap="medium") if beside else (st.container(), st.container())
@@ -97,7 +97,7 @@ def show_curves(judged: Judgement, beside: bool) -> None:
 
 
 def show_roc_of(judged: Judgement) -> None:
-    st.subheader("ROC curve", anchor=False, help=f"{METRICS['roc_auc'].help} The curve shows every threshold at once: how many "
+    st.header("ROC curve", anchor=False, help=f"{METRICS['roc_auc'].help} The curve shows every threshold at once: how many "
                  "are found, against how many false alarms that costs.")
     point = judged.point
     show_roc(named(judged, judged.curves), key=f"roc_{judged.finding}", point=point, colors=colors_of(judged),
@@ -110,7 +110,7 @@ def show_roc_of(judged: Judgement) -> None:
 
 
 def show_precision_recall_of(judged: Judgement) -> None:
-    st.subheader("Precision and recall", anchor=False, help="Of the images that are called, how many are right, against how many "
+    st.header("Precision and recall", anchor=False, help="Of the images that are called, how many are right, against how many "
                  "are found (recall is another word for sensitivity). Where a finding is rare, this curve falls long before the "
                  "ROC curve does.")
     point = judged.pr_point

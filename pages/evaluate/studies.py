@@ -34,7 +34,7 @@ def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
         _choose_runs(this, known)
     for column, study in zip(st.columns(2, gap="large"), STUDIES):
         with column:
-            st.subheader(STUDIES[study].title, anchor=False, help=STUDIES[study].help)
+            st.header(STUDIES[study].title, anchor=False, help=STUDIES[study].help)
             _draw_study(this, study, _chosen(this, known, study), split, measure, by_id)
 
 

@@ -61,7 +61,7 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
     about = run.data()
     names = about["class_names"]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Threshold", anchor=False, width="content", help="A network gives a score; from which score on a patient is "
+        st.header("Threshold", anchor=False, width="content", help="A network gives a score; from which score on a patient is "
                      "called back is for people to decide. Move the line and see what it costs.")
         k = class_in_question(about, "threshold") if k is None else k
     key = f"threshold_{run.id}_{split}_{k}"

@@ -90,7 +90,7 @@ def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -
     for note in loaded.notes:
         st.caption(escape(note))
     later = [draw_faithful(run, data, rows, asked), draw_conflict(run, data)]
-    st.subheader("What the layer sees", anchor=False)
+    st.header("What the layer sees", anchor=False)
     if st.toggle("Feature maps and kernels", key="show_activations", persist_state="session"):
         draw_activations(run.id, now, asked, about["class_names"][asked.target])
 

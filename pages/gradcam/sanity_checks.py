@@ -51,7 +51,7 @@ def draw_faithful(run: Run, data: Dataset, rows: Sequence[int], claim: Asked) ->
     """
     names, method = classifier(run.id).model.class_names, METHODS[claim.method]
     name = names[claim.target] + (f" rather than {names[claim.against]}" if claim.against is not None else "")
-    st.subheader("Is this heat-map true?", anchor=False)
+    st.header("Is this heat-map true?", anchor=False)
     key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, np.asarray(rows).tobytes(), claim)
     asked = f"faithful_{abs(hash(key))}"
     if st.session_state.pop(f"stopped_{asked}", False):          # Stop ends the test, not the page

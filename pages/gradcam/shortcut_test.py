@@ -26,7 +26,7 @@ def draw_conflict(run: Run, data: Dataset) -> Callable[[], None] | None:
     """
     if not can_lie(data):
         return None
-    st.subheader("What if the letter lied?", anchor=False)
+    st.header("What if the letter lied?", anchor=False)
     key = (run.id, version(run.id), data.fingerprint, data.split_hash, thresholds.of(run))
     asked = f"conflict_{run.id}"
     if st.session_state.pop(f"stopped_{asked}", False):          # Stop ends the work, not the page

@@ -94,7 +94,7 @@ def draw_leaks(facts: leaks.Facts) -> None:
 
 
 def draw_table(data, facts: leaks.Facts) -> None:
-    st.subheader("Classes", anchor=False)
+    st.header("Classes", anchor=False)
     st.html(leaks.table_html(facts, data.class_names))
     st.markdown(escape(facts.imbalance.sentence),
                 help="Cramér's V comes from the chi-square test of class and part: 0 when the classes have the same shares in "
@@ -111,7 +111,7 @@ def draw_table(data, facts: leaks.Facts) -> None:
 
 
 def draw_search(data) -> None:
-    st.subheader("Copies and odd images", anchor=False)
+    st.header("Copies and odd images", anchor=False)
     found = leaks.inspection_of(data)
     key = f"split_search_{data.fingerprint}_{data.size}"
     if found is None:

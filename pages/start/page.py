@@ -23,13 +23,13 @@ def show_begin() -> None:
     """Three ways to images, and one that needs none."""
     phantom, medmnist, own, drop = st.columns(4, gap="medium")
     with phantom:
-        st.subheader("Phantom X-rays", anchor=False)
+        st.header("Phantom X-rays", anchor=False)
         st.markdown("Made here from physics, so the truth is known: three body parts, normal or with a fracture, "
                     "a lesion or metal.")
         if st.button("Start with phantom X-rays", type="primary", width="stretch", wrap=True):
             go("browse", dataset="phantom")
     with medmnist:
-        st.subheader("MedMNIST", anchor=False)
+        st.header("MedMNIST", anchor=False)
         st.markdown("Twelve public sets of small medical images: ultrasound, CT, skin, retina, tissue and more.")
         sets = {info.name: info for info in list_datasets() if info.name in SETS}
         there = [name for name in sets if sets[name].available]
@@ -40,7 +40,7 @@ def show_begin() -> None:
         if st.button(f"Use {sets[name].title}", width="stretch", key="start_medmnist_go"):
             go("browse", dataset=name)
     with own:
-        st.subheader("My own images", anchor=False)
+        st.header("My own images", anchor=False)
         st.markdown("Class folders, a table with images, a zip, MURA or an .npz file. They are read where they lie.")
         path = st.text_input("Path of a folder, table, zip or .npz file", placeholder="/path/to/images",
                              label_visibility="collapsed", key="start_path", persist_state="session").strip()
@@ -50,7 +50,7 @@ def show_begin() -> None:
         if path:
             check_path(path)
     with drop:
-        st.subheader("Drop an image", anchor=False)
+        st.header("Drop an image", anchor=False)
         st.markdown("Let a small network that comes with Lightbox read an image, and see where it looked.")
         image = st.file_uploader("Drop an image to classify", key="start_drop", label_visibility="collapsed",
                                  max_upload_size=50)
@@ -70,7 +70,7 @@ def check_path(path: str) -> None:
 
 def show_runs(runs: list) -> None:
     """The latest runs as cards: name, the validation AUC as it went, state."""
-    st.subheader("Latest runs", anchor=False)
+    st.header("Latest runs", anchor=False)
     for run, column in zip(runs, st.columns(RUNS, gap="medium")):
         status, epochs = run.status(), run.records("epoch")
         aucs = [record.get("val_roc_auc") for record in epochs]

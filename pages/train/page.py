@@ -43,7 +43,7 @@ def draw_form() -> None:
     draw_how()
     draw_aim()
     with st.container(key="form_augment"):
-        st.subheader("Random changes of the training images", anchor=False)
+        st.header("Random changes of the training images", anchor=False)
         augmentation.draw_on_train()
     with st.container(key="form_machine"):
         config_form.draw_more("Machine and chance", ("train.device", *MACHINE), "machine")
@@ -51,7 +51,7 @@ def draw_form() -> None:
 
 def draw_what() -> None:
     with st.container(key="form_what"):
-        st.subheader("What", anchor=False)
+        st.header("What", anchor=False)
         size, split, target = st.columns(3)
         with size:
             config_form.draw("data.size", {size: str(size) for size in config_form.SIZES}, free=True)
@@ -64,7 +64,7 @@ def draw_what() -> None:
 
 def draw_network() -> None:
     with st.container(key="form_network"):
-        st.subheader("Network", anchor=False)
+        st.header("Network", anchor=False)
         network, start, name = st.columns(3)
         with network:
             config_form.draw("model.name", config_form.WORDS["model.name"])
@@ -83,7 +83,7 @@ def draw_network() -> None:
 
 def draw_how() -> None:
     with st.container(key="form_how"):
-        st.subheader("How", anchor=False)
+        st.header("How", anchor=False)
         config_form.draw_many(STEPS, columns=3)
         try:
             lr_finder.draw_finder(config_form.read())
@@ -94,13 +94,13 @@ def draw_how() -> None:
 
 def draw_aim() -> None:
     with st.container(key="form_aim"):
-        st.subheader("Towards what", anchor=False)
+        st.header("Towards what", anchor=False)
         config_form.draw_many(AIM, columns=3)
         config_form.draw_more("Weights, sampling, smoothing", FAIR, "aim")
 
 
 def draw_outlook() -> None:
-    st.subheader("What this run will be like", anchor=False)
+    st.header("What this run will be like", anchor=False)
     try:
         ahead = preview.look_ahead(config_form.read(), runs, devices)
     except LightboxError as error:
