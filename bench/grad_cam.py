@@ -2,8 +2,7 @@
 
 All explain class 0 at the same layer of the same network with random weights, on all cores. `forward` is the plain
 prediction without gradients in float32. Ours comes twice: in float32, and as page Errors asks for many images at once, with
-bfloat16 up to the layer, where the processor has it; `unfolded` is both once more with batch norms beside the convolutions
-(core.explain.folded; a single image is never folded). DenseNet's layer is denseblock4: all read it in the same state. The
+bfloat16 up to the layer, where the processor has it. DenseNet's layer is denseblock4: all read it in the same state. The
 methods take turns, and each figure is the median of the seconds that a person waits: what else runs on the machine slows all of
 them. The last columns say how equal the maps of 32 images are: the largest difference from captum's, in percent of its peak.
 """
@@ -15,7 +14,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from unittest.mock import patch
 
 import torch
 import torchvision
@@ -40,7 +38,7 @@ def waited(works: list[Callable[[], object]], runs: int) -> list[float]:
 
 
 def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list[float]]:
-    """Milliseconds for `n` images of 3 x 224 x 224: plain forward, ours, ours with bfloat16, both unfolded, grad-cam, captum; and
+    """Milliseconds for `n` images of 3 x 224 x 224: plain forward, ours, ours with bfloat16, grad-cam, captum; and
     how far our first two are from captum's map, as shares of its peak."""
     from captum.attr import LayerGradCam
     from pytorch_grad_cam import GradCAM
@@ -65,11 +63,9 @@ def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list
     def half():
         return explain("grad_cam", model, images, targets, layer, half=True)
 
-    unfolded = [patch("core.explain.passes.FOLD_FROM", float("inf"))(work) for work in (full, half)]
-
     expected = captum()
     off = [float((ours() - expected).abs().max() / expected.max().clamp_min(1e-12)) for ours in (full, half)]
-    return waited([torch.no_grad()(lambda: model(images)), full, half, *unfolded, package, captum], runs), off
+    return waited([torch.no_grad()(lambda: model(images)), full, half, package, captum], runs), off
 
 
 def others(runs: int) -> None:
@@ -93,14 +89,13 @@ def main() -> None:
     print(line())
     print(f"{options.threads} threads, 224 px, milliseconds, median of {options.runs}; "
           f"bfloat16 {'is' if bfloat16_is_quick(torch.device('cpu')) else 'is not'} in the processor")
-    print(f"{'network':15}{'images':>7}{'forward':>9}{'ours':>8}{'bfloat16':>10}{'unfolded':>12}{'grad-cam':>10}{'captum':>8}"
+    print(f"{'network':15}{'images':>7}{'forward':>9}{'ours':>8}{'bfloat16':>10}{'grad-cam':>10}{'captum':>8}"
           f"{'grad-cam/ours':>15}{'captum/ours':>14}{'differs by':>14}")
     for name, layer in LAYERS.items():
         for n in (1, 32):
             if options.only in (None, name):
-                (forward, ours, half, *unfolded, package, captum), (off, off_half) = measure(name, layer, n, options.runs)
-                plain = ", ".join(f"{t:.0f}" for t in unfolded)
-                print(f"{name:15}{n:7d}{forward:9.0f}{ours:8.0f}{half:10.0f}{plain:>12}{package:10.0f}{captum:8.0f}"
+                (forward, ours, half, package, captum), (off, off_half) = measure(name, layer, n, options.runs)
+                print(f"{name:15}{n:7d}{forward:9.0f}{ours:8.0f}{half:10.0f}{package:10.0f}{captum:8.0f}"
                       f"{f'{package / ours:.1f}, {package / half:.1f}':>15}{f'{captum / ours:.1f}, {captum / half:.1f}':>14}"
                       f"{f'{100 * off:.3f}, {100 * off_half:.1f} %':>14}", flush=True)
     if options.only in (None, "resnet18"):

@@ -1,6 +1,7 @@
 """The methods of core.explain against grad-cam and captum on three architectures, against closed forms, and without a trace."""
 
 import copy
+import threading
 import types
 
 import numpy as np
@@ -140,6 +141,23 @@ def test_bfloat16_gives_nearly_the_same_map(method, monkeypatch):
     with left_alone(model, images), torch.autocast("cpu", torch.bfloat16):          # Score-CAM's later passes want it, too
         maps_at(model, images, layer)
         assert torch.is_autocast_enabled("cpu")
+
+
+def test_float32_and_bfloat16_in_many_threads_at_a_time():
+    """Two pages ask for maps of the same network."""
+    model, images, targets = torchvision_model("resnet18"), pictures(2, 32), torch.tensor([0, 1])
+    expected = {half: explain("grad_cam", model, images, targets, "layer3", half=half) for half in (False, True)}
+    equal_maps = []
+
+    def work(half: bool) -> None:
+        for _ in range(3):
+            equal_maps.append(torch.equal(explain("grad_cam", model, images, targets, "layer3", half=half), expected[half]))
+    threads = [threading.Thread(target=work, args=(half,)) for half in (False, True) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert equal_maps == [True] * 18
 
 
 def test_channels_lie_side_by_side_for_gray_images_too():

@@ -6,7 +6,7 @@
     overlay       a map drawn on its image, colour_scale its legend (numpy and OpenCV only)
 
 The methods themselves: gradcam (maps of a layer, one pass), perturbation (many changed images), input_gradients.
-What they share: passes (one pass that leaves no trace), folded (the same pass for less).
+What they share: passes (one pass that leaves no trace).
 """
 
 from core.explain.methods import METHODS, Method, explain

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from core.explain.folded import laid_out
-from core.explain.passes import Progress, in_batches, left_alone, score
+from core.explain.passes import Progress, in_batches, laid_out, left_alone, score
 
 STEPS = 32                 # points of the path of `integrated_gradients`
 

@@ -8,9 +8,8 @@
 
 Only the part between the layer and the logits needs gradients. So the forward pass starts without them; a hook on the
 layer puts a fresh leaf in the place of its output and switches gradients on from there. The trunk costs what it costs
-in a plain prediction and keeps no activations; where the images are large or many, batch norms are folded into its convolutions
-(core.explain.folded). Inside torch.autocast the trunk is computed in bfloat16, and what comes
-after the layer in float32: where the map is made, no digit is lost.
+in a plain prediction and keeps no activations. Inside torch.autocast the trunk is computed in bfloat16, and what comes after
+the layer in float32: where the map is made, no digit is lost.
 
 Shapes: images (N, C, H, W) in [0, 1], logits (N, K), a layer's maps (N, F, h, w), targets and against (N,) whole numbers.
 """
@@ -26,10 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.explain.folded import Folding, can_fold, laid_out
-
 BATCH = 16                                      # images in one pass where an image needs many: memory stays bounded
-FOLD_FROM = 2 * 224 * 224                       # pixels in a pass: with fewer, folding costs what it saves, or more
 
 Progress = Callable[[int, int], None]           # (passes done, passes in all); may raise, which stops the work
 
@@ -112,6 +108,16 @@ def bfloat16_is_quick(device: torch.device) -> bool:
     return device.type == "cpu" and any(ask() for ask in has)
 
 
+def laid_out(images: Tensor) -> Tensor:
+    """Return the images with the channels of a pixel side by side in memory, on a CPU: a pass takes a tenth to a half less."""
+    if images.device.type != "cpu":
+        return images
+    if images.shape[1] > 1:
+        return images.contiguous(memory_format=torch.channels_last)
+    n, c, height, width = images.shape             # one channel lies both ways at once; its strides must say which is meant
+    return images.contiguous().as_strided((n, c, height, width), (height * width, 1, width, 1))
+
+
 def stretched(maps: Tensor, images: Tensor) -> Tensor:
     """(N, h, w) -> (N, H, W), the size of the images, by bilinear interpolation."""
     return F.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
@@ -177,11 +183,10 @@ def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: boo
         return captured[0].clone()                     # the model may write into this one
 
     half = torch.is_autocast_enabled(kind)
-    fold = not gradients and can_fold(images.device) and len(images) * images[0, 0].numel() >= FOLD_FROM
     handle = module.register_forward_hook(cut)
     try:
         with torch.set_grad_enabled(gradients):
-            logits = _folded(model, images) if fold else model(laid_out(images))
+            logits = model(laid_out(images))
     finally:
         handle.remove()
         torch.set_autocast_enabled(kind, half)
@@ -190,18 +195,6 @@ def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: boo
     if not isinstance(logits, Tensor) or logits.dim() not in (1, 2) or len(logits) != len(images):
         raise ValueError("To be explained, a model must return logits of shape (N, K).")
     return logits, captured[0], layer
-
-
-def _folded(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits, as model(images) gives them. Where the network cannot be folded, or fails, the plain pass decides."""
-    grads, half = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
-    try:
-        with Folding():
-            return model(laid_out(images))
-    except Exception:                                  # what a network of somebody else does with a tensor is not foreseen
-        torch.set_grad_enabled(grads)                  # the hook may have run already
-        torch.set_autocast_enabled("cpu", half)
-    return model(laid_out(images))
 
 
 def _last_map(model: nn.Module, images: Tensor) -> str:

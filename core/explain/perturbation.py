@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.explain.folded import laid_out
-from core.explain.passes import Progress, in_batches, left_alone, maps_at, score, stretched
+from core.explain.passes import Progress, in_batches, laid_out, left_alone, maps_at, score, stretched
 
 WINDOWS = 7                # the window of `occlusion` goes this often into a side of the image, and moves by half of its own
 

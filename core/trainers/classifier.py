@@ -21,15 +21,13 @@ from collections.abc import Generator, Iterator
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from core.augment import active
 from core.augment.images import augment
 from core.config import ModelConfig, RunConfig
 from core.errors import LightboxError
-from core.models.fast import quicken
 from core.trainers.batches import Batches, Split
-from core.trainers.distributed import Group
+from core.trainers.distributed import Group, has_dropout
 from core.trainers.losses import Objective, build_objective, plain_loss
 from core.trainers.optim import lr_at, set_lr
 from core.trainers.sampling import mixture, plan_epoch
@@ -77,8 +75,6 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
     state.match_layout()
-    if precision == "bfloat16" and device.type == "cpu" and not compiled:
-        quicken(model)
     train_batches, val_batches = Batches(train_split, device), Batches(val_split, device)
     objective = build_objective(config.train, task, train_split.labels, len(model.class_names), device)
     learner = Learner(state, train_batches, config, objective, precision == "bfloat16", channels_last, compiled,
@@ -86,7 +82,9 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     shown = strip(val_split.labels)
 
     epochs, batch_size, monitor = config.train.epochs, config.train.batch_size, config.train.monitor
-    steps = len(plan_epoch(train_split.labels, config.train, 0))
+    first_epoch = plan_epoch(train_split.labels, config.train, 0)
+    steps = len(first_epoch)
+    learner.group.check(model, min((len(batch) for batches in first_epoch for batch in batches), default=0))
     clock = Clock(steps * epochs, state.epoch * steps + state.step)
 
     while state.epoch < epochs and not stops_early(state.epoch, state.best, config.train):
@@ -113,6 +111,7 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
             else:
                 yield {"kind": "tick", "phase": "train", "epoch": epoch + 1, "step": state.step, "steps": steps}
 
+        learner.group.sync_buffers(model)
         trained = sum(len(positions) for portions in plan for positions in portions)
         trained_seconds = time.perf_counter() - begun
         loss, right, objected = (state.total / state.count).tolist()
@@ -160,7 +159,7 @@ class Learner:
         self.embedded, self.device, self.seed = batches.split.embedded, batches.device, config.train.seed
         self.half, self.compiled, self.channels_last = half, compiled, channels_last and not self.embedded
         self.augmenting = bool(active(config.augment)) and not self.embedded
-        self.stochastic = any(isinstance(m, _DropoutNd) and m.p > 0 for m in state.model.modules())
+        self.stochastic = has_dropout(state.model)
         forward = state.model.head if self.embedded else state.model
         self.forward = group.wrap(state.model, torch.compile(forward) if compiled else forward)
 
@@ -187,13 +186,12 @@ class Learner:
         weight = self.objective.weight(self.batches.split.labels[positions])
         tally = torch.zeros_like(self.state.total)
         optimiser.zero_grad(set_to_none=True)
-        with _seeded(self.seed, step, self.device) if self.stochastic else contextlib.nullcontext():
+        with _seeded((self.seed, step, self.group.rank), self.device) if self.stochastic else contextlib.nullcontext():
             for part, batch in enumerate(batches):
                 self.group.share(batch)                       # says how large the whole of what comes is
                 loss, sums = self._loss(len(batch), (self.seed, self.epoch, step, part), weight, len(positions))
                 (loss * self.group.size).backward()           # the group takes the mean of the gradients, the step is a sum
                 tally += sums
-        self.group.average(model)
         norm = None
         if self.config.optim.clip:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.optim.clip)
@@ -225,10 +223,11 @@ class Learner:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Dropout only knows the global random state: set it for one step from (seed, step), and put it back."""
+def _seeded(place: tuple[int, int, int], device: torch.device) -> Iterator[None]:
+    """Dropout only knows the global random state: set it for one step from (seed, step, rank), and put it back."""
+    seed, step, rank = place
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed((seed * 1_000_003 + step) * 2 + 1)
+        torch.manual_seed((seed * 1_000_003 + step) * 2 + 1 + (rank << 53))
         yield
 
 

@@ -2,15 +2,16 @@
 
     torchrun --nproc-per-node 2 -m core train --dataset ...
 
-The result is the one that a single process would reach with the same batches, whatever their size:
+The gradient is the one that a single process would compute with the same batches, whatever their size:
 
     share       a batch of n images is cut into consecutive parts that differ by one image at most; a part may be empty
     loss        the loop sums it over the images of the part and divides by the weight of the whole batch, so that class
                 weights and parts of unequal size come out right
     gradients   added over the ranks by DistributedDataParallel, while backward still runs
-    batch norm  mean and variance over the whole batch
-    dropout     drawn for the whole batch on every rank; each takes its rows
     mixup       the images of all ranks are partners of each other
+    batch norm  over the whole batch on GPUs (torch.nn.SyncBatchNorm); on CPUs over the part of each process, and the running
+                statistics of rank 0 count
+    dropout     each rank drops other units
 
 The loop in `core.trainers.classifier` works with a `Group`. `Group()` itself is one process alone, and does nothing.
 """
@@ -20,11 +21,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from core.errors import LightboxError
 
 PATIENCE = timedelta(hours=6)      # a rank may wait so long for rank 0, which opens the images or computes features first
 
@@ -39,18 +43,22 @@ class Group:
     rank, size = 0, 1
 
     def share(self, batch):
-        """This rank's part of an array or tensor of a whole batch, along its first axis; may be empty.
-
-        Ask for each batch right before its forward pass: dropout then draws for as many images as the whole batch has.
-        """
+        """This rank's part of an array or tensor of a whole batch, along its first axis; may be empty."""
         return batch
 
     def whole(self, part: Tensor) -> Tensor:
         """The whole batch from every rank's part, in order. No gradient flows through it."""
         return part
 
-    def average(self, model: nn.Module) -> None:
-        """Replace each gradient by its mean over the ranks, where this was not done during backward."""
+    def sync_buffers(self, model: nn.Module) -> None:
+        """Give every rank rank 0's buffers, such as the running statistics of batch norm."""
+
+    def check(self, model: nn.Module, smallest: int) -> None:
+        """Raise LightboxError "train.parts" where a batch of `smallest` images is too small to be divided."""
+
+    def notes(self, model: nn.Module) -> list[str]:
+        """Sentences about how the result differs from that of one process."""
+        return []
 
     def sum(self, numbers: Tensor) -> Tensor:
         """The sum of a small tensor over the ranks."""
@@ -84,7 +92,7 @@ class Group:
         """Leave the group, after the last common step."""
 
 
-class Together(Group):
+class DistributedGroup(Group):
     """The processes that torchrun started: NCCL between GPUs, gloo between CPUs.
 
     Args:
@@ -127,8 +135,34 @@ class Together(Group):
         return total
 
     def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        _see_whole_batches(model, self)
+        if self.device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)     # in place: the layers keep their names and weights
         return _Distributed(model, forward, self.device)
+
+    def sync_buffers(self, model: nn.Module) -> None:
+        for buffer in model.buffers():
+            self.dist.broadcast(buffer, src=0)
+
+    def notes(self, model: nn.Module) -> list[str]:
+        notes = [f"{self.size} processes train together."]
+        if self._norms_apart(model):
+            notes.append("On CPUs each process normalises its part of a batch with that part's own mean and variance "
+                         "(batch norm), as if batches were smaller: one process alone comes to somewhat different numbers.")
+        if has_dropout(model):
+            notes.append("Each process drops other units (dropout), so one process alone comes to somewhat different numbers.")
+        if len(notes) == 1:
+            notes.append("One process alone comes to the same numbers, but for their last digits.")
+        return notes
+
+    def check(self, model: nn.Module, smallest: int) -> None:
+        if self._norms_apart(model) and smallest < 2 * self.size:
+            raise LightboxError("train.parts", f"A batch of {smallest} images is too small for batch norm on {self.size} "
+                                "processes: each needs two images of every batch, the last one of an epoch too.",
+                                "Choose another batch size, fewer processes, or a network without batch norm.")
+
+    def _norms_apart(self, model: nn.Module) -> bool:
+        """Whether each process has its own mean and variance: torch's SyncBatchNorm knows GPUs only."""
+        return self.device.type == "cpu" and any(isinstance(module, _BatchNorm) for module in model.modules())
 
     def any(self, flag: bool) -> bool:
         held = torch.tensor([float(flag)])
@@ -175,11 +209,9 @@ class _Distributed:
         learning = [p.requires_grad for p in self.part.parameters()]
         if self.parallel is None or learning != self.learning:
             ddp = nn.parallel.DistributedDataParallel
-            keep = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(ddp).parameters)
             self.parallel = None              # the old one first lets go of its hooks
-            # Running statistics are the same everywhere already: nothing need be sent before each forward pass.
             self.parallel = ddp(self.part, device_ids=[self.device.index] if self.device.type == "cuda" else None,
-                                gradient_as_bucket_view=True, **{keep: False})
+                                gradient_as_bucket_view=True, forward_sync_buffers=False)     # sync_buffers once an epoch
             self.learning = learning
         return self.parallel(x)
 
@@ -200,78 +232,6 @@ def _store():
     return _get_default_store()
 
 
-def _see_whole_batches(module: nn.Module, group: Together) -> None:
-    """Let batch norm and dropout see the whole batch. In place: the parts keep their names, weights and hooks."""
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and type(part) in SYNCED_NORMS:
-            part.process_group = group.dist.group.WORLD
-            part.__class__ = nn.SyncBatchNorm if group.device.type == "cuda" else SyncedBatchNorm
-        elif type(part) in SYNCED_DROPOUTS:
-            part.group = group
-            part.__class__ = SYNCED_DROPOUTS[type(part)]
-
-
-class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm with mean and variance over all ranks, on the CPU, which torch.nn.SyncBatchNorm refuses.
-
-    x (n, C, ...) of this rank -> (x - mean) / sqrt(var + eps) * weight + bias, where mean and var (biased) are over the
-    images and places of all ranks; the running variance takes the unbiased one, as torch does (Ioffe and Szegedy 2015, alg. 1).
-    """
-
-    def _check_input_dim(self, x: Tensor) -> None:
-        pass
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        axes, shape = [0, *range(2, x.ndim)], [1, -1] + [1] * (x.ndim - 2)
-        values = x if x.dtype == torch.float64 else x.float()
-        count = values.new_tensor([x.numel() / x.shape[1]])
-        torch.distributed.all_reduce(count)
-        mean = _SumOverRanks.apply(values.sum(axes)) / count
-        centred = values - mean.view(shape)
-        var = _SumOverRanks.apply(centred.square().sum(axes)) / count       # in a second pass: the squares stay small
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * count / (count - 1), self.momentum)
-        scale = torch.rsqrt(var + self.eps)
-        if self.affine:
-            return (centred * (scale * self.weight).view(shape) + self.bias.view(shape)).to(x.dtype)
-        return (centred * scale.view(shape)).to(x.dtype)
-
-
-class _SumOverRanks(torch.autograd.Function):
-    """The sum over ranks. Each rank's loss depends on it, so its gradient is the sum over ranks too."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        total = x.clone()
-        torch.distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx, slope: Tensor) -> Tensor:
-        return _SumOverRanks.forward(ctx, slope.contiguous())
-
-
-class _WholeDropout:
-    """Draws for the whole batch, as one process would, and keeps this rank's rows."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.p:
-            return x
-        drawn = super().forward(x.new_ones((self.group.count, *x.shape[1:])))
-        return x * drawn[self.group.rows(self.group.rank)]
-
-
-class WholeDropout(_WholeDropout, nn.Dropout):
-    pass
-
-
-class WholeDropout2d(_WholeDropout, nn.Dropout2d):
-    pass
-
-
-SYNCED_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-SYNCED_DROPOUTS = {nn.Dropout: WholeDropout, nn.Dropout2d: WholeDropout2d}
+def has_dropout(model: nn.Module) -> bool:
+    """Return whether some layer drops units while it trains."""
+    return any(isinstance(module, _DropoutNd) and module.p > 0 for module in model.modules())

@@ -24,7 +24,6 @@ from torch import nn
 
 from core.config import RunConfig
 from core.errors import LightboxError
-from core.models.fast import quicken
 from core.trainers.batches import Batches, Split
 from core.trainers.classifier import Learner, frozen_in
 from core.trainers.distributed import Group
@@ -90,8 +89,6 @@ def find_lr(model: nn.Module, train_split: Split, config: RunConfig, *, precisio
     trial = copy.deepcopy(model)
     device = next(trial.parameters()).device
     trial.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    if precision == "bfloat16" and device.type == "cpu":
-        quicken(trial)
     trial.freeze(frozen_in(config.model, 0))
     trial.train()
     steps_an_epoch = len(plan_epoch(train_split.labels, config.train, 0))

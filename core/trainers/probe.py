@@ -27,7 +27,6 @@ from torch import nn
 
 from core.config import ModelConfig, RunConfig
 from core.files import Lock, write_json
-from core.models.fast import quicken
 
 # Whether "auto" may take bfloat16 on the CPU. Its numbers have 8 significant bits instead of 24, so this may be True only where
 # ten seeds give the same ROC AUC on test to within .005; bench/precision.py prints that. It gave .9122 and .9129, a difference of
@@ -169,8 +168,6 @@ def _time(model: nn.Module, size: int, channels: int, way: Layout) -> float:
     torch.set_num_threads(way.threads)
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     trial = copy.deepcopy(model).train().to(memory_format=layout)
-    if way.precision == "bfloat16":
-        quicken(trial)
     count = min(32, max(4, 16 * 64 ** 2 // size ** 2))   # enough to fill the vector units, few enough to be quick
     images = torch.full((count, channels, size, size), 0.5).to(memory_format=layout)
     seconds: list[float] = []

@@ -112,8 +112,7 @@ class Job:
             said = [*said, splits[0].note]
         compiled, compiling = self._compiled(model, splits[0], state)
         exact, about = exactness(device, how["precision"])
-        if group.size > 1:
-            about += [f"{group.size} processes train together. One alone comes to the same numbers, but for their last digits."]
+        about += group.notes(model)
         shown = strip(splits[1].labels)
         self.note({"kind": "start", "epoch": state.epoch, "step": state.step, "at": time.time(), "device": run.device,
                    "processes": group.size, "how": how, "parameters": sum(p.numel() for p in model.parameters()),

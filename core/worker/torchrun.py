@@ -70,11 +70,11 @@ def train_together(store: RunStore, config: RunConfig | None, resumed: str) -> i
     """
     import torch
 
-    from core.trainers.distributed import Together
+    from core.trainers.distributed import DistributedGroup
     with contextlib.ExitStack() as held:
         wanted = config.train.device if config else "auto" if torch.cuda.is_available() else "cpu"
         device = own_device(wanted, torch.cuda.device_count() if torch.cuda.is_available() else 0)
-        group = Together(torch.device(device))
+        group = DistributedGroup(torch.device(device))
         if group.rank == 0 or device != "cpu":     # the processes share the CPU, but each has a GPU of its own
             held.enter_context(Lock(device_lock(store.root, device)))
         run, lock, refused = None, None, None
