@@ -69,7 +69,7 @@ def measure(name: str, layer: str, n: int, runs: int) -> tuple[list[float], list
 
 
 def others(runs: int) -> None:
-    """One image of 224 px through ResNet-18 by each method: what METHODS calls seconds_hint."""
+    """One image of 224 px through ResNet-18 by each method."""
     model = torchvision.models.get_model("resnet18", weights=None).eval()
     image, target = torch.rand(1, 3, 224, 224), torch.tensor([0])
     print("\nall methods, one image, ResNet-18, layer4, seconds")

@@ -11,10 +11,10 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LightboxError
-from core.models import build_model, count_parameters
+from core.models import build_model
 from core.models.cnn import Pool, l2_penalty
 from core.models.receptive import chain, plan, same_padding
-from tests.tiny import tiny_arrays
+from tests.tiny import count_parameters, tiny_arrays
 
 # R001's run "cl_5 kg_funnel_in fg_constant lp_avg gp_avg sd_05 fcd_05" at its size, with its pooling of 2 x 2 and stride 1.
 R001 = ModelConfig(name="cnn", cnn_layers=5, cnn_kernels="funnel_in", cnn_filters="constant", cnn_pool="avg", cnn_pool_size=2,

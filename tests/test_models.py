@@ -16,9 +16,10 @@ from torch import nn
 
 from core.config import ModelConfig
 from core.errors import LightboxError
-from core.models import MODELS, build_model, count_parameters
+from core.models import MODELS, build_model
 from core.models.classifier import Classifier, Preprocessing
 from core.models.network import Network
+from tests.tiny import count_parameters
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 # torchvision's documentation, ImageNet-1K

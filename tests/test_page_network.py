@@ -14,11 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import ModelConfig, RunConfig
 from core.datasets import open_dataset
-from core.models import MODELS, count_parameters
+from core.models import MODELS
 from core.models.receptive import plan
 from pages.network import network
 from tests.followed import no_machine, text_of
-from tests.tiny import tiny_config, tiny_npz
+from tests.tiny import count_parameters, tiny_config, tiny_npz
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 

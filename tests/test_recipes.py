@@ -22,7 +22,7 @@ def test_a_recipe_is_a_legal_config_on_every_set_and_its_network_can_be_built(ke
     assert config.model.name in MODELS
     recipe = RECIPES[key]
     assert recipe.report in GROUPS and len(recipe.help) > 60 and recipe.title
-    from core.models import count_parameters
+    from tests.tiny import count_parameters
     assert count_parameters(config.model, classes=2, size=config.data.size, channels=config.data.channels or 1) > 1000
 
 
@@ -75,7 +75,7 @@ def test_a_recipe_says_what_its_report_says(key, said):
 
 def test_published_sizes_come_out():
     """R004's summary of SqueezeNet 1.0 with its head; torchvision's trunks (12,484,480 and 23,508,032) with a layer for two."""
-    from core.models import count_parameters
+    from tests.tiny import count_parameters
     wanted = {"r004-squeezenet1_0": 1_263_808, "r000-densenet169": 12_484_480 + 2 * 1664 + 2,
               "r000-resnet50": 23_508_032 + 2 * 2048 + 2}
     for key, parameters in wanted.items():

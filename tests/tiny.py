@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import RunConfig
+from core.config import ModelConfig, RunConfig
 
 
 def tiny_arrays(n: int = 96, size: int = 28, seed: int = 0, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -32,3 +32,9 @@ def tiny_config(path: Path | str, **changes) -> RunConfig:
     return RunConfig().with_(**{"data.dataset": str(path), "data.size": 28, "model.name": "squeezenet1_1", "optim.lr": 1e-3,
                                 "train.epochs": 3, "train.batch_size": 16, "train.device": "cpu", "train.threads": 1,
                                 "train.precision": "float32", **changes})
+
+
+def count_parameters(config: ModelConfig, *, classes: int, size: int, channels: int) -> int:
+    """How many numbers the network of `build_model` has, frozen ones included, without making them."""
+    from core.models.costs import build_on_meta
+    return sum(parameter.numel() for parameter in build_on_meta(config, classes, size, channels).parameters())

@@ -24,7 +24,6 @@ class Method:
         source: paper, year, address
         signed: negative values are meant: what is there speaks against the class
         layered: looks into a layer that can be chosen; else it works on the pixels
-        seconds_hint: what one image of 224 px through ResNet-18 takes on one core, roughly (bench/grad_cam.py)
         function: (model, images (N, C, H, W) in [0, 1], targets (N,), layer=None, *, against=None) -> (N, H, W) float32
         unit: of the map's numbers
         by_class: the map depends on the class that is explained
@@ -37,7 +36,6 @@ class Method:
     source: str
     signed: bool
     layered: bool
-    seconds_hint: float
     function: Callable[..., Tensor]
     unit: str = "logits"
     by_class: bool = True
@@ -57,50 +55,50 @@ METHODS: dict[str, Method] = {
         "Grad-CAM", "The maps of a layer, each weighed by how much it raises the class on average.",
         r"L = \mathrm{relu}\Big(\sum_k \alpha_k A_k\Big), \quad "
         r"\alpha_k = \frac{1}{hw}\sum_{ij}\frac{\partial y}{\partial A_{k,ij}}",
-        "Selvaraju et al., ICCV 2017, https://arxiv.org/abs/1610.02391", False, True, 0.05, _later("gradcam", "grad_cam")),
+        "Selvaraju et al., ICCV 2017, https://arxiv.org/abs/1610.02391", False, True, _later("gradcam", "grad_cam")),
     "grad_cam_pp": Method(
         "Grad-CAM++", "Like Grad-CAM, but a small place counts as much as a large one. Meant for several findings in one image.",
         r"L = \mathrm{relu}\Big(\sum_k \alpha_k A_k\Big), \quad "
         r"\alpha_k = \sum_{ij}\frac{\mathrm{relu}(g_{k,ij})}{2 + g_{k,ij}\sum_{ab}A_{k,ab}}, \quad "
         r"g = \frac{\partial y}{\partial A}",
-        "Chattopadhay et al., WACV 2018, https://arxiv.org/abs/1710.11063", False, True, 0.05, _later("gradcam", "grad_cam_pp")),
+        "Chattopadhay et al., WACV 2018, https://arxiv.org/abs/1710.11063", False, True, _later("gradcam", "grad_cam_pp")),
     "hires_cam": Method(
         "HiRes-CAM", "Each place weighed by its own gradient. Shows only what the network used; equals Grad-CAM at the last "
         "layer of most networks.",
         r"L = \mathrm{relu}\Big(\sum_k \frac{\partial y}{\partial A_k} \odot A_k\Big)",
-        "Draelos and Carin, 2020, https://arxiv.org/abs/2011.08891", False, True, 0.05, _later("gradcam", "hires_cam")),
+        "Draelos and Carin, 2020, https://arxiv.org/abs/2011.08891", False, True, _later("gradcam", "hires_cam")),
     "layer_cam": Method(
         "Layer-CAM", "Only what raises the class at each place counts. Made for early layers, whose maps are finer.",
         r"L = \mathrm{relu}\Big(\sum_k \mathrm{relu}\Big(\frac{\partial y}{\partial A_k}\Big) \odot A_k\Big)",
-        "Jiang et al., IEEE TIP 2021, https://doi.org/10.1109/TIP.2021.3089943", False, True, 0.05,
+        "Jiang et al., IEEE TIP 2021, https://doi.org/10.1109/TIP.2021.3089943", False, True,
         _later("gradcam", "layer_cam")),
     "eigen_cam": Method(
         "Eigen-CAM", "What varies most over a layer's maps, whatever the class. The same map for every class.",
         r"A = U S V^\top, \quad L = \mathrm{relu}(A\, v_1)",
-        "Muhammad and Yeasin, IJCNN 2020, https://arxiv.org/abs/2008.00299", False, True, 0.05, _later("gradcam", "eigen_cam"),
+        "Muhammad and Yeasin, IJCNN 2020, https://arxiv.org/abs/2008.00299", False, True, _later("gradcam", "eigen_cam"),
         unit="units of the layer", by_class=False),
     "score_cam": Method(
         "Score-CAM", "Each map of a layer lights up a part of the image; what the network says of that part is its weight. "
         "No gradients, many passes.",
         r"L = \mathrm{relu}\Big(\sum_k \alpha_k A_k\Big), \quad \alpha = \mathrm{softmax}_k\; y(x \odot \hat A_k)",
-        "Wang et al., CVPR Workshops 2020, https://arxiv.org/abs/1910.01279", False, True, 10.0, _later("perturbation", "score_cam"),
+        "Wang et al., CVPR Workshops 2020, https://arxiv.org/abs/1910.01279", False, True, _later("perturbation", "score_cam"),
         unit="units of the layer", many=True),
     "occlusion": Method(
         "Occlusion", "A gray square moves over the image: how far does the answer fall? Needs nothing but the answer itself.",
         r"L_{ij} = \mathrm{mean}_{q \ni ij}\; y(x) - y(x \text{ without } q)",
-        "Zeiler and Fergus, ECCV 2014, https://arxiv.org/abs/1311.2901", True, False, 3.0, _later("perturbation", "occlusion"),
+        "Zeiler and Fergus, ECCV 2014, https://arxiv.org/abs/1311.2901", True, False, _later("perturbation", "occlusion"),
         many=True),
     "integrated_gradients": Method(
         "Integrated gradients", "What each pixel adds on the way from a black image to this one. The map adds up to the change "
         "of the logit.",
         r"L = (x - b) \odot \int_0^1 \frac{\partial y}{\partial x}\big(b + t(x - b)\big)\, dt",
-        "Sundararajan et al., ICML 2017, https://arxiv.org/abs/1703.01365", True, False, 1.5,
+        "Sundararajan et al., ICML 2017, https://arxiv.org/abs/1703.01365", True, False,
         _later("input_gradients", "integrated_gradients"), many=True),
     "guided_backprop": Method(
         "Guided backpropagation", "The gradient at the pixels, of which each ReLU lets only the positive part through. "
         "Sharp, but it shows edges rather than reasons.",
         r"R_{in} = R_{out} \odot [x > 0] \odot [R_{out} > 0]",
-        "Springenberg et al., ICLR Workshop 2015, https://arxiv.org/abs/1412.6806", True, False, 0.1,
+        "Springenberg et al., ICLR Workshop 2015, https://arxiv.org/abs/1412.6806", True, False,
         _later("input_gradients", "guided_backprop"), unit="logits from black to white"),
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.stats import rankdata
 from torch import Tensor
 
 
@@ -19,15 +20,10 @@ def spearman(one: Any, other: Any) -> np.ndarray:
     Args:
         one, other: (N, H, W)
     """
-    a, b = (np.stack([_ranks(m.ravel()) for m in np.asarray(maps, np.float64)]) for maps in (one, other))
+    a, b = (rankdata(np.asarray(maps).reshape(len(maps), -1), axis=1) for maps in (one, other))
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     norm = np.sqrt((a * a).sum(1) * (b * b).sum(1))
     return np.divide((a * b).sum(1), norm, out=np.zeros(len(a)), where=norm > 0)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def ssim(one: Any, other: Any) -> np.ndarray:

@@ -2,7 +2,6 @@
 
     MODELS            the table: name -> facts for a form and the function that builds it; costs no import of torch
     build_model       config -> a Classifier that takes pixels in [0, 1] and normalises them itself
-    count_parameters  the same network's size, without making its weights
 
 A network of one's own is an entry in MODELS with a `build` of its own.
 """
@@ -187,17 +186,6 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
     if config.freeze != "none" and config.weights == "none":
         model.notes += ("What is frozen keeps the random numbers that it starts with.",)
     return model
-
-
-def count_parameters(config: ModelConfig, *, classes: int, size: int, channels: int) -> int:
-    """How many numbers the network of `build_model` has, frozen ones included. No weights are made or loaded; needs torch."""
-    import dataclasses
-
-    import torch
-
-    with torch.device("meta"):                       # shapes without memory
-        model = build_model(dataclasses.replace(config, weights="none"), classes=classes, size=size, channels=channels)
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def uses_small_stem(config: ModelConfig, size: int) -> bool:
