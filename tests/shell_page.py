@@ -38,3 +38,14 @@ if st.toggle("Work"):
             progress("Working", i + 1, 60)
     st.text(f"all done in {st.session_state['worked']} pieces")
 st.text(f"ticked {st.checkbox('Tick')}")
+
+# What pages/shared/streamlit.css names of Streamlit's own.
+left, right = st.columns(2)
+left.metric("Number", "1")
+left.slider("Size", 0, 9)
+left.multiselect("Tags", ["one"], default=["one"])
+left.button("Go", type="primary")
+right.caption("small")
+right.page_link("https://example.org", label="a link")
+right.file_uploader("A file")
+right.vega_lite_chart({"data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {"x": {"field": "x"}}}, alt="a point")

@@ -85,6 +85,18 @@ def test_start_says_what_is_wrong_with_a_path_and_keeps_it(app, page):
     assert field.input_value() == "/no/such/<b>$place$</b>"
 
 
+def test_streamlit_still_has_the_elements_that_our_style_names(shell, page):
+    named = set(re.findall(r"\[data-[^\]]+\]", (ROOT / "pages" / "shared" / "streamlit.css").read_text()))
+    files = [file for file in (ROOT / "pages").rglob("*") if file.suffix in (".css", ".js", ".py")]
+    elsewhere = [file.name for file in files
+                 if file.name != "streamlit.css" and re.search("data-testid|st-emotion", file.read_text())]
+    assert not elsewhere, "only streamlit.css names what is private to Streamlit"
+    visit(page, shell.url)
+    expect(page.locator("[data-testid=stVegaLiteChart] svg")).to_be_visible()
+    gone = [selector for selector in sorted(named) if not page.locator(selector).count()]
+    assert not gone, f"this version of Streamlit has no {', '.join(gone)}: see pages/shared/streamlit.css"
+
+
 def test_gallery_shows_each_image_in_its_tile_without_its_neighbours(shell, page):
     visit(page, shell.url)
     pictures = page.locator(".tile .picture")

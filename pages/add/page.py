@@ -1,5 +1,7 @@
 """Add images: say where they are, see how they are read, change that, and keep them under a name."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.datasets.custom import free_name, list_own, remove_own
@@ -14,18 +16,6 @@ from pages.shared.layout import choose_param, escape, get_param, go, link, next_
 from pages.shared.widget_state import follow
 
 SIZES = (28, 64, 128, 224)
-STYLE = """
-<style>
-  .lb-classes { width: 100%; border-collapse: collapse; font-size: .84rem; line-height: 1.3; }
-  .lb-classes th, .lb-classes td { border: 0; padding: 3px 0 3px 8px; text-align: right; font-weight: 400; vertical-align: top; }
-  .lb-classes th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
-  .lb-classes thead th { opacity: .78; font-size: .78rem; }
-  .lb-classes i { display: inline-block; width: .55em; height: .55em; border-radius: 1px; margin-right: .4em; }
-  .lb-classes .sum th, .lb-classes .sum td { border-top: 1px solid rgba(128, 134, 138, .35); font-weight: 600; }
-  .lb-left-out { max-height: 12rem; overflow-y: auto; font-size: .82rem; }
-  .st-key-add_example pre { font-size: .78rem; }
-</style>
-"""
 EXAMPLES = {
     "Class folders": ("One folder for each class. With train, val and test above them the split is kept.",
                       "knees/\n  normal/  a.png  b.png\n  grade 1/ c.png  d.png"),
@@ -331,7 +321,7 @@ def choose_way(way: str) -> None:
 
 WAYS = {"files": "Images that I have", "phantom": "Make phantom X-rays"}
 
-st.html(STYLE)
+st.html(Path(__file__).with_suffix(".css"))
 page_header("Add images")
 way = get_param("way", "files")
 way = way if way in WAYS else "files"

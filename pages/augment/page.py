@@ -3,6 +3,8 @@
 ?dataset= and ?image= stand in the address. What is chosen here is the form of the next run: the page Train shows the same.
 """
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
@@ -15,28 +17,6 @@ from pages.shared.layout import dataset_chip, escape, next_step, page_header, sh
 from pages.shared.viewer import viewer
 
 EXAMPLES = 14                    # training images to choose from, classes in turn
-STYLE = """
-<style>
-  .st-key-augment_body { flex-wrap: nowrap; align-items: flex-start; gap: 2rem; }
-  div:has(> .st-key-augment_images) { flex: 1 1 0 !important; min-width: 0; }
-  div:has(> .st-key-augment_controls) { flex: 0 0 500px !important; width: 500px; }
-  .st-key-augment_images { gap: .5rem; }
-  .st-key-augment_pair { max-width: 84vh; }                        /* so that the draws below are seen without scrolling */
-  .st-key-augment_pair [data-testid="stHorizontalBlock"] { flex-wrap: nowrap; }
-  .st-key-augment_pair [data-testid="stColumn"] { min-width: 0; flex: 1 1 0; }
-  .st-key-augment_controls { gap: .2rem; }
-  .st-key-augment_controls p { margin-bottom: 0; }
-  .st-key-augment_controls > [data-testid="stElementContainer"]:has(strong) { margin: .8rem 0 .2rem; }
-  [class*="st-key-augment_row_"] { min-height: 2.1rem; flex-wrap: nowrap; }
-  [class*="st-key-augment_row_"] [data-testid="stSlider"] { padding: 0 .3rem; }
-  .st-key-augment_doubts { border-left: 3px solid var(--st-orange-color, #d65f2a); padding-left: .8rem; gap: .3rem; }
-  .st-key-augment_doubts p { font-size: .87rem; line-height: 1.4; margin-bottom: .25rem; }
-  @media (max-width: 1150px) {
-    .st-key-augment_body { flex-wrap: wrap; }
-    div:has(> .st-key-augment_images), div:has(> .st-key-augment_controls) { flex: 1 1 100% !important; width: 100%; }
-  }
-</style>
-"""
 
 
 def draw_again() -> None:
@@ -107,7 +87,7 @@ def draw_controls() -> None:
     augmentation.draw_list()
 
 
-st.html(STYLE)
+st.html(Path(__file__).with_suffix(".css"))
 open_data.warm_up()
 (dataset,) = page_header("Augment", dataset_chip())
 config_form.choose_dataset(dataset)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -23,22 +24,6 @@ CLASSES = 24               # of so many classes the average image is shown
 TOGETHER = 4               # gray values in one step of the curve
 VIEWS = {"sizes": "Sizes", "gray": "Gray values", "mean": "Averages"}
 
-STYLE = """
-<style>
-  .lb-hist { display: flex; align-items: flex-end; height: 74px; gap: 1px; border-bottom: 1px solid rgba(128, 134, 138, .6); }
-  .lb-hist b { flex: 1 1 0; min-width: 1px; background: #8a9097; min-height: 0; }
-  .lb-hist b:hover { filter: brightness(1.25); }
-  .lb-axis { display: flex; justify-content: space-between; font-size: .74rem; opacity: .8; margin-bottom: .55rem; }
-  .lb-chart { font-size: .8rem; line-height: 1.35; }
-  .lb-chart p { margin: 0 0 .5rem; }
-  .lb-chart h2 { font-size: .8rem; font-weight: 600; margin: 0 0 .25rem; padding: 0; }
-  .lb-chart img { display: block; width: 100%; height: 92px; border-bottom: 1px solid rgba(128, 134, 138, .6); }
-  .lb-keys { display: flex; flex-wrap: wrap; gap: .1rem .7rem; font-size: .76rem; margin: 0 0 .3rem; }
-  .lb-keys span { overflow-wrap: anywhere; }
-  .lb-keys i { display: inline-block; width: .6rem; height: .6rem; border-radius: 2px; margin-right: .3rem; }
-</style>
-"""
-
 
 def show_overview(data: Dataset, known_by: tuple, rows: np.ndarray, chosen_by: tuple, view: str) -> int | None:
     """One of VIEWS for the rows that are chosen.
@@ -52,6 +37,7 @@ def show_overview(data: Dataset, known_by: tuple, rows: np.ndarray, chosen_by: t
     if not len(rows):
         st.caption("No image fits, so there is nothing to count.")
         return None
+    st.html(Path(__file__).with_suffix(".css"))
     if view == "sizes":
         st.html(_sizes(data, rows, known_by, chosen_by))
     elif view == "gray":
@@ -69,20 +55,20 @@ def _sizes(_data: Dataset, _rows: np.ndarray, known_by: tuple, chosen_by: tuple)
 def sizes_html(sizes: np.ndarray, total: int) -> str:
     """Sizes of originals, (n, 2) width and height in pixels, of `total` images, in a sentence and two histograms."""
     if not len(sizes):
-        return (f"{STYLE}<div class='lb-chart'><p>How large the originals are is not known: these images were prepared before "
+        return ("<div class='lb-chart'><p>How large the originals are is not known: these images were prepared before "
                 "Lightbox kept it. A click on an image shows it.</p></div>")
     width, height = sizes.T
     missing = f" Of {total - len(sizes):,} more it is not known." if total > len(sizes) else ""
     if (sizes == sizes[0]).all():
         said = f"All {len(sizes):,} originals have {width[0]:,} x {height[0]:,} px.{missing}"
-        return f"{STYLE}<div class='lb-chart'><p>{said}</p></div>"
+        return f"<div class='lb-chart'><p>{said}</p></div>"
     said = (f"Originals are {width.min():,} to {width.max():,} px wide and {height.min():,} to {height.max():,} px high, in the "
             f"middle {int(np.median(width)):,} x {int(np.median(height)):,}.{missing}")
     side = sizes.max(axis=1)
     longer = (f"<p>The longer side always has {side[0]:,} px.</p>" if (side == side[0]).all() else
               bars_html(*histogram(side), "Longer side, px", lambda edge: f"{np.ceil(edge):,.0f}"))
     aspect = bars_html(*histogram(width / height), "Width divided by height", lambda edge: f"{edge:.2f}")
-    return f"{STYLE}<div class='lb-chart'><p>{said}</p>{longer}{aspect}</div>"
+    return f"<div class='lb-chart'><p>{said}</p>{longer}{aspect}</div>"
 
 
 def bars_html(counts: np.ndarray, edges: np.ndarray, title: str, write) -> str:
@@ -105,7 +91,7 @@ def _gray(_data: Dataset, _rows: np.ndarray, known_by: tuple, chosen_by: tuple) 
         names = [group.name if by == "class" else theme.SPLIT_TITLES[group.name] for group in groups]
         parts.append(gray_html(found, names, title, colors, len(_rows)))
     bars = " The black bars that make images square count as well." if _data.resize == "pad" else ""
-    return (f"{STYLE}<div class='lb-chart'>{''.join(parts)}<p>From black (0) to white (255), as shares of all pixels. A peak "
+    return (f"<div class='lb-chart'>{''.join(parts)}<p>From black (0) to white (255), as shares of all pixels. A peak "
             f"at black or white may go beyond the top.{bars}</p></div>")
 
 

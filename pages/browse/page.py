@@ -5,6 +5,7 @@ parameter for each column that is filtered, so that a link shows somebody else t
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 
@@ -40,36 +41,6 @@ PER_PAGE = {"120": "120 images", "60": "60 images", "240": "240 images", "480": 
 IN_STUDY = 4              # images that a study is thought to have: so many fewer studies stand on a page
 RELATIVES = 60            # so many images of one patient are shown
 OWN = {"dataset", "target", "split", "class", "px", "page", "image", "sort", "per", "run", "q", "rows"}     # not for columns
-
-STYLE = """
-<style>
-  .st-key-browse_body { flex-wrap: nowrap; align-items: flex-start; gap: 1.5rem; }
-  div:has(> .st-key-browse_facts) { flex: 0 0 270px !important; width: 270px; }
-  div:has(> .st-key-browse_images) { flex: 1 1 0 !important; min-width: 0; }
-  div:has(> .st-key-browse_drawer) { flex: 0 0 400px !important; width: 400px; position: sticky; top: 3.6rem; }
-  .st-key-browse_facts { gap: .6rem; }
-  .st-key-browse_images { gap: .7rem; }
-  .st-key-browse_drawer { gap: .5rem; max-height: calc(100vh - 4.4rem); overflow-y: auto; flex-wrap: nowrap; padding: 3px; }
-  .st-key-browse_bar { row-gap: .3rem; }
-  .st-key-browse_asked { row-gap: .2rem; column-gap: .4rem; }
-  .st-key-browse_asked button { min-height: 1.7rem; padding: .1rem .5rem; }
-  .st-key-browse_facts p { font-size: .84rem; line-height: 1.45; margin-bottom: .4rem; }
-  .st-key-browse_facts [data-testid="stExpander"] { margin-top: .3rem; }
-  .st-key-browse_facts summary p { margin-bottom: 0; }
-  .st-key-browse_skipped .lb-facts { grid-template-columns: 1fr; max-height: 16rem; overflow-y: auto; }
-  .st-key-browse_skipped dd { margin-bottom: .4rem; }
-  @media (max-width: 1150px) {
-    .st-key-browse_body { flex-wrap: wrap; }
-    div:has(> .st-key-browse_facts) { flex: 1 1 100% !important; width: 100%; order: 3; }
-    div:has(> .st-key-browse_drawer) { flex-basis: 340px !important; width: 340px; }
-  }
-  @media (max-width: 760px) {
-    div:has(> .st-key-browse_images) { flex-basis: 100% !important; }
-    div:has(> .st-key-browse_drawer) { flex-basis: 100% !important; order: -1; position: static; }
-    .st-key-browse_drawer { max-height: none; }
-  }
-</style>
-"""
 
 
 def size_chip(sizes: tuple[int, ...], first: int) -> tuple[Chip, ...]:
@@ -150,7 +121,7 @@ def write_range(name: str, low: float, high: float, chosen: tuple[float, float])
     write(name, None if tuple(chosen) == (low, high) else f"{chosen[0]:g}..{chosen[1]:g}")
 
 
-st.html(STYLE)
+st.html(Path(__file__).with_suffix(".css"))
 name = get_param("dataset", "phantom")
 subject = st.session_state.get("browse_subject")                  # (set, task) that this person saw last
 if subject and subject[0] != name:

@@ -12,14 +12,6 @@ from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, stage_names, warm_up_classifier
 from pages.shared.layout import Chip, empty, escape, next_step, page_header, show_error
 
-STYLE = """<style>
-.st-key-drop [data-testid="stFileUploaderDropzone"] {
-  min-height: 15rem; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: .6rem;
-  border: 1.5px dashed rgba(128, 134, 138, .6);
-}
-.st-key-drop [data-testid="stFileUploaderDropzone"] > * { flex: 0 0 auto; margin: 0; }
-.st-key-drop [data-testid="stFileUploaderDropzone"]::before { content: "Drop a radiograph into this frame"; font-size: 1.1rem; }
-</style>"""
 CAUTION = ("A teaching tool, not a medical device: nothing here is fit for a decision about a patient. It knows only its "
            "own classes and answers for any picture, even for one of a cat.")
 
@@ -129,7 +121,6 @@ if not found:
 else:
     address, = page_header("Classify", Chip("run", "Classifier", {a: info.title for a, info in found.items()}, width=340))
     info = found[address]
-    st.html(STYLE)
     try:
         warm_up_classifier(address)
         take_drop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -149,8 +150,9 @@ def _show_table(found: TableVerdict) -> None:
     if found.findings:
         said.append(f"{off} of {len(found.findings)} totals do not add up." if off else "All totals add up.")
     (st.error if wrong or off else st.success)(" ".join(said), icon=":material/close:" if wrong or off else ":material/check:")
-    if found.rows:                # in HTML, whose cells wrap and, on a telephone, stand below each other: see pages/shared/theme.py
-        st.html("<table class='lightbox-checked'><thead><tr><th>Row</th><th></th><th>Accuracy, 95 %</th><th>Why</th></tr></thead>"
+    if found.rows:                # in HTML, whose cells wrap and, on a telephone, stand below each other
+        st.html(Path(__file__).with_suffix(".css"))
+        st.html("<table class='lightbox-checked'><thead><tr><th>Row</th><th>Verdict</th><th>Accuracy, 95 %</th><th>Why</th></tr></thead>"
                 f"<tbody>{''.join(map(_line, found.rows))}</tbody></table>")
     _show_findings(found.findings)
 

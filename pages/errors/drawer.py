@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -24,23 +25,6 @@ from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, original_of, stage_names
 from pages.shared.layout import escape
 
-STYLE = """<style>
-/* The drawer stays in sight while the gallery beside it is scrolled. */
-[data-testid="stColumn"]:has(.st-key-drawer) {
-  position: sticky; top: 3.75rem; align-self: flex-start; max-height: calc(100vh - 4.5rem); overflow-y: auto;
-}
-/* On a telephone, where columns stand below each other, it comes first: below the gallery nobody would see it open. */
-@media (max-width: 640px) {
-  [data-testid="stColumn"]:has(.st-key-drawer) { position: static; max-height: none; order: -1; }
-}
-.lb-others { max-height: 15rem; overflow-y: auto; }
-.lb-others table { width: 100%; border-collapse: collapse; font-size: .86rem; }
-.lb-others td { padding: 2px .6rem 2px 0; vertical-align: top; overflow-wrap: anywhere; }
-.lb-others td:last-child { text-align: right; white-space: nowrap; padding-right: .2rem; }
-.lb-others .right { color: light-dark(#0b6b57, #43bfa4); font-weight: 700; }
-.lb-others .wrong { color: light-dark(#a8480a, #ee8a5a); font-weight: 700; }
-</style>"""
-
 
 def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int, said: Answers,
                 found: Predictions, marks: Mapping[str, Mark] | None, explained: int) -> None:
@@ -52,7 +36,7 @@ def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: 
         marks: of the data set; None where they cannot be read
         explained: the class that is explained at first
     """
-    st.html(STYLE)
+    st.html(Path(__file__).with_suffix(".css"))
     row = int(rows[i])
     facts = data.table.iloc[row]
     image_id = str(facts["image_id"])

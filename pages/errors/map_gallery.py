@@ -13,11 +13,6 @@ from pages.shared.gallery import gallery
 from pages.shared.heatmap_image import overlays, scale_of
 from pages.shared.heatmaps import maps_of, version
 
-# On a telephone columns stand below each other: nobody would find the maps below two hundred images.
-STYLE = """<style>
-.st-key-side_by_side [data-testid="stHorizontalBlock"] { flex-wrap: nowrap; }
-.st-key-side_by_side [data-testid="stColumn"] { min-width: 0; }
-</style>"""
 SCALES = 200           # so many pages of maps are remembered by their scale
 
 
@@ -75,7 +70,6 @@ def draw_maps(tiles: Tiles, asked: Explained) -> int | None:
 def draw_side_by_side(tiles: Tiles, asked: Explained) -> int | None:
     """The images, and beside them the same under their maps. Returns the place that was clicked."""
     peak, sentence = _scale(tiles, asked)
-    st.html(STYLE)
     with st.container(key="side_by_side"):
         left, right = st.columns(2, gap="small")
     with left:

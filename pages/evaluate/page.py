@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
@@ -171,6 +172,7 @@ def show(run: Run, split: str, finding: str | None) -> Looked:
     return at
 
 
+st.html(Path(__file__).with_suffix(".css"))
 runs = RunStore().list()
 if not runs:
     page_header("Evaluate")

@@ -1,6 +1,7 @@
 """Grad-CAM: one image, what speaks for its answer at any layer, whether that map is true, and what if the image were another."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
@@ -30,20 +31,6 @@ from pages.shared.predictions import (
     rows_of,
     split_chip,
 )
-
-STYLE = """<style>
-.st-key-strip { flex-wrap: nowrap; }
-.st-key-strip_images { min-width: 0; overflow: hidden; }
-/* Where all does not fit in a line, the images have one of their own below the buttons. */
-@media (max-width: 1200px) {
-  .st-key-strip { flex-wrap: wrap; row-gap: .3rem; }
-  .st-key-strip > [data-testid="stLayoutWrapper"]:has(.st-key-strip_images) { order: 1; flex: 1 0 100%; }
-}
-.st-key-explain_menus > div { flex: 1 1 9.5rem; min-width: 9.5rem; }
-.st-key-explain_controls { gap: .45rem; }
-.st-key-what_if_head { border-top: 1px solid rgba(128, 134, 138, .28); padding-top: .4rem; min-height: 3rem; }
-.st-key-what_if_cover_row, .st-key-what_if_letter_row { flex-wrap: nowrap; min-height: 2.6rem; }
-</style>"""
 
 
 def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -> list[Callable[[], None]]:
@@ -113,7 +100,7 @@ else:
     run = current_run(runs)
     forget_on_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")
     run_id, split, *values = page_header("Grad-CAM", run_chip(runs), split_chip(), *finding_chip(run), *cell_chips(run))
-    st.html(STYLE)
+    st.html(Path(__file__).with_suffix(".css"))
     page, later = st.container(), []
     try:
         with page:

@@ -52,35 +52,6 @@ KINDS = {"Conv2d": "Convolution", "BatchNorm2d": "Batch norm", "BatchNorm1d": "B
 TITLES = {"Parameters": "Parameters (M)", "Multiply-adds": "Multiply-adds (G)", "Memory": "Memory an image (MB)",
           "Time": "Time an image (ms)"}
 
-STYLE = """
-<style>
-  .lb-net { display: flex; overflow-x: auto; max-width: 1250px; }
-  .lb-net figure { flex: 1 0 76px; max-width: 140px; margin: 0; text-align: center; line-height: 1.28; font-size: .78rem; }
-  .lb-net .space { position: relative; height: 140px; display: flex; align-items: center; justify-content: center; }
-  .lb-net .space::before { content: ""; position: absolute; left: 0; right: 0; top: 50%; border-top: 1px solid #8a9097; }
-  .lb-net figure:first-child .space::before { left: 50%; }
-  .lb-net figure:last-child .space::before { right: 50%; }
-  .lb-net i, .lb-net img { position: relative; display: block; border-radius: 2px; }
-  .lb-net figure:first-child { flex: 0 0 140px; max-width: none; }
-  .lb-net img, .lb-net .picture { width: 132px; height: 132px; }
-  .lb-net i { background: light-dark(#b9c0c2, #4a5358); }
-  .lb-net i.learns { background: light-dark(#0b6a7d, #58b7c6); }
-  .lb-net i.frozen { border: 1px dashed light-dark(#5d666b, #a3abb0);
-    background: repeating-linear-gradient(45deg, light-dark(#e4e8e9, #22292d) 0 4px, light-dark(#cfd5d7, #333c41) 4px 6px); }
-  .lb-net b { display: block; font-weight: 600; font-size: .84rem; overflow-wrap: anywhere; }
-  .lb-net span { display: block; opacity: .8; white-space: nowrap; }
-</style>
-"""
-
-POOL_STYLE = """
-<style>
-  .lb-pool { display: grid; grid-template-columns: repeat(4, minmax(0, 190px)); gap: .6rem; }
-  .lb-pool figure { margin: 0; }
-  .lb-pool img { width: 100%; border-radius: 3px; image-rendering: pixelated; }
-  .lb-pool figcaption { font-size: .78rem; line-height: 1.3; }
-  .lb-pool figcaption b { font-weight: 600; margin-right: .4rem; }
-</style>
-"""
 
 _field = st.components.v2.component(
     "lightbox_field",
@@ -205,7 +176,7 @@ def drawing(title: str, stages: Sequence[Stage], size: int, channels: int, pixel
                      + "</figure>")
     spoken = f"{title}: an image of {size} pixels, then " + ", then ".join(
         f"{stage.name} ({' x '.join(map(str, stage.shape))}{', frozen' if stage.frozen else ''})" for stage in stages)
-    return f"{STYLE}<div class='lb-net' role='img' aria-label='{escape(spoken)}'>{''.join(parts)}</div>"
+    return f"<div class='lb-net' role='img' aria-label='{escape(spoken)}'>{''.join(parts)}</div>"
 
 
 def _box(stage: Stage, high: int) -> tuple[float, float]:
@@ -272,7 +243,7 @@ def show_pooling(pixels: np.ndarray, window: int) -> None:
                                                   for kind in WORDS["model.cnn_pool"]]
         rows += [f"<figure><img src='{data_uri(np.ascontiguousarray(picture))}' alt='{title}, {below}'>"
                  f"<figcaption><b>{title}</b>{below}</figcaption></figure>" for title, below, picture in pictures]
-    st.html(f"{POOL_STYLE}<div class='lb-pool'>{''.join(rows)}</div>")
+    st.html(f"<div class='lb-pool'>{''.join(rows)}</div>")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

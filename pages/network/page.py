@@ -3,6 +3,8 @@
 ?dataset= stands in the address.
 """
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.errors import LightboxError
@@ -14,22 +16,6 @@ from pages.shared.costs import known_costs
 from pages.shared.layout import dataset_chip, escape, format_bytes, long_task, next_step, page_header, show_error
 
 VIEWS = {"layers": "Layers", "all": "Networks side by side", "pooling": "Max, mean or min pooling"}
-STYLE = """
-<style>
-  .st-key-network_body { display: grid; grid-template: "picture controls" auto "views controls" 1fr / minmax(0, 1fr) 430px;
-    gap: 1rem 2rem; }
-  .st-key-network_body > div { width: 100%; min-width: 0; }
-  div:has(> .st-key-network_picture) { grid-area: picture; }
-  div:has(> .st-key-network_controls) { grid-area: controls; }
-  div:has(> .st-key-network_views) { grid-area: views; }
-  .st-key-network_controls { gap: .6rem; }
-  .st-key-network_controls [data-testid="stMetric"] { padding: 0; }
-  .st-key-network_controls [data-testid="stMetricValue"] { font-size: 1.2rem; }
-  @media (max-width: 1150px) {
-    .st-key-network_body { grid-template: "picture" auto "controls" auto "views" auto / minmax(0, 1fr); }
-  }
-</style>
-"""
 
 
 def draw_controls() -> None:
@@ -148,7 +134,8 @@ def draw_side_by_side(config, given: network.Given) -> None:
     network.show_side_by_side(configs, place)
 
 
-st.html(STYLE)
+st.html(Path(__file__).with_suffix(".css"))
+st.html(Path(network.__file__).with_suffix(".css"))
 open_data.warm_up()
 (dataset,) = page_header("Network", dataset_chip())
 config_form.choose_dataset(dataset)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -25,6 +26,7 @@ ALARMS = 2                         # as many stand above the curves, the others 
 REDRAW_SECONDS = 10.0              # while something trains, the list of all runs is at most so old
 ORDER = {True: "channels last", False: "channels first"}
 
+st.html(Path(__file__).with_suffix(".css"))
 store = RunStore()
 run_feed.tend(store)
 rows = run_feed.all_runs(store)

@@ -15,19 +15,6 @@ from pages.shared.layout import format_percent
 LONGEST = 320          # pixels of the longer side of the original as it is shown; twice the largest picture on the page
 WAYS = {"stretch": "Stretch", "pad": "Pad", "crop": "Crop"}
 
-STYLE = """
-<style>
-  .lb-fits { display: grid; grid-template-columns: repeat(4, minmax(0, 11rem)); gap: .6rem; align-items: end; }
-  .lb-fits figure { margin: 0; display: flex; flex-direction: column; height: 100%; }
-  .lb-fits .picture { position: relative; margin: auto auto 0 0; line-height: 0; }
-  .lb-fits img { width: 100%; border-radius: 3px; }
-  .lb-fits i { position: absolute; border: 1.5px dashed #63bccb; }
-  .lb-fits figcaption { font-size: .76rem; line-height: 1.3; margin-top: .3rem; min-height: 3.9em; overflow-wrap: anywhere; }
-  .lb-fits figcaption b { display: block; font-weight: 600; }
-  @media (max-width: 480px) { .lb-fits { gap: .4rem; } }
-</style>
-"""
-
 
 def show_fits(pixels: np.ndarray, size: int, chosen: str | None = None) -> None:
     """Show an image as it is and stretched, padded and cropped to a square, each with what that does to it.
@@ -53,7 +40,7 @@ def fits_html(pixels: np.ndarray, size: int, chosen: str | None = None) -> str:
     for way, title in WAYS.items():
         mark = " (used here)" if way == chosen else ""
         figures.append(_figure(fit(pixels, size, way, channels), 100, title + mark, cost_of(height, width, size, way)))
-    return f"{STYLE}<div class='lb-fits'>{''.join(figures)}</div>"
+    return f"<div class='lb-fits'>{''.join(figures)}</div>"
 
 
 def cost_of(height: int, width: int, size: int, resize: str) -> str:

@@ -1,5 +1,7 @@
 """Who learns and who judges: choose the split, see whether it is honest, look for copies. Train uses what is chosen here."""
 
+from pathlib import Path
+
 import numpy as np
 import streamlit as st
 
@@ -12,20 +14,6 @@ from pages.shared.widget_state import follow
 from pages.split import leaks
 
 PAIRS, ODD = 24, 60          # so many pairs and odd images on the page
-STYLE = """
-<style>
-  .lb-split { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.35; }
-  .lb-split th, .lb-split td { border: 0; padding: 4px 0 4px 14px; text-align: right; font-weight: 400; vertical-align: top; }
-  .lb-split th:first-child { padding-left: 0; text-align: left; overflow-wrap: anywhere; }
-  .lb-split thead th { opacity: .8; font-size: .82rem; white-space: nowrap; }
-  .lb-split thead i { display: inline-block; width: .6em; height: .6em; border-radius: 1px; margin-right: .35em; }
-  .lb-split small { opacity: .8; display: inline-block; min-width: 3.6em; }
-  .lb-split td div { height: 3px; border-radius: 2px; background: rgba(128, 134, 138, .22); margin-top: 2px; }
-  .lb-split b { display: block; height: 100%; border-radius: 2px; }
-  .lb-split .sum th, .lb-split .sum td { font-weight: 600; border-top: 1px solid rgba(128, 134, 138, .35); }
-  .st-key-split_copies .stColumn { min-width: 300px; }
-</style>
-"""
 
 
 def take_preset(name: str | None) -> None:
@@ -178,7 +166,7 @@ def draw_checker() -> None:
                 st.markdown(f"All {checked:,} totals add up." if checked > 1 else "The total adds up.")
 
 
-st.html(STYLE)
+st.html(Path(__file__).with_suffix(".css"))
 (dataset,) = page_header("Split", dataset_chip())
 config_form.choose_dataset(dataset)
 try:
