@@ -281,7 +281,7 @@ def test_killed_for_real_shows_within_two_looks():
     run = put_run("running", TWO)
     holder = subprocess.Popen([sys.executable, "-c", "import sys, time; from pathlib import Path; from core.files import Lock\n"
                                "lock = Lock(Path(sys.argv[1])); assert lock.acquire(); print('held', flush=True); time.sleep(60)",
-                               str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True, cwd=APP.parent)
+                               str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True, cwd=APP.parents[1])
     try:
         assert holder.stdout.readline() == "held\n"
         at = open_page("runs")
