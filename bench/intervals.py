@@ -17,8 +17,9 @@ import time
 import numpy as np
 
 from bench.machine import line
-from core.metrics import METRICS, MULTI_LABEL, Judged, measure
-from core.metrics.resampling import bootstrap, wilson_by_patient
+from core.metrics import METRICS, MULTI_LABEL, Sample, measure
+from core.metrics.intervals import wilson_by_patient
+from core.metrics.resampling import bootstrap
 
 TEN = ("accuracy", "roc_auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1",
        "cohen_kappa", "loss")
@@ -46,9 +47,9 @@ def loop(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray, task: str,
     r, of = np.random.default_rng(0), [np.flatnonzero(patients == p) for p in np.unique(patients)]
     for _ in range(draws):
         rows = np.concatenate([of[p] for p in r.integers(0, len(of), len(of))])
-        judged = Judged(labels[rows], probs[rows], task)
+        sample = Sample(labels[rows], probs[rows], task)
         for name in TEN:
-            METRICS[name].function.of(judged)
+            METRICS[name].function.of_sample(sample)
 
 
 def cohort(r: np.random.Generator, people: int, share: float, apart: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

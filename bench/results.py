@@ -25,7 +25,8 @@ from core.datasets.custom import load_own
 from core.datasets.formats import reading_from
 from core.datasets.scan import add_own
 from core.errors import LightboxError
-from core.evaluation.evaluate import evaluate, judge, predictions, with_people
+from core.evaluation.evaluate import evaluate, evaluate_predictions
+from core.evaluation.predictions import load_predictions, with_patients
 from core.metrics import METRICS
 from core.runs.store import RunStore
 
@@ -87,12 +88,12 @@ def measured(run) -> dict:
     """Each measure on test as page Evaluate shows it; how large test is, and what always giving the majority class reaches."""
     if not run.times_test_opened():
         evaluate(run, "test")
-    found = with_people(predictions(run, "test"), open_dataset(run.config.data))
-    result = judge(run, "test", found, fit=False, groups=False)
+    found = with_patients(load_predictions(run, "test"), open_dataset(run.config.data))
+    result = evaluate_predictions(run, "test", found, fit=False, groups=False)
     names = MEASURES + (("quadratic_kappa",) if run.data()["task"] == "ordinal-regression" else ())
     return {"n": len(found.labels), "patients": len(set(found.patients or found.image_ids)),
-            "majority": result["baselines"][0]["accuracy"], "epoch": found.epoch,
-            "cells": {name: result["measures"][name] for name in names}}
+            "majority": result.baselines[0].accuracy, "epoch": found.epoch,
+            "cells": {name: result.estimates[name].as_dict() for name in names}}
 
 
 def main() -> None:

@@ -15,8 +15,7 @@ from sklearn.metrics import cohen_kappa_score
 from core import metrics
 from core.datasets import open_dataset
 from core.evaluation import thresholds
-from core.evaluation.evaluate import Predictions, with_people
-from core.metrics import with_intervals
+from core.evaluation.predictions import Predictions, with_patients
 from core.runs import checkpoints
 from core.runs.store import Run
 from pages.evaluate import groups as breakdown
@@ -132,11 +131,11 @@ def test_quarters_of_a_column_with_gaps():
 
 
 def test_bands_of_numbers_stand_in_the_order_of_the_numbers(run, monkeypatch):
-    found = [{"group": group} for group in ("", "10 to 20", "5 to 9", "100 to 120")]              # as large as they come
+    found = [SimpleNamespace(group=group) for group in ("", "10 to 20", "5 to 9", "100 to 120")]              # as large as they come
     monkeypatch.setattr(breakdown, "_known_rows", lambda *_: found)
     column = columns_of(pd.DataFrame({"age": [str(age) for age in range(121)]}))["age"]
-    rows = breakdown._rows(run, "val", None, {"task": "binary-class"}, column, [], None, ())
-    assert [row["group"] for row in rows] == ["5 to 9", "10 to 20", "100 to 120", ""]
+    rows = breakdown._rows(run, "val", None, SimpleNamespace(task="binary-class"), column, [], None, ())
+    assert [row.group for row in rows] == ["5 to 9", "10 to 20", "100 to 120", ""]
 
 
 def test_every_expert_is_scored_on_its_own_part_and_beside_it_this_run_on_the_same_images(people):
@@ -167,17 +166,17 @@ def stored(run: Run) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
 
 def cells_of(labels, probs, patients, threshold: float = 0.5) -> dict[str, str]:
     """What the table must show of these images, patients drawn again with all their images."""
-    cells, _ = with_intervals.judge(labels, probs, "binary-class", patients, each=(), names=breakdown.SHOWN, threshold=threshold,
+    cells, _ = metrics.estimate(labels, probs, "binary-class", patients, each=(), names=breakdown.SHOWN, threshold=threshold,
                               draws=500)
-    return {name: format_interval(one["value"], one["low"], one["high"], 2) for name, one in cells.items()}
+    return {name: format_interval(one.value, one.low, one.high, 2) for name, one in cells.items()}
 
 
 def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(people):
     labels, probs, known = stored(people)
     for threshold in (0.5, 0.65):
         at = open_page("evaluate", run=people.id, section="groups")
-        everybody, _ = with_intervals.judge(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
-        low, high = (everybody["roc_auc"][end] for end in ("low", "high"))
+        everybody, _ = metrics.estimate(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
+        low, high = everybody["roc_auc"].interval
         assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at), "the top of the page knows them too"
         table = table_of(at, "group", "sensitivity").set_index("group")
         for group in ("north", "south"):
@@ -197,9 +196,9 @@ def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):
     for group in ("north", "south"):
         of = (known["site"] == group).to_numpy()
         want = metrics.measure(labels[of], probs[of], "binary-class")["specificity"]
-        cells, _ = with_intervals.judge(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=(),
+        cells, _ = metrics.estimate(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=(),
                                   names=["specificity"])
-        assert f"{group} {want:.3f} ({cells['specificity']['low']:.3f} to {cells['specificity']['high']:.3f})" in alt
+        assert f"{group} {want:.3f} ({cells['specificity'].low:.3f} to {cells['specificity'].high:.3f})" in alt
     overall = metrics.measure(labels, probs, "binary-class")["specificity"]
     assert f"Specificity of all images, {overall:.3f}" in text_of(at)
     assert any(np.allclose(row.get("all", -1), overall) for layer in spec["layer"]
@@ -233,10 +232,10 @@ def test_a_patient_with_two_labels_is_left_out_and_counted(people):
 def test_studies_of_two_patients_with_the_same_number_are_two():
     table = pd.DataFrame({"image_id": ["a", "b", "c", "d"], "patient": ["p", "q", "p", ""], "study": ["1", "1", "", "2"]})
     found = Predictions(np.zeros(5, int), np.zeros((5, 2)), ["d", "b", "not there", "a", "c"], 1)
-    known = with_people(found, SimpleNamespace(table=table))
+    known = with_patients(found, SimpleNamespace(table=table))
     assert known.patients == ("", "q", "", "p", "p") and len(set(known.studies)) == 4
     assert known.studies[2] == known.studies[4] == "" and "" not in (known.studies[0], known.studies[1], known.studies[3])
-    nobody = with_people(found, SimpleNamespace(table=table[["image_id"]]))
+    nobody = with_patients(found, SimpleNamespace(table=table[["image_id"]]))
     assert nobody.patients is None and nobody.studies is None
 
 

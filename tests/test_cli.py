@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from core.evaluation.decision import chosen_for
-from core.evaluation.evaluate import predictions
+from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import Threshold, freeze, unfreeze
 from core.runs.store import RunStore
 from tests.judged import plant
@@ -69,7 +69,7 @@ def test_train_prints_the_id_of_a_finished_run_with_the_settings_given(place, ru
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_evaluate_equals_scikit_learn(place, run_id, split):
     result = json.loads(lightbox(place, "evaluate", run_id, "--split", split, "--json").stdout)
-    found = predictions(RunStore(place).get(run_id), split)
+    found = load_predictions(RunStore(place).get(run_id), split)
     assert result["n"] == 24
     assert result["accuracy"] == pytest.approx((found.probs.argmax(1) == found.labels).mean())
     assert result["roc_auc"] == pytest.approx(roc_auc_score(found.labels, found.probs[:, 1]))

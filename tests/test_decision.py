@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, softmax
 
 from core.evaluation.decision import Chosen, chosen_for
-from core.evaluation.evaluate import predictions
+from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import Threshold, freeze
 from core.metrics.confusion import thresholds_of_classes
 from core.runs.classifiers import shipped_classifiers
@@ -50,7 +50,7 @@ def test_a_run_brings_its_threshold_and_the_temperature_of_its_validation_answer
     judged.plant(run, "val", labels, np.stack([1 - scores, scores], axis=1))
     freeze(run, Threshold(0.25, "youden"), 1)
     chosen = chosen_for(run.id)
-    found = predictions(run, "val")
+    found = load_predictions(run, "val")
 
     def loss(log_t: float) -> float:
         p = expit(logit(found.probs[:, 1].astype(float)) / np.exp(log_t))

@@ -8,9 +8,10 @@ import pytest
 
 from core.config import RunConfig
 from core.evaluation import leaderboard, thresholds
-from core.evaluation.evaluate import evaluate, predictions
+from core.evaluation.evaluate import evaluate
 from core.evaluation.leaderboard import Entry, best, entry, fold, known_score, order, score, single
-from core.metrics.resampling import wilson_by_patient
+from core.evaluation.predictions import load_predictions
+from core.metrics.intervals import wilson_by_patient
 from tests import judged
 from tests.judged import plant
 
@@ -25,10 +26,10 @@ def line(name, auc=None, test=None, images="x", **changes):
 
 def test_intervals_are_those_of_evaluate_and_are_kept(run, monkeypatch):
     found = score(run, "val")
-    for name, cell in evaluate(run)["measures"].items():
+    for name, one in evaluate(run).estimates.items():
         if name in found["measures"]:
-            assert found["measures"][name] == [cell[key] for key in ("value", "low", "high", "interval")], name
-    monkeypatch.setattr(leaderboard, "judge", lambda *_, **__: pytest.fail("computed again"))
+            assert found["measures"][name] == [one.value, one.low, one.high, one.method], name
+    monkeypatch.setattr(leaderboard, "estimate", lambda *_, **__: pytest.fail("computed again"))
     assert score(run, "val") == found == known_score(run, "val")
     assert entry(run).scores == {"val": found} and entry(run).unscored == ()
 
@@ -44,7 +45,7 @@ def test_new_answers_and_a_new_threshold_are_scored_anew(run):
 
 
 def test_test_is_never_opened(run):
-    assert score(run, "test") is None and predictions(run, "test") is None and run.times_test_opened() == 0
+    assert score(run, "test") is None and load_predictions(run, "test") is None and run.times_test_opened() == 0
     found = entry(run)
     assert found.unscored == ("val",) and "test" not in found.scores and found.seconds > 0
     assert found.value("roc_auc") == pytest.approx(score(run, "val")["measures"]["roc_auc"][0])       # as the trainer reported it

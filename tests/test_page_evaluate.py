@@ -9,7 +9,8 @@ import pytest
 
 from core import metrics
 from core.evaluation import thresholds
-from core.evaluation.evaluate import judge, predictions
+from core.evaluation.evaluate import evaluate_predictions
+from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import Threshold
 from core.runs import checkpoints
 from pages.shared.layout import escape, format_number
@@ -29,9 +30,9 @@ def test_the_numbers_are_those_of_metrics_evaluate(run):
     labels = rng.integers(0, 2, 40)
     p = np.clip(0.5 + 0.25 * (2 * labels - 1) + rng.normal(0, 0.3, 40), 0.01, 0.99)
     plant(run, "val", labels, np.stack([1 - p, p], 1))
-    found = predictions(run, "val")
-    true = metrics.evaluate(found.labels, found.probs, "binary-class", ("0", "1"))
-    sure = judge(run, "val", found)["measures"]
+    found = load_predictions(run, "val")
+    true = metrics.evaluate(found.labels, found.probs, "binary-class", ("0", "1")).as_dict()
+    sure = evaluate_predictions(run, "val", found).as_dict()["measures"]
     at = open_page("evaluate", run=run.id)
     shown = {m.label: m.value for m in at.metric}
     names = ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa")
@@ -51,7 +52,8 @@ def test_a_network_that_always_says_the_same_is_called_that(run):
     labels = np.array([0] * 10 + [1] * 30)
     plant(run, "val", labels, np.tile([0.2, 0.8], (40, 1)))
     words = text_of(open_page("evaluate", run=run.id))
-    assert "Every image got the same answer" in words and "not above always answering" in words
+    for warning in evaluate_predictions(run, "val", load_predictions(run, "val")).notes[:2]:
+        assert warning.code in ("one_class_predicted", "below_majority") and warning.text in words
 
 
 def test_a_split_with_one_class_has_no_auc_and_no_curve(run):
@@ -63,7 +65,7 @@ def test_a_split_with_one_class_has_no_auc_and_no_curve(run):
 
 def test_the_test_split_is_shut_until_the_button_and_each_click_counts_once(run):
     at = open_page("evaluate", run=run.id, split="test")
-    assert not at.metric and "shut" in text_of(at) and predictions(run, "test") is None
+    assert not at.metric and "shut" in text_of(at) and load_predictions(run, "test") is None
     at.run()
     assert run.times_test_opened() == 0                           # looking at the button is not opening
     button = next(b for b in at.button if b.label == "Open the test set")
@@ -97,7 +99,7 @@ def test_several_findings_are_judged_one_at_a_time(run):
     (run.folder / "data.json").write_text(json.dumps(about))
     at = open_page("evaluate", run=run.id, finding="2")
     matrix, = matrices(at)
-    true = metrics.evaluate(labels, probs.astype(np.float32), "multi-label, binary-class", names)
+    true = metrics.evaluate(labels, probs.astype(np.float32), "multi-label, binary-class", names).as_dict()
     assert matrix["counts"] == true["confusion_matrix"][2] and matrix["names"] == ["no <script>$x$", "<script>$x$"]
 
 
@@ -109,15 +111,15 @@ def test_more_than_two_classes_have_a_curve_each_and_no_threshold(run):
     about |= {"task": "ordinal-regression", "class_names": ["no", "some", "much"], "split_hash": "of other images"}
     (run.folder / "data.json").write_text(json.dumps(about))
     at = open_page("evaluate", run=run.id)
-    true = metrics.evaluate(labels, probs.astype(np.float32), "ordinal-regression", ["no", "some", "much"])
+    true = metrics.evaluate(labels, probs.astype(np.float32), "ordinal-regression", ["no", "some", "much"]).as_dict()
     assert {m.label: m.value for m in at.metric}["Quadratic kappa"] == format_number(true["quadratic_kappa"])
     assert matrices(at)[0]["counts"] == true["confusion_matrix"]
     assert "Each class against all the others" in text_of(at) and "threshold" not in text_of(at).split("<style>")[0]
 
 
 def test_the_table_of_all_measures_has_each_with_its_interval_and_what_it_is_made_of(run):
-    found = predictions(run, "val")
-    true = judge(run, "val", found)
+    found = load_predictions(run, "val")
+    true = evaluate_predictions(run, "val", found).as_dict()
     at = open_page("evaluate", run=run.id, section="measures")
     overall, each = at.dataframe[0].value, at.dataframe[1].value
     rows = overall.set_index("measure")
@@ -139,7 +141,7 @@ def test_both_baselines_stand_beside_the_numbers(run):
             break
         time.sleep(0.1)
         at.run()
-    bases = {base["name"]: base["accuracy"] for base in judge(run, "val", predictions(run, "val"))["baselines"]}
+    bases = {base.name: base.accuracy for base in evaluate_predictions(run, "val", load_predictions(run, "val")).baselines}
     assert len(bases) == 2                                        # the page has had the logistic one fitted, and it is kept
     for name, value in bases.items():
         assert f"{'majority class' if name == 'majority' else 'logistic'}: {value:.3f}" in accuracy
@@ -165,12 +167,12 @@ def test_the_learning_curve_of_a_grid_is_shown(run):
     facts["n"]["train"] //= 2
     (folder / "data.json").write_text(json.dumps(facts))
     at = open_page("evaluate", run=run.id, section="growth")
-    auc = metrics.roc_auc(predictions(run, "val").labels, predictions(run, "val").probs, "binary-class")
+    auc = metrics.roc_auc(load_predictions(run, "val").labels, load_predictions(run, "val").probs, "binary-class")
     table, = (frame.value for frame in at.dataframe)
     assert list(table["x"]) == [facts["n"]["train"], 2 * facts["n"]["train"]] and list(table["runs"]) == [1, 1]
     assert all(text.startswith(f"{auc:.3f}") for text in table["value"])
     assert "No other run is like this one but for its image size" in text_of(at)
-    assert predictions(run, "test") is None and run.times_test_opened() == 0
+    assert load_predictions(run, "test") is None and run.times_test_opened() == 0
     shut = open_page("evaluate", run=run.id, section="growth", split="test")
     assert not shut.dataframe and run.times_test_opened() == 0
 
@@ -226,11 +228,11 @@ def test_an_unfinished_a_deleted_and_a_damaged_run_get_sentences(run):
 
 
 def test_missing_validation_answers_are_made_anew_and_equal_the_old(run):
-    old = predictions(run, "val")
+    old = load_predictions(run, "val")
     (run.folder / "predictions.npz").unlink()
     at = open_page("evaluate", run=run.id)
     assert len(at.metric) == 6
-    assert predictions(run, "val").probs == pytest.approx(old.probs, abs=1e-5)
+    assert load_predictions(run, "val").probs == pytest.approx(old.probs, abs=1e-5)
 
 
 def _some():

@@ -7,7 +7,8 @@ import pyarrow as pa
 import sklearn.metrics
 
 from core.evaluation import thresholds
-from core.evaluation.evaluate import judge, predictions
+from core.evaluation.evaluate import evaluate_predictions
+from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import Threshold
 from tests import judged
 from tests.judged import matrices, open_page, plant, text_of
@@ -93,9 +94,9 @@ def test_validation_of_an_older_epoch_is_not_held_against_test(run):
     labels, right = np.arange(40) % 2, np.eye(2)[np.arange(40) % 2] * 0.8 + 0.1
     plant(run, "val", labels, right)
     plant(run, "test", labels, right[::-1])
-    assert any("far better than test" in alarm for alarm in judge(run, "test", predictions(run, "test"))["alarms"])
+    assert any(one.code == "far_from_test" for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)
     path = run.folder / "predictions.npz"
     with np.load(path) as stored:
         arrays = dict(stored) | {"val_epoch": np.array(0)}
     np.savez(path, **arrays)
-    assert not any("far better than test" in alarm for alarm in judge(run, "test", predictions(run, "test"))["alarms"])
+    assert not any(one.code == "far_from_test" for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.evaluation.evaluate import predictions
+from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import HAND, Threshold, choose, freeze, of
 from core.metrics.calibration import ece, temperature
 from core.runs import checkpoints
@@ -21,12 +21,12 @@ RNG = np.random.default_rng(3)
 
 def draw(run, split: str = "val", part: str = "threshold", **query: str) -> AppTest:
     def script(run_id, split, part):
-        from core.evaluation.evaluate import predictions
+        from core.evaluation.predictions import load_predictions
         from core.runs.store import RunStore
         from pages.evaluate.calibration import draw_calibration
         from pages.evaluate.threshold import draw_threshold
         run = RunStore().get(run_id)
-        {"threshold": draw_threshold, "calibration": draw_calibration}[part](run, split, predictions(run, split))
+        {"threshold": draw_threshold, "calibration": draw_calibration}[part](run, split, load_predictions(run, split))
     at = AppTest.from_function(script, args=(run.id, split, part), default_timeout=60)
     at.query_params.update(query)
     at.run()
@@ -121,7 +121,7 @@ def test_what_a_browser_must_not_say_is_nothing(value):
 def test_what_is_frozen_is_chosen_again_from_the_answers(run):
     labels, p = RNG.integers(0, 2, 40), RNG.random(40).astype(np.float32)
     plant(run, "val", labels, np.stack([1 - p, p], 1))
-    found, best = predictions(run, "val"), checkpoints.best_epoch(run.checkpoints)
+    found, best = load_predictions(run, "val"), checkpoints.best_epoch(run.checkpoints)
     wanted = read_wanted(["cost", 0.999, 5, 0.2])                              # what it says the threshold was is not believed
     freeze(run, chosen(found, "binary-class", 1, *wanted))
     assert of(run) == choose("cost", labels, p, cost=5.0, prevalence=0.2).value

@@ -8,8 +8,8 @@ from scipy.stats import binom
 from statsmodels.api import OLS
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
+from core.metrics.intervals import auc_interval
 from core.metrics.paired_tests import delong_test, mcnemar
-from core.metrics.ranking import auc_interval
 
 # DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988: 43 patients with ovarian cancer. Albumin, total protein, K-G score, and
 # whether the operation was of no use (1). High values speak against a benefit, so the score of "benefits" is their negative.

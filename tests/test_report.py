@@ -15,7 +15,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from core.__main__ import main
 from core.errors import LightboxError
 from core.evaluation.compare import compare
-from core.evaluation.evaluate import judge, predictions
+from core.evaluation.evaluate import evaluate_predictions
+from core.evaluation.predictions import load_predictions
 from core.report import bundle, comparison, contents, report
 from core.report.contents import credits_of
 from core.report.figures import FIGURES, as_png, as_svg, figures
@@ -64,14 +65,14 @@ def test_the_page_stands_alone_and_says_what_it_must(what):
     assert parser.open == [] and parser.loads == []
     assert "<script" not in page and not re.search(r"url\((?!#)|@import", page)
     for needed in ("Not for clinical use", what.about["split_hash"], what.trained_with["torch"], "Licence", "To be cited", "<svg",
-                   f"{what.result['measures']['accuracy']['low']:.3f}", "always giving the most frequent answer"):
+                   f"{what.result.estimates['accuracy'].low:.3f}", "always giving the most frequent answer"):
         assert needed in page, needed
     assert what.split == "val" and "validation images" in page
 
 
 def test_its_numbers_are_those_of_evaluate(what):
-    stored = predictions(what.run, "val")
-    assert what.result["measures"] == judge(what.run, "val", stored)["measures"]
+    stored = load_predictions(what.run, "val")
+    assert what.result.estimates == evaluate_predictions(what.run, "val", stored).estimates
     rows = read(TABLES["evaluation_report.csv"][1](what))
     row, = (row for row in rows if row["class"] == "all" and row["measure"] == "Accuracy")
     answers = stored.probs.argmax(1)
@@ -199,7 +200,8 @@ def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811
 def test_names_of_classes_are_never_markup(what):
     import dataclasses
     evil = "<script>alert(1)</script>"
-    result = json.loads(json.dumps(what.result).replace('"class": "1"', json.dumps("class") + ": " + json.dumps(evil)))
+    first, second = what.result.per_class
+    result = dataclasses.replace(what.result, per_class=(first, dataclasses.replace(second, name=evil)))
     page = report(dataclasses.replace(what, result=result, about={**what.about, "class_names": ["0", evil], "title": evil}))
     assert evil not in page and "&lt;script&gt;" in page
 

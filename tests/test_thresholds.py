@@ -11,7 +11,7 @@ from core import metrics
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.thresholds import Threshold, candidates, choose, freeze, frozen, of, operate, per_thousand, unfreeze
-from core.metrics.resampling import wilson_by_patient
+from core.metrics.intervals import wilson_by_patient
 from core.runs import checkpoints
 from tests import judged
 from tests.judged import rename_classes

@@ -69,7 +69,7 @@ def test_a_flipped_bit_in_shipped_weights_is_noticed(tmp_path, monkeypatch):
 
 
 def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_path, monkeypatch):
-    from core.evaluation.evaluate import predictions
+    from core.evaluation.predictions import load_predictions
     from core.report.export import export
     from core.runs.store import RunStore
     from core.worker import queue_worker
@@ -82,7 +82,7 @@ def test_export_writes_what_ships_with_a_card_that_agrees_with_the_measures(tmp_
     queue_worker.train_run(run, store.root)
     monkeypatch.setattr("core.runs.classifiers.SHIPPED", tmp_path / "weights")
     export(run, tmp_path / "weights" / "tiny", "Tiny", "Squares on noise.")
-    found = predictions(run, "test")
+    found = load_predictions(run, "test")
     card = (tmp_path / "weights" / "tiny" / "card.md").read_text()
     assert f"| test | 24 | {accuracy(found.labels, found.probs, 'binary-class'):.3f} (" in card and "Squares on noise." in card
     assert "model.weights=file:start.safetensors" in card and "chosen by validation cohen kappa" in card

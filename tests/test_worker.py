@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from core.errors import LightboxError
-from core.evaluation.evaluate import evaluate, predictions
+from core.evaluation.evaluate import evaluate
+from core.evaluation.predictions import load_predictions
 from core.runs import checkpoints
 from core.runs.store import RunStore, start_worker, worker_lock
 from core.worker import queue_worker
@@ -53,12 +54,12 @@ def test_two_runs_are_queued_trained_one_after_the_other_and_judged(store):
         assert wait_for(run, "finished", "failed").state == "finished", run.log()
     assert runs[0].records("start")[0]["at"] < runs[0].records("end")[0]["at"] < runs[1].records("start")[0]["at"]
     assert [r["epoch"] for r in runs[0].records("epoch")] == [1, 2, 3]
-    found = predictions(runs[0], "val")
+    found = load_predictions(runs[0], "val")
     assert found.probs.shape == (24, 2) and len(found.image_ids) == 24
     best = max(r["val_roc_auc"] for r in runs[0].records("epoch"))
     assert evaluate(runs[0], "val")["roc_auc"] == pytest.approx(best)
     assert runs[0].data()["n"] == {"train": 96, "val": 24, "test": 24}
-    assert predictions(runs[0], "test") is None and runs[0].times_test_opened() == 0
+    assert load_predictions(runs[0], "test") is None and runs[0].times_test_opened() == 0
     assert evaluate(runs[0], "test")["n"] == 24 and evaluate(runs[0], "test")["times_test_opened"] == 2
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.commands.options import JSON, Command, absolute, argument, open_run, split_argument
 from core.commands.output import Bar, tell, write_or_print
 from core.errors import LightboxError
 from core.explain import METHODS
 from core.files import write_atomic
+
+if TYPE_CHECKING:
+    from core.evaluation.evaluate import RunEvaluation
 
 
 def evaluate(options: Namespace) -> None:
@@ -21,28 +25,32 @@ def evaluate(options: Namespace) -> None:
     bar = Bar()
     result = evaluate(open_run(options.run), options.split, progress=bar.count)
     bar.end()
-    tell(options, result, _result_in_words(options, result))
+    tell(options, result.as_dict(), _result_in_words(options, result))
 
 
-def _result_in_words(options: Namespace, result: dict) -> Iterator[str]:
-    yield (f"{options.run}, {options.split} split, epoch {result['epoch']}, {result['n']:,} images, "
-           f"threshold {result['threshold']}")
-    for name, one in result["measures"].items():
-        value = "undefined" if one["value"] is None else f"{one['value']:.4f}"
-        between = "" if one["low"] is None else f"   {one['low']:.4f} to {one['high']:.4f}   {one['interval']}"
+def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
+    yield (f"{options.run}, {options.split} split, epoch {result.epoch}, {result.n:,} images, "
+           f"threshold {result.as_dict()['threshold']}")
+    for name, one in result.estimates.items():
+        value = "undefined" if one.value is None else f"{one.value:.4f}"
+        between = "" if one.low is None else f"   {one.low:.4f} to {one.high:.4f}   {one.method}"
         yield f"  {name:18} {value}{between}"
     few = ("accuracy", "roc_auc", "cohen_kappa")
-    for base in result["baselines"]:
-        yield f"  {base['name']}: " + ", ".join(f"{name} {base[name]:.4f}" for name in few if base[name] is not None)
-    for unit in ("study", "patient"):
-        if found := result[f"by_{unit}"]:
-            values = {name: found[name]["value"] for name in few if found[name]["value"] is not None}
-            yield f"  by {unit} ({found['n']:,}): " + ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+    for base in result.baselines:
+        values = {name: getattr(base, name) for name in few}
+        yield f"  {base.name}: " + _listed(values)
+    for unit, found in (("study", result.by_study), ("patient", result.by_patient)):
+        if found:
+            yield f"  by {unit} ({found.n:,}): " + _listed({name: found.estimates[name].value for name in few})
     yield "  confusion matrix (rows: true class)"
-    for row in result["confusion_matrix"]:
+    for row in result.confusion_matrix.tolist():
         yield f"     {row}"
-    for sentence in result["alarms"]:
-        yield f"  {sentence}"
+    for one in result.warnings:
+        yield f"  {one.text}"
+
+
+def _listed(values: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
 
 
 def conflict(options: Namespace) -> None:

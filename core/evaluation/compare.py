@@ -19,7 +19,7 @@ from core import metrics
 from core.config import RunConfig, knobs
 from core.errors import LightboxError
 from core.evaluation import thresholds
-from core.evaluation.evaluate import Predictions, data_at_hand, predictions, with_people
+from core.evaluation.predictions import Predictions, load_predictions, ready_dataset, with_patients
 from core.metrics import MULTI_LABEL
 from core.metrics.paired_tests import AccuracyTest, AUCTest, delong_test, mcnemar
 from core.runs.store import Run
@@ -104,8 +104,8 @@ def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
     if other := int((labels != found_b.labels[back]).reshape(len(labels), -1).any(axis=1).sum()):
         raise LightboxError("compare.labels", f"{other:,} of the {len(labels):,} images have another label for B than for A.",
                             "The labels were changed between the two runs. Train again on the same ones.")
-    if found_a.patients is None and (data := data_at_hand(run_a)) is not None:
-        found_a = with_people(found_a, data)
+    if found_a.patients is None and (data := ready_dataset(run_a)) is not None:
+        found_a = with_patients(found_a, data)
     probs, task = (found_a.probs.astype(float), found_b.probs[back].astype(float)), about_a["task"]
     answers = tuple(metrics.predict(p, task, thresholds.of(run)) for p, run in zip(probs, (run_a, run_b)))
     return Pair(labels, probs, answers, np.array(found_a.image_ids), _groups(found_a), task, tuple(about_a["class_names"]),
@@ -113,7 +113,7 @@ def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
 
 
 def _stored(run: Run, split: str, name: str) -> tuple[dict, Predictions]:
-    found = predictions(run, split)
+    found = load_predictions(run, split)
     if found is None:
         hint = ("It is opened on the page Evaluate, when all choices are made." if split == "test" else
                 "The page Evaluate makes the answers of its best epoch.")

@@ -15,7 +15,7 @@ import numpy as np
 
 from core.errors import LightboxError
 from core.evaluation import thresholds
-from core.evaluation.evaluate import predictions
+from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import Threshold
 from core.metrics.calibration import COLDEST, HOTTEST, apply_temperature, temperature
 from core.metrics.confusion import MULTI_LABEL, predict, thresholds_of_classes
@@ -88,7 +88,7 @@ def chosen_for(address: str) -> Chosen:
 
 def _temperature(run: Run) -> tuple[float | None, int]:
     """That of the stored answers on validation, and how many there are."""
-    found = predictions(run, "val")
+    found = load_predictions(run, "val")
     if found is None or found.epoch != checkpoints.best_epoch(run.checkpoints):
         return None, 0
     try:

@@ -21,10 +21,10 @@ from core.config import RunConfig
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.compare import fold_seeds, same_but_for_the_seed
-from core.evaluation.evaluate import data_at_hand, predictions, with_people
+from core.evaluation.predictions import load_predictions, ready_dataset, with_patients
 from core.files import Lock, write_json
 from core.metrics import METRICS
-from core.metrics.with_intervals import judge
+from core.metrics.estimates import estimate
 from core.runs.store import Run
 
 # R001's two leaderboards: (title, what they are sorted by, how many lines).
@@ -71,7 +71,7 @@ def entry(run: Run) -> Entry:
     config, about, records = run.config, run.data(), run.records("epoch")
     best = next((r for r in reversed(records) if r.get("is_best")), {})
     scores = {split: found for split in ("val", "test") if (found := known_score(run, split))}
-    unscored = [split for split in ("val", "test") if split not in scores and predictions(run, split) is not None]
+    unscored = [split for split in ("val", "test") if split not in scores and load_predictions(run, split) is not None]
     return Entry(
         run.id, run.name, config, run.status().state, run.created, run.device, about.get("title", config.data.dataset),
         about.get("split_hash", ""), run.notes().tags, tuple(about.get("class_names", ())), about.get("channels", 1),
@@ -92,17 +92,17 @@ def score(run: Run, split: str) -> dict | None:
     """
     if found := known_score(run, split):
         return found
-    answers, stamp = predictions(run, split), _stamp(run)
+    answers, stamp = load_predictions(run, split), _stamp(run)
     if answers is None:
         return None
-    if answers.patients is None and (data := data_at_hand(run)) is not None:
-        answers = with_people(answers, data)                         # stored by an older version, which did not name them
+    if answers.patients is None and (data := ready_dataset(run)) is not None:
+        answers = with_patients(answers, data)                         # stored by an older version, which did not name them
     found = {"epoch": answers.epoch, "n": len(answers.labels), "n_positive": None, "measures": {}}
     with contextlib.suppress(LightboxError):             # answers that fit no task have no measures; the other runs still have
-        cells, _ = judge(answers.labels, answers.probs, run.data()["task"], answers.patients, each=(),
-                         threshold=thresholds.of(run))
-        found |= {"n_positive": cells["accuracy"]["n_positive"],
-                  "measures": {m: [cells[m][key] for key in ("value", "low", "high", "interval")] for m in METRICS}}
+        estimates, _ = estimate(answers.labels, answers.probs, run.data()["task"], answers.patients, names=list(METRICS), each=(),
+                                threshold=thresholds.of(run))
+        found |= {"n_positive": estimates["accuracy"].n_positive,
+                  "measures": {m: [one.value, one.low, one.high, one.method] for m, one in estimates.items()}}
     with contextlib.suppress(OSError, LightboxError):                # a home that cannot be written to is no fault of the table
         with Lock(run.folder / "scores.lock"):
             write_json(run.folder / "scores.json", _kept(run) | {split: found | {"stamp": stamp}}, durable=False)

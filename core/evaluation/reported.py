@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core import metrics
 from core.config import RunConfig, knob_of
-from core.evaluation.evaluate import Predictions, predictions
-from core.metrics import METRICS, confusion, wilson_interval
-from core.metrics.resampling import bootstrap
+from core.evaluation.predictions import Predictions, load_predictions
+from core.metrics import METRICS, Sample, precision, wilson_interval
+from core.metrics.functions import none_for_nan
+from core.metrics.resampling import degrees_of_freedom, limits, resample
 from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of, is_of, targets_of
 from core.runs.store import Run
 
@@ -95,10 +95,8 @@ class Side:
         return None if self.low is None else self.low <= self.printed <= self.high
 
 
-def _macro_precision(labels: np.ndarray, probs: np.ndarray, task: str) -> float | None:
-    matrix = confusion.confusion_matrix(labels, confusion.predict(probs, task), probs.shape[1])
-    rates = np.asarray(confusion.precision(confusion.counts(matrix)), np.float64)
-    return None if np.isnan(rates).any() else float(rates.mean())
+def _macro_precision(sample: Sample) -> np.ndarray:
+    return precision(sample.counts).mean(axis=-1)
 
 
 # printed name -> (title, key of METRICS or None). What is not here is only printed: a training of its own would have to tell it.
@@ -188,7 +186,7 @@ def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
     """
     recipe = RECIPES[key]
     found, split = (None, "") if run is None else _stored(run)
-    own = _measured(run, split, found, {name for row in recipe.reported.values() for name in row}) if found else {}
+    own = _estimated(run, found, {name for row in recipe.reported.values() for name in row}) if found else {}
     rows = []
     beside = comparable(recipe, run.config.data.dataset, run.data().get("title", "")) if found else ()
     for what in beside or recipe.reported:
@@ -212,26 +210,22 @@ def _with_rates(counts: Mapping[str, float]) -> dict[str, float]:
 
 def _stored(run: Run) -> tuple[Predictions | None, str]:
     for split in ("test", "val"):
-        if (found := predictions(run, split)) is not None and len(found.labels):
+        if (found := load_predictions(run, split)) is not None and len(found.labels):
             return found, split
     return None, ""
 
 
-def _measured(run: Run, split: str, found: Predictions, names: set[str]) -> dict[str, tuple]:
-    """Measure -> (value, low, high) on the images that are stored. The answer is the likeliest class, as in the reports."""
-    task = run.data()["task"]
-    if task == metrics.MULTI_LABEL:
-        names = names - {"macro_precision"}
-    keys = {MEASURES[name][1] for name in names & MEASURES.keys()} - {None}
-    values = metrics.measure(found.labels, found.probs, task)
-    limits = bootstrap(found.labels, found.probs, task, found.patients, names=sorted(keys), draws=DRAWS)
+def _estimated(run: Run, preds: Predictions, names: set[str]) -> dict[str, tuple]:
+    """Printed name -> (value, low, high) on the images that are stored. The most probable class is predicted, as in the reports."""
+    sample = Sample(preds.labels, preds.probs, run.data()["task"])
+    functions = {name: METRICS[metric].function.of_sample for name, (_, metric) in MEASURES.items()
+                 if name in names and metric is not None}
+    if "macro_precision" in names and not sample.multi_label:
+        functions["macro_precision"] = _macro_precision
+    drawn, freedom = resample(sample, preds.patients, functions, draws=DRAWS), degrees_of_freedom(sample, preds.patients)
     own = {}
-    for name in names & MEASURES.keys():
-        metric = MEASURES[name][1]
-        if metric in METRICS:
-            own[name] = values[metric], *(limits[metric] or (None, None))
-        elif name == "macro_precision":
-            value = _macro_precision(found.labels, found.probs, task)
-            interval = metrics.bootstrap_interval(_macro_precision, found.labels, found.probs, task, draws=DRAWS)
-            own[name] = value, *(interval or (None, None))
-    return {name: row for name, row in own.items() if row[0] is not None}
+    for name, function in functions.items():
+        value = none_for_nan(function(sample))
+        if value is not None:
+            own[name] = value, *(limits(MEASURES[name][1] or name, value, drawn[name], freedom) or (None, None))
+    return own

@@ -107,9 +107,10 @@ def conflict(run: Run, split: str = "val", data: Dataset | None = None,
             if progress:
                 progress("Taking the X-rays again with another letter", k * len(rows) + min(start + BATCH, len(rows)),
                          len(asked) * len(rows))
-        found = metrics.evaluate(data.labels[rows], np.concatenate(probs), data.task, data.class_names, thresholds.of(run))
-        answered.append(Answered(name, title, config == own, len(rows), found["accuracy"], tuple(found["accuracy_interval"]),
-                                 found["sensitivity"], found["specificity"], found["roc_auc"]))
+        found, _ = metrics.estimate(data.labels[rows], np.concatenate(probs), data.task, threshold=thresholds.of(run), each=(),
+                                    names=("accuracy", "sensitivity", "specificity", "roc_auc"))
+        answered.append(Answered(name, title, config == own, len(rows), found["accuracy"].value, found["accuracy"].interval,
+                                 *(found[metric].value for metric in ("sensitivity", "specificity", "roc_auc"))))
     return judged(tuple(answered))
 
 

@@ -28,8 +28,8 @@ import numpy as np
 from core.errors import LightboxError
 from core.files import Lock, write_json
 from core.metrics import MULTI_LABEL, one_against_rest, wilson_interval
+from core.metrics.intervals import as_codes, effective_n
 from core.metrics.ranking import cuts
-from core.metrics.resampling import as_numbers, worth
 from core.runs import checkpoints
 from core.runs.store import Run
 
@@ -202,7 +202,7 @@ def _check_prevalence(prevalence: float) -> None:
 class Operating:
     """What a threshold does. Counts of images; each rate with (low, high) at 95 %; None where there is nothing to divide by.
 
-    sensitivity, specificity: with Wilson's interval, for images of known patients as `core.metrics.resampling.wilson_by_patient`
+    sensitivity, specificity: with Wilson's interval, for images of known patients as `core.metrics.intervals.wilson_by_patient`
     ppv, npv: at `prevalence`, see `predictive_values`
     """
     tp: int
@@ -227,11 +227,11 @@ def worths(labels: np.ndarray, scores: np.ndarray, patients: Sequence | None) ->
         labels, scores, patients: as in `operate`
 
     Returns:
-        (m + 1,) and (n + 1,), k from 0: see `core.metrics.resampling.worth`
+        (m + 1,) and (n + 1,), k from 0: see `core.metrics.intervals.effective_n`
     """
     positive, order = np.asarray(labels).astype(bool), np.argsort(-np.asarray(scores, np.float64), kind="stable")
-    people = np.arange(len(positive)) if patients is None else as_numbers(patients)
-    return tuple(worth(np.unique(people[order][side], return_inverse=True)[1]) for side in (positive[order], ~positive[order]))
+    people = np.arange(len(positive)) if patients is None else as_codes(patients)
+    return tuple(effective_n(np.unique(people[order][side], return_inverse=True)[1]) for side in (positive[order], ~positive[order]))
 
 
 def operate(labels: np.ndarray, scores: np.ndarray, threshold: float, prevalence: float | None = None,

@@ -1,15 +1,15 @@
-"""What must be known before a number of a judged run is believed: sentences, the gravest first, with the numbers in them.
+"""Warnings about an evaluation: what to know before its numbers are believed. Sentences with numbers, the gravest first.
 
-    alarms(result, ...)      every alarm of a result of `core.evaluation.evaluate.judge`
+    warnings_of(result, epochs)      all warnings of a `core.evaluation.evaluate.RunEvaluation`
 
-Each rule is a function of its own. What only concerns the answers themselves (one answer for all, not above the majority, ROC AUC
-undefined, few images) is said by the notes of `core.metrics.evaluate`; the rules here also know the training, the validation
-and how often the test split was opened. The illnesses of a training are those of core/trainers/diagnostics.py.
+What only concerns the predictions themselves (one class predicted for all, not above the majority, ROC AUC undefined, few images)
+stands in the notes of `core.metrics.evaluate`; the rules here also know the training, the validation and how often the test set
+was opened. Problems of a training are those of core/trainers/diagnostics.py.
 
-    rule               speaks when
+    rule               warns when
     notes              see `core.metrics.evaluate`
     below_baseline     the network is no better than the logistic regression on 16 x 16 pixels
-    meaningless        nine of ten labels say the same, so that the accuracy is high without any skill
+    imbalanced         nine of ten labels are the same, so that the accuracy is high without any skill
     first_is_best      the weights are those of the first epoch, though more were trained
     far_from_test      validation is better than test by more than chance gives
     opened_often       test was opened more than once
@@ -17,98 +17,82 @@ and how often the test split was opened. The illnesses of a training are those o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.metrics import METRICS, MULTI_LABEL
+from core.metrics import METRICS, MULTI_LABEL, Estimate
+from core.metrics.evaluation import Note
+
+if TYPE_CHECKING:
+    from core.evaluation.evaluate import RunEvaluation
 
 ONE_SIDED = 0.9         # majority accuracy from which an accuracy says little
 FAR = 0.02              # between validation and test: less is of no consequence, chance or not
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What the rules look at.
+def warnings_of(result: RunEvaluation, *, epochs: int = 0) -> list[Note]:
+    """Return the warnings; names of classes stand in them as they are.
 
     Args:
-        result: of `core.evaluation.evaluate.judge`, with "measures", "baselines", "notes"
+        result: with baselines; of test with validation and times_test_opened
         epochs: how many the training has finished
-        validation: measure -> cell of the same run on validation, where test is judged
-        times_opened: of the test split, where test is judged
     """
-    result: Mapping
-    epochs: int = 0
-    validation: Mapping[str, Mapping] = field(default_factory=dict)
-    times_opened: int = 0
+    return [note for rule in RULES for note in rule(result, epochs)]
 
 
-def alarms(result: Mapping, *, epochs: int = 0, validation: Mapping[str, Mapping] | None = None,
-           times_opened: int = 0) -> list[str]:
-    """Plain sentences; names of classes stand in them as they are. The arguments are those of `Judged`."""
-    judged = Judged(result, epochs, validation or {}, times_opened)
-    return [sentence for rule in RULES for sentence in rule(judged)]
+def notes(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    return result.notes
 
 
-# --------------------------------------------------------------------------------------------------------------- the rules
-
-def notes(judged: Judged) -> list[str]:
-    return list(judged.result["notes"])
-
-
-def below_baseline(judged: Judged) -> list[str]:
-    logistic = next((base for base in judged.result["baselines"] if base["name"] != "majority"), None)
-    ours = judged.result["measures"]["roc_auc"]["value"]
-    if logistic is None or ours is None or logistic["roc_auc"] is None or ours > logistic["roc_auc"]:
-        return []
-    return [f"A {logistic['name']} does as well: its ROC AUC is {logistic['roc_auc']:.3f}, that of the network {ours:.3f}. "
-            "What the network sees beyond brightness and framing does not show here."]
+def below_baseline(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    logistic = next((base for base in result.baselines if base.name != "majority"), None)
+    ours = result.value("roc_auc")
+    if logistic is None or ours is None or logistic.roc_auc is None or ours > logistic.roc_auc:
+        return ()
+    return [Note("below_baseline", f"The network is no better than a {logistic.name}: ROC AUC {ours:.3f} against {logistic.roc_auc:.3f}. Brightness and "
+            "framing alone may explain its result.")]
 
 
-def meaningless(judged: Judged) -> list[str]:
-    result = judged.result
-    share, findings = result["majority_accuracy"], result["task"] == MULTI_LABEL
+def imbalanced(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    share = result.majority_accuracy
     if share < ONE_SIDED:
-        return []
-    what = ("of all answers to be given are \"no finding\"" if findings else f"of the images are '{result['majority_class']}'")
-    return [f"The accuracy ({result['accuracy']:.3f}) says little: {100 * share:.1f} % {what}, so always answering that is right "
-            f"in {share:.3f}. Look at ROC AUC, average precision and sensitivity."]
+        return ()
+    what = "of all labels are \"no finding\"" if result.task == MULTI_LABEL else f"of the images are '{result.majority_class}'"
+    return [Note("imbalanced", f"The accuracy ({result.value('accuracy'):.3f}) says little: {100 * share:.1f} % {what}, so always predicting that "
+            f"gives {share:.3f}. Look at ROC AUC, average precision and sensitivity.")]
 
 
-def first_is_best(judged: Judged) -> list[str]:
-    if judged.result["epoch"] != 1 or judged.epochs < 2:
-        return []
-    return [f"The best epoch is the first of {judged.epochs}: on validation the network never became better than after one pass. "
-            "The learning rate may be too high, or there is little to learn here."]
+def first_is_best(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    if result.epoch != 1 or epochs < 2:
+        return ()
+    return [Note("first_is_best", f"The best epoch is the first of {epochs}: on validation the network never improved after one epoch. The learning "
+            "rate may be too high, or there is little to learn.")]
 
 
-def far_from_test(judged: Judged) -> list[str]:
-    names = ("roc_auc",) if judged.result["task"] == MULTI_LABEL else ("roc_auc", "accuracy")
-    found = []
-    for name in names:
-        val, test = judged.validation.get(name), judged.result["measures"][name]
-        if not val or None in (val["low"], test["low"]):
+def far_from_test(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    for name in ("roc_auc",) if result.task == MULTI_LABEL else ("roc_auc", "accuracy"):
+        val, test = result.validation.get(name), result.estimates[name]
+        if val is None or val.low is None or test.low is None:
             continue
-        gap = val["value"] - test["value"]
-        chance = np.hypot(val["value"] - val["low"], test["high"] - test["value"])     # the two sides that face each other
-        if gap > max(chance, FAR):
-            title = METRICS[name].title
-            found.append(f"Validation is far better than test: {title} {_said(val)} on validation, {_said(test)} on test. The "
-                         "test images may come from elsewhere, or validation may share patients with training.")
-    return found[:1]
+        chance = np.hypot(val.value - val.low, test.high - test.value)     # the two sides that face each other
+        if val.value - test.value > max(chance, FAR):
+            return [Note("far_from_test", f"Validation is far better than test: {METRICS[name].title} {_text(val)} on validation, {_text(test)} on "
+                    "test. The test images may be from another source, or validation may share patients with training.")]
+    return ()
 
 
-def opened_often(judged: Judged) -> list[str]:
-    if judged.times_opened < 2:
-        return []
-    return [f"The test set was opened {judged.times_opened} times: what was changed after the first look was changed with its "
-            "answers in mind, and the numbers flatter by that."]
+def opened_often(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    if result.times_test_opened < 2:
+        return ()
+    return [Note("opened_often", f"The test set was opened {result.times_test_opened} times. Choices made after the first look were informed by it, "
+            "so these numbers are optimistic.")]
 
 
-RULES: tuple[Callable[[Judged], list[str]], ...] = (
-    notes, below_baseline, meaningless, first_is_best, far_from_test, opened_often)
+RULES: tuple[Callable[[RunEvaluation, int], Sequence[Note]], ...] = (
+    notes, below_baseline, imbalanced, first_is_best, far_from_test, opened_often)
 
 
-def _said(cell: Mapping) -> str:
-    return f"{cell['value']:.3f} ({cell['low']:.3f} to {cell['high']:.3f})"
+def _text(one: Estimate) -> str:
+    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"

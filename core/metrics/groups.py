@@ -1,39 +1,40 @@
-"""Judging by study, by patient, or part by part of the images.
+"""Evaluation by study, by patient, or of each group of images.
 
-    by_group(labels, probs, groups)            the images of a study, or a patient, as one: the mean of their probabilities
-    judge_groups(labels, probs, task, groups)  what that is worth
-    breakdown(labels, probs, task, values)     a row for each value of a column: body part, age group, hospital
+    by_group(labels, probs, groups)               the images of a study, or a patient, as one: the mean of their probabilities
+    evaluate_groups(labels, probs, task, groups)  metrics of these means
+    breakdown(labels, probs, task, values)        metrics of the images with each value of a column: body part, age, hospital
 
-A radiologist calls a study, not a picture. The MURA reference averages the probabilities of a study's views and cuts the mean at
+A radiologist reads a study, not an image. The MURA reference averages the probabilities of a study's views and cuts the mean at
 0.5: Rajpurkar et al., MIDL 2018, arXiv:1712.06957, section 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.metrics.confusion import majority_baseline
-from core.metrics.resampling import as_numbers
-from core.metrics.with_intervals import judge
+from core.metrics.estimates import Estimates, estimate
+from core.metrics.intervals import as_codes
 
 GROUPED = ("accuracy", "roc_auc", "cohen_kappa")
 BROKEN_DOWN = ("accuracy", "roc_auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "precision",
                "cohen_kappa")
 
 
-class Grouped(NamedTuple):
+@dataclass(frozen=True)
+class Grouped:
     """G groups, as if each were one image.
 
     Args:
         labels: (G,) or (G, K) int64
-        probs: (G, K), means over the views
+        probs: (G, K), means over the images
         groups: (G,) their names
-        sizes: (G,) how many images each has
+        sizes: (G,) images of each
         first: (G,) the position of an image of each
-        left_out: groups whose images have different labels: nobody knows what is true of them as a whole
+        left_out: groups whose images have different labels, so that they have no label as a whole
     """
     labels: np.ndarray
     probs: np.ndarray
@@ -43,15 +44,53 @@ class Grouped(NamedTuple):
     left_out: int
 
 
+@dataclass(frozen=True)
+class GroupEvaluation:
+    """Metrics by study or by patient.
+
+    Args:
+        n: studies or patients; images: of them; left_out: as in `Grouped`
+        estimates: of each of GROUPED
+    """
+    n: int
+    images: int
+    left_out: int
+    estimates: Estimates
+
+    def as_dict(self) -> dict:
+        """Return it for JSON."""
+        return {"n": self.n, "images": self.images, "left_out": self.left_out} | {
+            name: one.as_dict() for name, one in self.estimates.items()}
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """Metrics of the images of one group.
+
+    Args:
+        group: the value that they share; "" where it is unknown
+        majority_accuracy: of always predicting the group's most frequent class
+    """
+    group: str
+    n: int
+    n_positive: int | None
+    majority_accuracy: float
+    estimates: Estimates
+
+
 def by_group(labels: np.ndarray, probs: np.ndarray, groups: Sequence) -> Grouped:
     """Average the probabilities of the images of each group.
 
     Args:
         labels, probs: as in `core.metrics`
         groups: N names; "" is no group, and such an image stands for itself
+
+    >>> found = by_group(np.array([1, 1, 0]), np.array([[.2, .8], [.6, .4], [.9, .1]]), ["a", "a", "b"])
+    >>> found.groups.tolist(), found.labels.tolist(), found.probs.round(2).tolist()
+    (['a', 'b'], [1, 0], [[0.4, 0.6], [0.9, 0.1]])
     """
     names, probs = np.asarray(groups), np.asarray(probs)
-    code = as_numbers(names)
+    code = as_codes(names)
     sizes = np.bincount(code)
     first = np.full(len(sizes), len(code))
     np.minimum.at(first, code, np.arange(len(code)))
@@ -62,51 +101,43 @@ def by_group(labels: np.ndarray, probs: np.ndarray, groups: Sequence) -> Grouped
     return Grouped(truth[same], mean[same], names[first][same], sizes[same], first[same], int((~same).sum()))
 
 
-def judge_groups(labels: np.ndarray, probs: np.ndarray, task: str, groups: Sequence, kind: str = "patient",
-                 patients: Sequence | None = None, *, threshold: float | np.ndarray = 0.5, draws: int = 1000) -> dict | None:
-    """GROUPED measures of the groups.
+def evaluate_groups(labels: np.ndarray, probs: np.ndarray, task: str, groups: Sequence, unit: str = "patient",
+                    patients: Sequence | None = None, *, threshold: float | np.ndarray = 0.5,
+                    draws: int = 1000) -> GroupEvaluation | None:
+    """Estimate the metrics of GROUPED by group; None where no group has two images, or none has one label.
 
     Args:
-        kind: what a group is, "patient" or "study": it is said of the intervals
-        patients: N names, whose studies hang together; None where they are not known, and where a group is a patient
-
-    Returns:
-        {"n": groups, "images", "left_out", and each of GROUPED as a cell of `core.metrics.with_intervals`}; None where no group has two
-        images, or none has one label
+        unit: what a group is, "patient" or "study": it names the intervals
+        patients: N names, whose studies are clustered; None where they are not known, and where a group is a patient
     """
-    if as_numbers(groups).max(initial=-1) + 1 == len(groups):
+    if as_codes(groups).max(initial=-1) + 1 == len(groups):
         return None
     grouped = by_group(labels, probs, groups)
     if not len(grouped.labels):
         return None
     people = None if patients is None else np.asarray(patients)[grouped.first]
-    cells, _ = judge(grouped.labels, grouped.probs, task, people, each=(), names=GROUPED, threshold=threshold, draws=draws)
-    for one in cells.values():
-        if one["interval"] == "bootstrap by image":
-            one["interval"] = f"bootstrap by {'patient' if people is not None else kind}"
-    return {"n": len(grouped.labels), "images": int(grouped.sizes.sum()), "left_out": grouped.left_out} | cells
+    found, _ = estimate(grouped.labels, grouped.probs, task, people, each=(), names=GROUPED, threshold=threshold, draws=draws)
+    by = f"bootstrap by {unit if people is None else 'patient'}"
+    found = {name: replace(one, method=by) if one.method == "bootstrap by image" else one for name, one in found.items()}
+    return GroupEvaluation(len(grouped.labels), int(grouped.sizes.sum()), grouped.left_out, found)
 
 
 def breakdown(labels: np.ndarray, probs: np.ndarray, task: str, values: Sequence, patients: Sequence | None = None, *,
-              names: Sequence[str] = BROKEN_DOWN, threshold: float | np.ndarray = 0.5, draws: int = 500) -> list[dict]:
-    """Each value's images judged by themselves, the most frequent value first.
+              names: Sequence[str] = BROKEN_DOWN, threshold: float | np.ndarray = 0.5, draws: int = 500) -> list[GroupRow]:
+    """Estimate metrics of the images with each value, the most frequent value first.
 
     Args:
-        values: N values of a column, as text; "" is a group too: those of whom it is not known
+        values: N values of a column, as text; "" is a group too: those whose value is unknown
         patients: N names; None where they are not known
         names: keys of METRICS
-
-    Returns:
-        [{"group", "n", "n_positive", "majority_accuracy", and each of `names` as a cell of `core.metrics.with_intervals`}]
     """
     values = np.asarray(values)
-    found, counted = np.unique(values, return_counts=True)
+    distinct, frequency = np.unique(values, return_counts=True)
     rows = []
-    for value in found[np.argsort(-counted, kind="stable")]:
+    for value in distinct[np.argsort(-frequency, kind="stable")]:
         of = values == value
-        cells, _ = judge(labels[of], probs[of], task, None if patients is None else np.asarray(patients)[of], each=(),
-                         names=names, threshold=threshold, draws=draws)
-        some = cells[names[0]]
-        rows.append({"group": str(value), "n": some["n"], "n_positive": some["n_positive"],
-                     "majority_accuracy": majority_baseline(labels[of], probs.shape[1])[0]} | cells)
+        found, _ = estimate(labels[of], probs[of], task, None if patients is None else np.asarray(patients)[of], each=(),
+                            names=names, threshold=threshold, draws=draws)
+        first = found[names[0]]
+        rows.append(GroupRow(str(value), first.n, first.n_positive, majority_baseline(labels[of], probs.shape[1])[0], found))
     return rows

@@ -1,4 +1,4 @@
-"""Answers as they come, checked before anything is computed of them."""
+"""Labels and probabilities, checked before anything is computed from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.metrics.confusion import MULTI_LABEL, TASKS
 
 
 def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels as int64 and probabilities as float64, or one sentence that says what does not fit.
+    """Return labels as int64 and probabilities as float64, or raise one sentence that says what does not fit.
 
     Raises:
         LightboxError: metrics.task, .shape, .empty, .nan, .probs or .labels
@@ -19,29 +19,29 @@ def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray,
         raise LightboxError("metrics.task", f"There is no task called {task!r}.", f"It can be {'; '.join(TASKS)}.")
     if probs.ndim != 2 or probs.shape[1] < (1 if task == MULTI_LABEL else 2):
         raise LightboxError("metrics.shape", f"The probabilities have the shape {probs.shape}.",
-                            "They need a row for each image and a column for each class; two classes have two columns.")
+                            "They need one row per image and one column per class; two classes have two columns.")
     wanted = probs.shape if task == MULTI_LABEL else probs.shape[:1]
     if labels.shape != wanted:
         raise LightboxError("metrics.shape", f"Labels have the shape {labels.shape}, probabilities {probs.shape}.",
                             f"For this task the labels must have the shape {wanted}.")
     if not len(probs):
-        raise LightboxError("metrics.empty", "There are no images to judge.", "Choose a split that has some.")
+        raise LightboxError("metrics.empty", "There are no images to evaluate.", "Choose a split that has some.")
     probs = probs.astype(np.float64, copy=False)
     if not np.isfinite(probs).all():
         raise LightboxError("metrics.nan", "Some probabilities are not numbers (NaN or infinite).",
-                            "The training has diverged: start again with a smaller learning rate.")
+                            "The training has diverged: start again with a lower learning rate.")
     if probs.min() < 0 or probs.max() > 1:
-        raise LightboxError("metrics.probs", f"The probabilities reach from {probs.min():.3g} to {probs.max():.3g}.",
+        raise LightboxError("metrics.probs", f"The probabilities range from {probs.min():.3g} to {probs.max():.3g}.",
                             "They must lie between 0 and 1: apply softmax or sigmoid to the logits first.")
     if task != MULTI_LABEL and abs(probs.sum(axis=1) - 1).max() > 0.02:      # bfloat16 is good for three digits
         raise LightboxError("metrics.probs", "The probabilities of an image do not sum to 1.",
                             "Apply softmax to the logits first.")
     if not np.array_equal(labels, labels.astype(np.int64)):
         raise LightboxError("metrics.labels", "Some labels are not whole numbers.",
-                            "A label is the number of its class.")
+                            "A label is the index of its class.")
     labels = labels.astype(np.int64, copy=False)
     top = 1 if task == MULTI_LABEL else probs.shape[1] - 1
     if labels.min() < 0 or labels.max() > top:
-        raise LightboxError("metrics.labels", f"The labels reach from {labels.min()} to {labels.max()}.",
+        raise LightboxError("metrics.labels", f"The labels range from {labels.min()} to {labels.max()}.",
                             f"They must lie between 0 and {top}.")
     return labels, probs

@@ -1,13 +1,13 @@
-"""Is one network better than another, or was it luck? Tests for two networks that answered the same images.
+"""Is one network better than another, or is it chance? Paired tests of two networks on the same images.
 
-Both saw the same images, so most of the luck (an easy or a hard set) is shared and falls out of the difference. That is why two
-intervals which overlap may still belong to networks that differ, and why the tests here look at the images one by one.
+Both saw the same images, so most of the chance (an easy or a hard set) is shared and cancels in the difference. That is why two
+overlapping intervals may still belong to networks that differ.
 
-    delong_test    ROC AUC: do the two put the images in an equally good order?
+    delong_test    ROC AUC: do the two rank the images equally well?
     mcnemar        accuracy: of the images that only one of them got right, are there as many on either side?
 
-`groups` says which images belong together (the patient of each). Images of one patient are right or wrong together, so they
-count for less than as many strangers; without groups each image counts for itself.
+`groups` says which images are clustered (the patient of each): they count for less than as many independent ones. Without groups
+each image counts by itself.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import bdtr, ndtr
 
-from core.metrics.ranking import Z, placements
+from core.metrics.intervals import Z
+from core.metrics.ranking import placements
 
 
 @dataclass(frozen=True)
 class AUCTest:
-    """a, b: ROC AUC of the two; difference a - b with its 95 % interval low to high.
+    """Compare two ROC AUC. a, b: those of the two networks; difference a - b with its 95 % interval low to high.
 
-    z, p: of the hypothesis that the two are equal, two-sided; None where they cannot be computed: fewer than two groups with, or
-    without, the class. standard_errors: of a and of b.
+    z, p: of the hypothesis that the two are equal, two-sided; None where there are fewer than two groups with, or without,
+    the class. standard_errors: of a and of b.
     """
     a: float
     b: float
@@ -39,45 +41,50 @@ class AUCTest:
 
 def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
                 groups: np.ndarray | None = None) -> AUCTest | None:
-    """Compare two ROC AUC on the same images, or two means of the AUC of several classes.
+    """Test two ROC AUC on the same images, or two means of the AUC of several classes.
 
-        var(A - B) = sum over groups g of (sum of the pulls of g's images on A - B)^2
+        var(A - B) = sum over groups g of (sum of the contributions of g's images to A - B)^2
 
-    An image's pull on an AUC is its placement (`core.metrics.ranking.placements`) less the AUC, over m for one of the m positives, over n
-    for a negative; times sqrt(I / (I - 1)), where I groups have positives (or negatives). With a group for each image that is the
+    An image's contribution to an AUC is its placement (`core.metrics.ranking.placements`) less the AUC, over m for one of the m
+    positives, over n for a negative; times sqrt(I / (I - 1)), where I groups have positives (or negatives). With a group for each image that is the
     variance of DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988, (eq. 4 and 5). With larger groups it is that of Obuchowski,
     Biometrics 53, 1997, but for a factor of almost 1 on the covariance between positives and negatives of a group.
 
     Args:
         labels: (N,) bool, or (N, K): a column for each class of the mean
         scores_a, scores_b: (N,) or (N, K), of any scale
-        groups: (N,) of any kind; equal means that two images belong together. None: each image stands alone
+        groups: (N,) of any kind, equal for images of one cluster. None: each image by itself
 
     Returns:
         None where an AUC is undefined: a class that no image has, or that every image has.
+
+    >>> labels, a, b = [0, 0, 1, 1, 0, 1], [.1, .4, .35, .8, .2, .7], [.5, .4, .35, .6, .2, .7]
+    >>> test = delong_test(labels, a, b)
+    >>> round(test.difference, 3), test.p > 0.05
+    (0.111, True)
     """
     labels, scores_a, scores_b = (np.asarray(x).reshape(len(labels), -1) for x in (labels, scores_a, scores_b))
     labels = labels.astype(bool)
     if not len(labels) or not labels.any(axis=0).all() or labels.all(axis=0).any():
         return None
     members = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    (area_a, pull_a, enough), (area_b, pull_b, _) = (_areas_and_pulls(labels, s, members) for s in (scores_a, scores_b))
-    errors = tuple(float(np.sqrt((pull**2).sum())) for pull in (pull_a, pull_b))
-    difference, spread = area_a - area_b, float(np.sqrt(((pull_a - pull_b) ** 2).sum()))
+    (area_a, contribution_a, enough), (area_b, contribution_b, _) = (_areas_and_contributions(labels, s, members) for s in (scores_a, scores_b))
+    errors = tuple(float(np.sqrt((contribution**2).sum())) for contribution in (contribution_a, contribution_b))
+    difference, spread = area_a - area_b, float(np.sqrt(((contribution_a - contribution_b) ** 2).sum()))
     if not enough:
         return AUCTest(area_a, area_b, difference, None, None, None, None, errors)
-    if spread < 1e-9:                                   # the same order: nothing speaks against their being equal
-        alike = abs(difference) < 1e-9
-        return AUCTest(area_a, area_b, difference, *((0.0, 0.0, 0.0, 1.0) if alike else (None,) * 4), errors)
+    if spread < 1e-9:                                   # the same ranking: no evidence that they differ
+        rest = (0.0, 0.0, 0.0, 1.0) if abs(difference) < 1e-9 else (None,) * 4
+        return AUCTest(area_a, area_b, difference, *rest, errors)
     z = difference / spread
     return AUCTest(area_a, area_b, difference, max(difference - Z * spread, -1.0), min(difference + Z * spread, 1.0), z,
                    _two_sided(z), errors)
 
 
-def _areas_and_pulls(labels: np.ndarray, scores: np.ndarray, members: np.ndarray) -> tuple[float, np.ndarray, bool]:
-    """Mean AUC of the columns, (G,) the pull of each group on it, and whether every side has two groups at least."""
+def _areas_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np.ndarray) -> tuple[float, np.ndarray, bool]:
+    """Mean AUC of the columns, (G,) the contribution of each group on it, and whether every side has two groups at least."""
     classes, count = labels.shape[1], members.max() + 1
-    areas, pulls, enough = [], np.zeros(count), True
+    areas, contributions, enough = [], np.zeros(count), True
     for positive, score in zip(labels.T, scores.T):
         share = placements(positive, score)
         areas.append(share[positive].mean())
@@ -85,16 +92,16 @@ def _areas_and_pulls(labels: np.ndarray, scores: np.ndarray, members: np.ndarray
             there = len(np.unique(members[side]))
             enough &= there > 1
             factor = math.sqrt(there / (there - 1)) if there > 1 else 1.0
-            pulls += factor * np.bincount(members[side], share[side] - areas[-1], count) / side.sum() / classes
-    return float(np.mean(areas)), pulls, bool(enough)
+            contributions += factor * np.bincount(members[side], share[side] - areas[-1], count) / side.sum() / classes
+    return float(np.mean(areas)), contributions, bool(enough)
 
 
 @dataclass(frozen=True)
 class AccuracyTest:
-    """both, only_a, only_b, neither: images that were answered rightly by whom.
+    """Compare two accuracies. both, only_a, only_b, neither: images that were predicted correctly by whom.
 
     difference: accuracy of a less that of b, with its 95 % interval low to high. p_exact, p_mid: McNemar's test, two-sided, each
-    image for itself. p: what to believe: p_mid, or where there are groups of several images the test by groups.
+    image by itself. p: the one to report: p_mid, or the test by groups where groups have several images.
     """
     both: int
     only_a: int
@@ -110,12 +117,12 @@ class AccuracyTest:
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> AccuracyTest:
-    """Compare two accuracies on the same images.
+    """Test two accuracies on the same images.
 
-    Were both equally good, then each of the d images that only one of them got right would be a throw of a coin. The exact test
-    asks how often d throws fall as unevenly as seen, or more so (McNemar, Psychometrika 12, 1947, with the binomial
-    distribution); the mid-p test counts "as unevenly as seen" half, which keeps its word better where images are few: Fagerland,
-    Lydersen & Laake, BMC Med Res Methodol 13:91, 2013. The interval is that of Bonett & Price, J Educ Behav Stat 37, 2012: Wald's
+    If both are equally good, each of the d images that only one of them got right is a fair coin toss. The exact test asks how
+    often d tosses are at least as uneven (McNemar, Psychometrika 12, 1947, with the binomial distribution); the mid-p test
+    counts "exactly as uneven" half, which keeps its level better where images are few: Fagerland, Lydersen & Laake, BMC Med Res
+    Methodol 13:91, 2013. The interval is that of Bonett & Price, J Educ Behav Stat 37, 2012: Wald's
     with one more image on either side.
 
     With groups of several images: z = sum_g e_g / sqrt(sum_g e_g^2), where e_g is the images of group g that only a got right
@@ -124,10 +131,14 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
     Args:
         right_a, right_b: (N,) bool, N > 0
         groups: (N,) as in `delong_test`
+
+    >>> test = mcnemar([True] * 10 + [False] * 2, [True] * 4 + [False] * 8)
+    >>> test.only_a, test.only_b, test.p_exact
+    (6, 0, 0.03125)
     """
     right_a, right_b = np.asarray(right_a, bool), np.asarray(right_b, bool)
     n, only_a, only_b = len(right_a), int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    exact, mid = _coin(only_a, only_b)
+    exact, mid = _sign_test(only_a, only_b)
     difference = (only_a - only_b) / n
     pa, pb = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
     middle, half = pa - pb, Z * math.sqrt((pa + pb - (pa - pb) ** 2) / (n + 2))
@@ -147,18 +158,17 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
                         min(middle + half, 1.0), exact, mid, p, by_group)
 
 
-def _coin(heads: int, tails: int) -> tuple[float, float]:
-    """(exact, mid-p): how often so many throws of a fair coin fall at least as unevenly, two-sided."""
-    throws, fewer = heads + tails, min(heads, tails)
-    if heads == tails:
+def _sign_test(a: int, b: int) -> tuple[float, float]:
+    """(exact, mid-p): how often a + b fair coin tosses are at least as uneven as a against b, two-sided."""
+    if a == b:
         return 1.0, 1.0
-    k = np.arange(1, fewer + 1)
-    logs = np.r_[0.0, np.cumsum(np.log((throws - k + 1) / k))] - throws * math.log(2)        # of the binomial probabilities
-    probs = np.exp(logs)
-    exact = min(1.0, 2 * float(probs.sum()))
-    return exact, exact - float(probs[-1])
+    tosses, fewer = a + b, min(a, b)
+    at_most = float(bdtr(fewer, tosses, 0.5))
+    below = float(bdtr(fewer - 1, tosses, 0.5)) if fewer else 0.0
+    exact = min(1.0, 2 * at_most)
+    return exact, exact - (at_most - below)
 
 
 def _two_sided(z: float) -> float:
-    """How often a standard normal number is as far from 0 as z, or farther."""
-    return math.erfc(abs(z) / math.sqrt(2))
+    """How often a standard normal variable is as far from 0 as z, or farther."""
+    return 2 * float(ndtr(-abs(z)))

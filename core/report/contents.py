@@ -11,7 +11,9 @@ from core.config import RunConfig, knobs
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import SETS
 from core.errors import LightboxError
-from core.evaluation.evaluate import Predictions, data_at_hand, judge, predictions
+from core.evaluation.evaluate import RunEvaluation, evaluate_predictions
+from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
+from core.metrics import Estimate
 from core.runs.store import Run, versions
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
@@ -30,7 +32,7 @@ class Contents:
     Args:
         split: "test" where it was opened, else "val"
         found: the stored answers to it
-        result: what `core.evaluation.evaluate.judge` says of them
+        result: the evaluation of them
         about: data.json of the run
         records: what the trainer reported
         licence, citation: of the images; "" where they are not known
@@ -41,7 +43,7 @@ class Contents:
     config: RunConfig
     split: str
     found: Predictions
-    result: dict
+    result: RunEvaluation
     about: Mapping
     records: Sequence[Mapping]
     licence: str
@@ -65,7 +67,7 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
         LightboxError: "report.empty" where the run has no answers, "report.shut" where test is asked for and was never opened
     """
     for name in (split,) if split else ("test", "val"):
-        found = predictions(run, name)
+        found = load_predictions(run, name)
         if found is not None and len(found.labels):
             break
     else:
@@ -75,9 +77,9 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
         raise LightboxError("report.empty", "This run has no answers to report yet.", "Let it finish an epoch, then evaluate it.")
     about = run.data()
     dataset = run.config.data.dataset
-    data = data_at_hand(run) if data is None else data
+    data = ready_dataset(run) if data is None else data
     licence, citation = credits_of(dataset, data)
-    return Contents(run, run.config, name, found, judge(run, name, found, data), about, run.records(), licence, citation,
+    return Contents(run, run.config, name, found, evaluate_predictions(run, name, found, data), about, run.records(), licence, citation,
                     versions(), _noted(run))
 
 
@@ -116,3 +118,10 @@ def changed_settings(config: RunConfig) -> list[tuple[str, str, str]]:
 def settings_json(config: RunConfig) -> str:
     """The whole config, as the run folder keeps it."""
     return json.dumps(asdict(config), indent=2)
+
+
+def with_interval(one: Estimate) -> str:
+    """Return "0.812 (0.750 to 0.860)", without an interval where there is none, or "undefined"."""
+    if one.value is None:
+        return "undefined"
+    return f"{one.value:.3f}" + (f" ({one.low:.3f} to {one.high:.3f})" if one.low is not None else "")

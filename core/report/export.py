@@ -7,29 +7,30 @@ The card says what a stranger must know before using a classifier (after Mitchel
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from core.config import RunConfig, knobs
-from core.evaluation.evaluate import evaluate
+from core.evaluation.evaluate import RunEvaluation, evaluate
 from core.files import write_atomic, write_json
+from core.report.contents import SPLIT_WORDS, with_interval
 from core.runs import checkpoints
 from core.runs.store import Run
 
 
-def export(run: Run, folder: Path, title: str, about: str = "", progress=None, measures: dict[str, dict] | None = None) -> None:
+def export(run: Run, folder: Path, title: str, about: str = "", progress=None, evaluations: Mapping[str, RunEvaluation] | None = None) -> None:
     """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json and card.md.
 
     Args:
         about: Markdown for the top of the card: whose data these are, under which licence, what the classifier is not for.
             The rest of the card is written from the run: split, settings, measures.
-        measures: split -> what `core.evaluation.evaluate` says of it, for the card. None evaluates validation and test, which opens
-            the test split, and counts
+        evaluations: of each split, for the card. None evaluates validation and test, which opens the test split, and counts
     """
     best, _ = checkpoints.load_best(run.checkpoints)
     source = run.checkpoints / checkpoints.name_of(best.epoch)
-    if measures is None:
-        measures = {split: evaluate(run, split, progress) for split in ("val", "test")}
+    if evaluations is None:
+        evaluations = {split: evaluate(run, split, progress) for split in ("val", "test")}
     folder.mkdir(parents=True, exist_ok=True)
     config = _without_paths(run.config)
     meta = {"title": title, "model": asdict(config.model), "classifier": best.meta["classifier"],
@@ -41,7 +42,7 @@ def export(run: Run, folder: Path, title: str, about: str = "", progress=None, m
     settings["data"]["dataset"] = meta["dataset"]
     write_json(folder / "config.json", settings)
     write_json(folder / "meta.json", {"meta": meta, "sha256": checkpoints.checksum(meta)})
-    write_atomic(folder / "card.md", _card(run, title, about, best.epoch, measures))
+    write_atomic(folder / "card.md", _card(run, title, about, best.epoch, evaluations))
 
 
 def _without_paths(config: RunConfig) -> RunConfig:
@@ -50,7 +51,7 @@ def _without_paths(config: RunConfig) -> RunConfig:
     return config.with_(**{"model.weights": f"file:{Path(path).name}"}) if start == "file" else config
 
 
-def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict]) -> str:
+def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str, RunEvaluation]) -> str:
     """The model card: what it was trained on, how, and what it is worth."""
     data, config = run.data(), _without_paths(run.config)
     default = RunConfig()
@@ -59,9 +60,8 @@ def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict
                and f"{section}.{f.name}" != "data.dataset"]
     monitor = config.train.monitor.replace("_", " ").replace("roc auc", "ROC AUC")
     images = ", ".join(f"{split} {n:,}" for split, n in data["n"].items())
-    rows = [f"| {name} | {m['n']:,} | {_with_interval(m, 'accuracy')} | {m['majority_accuracy']:.3f} | "
-            f"{_with_interval(m, 'roc_auc')} |" for split, name in (("val", "validation"), ("test", "test"))
-            if (m := measures.get(split))]
+    rows = [f"| {SPLIT_WORDS[split]} | {one.n:,} | {with_interval(one.estimates['accuracy'])} | {one.majority_accuracy:.3f} | "
+            f"{with_interval(one.estimates['roc_auc'])} |" for split, one in evaluations.items()]
     return "\n".join([
         f"# {title}", "", about.strip(), "",
         f"**Answers** {', '.join(data['class_names'])}.", "",
@@ -72,10 +72,3 @@ def _card(run: Run, title: str, about: str, epoch: int, measures: dict[str, dict
         "| split | images | accuracy (95 % interval) | always the most frequent class | ROC AUC (95 % interval) |",
         "|---|---|---|---|---|", *rows, "",
         "Trained by Lightbox itself. For teaching; not for clinical use.", ""])
-
-
-def _with_interval(measures: dict, name: str) -> str:
-    value, interval = measures[name], measures[f"{name}_interval"]
-    if value is None:
-        return "undefined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

@@ -92,7 +92,7 @@ def roc(what: Contents) -> Figure | None:
 
 def _operating_point(what: Contents, axes) -> None:
     if what.about["task"] == "binary-class":
-        (tn, fp), (fn, tp) = what.result["confusion_matrix"]
+        (tn, fp), (fn, tp) = what.result.confusion_matrix
         if tn + fp and tp + fn:
             threshold = float(np.asarray(thresholds.of(what.run)))
             axes.plot(fp / (tn + fp), tp / (tp + fn), "o", color="black", markersize=5, label=f"threshold {threshold:.3g}")
@@ -146,7 +146,7 @@ def confusion(what: Contents) -> Figure | None:
     names = what.about["class_names"]
     if what.about["task"] == MULTI_LABEL or len(names) > 20:
         return None
-    matrix = np.array(what.result["confusion_matrix"])
+    matrix = what.result.confusion_matrix
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.55 * len(names)
     figure, axes = _new(side + 0.6, side)

@@ -10,7 +10,8 @@ from core.config import knob_of
 from core.errors import LightboxError
 from core.evaluation.compare import compare
 from core.metrics import METRICS
-from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json
+from core.metrics.evaluation import Note
+from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json, with_interval
 from core.report.figures import as_svg, figures
 from core.report.tables import title_of
 from core.runs.codes import name_code
@@ -71,7 +72,7 @@ def report(run: Run | Contents, split: str = "") -> str:
     parts = [
         _head(what.run.name, f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
-        _alarms(result["alarms"]),
+        _warnings(result.warnings),
         "<h2>How good it is</h2>", _measures(what), _baselines(what), _grouped(what), _classes(what),
         "<h2>Figures</h2>", _figures(what),
         "<h2>What it learned from</h2>", _data(what),
@@ -100,7 +101,7 @@ def comparison(runs: Sequence[Run], split: str = "") -> str:
              "<h2>Side by side</h2>", _side_by_side(all_of), "<h2>Paired tests</h2>", _paired(runs, split),
              "<h2>What differs</h2>", _differences(all_of)]
     for what in all_of:
-        parts += [f"<h2>{escape(what.run.name)}</h2>", _alarms(what.result["alarms"]),
+        parts += [f"<h2>{escape(what.run.name)}</h2>", _warnings(what.result.warnings),
                   _figures(what, ("roc", "confusion", "loss"))]
     parts += ["<h2>References</h2>", _list(_references(all_of))]
     return _document("Comparison of runs", parts)
@@ -121,24 +122,18 @@ def _head(title: str, under: str) -> str:
 
 def _summary(what: Contents) -> str:
     """The sentence that somebody reads who reads only one."""
-    cells, result = what.result["measures"], what.result
+    estimates, result = what.result.estimates, what.result
     shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen: they flatter it a little.</p>"
             if what.split == "val" else "")
-    images = f"{result['n']:,} {SPLIT_WORDS[what.split]} images"
-    return (f"<p>On {images} the accuracy is {_interval(cells['accuracy'])}; always giving "
-            f"the most frequent answer would reach {result['majority_accuracy']:.3f}. ROC AUC {_interval(cells['roc_auc'])}, "
-            f"Cohen's kappa {_interval(cells['cohen_kappa'])}. The weights are those of epoch {what.found.epoch}, chosen on "
+    images = f"{result.n:,} {SPLIT_WORDS[what.split]} images"
+    return (f"<p>On {images} the accuracy is {with_interval(estimates['accuracy'])}; always giving "
+            f"the most frequent answer would reach {result.majority_accuracy:.3f}. ROC AUC {with_interval(estimates['roc_auc'])}, "
+            f"Cohen's kappa {with_interval(estimates['cohen_kappa'])}. The weights are those of epoch {what.found.epoch}, chosen on "
             f"validation.</p>{shut}")
 
 
-def _alarms(sentences: Sequence[str]) -> str:
-    return "".join(f"<p class='warn'>{escape(sentence)}</p>" for sentence in sentences)
-
-
-def _interval(cell: dict) -> str:
-    if cell["value"] is None:
-        return "undefined"
-    return f"{cell['value']:.3f}" + (f" ({cell['low']:.3f} to {cell['high']:.3f})" if cell["low"] is not None else "")
+def _warnings(warnings: Sequence[Note]) -> str:
+    return "".join(f"<p class='warn'>{escape(one.text)}</p>" for one in warnings)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
@@ -149,35 +144,33 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
 
 
 def _measures(what: Contents) -> str:
-    rows = [(title_of(name), _interval(cell), f"{cell['n']:,}", "" if cell["n_positive"] is None else f"{cell['n_positive']:,}",
-             cell["interval"] or "none") for name, cell in what.result["measures"].items() if cell["value"] is not None]
+    rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None else f"{one.n_positive:,}",
+             one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
     return _table(("Measure", "Value (95 % interval)", "n", "n positive", "Interval"), rows, (2, 3))
 
 
 def _baselines(what: Contents) -> str:
-    rows = [(row["name"], *("" if row.get(name) is None else f"{row[name]:.3f}" for name in FEW))
-            for row in what.result["baselines"]]
+    rows = [(row.name, *("" if getattr(row, name) is None else f"{getattr(row, name):.3f}" for name in FEW))
+            for row in what.result.baselines]
     return "<p>What it must beat:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows, (1, 2, 3)) if rows else ""
 
 
 def _grouped(what: Contents) -> str:
     """By study and by patient, where images come in groups."""
     rows = []
-    for key, word in (("by_study", "by study"), ("by_patient", "by patient")):
-        if group := what.result.get(key):
-            rows.append((word, f"{group['n']:,}", *(_interval(group[name]) for name in FEW)))
+    for word, group in (("by study", what.result.by_study), ("by patient", what.result.by_patient)):
+        if group:
+            rows.append((word, f"{group.n:,}", *(with_interval(group.estimates[name]) for name in FEW)))
     if not rows:
         return ""
-    cells = what.result["measures"]
-    rows.insert(0, ("by image", f"{what.result['n']:,}", *(_interval(cells[name]) for name in FEW)))
+    rows.insert(0, ("by image", f"{what.result.n:,}", *(with_interval(what.result.estimates[name]) for name in FEW)))
     return ("<p>With the probabilities of all views of a study, or of a patient, averaged:</p>"
             + _table(("Counted", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
 
 
 def _classes(what: Contents) -> str:
-    rows = [(row["class"], f"{row['n']:,}", *(_interval(row["measures"][name]) if name in row.get("measures", {}) else ""
-                                              for name in ("sensitivity", "specificity", "precision", "f1", "roc_auc")))
-            for row in what.result["per_class"]]
+    names = ("sensitivity", "specificity", "precision", "f1", "roc_auc")
+    rows = [(row.name, f"{row.n:,}", *(with_interval(row.estimates[name]) for name in names)) for row in what.result.per_class]
     return "<p>Each class against the rest:</p>" + _table(
         ("Class", "n", "Sensitivity", "Specificity", "Precision", "F1", "ROC AUC"), rows, (1,))
 
@@ -231,10 +224,10 @@ def _list(items: Iterable[str]) -> str:
 # --------------------------------------------------------------------------------------------------------------- a comparison
 
 def _side_by_side(all_of: Sequence[Contents]) -> str:
-    rows = [(METRICS[name].title, *(_interval(what.result["measures"][name]) for what in all_of)) for name in HEADLINE
-            if any(what.result["measures"][name]["value"] is not None for what in all_of)]
-    rows.append(("Always the most frequent answer", *(f"{what.result['majority_accuracy']:.3f}" for what in all_of)))
-    rows.append(("Images", *(f"{what.result['n']:,}" for what in all_of)))
+    rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of)) for name in HEADLINE
+            if any(what.result.value(name) is not None for what in all_of)]
+    rows.append(("Always the most frequent answer", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
+    rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
     rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))
     return _table(("", *(what.run.name for what in all_of)), rows)
 

@@ -9,10 +9,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from core.evaluation import thresholds
-from core.metrics import METRICS, MULTI_LABEL, confusion
+from core.metrics import METRICS, MULTI_LABEL, Estimate, confusion
 from core.report.contents import SPLIT_WORDS, Contents
 from core.runs.codes import name_code
 
@@ -44,21 +42,20 @@ def evaluation_report(what: Contents) -> str:
     """A row for each measure, of all classes and of each one."""
     head = ("run", "code", "split", "epoch", "class", "measure", "value", "low", "high", "n", "n_positive", "interval")
     fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.found.epoch)
-    rows = [(*fixed, "all", *_measure(name, cell)) for name, cell in what.result["measures"].items()]
-    for row in what.result["per_class"]:
-        rows += [(*fixed, row["class"], *_measure(name, cell)) for name, cell in row.get("measures", {}).items()]
+    rows = [(*fixed, "all", *_row_of(name, one)) for name, one in what.result.estimates.items()]
+    for row in what.result.per_class:
+        rows += [(*fixed, row.name, *_row_of(name, one)) for name, one in row.estimates.items()]
     return to_csv(head, rows)
 
 
-def _measure(name: str, cell: dict) -> tuple:
-    return (title_of(name), cell["value"], cell["low"], cell["high"], cell["n"], cell["n_positive"], cell["interval"])
+def _row_of(name: str, one: Estimate) -> tuple:
+    return title_of(name), one.value, one.low, one.high, one.n, one.n_positive, one.method
 
 
 def predictions_report(what: Contents) -> str:
     """A row for each class: how many images have it, got it, and rightly so."""
     names = what.about["class_names"]
-    matrix = np.array(what.result["confusion_matrix"])
-    tp, fn, fp, tn = (np.asarray(c) for c in confusion.counts(matrix))
+    tp, fn, fp, tn = confusion.counts(what.result.confusion_matrix)
     rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]), int(fn[k]),
              int(fp[k]), int(tn[k])) for k, name in enumerate(names)]
     return to_csv(("run", "split", "class", "images", "answered", "true_positives", "false_negatives", "false_positives",

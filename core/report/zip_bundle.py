@@ -125,7 +125,7 @@ def zipped(files: Mapping[str, str | bytes], how: int = zipfile.ZIP_DEFLATED) ->
 
 def _weights(run: Run, what: Contents) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        export.export(run, Path(folder), what.run.name, _about(what), measures={what.split: what.result})
+        export.export(run, Path(folder), what.run.name, _about(what), evaluations={what.split: what.result})
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 

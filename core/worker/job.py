@@ -147,7 +147,7 @@ class Job:
                 raise Stopped(state)
         if self.writes:
             self.tell(phase="Predicting the validation images")
-            from core.evaluation.evaluate import predict_split
+            from core.evaluation.predictions import predict_split
             predict_split(run, "val", data=data, progress=self._opening, device=self.device_name)
         why = why_it_ended(state.epoch, state.best, config.train)
         self.note({"kind": "end", "epoch": state.epoch, "best": state.best, "seconds": state.seconds,

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.evaluation import thresholds
-from core.evaluation.evaluate import Predictions
+from core.evaluation.predictions import Predictions
 from core.metrics import MULTI_LABEL
 from core.metrics.confusion import thresholds_of_classes
 from core.runs.classifiers import Loaded

@@ -11,8 +11,8 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.errors import LightboxError
-from core.evaluation.evaluate import Predictions
 from core.evaluation.neighbours import features_of, nearest, training_features
+from core.evaluation.predictions import Predictions
 from core.runs.store import Run
 from pages.shared.error_order import Answers, answers_for, caption
 from pages.shared.gallery import gallery

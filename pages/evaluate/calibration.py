@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.evaluate import Predictions
+from core.evaluation.predictions import Predictions
 from core.evaluation.thresholds import sides
 from core.metrics import METRICS, MULTI_LABEL
 from core.metrics.calibration import (

@@ -10,8 +10,11 @@ import streamlit as st
 
 from core.errors import LightboxError
 from core.evaluation import experts, thresholds
-from core.evaluation.evaluate import Predictions
+from core.evaluation.evaluate import RunEvaluation
+from core.evaluation.predictions import Predictions
 from core.metrics import METRICS, MULTI_LABEL, groups
+from core.metrics.estimates import Estimates
+from core.metrics.groups import GroupEvaluation, GroupRow
 from core.runs.store import Run
 from pages.shared import theme
 from pages.shared.filters import EMPTY, Column, columns_of
@@ -25,17 +28,18 @@ MANY = 8                   # a column of numbers with more of them than this is 
 FEW = 10                   # with fewer images than this a group's numbers say little
 SHOWN = ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa")
 SHOWN_OF_MANY = ("accuracy", "roc_auc", "balanced_accuracy", "cohen_kappa")
+Evaluated = RunEvaluation | GroupEvaluation | GroupRow
 NEVER = {"image_id", "path", "patient", "study", "split"}          # a group of one image, or of one person, is no group
 
 
-def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, runs: Sequence[Run]) -> None:
+def draw_breakdown(run: Run, split: str, found: Predictions, result: RunEvaluation, runs: Sequence[Run]) -> None:
     """The part "Groups" of the page Evaluate."""
     data = error = None
     try:
         data = open_set(run.config.data)                       # first, since old answers get their patients from it
     except LightboxError as refused:
         error = refused
-    _draw_people(dict(result) | by_people(run, split, found))
+    _draw_people(result, **by_people(run, split, found))
     st.header("By group", anchor=False, help="The images with one value of a column, judged by themselves. A network that is "
                  "good on the whole may be bad for some: for a part of the body, an age, a hospital.")
     try:
@@ -55,7 +59,7 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
         st.markdown("The table of this set has no column that would cut these images into groups. A set that is read from a "
                     "table keeps all of its columns: age, sex, hospital, view.")
         return
-    names = SHOWN if result["task"] in ("binary-class", MULTI_LABEL) else SHOWN_OF_MANY
+    names = SHOWN if result.task in ("binary-class", MULTI_LABEL) else SHOWN_OF_MANY
     with st.container(horizontal=True, vertical_alignment="bottom"):
         column = columns[_choose("group_column", "Column", {name: c.title for name, c in columns.items()},
                                  "body_part" if "body_part" in columns else _plainest(columns))]
@@ -66,11 +70,11 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
     beside = st.container(horizontal=True, gap="medium")               # in a narrow window one below the other
     left, right = beside.container(width=400), beside.container(width=930)
     with left:
-        _draw_dots(rows, measure, result["measures"][measure]["value"], column)
+        _draw_dots(rows, measure, result.estimates[measure].value, column)
     with right:
-        _draw_rows([row | {"group": row["group"] or EMPTY} for row in rows], names, {"group": column.title},
+        _draw_rows([({"group": row.group or EMPTY}, row) for row in rows], names, {"group": column.title},
                    f"groups_{column.name}", f"Measures by {column.title}")
-        few = [row["group"] or EMPTY for row in rows if row["n"] < FEW]
+        few = [row.group or EMPTY for row in rows if row.n < FEW]
         if few:
             st.caption(f"Fewer than {FEW} images: {escape(', '.join(few))}. One image more or less changes those visibly.")
     if not is_cut(column):
@@ -79,18 +83,18 @@ def draw_breakdown(run: Run, split: str, found: Predictions, result: Mapping, ru
 
 # ------------------------------------------------------------------------------------------- by image, study and patient
 
-def _draw_people(result: Mapping) -> None:
-    by = {"image": result["measures"] | {"n": result["n"]}, "study": result.get("by_study"), "patient": result.get("by_patient")}
+def _draw_people(result: RunEvaluation, by_study: GroupEvaluation | None, by_patient: GroupEvaluation | None) -> None:
+    by = {"image": result, "study": by_study, "patient": by_patient}
     st.header("By image, study and patient", anchor=False, help="A radiologist calls a study, not a picture. The "
                  "probabilities of all views of a study, or of a patient, are averaged, and the mean is the answer, as in MURA. "
                  "Kappa by image and kappa by study are different numbers: compare like with like.")
-    rows = [{"group": f"by {name}", **row, "n_positive": row["accuracy"]["n_positive"]} for name, row in by.items() if row]
+    rows = [({"group": f"by {name}"}, one) for name, one in by.items() if one]
     _draw_rows(rows, groups.GROUPED, {"group": "Counted"}, "by_people", "Measures by image, study and patient",
                "Images, studies or patients.", digits=3)
     missing = [name for name in ("study", "patient") if not by[name]]
     said = [f"No {' or '.join(missing)} has two of these images, or none is known."] if missing else []
-    said += [f"By {name}, {by[name]['left_out']:,} of {by[name]['n'] + by[name]['left_out']:,} are left out: their images have "
-             "different labels." for name in ("study", "patient") if by[name] and by[name]["left_out"]]
+    said += [f"By {name}, {by[name].left_out:,} of {by[name].n + by[name].left_out:,} are left out: their images have "
+             "different labels." for name in ("study", "patient") if by[name] and by[name].left_out]
     if said:
         st.caption(" ".join(said))
 
@@ -132,25 +136,25 @@ def _choose(name: str, label: str, options: Mapping[str, str], wish: str) -> str
     return kept[name]
 
 
-def _rows(run: Run, split: str, found: Predictions, result: Mapping, column: Column, values: Sequence[str],
-          patients: np.ndarray | None, names: Sequence[str]) -> list[dict]:
+def _rows(run: Run, split: str, found: Predictions, result: RunEvaluation, column: Column, values: Sequence[str],
+          patients: np.ndarray | None, names: Sequence[str]) -> list[GroupRow]:
     """The largest group first; of numbers the smallest, and those without a number last."""
     rows = _known_rows(str(run.folder), split, stamp(run), column.name, repr(thresholds.of(run)), tuple(names), found,
-                       result["task"], values, patients, thresholds.of(run))
-    lowest = {row["group"]: float(row["group"].split()[0]) if row["group"] else np.inf for row in rows} if is_cut(column) else {}
-    return sorted(rows, key=lambda row: lowest.get(row["group"], 0))
+                       result.task, values, patients, thresholds.of(run))
+    lowest = {row.group: float(row.group.split()[0]) if row.group else np.inf for row in rows} if is_cut(column) else {}
+    return sorted(rows, key=lambda row: lowest.get(row.group, 0))
 
 
 @st.cache_data(max_entries=256, show_spinner="Judging each group ...")
 def _known_rows(folder: str, split: str, stamp: int, column: str, threshold: str, names: tuple[str, ...], _found: Predictions,
-                _task: str, _values: Sequence[str], _patients: np.ndarray | None, _threshold) -> list[dict]:
+                _task: str, _values: Sequence[str], _patients: np.ndarray | None, _threshold) -> list[GroupRow]:
     return groups.breakdown(_found.labels, _found.probs, _task, _values, _patients, names=names, threshold=_threshold)
 
 
-def _draw_dots(rows: Sequence[Mapping], measure: str, overall: float | None, column: Column) -> None:
+def _draw_dots(rows: Sequence[GroupRow], measure: str, overall: float | None, column: Column) -> None:
     """A dot and its interval for each group, and a line where all images together are."""
-    shown = [{"group": row["group"] or EMPTY, "value": row[measure]["value"], "low": row[measure]["low"],
-              "high": row[measure]["high"], "n": row["n"]} for row in rows if row[measure]["value"] is not None]
+    shown = [{"group": row.group or EMPTY, "value": one.value, "low": one.low, "high": one.high, "n": row.n}
+             for row in rows for one in [row.estimates[measure]] if one.value is not None]
     if not shown:
         st.markdown(f"{METRICS[measure].title} is undefined in each of these groups.")
         return
@@ -180,31 +184,32 @@ def _draw_dots(rows: Sequence[Mapping], measure: str, overall: float | None, col
         st.caption(f"Bars are 95 % intervals. The dashed line is {METRICS[measure].title} of all images, {overall:.3f}.")
 
 
-def _draw_rows(rows: Sequence[Mapping], names: Sequence[str], heads: Mapping[str, str], key: str, label: str,
+def _draw_rows(rows: Sequence[tuple[Mapping, Evaluated]], names: Sequence[str], heads: Mapping[str, str], key: str, label: str,
                of: str = "Images.", digits: int = 2) -> None:
     """A row each: what it is, n, n positive, and measures with their intervals."""
-    positive = any(row["n_positive"] is not None for row in rows)
-    frame = pd.DataFrame([{**{head: row[head] for head in heads}, "n": row["n"],
-                           **({"n_positive": row["n_positive"]} if positive else {}),
-                           **{name: format_interval(row[name]["value"], row[name]["low"], row[name]["high"], digits)
-                              for name in names}} for row in rows])
+    estimates = [row.estimates for _, row in rows]
+    positive = any(of[names[0]].n_positive is not None for of in estimates)
+    frame = pd.DataFrame([{**named, "n": row.n,
+                           **({"n_positive": row.estimates[names[0]].n_positive} if positive else {}),
+                           **{name: format_interval(one.value, one.low, one.high, digits)
+                              for name in names for one in [row.estimates[name]]}} for named, row in rows])
     st.dataframe(frame, hide_index=True, key=key, alt=label, height="content" if len(rows) <= 12 else 460, column_config={
         head: st.column_config.TextColumn(title, pinned=True) for head, title in heads.items()} | {
         "n": st.column_config.NumberColumn("n", format="%d", width=60, help=of),
         "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80,
                                                     help="Those of the class that is looked for.")} | {
         name: st.column_config.TextColumn(METRICS[name].title, alignment="right", help=(
-            f"{METRICS[name].help} In brackets the 95 % interval: {_kind(rows, name)}")) for name in names})
+            f"{METRICS[name].help} In brackets the 95 % interval: {_kind(estimates, name)}")) for name in names})
 
 
-def _kind(rows: Sequence[Mapping], name: str) -> str:
-    kinds = dict.fromkeys(row[name]["interval"] for row in rows if row[name]["interval"])
+def _kind(estimates: Sequence[Estimates], name: str) -> str:
+    kinds = dict.fromkeys(of[name].method for of in estimates if of[name].method)
     return (", ".join(kinds) or "none") + "."
 
 
 # ------------------------------------------------------------------------------------------------- experts on their part
 
-def _draw_experts(run: Run, split: str, found: Predictions, result: Mapping, part_of: Mapping[str, str],
+def _draw_experts(run: Run, split: str, found: Predictions, result: RunEvaluation, part_of: Mapping[str, str],
                   patients: np.ndarray | None, runs: Sequence[Run], names: Sequence[str], column: Column) -> None:
     others = {other.id: other for other in runs if other.id != run.id and _asks_the_same(other, result)}
     answers = {i: answer for i, other in others.items()
@@ -220,9 +225,9 @@ def _draw_experts(run: Run, split: str, found: Predictions, result: Mapping, par
             ours, theirs = experts.same_images(found.image_ids, answers[i].image_ids)
             for name, judged, kept, of in (("this run", found, ours, run), (others[i].name, answers[i], theirs, others[i])):
                 row, = _known_rows(str(of.folder), split, stamp(of), f"{run.id} and {i}", repr(thresholds.of(of)), tuple(names),
-                                   _part(judged, kept), result["task"], [part] * len(kept),
+                                   _part(judged, kept), result.task, [part] * len(kept),
                                    None if patients is None else patients[ours], thresholds.of(of))
-                rows.append(row | {"network": name})
+                rows.append(({"group": part, "network": name}, row))
     _draw_rows(rows, names, {"group": column.title, "network": "Run"}, "experts", "Experts on their own part")
 
 
@@ -230,6 +235,6 @@ def _part(found: Predictions, kept: np.ndarray) -> Predictions:
     return Predictions(found.labels[kept], found.probs[kept], [found.image_ids[i] for i in kept], found.epoch)
 
 
-def _asks_the_same(other: Run, result: Mapping) -> bool:
+def _asks_the_same(other: Run, result: RunEvaluation) -> bool:
     about = other.data()
-    return about.get("task") == result["task"] and about.get("class_names") == list(result["class_names"])
+    return about.get("task") == result.task and about.get("class_names") == list(result.class_names)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import streamlit as st
 
 from core.errors import LightboxError
-from core.evaluation.evaluate import Predictions
+from core.evaluation.evaluate import RunEvaluation
+from core.evaluation.predictions import Predictions
 from core.metrics import METRICS
 from core.runs.store import Run, RunStore
 from pages.evaluate.calibration import draw_calibration
@@ -60,7 +61,7 @@ class Looked:
     judged: Judgement
 
     @cached_property
-    def result(self) -> dict:
+    def result(self) -> RunEvaluation:
         """Every measure with its interval."""
         return measures(self.run, self.split, self.found)
 
@@ -163,7 +164,7 @@ def take_section(title: str) -> None:
 def show(run: Run, split: str, finding: str | None) -> Looked:
     found = answers_of(run, split)
     at = Looked(run, split, found, judge(run, split, found, finding))
-    show_alarms(at.result["alarms"])
+    show_alarms([warning.text for warning in at.result.warnings])
     with show_headline(at.result):
         draw_take_away(run, split)
     section, tab = choose_section()

@@ -17,7 +17,6 @@ from pages.shared.layout import escape, format_interval, format_number, link
 from pages.shared.predictions import stamp, stored
 from pages.shared.widget_state import follow
 
-# Measures whose interval costs nothing, and kappa, which shows what accuracy hides.
 OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
 
 
@@ -121,10 +120,8 @@ def _known_value(folder: str, split: str, stamp: int, measure: str, _run: Run) -
     found = stored(_run, split)
     if found is None:
         return None
-    task = _run.data()["task"]
-    interval = {"accuracy": metrics.accuracy_interval, "roc_auc": metrics.roc_auc_interval}.get(measure)
-    limits = interval(found.labels, found.probs, task) if interval else None
-    return METRICS[measure].function(found.labels, found.probs, task), *(limits or (None, None))
+    found, _ = metrics.estimate(found.labels, found.probs, _run.data()["task"], found.patients, names=[measure], each=(), draws=400)
+    return found[measure].value, found[measure].low, found[measure].high
 
 
 # ------------------------------------------------------------------------------------------------------- what is seen

@@ -27,10 +27,10 @@ import streamlit as st
 
 from core.errors import LightboxError
 from core.evaluation import thresholds
-from core.evaluation.evaluate import Predictions
+from core.evaluation.predictions import Predictions
 from core.evaluation.thresholds import HAND, RULES, Threshold
 from core.metrics import MULTI_LABEL
-from core.metrics.resampling import as_numbers
+from core.metrics.intervals import as_codes
 from core.runs.store import Run
 from pages.shared import theme
 from pages.shared.layout import choose_param, format_interval, get_param, set_param, show_error
@@ -67,10 +67,10 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
     arrays = _arrays(str(run.folder), split, k, stamp(run), about["task"], run, found)
-    area = measures(run, split, found, each=True)["per_class"][k]["measures"]["roc_auc"]
+    area = measures(run, split, found, each=True).per_class[k].estimates["roc_auc"]
     header = {
         "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{stamp(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
-        "auc": format_interval(area["value"], area["low"], area["high"]), "auc_interval": area["interval"],
+        "auc": format_interval(area.value, area.low, area.high), "auc_interval": area.method,
         "by_patient": len(arrays) > 2, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
         "opened": run.times_test_opened(),
         "frozen": None if frozen is None else {"value": frozen.value, "says": frozen.in_words(names)},
@@ -159,6 +159,6 @@ def _arrays(folder: str, split: str, k: int, stamp: int, task: str, _run: Run, _
     """The scores of the positives and those of the negatives, rising; and their worths where patients have several images."""
     positive, scores = thresholds.sides(_found.labels, _found.probs, task, k)
     patients = known_people(_run, _found).patients
-    shared = patients is not None and len(np.unique(as_numbers(patients))) < len(patients)
+    shared = patients is not None and len(np.unique(as_codes(patients))) < len(patients)
     return (np.sort(scores[positive]), np.sort(scores[~positive]),
             *(thresholds.worths(positive, scores, patients) if shared else ()))

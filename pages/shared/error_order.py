@@ -13,7 +13,7 @@ import streamlit as st
 
 from core import metrics
 from core.evaluation import thresholds
-from core.evaluation.evaluate import Predictions
+from core.evaluation.predictions import Predictions
 from core.metrics import MULTI_LABEL
 from core.metrics.confident_learning import Suspects, find_suspects
 from core.runs.store import Run

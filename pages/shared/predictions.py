@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
 from core.evaluation import evaluate, thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
-from core.evaluation.evaluate import Predictions, predict_split, predictions, with_people
+from core.evaluation.evaluate import RunEvaluation
+from core.evaluation.predictions import Predictions, load_predictions, predict_split, ready_dataset, with_patients
 from core.metrics import MULTI_LABEL
-from core.metrics.with_intervals import SHARES
+from core.metrics.estimates import PROPORTIONS
+from core.metrics.groups import GroupEvaluation
 from core.runs import checkpoints
 from core.runs.store import LIVE, Run
 from pages.shared.layout import Chip, get_param, link, long_task, set_param
@@ -134,7 +136,7 @@ def _open_button(run: Run, opening: str, label: str) -> None:
 
 
 def stored(run: Run, split: str) -> Predictions | None:
-    """`core.evaluation.evaluate.predictions`, read once for each version of the file. Not to be changed: all sessions share it."""
+    """`core.evaluation.predictions.load_predictions`, read once for each version of the file. Not to be changed: all sessions share it."""
     return _stored(str(run.folder), split, stamp(run), run)
 
 
@@ -157,7 +159,7 @@ def stamp(run: Run) -> int:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _stored(folder: str, split: str, stamp: int, _run: Run) -> Predictions | None:
-    return predictions(_run, split)
+    return load_predictions(_run, split)
 
 
 @st.cache_resource(show_spinner=False)
@@ -168,8 +170,8 @@ def _tried() -> set:
 
 # -------------------------------------------------------------------------------------------------- what they are worth
 
-def measures(run: Run, split: str, found: Predictions, each: bool = False) -> dict:
-    """`core.evaluation.evaluate.judge` of stored answers, once for each version of them and of the threshold. Opens nothing.
+def measures(run: Run, split: str, found: Predictions, each: bool = False) -> RunEvaluation:
+    """`core.evaluation.evaluate.evaluate_predictions` of stored answers, once for each version of them and of the threshold. Opens nothing.
 
     The logistic baseline is in it where it was fitted before: see `fit_baseline`. Of each class by itself there are the shares,
     or with `each` all measures, for which more must be drawn.
@@ -182,28 +184,30 @@ def measures(run: Run, split: str, found: Predictions, each: bool = False) -> di
 
 @st.cache_data(max_entries=64, show_spinner="Judging: every measure with its interval ...")
 def _measures(folder: str, split: str, stamp: int, threshold: str, opened: int, people: bool, each: bool,
-              _run: Run, _found: Predictions) -> dict:
+              _run: Run, _found: Predictions) -> RunEvaluation:
     # With the baseline that is kept: a new one is fitted meanwhile. Studies and patients are judged when they are looked at.
     if kept_baseline(_run.data(), split) is None:
         _begin_fit(_run, split)
-    return evaluate.judge(_run, split, known_people(_run, _found), groups=False, each=None if each else SHARES)
+    return evaluate.evaluate_predictions(_run, split, known_people(_run, _found), groups=False,
+                                         each=None if each else PROPORTIONS)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _with_baselines(folder: str, split: str, stamp: int, threshold: str, opened: int, people: bool, each: bool,
-                    _run: Run, _found: Predictions, _result: dict) -> dict:
+                    _run: Run, _found: Predictions, _result: RunEvaluation) -> RunEvaluation:
     """Asked for by the set itself: what the run noted of the baseline may be of an older way to name sets."""
-    return evaluate.with_baselines(_run, _result, _found, _ready_set(_run)) | {"fitted": True}
+    return replace(evaluate.with_baselines(_run, _result, _found, _ready_set(_run)), fitted=True)
 
 
-def by_people(run: Run, split: str, found: Predictions) -> dict:
-    """`core.evaluation.evaluate.grouped`, once for each version of the answers and of the threshold."""
+def by_people(run: Run, split: str, found: Predictions) -> dict[str, GroupEvaluation | None]:
+    """`core.evaluation.evaluate.evaluate_by_group`, once for each version of the answers and of the threshold."""
     return _by_people(str(run.folder), split, stamp(run), repr(thresholds.of(run)), _knows_people(run, found), run, found)
 
 
 @st.cache_data(max_entries=64, show_spinner="Judging studies and patients ...")
-def _by_people(folder: str, split: str, stamp: int, threshold: str, people: bool, _run: Run, _found: Predictions) -> dict:
-    return evaluate.grouped(_run, known_people(_run, _found))
+def _by_people(folder: str, split: str, stamp: int, threshold: str, people: bool, _run: Run,
+               _found: Predictions) -> dict[str, GroupEvaluation | None]:
+    return evaluate.evaluate_by_group(_run, known_people(_run, _found))
 
 
 def _knows_people(run: Run, found: Predictions) -> bool:
@@ -226,16 +230,16 @@ def _told() -> set:
 def known_people(run: Run, found: Predictions) -> Predictions:
     """With patients and studies, also where the answers are from before these were stored with them."""
     if found.patients is None and found.studies is None and (data := _ready_set(run)) is not None:
-        return with_people(found, data)
+        return with_patients(found, data)
     return found
 
 
-def fit_baseline(run: Run, split: str, result: dict) -> None:
+def fit_baseline(run: Run, split: str, result: RunEvaluation) -> None:
     """Have the logistic baseline fitted where it is missing, and draw the page again when it is there.
 
     It takes seconds on large images, so a thread does it, once for everybody, and the page can be used meanwhile.
     """
-    if result.get("fitted") or any(base["name"] == evaluate.LOGISTIC for base in result["baselines"]):
+    if result.fitted or any(base.name == evaluate.LOGISTIC for base in result.baselines):
         return
     st.fragment(_wait_for_fit, run_every=1)(_begin_fit(run, split))
 
@@ -250,7 +254,7 @@ def _begin_fit(run: Run, split: str) -> tuple[str, str]:
 
 
 def _fit(run: Run, split: str) -> None:
-    data = evaluate.data_at_hand(run)
+    data = ready_dataset(run)
     if data is not None:
         logistic_baseline(data, split)
 

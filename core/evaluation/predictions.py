@@ -1,0 +1,142 @@
+"""The predictions of a run on a split: made, stored in the run's folder, and read again.
+
+    predictions.npz    <split>_labels, <split>_probs, <split>_image_ids, <split>_epoch, <split>_patients, <split>_studies
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.datasets import is_ready, open_dataset
+from core.datasets.dataset import Dataset
+from core.errors import LightboxError
+from core.files import Lock, write_atomic
+from core.runs.store import Run
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run's best epoch predicts for a split.
+
+    Args:
+        labels: (N,) int64 or (N, L) int64
+        probs: (N, K) float32 in [0, 1]
+        image_ids: N names, as in the table of the data set
+        epoch: whose weights these are; a run that trained on has newer ones
+        patients: N names, "" where unknown; None where no patient is known, or the file is older than this
+        studies: N names, of a patient's own where patients are known; as `patients`
+    """
+    labels: np.ndarray
+    probs: np.ndarray
+    image_ids: list[str]
+    epoch: int
+    patients: tuple[str, ...] | None = None
+    studies: tuple[str, ...] | None = None
+
+
+def load_predictions(run: Run, split: str) -> Predictions | None:
+    """Read what is stored of a split; None where it was not predicted yet or the file is damaged."""
+    try:
+        with np.load(run.folder / "predictions.npz", allow_pickle=False) as stored:
+            people = (f"{split}_{what}" for what in ("patients", "studies"))
+            return Predictions(stored[f"{split}_labels"], stored[f"{split}_probs"],
+                               stored[f"{split}_image_ids"].tolist(), int(stored[f"{split}_epoch"]),
+                               *(tuple(stored[name].tolist()) if name in stored else None for name in people))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def stored_splits(run: Run) -> list[str]:
+    """Return which of "val" and "test" have stored predictions, without reading them."""
+    try:
+        with zipfile.ZipFile(run.folder / "predictions.npz") as stored:
+            names = set(stored.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return []
+    return [split for split in ("val", "test") if f"{split}_probs.npy" in names]
+
+
+def predict_split(run: Run, split: str, data: Dataset | None = None, progress: Callable[[str, int, int], None] | None = None,
+                  device: str = "cpu") -> Predictions:
+    """Predict a split with the weights of the run's best epoch and store the result.
+
+    Args:
+        data: the run's open Dataset, if the caller has it
+        progress: called with (sentence, images done, images); may raise to stop
+        device: to compute on; a run that trains on a GPU predicts there too
+
+    Raises:
+        LightboxError: "checkpoint.missing" before the first epoch, "checkpoint.damaged", "run.data_changed", "split.empty"
+    """
+    from core.runs.classifiers import load_classifier
+    from core.trainers.batches import Batches, Split
+    from core.trainers.classifier import predict
+
+    data = data or open_dataset(run.config.data, progress)
+    known = run.data()
+    if known and known["split_hash"] != data.split_hash:
+        raise LightboxError("run.data_changed", "The images or their split have changed since this run was trained.",
+                            "Restore the old images; otherwise its results cannot be compared.")
+    loaded = load_classifier(run.id)
+    part = Split.of(data, split)
+    if not len(part):
+        raise no_images(split)
+    model = loaded.model.to(device)
+    for done, probs in predict(model, Batches(part, model.device), batch_size=64):
+        if progress:
+            progress(f"Predicting the {'validation' if split == 'val' else split} images", done, len(part))
+    ids = data.table["image_id"].to_numpy()[part.indices].astype(str)
+    preds = with_patients(Predictions(part.labels, probs, ids.tolist(), loaded.epoch), data)
+    _store(run, split, preds)
+    return preds
+
+
+def no_images(split: str) -> LightboxError:
+    """Return the error of a split without images."""
+    return LightboxError("split.empty", f"This data set has no {split} images.", "Choose another split.")
+
+
+def with_patients(preds: Predictions, data: Dataset) -> Predictions:
+    """Return the same with patients and studies from the data set's table. An image that is not in it belongs to nobody."""
+    table = data.table
+    place = {name: i for i, name in enumerate(table["image_id"].astype(str))}
+    rows = [place.get(name, -1) for name in preds.image_ids]
+
+    def column(name: str) -> list[str]:
+        values = table[name].astype(str).tolist() if name in table else []
+        return [values[i] if values and i >= 0 else "" for i in rows]
+    patients, studies = column("patient"), column("study")
+    studies = [f"{patient}/{study}" if study else "" for patient, study in zip(patients, studies)]
+    return replace(preds, patients=tuple(patients) if any(patients) else None, studies=tuple(studies) if any(studies) else None)
+
+
+def ready_dataset(run: Run) -> Dataset | None:
+    """Open the run's data set where that takes no time and its images are still those that it was trained on; else None."""
+    config = run.config.data
+    try:
+        data = open_dataset(config) if is_ready(config) else None
+    except LightboxError:
+        return None
+    return data if data is not None and data.split_hash == run.data().get("split_hash") else None
+
+
+def _store(run: Run, split: str, preds: Predictions) -> None:
+    with Lock(run.folder / "predictions.lock"):
+        arrays = {}
+        for other in ("val", "test"):
+            known = preds if other == split else load_predictions(run, other)
+            if known is None:
+                continue
+            arrays |= {f"{other}_labels": known.labels, f"{other}_probs": known.probs,
+                       f"{other}_image_ids": np.array(known.image_ids), f"{other}_epoch": np.array(known.epoch)}
+            arrays |= {f"{other}_{what}": np.array(people) for what, people in
+                       (("patients", known.patients), ("studies", known.studies)) if people is not None}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_atomic(run.folder / "predictions.npz", buffer.getvalue())
