@@ -35,7 +35,7 @@ def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
     p = k / n
     center = (k + z * z / 2) / (n + z * z)
     half = z * np.sqrt(n) / (n + z * z) * np.sqrt(p * (1 - p) + z * z / (4 * n))
-    low, high = np.maximum(center - half, 0.0), np.minimum(center + half, 1.0)
+    low, high = np.where(p > 0, center - half, 0.0), np.where(p < 1, center + half, 1.0)      # exact, whatever rounding does
     return (low, high) if np.ndim(low) else (float(low), float(high))
 
 
