@@ -7,17 +7,23 @@ A process can be killed between any two instructions and a disk can be full. So 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor, unlock_descriptor
+
 from core.errors import LightboxError
+
+WINDOWS = os.name == "nt"
+ASKED_SECONDS, ASKING_SECONDS = 0.2, 0.004       # that acquire and is_held try to get past somebody who only asks
+POLL_SECONDS = 0.01                              # between two tries of who waits for a lock
 
 
 def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
@@ -44,7 +50,7 @@ def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
                 if durable:
                     os.fsync(file.fileno())
             os.chmod(temporary, 0o644)          # mkstemp makes 0600; a run should be readable by who may read its folder
-            os.replace(temporary, path)
+            _replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -57,8 +63,20 @@ def write_json(path: Path, value: Any, durable: bool = True) -> None:
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False), durable)
 
 
+def _replace(source: str, target: Path) -> None:
+    """Rename over a file. Windows refuses while somebody reads it, which takes them a moment: try again for a second."""
+    for _ in range(100 if WINDOWS else 0):
+        try:
+            return os.replace(source, target)
+        except PermissionError:
+            time.sleep(0.01)
+    os.replace(source, target)
+
+
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names, so that a rename survives a power cut."""
+    """Flush a folder's list of names, so that a rename survives a power cut. Windows opens no folders, and keeps a journal."""
+    if WINDOWS:
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -73,10 +91,13 @@ def append_line(path: Path, line: str) -> None:
     Raises LightboxError "disk.full".
     """
     with disk_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
         try:
+            torn = False
+            if os.lseek(handle, 0, os.SEEK_END) > 0:
+                os.lseek(handle, -1, os.SEEK_END)
+                torn = os.read(handle, 1) != b"\n"               # someone was killed here: never glue to it
             end = os.lseek(handle, 0, os.SEEK_END)
-            torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"     # someone was killed here: never glue to it
             data = (b"\n" if torn else b"") + line.encode() + b"\n"
             if os.write(handle, data) != len(data):
                 os.ftruncate(handle, end)
@@ -125,9 +146,18 @@ def sha256(path: Path) -> str:
 
 
 class Lock:
-    """An flock on a file: held by one process at a time, freed by the kernel when that process dies, however it dies.
+    """Lock a file: held by one process at a time, freed by the kernel when that process dies, however it dies.
 
-    `acquire` returns False when somebody else holds it. `Lock.is_held(path)` asks without taking it.
+    On Linux and macOS it is an flock, on Windows a locked byte (filelock chooses). A second Lock of the same file is refused in
+    the same process too, and the file stays: a run's lock is the proof that its trainer lives.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "run.lock"
+    >>> with Lock(path):
+    ...     Lock.is_held(path), Lock(path).acquire()
+    (True, False)
+    >>> Lock.is_held(path)
+    False
     """
 
     def __init__(self, path: Path):
@@ -135,18 +165,23 @@ class Lock:
         self._handle: int | None = None
 
     def acquire(self, wait: bool = False) -> bool:
+        """Take the lock; False where somebody else holds it. With `wait`, return when it is free."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)      # not the folder: it may be gone on purpose
-        while not _flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
-            if not _flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB):
-                os.close(handle)
-                return False
-            fcntl.flock(handle, fcntl.LOCK_UN)      # only somebody who asked, and has gone or is going: try again
-        self._handle = handle
-        return True
+        try:
+            taken = _lock(handle, ASKED_SECONDS) or wait and lock_descriptor(handle, poll_interval=POLL_SECONDS)
+        except BaseException:
+            os.close(handle)
+            raise
+        if taken:
+            self._handle = handle
+        else:
+            os.close(handle)
+        return taken
 
     def release(self) -> None:
+        """Free the lock; nothing happens where it is not held."""
         if self._handle is not None:
-            fcntl.flock(self._handle, fcntl.LOCK_UN)    # closing is not enough while a child just forked has a copy
+            unlock_descriptor(self._handle)          # closing is not enough while a child just forked has a copy
             os.close(self._handle)
             self._handle = None
 
@@ -159,20 +194,25 @@ class Lock:
 
     @staticmethod
     def is_held(path: Path) -> bool:
+        """Return whether somebody holds the lock of a file, which need not exist. Takes milliseconds where it is held."""
         try:
             handle = os.open(path, os.O_RDWR)
         except FileNotFoundError:
             return False
         try:
-            return not _flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)     # shared: two askers do not see each other
+            free = _lock(handle, ASKING_SECONDS)
+            if free:
+                unlock_descriptor(handle)
+            return not free
         finally:
             os.close(handle)
 
 
-def _flock(handle: int, operation: int) -> bool:
-    """True where the lock was given, False where it would have to be waited for."""
-    try:
-        fcntl.flock(handle, operation)
-        return True
-    except BlockingIOError:
-        return False
+def _lock(handle: int, seconds: float) -> bool:
+    """Try for some milliseconds: somebody who only asks holds the lock too, for as long as it takes to let go."""
+    end = time.monotonic() + seconds
+    while not lock_descriptor(handle, blocking=False):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True

@@ -27,7 +27,7 @@ def probe() -> dict:
     """Look now. Imports torch.
 
     Returns:
-        {"devices": [{"device": "cuda:0", "name": str, "memory_bytes": int}, ...], "torch": version}; the first is the one
+        {"devices": [{"device": "cuda:0", "name": str, "memory_bytes": int or None}, ...], "torch": version}; the first is the one
         that "auto" takes, the last is always "cpu".
     """
     import torch
@@ -104,9 +104,13 @@ def _resident() -> int | None:
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):        # not Linux: the most that it ever held, in bytes on macOS
+    except (AttributeError, OSError, IndexError, ValueError):
+        pass
+    try:                                             # macOS: the most that it ever held
         import resource
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss or None
+    except ImportError:
+        return None
 
 
 def _core_use() -> float | None:
@@ -160,9 +164,11 @@ def free_memory() -> int | None:
         if limit != resource.RLIM_INFINITY:
             with open("/proc/self/statm", "rb") as file:
                 left.append(limit - int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError, ImportError):
+    except (AttributeError, OSError, ValueError, ImportError):
         pass
-    return max(0, min(left)) if left else None
+    if not left:
+        return _windows_memory()[1]
+    return max(0, min(left))
 
 
 def _key() -> str:
@@ -180,9 +186,22 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _memory() -> int:
-    """Main memory in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _memory() -> int | None:
+    """Main memory in bytes; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return _windows_memory()[0]
+
+
+def _windows_memory() -> tuple[int | None, int | None]:
+    """Main memory in bytes, all of it and what is free, from GlobalMemoryStatusEx; None on other systems."""
+    status = (ctypes.c_uint64 * 8)(64)               # its length and the load, then total, available, ...
+    try:
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    except AttributeError:
+        return None, None
+    return status[1], status[2]
 
 
 if __name__ == "__main__":

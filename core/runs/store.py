@@ -31,10 +31,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.config import RunConfig, home
 from core.errors import LightboxError
-from core.files import Lock, append_line, disk_errors, read_lines, write_json
+from core.files import WINDOWS, Lock, append_line, disk_errors, read_lines, write_json
 from core.runs.device import machine, resolve
 from core.runs.queue import Queue
 
@@ -322,10 +323,15 @@ class RunStore:
         write_json(half / "status.json", asdict(Status(state, "", time.time())))
         if tags:
             write_json(half / "notes.json", {"text": "", "tags": tags})
-        lock = Lock(half / "run.lock")
+        # The lock is held before anybody sees the run: the kernel locks the file, not its name. Only Windows renames no folder
+        # in which a file is open.
+        lock = Lock((folder if WINDOWS else half) / "run.lock")
+        if WINDOWS:
+            half.rename(folder)
         if state != "queued":
-            lock.acquire()                       # the kernel locks the file, not its name
-        half.rename(folder)
+            lock.acquire()
+        if not WINDOWS:
+            half.rename(folder)
         return Run(folder, self.queue), lock
 
     def _new_folder(self) -> tuple[Path, Path]:
@@ -431,6 +437,12 @@ def device_lock(root: Path, device: str) -> Path:
     return root / "workers" / f"{device.replace(':', '-')}.device.lock"
 
 
+# A session of its own: closing the terminal or the server leaves the worker running.
+_DETACHED: dict[str, Any] = {"start_new_session": True}
+if WINDOWS:
+    _DETACHED = {"creationflags": sum(getattr(subprocess, flag, 0) for flag in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"))}
+
+
 def start_worker(root: Path, device: str) -> None:
     """Start the process that works through a device's queue, unless there is one. Returns at once.
 
@@ -438,14 +450,15 @@ def start_worker(root: Path, device: str) -> None:
     this call is never forgotten.
     """
     path = worker_lock(root, device)
-    if Lock.is_held(path):
+    lock = Lock(path)
+    if not lock.acquire():                       # more patient than is_held: nobody may ask again
         return
+    lock.release()
     with open(path.with_suffix(".log"), "ab") as log:
-        # A session of its own: closing the terminal or the server leaves it running. The child is given to a thread that
-        # waits for it, since a dead child that nobody waited for still looks alive.
+        # A thread waits for the child, since a dead child that nobody waited for still looks alive.
         child = subprocess.Popen([sys.executable, "-m", "core.worker.queue_worker", "--device", device],
                                  cwd=Path(__file__).parents[2], env={**os.environ, "LIGHTBOX_HOME": str(root)},
-                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_DETACHED)
     threading.Thread(target=child.wait, daemon=True).start()
 
 

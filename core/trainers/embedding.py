@@ -15,6 +15,7 @@ The key is a hash of everything that the numbers depend on (`_facts`), so nothin
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -282,7 +283,8 @@ def _make_room(folder: Path, need: int, keep: set[str]) -> bool:
             break
         if key not in keep and not Lock.is_held(folder / f"{key}.lock"):
             for file in folder.glob(f"{key}.*"):
-                file.unlink(missing_ok=True)         # who has it mapped keeps it until they let go
+                with contextlib.suppress(PermissionError):       # Windows: somebody has it mapped
+                    file.unlink(missing_ok=True)     # elsewhere, who has it mapped keeps it until they let go
             total -= size
     return shutil.disk_usage(folder).free > need + SPARE_BYTES
 

@@ -146,7 +146,7 @@ def free_cores() -> int:
         before = _idle_ticks()
         time.sleep(WATCH)
         return round((_idle_ticks() - before) / (WATCH * os.sysconf("SC_CLK_TCK")))
-    except (OSError, ValueError):                        # no Linux: the mean of the last minute must do
+    except (AttributeError, OSError, ValueError):        # no Linux: the mean of the last minute must do
         return max(0, len(_cores()) - round(os.getloadavg()[0])) if hasattr(os, "getloadavg") else len(_cores())
 
 

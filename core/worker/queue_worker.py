@@ -88,7 +88,7 @@ def main() -> None:
         return
     try:
         os.nice(NICE)
-    except OSError:
+    except (AttributeError, OSError):            # Windows has no nice
         pass
     train_run(store.get(options.run), store.root)
 

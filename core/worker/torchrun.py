@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from dataclasses import dataclass
@@ -129,15 +130,15 @@ def _heed_signals(job: Job) -> None:
 
     A thread does so: the main one may be inside a step that waits for a process that is no more.
     """
-    asked, tell = os.pipe()
-    os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    listener, waker = socket.socketpair()              # on Windows nothing else can be woken by
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 
     def listen() -> None:
         while True:
-            number = os.read(asked, 1)[0]
+            number = listener.recv(1)[0]
             if number == signal.SIGINT and job.writes:
                 job.run.stop()
             elif number == signal.SIGTERM:

@@ -147,5 +147,5 @@ def machine_line() -> str:
     while not folder.exists():
         folder = folder.parent
     free = format_bytes(shutil.disk_usage(folder).free)
-    return (f"This machine: {kind} {escape(best['name'])} with {escape(format_bytes(best['memory_bytes']))} of memory; "
-            f"{escape(free)} free on the disk")
+    memory = f" with {escape(format_bytes(best['memory_bytes']))} of memory" if best["memory_bytes"] else ""
+    return f"This machine: {kind} {escape(best['name'])}{memory}; {escape(free)} free on the disk"

@@ -40,13 +40,11 @@ class Plates:
     def read(self, i: int) -> np.ndarray | None:
         """The plate of image i, or None where it is not there or damaged."""
         try:
-            handle = os.open(self.path, os.O_RDONLY)
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(i * RECORD)
+                record = file.read(RECORD)
         except OSError:
             return None
-        try:
-            record = os.pread(handle, RECORD, i * RECORD)
-        finally:
-            os.close(handle)
         if len(record) < RECORD:
             return None
         crc, height, width = HEAD.unpack_from(record)
