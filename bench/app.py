@@ -33,7 +33,7 @@ import numpy as np
 from bench.machine import line
 from bench.pages import LONG, PAGES, PAINTED, SENTENCE, chromium, wait_idle, wait_until_it_stands
 from core.datasets.phantom import render
-from core.datasets.phantom.source import numbers
+from core.datasets.phantom.source import parse_image_id
 from core.runs.store import RunStore
 from tests.browser_support import ROOT, Server, serve
 
@@ -74,7 +74,7 @@ def draw_images(folder: Path) -> list[Path]:
     """Phantom radiographs at full resolution as files to drop."""
     files = [folder / f"{image}.png" for image in DROPPED]
     for file in files:
-        cv2.imwrite(str(file), np.asarray(render(*numbers(file.stem))[0]))
+        cv2.imwrite(str(file), np.asarray(render(*parse_image_id(file.stem))[0]))
     return files
 
 

@@ -20,7 +20,7 @@ from bench.machine import line
 from core.datasets.phantom import PhantomConfig, render
 from core.datasets.phantom.cohort import DEFAULT, PARTS
 from core.datasets.phantom.findings import FINDINGS
-from core.datasets.phantom.source import numbers, table_of
+from core.datasets.phantom.source import image_table, parse_image_id
 
 CELL = 168, 208           # width and height of a picture on the sheet, pixels
 
@@ -37,7 +37,7 @@ def time_parts(count: int, size: int = 224) -> None:
     """Milliseconds of CPU an image, for each part of the body: the fastest of three rounds."""
     for part in PARTS:
         config = PhantomConfig(parts=(part,))
-        wanted = [numbers(image_id) for image_id in table_of(config)["image_id"][:count]]
+        wanted = [parse_image_id(image_id) for image_id in image_table(config)["image_id"][:count]]
         make(wanted[:3], size, config)
         print(f"{part:9s} {1000 * min(make(wanted, size, config) for _ in range(3)) / len(wanted):5.1f} ms an image at {size} px")
 
@@ -59,11 +59,11 @@ def sheet() -> np.ndarray:
     columns = []
     for part in PARTS:
         config = PhantomConfig(parts=(part,), patients=60)
-        table = table_of(config)
-        wanted = [numbers(image_id) for image_id in table[table["finding"] == "none"]["image_id"][:2]]
+        table = image_table(config)
+        wanted = [parse_image_id(image_id) for image_id in table[table["finding"] == "none"]["image_id"][:2]]
         for finding in FINDINGS:
             first = table[table["finding"] == finding].groupby("study")["image_id"].first()[:8]
-            wanted.append(max(map(numbers, first), key=lambda which: render(*which, size=128, config=config)[1].sum()))
+            wanted.append(max(map(parse_image_id, first), key=lambda which: render(*which, size=128, config=config)[1].sum()))
         columns.append(np.concatenate([np.pad(cell(which, config), 2, constant_values=40) for which in wanted]))
     return np.concatenate(columns, 1)
 
@@ -80,7 +80,7 @@ def main() -> None:
     print(line())
     if arguments.parts:
         return time_parts(arguments.images)
-    wanted = [numbers(image_id) for image_id in table_of(DEFAULT)["image_id"][:arguments.images]]
+    wanted = [parse_image_id(image_id) for image_id in image_table(DEFAULT)["image_id"][:arguments.images]]
     share = -(-len(wanted) // arguments.processes)
     parts = [wanted[i:i + share] for i in range(0, len(wanted), share)]
     with ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("spawn")) as pool:

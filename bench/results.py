@@ -21,9 +21,9 @@ import numpy as np
 from bench.machine import line
 from core.config import RunConfig
 from core.datasets import open_dataset
-from core.datasets.custom import load_own
-from core.datasets.formats import reading_from
-from core.datasets.scan import add_own
+from core.datasets.custom import load_custom_dataset
+from core.datasets.formats import parse_options
+from core.datasets.scan import add_custom_dataset
 from core.errors import LightboxError
 from core.evaluation.evaluate import evaluate, evaluate_predictions
 from core.evaluation.predictions import load_predictions, with_patients
@@ -79,8 +79,8 @@ def place(dataset: str, folder: Path) -> str:
     """Where a set lies. The grades of the knees are kept as a set of their own, once, because folders do not say their order."""
     if dataset != "knee-grades":
         return str(folder / dataset)
-    if load_own(dataset) is None:
-        add_own("folder", str(folder / "knee_oa"), reading_from("folder", {"ordinal": "true"}), dataset, "Knee grades")
+    if load_custom_dataset(dataset) is None:
+        add_custom_dataset("folder", str(folder / "knee_oa"), parse_options("folder", {"ordinal": "true"}), dataset, "Knee grades")
     return dataset
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from bench.pages import chromium, wait_idle, wait_until_it_stands
 from core.augment import PRESETS
 from core.datasets.phantom import render
-from core.datasets.phantom.source import numbers
+from core.datasets.phantom.source import parse_image_id
 from core.models import MODELS
 from core.runs.store import Run, RunStore
 from tests.browser_support import ROOT, serve
@@ -127,7 +127,7 @@ def main() -> None:
     width, height = map(int, options.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         drop = Path(folder) / "elbow.png"
-        cv2.imwrite(str(drop), np.asarray(render(*numbers(IMAGE))[0]))
+        cv2.imwrite(str(drop), np.asarray(render(*parse_image_id(IMAGE))[0]))
         with serve(ROOT / "app.py", Path(folder), "--server.headless", "true",
                    LIGHTBOX_HOME=str(options.home.resolve())) as server, chromium() as browser:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark", reduced_motion="reduce")

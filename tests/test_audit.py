@@ -14,13 +14,14 @@ import pandas as pd
 import pytest
 
 from core.audit import audit, check_totals, image_level, imbalance, overlaps
-from core.audit.counts import MURA, chi_square, unofficial_medmnist, unofficial_mura
-from core.audit.duplicates import BITS, Look, candidates, perceptual_hash
+from core.audit.duplicates import BITS, PixelSummary, candidates, perceptual_hash
+from core.audit.imbalance import chi_square
+from core.audit.official import MURA, unofficial_medmnist, unofficial_mura
 from core.audit.outliers import robust_z
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.phantom import PhantomConfig, render
-from core.datasets.phantom.source import numbers, table_of
+from core.datasets.phantom.source import image_table, parse_image_id
 from core.datasets.splits import make_split
 
 ROOT = Path(__file__).parents[1]
@@ -93,11 +94,11 @@ def planted(tmp_path_factory) -> tuple[Path, dict[tuple[str, str], str]]:
     a tiny image. Returns the folder and {(file, file): how}."""
     folder, truth = tmp_path_factory.mktemp("planted") / "set", {}
     config = PhantomConfig(seed=5, patients=60)
-    table, rng = table_of(config).iloc[:300], np.random.default_rng(0)
+    table, rng = image_table(config).iloc[:300], np.random.default_rng(0)
     images = {}
     for row in table.to_dict("records"):
         name = f"{'normal' if row['finding'] == 'none' else 'abnormal'}/{row['patient']}_{row['image_id'][6:]}.png"
-        images[name] = render(*numbers(row["image_id"]), size=192, config=config)[0]
+        images[name] = render(*parse_image_id(row["image_id"]), size=192, config=config)[0]
     kinds = ["exact"] * 5 + list(HOW) * 4
     for k, (source, kind) in enumerate(zip(rng.choice(list(images), len(kinds), replace=False).tolist(), kinds)):
         copy = f"{'abnormal' if k % 2 else 'normal'}/Q{k:04d}_copy.png"
@@ -123,12 +124,12 @@ def found(planted, tmp_path_factory):
 def test_exactly_the_planted_copies_are_found(planted, found):
     data, result, phases = found
     paths = data.table["path"].to_numpy()
-    pairs = {tuple(sorted((paths[p.a], paths[p.b]))): p for p in result.pairs}
+    pairs = {tuple(sorted((paths[p.a], paths[p.b]))): p for p in result.duplicates}
     assert set(pairs) == set(planted[1]), "all of them, and no other"
     for names, how in planted[1].items():
         assert (pairs[names].kind == "exact") == (how == "exact") and pairs[names].mirrored == (how == "mirrored")
     assert {phase for phase, *_ in phases} == {"Reading the images", "Comparing equal images", "Comparing all pairs",
-                                               "Looking closer at likely copies"}
+                                               "Comparing likely duplicates"}
 
 
 def test_copies_are_counted_in_the_parts_where_they_lie(planted, found):
@@ -141,15 +142,15 @@ def test_copies_are_counted_in_the_parts_where_they_lie(planted, found):
             key = "exact_duplicates" if kind == "exact" else "near_duplicates"
             assert result.to_json()[part][key] == len(expected)
     labels = dict(zip(data.table["path"], data.labels))
-    assert sum(map(result.contradicts, result.pairs)) == sum(labels[a] != labels[b] for a, b in planted[1])
-    across = [result.crosses(p) for p in result.pairs]
+    assert sum(map(result.contradicts, result.duplicates)) == sum(labels[a] != labels[b] for a, b in planted[1])
+    across = [result.crosses(p) for p in result.duplicates]
     assert across == sorted(across, reverse=True) and any(across), "those across parts come first"
 
 
 def test_blank_and_tiny_images_are_odd(found):
     data, result, _ = found
     paths = data.table["path"].to_numpy()
-    kinds = {paths[o.row]: o.kind for o in result.odd}
+    kinds = {paths[o.row]: o.kind for o in result.outliers}
     assert kinds["normal/blank.png"] == "blank" and kinds["normal/tiny.png"] == "tiny" and len(kinds) <= 4
 
 
@@ -164,7 +165,7 @@ def test_the_search_can_be_stopped(planted, found):
         pass
 
     def stop(phase, done, total):
-        if phase == "Looking closer at likely copies":
+        if phase == "Comparing likely duplicates":
             raise Stop
     with pytest.raises(Stop):
         audit(found[0], stop)
@@ -186,7 +187,8 @@ def test_candidates_are_those_of_a_plain_loop():
     images = [cv2.GaussianBlur(rng.random((64, 64)).astype(np.float32), (0, 0), 4) * 255 for _ in range(60)]
     images += [image[:, ::-1] for image in images[:5]] + [image + rng.normal(0, 0.5, image.shape) for image in images[5:9]]
     pairs = [perceptual_hash(image) for image in images]
-    look = Look(np.zeros(len(images), "V16"), *(np.stack([p[k] for p in pairs]) for k in (0, 1)), np.zeros(1), np.zeros(1))
+    hashes, mirrored = (np.stack([p[k] for p in pairs]) for k in (0, 1))
+    summary = PixelSummary(np.zeros(len(images), "V16"), hashes, mirrored, np.zeros(1), np.zeros(1))
 
     def bits(word):
         return np.unpackbits(word.view(np.uint8))[:BITS]
@@ -197,10 +199,10 @@ def test_candidates_are_those_of_a_plain_loop():
                 d = int((bits(pairs[a][0]) != bits(pairs[b][mirrored])).sum())
                 if d <= 22 and d < expected.get((a, b), (99,))[0]:
                     expected[a, b] = d, bool(mirrored)
-    got, cut = candidates(look)
-    assert {(a, b): (d, m) for a, b, d, m in got} == expected and len(expected) >= 9 and not cut
-    few, cut = candidates(look, most=5)
-    assert len(few) <= 5 and cut
+    got, complete = candidates(summary)
+    assert {(p.a, p.b): (p.distance, p.mirrored) for p in got} == expected and len(expected) >= 9 and complete
+    few, complete = candidates(summary, most=5)
+    assert len(few) <= 5 and not complete
 
 
 def test_40_000_images_are_compared_in_flat_memory():
@@ -208,10 +210,10 @@ def test_40_000_images_are_compared_in_flat_memory():
     rng = np.random.default_rng(0)
     n = 8000                                                     # a twenty-fifth of the pairs of 40,000
     hashes = rng.integers(0, 2**63, (n, 2), np.uint64)
-    look = Look(np.zeros(n, "V16"), hashes, ~hashes, np.zeros(n), np.zeros(n))
+    summary = PixelSummary(np.zeros(n, "V16"), hashes, ~hashes, np.zeros(n), np.zeros(n))
     tracemalloc.start()
     began = time.process_time()
-    candidates(look)
+    candidates(summary)
     seconds, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert seconds * 25 < 100 and peak < 150e6, f"{seconds:.2f} s, {peak / 1e6:.0f} MB"
@@ -293,7 +295,7 @@ def test_real_copies_are_found_in_chest_films(real_data):
     same = {tuple(sorted(group.index)) for _, group in digests.groupby(digests) if len(group) > 1}
     result = audit(data := open_dataset(DataConfig(str(folder), size=64)))
     names = data.table["path"].str.rpartition("/")[2]
-    assert {tuple(sorted((names[p.a], names[p.b]))) for p in result.pairs} == same and len(same) >= 2
+    assert {tuple(sorted((names[p.a], names[p.b]))) for p in result.duplicates} == same and len(same) >= 2
 
 
 def test_a_split_that_ignores_patients_already_is_what_it_is_compared_with():

@@ -11,8 +11,8 @@ import torchvision.transforms.functional as TF
 from scipy import ndimage, stats
 from torchvision.transforms import InterpolationMode
 
-from core.augment import AUGMENTATIONS, GROUPS, PRESETS, STREAM, active, doubts, preset_of, summary
-from core.augment.images import PLACE, _move, augment, draw, normal, splitmix64, uniform
+from core.augment import AUGMENTATIONS, GROUPS, PRESETS, STREAM, active, caveats, preset_of, summary
+from core.augment.images import GEOMETRIC, _move, augment, draw, normal, splitmix64, uniform
 from core.config import AugmentConfig, RunConfig, knob_of
 
 NONE = AugmentConfig()
@@ -58,7 +58,7 @@ def reference(image, config, seed_epoch, index):
         image = TF.hflip(image)
     if "flip_vertical" in d and d["flip_vertical"]:
         image = TF.vflip(image)
-    if d.keys() & PLACE:
+    if d.keys() & GEOMETRIC:
         image = moved(image, d)
     if "blur" in d and d["blur"]:
         image = TF.gaussian_blur(image, 2 * math.ceil(3 * config.blur_sigma) + 1, [float(d["blur"])])
@@ -84,7 +84,7 @@ def test_the_table_has_every_knob_and_no_number_is_used_twice():
     assert sorted(known) == sorted(f.name for f in fields(AugmentConfig)) and len(known) == len(set(known))
     columns = [column for augmentation in AUGMENTATIONS.values() for column in augmentation.columns]
     assert len(columns) == len(set(columns))
-    assert all(entry.group in GROUPS and entry.what and entry.doubts for entry in AUGMENTATIONS.values())
+    assert all(entry.group in GROUPS and entry.help and entry.caveats for entry in AUGMENTATIONS.values())
     assert active(NONE) == () and active(ALL) == tuple(AUGMENTATIONS)
     for f in fields(AugmentConfig):
         assert f.metadata["help"] and f.metadata["low"] <= f.default <= f.metadata["high"]
@@ -314,14 +314,14 @@ def test_a_preset_is_allowed_and_known_again(key):
 
 
 def test_sentences_come_with_what_they_are_about():
-    assert doubts(NONE, gray=True) == [] and summary(NONE) == []
-    assert "heart" in doubts(replace(NONE, flip=0.5), gray=True)[0]
-    assert doubts(replace(NONE, rotate=15.0), gray=True) == [] and "15 degrees" in doubts(replace(NONE, rotate=16.0), True)[0]
-    assert doubts(replace(NONE, hue=0.02), gray=False) == [] and "nothing" in doubts(replace(NONE, hue=0.02), gray=True)[0]
-    assert "letter" in doubts(replace(NONE, crop=0.1), gray=True)[0]
-    assert doubts(PRESETS["gentle"].config, gray=True) == []
+    assert caveats(NONE, gray=True) == [] and summary(NONE) == []
+    assert "heart" in caveats(replace(NONE, flip=0.5), gray=True)[0]
+    assert caveats(replace(NONE, rotate=15.0), gray=True) == [] and "15 degrees" in caveats(replace(NONE, rotate=16.0), True)[0]
+    assert caveats(replace(NONE, hue=0.02), gray=False) == [] and "nothing" in caveats(replace(NONE, hue=0.02), gray=True)[0]
+    assert "letter" in caveats(replace(NONE, crop=0.1), gray=True)[0]
+    assert caveats(PRESETS["gentle"].config, gray=True) == []
     assert summary(PRESETS["gentle"].config) == ["scale ±10%", "rotate ±7°", "shift ±5%", "brightness ±10%", "contrast ±10%"]
     for gray in (True, False):                                       # at its highest each has something to be said about it
         for name, entry in AUGMENTATIONS.items():
             strongest = {knob: knob_of(f"augment.{knob}").metadata["high"] for knob in entry.knobs(name)}
-            assert doubts(replace(NONE, **strongest), gray), name
+            assert caveats(replace(NONE, **strongest), gray), name

@@ -72,14 +72,14 @@ def answer(run: Run, rows: np.ndarray, seed: int = 0) -> None:
              val_image_ids=table["image_id"].to_numpy(str), val_epoch=np.array(checkpoints.best_epoch(run.checkpoints)))
 
 
-def table_of(at, *columns: str):
+def image_table(at, *columns: str):
     """The first table on the page with these columns."""
     return next(frame.value for frame in at.dataframe if set(columns) <= set(frame.value))
 
 
 def test_each_group_is_judged_by_itself(people):
     at = open_page("evaluate", run=people.id, section="groups")
-    table = table_of(at, "group", "sensitivity").set_index("group")
+    table = image_table(at, "group", "sensitivity").set_index("group")
     data = open_dataset(people.config.data)
     with np.load(people.folder / "predictions.npz") as stored:
         labels, probs, ids = stored["val_labels"], stored["val_probs"], stored["val_image_ids"]
@@ -115,7 +115,7 @@ def test_numbers_are_cut_into_quarters(people):
     at = open_page("evaluate", run=people.id, section="groups")
     chosen = next(box for box in at.selectbox if box.label == "Column")
     assert set(chosen.options) >= {"Age", "Site"} and not set(chosen.options) & {"Patient", "Study", "Label", "Device", "Path"}
-    ages = table_of(chosen.select("age").run(), "group", "sensitivity")
+    ages = image_table(chosen.select("age").run(), "group", "sensitivity")
     assert list(ages["n"]) == [16] * 4 and list(ages["group"]) == ["28 to 34", "36 to 42", "44 to 50", "52 to 58"]
 
 
@@ -147,7 +147,7 @@ def test_every_expert_is_scored_on_its_own_part_and_beside_it_this_run_on_the_sa
     expert = dataclasses.replace(people, folder=folder)
     answer(expert, north[:20], seed=5)
     at = open_page("evaluate", run=people.id, section="groups")
-    table = table_of(at, "network", "group")
+    table = image_table(at, "network", "group")
     assert list(table["group"]) == ["north", "north"] and list(table["n"]) == [20, 20]
     with np.load(people.folder / "predictions.npz") as ours, np.load(folder / "predictions.npz") as theirs:
         common = np.isin(ours["val_image_ids"], theirs["val_image_ids"])
@@ -178,7 +178,7 @@ def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(p
         everybody, _ = metrics.estimate(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
         low, high = everybody["roc_auc"].interval
         assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at), "the top of the page knows them too"
-        table = table_of(at, "group", "sensitivity").set_index("group")
+        table = image_table(at, "group", "sensitivity").set_index("group")
         for group in ("north", "south"):
             of = (known["site"] == group).to_numpy()
             want = cells_of(labels[of], probs[of], known["patient"].to_numpy()[of], threshold)
@@ -211,9 +211,9 @@ def test_another_column_of_the_same_run_is_judged_anew_and_small_groups_are_name
     data = open_dataset(people.config.data)
     answer(people, data.indices("val")[:12])                              # three patients: 28, 30 and 32 years old
     at = open_page("evaluate", run=people.id, section="groups")
-    assert set(table_of(at, "group", "sensitivity")["group"]) == {"north", "south"}
+    assert set(image_table(at, "group", "sensitivity")["group"]) == {"north", "south"}
     at = next(box for box in at.selectbox if box.label == "Column").select("age").run()
-    table = table_of(at, "group", "sensitivity")
+    table = image_table(at, "group", "sensitivity")
     assert list(table["group"]) == ["28", "30", "32"] and list(table["n"]) == [4, 4, 4]
     assert "Fewer than 10 images: 28, 30, 32." in text_of(at)
 
@@ -259,7 +259,7 @@ def test_two_experts_of_a_part_keep_their_own_numbers_and_others_are_none(people
     other("dddd", north, 7, class_names=["left", "right"])                # asks something else
     other("eeee", np.r_[north[:9], south[:9]], 8)                         # knows both parts
     other("ffff", north[:9], 9, task="ordinal-regression")
-    table = table_of(open_page("evaluate", run=people.id, section="groups"), "network", "group")
+    table = image_table(open_page("evaluate", run=people.id, section="groups"), "network", "group")
     labels, probs, known = stored(people)
     want = []
     for expert in sorted(found, key=lambda run: run.id, reverse=True):

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.config import RunConfig
-from core.datasets.custom import OwnSet, save_own
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.runs.recipes import apply
 from core.runs.store import Run, RunStore
 from core.worker import queue_worker
@@ -39,7 +39,7 @@ def lesson(tmp_path_factory):
 
 def _train(name: str, reading: dict, epochs: int, home: Path) -> Run:
     """The quick recipe, in this process."""
-    save_own(OwnSet(name, name, "phantom", "", {"patients": 50, "parts": ["wrist"]} | reading))
+    save_custom_dataset(CustomDataset(name, name, "phantom", "", {"patients": 50, "parts": ["wrist"]} | reading))
     config = apply(RunConfig().with_(**{"data.dataset": name}), "quick").with_(**{
         "train.epochs": epochs, "train.threads": 1, "train.precision": "float32", "train.device": "cpu", "name": name})
     store = RunStore(home)

@@ -10,8 +10,15 @@ import pytest
 from core.__main__ import main
 from core.config import DataConfig
 from core.datasets import DATASETS, list_datasets, open_dataset, open_source
-from core.datasets.custom import OwnSet, free_name, list_own, load_own, remove_own, save_own
-from core.datasets.formats import KINDS, find, reading_from, reading_to
+from core.datasets.custom import (
+    CustomDataset,
+    free_name,
+    list_custom_datasets,
+    load_custom_dataset,
+    remove_custom_dataset,
+    save_custom_dataset,
+)
+from core.datasets.formats import FORMATS, detect_format, options_to_json, parse_options
 from core.errors import LightboxError
 
 
@@ -28,7 +35,8 @@ def folder(tmp_path):
 
 
 def test_a_set_is_opened_by_its_name_and_read_as_was_said(folder):
-    save_own(OwnSet("my-knees", "My knees", "folder", str(folder), {"pattern": r"(?P<patient>p\d+)_view(?P<view>\d)"}))
+    options = {"pattern": r"(?P<patient>p\d+)_view(?P<view>\d)"}
+    save_custom_dataset(CustomDataset("my-knees", "My knees", "folder", str(folder), options))
     data = open_dataset(DataConfig("my-knees", size=16))
     assert (data.name, data.title, len(data)) == ("my-knees", "My knees", 24)
     assert set(data.table["patient"]) == {f"p{k}{i}" for k in (0, 1) for i in range(4)} and set(data.table["view"]) == set("012")
@@ -38,82 +46,82 @@ def test_a_set_is_opened_by_its_name_and_read_as_was_said(folder):
 
 
 def test_a_saved_set_never_changes(folder):
-    first = OwnSet("my-knees", "My knees", "folder", str(folder), {"ordinal": True})
-    save_own(first)
-    save_own(first)                                    # the same again is no mistake
+    first = CustomDataset("my-knees", "My knees", "folder", str(folder), {"ordinal": True})
+    save_custom_dataset(first)
+    save_custom_dataset(first)                                    # the same again is no mistake
     with pytest.raises(LightboxError) as caught:
-        save_own(dataclasses.replace(first, reading={}))
-    assert caught.value.code == "own.exists" and load_own("my-knees") == first
+        save_custom_dataset(dataclasses.replace(first, options={}))
+    assert caught.value.code == "own.exists" and load_custom_dataset("my-knees") == first
     assert free_name("My knees!") == "my-knees-2" and free_name("Breast MNIST") == "breast-mnist"
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "A", "a" * 61, "a.b", "ä", "a\n"])
 def test_a_name_is_only_a_name(folder, name, lightbox_home):
     with pytest.raises(LightboxError) as caught:
-        save_own(OwnSet(name, "x", "folder", str(folder)))
-    assert caught.value.code == "own.name" and load_own(name) is None
+        save_custom_dataset(CustomDataset(name, "x", "folder", str(folder)))
+    assert caught.value.code == "own.name" and load_custom_dataset(name) is None
     with pytest.raises(LightboxError):
-        remove_own(name)
+        remove_custom_dataset(name)
     assert not list(lightbox_home.rglob("*.json"))
 
 
 def test_names_of_the_sets_that_come_with_the_app_are_taken(folder):
     for name in ("phantom", "breastmnist"):
         with pytest.raises(LightboxError) as caught:
-            save_own(OwnSet(name, "x", "folder", str(folder)))
+            save_custom_dataset(CustomDataset(name, "x", "folder", str(folder)))
         assert caught.value.code == "own.exists"
         assert free_name(name) == f"{name}-2"
 
 
 def test_removing_forgets_the_description_and_no_image(folder):
     before = sorted(folder.rglob("*"))
-    save_own(OwnSet("my-knees", "My knees", "folder", str(folder)))
-    remove_own("my-knees")
-    assert sorted(folder.rglob("*")) == before and load_own("my-knees") is None and list_own() == []
+    save_custom_dataset(CustomDataset("my-knees", "My knees", "folder", str(folder)))
+    remove_custom_dataset("my-knees")
+    assert sorted(folder.rglob("*")) == before and load_custom_dataset("my-knees") is None and list_custom_datasets() == []
     with pytest.raises(LightboxError) as caught:
         open_source(DataConfig("my-knees"))
     assert caught.value.code == "dataset.unknown"
     with pytest.raises(LightboxError) as caught:
-        remove_own("my-knees")
+        remove_custom_dataset("my-knees")
     assert caught.value.code == "own.unknown"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"title": 3, "kind": "folder", "path": "", "reading": {}}', "[" * 100_000,
                                      '{"title": "a", "kind": "folder", "path": "/"}', "\0"])
 def test_a_damaged_description_is_answered_in_words_and_hides_no_other(folder, lightbox_home, content):
-    save_own(OwnSet("good", "Good", "folder", str(folder)))
+    save_custom_dataset(CustomDataset("good", "Good", "folder", str(folder)))
     (lightbox_home / "sets" / "bad.json").write_text(content)
-    assert [own.name for own in list_own()] == ["good"]
+    assert [own.name for own in list_custom_datasets()] == ["good"]
     with pytest.raises(LightboxError) as caught:
         open_source(DataConfig("bad"))
     assert caught.value.code == "own.damaged"
 
 
 def test_a_set_whose_images_are_gone_says_so(folder):
-    save_own(OwnSet("gone", "Gone", "folder", str(folder / "moved")))
+    save_custom_dataset(CustomDataset("gone", "Gone", "folder", str(folder / "moved")))
     assert not next(info for info in list_datasets() if info.name == "gone").available
     with pytest.raises(LightboxError, match="not connected"):
         open_source(DataConfig("gone"))
 
 
 def test_a_reading_goes_through_json_and_words_and_back():
-    for kind in KINDS:
-        default = KINDS[kind].reading()
-        assert reading_from(kind, {}) == default and reading_to(default) == {}
-    reading = reading_from("folder", {"pattern": r"(?P<patient>\d+)", "ordinal": "yes"})
-    assert reading.ordinal is True and reading_from("folder", json.loads(json.dumps(reading_to(reading)))) == reading
+    for kind in FORMATS:
+        default = FORMATS[kind].options()
+        assert parse_options(kind, {}) == default and options_to_json(default) == {}
+    reading = parse_options("folder", {"pattern": r"(?P<patient>\d+)", "ordinal": "yes"})
+    assert reading.ordinal is True and parse_options("folder", json.loads(json.dumps(options_to_json(reading)))) == reading
     for values in ({"pattern": 3}, {"ordinal": "perhaps"}, {"nothing": 1}):
         with pytest.raises(LightboxError) as caught:
-            reading_from("folder", values)
+            parse_options("folder", values)
         assert caught.value.code == "own.reading"
 
 
 def test_kind_of_real_places(real_data, folder):
-    assert find(real_data / "chest_pneumonia")[0] == "folder"
-    assert find(real_data / "knee_oa")[0] == "folder"
-    assert find(real_data / "medmnist" / "breastmnist.npz")[0] == "npz"
-    assert find(real_data / "nih_cxr14")[0] == "table"
-    assert find(real_data / "covid_mortality" / "labels.csv")[0] == "table"
+    assert detect_format(real_data / "chest_pneumonia")[0] == "folder"
+    assert detect_format(real_data / "knee_oa")[0] == "folder"
+    assert detect_format(real_data / "medmnist" / "breastmnist.npz")[0] == "npz"
+    assert detect_format(real_data / "nih_cxr14")[0] == "table"
+    assert detect_format(real_data / "covid_mortality" / "labels.csv")[0] == "table"
 
 
 # ----------------------------------------------------------------------------------------------------------- command line
@@ -169,9 +177,9 @@ def test_mistakes_on_the_command_line_end_with_a_sentence(folder, capsys):
     assert "own.name" in said(capsys, "add", folder, "--name", "Mine!", code=2)
     assert "dataset.unknown" in said(capsys, "add", folder / "nowhere", "--name", "a", code=2)
     assert "dataset.unknown" in said(capsys, "nowhere", code=2) and "cli.datasets" in said(capsys, "a", "b", "c", code=2)
-    assert list_own() == []
+    assert list_custom_datasets() == []
     said(capsys, "add", folder)
-    assert [own.name for own in list_own()] == ["knees"]
+    assert [own.name for own in list_custom_datasets()] == ["knees"]
 
 
 def test_phantoms_with_faults_are_a_set_of_ones_own(capsys):

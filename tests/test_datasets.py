@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import DataConfig
+from core.config import DataConfig, Task
 from core.datasets import DATASETS, Dataset, decode_image, fit, is_ready, list_datasets, open_dataset
-from core.datasets.source import COLUMNS, TASKS
+from core.datasets.source import COLUMNS
 from core.errors import LightboxError
 
 
@@ -29,7 +29,7 @@ def folder(tmp_path):
 def test_an_open_set_has_what_its_docstring_says(folder):
     data = open_dataset(DataConfig(str(folder), size=24))
     assert isinstance(data, Dataset) and len(data) == 80 and data.images.shape == (80, 24, 24, 1)
-    assert data.labels.dtype == np.int64 and data.task in TASKS and set(COLUMNS) <= set(data.table)
+    assert data.labels.dtype == np.int64 and data.task in list(Task) and set(COLUMNS) <= set(data.table)
     assert list(data.table.index) == list(range(80)) and data.table["image_id"].is_unique
     parts = [data.indices(s) for s in ("train", "val", "test")]
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(80))
@@ -83,7 +83,7 @@ def test_kinds_of_files_that_are_not_read_yet(tmp_path):
 
 
 def test_an_unknown_target_names_those_that_there_are(folder):
-    with pytest.raises(LightboxError, match="There are: class") as caught:
+    with pytest.raises(LightboxError, match="Targets: class") as caught:
         open_dataset(DataConfig(str(folder), size=24, target="age"))
     assert caught.value.code == "dataset.target"
 

@@ -10,7 +10,7 @@ from PIL import Image
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.file_names import PATTERNS, match_names, read_name
-from core.datasets.folder import Folder, FolderReading, read_names
+from core.datasets.folder import Folder, FolderOptions
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)
@@ -89,11 +89,11 @@ def test_pixels_and_originals_belong_to_their_rows(tmp_path):
     ("cats/cat.17.jpg", "", "", "", ""),
     ("person12/IMG_1.png", "", "", "", "")])
 def test_the_patient_is_read_from_the_name(path, split, patient, study, view):
-    assert read_name(path, split)[1:] == (patient, study, view)
+    assert read_name(path, split)[1] == (patient, study, view)
 
 
 def test_numbers_of_two_classes_do_not_collide():
-    one, other = (read_name(p)[1] for p in ("P/person115_virus_1.jpeg", "N/IM-0115-0001.jpeg"))
+    one, other = (read_name(p)[1].patient for p in ("P/person115_virus_1.jpeg", "N/IM-0115-0001.jpeg"))
     assert one != other and len({p.collection for p in PATTERNS}) == len(PATTERNS)
 
 
@@ -113,39 +113,39 @@ KERMANY = r"^person(?P<patient>\d+)_(?P<study>bacteria|virus)_(?P<view>\d+)"
 def test_a_pattern_of_ones_own(tmp_path):
     put(tmp_path, *(f"{c}/{n}.png" for c in ("train/a", "train/b", "test/a", "test/b")
                     for n in (f"person{len(c)}_virus_1", f"person{len(c)}_bacteria_2", f"IM-{c[-1]}")))
-    index = Folder(tmp_path, FolderReading(KERMANY)).scan()
+    index = Folder(tmp_path, FolderOptions(KERMANY)).scan()
     rows = index.table.set_index("path")
     assert tuple(rows.loc["train/a/person7_bacteria_2.png", ["patient", "study", "view"]]) == ("7", "7/bacteria", "2")
     assert rows.loc["test/b/person6_virus_1.png", "patient"] == "6" and rows.loc["test/b/IM-b.png", "patient"] == ""
     assert any("8 images" in n for n in index.notes) and any("no patient in 4 names" in n for n in index.notes)
-    nothing = Folder(tmp_path, FolderReading("-")).scan()
+    nothing = Folder(tmp_path, FolderOptions("-")).scan()
     assert not nothing.table["patient"].any() and not nothing.notes
-    assert len({Folder(tmp_path, FolderReading(p)).fingerprint() for p in ("", "-", KERMANY)}) == 3      # three stores
+    assert len({Folder(tmp_path, FolderOptions(p)).fingerprint() for p in ("", "-", KERMANY)}) == 3      # three stores
 
 
 def test_the_pattern_sees_what_lies_below_the_class_folder(tmp_path):
     put(tmp_path, "train/a/p1/s2/x.png", "train/b/p3/s4/x.png", "test/a/p5/s6/x.png")
-    table = Folder(tmp_path, FolderReading("^(?P<patient>[^/]+)/(?P<study>[^/]+)/")).scan().table
+    table = Folder(tmp_path, FolderOptions("^(?P<patient>[^/]+)/(?P<study>[^/]+)/")).scan().table
     assert sorted(table["study"]) == ["p1/s2", "p3/s4", "p5/s6"]
 
 
 def test_what_a_pattern_takes_is_shown_for_some_names(tmp_path):
     put(tmp_path, *(f"{c}/person{i}_virus_1.png" for c in "ab" for i in range(50)))
-    shown = read_names(tmp_path, FolderReading(KERMANY), 5)
+    shown = Folder(tmp_path, FolderOptions(KERMANY)).preview_names(5)
     assert list(shown) == ["path", "patient", "study", "view"] and len(shown) == 5
     assert {p.split("/")[0] for p in shown["path"]} == {"a", "b"}
     assert [f"{p}/virus" for p in shown["patient"]] == list(shown["study"])
-    assert list(read_names(tmp_path, FolderReading("-"), 3)["patient"]) == ["", "", ""]
+    assert list(Folder(tmp_path, FolderOptions("-")).preview_names(3)["patient"]) == ["", "", ""]
 
 
 @pytest.mark.parametrize("pattern, words", [
-    ("(?P<patient>[0-9", "no regular expression"), ("no groups", "none of the groups"), ("(?P<patient>x)(?P<eye>L)", "group eye"),
+    ("(?P<patient>[0-9", "not a regular expression"), ("no groups", "none of the groups"), ("(?P<patient>x)(?P<eye>L)", "group eye"),
     ("(?P<patient>" + "a" * 600 + ")", "500"), ("(?P<patient>a{99999999999999})", "too large"),
-    ("(" * 160 + "(?P<patient>a)" + ")" * 160, ""), ("(?P<patient>x)" + "(?P<patient>y)", "no regular expression")])
+    ("(" * 160 + "(?P<patient>a)" + ")" * 160, ""), ("(?P<patient>x)" + "(?P<patient>y)", "not a regular expression")])
 def test_a_pattern_that_is_wrong(tmp_path, pattern, words):
     many(tmp_path, "a", "b", n=2)
     try:
-        Folder(tmp_path, FolderReading(pattern)).scan()
+        Folder(tmp_path, FolderOptions(pattern)).scan()
     except LightboxError as error:
         assert error.code == "folder.pattern" and words in error.message
     else:
@@ -157,18 +157,18 @@ def test_a_pattern_that_would_never_end(tmp_path, pattern):
     put(tmp_path, *(f"{c}/{'a' * 100}!.png" for c in "ab"))
     began = time.monotonic()
     with pytest.raises(LightboxError) as caught:
-        Folder(tmp_path, FolderReading(pattern)).scan()
+        Folder(tmp_path, FolderOptions(pattern)).scan()
     assert caught.value.code == "folder.pattern" and "more than 1 s" in caught.value.message and time.monotonic() - began < 2
 
 
 def test_a_hundred_thousand_names_are_no_trouble():
     names = [f"person{i}_virus_{i % 7}.jpeg" for i in range(100_000)]
-    assert match_names(KERMANY, names)[-1] == ("99999", "virus", str(99_999 % 7))
+    assert match_names(KERMANY, names)[-1] == ("99999", "99999/virus", str(99_999 % 7))
 
 
 def test_classes_that_are_grades(tmp_path):
     many(tmp_path, "10", "9", "2")
-    target = Folder(tmp_path, FolderReading(ordinal=True)).scan().targets["class"]
+    target = Folder(tmp_path, FolderOptions(ordinal=True)).scan().targets["class"]
     assert target.task == "ordinal-regression" and target.class_names == ("2", "9", "10")
 
 
@@ -178,7 +178,7 @@ def test_a_folder_for_each_patient_is_no_folder_for_each_class(tmp_path):
 
 
 def test_without_patients_the_note_says_so(tmp_path):
-    assert "No patient numbers" in opened(many(tmp_path, "a", "b")).split_note
+    assert "No patient IDs" in opened(many(tmp_path, "a", "b")).split_note
 
 
 # Faults
@@ -239,7 +239,7 @@ def test_bad_images_are_listed_with_their_reason_and_stop_nobody_else(tmp_path):
     for i in range(len(data)):      # rows behind the gaps still belong together
         assert data.original(i)[0, 0] == data.images[i].max()
         assert data.table["path"][i].startswith(data.class_names[data.labels[i]] + "/")
-    assert "1 files whose names" in " ".join(data.notes)
+    assert "1 files were left out" in " ".join(data.notes)
 
 
 def test_odd_names_survive(tmp_path):
@@ -281,7 +281,7 @@ def test_real_chest_x_rays(real_data):
 
 
 def test_real_chest_x_rays_by_a_pattern_of_ones_own(real_data):
-    index = Folder(real_data / "chest_pneumonia", FolderReading(r"^(?P<patient>(person|IM-|NORMAL2-IM-)\d+)")).scan()
+    index = Folder(real_data / "chest_pneumonia", FolderOptions(r"^(?P<patient>(person|IM-|NORMAL2-IM-)\d+)")).scan()
     split, patient = index.table["split"], index.table["patient"]
     assert (patient != "").all()
     pneumonia = {s: {p for p in patient[split == s] if p.startswith("person")} for s in ("train", "test")}
@@ -289,7 +289,7 @@ def test_real_chest_x_rays_by_a_pattern_of_ones_own(real_data):
 
 
 def test_real_knees_are_grades_of_patients_with_two_knees(real_data):
-    index = Folder(real_data / "knee_oa", FolderReading(ordinal=True)).scan()
+    index = Folder(real_data / "knee_oa", FolderOptions(ordinal=True)).scan()
     target = index.targets["class"]
     assert target.task == "ordinal-regression" and target.class_names == ("0", "1", "2", "3", "4")
     knees = index.table.groupby("patient")["view"].agg("".join)

@@ -95,11 +95,11 @@ def test_any_shape_comes_out_square(shape, resize):
 
 def test_words_say_what_was_done():
     assert describe_fit((1000, 2000, 3), 64, "pad", 1) == (
-        "Colour became gray (0.299 red + 0.587 green + 0.114 blue).",
+        "Colour was converted to gray (0.299 red + 0.587 green + 0.114 blue).",
         "Reduced from 2,000 x 1,000 to 64 x 32 px (width x height).",
         "Black bars above and below fill it to 64 x 64 px.")
     assert "distorts" in " ".join(describe_fit((1000, 2000, 1), 64, "stretch", 1))
-    assert "50% of the picture" in " ".join(describe_fit((1000, 2000, 1), 64, "crop", 1))
+    assert "50% of the image" in " ".join(describe_fit((1000, 2000, 1), 64, "crop", 1))
     assert describe_fit((28, 28, 1), 56, "pad", 1)[0].startswith("Enlarged")
 
 

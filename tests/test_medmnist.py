@@ -31,9 +31,9 @@ def breast(folder, size=28, name="breastmnist", counts=(546, 78, 156), **change)
 def test_the_table_is_that_of_the_package():
     from medmnist import INFO
     two_dimensional = {name: facts for name, facts in INFO.items() if not name.endswith("3d")}
-    assert set(medmnist.SETS) == set(two_dimensional)
+    assert set(medmnist.INFO) == set(two_dimensional)
     for name, theirs in two_dimensional.items():
-        ours = medmnist.SETS[name]
+        ours = medmnist.INFO[name]
         assert ours.title == theirs["python_class"] and ours.task == theirs["task"]
         assert ours.licence == theirs["license"]
         assert dict(zip(("train", "val", "test"), ours.counts)) == theirs["n_samples"]
@@ -102,7 +102,7 @@ def test_ordinal_colour_and_several_findings(lightbox_home):
     assert chest.task == "multi-label, binary-class" and chest.labels.shape == (60, 14) and len(chest.class_names) == 14
 
 
-@pytest.mark.parametrize("name", medmnist.SETS)
+@pytest.mark.parametrize("name", medmnist.INFO)
 @pytest.mark.parametrize("size", medmnist.SIZES)
 def test_each_of_the_twelve_sets_opens_at_each_size(lightbox_home, name, size):
     """Stand-in files with a few images in the official form: channels, labels and task as the package has them."""

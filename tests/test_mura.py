@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.config import DataConfig
 from core.datasets import open_dataset, open_source
-from core.datasets.mura import PARTS, Mura, MuraReading, is_mura, parse_paths, read_studies
+from core.datasets.mura import PARTS, Mura, MuraOptions, is_mura, parse_paths, read_studies
 from core.errors import LightboxError
 
 
@@ -119,23 +119,23 @@ def test_a_path_to_it_opens_as_mura(tmp_path):
 
 def test_some_parts_with_and_without_abnormal_images(tmp_path):
     small(tmp_path)
-    two = Mura(tmp_path, MuraReading(("XR_WRIST", "elbow")))
+    two = Mura(tmp_path, MuraOptions(("XR_WRIST", "elbow")))
     index = two.scan()
     assert index.targets["body_part"].class_names == ("elbow", "wrist") and index.targets["body_part"].task == "binary-class"
-    normal = Mura(tmp_path, MuraReading(("elbow", "wrist"), abnormal=False)).scan()
+    normal = Mura(tmp_path, MuraOptions(("elbow", "wrist"), abnormal=False)).scan()
     assert list(normal.targets) == ["body_part"] and set(normal.table["label"]) == {"normal"}
     assert len(normal.table) == len(index.table) / 2 and any("left out" in note for note in normal.notes)
-    assert list(Mura(tmp_path, MuraReading(("hand",))).scan().targets) == ["abnormality"]
-    everything = {Mura(tmp_path, MuraReading(*r)).fingerprint() for r in ((), (("hand",),), ((), False), (("hand",), False))}
+    assert list(Mura(tmp_path, MuraOptions(("hand",))).scan().targets) == ["abnormality"]
+    everything = {Mura(tmp_path, MuraOptions(*r)).fingerprint() for r in ((), (("hand",),), ((), False), (("hand",), False))}
     assert len(everything) == 4
-    assert Mura(tmp_path, MuraReading(PARTS)).fingerprint() == Mura(tmp_path).fingerprint()
+    assert Mura(tmp_path, MuraOptions(PARTS)).fingerprint() == Mura(tmp_path).fingerprint()
 
 
 def test_nothing_to_learn_or_no_such_part(tmp_path):
     small(tmp_path)
-    refused("mura.classes", Mura(tmp_path, MuraReading(("hand",), abnormal=False)).scan, "only normal images of the hand")
-    refused("mura.classes", Mura(tmp_path, MuraReading(("finger",))).scan, "no image")
-    refused("mura.parts", lambda: Mura(tmp_path, MuraReading(("knee",))), "knee", "elbow")
+    refused("mura.classes", Mura(tmp_path, MuraOptions(("hand",), abnormal=False)).scan, "only normal images of the hand")
+    refused("mura.classes", Mura(tmp_path, MuraOptions(("finger",))).scan, "no image")
+    refused("mura.parts", lambda: Mura(tmp_path, MuraOptions(("knee",))), "knee", "elbow")
     refused("mura.layout", lambda: Mura(tmp_path / "nowhere"))
     assert not is_mura(tmp_path / "nowhere") and not is_mura(tmp_path / "MURA-v1.1" / "train")
 

@@ -73,7 +73,7 @@ def test_a_missing_validation_part_is_taken_from_training(tmp_path):
     content = {k: v for k, v in arrays(train=100, test=20).items() if not k.startswith("val")}
     data = open_dataset(DataConfig(str(saved(tmp_path, content)), size=16, val_fraction=0.2))
     assert list(data.counts().loc["total"]) == [80, 20, 20, 120]
-    assert "no validation part" in data.split_note
+    assert "no validation set" in data.split_note
     assert (data.table["image_id"][data.indices("test")].str.startswith("test")).all()
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_npz(tmp_path):
     ({"train_images": np.zeros((12, 28, 28, 28), np.uint8)}, ["volumes"]),
     ({"train_images": np.zeros((12,), np.uint8)}, ["shape (12,)"]),
     ({"train_labels": np.zeros((11, 1), np.uint8)}, ["12 images and 11 labels"]),
-    ({"train_labels": np.zeros((12, 1), np.float64)}, ["float64", "whole numbers"]),
+    ({"train_labels": np.zeros((12, 1), np.float64)}, ["float64", "integers"]),
     ({"train_labels": np.zeros((12, 3), np.uint8)}, ["val_labels have the shape"]),
     ({"train_images": np.zeros((0, 8, 8), np.uint8), "train_labels": np.zeros((0, 1), np.uint8)}, ["no training image"]),
     ({"train_images": np.asfortranarray(np.zeros((12, 8, 8), np.uint8))}, ["column by column"])])

@@ -14,7 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.datasets.custom import OwnSet, list_own, load_own, save_own
+from core.datasets.custom import CustomDataset, list_custom_datasets, load_custom_dataset, save_custom_dataset
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
@@ -91,7 +91,7 @@ def test_a_real_table_is_read_shown_and_kept(real_data):
     widget(page, "text_input", "Title").set_value("Chests").run()
     page.button(key="add_go").click().run()
     assert page.title[0].value == "Browse" and page.query_params["dataset"] == "chests"
-    assert load_own("chests").reading["labels"] == ["finding_labels"] and load_own("chests").title == "Chests"
+    assert load_custom_dataset("chests").options["labels"] == ["finding_labels"] and load_custom_dataset("chests").title == "Chests"
     assert "added already" in texts(add(path=str(real_data / "nih_cxr14")))
 
 
@@ -140,7 +140,7 @@ def test_names_from_a_file_are_shown_as_they_are(odd_set):
     assert numbers(page)["Patients"] == "6"
     widget(page, "text_input", "Title").set_value("<b>*Mine*</b>").run()
     page.button(key="add_go").click().run()
-    assert list_own()[0].title == "<b>*Mine*</b>" and list_own()[0].name == "b-mine-b"
+    assert list_custom_datasets()[0].title == "<b>*Mine*</b>" and list_custom_datasets()[0].name == "b-mine-b"
 
 
 # ----------------------------------------------------------------------------------------------------------- mistakes and files
@@ -174,8 +174,8 @@ def test_a_zip_is_sent_unpacked_and_added(lightbox_home):
     assert not page.exception and counts(page) == {"ill": [4], "well": [4], "images": [8]}
     assert not list(lightbox_home.rglob("*.zip")), "what was unpacked is not kept twice"
     page.button(key="add_go").click().run()
-    own = list_own()[0]
-    assert own.kind == "folder" and Path(own.path).is_relative_to(lightbox_home / "unpacked")
+    own = list_custom_datasets()[0]
+    assert own.format == "folder" and Path(own.path).is_relative_to(lightbox_home / "unpacked")
 
 
 def test_a_bad_zip_is_refused_in_words(lightbox_home):
@@ -199,8 +199,8 @@ def test_a_table_that_was_sent_asks_for_the_folder_of_its_images(odd_set):
 
 def test_a_set_is_removed_only_after_a_second_click_and_no_image_goes(odd_set):
     before = sorted(odd_set.rglob("*"))
-    save_own(OwnSet("mine", "Mine *", "table", str(odd_set / "table.csv"), {"labels": ["wert"]}))
+    save_custom_dataset(CustomDataset("mine", "Mine *", "table", str(odd_set / "table.csv"), {"labels": ["wert"]}))
     page = add()
-    assert "Remove" in texts(page) and len(list_own()) == 1
+    assert "Remove" in texts(page) and len(list_custom_datasets()) == 1
     page.button(key="add_remove_mine_go").click().run()
-    assert list_own() == [] and sorted(odd_set.rglob("*")) == before and not page.exception
+    assert list_custom_datasets() == [] and sorted(odd_set.rglob("*")) == before and not page.exception

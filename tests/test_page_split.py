@@ -116,7 +116,7 @@ def test_images_that_are_left_out_have_a_column(folder):
 
 def test_a_split_that_cannot_be_made_is_said_and_can_be_changed(folder):
     page = split_page(folder, **{"data.split": "official"})
-    assert "This set came without a split" in page.error[0].value.replace("\\", "")
+    assert "no official split" in page.error[0].value.replace("\\", "")
     chosen(page, "Split").set_value("patient").run()
     assert not page.error and "None of" in text_of(page)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.datasets import open_dataset
-from core.datasets.custom import OwnSet, save_own
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.evaluation import thresholds
 from core.evaluation.shortcut_test import Answered, Conflict
 from core.explain.localization import Place
@@ -169,7 +169,7 @@ def test_the_other_seed_is_compared_with_and_named(run, examined):
 @pytest.fixture
 def phantoms(run):
     """The trained run, as if it had been trained on phantom radiographs with letters that tell the label."""
-    save_own(OwnSet("letters", "letters", "phantom", "", LETTERS))
+    save_custom_dataset(CustomDataset("letters", "letters", "phantom", "", LETTERS))
     about = json.loads((run.folder / "config.json").read_text())
     about["config"]["data"] |= {"dataset": "letters", "split": "official"}
     (run.folder / "config.json").write_text(json.dumps(about))

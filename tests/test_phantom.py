@@ -19,7 +19,7 @@ from core.datasets.phantom.layers import Layers, Model
 from core.datasets.phantom.materials import CORTEX, FAT, SOFT, SPONGY, STEEL
 from core.datasets.phantom.render import placed
 from core.datasets.phantom.solids import Grid, Rays, box, ellipsoid, frame, join, nothing, slices, turn
-from core.datasets.phantom.source import VERSION, numbers, table_of
+from core.datasets.phantom.source import VERSION, image_table, parse_image_id
 
 GRID = Grid(-30, -30, 1.0, 61, 61)                          # a ray each mm, from -30 to 30
 
@@ -181,9 +181,9 @@ def test_views_are_turns_of_one_model(part):
 # ---- findings ----
 
 def studies_with(finding: str, count: int) -> list[tuple[int, int, int]]:
-    table = table_of(PhantomConfig())
+    table = image_table(PhantomConfig())
     rows = table[table["finding"] == finding].groupby("body_part").head(count * 3)
-    return [numbers(i) for i in rows["image_id"][::3]]
+    return [parse_image_id(i) for i in rows["image_id"][::3]]
 
 
 def traced(which, finding: bool, size: int = 150) -> Layers:
@@ -255,7 +255,7 @@ def test_a_fracture_moves_the_far_fragment_and_loses_no_bone(part):
 # ---- the set ----
 
 def test_same_image_in_any_order_thread_or_process():
-    wanted = [numbers(i) for i in table_of(PhantomConfig())["image_id"][[0, 1, 40, 900, 2000]]]
+    wanted = [parse_image_id(i) for i in image_table(PhantomConfig())["image_id"][[0, 1, 40, 900, 2000]]]
     here = [render(*which, size=96)[0] for which in wanted]
     for which, pixels in reversed(list(zip(wanted, here))):
         assert np.array_equal(render(*which, size=96)[0], pixels)
@@ -277,7 +277,7 @@ def test_an_image_does_not_depend_on_how_many_patients_there_are():
 def test_a_small_picture_shows_what_the_original_shows():
     import cv2
     config = PhantomConfig(noise=False)
-    for which in [numbers(i) for i in table_of(config)["image_id"][[3, 60, 300]]]:
+    for which in [parse_image_id(i) for i in image_table(config)["image_id"][[3, 60, 300]]]:
         small, original = render(*which, size=64, config=config)[0], render(*which, config=config)[0]
         assert max(original.shape) == 512
         reduced = cv2.resize(original, small.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -314,8 +314,8 @@ def test_the_set_is_what_it_says():
 def test_every_finding_is_seen_at_64_pixels_and_nothing_else_gives_the_label_away():
     """Each mask has pixels left at 64 px, and brightness, contrast, border and shape of an image do not tell the label."""
     from sklearn.metrics import roc_auc_score
-    table = table_of(PhantomConfig())[::6]
-    wanted = [numbers(i) for i in table["image_id"]]
+    table = image_table(PhantomConfig())[::6]
+    wanted = [parse_image_id(i) for i in table["image_id"]]
     facts = []
     for (pixels, mask), finding in zip(render_many(wanted, 64), table["finding"]):
         border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -337,8 +337,8 @@ def test_pixels_have_not_changed_without_a_new_version():
     """When this fails the pictures have changed: raise VERSION in set.py, so that stores are made again; then mend the means."""
     found = {}
     for part in PhantomConfig().parts:
-        table = table_of(PhantomConfig())
-        pixels, _ = render(*numbers(table[table["body_part"] == part]["image_id"].iloc[0]), size=64)
+        table = image_table(PhantomConfig())
+        pixels, _ = render(*parse_image_id(table[table["body_part"] == part]["image_id"].iloc[0]), size=64)
         found[part] = [int(pixels[r:r + 12, c:c + 12].mean()) for r, c in ((10, 10), (26, 20), (44, 30))]
     assert VERSION == 3
     expected = {"elbow": [131, 138, 32], "shoulder": [168, 161, 113], "wrist": [124, 90, 8]}

@@ -8,7 +8,7 @@ import pytest
 
 from core.datasets.phantom import PhantomSource, cache
 from core.datasets.phantom import source as phantom_set
-from core.datasets.phantom.cache import RECORD, Plates
+from core.datasets.phantom.cache import RECORD, RenderCache
 from core.datasets.phantom.cohort import PhantomConfig
 
 
@@ -22,7 +22,7 @@ def kept(tmp_path, made):
     def make(i):
         made.append(i)
         return np.random.default_rng(i).integers(0, 256, (200 + i, 256 - i), dtype=np.uint8)
-    return Plates(tmp_path / "new" / "x.plates", make)
+    return RenderCache(tmp_path / "new" / "x.plates", make)
 
 
 def test_an_image_is_made_once_and_read_bit_for_bit(kept, made):
@@ -65,22 +65,22 @@ def test_the_phantom_makes_each_image_once_for_all_sizes(monkeypatch):
 
 def test_many_are_made_by_processes_and_are_the_same_bits(monkeypatch):
     config = PhantomConfig(patients=14)
-    monkeypatch.setattr("core.datasets.phantom.source.WORTH_A_PROCESS", 10)
+    monkeypatch.setattr("core.datasets.phantom.source.MIN_FOR_WORKERS", 10)
     source, said = PhantomSource(config), []
     n = len(source.scan().table)
     source.prepare(128, lambda phase, done, total: said.append((done, total)))
-    assert said[-1] == (n, n) and all(source.plates.read(i) is not None for i in range(n))
-    monkeypatch.setattr(source.plates, "make", None)                     # nothing is left to make
+    assert said[-1] == (n, n) and all(source.cache.read(i) is not None for i in range(n))
+    monkeypatch.setattr(source.cache, "make", None)                     # nothing is left to make
     a = source.at_size(n - 1, 64)
-    assert np.array_equal(a[:, :, 0], PhantomSource(config).plates.read(n - 1))
+    assert np.array_equal(a[:, :, 0], PhantomSource(config).cache.read(n - 1))
     from core.datasets.phantom.render import render
-    last = phantom_set.numbers(source.table["image_id"].iloc[n - 1])
+    last = phantom_set.parse_image_id(source.table["image_id"].iloc[n - 1])
     assert np.array_equal(a[:, :, 0], render(*last, size=256, config=config)[0])
     source.prepare(128, lambda *a: pytest.fail("nothing was missing"))
 
 
 def test_stop_ends_the_processes(monkeypatch):
-    monkeypatch.setattr("core.datasets.phantom.source.WORTH_A_PROCESS", 10)
+    monkeypatch.setattr("core.datasets.phantom.source.MIN_FOR_WORKERS", 10)
     started, real = [], subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
 

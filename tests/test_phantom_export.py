@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 
 from core.datasets.folder import Folder
-from core.datasets.formats import KINDS, find
+from core.datasets.formats import FORMATS, detect_format
 from core.datasets.geometry import fit
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource, export
 from core.datasets.phantom.export import Plan
-from core.datasets.phantom.source import picture
+from core.datasets.phantom.source import render_image
 from core.errors import LightboxError
 
 CONFIG = PhantomConfig(patients=4, letters=0.5, hospital=0.5, wrong_labels=0.3, copies=0.2, abnormal=0.5)
@@ -60,7 +60,7 @@ def test_class_folders_read_back(tmp_path, truth):
         studies = dict(zip(truth["image_id"], truth["study"]))
         assert len(set(zip(index.table["study"], map(studies.get, ids)))) == truth["study"].nunique()
         for i in (0, len(ids) - 1):
-            shown = picture(CONFIG, ids[i], SIZE)
+            shown = render_image(CONFIG, ids[i], SIZE)
             assert np.array_equal(source.original(i)[:, :, 0], shown.pixels)
             job = paths[index.table["path"][i]]
             for path, mask in ((job.mask, shown.mask), (job.marker, shown.marker)):
@@ -71,7 +71,7 @@ def test_class_folders_read_back(tmp_path, truth):
 
 def test_npz_reads_back(tmp_path, truth):
     path = write(tmp_path / "set", "npz")
-    assert find(tmp_path / "set") == ("npz", path)
+    assert detect_format(tmp_path / "set") == ("npz", path)
     source = Npz(path)
     index = source.scan()
     order = pd.concat([truth[truth["split"] == split] for split in ("train", "val", "test")])
@@ -79,12 +79,12 @@ def test_npz_reads_back(tmp_path, truth):
     assert list(index.targets["label"].labels) == list((order["finding"] != "none").astype(int))
     arrays = np.load(path)
     for i in range(0, len(order), 5):
-        shown = picture(CONFIG, order["image_id"].iloc[i], SIZE)
+        shown = render_image(CONFIG, order["image_id"].iloc[i], SIZE)
         assert np.array_equal(source.original(i), fit(shown.pixels[:, :, None], SIZE))
     for split in ("train", "val", "test"):
         assert arrays[f"{split}_masks"].shape == arrays[f"{split}_images"].shape == arrays[f"{split}_markers"].shape
     which = int(np.flatnonzero(order["split"] == "train")[-1])
-    shown = picture(CONFIG, order["image_id"].iloc[which], SIZE)
+    shown = render_image(CONFIG, order["image_id"].iloc[which], SIZE)
     assert np.array_equal(arrays["train_masks"][which], fit(255 * shown.mask.astype(np.uint8)[:, :, None], SIZE)[:, :, 0] > 127)
     told = pd.read_csv(tmp_path / "set" / "truth" / "truth.csv", dtype=str, keep_default_na=False)
     assert told.set_index("image_id")["array"][order["image_id"].iloc[which]] == f"train_images[{which}]"
@@ -93,9 +93,9 @@ def test_npz_reads_back(tmp_path, truth):
 
 def test_mura_layout_is_read_as_mura(tmp_path, truth):
     opened = write(tmp_path / "set", "mura")
-    kind, path = find(tmp_path / "set")
+    kind, path = detect_format(tmp_path / "set")
     assert kind == "mura"
-    source = KINDS["mura"].build(path, KINDS["mura"].reading())
+    source = FORMATS["mura"].build(path, FORMATS["mura"].options())
     index = source.scan()
     jobs = {job.image.removeprefix("MURA-v1.1/"): job for job in Plan(CONFIG, "mura", SIZE).jobs()}
     ids = [jobs[p].image_id for p in index.table["path"]]
@@ -104,7 +104,7 @@ def test_mura_layout_is_read_as_mura(tmp_path, truth):
     assert list(index.table["body_part"]) == list(rows["body_part"])
     assert list(index.table["split"] == "test") == list(rows["split"] == "test")
     assert index.table["study"].nunique() == truth["study"].nunique()
-    assert np.array_equal(source.original(3)[:, :, 0], picture(CONFIG, ids[3], SIZE).pixels)
+    assert np.array_equal(source.original(3)[:, :, 0], render_image(CONFIG, ids[3], SIZE).pixels)
     listed = (opened / "train_image_paths.csv").read_text().split() + (opened / "valid_image_paths.csv").read_text().split()
     assert sorted(p.removeprefix("MURA-v1.1/") for p in listed) == sorted(jobs)
     labels = dict(line.rsplit(",", 1) for s in ("train", "valid")
@@ -118,11 +118,11 @@ def test_a_table_is_read_as_a_table(tmp_path, truth):
     assert sorted(zip(table["patient"], table["label"], table["image_id"])) == \
         sorted((f"P{patient:04d}", label, name) for patient, label, name in expected(truth))
     pixels = cv2.imread(str(opened.parent / table["file"][7]), cv2.IMREAD_GRAYSCALE)
-    assert np.array_equal(pixels, picture(CONFIG, table["image_id"][7], SIZE).pixels)
+    assert np.array_equal(pixels, render_image(CONFIG, table["image_id"][7], SIZE).pixels)
     pytest.importorskip("core.datasets.table")
-    kind, path = find(tmp_path / "set")
+    kind, path = detect_format(tmp_path / "set")
     assert kind == "table" and path == opened
-    source = KINDS["table"].build(path, KINDS["table"].reading())
+    source = FORMATS["table"].build(path, FORMATS["table"].options())
     index = source.scan()
     assert len(index.table) == len(truth) and list(index.table["patient"]) == list(truth["patient"])
     assert list(index.table["split"]) == list(truth["split"])
@@ -170,12 +170,12 @@ def test_another_plan_begins_anew_and_what_is_not_ours_is_left_alone(tmp_path):
 
 
 def test_many_are_written_by_processes_and_faults_come_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "WORTH_A_PROCESS", 5)
+    monkeypatch.setattr(export, "MIN_FOR_WORKERS", 5)
     plan, said = Plan(PhantomConfig(patients=2), "folders", 40), []
     opened = export.export(plan, tmp_path / "set", lambda sentence, done, total: said.append((done, total)))
     assert said[-1][0] == said[-1][1] == len(plan.jobs()) == len(list(opened.rglob("*.png")))
     job = plan.jobs()[3]
-    assert np.array_equal(cv2.imread(str(tmp_path / "set" / job.image), 0), picture(plan.config, job.image_id, 40).pixels)
+    assert np.array_equal(cv2.imread(str(tmp_path / "set" / job.image), 0), render_image(plan.config, job.image_id, 40).pixels)
     with pytest.raises(LightboxError) as fault:
         part = tmp_path / "bad.part"
         part.mkdir()

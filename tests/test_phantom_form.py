@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import DataConfig
 from core.datasets import open_source
-from core.datasets.custom import list_own
+from core.datasets.custom import list_custom_datasets
 from core.datasets.phantom.cohort import LIMITS, PhantomConfig
-from core.datasets.phantom.source import truth_of
+from core.datasets.phantom.source import truth_table
 from pages.add import phantom_form
 from pages.add.phantom_form import SWITCHES, save_phantom
 
@@ -69,13 +69,13 @@ def test_what_was_chosen_is_the_set_that_is_saved(page):
     assert not at.exception and not at.error
     (where, query), = led
     assert where == "browse"
-    own, = list_own()
-    assert (own.name, own.title, own.kind) == (query["dataset"], "Wrists of <b>Monday</b>", "phantom")
+    own, = list_custom_datasets()
+    assert (own.name, own.title, own.format) == (query["dataset"], "Wrists of <b>Monday</b>", "phantom")
     source = open_source(DataConfig(own.name))
     assert source.config == PhantomConfig(letters=0.8, copies=0.2, patients=12, parts=("wrist",), truth=False)
     assert (source.name, source.title) == (own.name, own.title) and "copy_of" not in source.scan().table
     at.button("phantom_save").click().run()
-    assert led[0] == led[1] and len(list_own()) == 1              # a double click makes one set
+    assert led[0] == led[1] and len(list_custom_datasets()) == 1              # a double click makes one set
 
 
 def test_no_part_of_the_body_is_said_and_the_rest_stays(page):
@@ -100,7 +100,7 @@ def test_examples_show_what_is_set():
     assert len(pair) == 6 and "a copy (saved as JPEG)" in said[-1]
     assert np.corrcoef(pair[-1].ravel(), pair[-2].ravel())[0, 1] > 0.99
     _, said = examples(two_numbers=0.5)
-    truth = truth_of(PhantomConfig(two_numbers=0.5, patients=45))
+    truth = truth_table(PhantomConfig(two_numbers=0.5, patients=45))
     person = dict(zip(truth["patient"], truth["person"]))
     one, other = (text.split()[1].rstrip(":") for text in said[-2:])
     assert one != other and person[one] == person[other]

@@ -17,7 +17,7 @@ from core.datasets.phantom.findings import FINDINGS, add_finding
 from core.datasets.phantom.layers import Model
 from core.datasets.phantom.materials import CORTEX, STEEL
 from core.datasets.phantom.render import placed
-from core.datasets.phantom.source import numbers, table_of
+from core.datasets.phantom.source import image_table, parse_image_id
 
 QUIET = PhantomConfig(noise=False)
 NEW = ("finger", "forearm", "hand", "humerus")
@@ -61,8 +61,8 @@ def test_the_parts_are_those_of_mura_and_the_default_set_has_the_three_of_old():
 
 
 def test_the_same_in_any_order_and_in_another_process():
-    table = table_of(SEVEN_PARTS)
-    wanted = [numbers(i) for i in table.groupby("body_part")["image_id"].first()]
+    table = image_table(SEVEN_PARTS)
+    wanted = [parse_image_id(i) for i in table.groupby("body_part")["image_id"].first()]
     here = [render(*which, size=48, config=SEVEN_PARTS)[0] for which in wanted]
     for which, pixels in reversed(list(zip(wanted, here))):
         assert np.array_equal(render(*which, size=48, config=SEVEN_PARTS)[0], pixels)
@@ -79,12 +79,12 @@ def test_bones_lie_inside_the_skin_and_lengths_inside_the_body(part, view):
     for seed in (0, 4):
         layers, *_ = traced(part, view, seed=seed)
         bone = layers.cortex + layers.spongy + layers.marrow
-        outside = ((bone > 0.05) & (layers.flesh == 0)).sum() / (bone > 0.05).sum()
+        outside = ((bone > 0.05) & (layers.soft_tissue == 0)).sum() / (bone > 0.05).sum()
         assert bone.max() > 3 and outside <= (0 if part in NEW else 0.015)   # the default set is kept as it was: tip of the thumb
-        assert (bone > layers.flesh + 1.5).mean() < (1e-3 if part in NEW else 4e-3)         # skin is traced on a coarser grid
-        assert min(layer.min() for layer in (layers.flesh, layers.cortex, layers.spongy, layers.marrow)) > -0.02
+        assert (bone > layers.soft_tissue + 1.5).mean() < (1e-3 if part in NEW else 4e-3)         # skin is traced on a coarser grid
+        assert min(layer.min() for layer in (layers.soft_tissue, layers.cortex, layers.spongy, layers.marrow)) > -0.02
         passed = np.exp(-xray.neper(layers))
-        assert 0.3 * np.exp(-CORTEX * layers.flesh.max()) < passed.min() and passed.max() < 1.01
+        assert 0.3 * np.exp(-CORTEX * layers.soft_tissue.max()) < passed.min() and passed.max() < 1.01
 
 
 @pytest.mark.parametrize("part", NEW)
@@ -114,16 +114,16 @@ def test_a_fracture_is_marked_where_it_is_and_stays_in_the_skin(part):
         assert min(distance) < 2.2                           # all of it around one of the places
         hit.add(int(np.argmin(distance)))
         bone = layers.cortex + layers.spongy + layers.marrow
-        assert (bone[layers.changed] > 0).mean() > 0.6 and not (bone[layers.flesh == 0] > 0.05).any()
+        assert (bone[layers.changed] > 0).mean() > 0.6 and not (bone[layers.soft_tissue == 0] > 0.05).any()
     assert len(hit) > 1
 
 
 @pytest.mark.parametrize("part", NEW)
 def test_mask_of_the_picture_shows_each_finding(part):
     config = PhantomConfig(parts=(part,), noise=False)
-    table = table_of(config)
+    table = image_table(config)
     for finding in FINDINGS:
-        which = numbers(table[table["finding"] == finding]["image_id"].iloc[0])
+        which = parse_image_id(table[table["finding"] == finding]["image_id"].iloc[0])
         pixels, mask = render(*which, size=224, config=config)
         plain, none = render(*which, size=224, config=config, finding=False)
         assert mask.shape == pixels.shape and mask.any() and not none.any()

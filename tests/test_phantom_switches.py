@@ -13,7 +13,7 @@ from core.datasets.phantom import PhantomConfig, PhantomSource, marks, render
 from core.datasets.phantom.cohort import LIMITS, PARTS, patient_of, person_of
 from core.datasets.phantom.render import marker_mask
 from core.datasets.phantom.solids import Grid
-from core.datasets.phantom.source import numbers, picture, table_of, truth_of
+from core.datasets.phantom.source import image_table, parse_image_id, render_image, truth_table
 from core.datasets.phantom.switches import COPY_KINDS
 from core.errors import LightboxError
 
@@ -28,7 +28,7 @@ def abnormal(table: pd.DataFrame) -> np.ndarray:
 
 def test_with_all_switches_off_the_set_is_the_one_that_was_there_before_them():
     """Sums from the commit before the first switch: the shipped classifiers and everybody's stores rest on these images."""
-    table = table_of(PhantomConfig())
+    table = image_table(PhantomConfig())
     assert list(table) == BEFORE
     assert hashlib.sha256(table.to_csv(index=False).encode()).hexdigest() == \
         "f3d502ce01094474b1cfddaaddd0169fc4474fac9efec948ca75fd6df2e84405"
@@ -36,9 +36,9 @@ def test_with_all_switches_off_the_set_is_the_one_that_was_there_before_them():
     assert PhantomSource(PhantomConfig(seed=1)).fingerprint() == "phantom-2c3a46b63845b770"
     pixels = hashlib.sha256()
     for image_id in table["image_id"][::200]:
-        for array in render(*numbers(image_id), size=64):
+        for array in render(*parse_image_id(image_id), size=64):
             pixels.update(array.tobytes())
-    for array in render(*numbers(table["image_id"][600])):
+    for array in render(*parse_image_id(table["image_id"][600])):
         pixels.update(array.tobytes())
     assert pixels.hexdigest() == "245ea9ac5802195e8f90a9ad3e4ca10bd806c8f492ed42d184871325bbec71ef"
 
@@ -71,7 +71,7 @@ COLUMN = {"letters": ("letter", "R"), "hospital": ("hospital_mark", "yes"), "exp
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_the_strength_is_the_correlation_with_the_label(switch, strength):
     column, value = COLUMN[switch]
-    table = truth_of(PhantomConfig(abnormal=0.5, **{switch: strength}))
+    table = truth_table(PhantomConfig(abnormal=0.5, **{switch: strength}))
     sign, label = table[column] == value, abnormal(table)
     spread = 0 if strength == 1 else 4 / np.sqrt(table["study"].nunique())           # four standard errors, a visit one draw
     assert np.corrcoef(sign, label)[0, 1] == pytest.approx(strength, abs=spread + 1e-9)
@@ -86,29 +86,29 @@ def test_the_strength_is_the_correlation_with_the_label(switch, strength):
 
 
 def test_a_sign_follows_the_label_in_the_table_also_where_that_is_wrong():
-    table = truth_of(PhantomConfig(patients=60, hospital=1.0, wrong_labels=0.3))
+    table = truth_table(PhantomConfig(patients=60, hospital=1.0, wrong_labels=0.3))
     assert ((table["hospital_mark"] == "yes") == abnormal(table)).all()
     assert ((table["hospital_mark"] == "yes") != (table["true_finding"] != "none")).any()
 
 
 def test_turning_one_switch_changes_no_other():
     alone, together = PhantomConfig(patients=60, sites=0.5), PhantomConfig(patients=60, sites=0.5, letters=0.5, exposure=0.5)
-    a, b = truth_of(alone), truth_of(together)
-    assert b[a.columns].equals(a) and a[BEFORE].equals(table_of(PhantomConfig(patients=60)))
+    a, b = truth_table(alone), truth_table(together)
+    assert b[a.columns].equals(a) and a[BEFORE].equals(image_table(PhantomConfig(patients=60)))
 
 
 def test_markers_alone_tell_the_side():
-    table = truth_of(PhantomConfig(patients=40, markers=True))
+    table = truth_table(PhantomConfig(patients=40, markers=True))
     assert (table["letter"] == table["side"].str[0].str.upper()).all() and set(table["letter_by"]) == {"side"}
 
 
 def test_a_contrary_letter_changes_only_the_letter():
     """The counter set of a network that reads letters: the same people on the same day, the other letter in the same place."""
     told, contrary = (PhantomConfig(patients=12, letters=1, contrary=contrary) for contrary in (False, True))
-    a, b = truth_of(told), truth_of(contrary)
+    a, b = truth_table(told), truth_table(contrary)
     assert a.drop(columns="letter").equals(b.drop(columns="letter"))
     assert ((a["letter"] == "R") == abnormal(a)).all() and (a["letter"] != b["letter"]).all()
-    one, other = (picture(config, a["image_id"][0], 96) for config in (told, contrary))
+    one, other = (render_image(config, a["image_id"][0], 96) for config in (told, contrary))
     near = cv2.dilate((one.marker | other.marker).astype(np.uint8), np.ones((5, 5))) > 0
     difference = np.abs(one.pixels.astype(int) - other.pixels)
     assert difference[near].max() > 60 and difference[~near].mean() < 1
@@ -118,10 +118,10 @@ def test_a_contrary_letter_changes_only_the_letter():
 def test_a_mark_is_bright_where_its_mask_says_and_changes_little_elsewhere(switch):
     plain = PhantomConfig(patients=20, noise=False)
     marked = PhantomConfig(patients=20, noise=False, **{switch: 1.0})
-    table = truth_of(marked)
+    table = truth_table(marked)
     for size in (64, 200):
         for image_id in table["image_id"][abnormal(table)][:24:6]:
-            before, after = picture(plain, image_id, size), picture(marked, image_id, size)
+            before, after = render_image(plain, image_id, size), render_image(marked, image_id, size)
             assert not before.marker.any() and 0.002 < after.marker.mean() < 0.05
             assert np.array_equal(before.mask, after.mask)                            # the body and its finding are the same
             difference = np.abs(before.pixels.astype(int) - after.pixels)
@@ -131,7 +131,7 @@ def test_a_mark_is_bright_where_its_mask_says_and_changes_little_elsewhere(switc
             if switch == "hospital":
                 assert not difference[~after.marker].any()
     normal = table["image_id"][~abnormal(table)].iloc[0]
-    assert picture(marked, normal, 64).marker.any() == (switch == "letters")
+    assert render_image(marked, normal, 64).marker.any() == (switch == "letters")
 
 
 @pytest.mark.parametrize("name", ["L", "R"])
@@ -156,10 +156,10 @@ def test_a_letter_covers_its_area_at_any_size_and_can_be_read(name):
 
 def test_a_weak_exposure_is_brighter_and_grainier():
     config = PhantomConfig(patients=30, exposure=1.0, abnormal=0.5)
-    table = truth_of(config)
+    table = truth_table(config)
     brighter, grain = [], {"weak": [], "strong": []}
     for row in table[::9].itertuples():
-        seen, usual = (render(*numbers(row.image_id), size=180, config=c)[0].astype(float)
+        seen, usual = (render(*parse_image_id(row.image_id), size=180, config=c)[0].astype(float)
                        for c in (config, PhantomConfig(patients=30, abnormal=0.5)))
         middle = np.s_[60:-60, 30:-30]
         brighter.append((row.exposure, (seen - usual)[middle].mean()))
@@ -170,12 +170,12 @@ def test_a_weak_exposure_is_brighter_and_grainier():
 
 def test_sites_are_told_by_their_corners():
     config = PhantomConfig(patients=30, sites=1.0)
-    table = truth_of(config)
+    table = truth_table(config)
     for row in table[::8].itertuples():
-        height, width = picture(config, row.image_id, 100).pixels.shape
+        height, width = render_image(config, row.image_id, 100).pixels.shape
         grid = Grid(-(width - 1) / 2, -(height - 1) / 2, 1.0, height, width)
         frames = [marks.frame_of(row.site, grid, np.random.default_rng(k)) for k in range(3)]
-        for frame in (*frames, picture(config, row.image_id, 100).pixels):
+        for frame in (*frames, render_image(config, row.image_id, 100).pixels):
             assert frame[:2, :2].max() == 0 and frame[-2:, -2:].max() == 0
         for frame in frames:
             middles = frame[0, width // 2], frame[-1, width // 2], frame[height // 2, 0], frame[height // 2, -1]
@@ -186,7 +186,7 @@ def test_sites_are_told_by_their_corners():
 
 def test_two_numbers_one_person():
     config = PhantomConfig(patients=41, two_numbers=0.5)
-    table = truth_of(config)
+    table = truth_table(config)
     numbers_of = table.groupby("person")["patient"].nunique()
     assert (numbers_of == 2).sum() == round(0.5 * 41 / 2) == 10 and numbers_of.max() == 2
     pairs = [(p, person_of(config, p)) for p in range(41) if person_of(config, p) != p]
@@ -201,8 +201,8 @@ def test_two_numbers_one_person():
 
 @pytest.mark.parametrize("share", [0.1, 1.0])
 def test_wrong_labels(share):
-    table = truth_of(PhantomConfig(wrong_labels=share))
-    right = table_of(PhantomConfig())
+    table = truth_table(PhantomConfig(wrong_labels=share))
+    right = image_table(PhantomConfig())
     assert (table["true_finding"] == right["finding"]).all()
     wrong = abnormal(table) != abnormal(right)
     studies = table.assign(wrong=wrong).groupby("study")["wrong"]
@@ -215,7 +215,7 @@ def test_wrong_labels(share):
 
 def test_copies_are_the_same_picture_under_another_person():
     config = PhantomConfig(patients=24, copies=0.25, letters=0.5, two_numbers=0.4)
-    table = truth_of(config)
+    table = truth_table(config)
     copies = table[table["copy_of"] != ""]
     others = table[table["copy_of"] == ""].set_index("image_id")
     assert len(copies) == round(0.25 * len(others)) and copies["copy_of"].is_unique and table["image_id"].is_unique
@@ -228,7 +228,7 @@ def test_copies_are_the_same_picture_under_another_person():
         assert people[row.patient] != source.person and row.split == others[others["patient"] == row.patient]["split"].iloc[0]
         assert row.study not in set(others["study"])
     for row in copies.groupby("copy_how").head(2).itertuples():
-        a, b = picture(config, row.copy_of, 120), picture(config, row.image_id, 120)
+        a, b = render_image(config, row.copy_of, 120), render_image(config, row.image_id, 120)
         assert np.array_equal(a.pixels, b.pixels) == (row.copy_how == "exact")
         shape = a.pixels.shape
         if row.copy_how == "crop":
@@ -237,13 +237,13 @@ def test_copies_are_the_same_picture_under_another_person():
             assert np.corrcoef(a.pixels.ravel(), b.pixels.ravel())[0, 1] > 0.99 and np.array_equal(a.mask, b.mask)
     source = PhantomSource(config)
     i = len(table) - 1
-    assert np.array_equal(source.original(i)[:, :, 0], picture(config, copies["image_id"].iloc[-1]).pixels)
+    assert np.array_equal(source.original(i)[:, :, 0], render_image(config, copies["image_id"].iloc[-1]).pixels)
     assert source.mask(i).shape == source.marker_mask(i).shape == source.original(i).shape[:2]
     assert source.original_size(i, source.at_size(i, 64)) == source.original(i).shape[1::-1]
 
 
 def test_a_copy_may_have_another_label():
-    table = truth_of(PhantomConfig(patients=100, copies=0.5, wrong_labels=0.3))
+    table = truth_table(PhantomConfig(patients=100, copies=0.5, wrong_labels=0.3))
     labels = dict(zip(table["image_id"], abnormal(table)))
     copies = table[table["copy_of"] != ""]
     differ = [labels[row.image_id] != labels[row.copy_of] for row in copies.itertuples()]
@@ -251,7 +251,7 @@ def test_a_copy_may_have_another_label():
 
 
 def test_one_person_has_no_copies_under_another():
-    assert len(truth_of(PhantomConfig(patients=1, copies=0.5))) == len(truth_of(PhantomConfig(patients=1)))
+    assert len(truth_table(PhantomConfig(patients=1, copies=0.5))) == len(truth_table(PhantomConfig(patients=1)))
 
 
 def test_the_table_keeps_the_truth_to_itself_when_asked():
@@ -269,7 +269,7 @@ def test_the_table_keeps_the_truth_to_itself_when_asked():
 # ---- how much of what ----
 
 def test_few_patients_with_many_images_and_rare_findings():
-    table = truth_of(PhantomConfig(patients=5, studies=30, abnormal=0.1))
+    table = truth_table(PhantomConfig(patients=5, studies=30, abnormal=0.1))
     assert (table.groupby("patient")["study"].nunique() == 30).all() and len(table) > 300
     assert 0.03 < abnormal(table).mean() < 0.2
 
@@ -277,7 +277,7 @@ def test_few_patients_with_many_images_and_rare_findings():
 @pytest.mark.parametrize("changes", [{}, {"studies": 7, "patients": 200}, {"copies": 0.3}])
 def test_the_expected_number_of_images(changes):
     config = PhantomConfig(**changes)
-    assert len(truth_of(config)) == pytest.approx(config.expected_images(), rel=0.03)
+    assert len(truth_table(config)) == pytest.approx(config.expected_images(), rel=0.03)
 
 
 def test_parts_by_choice():
@@ -295,10 +295,10 @@ def test_every_setting_with_limits_works_at_both_of_them():
         for value in ends:
             if name in ("patients", "longest"):
                 continue
-            assert len(truth_of(PhantomConfig(**{"patients": 3, name: value})))
+            assert len(truth_table(PhantomConfig(**{"patients": 3, name: value})))
 
 
 def test_marker_masks_agree_with_the_picture():
     config = PhantomConfig(patients=2, markers=True)
-    assert np.array_equal(marker_mask(0, 0, 0, 90, config), picture(config, "P0000-S1-V1", 90).marker)
+    assert np.array_equal(marker_mask(0, 0, 0, 90, config), render_image(config, "P0000-S1-V1", 90).marker)
     assert marker_mask(0, 0, 0, 90, config).shape == render(0, 0, 0, 90, config)[0].shape

@@ -11,11 +11,11 @@ import pytest
 from core.audit import audit, overlaps
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.custom import OwnSet, save_own
-from core.datasets.formats import reading_to
+from core.datasets.custom import CustomDataset, save_custom_dataset
+from core.datasets.formats import options_to_json
 from core.datasets.phantom import PhantomConfig
 from core.datasets.phantom.export import Plan, export
-from core.datasets.phantom.source import truth_of
+from core.datasets.phantom.source import truth_table
 
 CONFIG = PhantomConfig(seed=3, patients=20, copies=0.4, two_numbers=0.5, wrong_labels=0.2, letters=0.5, sites=0.5,
                        truth=False)
@@ -26,9 +26,9 @@ def planted(tmp_path_factory):
     """The set under a name of its own, opened, its audit, and the truth about it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIGHTBOX_HOME", str(tmp_path_factory.mktemp("home")))
-        save_own(OwnSet("riddle", "A riddle", "phantom", "", json.loads(json.dumps(reading_to(CONFIG)))))
+        save_custom_dataset(CustomDataset("riddle", "A riddle", "phantom", "", json.loads(json.dumps(options_to_json(CONFIG)))))
         data = open_dataset(DataConfig("riddle", size=64))
-        yield data, audit(data), truth_of(CONFIG)
+        yield data, audit(data), truth_table(CONFIG)
 
 
 def test_it_finds_the_planted_copies_and_no_others(planted):
@@ -38,9 +38,9 @@ def test_it_finds_the_planted_copies_and_no_others(planted):
     ids = data.table["image_id"]
     expected = {frozenset((row.image_id, row.copy_of)): "exact" if row.copy_how == "exact" else "near"
                 for row in copies.itertuples()}
-    seen = {frozenset((ids[pair.a], ids[pair.b])): pair.kind for pair in found.pairs}
-    assert seen == expected and len(seen) == len(found.pairs) > 30
-    assert not any(pair.mirrored for pair in found.pairs)
+    seen = {frozenset((ids[pair.a], ids[pair.b])): pair.kind for pair in found.duplicates}
+    assert seen == expected and len(seen) == len(found.duplicates) > 30
+    assert not any(pair.mirrored for pair in found.duplicates)
 
 
 def test_it_counts_them_by_split_and_label(planted):
@@ -56,27 +56,27 @@ def test_it_counts_them_by_split_and_label(planted):
             assert said[part][f"{kind}_duplicates"] == (rows.loc[list(images), "split"] == part).sum() > 0
     label = (rows["finding"] != "none").to_dict()
     contradicting = sum(label[row.image_id] != label[row.copy_of] for row in copies.itertuples())
-    assert sum(map(found.contradicts, found.pairs)) == contradicting > 0
+    assert sum(map(found.contradicts, found.duplicates)) == contradicting > 0
 
 
 def test_a_set_without_copies_has_none(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
-    save_own(OwnSet("clean", "Clean", "phantom", "", {"patients": 10, "markers": True}))
-    assert audit(open_dataset(DataConfig("clean", size=64))).pairs == ()
+    save_custom_dataset(CustomDataset("clean", "Clean", "phantom", "", {"patients": 10, "markers": True}))
+    assert audit(open_dataset(DataConfig("clean", size=64))).duplicates == ()
 
 
 def test_somebody_with_two_numbers_is_seen_as_soon_as_the_table_says_so(planted, tmp_path, monkeypatch):
     """By patient numbers nobody is on both sides. Read with the column person as the patient, the audit counts them exactly."""
     _, found, truth = planted
-    assert found.parts["val"].patients == found.parts["test"].patients == 0
-    monkeypatch.setattr("core.datasets.phantom.export.WORTH_A_PROCESS", 1000)        # so few are made sooner here
+    assert found.overlaps["val"].patients == found.overlaps["test"].patients == 0
+    monkeypatch.setattr("core.datasets.phantom.export.MIN_FOR_WORKERS", 1000)        # so few are made sooner here
     told = dataclasses.replace(CONFIG, patients=13, truth=True)
     table = export(Plan(told, "table", 32), tmp_path / "set")
     people = pd.read_csv(table, dtype=str, keep_default_na=False)
     trained = set(people["person"][people["split"] == "train"])
-    from core.datasets.table import TableReading
-    reading = TableReading(labels=("label",), patient="person", study="study")
-    save_own(OwnSet("people", "People", "table", str(table), json.loads(json.dumps(reading_to(reading)))))
+    from core.datasets.table import TableOptions
+    reading = TableOptions(labels=("label",), patient="person", study="study")
+    save_custom_dataset(CustomDataset("people", "People", "table", str(table), json.loads(json.dumps(options_to_json(reading)))))
     data = open_dataset(DataConfig("people", size=32))
     for part, overlap in overlaps(data.table, data.table["split"].to_numpy()).items():
         shared = people["person"][people["split"] == part].isin(trained)

@@ -5,7 +5,7 @@ import pytest
 from core.__main__ import main
 from core.augment import PRESETS, preset_of
 from core.config import RunConfig
-from core.datasets.custom import OwnSet, save_own
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import recipes
@@ -116,8 +116,8 @@ def test_a_recipe_leaves_nothing_of_another_and_nothing_of_ones_own_is_lost():
 
 
 def test_the_target_is_taken_only_where_the_set_has_it(tmp_path):
-    save_own(OwnSet("wrists", "Wrists", "mura", str(tmp_path), {"parts": ["wrist"]}))
-    save_own(OwnSet("parts", "Parts", "mura", str(tmp_path), {"parts": ["wrist", "elbow"], "abnormal": False}))
+    save_custom_dataset(CustomDataset("wrists", "Wrists", "mura", str(tmp_path), {"parts": ["wrist"]}))
+    save_custom_dataset(CustomDataset("parts", "Parts", "mura", str(tmp_path), {"parts": ["wrist", "elbow"], "abnormal": False}))
     assert (targets_of("phantom"), targets_of("wrists"), targets_of("parts")) == (
         ("abnormality", "body_part"), ("abnormality",), ("body_part",))
     assert targets_of("breastmnist") == targets_of("nowhere") == ()
@@ -130,7 +130,7 @@ def test_the_target_is_taken_only_where_the_set_has_it(tmp_path):
 def test_the_phantoms_stand_in_until_there_is_mura(tmp_path):
     assert [name for name, _ in sets_for(RECIPES["r001-cnn"])] == ["phantom-mura"]
     assert [name for name, _ in sets_for(RECIPES["quick"])] == []
-    save_own(OwnSet("my-mura", "MURA", "mura", str(tmp_path)))
+    save_custom_dataset(CustomDataset("my-mura", "MURA", "mura", str(tmp_path)))
     assert list(sets_for(RECIPES["r001-cnn"])) == [("my-mura", "MURA")]
 
 

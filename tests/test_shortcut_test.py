@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.custom import OwnSet, save_own
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
 from core.evaluation import thresholds
@@ -28,7 +28,7 @@ def sets(tmp_path_factory):
         patch.setenv("LIGHTBOX_HOME", str(tmp_path_factory.mktemp("home")))
         opened = {}
         for name, reading in READINGS.items():
-            save_own(OwnSet(name, name, "phantom", "", {"patients": 8, "studies": 1, "parts": ["wrist"]} | reading))
+            save_custom_dataset(CustomDataset(name, name, "phantom", "", {"patients": 8, "studies": 1, "parts": ["wrist"]} | reading))
             opened[name] = open_dataset(DataConfig(name, size=48))
         yield opened
 

@@ -112,7 +112,7 @@ def test_a_source_that_gives_smaller_images_says_how_large_they_are_in_full():
     assert table["width"].tolist() == ["1600"] * 5 + [""] + ["1600"] * 34 and table["height"][0] == "900"
 
 
-def test_the_phantom_set_tells_the_size_of_its_radiographs_not_of_the_plates_they_are_stored_from():
+def test_the_phantom_set_tells_the_size_of_its_radiographs_not_of_the_cache_they_are_stored_from():
     from core.datasets.phantom import PhantomConfig, PhantomSource
     source = PhantomSource(PhantomConfig(patients=3, copies=0.4))
     table = open_store(source, 28, "pad", 1).index.table

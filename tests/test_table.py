@@ -11,10 +11,10 @@ import pytest
 
 from core.config import DataConfig
 from core.datasets import open_dataset
-from core.datasets.delimited import MAX_ROWS, read_grid
-from core.datasets.file_index import Finder
+from core.datasets.delimited import MAX_ROWS, read_delimited
+from core.datasets.file_index import NOT_FOUND, FileIndex
 from core.datasets.source import COLUMNS
-from core.datasets.table import Table, TableReading, preview
+from core.datasets.table import Table, TableOptions, preview
 from core.errors import LightboxError
 
 
@@ -38,7 +38,7 @@ def ten(labels, header="file,label", more=lambda i: ""):
 
 def code_of(path, **reading):
     with pytest.raises(LightboxError) as caught:
-        Table(path, TableReading(**reading)).scan()
+        Table(path, TableOptions(**reading)).scan()
     assert str(caught.value).count(".") < 12 and len(str(caught.value)) < 900 and "Traceback" not in str(caught.value)
     return caught.value.code
 
@@ -50,7 +50,7 @@ def test_nih_chest_xrays_are_read_without_a_word(real_data):
     path = real_data / "nih_cxr14" / "labels.csv"
     rows = list(csv.DictReader(path.open()))
     seen = preview(path)
-    assert seen.error is None and (seen.rows, seen.found) == (621, 621) and len(rows) == 621
+    assert seen.error is None and (seen.rows, seen.files_found) == (621, 621) and len(rows) == 621
     assert {c.name: c.role for c in seen.columns} == {
         "file": "file", "finding_labels": "label", "patient_id": "patient", "follow_up": "study", "view": "view",
         "age": "other", "sex": "other"}
@@ -62,7 +62,7 @@ def test_nih_chest_xrays_are_read_without_a_word(real_data):
     table = seen.index.table
     assert list(table["patient"]) == [row["patient_id"] for row in rows] and list(table["sex"]) == [row["sex"] for row in rows]
     assert table["path"].str.endswith(".jpg").all() and list(table.columns[:6]) == list(COLUMNS)
-    one = Table(path, seen.reading)
+    one = Table(path, seen.options)
     one.scan()
     wanted = cv2.imread(str(real_data / "nih_cxr14" / "images" / rows[3]["file"].replace(".png", ".jpg")), 0)
     np.testing.assert_array_equal(one.original(3)[..., 0], wanted)
@@ -90,16 +90,16 @@ def test_the_folder_with_the_table_is_enough(real_data):
 def test_encoding_and_delimiter_are_found(images, encoding, delimiter):
     text = ten(["gesund", "Knochenbrüche"] * 5, "file,label,Größe", lambda i: f",{i}").replace(",", delimiter)
     seen = preview(write(images, text, encoding=encoding))
-    assert seen.error is None and seen.reading.delimiter == delimiter
+    assert seen.error is None and seen.options.delimiter == delimiter
     assert seen.index.targets["label"].class_names == ("Knochenbrüche", "gesund")
-    assert [c.name for c in seen.columns] == ["file", "label", "Größe"] and seen.found == 10
+    assert [c.name for c in seen.columns] == ["file", "label", "Größe"] and seen.files_found == 10
 
 
 def test_what_was_found_can_be_changed(images):
     path = write(images, ten(["größer", "kleiner"] * 5), encoding="cp1252")
-    assert preview(path).reading.encoding == "cp1252"
-    assert "gr÷і" not in preview(path, TableReading(encoding="cp1251")).index.targets["label"].class_names[0]
-    assert preview(path, TableReading(encoding="cp1251")).index.targets["label"].class_names != ("größer", "kleiner")
+    assert preview(path).options.encoding == "cp1252"
+    assert "gr÷і" not in preview(path, TableOptions(encoding="cp1251")).index.targets["label"].class_names[0]
+    assert preview(path, TableOptions(encoding="cp1251")).index.targets["label"].class_names != ("größer", "kleiner")
     assert code_of(path, encoding="utf-8") == "table.encoding" and code_of(path, encoding="klingon") == "table.encoding"
     assert code_of(path, delimiter=";") == "table.columns" and code_of(path, delimiter='"') == "table.delimiter"
 
@@ -107,7 +107,7 @@ def test_what_was_found_can_be_changed(images):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_line_ends_quotes_and_empty_lines(images, end):
     text = 'file,label,note\n"0.png","a, b","says ""no"""\n\n1.png,c,\n2.png,"a, b","two\nlines"\n'.replace("\n", end)
-    index = Table(write(images, text), TableReading(labels=("label",), separator="-")).scan()
+    index = Table(write(images, text), TableOptions(labels=("label",), separator="-")).scan()
     assert index.targets["label"].class_names == ("a, b", "c") and list(index.targets["label"].labels) == [0, 1, 0]
     assert list(index.table["note"]) == ['says "no"', "", f"two{end}lines"]
 
@@ -126,14 +126,14 @@ def test_01_is_not_1_and_na_is_a_class(images):
 
 
 def test_grades_are_in_their_natural_order(images):
-    index = Table(write(images, ten(["10", "9", "2", "1", "0"] * 2)), TableReading(ordinal=True)).scan()
+    index = Table(write(images, ten(["10", "9", "2", "1", "0"] * 2)), TableOptions(ordinal=True)).scan()
     assert index.targets["label"].task == "ordinal-regression"
     assert index.targets["label"].class_names == ("0", "1", "2", "9", "10")
 
 
 @pytest.mark.parametrize("label", ["<script>alert(1)</script>", "$x$", "\u202eevil\u202c", "a\u200fb", "日本", "-1", "=cmd()"])
 def test_odd_labels_come_out_as_they_were_typed(images, label):
-    index = Table(write(images, ten([label, "other"] * 5)), TableReading(separator="-")).scan()
+    index = Table(write(images, ten([label, "other"] * 5)), TableOptions(separator="-")).scan()
     assert set(index.targets["label"].class_names) == {label, "other"}
 
 
@@ -152,14 +152,14 @@ def test_separators_are_found_and_can_be_refused(images):
         target = index.targets["label"]
         assert target.task.startswith("multi-label") and target.class_names == ("a", "b"), separator
         np.testing.assert_array_equal(target.labels, [[1, 0], [0, 1], [1, 1], [0, 0], [1, 0]] * 2)
-        assert len(Table(path, TableReading(separator="-")).scan().targets["label"].class_names) == 4
+        assert len(Table(path, TableOptions(separator="-")).scan().targets["label"].class_names) == 4
     path = write(images, ten(['"tumour, large"', '"tumour, small"'] * 5))
     assert Table(path).scan().targets["label"].class_names == ("tumour, large", "tumour, small"), "this comma joins nothing"
 
 
 def test_nothing_and_a_finding_contradict_and_it_is_said(images):
     index = Table(write(images, ten(["a", "b", "a|b", "none", "none|a"] * 2))).scan()
-    assert list(index.targets["label"].labels[4]) == [1, 0] and any("2 rows say both none" in note for note in index.notes)
+    assert list(index.targets["label"].labels[4]) == [1, 0] and any("2 rows have both none" in note for note in index.notes)
 
 
 def test_columns_of_0_and_1_are_tasks_or_together_one_task(images):
@@ -167,9 +167,9 @@ def test_columns_of_0_and_1_are_tasks_or_together_one_task(images):
     guessed = Table(write(images, text)).scan()
     assert list(guessed.targets) == ["findings"] and guessed.targets["findings"].class_names == ("edema", "mass")
     np.testing.assert_array_equal(guessed.targets["findings"].labels, [[i % 2, i < 3] for i in range(10)])
-    apart = Table(images / "set.csv", TableReading(labels=("edema", "stage"), ordinal=True)).scan()
+    apart = Table(images / "set.csv", TableOptions(labels=("edema", "stage"), ordinal=True)).scan()
     assert [(t.title, t.task) for t in apart.targets.values()] == [("edema", "binary-class"), ("stage", "ordinal-regression")]
-    both = Table(images / "set.csv", TableReading(labels=("edema", "mass", "stage"), together=True)).scan()
+    both = Table(images / "set.csv", TableOptions(labels=("edema", "mass", "stage"), together=True)).scan()
     assert list(both.targets) == ["findings", "stage"]
     data = open_dataset(DataConfig(str(images / "set.csv"), size=16))
     assert data.labels.shape == (10, 2)
@@ -184,15 +184,15 @@ def test_each_row_that_cannot_be_used_is_counted_and_named(images):
     assert list(index.table["path"]) == ["images/0.png", "images/1.png"]
     reasons = {s["path"].partition("line ")[2].partition(":")[0]: s["reason"] for s in index.skipped}
     assert reasons["4"] == "It has 4 cells, the header has 3." and reasons["5"] == "It has 2 cells, the header has 3."
-    assert reasons["6"] == "It has no label." and reasons["7"] == "There is no file of this name."
+    assert reasons["6"] == "It has no label." and reasons["7"] == NOT_FOUND
     assert "says the same" in reasons["8"] and "10,000 characters" in reasons["11"] and "names no file" in reasons["12"]
-    assert "something else of the same file" in reasons["9"] and "something else of the same file" in reasons["10"]
-    assert any(note.startswith("2 lines have another number of cells") for note in index.notes)
+    assert "something else" in reasons["9"] and "something else" in reasons["10"]
+    assert any(note.startswith("2 lines do not have as many cells") for note in index.notes)
     assert any(note.startswith("2 of 9 rows contradict") for note in index.notes)
 
 
 def test_files_are_found_however_they_are_called():
-    find = Finder(["a/1.png", "a/2.JPG", "b/1.png", "b/x.y.png", "c/d/3.tif", "c/4"]).find
+    find = FileIndex(["a/1.png", "a/2.JPG", "b/1.png", "b/x.y.png", "c/d/3.tif", "c/4"]).find
     for cell, place in {"a/1.png": 0, "b\\1.png": 2, "./a/1.png": 0, "/data/set/a/1.png": 0, "2.png": 1, "2": 1, "a/2.jpeg": 1,
                         "x.y": 3, "3.png": 4, "D:\\x\\d\\3.tif": 4, "4": 5, " 3.tif ": 4, "set/b/1": 2}.items():
         assert find(cell) == (place, ""), cell
@@ -215,7 +215,7 @@ def test_columns_of_the_table_stay_and_none_hides_another(images):
     seen = preview(write(images, text))
     table = seen.index.table
     assert list(table["path (table)"]) == [f"p{i}" for i in range(10)] and list(table["width (table)"]) == list("0123456789")
-    assert seen.reading.split == "-", "a column whose values are no split is none, whatever its name"
+    assert seen.options.split == "-", "a column whose values are no split is none, whatever its name"
     assert set(table["label (2)"]) == {"again"} and set(table["column 7"]) == {"e"} and set(table["split (table)"]) == {"7"}
     assert sum("is shown as" in note for note in seen.index.notes) == 2 and table["path"].str.startswith("images/").all()
 
@@ -256,12 +256,12 @@ def test_wrong_choices_are_answered_with_those_that_there_are(images):
     assert code_of(path, patient="x") == "table.column" and code_of(path, labels=("file",)) == "table.label"
     assert code_of(path, folder=str(images / "nowhere")) == "table.folder"
     assert code_of(images / "none.csv") == "table.missing"
-    assert preview(path, TableReading(labels=("x",))).error.code == "table.column", "the preview shows the rest all the same"
+    assert preview(path, TableOptions(labels=("x",))).error.code == "table.column", "the preview shows the rest all the same"
 
 
 def test_thousands_of_classes_are_no_label(images, monkeypatch):
     files = [f"{i}.png" for i in range(1500)]
-    monkeypatch.setattr("core.datasets.table.list_below", lambda folder: files)
+    monkeypatch.setattr("core.datasets.table.list_images", lambda folder: files)
     path = write(images, "file,label\n" + "".join(f"{i}.png,c{i}\n" for i in range(1500)))
     assert code_of(path) == "table.classes"
     path = write(images, "file,label\n" + "".join(f"{i}.png,c{i}|c{i + 1}\n" for i in range(1500)))
@@ -281,7 +281,7 @@ def test_every_row_up_to_the_limit_is_read(images):
     n = 100_000
     assert n < MAX_ROWS
     began = time.process_time()
-    grid = read_grid(write(images, "file,label,patient\n" + "".join(f"a{i}.png,c{i % 7},{i // 3}\n" for i in range(n))))
+    grid = read_delimited(write(images, "file,label,patient\n" + "".join(f"a{i}.png,c{i % 7},{i // 3}\n" for i in range(n))))
     assert len(grid.lines) == n and grid.columns["file"][-1] == f"a{n - 1}.png" and grid.lines[-1] == n + 1
     assert time.process_time() - began < 2
 
@@ -289,7 +289,7 @@ def test_every_row_up_to_the_limit_is_read(images):
 def test_another_content_or_reading_is_another_fingerprint(images):
     path = write(images, ten(["a", "b"] * 5))
     first = Table(path).fingerprint()
-    assert Table(path).fingerprint() == first and Table(path, TableReading(ordinal=True)).fingerprint() != first
+    assert Table(path).fingerprint() == first and Table(path, TableOptions(ordinal=True)).fingerprint() != first
     os.utime(images / "images" / "3.png", (1, 1))
     touched = Table(path).fingerprint()
     assert touched != first

@@ -1,18 +1,18 @@
-"""Images that are there twice: exactly, or saved again, made brighter, cropped a little, made smaller or mirrored.
+"""Duplicates: images that occur twice, exactly or saved again, made brighter, cropped a little, made smaller or mirrored.
 
 Three steps, each for fewer images than the one before:
 
-    look        one pass over the stored pixels: a hash of them, a perceptual hash, brightness
+    summary     one pass over the stored pixels: a hash of them, a perceptual hash, brightness
     candidates  pairs whose perceptual hashes differ in few bits, among all N (N - 1) / 2 pairs and their mirror images
-    confirm     the originals: equal pixels, or the same fine detail once one is laid over the other
+    confirm     the originals: equal pixels, or the same fine detail once one is aligned with the other
 
-Two views of a patient, or two patients in the same position, agree in what is large; only copies agree in grain and
-texture too. The limits below were measured on 5,840 chest films and 355 phantom images with eleven kinds of copies each:
-copies without a crop are found in 95 to 100 of 100 cases, cropped by up to 3 % a side in 93 to 99, by up to 6 % in about
-60; no other pair was taken for one. Images of 28 px have little detail: there 63 to 100 of 100 are found.
+Two views of a patient, or two patients in the same position, agree in what is large; only duplicates agree in noise and
+texture too. The limits below were measured on 5,840 chest films and 355 phantom images with eleven kinds of duplicates each:
+those without a crop are found in 95 to 100 of 100 cases, cropped by up to 3 % a side in 93 to 99, by up to 6 % in about
+60; no other pair was mistaken for one. Images of 28 px have little detail: there 63 to 100 of 100 are found.
 
 Perceptual hash: signs of low DCT coefficients, after Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
-2010. Laying over: Evangelidis and Psarakis, ECC image alignment, PAMI 2008.
+2010. Alignment: Evangelidis and Psarakis, ECC image alignment, PAMI 2008.
 
 N images of S x S pixels.
 """
@@ -23,6 +23,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -36,18 +37,18 @@ SIDE = 128            # pixels a side at which two originals are compared
 LOW = 11              # low frequencies of the DCT in each direction
 BITS = LOW * LOW - 1  # all but the mean
 NEAR = 22             # bits that the hashes of two candidates may differ in
-MOST = 50_000         # candidates that are looked at; the nearest, where there are more
+MAX_CANDIDATES = 50_000      # that are compared closely; the nearest, where there are more
 DETAIL, DETAIL_PER_BIT, DETAIL_MOST = 0.58, 0.02, 0.84      # least correlation of fine detail: more where the hashes differ more
-DETAIL_STILL = 0.5    # where nothing had to be moved to lay one over the other
+DETAIL_STILL = 0.5    # where nothing had to be moved to align them
 DETAIL_SMALL = 0.85   # the same for images below 48 px, which have little detail
-TURN, SHEAR, GROWTH = 0.6, 0.03, 0.15     # degrees, and shares of the side: a copy is not turned, another patient often is
+TURN, SHEAR, GROWTH = 0.6, 0.03, 0.15     # degrees, and shares of the side: a duplicate is not turned, another patient often is
 KEPT = 1500           # originals in memory at SIDE x SIDE
 BLOCK = 1024          # rows of the table of distances in memory
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What one pass over the pixels tells of each image.
+class PixelSummary:
+    """What one pass over the pixels measures of each image.
 
     Args:
         digests: (N,) 16 bytes each: equal for equal stored pixels
@@ -63,9 +64,14 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two rows of the table with the same image. kind: "exact" or "near"; distance: bits between the hashes, 0 to BITS;
-    mirrored: whether one is the other's mirror image."""
+class DuplicatePair:
+    """Two rows of the table with the same image.
+
+    Args:
+        kind: "exact" or "near"
+        distance: bits between the hashes, 0 to BITS
+        mirrored: whether one is the other's mirror image
+    """
 
     a: int
     b: int
@@ -74,8 +80,24 @@ class Pair:
     mirrored: bool = False
 
 
-def look(data: Dataset, progress: Progress | None = None) -> Look:
-    """One pass over the stored pixels, in chunks."""
+class Alignment(NamedTuple):
+    """How well an image fits another once it is aligned, and how far it had to be moved.
+
+    Args:
+        detail: correlation of the fine detail, -1 to 1
+        turn: degrees
+        shear: share of the side
+        growth: the larger |log| of the two scales
+    """
+
+    detail: float
+    turn: float
+    shear: float
+    growth: float
+
+
+def summarise_pixels(data: Dataset, progress: Progress | None = None) -> PixelSummary:
+    """Read the stored pixels once, in chunks."""
     n = len(data)
     digests, hashes, mirrored = np.zeros(n, "V16"), np.zeros((n, 2), np.uint64), np.zeros((n, 2), np.uint64)
     mean, spread = np.zeros(n, np.float32), np.zeros(n, np.float32)
@@ -92,12 +114,15 @@ def look(data: Dataset, progress: Progress | None = None) -> Look:
             hashes[i], mirrored[i] = perceptual_hash(gray)
         if progress:
             progress("Reading the images", min(n, start + 256), n)
-    return Look(digests, hashes, mirrored, mean, spread)
+    return PixelSummary(digests, hashes, mirrored, mean, spread)
 
 
 def perceptual_hash(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The hash of an image (H, W) and of its mirror image, each (2,) uint64: signs of the low DCT coefficients of the image
-    brought to 32 x 32. Brightness and contrast change no sign; a mirror image changes that of each odd horizontal one."""
+    """Return the hash of an image (H, W) and of its mirror image, each (2,) uint64.
+
+    The bits are the signs of the low DCT coefficients of the image brought to 32 x 32. Brightness and contrast change no sign;
+    mirroring changes that of each odd horizontal one.
+    """
     small = cv2.resize(np.ascontiguousarray(gray, np.float32), (32, 32), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small)[:LOW, :LOW].ravel()[1:]
     low = np.where(np.abs(low) < 1e-3, 0, low)             # what is only rounding has no sign
@@ -111,18 +136,18 @@ def _pack(bits: np.ndarray) -> np.ndarray:
     return np.packbits(np.pad(bits, (0, 128 - BITS))).view(np.uint64)
 
 
-def candidates(look: Look, progress: Progress | None = None, near: int = NEAR,
-               most: int = MOST) -> tuple[list[tuple[int, int, int, bool]], bool]:
-    """Pairs (a, b, distance, mirrored) with a < b and at most `near` bits between their hashes, the nearest first.
+def candidates(summary: PixelSummary, progress: Progress | None = None, near: int = NEAR,
+               most: int = MAX_CANDIDATES) -> tuple[list[DuplicatePair], bool]:
+    """Return the pairs with a < b and at most `near` bits between their hashes, the nearest first.
 
     Memory stays flat: a block of rows at a time, and no more than `most` pairs (where there are more, `near` is lowered).
 
     Returns:
-        the pairs, and whether `near` had to be lowered
+        the pairs, and whether these are all: False where `near` had to be lowered
     """
-    n, found, cut = len(look.hashes), [], False
-    words = [np.ascontiguousarray(look.hashes[:, k]) for k in (0, 1)]
-    turned = [np.ascontiguousarray(look.mirrored[:, k]) for k in (0, 1)]
+    n, found, complete = len(summary.hashes), [], True
+    words = [np.ascontiguousarray(summary.hashes[:, k]) for k in (0, 1)]
+    turned = [np.ascontiguousarray(summary.mirrored[:, k]) for k in (0, 1)]
     for start in range(0, n, BLOCK):
         stop = min(n, start + BLOCK)
         for other, mirrored in ((words, False), (turned, True)):
@@ -136,7 +161,7 @@ def candidates(look: Look, progress: Progress | None = None, near: int = NEAR,
                 found.append(np.column_stack([rows + start, columns + begin, distance[rows, columns],
                                               np.full(len(rows), mirrored)]).astype(np.int32))
         while sum(map(len, found)) > most:
-            cut, near = True, near - 1
+            complete, near = False, near - 1
             together = np.concatenate(found)
             found = [together[together[:, 2] <= near]]
             if near == 0:
@@ -145,63 +170,68 @@ def candidates(look: Look, progress: Progress | None = None, near: int = NEAR,
             progress("Comparing all pairs", stop, n)
     together = np.concatenate(found) if found else np.zeros((0, 4), np.int32)
     order = np.lexsort((together[:, 3], together[:, 2]))
-    best: dict[tuple[int, int], tuple[int, int, int, bool]] = {}
-    for a, b, d, m in together[order].tolist():
-        best.setdefault((a, b), (a, b, d, bool(m)))
-    return list(best.values()), cut
+    best: dict[tuple[int, int], DuplicatePair] = {}
+    for a, b, distance, mirrored in together[order].tolist():
+        best.setdefault((a, b), DuplicatePair(a, b, "near", distance, bool(mirrored)))
+    return list(best.values()), complete
 
 
-def find_copies(data: Dataset, look: Look, progress: Progress | None = None) -> tuple[tuple[Pair, ...], bool]:
-    """All pairs of copies, exact ones first.
+def find_duplicates(data: Dataset, summary: PixelSummary,
+                    progress: Progress | None = None) -> tuple[tuple[DuplicatePair, ...], bool]:
+    """Return all pairs of duplicates, exact ones first.
 
     Returns:
-        the pairs, and whether there were too many candidates to look at all of them
+        the pairs, and whether all candidates were compared; False where there were too many
     """
     original = _Originals(data)
-    exact, near_twins = _exact(data, look, original, progress)
+    exact, near_twins = _exact(summary, original, progress)
     known = {(pair.a, pair.b) for pair in exact}
-    likely, cut = candidates(look, progress)
-    likely = [c for c in likely if c[:2] not in known]
+    likely, complete = candidates(summary, progress)
+    likely = sorted((c for c in likely if (c.a, c.b) not in known), key=lambda c: (c.a, c.b))
     pairs = []
     # In the order of the rows, so that an original is read once for all pairs that it is in.
-    for done, (a, b, distance, mirrored) in enumerate(sorted(likely), 1):
-        if (a, b) in near_twins or same_detail(original.square(a), original.square(b), distance, mirrored):
-            pairs.append(Pair(a, b, "near", distance, mirrored))
+    for done, pair in enumerate(likely, 1):
+        if (pair.a, pair.b) in near_twins or same_detail(original.square(pair.a), original.square(pair.b), pair.distance,
+                                                         pair.mirrored):
+            pairs.append(pair)
         if progress:
-            progress("Looking closer at likely copies", done, len(likely))
-    return (*exact, *sorted(pairs, key=lambda pair: (pair.distance, pair.a, pair.b))), cut
+            progress("Comparing likely duplicates", done, len(likely))
+    return (*exact, *sorted(pairs, key=lambda pair: (pair.distance, pair.a, pair.b))), complete
 
 
-def _exact(data: Dataset, look: Look, original: _Originals, progress: Progress | None) -> tuple[list[Pair], set[tuple[int, int]]]:
-    """Pairs with equal originals; and those that are equal in the store only, where the originals are of different sizes."""
-    order = np.argsort(look.digests, kind="stable")
-    digests = look.digests[order]
+def _exact(summary: PixelSummary, original: _Originals,
+           progress: Progress | None) -> tuple[list[DuplicatePair], set[tuple[int, int]]]:
+    """Return pairs with equal originals; and those that are equal in the store only, where the originals differ in size."""
+    order = np.argsort(summary.digests, kind="stable")
+    digests = summary.digests[order]
     starts = np.flatnonzero(np.r_[True, digests[1:] != digests[:-1]])
     groups = [np.sort(order[a:b]) for a, b in zip(starts, np.r_[starts[1:], len(order)]) if b - a > 1]
     exact, near = [], set()
     for done, rows in enumerate(groups, 1):
         for k, a in enumerate(rows[:20].tolist()):            # of a thousand blank images not half a million pairs
             for b in rows[k + 1:].tolist():
-                (exact.append(Pair(a, b, "exact", 0)) if original.equal(a, b) else near.add((a, b)))
+                if original.equal(a, b):
+                    exact.append(DuplicatePair(a, b, "exact", 0))
+                else:
+                    near.add((a, b))
         if progress:
             progress("Comparing equal images", done, len(groups))
     return sorted(exact, key=lambda pair: (pair.a, pair.b)), near
 
 
 def same_detail(a: np.ndarray, b: np.ndarray, distance: int, mirrored: bool = False) -> bool:
-    """Whether two images (S, S) float32 are the same picture: laid over each other without turning, with the same fine detail."""
-    found = overlay_detail(a, b[:, ::-1] if mirrored else b)
-    if found is None:
+    """Return whether two images (S, S) float32 show the same: the same fine detail, once aligned without turning."""
+    fit = align(a, b[:, ::-1] if mirrored else b)
+    if fit is None:
         return False
-    detail, turn, shear, growth = found
     least = DETAIL_SMALL if len(a) < 48 else min(DETAIL + DETAIL_PER_BIT * distance, DETAIL_MOST)
-    if turn < 0.05 and growth < 0.005:      # two exposures never lie so exactly alike: noise may have hidden half of the detail
+    if fit.turn < 0.05 and fit.growth < 0.005:      # no two exposures align so exactly: noise may have hidden half of the detail
         least = min(least, DETAIL_STILL)
-    return detail >= least and turn <= TURN and shear <= SHEAR and growth <= GROWTH
+    return fit.detail >= least and fit.turn <= TURN and fit.shear <= SHEAR and fit.growth <= GROWTH
 
 
-def overlay_detail(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float] | None:
-    """Lay b over a by the affine map with the largest correlation, coarse then fine, and compare the fine detail.
+def align(a: np.ndarray, b: np.ndarray) -> Alignment | None:
+    """Align b with a by the affine map of the largest correlation, coarse then fine, and compare the fine detail.
 
     Detail is what a blur of 1.5 px takes away, divided by its local strength so that edges count no more than grain.
 
@@ -209,10 +239,22 @@ def overlay_detail(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, f
         a, b: (S, S) float32
 
     Returns:
-        correlation of the detail (-1 to 1), turn in degrees, shear, and the larger |log| of the two scales; None where the two
-        cannot be laid over each other, or where too little is left to compare
+        None where the two cannot be aligned, or where too little is left to compare
     """
-    side, b = len(a), np.ascontiguousarray(b)
+    b = np.ascontiguousarray(b)
+    move = _find_move(a, b)
+    if move is None:
+        return None
+    detail = _compare_detail(a, b, move)
+    if detail is None:
+        return None
+    growth = max(abs(np.log(max(abs(move[0, 0]), 1e-6))), abs(np.log(max(abs(move[1, 1]), 1e-6))))
+    return Alignment(detail, _turn(move), abs(float(move[0, 1] + move[1, 0])), float(growth))
+
+
+def _find_move(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """Return the (2, 3) affine map from a to b; None where there is none."""
+    side = len(a)
     move = np.eye(2, 3, dtype=np.float32)
     for size, blur, steps in ((32, 0.8, 60), (side, 1.0, 40)) if side > 32 else ((side, 0.8, 60),):
         one, other = (cv2.GaussianBlur(cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA), (0, 0), blur) for x in (a, b))
@@ -228,6 +270,12 @@ def overlay_detail(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, f
                 likeness, move = unmoved, before
             if likeness < 0.9 or _turn(move) > 4:
                 return None                  # the fine step would not bring them together either
+    return move
+
+
+def _compare_detail(a: np.ndarray, b: np.ndarray, move: np.ndarray) -> float | None:
+    """Return the correlation of the fine detail of a and of b moved; None where too little is left to compare."""
+    side = len(a)
     laid = cv2.warpAffine(b, move, (side, side), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderValue=-1e4)
     inside = (a > 6) & (a < 249) & (laid > 6) & (laid < 249)        # black and white say nothing
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5))) > 0
@@ -241,8 +289,7 @@ def overlay_detail(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, f
     strength = float(np.sqrt((fine[0] ** 2).sum() * (fine[1] ** 2).sum()))
     if strength < 1e-3:
         return None
-    growth = max(abs(np.log(max(abs(move[0, 0]), 1e-6))), abs(np.log(max(abs(move[1, 1]), 1e-6))))
-    return float((fine[0] * fine[1]).sum()) / strength, _turn(move), abs(float(move[0, 1] + move[1, 0])), float(growth)
+    return float((fine[0] * fine[1]).sum()) / strength
 
 
 def _turn(move: np.ndarray) -> float:
@@ -250,7 +297,7 @@ def _turn(move: np.ndarray) -> float:
 
 
 def _content(data: Dataset) -> list[tuple[int, int]]:
-    """Height and width of the picture itself inside each stored square, without the bars, as far as its size is known."""
+    """Return height and width of the image itself inside each stored square, without the bars, where its size is known."""
     heights, widths = (data.table[c].to_numpy() if c in data.table else [""] * len(data) for c in ("height", "width"))
     return [inner_size(int(h), int(w), data.size, data.resize) if h.isdigit() and w.isdigit() and int(h) and int(w)
             else (data.size, data.size) for h, w in zip(heights, widths)]
@@ -279,7 +326,7 @@ class _Originals:
         return self.kept[i]
 
     def equal(self, a: int, b: int) -> bool:
-        """Whether the originals of two rows with equal stored pixels are equal."""
+        """Return whether the originals of two rows with equal stored pixels are equal."""
         if self.stored and max(self.data.source.shape[:2]) <= self.data.size:
             return True
         try:

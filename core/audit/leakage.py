@@ -1,6 +1,6 @@
-"""Who of validation and test is known from training, and what the same images would look like split without regard to patients.
+"""Leakage: images of validation and test whose patient is also in training, and what ignoring patients would do.
 
-Needs a table and no pixels. N images.
+It needs a table and no pixels. N images.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.config import DataConfig
-from core.datasets.source import SPLITS
-from core.datasets.splits import assign, groups_of, shared_with_train
+from core.config import DataConfig, Split
+from core.datasets.splits import groups_of, shared_with_train, stratified_group_split
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many images of a part are beside a training image of the same patient, and of the same study.
+    """How many images of a split show a patient, or are of a study, that is also in training.
 
     Args:
-        n: images of the part
-        patients, studies: how many of them; None where no patient (study) of this part or of training is known
+        n: images of the split
+        patients, studies: how many of them; None where no patient (study) of this split or of training is known
     """
 
     n: int
@@ -38,11 +37,15 @@ class Overlap:
 
 
 def overlaps(table: pd.DataFrame, split: np.ndarray) -> dict[str, Overlap]:
-    """The overlap of validation and of test with training, for any assignment.
+    """Return the overlap of validation and of test with training, for any split.
 
     Args:
         table: N rows with image_id, patient, study ("" where unknown)
         split: (N,) of "train", "val", "test", ""
+
+    >>> table = pd.DataFrame({"image_id": ["a", "b", "c"], "patient": ["p", "p", "q"], "study": ""})
+    >>> overlaps(table, np.array(["train", "test", "test"]))["test"]
+    Overlap(n=2, patients=1, studies=None)
     """
     def count(column: str, part: str) -> int | None:
         group, unknown = groups_of(table, column)
@@ -54,13 +57,13 @@ def overlaps(table: pd.DataFrame, split: np.ndarray) -> dict[str, Overlap]:
 
 
 def image_level(labels: np.ndarray, split: np.ndarray, data: DataConfig, official: np.ndarray | None = None) -> np.ndarray:
-    """The split that one gets by ignoring patients: the same images, shares and seed, like shares of each class.
+    """Return the split that ignores patients: the same images, shares and seed, like shares of each class.
 
     Args:
         labels: (N,) int64 or (N, K) int64
         split: (N,) the split to compare with
-        data: gives the seed, and whether an official test part was kept (test_fraction 0): then it is kept here too
-        official: (N,) the split that the set came with
+        data: gives the seed, and whether an official test set was kept (test_fraction 0): then it is kept here too
+        official: (N,) the split that the data set came with
 
     Returns:
         (N,) of "train", "val", "test"; "" where `split` has ""
@@ -68,11 +71,11 @@ def image_level(labels: np.ndarray, split: np.ndarray, data: DataConfig, officia
     made = split.copy()
     if data.split == "image":            # it is that split already
         return made
-    deal = split != ""
+    assigned = split != ""
     if not data.test_fraction and official is not None and (official == "test").any():
-        deal &= split != "test"
-    rows = np.flatnonzero(deal)
+        assigned &= split != "test"
+    rows = np.flatnonzero(assigned)
     if len(rows):
-        shares = {part: float(np.mean(split[rows] == part)) for part in SPLITS if (split[rows] == part).any()}
-        made[rows] = assign(rows, labels[rows], shares, np.random.default_rng(data.split_seed))
+        shares = {part: float(np.mean(split[rows] == part)) for part in Split if (split[rows] == part).any()}
+        made[rows] = stratified_group_split(rows, labels[rows], shares, np.random.default_rng(data.split_seed))
     return made

@@ -1,4 +1,4 @@
-"""Images in, changed images out: whole batches of tensors, on the device where they are.
+"""Augment whole batches of tensors, on the device where they are.
 
     augment   a batch of images -> changed copies
     draw      the numbers of each image, for a page that shows them
@@ -18,19 +18,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.augment import AUGMENTATIONS, STREAM, active
+from core.augment.augmentations import AUGMENTATIONS, STREAM, active
 from core.config import AugmentConfig
 
-PLACE = {"crop", "scale", "shear", "rotate", "shift"}             # all that one interpolation does
+GEOMETRIC = {"crop", "scale", "shear", "rotate", "shift"}             # all that one interpolation does
 BLOCK = 2**19            # numbers that a CPU changes at a time: 2 MB stay in its cache from one step to the next
 
 
 def augment(images: Tensor, config: AugmentConfig, seed_epoch: tuple[int, int], indices: Tensor) -> Tensor:
-    """Changed copies of a batch.
+    """Return changed copies of a batch.
 
-    The order is that of the table AUGMENTATIONS. First the place: flips, then crop, scale, shear, rotation and shift in one
+    The order is that of the table AUGMENTATIONS. First the geometry: flips, then crop, scale, shear, rotation and shift in one
     interpolation. Then blur; brightness and contrast, linear contrast, multiply; saturation, hue; and last the noise, so that
-    nothing blurs it. After each step of tone, colour and noise gray values are cut to [0, 1].
+    nothing blurs it. After each step of intensity, colour and noise, values are clipped to [0, 1].
 
     Args:
         images: (N, C, H, W) float in [0, 1]
@@ -40,6 +40,11 @@ def augment(images: Tensor, config: AugmentConfig, seed_epoch: tuple[int, int], 
 
     Returns:
         the same shape, type and device, in [0, 1]. What comes in from outside the image is black.
+
+    >>> images, config = torch.rand(4, 1, 8, 8), AugmentConfig(flip=0.5, rotate=7.0)
+    >>> changed = augment(images, config, (0, 1), torch.arange(4))
+    >>> changed.shape, torch.equal(changed[2:], augment(images[2:], config, (0, 1), torch.arange(2, 4)))
+    (torch.Size([4, 1, 8, 8]), True)
     """
     indices = indices.to(images.device, non_blocking=True)
     if not active(config) or not len(images):
@@ -54,12 +59,12 @@ def _change(images: Tensor, config: AugmentConfig, seed_epoch: tuple[int, int], 
     for name in ("flip", "flip_vertical"):       # by themselves: exact, and the most used need no interpolation
         if name in drawn:
             images = torch.where(drawn[name][:, :, None, None], images.flip(-1 if name == "flip" else -2), images)
-    if drawn.keys() & PLACE:
+    if drawn.keys() & GEOMETRIC:
         images = _move(images, drawn)
     if "blur" in drawn:
         images = _blur(images, drawn["blur"], config.blur_sigma)
     if drawn.keys() & {"brightness", "contrast"}:
-        images = _tone(images, drawn)
+        images = _intensity(images, drawn)
     if "linear_contrast" in drawn:               # x a + (1 - a) / 2
         factor = _per_image(drawn["linear_contrast"], images)
         images = torch.addcmul((1 - factor) / 2, images, factor).clamp_(0, 1)
@@ -76,7 +81,7 @@ def _change(images: Tensor, config: AugmentConfig, seed_epoch: tuple[int, int], 
 
 
 def draw(config: AugmentConfig, seed_epoch: tuple[int, int], indices: Tensor) -> dict[str, Tensor]:
-    """What will happen to each image: name -> (N, k), in the units of AUGMENTATIONS, for what is switched on."""
+    """Return the random numbers of each image: name -> (N, k), in the units of AUGMENTATIONS, for what is switched on."""
     streams: dict[int, Tensor] = {}
     drawn = {}
     for name in active(config):
@@ -93,7 +98,7 @@ def _per_image(values: Tensor, images: Tensor) -> Tensor:
     return values.to(images.dtype).view(-1, 1, 1, 1)
 
 
-# --- place ---
+# --- geometry ---
 
 def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
     """Crop, scale, shear and rotate about the centre, then shift, in one bilinear interpolation.
@@ -119,7 +124,7 @@ def _move(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
         theta = torch.cat([theta[:, :, :2], theta[:, :, 2:] + (low - high)[:, :, None]], dim=2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     moved = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return moved.to(images.dtype)                                 # places need float32, whatever the pixels are
+    return moved.to(images.dtype)                                 # positions need float32, whatever the pixels are
 
 
 # --- blur and noise ---
@@ -155,9 +160,9 @@ def _add_noise(images: Tensor, drawn: Tensor, seed_epoch: tuple[int, int], indic
     return torch.addcmul(images, z.to(images.dtype), sigma.to(images.dtype)).clamp_(0, 1)
 
 
-# --- tone and colour ---
+# --- intensity and colour ---
 
-def _tone(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
+def _intensity(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
     """(x - mean) contrast + mean + brightness, cut to [0, 1]; the mean is that of the whole image."""
     n = len(images)
     contrast = drawn.get("contrast", images.new_ones(n, 1)).to(images.dtype).view(n, 1, 1, 1)

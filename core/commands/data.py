@@ -15,14 +15,14 @@ from core.errors import LightboxError
 def datasets(options: Namespace) -> None:
     """All sets, or with words one of them: `show_or_add`."""
     from core.datasets import DATASETS, list_datasets
-    from core.datasets.scan import survey
+    from core.datasets.scan import scan_source
     if options.words:
         show_or_add(options)
         return
     infos = list_datasets()
     for info in infos:                            # the phantoms are made, so they can be counted at any time
         if info.name in DATASETS and info.available and None in info.counts.values():
-            info.counts.update(survey(DATASETS[info.name].source(None)).index.table["split"].value_counts().to_dict())
+            info.counts.update(scan_source(DATASETS[info.name].source(None)).index.table["split"].value_counts().to_dict())
     tell(options, [vars(info) for info in infos], map(_in_a_line, infos))
 
 
@@ -38,32 +38,32 @@ def show_or_add(options: Namespace) -> None:
     """`datasets D` counts what is there; `datasets add PATH` keeps it under a name."""
     from core.config import DataConfig
     from core.datasets import list_datasets, open_source
-    from core.datasets.custom import free_name, load_own
-    from core.datasets.formats import KINDS, find, reading_from
-    from core.datasets.scan import add_own, survey
+    from core.datasets.custom import free_name, load_custom_dataset
+    from core.datasets.formats import FORMATS, detect_format, parse_options
+    from core.datasets.scan import add_custom_dataset, scan_source
     words, bar = options.words, Bar()
     values = pairs(options.set)
     if len(words) == 2 and words[0] == "add":
-        kind, path = ("phantom", "") if words[1] == "phantom" else find(words[1])
+        kind, path = ("phantom", "") if words[1] == "phantom" else detect_format(words[1])
         title = options.title or (Path(words[1]).stem if not options.name else options.name)
-        own, found = add_own(kind, path, reading_from(kind, values), options.name or free_name(title), title)
+        own, found = add_custom_dataset(kind, path, parse_options(kind, values), options.name or free_name(title), title)
         found.source.name, found.source.title = own.name, own.title
     elif len(words) == 1 and not (options.name or options.title):
         dataset = absolute(words[0])
-        own, source = load_own(dataset), open_source(DataConfig(dataset))
+        own, source = load_custom_dataset(dataset), open_source(DataConfig(dataset))
         if source is None and dataset in {info.name for info in list_datasets()}:
             info = next(info for info in list_datasets() if info.name == dataset)
             tell(options, vars(info), [f"{info.title} ({info.name}): {info.how_to_get}"])
             return
         if source is None or values:
-            kind, path = find(dataset)
-            source = KINDS[kind].build(path, reading_from(kind, values))
-        found = survey(source, bar.count)
+            kind, path = detect_format(dataset)
+            source = FORMATS[kind].build(path, parse_options(kind, values))
+        found = scan_source(source, bar.count)
     else:
         raise LightboxError("cli.datasets", f"{' '.join(words)[:80]!r} is not understood.",
                             "Write datasets, datasets D, or datasets add PATH --name NAME.")
     bar.end()
-    kept = {"kind": own.kind, "path": own.path, "reading": own.reading} if own else {}
+    kept = {"kind": own.format, "path": own.path, "reading": own.options} if own else {}
     tell(options, found.to_json() | kept, _survey_in_words(found, own))
 
 
@@ -71,7 +71,7 @@ def _survey_in_words(found, own) -> Iterator[str]:
     yield (f"{found.source.title} ({found.source.name}): {len(found.index.table):,} images, "
            + (f"{found.patients:,} patients" if found.patients else "patients unknown"))
     if own:
-        yield f"{own.kind}: {own.path} " + " ".join(f"{key}={value!r}" for key, value in own.reading.items())
+        yield f"{own.format}: {own.path} " + " ".join(f"{key}={value!r}" for key, value in own.options.items())
     for name, target in found.index.targets.items():
         yield f"\n{target.title} ({name}): {target.task}\n{found.counts[name].to_string()}"
     for note in found.index.notes:
@@ -84,7 +84,7 @@ def _survey_in_words(found, own) -> Iterator[str]:
 
 def audit(options: Namespace) -> None:
     """What is wrong with a set and its split, before anything is trained on it."""
-    from core.audit import audit, in_words
+    from core.audit import audit
     from core.datasets import open_dataset
     changes = settings(options.set)
     if wrong := next((name for name in changes if not name.startswith("data.")), None):
@@ -93,7 +93,7 @@ def audit(options: Namespace) -> None:
     bar = Bar()
     found = audit(open_dataset(config.data, bar.count), bar.count)
     bar.end()
-    tell(options, found.to_json(), in_words(found), indent=2)
+    tell(options, found.to_json(), found.to_text(), indent=2)
 
 
 COMMANDS = (

@@ -71,9 +71,9 @@ def export(options: Namespace) -> None:
 
 def phantom(options: Namespace) -> None:
     """Phantom radiographs as files, laid out as other people's data sets are."""
-    from core.datasets.formats import reading_from
+    from core.datasets.formats import parse_options
     from core.datasets.phantom.export import Plan, export
-    plan = Plan(reading_from("phantom", pairs(options.set)), options.layout, options.size, options.target, not options.no_split)
+    plan = Plan(parse_options("phantom", pairs(options.set)), options.layout, options.size, options.target, not options.no_split)
     bar = Bar()
     opened = export(plan, Path(options.folder), bar.count)
     bar.end(f"{options.folder}: {len(plan.table):,} images are written.")

@@ -43,7 +43,7 @@ PLAIN = "Save it as PNG or JPEG and try again."
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class DecodedImage:
     """A decoded image.
 
     Args:
@@ -55,7 +55,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
 
-def decode_image(data: bytes | Path) -> Picture:
+def decode_image(data: bytes | Path) -> DecodedImage:
     """Decode an image file by the rules above.
 
     Args:
@@ -78,7 +78,7 @@ def decode_image(data: bytes | Path) -> Picture:
     try:
         if kind == "DICOM":
             pixels, notes = read_dicom(data, MAX_PIXELS)
-            return Picture(*_gray_if_equal(pixels, notes))
+            return DecodedImage(*_gray_if_equal(pixels, notes))
         image = Image.open(io.BytesIO(data), formats=[kind])      # reads the header only
         if image.width * image.height > MAX_PIXELS:
             raise _too_large(f"The image has {image.width:,} x {image.height:,} pixels")
@@ -131,7 +131,7 @@ def _too_large(what: str) -> LightboxError:
                          "pixels a side.")
 
 
-def _decode(image: Image.Image, data: bytes) -> Picture:
+def _decode(image: Image.Image, data: bytes) -> DecodedImage:
     notes: list[str] = []
     if image.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
         raise LightboxError("image.broken", f"The JPEG image is drawn in more than {MAX_SCANS} passes, as no camera does it.",
@@ -151,7 +151,7 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
     values = values.reshape(*values.shape[:2], -1)
     if values.shape[2] in (2, 4):
         values = _over_black(values, notes)
-    return Picture(*_gray_if_equal(_to_8_bits(values, notes), notes))
+    return DecodedImage(*_gray_if_equal(_to_8_bits(values, notes), notes))
 
 
 def _gray_if_equal(pixels: np.ndarray, notes: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -1,7 +1,7 @@
-"""What a file's name says about an image: its patient, study and view, by a regular expression with groups of these names.
+"""Patient, study and view of an image, read from its file name by a regular expression with groups of these names.
 
-PATTERNS are the names of collections that many people have. A person may bring a pattern of their own; since some expressions
-take longer than the age of the universe, such a pattern is only ever run in a process with a time limit.
+PATTERNS are the names of well-known collections. A person may bring a pattern of their own; since some expressions take longer
+than the age of the universe, such a pattern only ever runs in a process with a time limit.
 """
 
 from __future__ import annotations
@@ -11,14 +11,29 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.errors import LightboxError
 
-GROUPS = ("patient", "study", "view")
 MAX_LENGTH = 500            # characters of a pattern
 SECONDS = 1.0               # for a person's pattern, and one more for each NAMES_A_SECOND names
 NAMES_A_SECOND = 20_000     # an ordinary pattern does half a million
-HOW = r"For example (?P<patient>\d+)_(?P<view>[LR]) takes 9003175 and L from 9003175_L.png."
+EXAMPLE = r"For example (?P<patient>\d+)_(?P<view>[LR]) takes 9003175 and L from 9003175_L.png."
+
+
+class NameFacts(NamedTuple):
+    """What a name says; "" for what it does not say. A study has its patient in front."""
+
+    patient: str = ""
+    study: str = ""
+    view: str = ""
+
+    @staticmethod
+    def of(groups: dict[str, str | None], prefix: str = "") -> NameFacts:
+        """Return the facts from the groups of a match; the patient gets `prefix` in front."""
+        patient, study, view = (groups.get(name) or "" for name in NameFacts._fields)
+        patient = f"{prefix}{patient}" if patient else ""
+        return NameFacts(patient, f"{patient}/{study}" if patient and study else study, view)
 
 
 @dataclass(frozen=True)
@@ -41,8 +56,8 @@ PATTERNS = (
     Pattern("MURA", r"(^|/)(?P<patient>patient\d+)/(?P<study>study\d+)\w*/[^/]*$"),
     # Kermany 2018. Its numbers of pneumonia: 170 of the 202 in test also occur in train, though the authors split by person.
     Pattern("Kermany chest X-rays, pneumonia", r"(^|/)(?P<patient>person\d+)_(bacteria|virus)_\d+(_\d+)?\.\w+$", restarts=True,
-            note="Patient numbers (person12) are taken to begin anew in train and test, as the authors of these chest X-rays "
-                 "say that no patient is in both. The names alone cannot show it."),
+            note="Patient numbers (person12) are assumed to begin anew in train and test, since the authors of these chest "
+                 "X-rays say that no patient is in both. The names alone cannot show it."),
     # Two series, IM-... and NORMAL2-IM-..., each counting on from test to train without a number in both.
     Pattern("Kermany chest X-rays, normal", r"(^|/)(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?\.\w+$"),
     Pattern("knee X-rays of the Osteoarthritis Initiative", r"(^|/)(?P<patient>9\d{6})(?P<view>[LR])(_\d+)?\.\w+$"),
@@ -50,55 +65,50 @@ PATTERNS = (
 )
 
 
-def read_name(path: str, split: str = "") -> tuple[Pattern | None, str, str, str]:
-    """(pattern, patient, study, view) by the first of PATTERNS that fits; "" for what the name does not say."""
+def read_name(path: str, split: str = "") -> tuple[Pattern | None, NameFacts]:
+    """Return the first of PATTERNS that fits a path, and what the path says.
+
+    >>> read_name("train/NORMAL/IM-0115-0001.jpeg")[1].patient
+    'IM-0115'
+    """
     for pattern in PATTERNS:
         match = re.search(pattern.regex, path)
         if match:
-            facts = match.groupdict()
-            patient = facts["patient"]
-            if pattern.restarts and split:
-                patient = f"{split}/{patient}"
-            study = facts.get("study") or ""
-            return pattern, patient, f"{patient}/{study}" if study else "", facts.get("view") or ""
-    return None, "", "", ""
+            return pattern, NameFacts.of(match.groupdict(), f"{split}/" if pattern.restarts and split else "")
+    return None, NameFacts()
 
 
 def check_pattern(pattern: str) -> None:
     """Raise LightboxError "folder.pattern" where a person's pattern cannot be used at all."""
-    def wrong(why: str) -> LightboxError:
-        return LightboxError("folder.pattern", f"The pattern for names {why}.", HOW)
+    def invalid(why: str) -> LightboxError:
+        return LightboxError("folder.pattern", f"The pattern for names {why}.", EXAMPLE)
 
     if len(pattern) > MAX_LENGTH:
-        raise wrong(f"has {len(pattern):,} characters; the limit is {MAX_LENGTH}")
+        raise invalid(f"has {len(pattern):,} characters; the limit is {MAX_LENGTH}")
     try:
         groups = re.compile(pattern).groupindex
     except re.error as error:
-        raise wrong(f"is no regular expression: {error}") from error
+        raise invalid(f"is not a regular expression: {error}") from error
     except (OverflowError, RecursionError, MemoryError) as error:
-        raise wrong("is too large or too deeply nested") from error
-    other = [name for name in groups if name not in GROUPS]
+        raise invalid("is too large or too deeply nested") from error
+    other = [name for name in groups if name not in NameFacts._fields]
     if other:
-        raise wrong(f"has a group {other[0]}; the groups that are known are {', '.join(GROUPS)}")
+        raise invalid(f"has a group {other[0]}; the known groups are {', '.join(NameFacts._fields)}")
     if not groups:
-        raise wrong("has none of the groups (?P<patient>...), (?P<study>...) and (?P<view>...)")
+        raise invalid("has none of the groups (?P<patient>...), (?P<study>...) and (?P<view>...)")
 
 
 CHILD = """
 import json, re, sys
 task = json.load(sys.stdin)
-search, groups = re.compile(task["pattern"]).search, task["groups"]
-found = []
-for path in task["paths"]:
-    match = search(path)
-    facts = match.groupdict() if match else None
-    found.append([facts.get(g) or "" for g in groups] if match else None)
-json.dump(found, sys.stdout)
+search = re.compile(task["pattern"]).search
+matches = map(search, task["paths"])
+json.dump([match.groupdict() if match else None for match in matches], sys.stdout)
 """
 
 
-def match_names(pattern: str, paths: list[str]) -> list[tuple[str, str, str] | None]:
-    """(patient, study, view) of each path by a person's pattern, None where it does not fit.
+def match_names(pattern: str, paths: list[str]) -> list[NameFacts | None]:
+    """Return what each path says by a person's pattern, None where it does not fit.
 
     Python's `re` cannot be interrupted, so the work is done in a process that can.
 
@@ -106,7 +116,7 @@ def match_names(pattern: str, paths: list[str]) -> list[tuple[str, str, str] | N
     """
     check_pattern(pattern)
     limit = SECONDS + len(paths) / NAMES_A_SECOND
-    task = json.dumps({"pattern": pattern, "groups": GROUPS, "paths": paths})
+    task = json.dumps({"pattern": pattern, "paths": paths})
     try:
         done = subprocess.run([sys.executable, "-I", "-S", "-c", CHILD], input=task.encode(), capture_output=True,
                               timeout=limit, check=True)
@@ -114,5 +124,5 @@ def match_names(pattern: str, paths: list[str]) -> list[tuple[str, str, str] | N
         raise LightboxError("folder.pattern", f"The pattern for names takes more than {limit:.0f} s for {len(paths):,} names.",
                             "Repeats inside repeats, such as (a+)+, make it slow: write it without.") from None
     except subprocess.CalledProcessError as error:
-        raise LightboxError("folder.pattern", "The pattern for names needs more memory than there is.", HOW) from error
-    return [tuple(facts) if facts else None for facts in json.loads(done.stdout)]
+        raise LightboxError("folder.pattern", "The pattern for names needs too much memory.", EXAMPLE) from error
+    return [NameFacts.of(groups) if groups is not None else None for groups in json.loads(done.stdout)]

@@ -1,17 +1,18 @@
-"""A folder with one subfolder a class, with or without train, val and test above. Read where it lies; nothing is moved.
+"""A folder with one subfolder per class, with or without train, val and test above. Read where it lies; nothing is moved.
 
     chest/NORMAL/a.png                 chest/train/NORMAL/a.png
     chest/PNEUMONIA/b.png              chest/test/PNEUMONIA/b.png
 
-The patient is read from the file's name by a pattern (core/datasets/file_names.py). Images are told by content when they are decoded
-(core/datasets/decode.py); here only the names are listed, so that 100,000 images are found in a second.
+The patient is read from the file's name by a pattern (file_names.py). Whether a file is an image shows when it is decoded
+(decode.py); here only names are listed, so that 100,000 images are found in a second.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +20,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from core.config import Task
 from core.datasets.decode import decode_image
-from core.datasets.file_names import check_pattern, match_names, read_name
+from core.datasets.file_names import NameFacts, check_pattern, match_names, read_name
 from core.datasets.source import Index, Progress, Source, Target
+from core.datasets.text import natural_key, suffix_of
 from core.errors import LightboxError
 
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -33,12 +36,12 @@ IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}      # and everything that st
 
 
 @dataclass(frozen=True)
-class FolderReading:
+class FolderOptions:
     """How class folders are read.
 
     Args:
         pattern: regular expression with groups named patient, study and view, searched in an image's path below its class
-            folder. "" tries the known PATTERNS of core/datasets/file_names.py, "-" reads nothing from names
+            folder. "" tries the known PATTERNS of file_names.py, "-" reads nothing from names
         ordinal: the classes are grades, in their natural order: 0, 1, 2 ... 10
     """
 
@@ -46,96 +49,110 @@ class FolderReading:
     ordinal: bool = False
 
 
+class ListedFile(NamedTuple):      # quicker to make than a dataclass, and there may be a hundred thousand
+    path: str            # below the folder of the data set, with /
+    split: str
+    class_name: str
+    size: int = 0        # bytes
+    changed: int = 0     # nanoseconds
+    fault: str = ""      # why it cannot be used, where that shows without opening it
+
+
 class Folder(Source):
     """Images in class folders below `path`."""
 
-    def __init__(self, path: Path, reading: FolderReading = FolderReading()):
-        self.name, self.reading = str(path), reading
-        if reading.pattern not in ("", "-"):
-            check_pattern(reading.pattern)
+    def __init__(self, path: Path, options: FolderOptions = FolderOptions()):
+        self.name, self.options = str(path), options
+        if options.pattern not in ("", "-"):
+            check_pattern(options.pattern)
         path = Path(path)
         if not path.is_dir():
-            raise LightboxError("folder.missing", f"There is no folder {path}.", "Check the path; it may lie on a disk "
-                                "that is not connected.")
+            raise LightboxError("folder.missing", f"There is no folder {path}.",
+                                "Check the path; it may be on a disk that is not connected.")
         self.path = unwrap(path)
         self.title = path.resolve().name
-        self.description = "Images from a local folder with one subfolder for each class."
+        self.description = "Images from a local folder with one subfolder per class."
 
     def fingerprint(self) -> str:
-        """From name, size and time of change of every file and from how they are read: a file that is added, removed or saved
-        again changes it."""
-        return fingerprint_of(self._list()[0], self.reading)
+        """From name, size and time of change of every file and from the options: it changes with a file that is added, removed
+        or saved again."""
+        return fingerprint_of(self._list()[0], self.options)
 
     def scan(self, progress: Progress | None = None) -> Index:
         files, notes = self._list()
-        skipped = [{"path": f.path.encode("utf-8", "replace").decode(), "reason": f.fault} for f in files if f.fault]
+        skipped = skipped_files(files)
         files = [f for f in files if not f.fault]
-        class_names = tuple(sorted({f.class_name for f in files}, key=_natural))
+        class_names = tuple(sorted({f.class_name for f in files}, key=natural_key))
         if len(class_names) < 2:
-            found = f"only one class, {class_names[0]}" if class_names else "no subfolder with images"
-            raise LightboxError("folder.classes", f"In {self.path} there is {found}.",
-                                "Make one subfolder for each class, at least two, and put the images into them.")
+            what = f"has only one class, {class_names[0]}" if class_names else "has no subfolders with images"
+            raise LightboxError("folder.classes", f"The folder {self.path} {what}.",
+                                "Make one subfolder per class, at least two, and put the images into them.")
         if len(class_names) > MAX_CLASSES:
-            raise LightboxError("folder.classes", f"In {self.path} there are {len(class_names):,} subfolders with images; each "
-                                f"would be a class, and the limit is {MAX_CLASSES:,}.", "Make one subfolder for each class; if "
-                                "these are patients, put them into folders for the classes.")
+            raise LightboxError("folder.classes", f"{self.path} has {len(class_names):,} subfolders with images; each would be a "
+                                f"class, and the limit is {MAX_CLASSES:,}.", "Make one subfolder per class; if these are "
+                                "patients, sort them into class folders.")
         number = {name: k for k, name in enumerate(class_names)}
-        facts, said = self._read_names(files)
-        notes += said
+        facts, name_notes = self._read_names(files)
         rows = [(f.path, *fact, f.path, f.split) for f, fact in zip(files, facts)]
         self.table = pd.DataFrame(rows, columns=["image_id", "patient", "study", "view", "path", "split"])
         labels = np.array([number[f.class_name] for f in files], np.int64)
-        task = "ordinal-regression" if self.reading.ordinal else "binary-class" if len(class_names) == 2 else "multi-class"
-        target = Target("class", "Class", task, class_names, labels)
-        return Index(self.table, {"class": target}, skipped, notes)
+        task = Task.BINARY if len(class_names) == 2 else Task.MULTICLASS
+        if self.options.ordinal:
+            task = Task.ORDINAL
+        return Index(self.table, {"class": Target("class", "Class", task, class_names, labels)}, skipped, notes + name_notes)
 
     def original(self, i: int) -> np.ndarray:
         return decode_image(self.path / self.table["path"].iloc[i]).pixels
 
-    def _read_names(self, files: list[ListedFile]) -> tuple[list[tuple[str, str, str]], list[str]]:
-        """(patient, study, view) of each file, "" for what its name does not say, and what to know about that."""
-        pattern = self.reading.pattern
+    def preview_names(self, count: int = 8) -> pd.DataFrame:
+        """Return what is read from some names, spread over the whole folder: columns path, patient, study, view, all text.
+
+        Raises LightboxError "folder.pattern".
+        """
+        files = [f for f in self._list()[0] if not f.fault]
+        some = [files[i] for i in np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)]
+        facts, _ = self._read_names(some)
+        return pd.DataFrame([(f.path, *fact) for f, fact in zip(some, facts)], columns=["path", "patient", "study", "view"])
+
+    def _read_names(self, files: list[ListedFile]) -> tuple[list[NameFacts], list[str]]:
+        """Return what each file's name says, "" for what it does not say, and notes about that."""
+        pattern = self.options.pattern
         if pattern == "-":
-            return [("", "", "")] * len(files), []
+            return [NameFacts()] * len(files), []
         if pattern:
-            found = match_names(pattern, [below_class(f) for f in files])
-            facts = [(p, f"{p}/{s}" if p and s else s, v) for p, s, v in (fact or ("", "", "") for fact in found)]
-            missed = [f.path for f, fact in zip(files, facts) if not fact[0]]
+            facts = [fact or NameFacts() for fact in match_names(pattern, [below_class(f) for f in files])]
+            missed = [f.path for f, fact in zip(files, facts) if not fact.patient]
             notes = [f'The patient of {len(files) - len(missed):,} images was read from names by the pattern "{pattern}".']
             if missed:
                 notes.append(f'The pattern finds no patient in {len(missed):,} names, for example in "{missed[0]}".')
             return facts, notes
-        facts, used = [], {}
-        for f in files:
-            known, *fact = read_name(f.path, f.split)
-            used[known] = used.get(known, 0) + 1
-            facts.append(tuple(fact))
+        matches = [read_name(f.path, f.split) for f in files]
         notes = []
-        for known, count in used.items():
+        for known, count in Counter(known for known, _ in matches).items():
             if known:
                 notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
                 notes += [known.note] if known.note else []
-        return facts, notes
+        return [fact for _, fact in matches], notes
 
     def _list(self) -> tuple[list[ListedFile], list[str]]:
-        """All files worth a try, sorted, and notes about the rest."""
-        top = subfolders(self.path)
-        parts = [(SPLIT_FOLDERS[d.lower()], d) for d in top if d.lower() in SPLIT_FOLDERS]
+        """Return all files worth a try, sorted, and notes about the rest."""
+        folders = subfolders(self.path)
+        splits = sorted((SPLIT_FOLDERS[d.lower()], d) for d in folders if d.lower() in SPLIT_FOLDERS)
         notes: list[str] = []
-        if any(split == "train" for split, _ in parts):
-            others = [d for d in top if d.lower() not in SPLIT_FOLDERS]
+        if any(split == "train" for split, _ in splits):
+            others = [d for d in folders if d.lower() not in SPLIT_FOLDERS]
             if others:
-                notes.append(f"Beside train, val and test these folders were left out: {', '.join(others)}.")
+                notes.append(f"These folders beside train, val and test were left out: {', '.join(others)}.")
         else:
-            parts = [("", "")]
+            splits = [("", "")]
         files, left_out, empty, filled = [], 0, [], set()
-        for split, part in sorted(parts):
-            for class_name in subfolders(self.path / part):
-                below = "/".join(p for p in (part, class_name) if p)
-                found, other = list_files(self.path, below, split, class_name)
+        for split, above in splits:
+            for class_name in subfolders(self.path / above):
+                below = f"{above}/{class_name}" if above else class_name
+                listed, other = list_files(self.path, below, split, class_name)
                 left_out += other
-                files += found
-                if found:
+                files += listed
+                if listed:
                     filled.add(class_name)
                 else:
                     empty.append((below, class_name))
@@ -144,45 +161,40 @@ class Folder(Source):
                 raise LightboxError("folder.empty_class", f"The class folder {below} in {self.path} holds no images.",
                                     "Put images into it or remove it.")
             notes.append(f"The folder {below} is empty.")
-        if left_out:
-            notes.append(f"{left_out:,} files whose names are not those of images were left out.")
-        return files, notes
+        return files, notes + left_out_note(left_out)
 
 
-class ListedFile(NamedTuple):      # quicker to make than a dataclass, and there may be a hundred thousand
-    path: str            # below the set's folder, with /
-    split: str
-    class_name: str
-    size: int = 0        # bytes
-    changed: int = 0     # nanoseconds
-    fault: str = ""      # why it cannot be used, where that shows without opening it
+def skipped_files(files: list[ListedFile]) -> list[dict]:
+    """Return the files that cannot be used, as `Index.skipped` has them."""
+    return [{"path": f.path.encode("utf-8", "replace").decode(), "reason": f.fault} for f in files if f.fault]
 
 
-def read_names(path: Path, reading: FolderReading, count: int = 8) -> pd.DataFrame:
-    """What a reading takes from some names, spread over the whole folder: columns path, patient, study, view, all text.
-
-    Raises LightboxError as `Folder` does, and "folder.pattern".
-    """
-    folder = Folder(path, reading)
-    files = [f for f in folder._list()[0] if not f.fault]
-    some = [files[i] for i in np.linspace(0, len(files) - 1, min(count, len(files))).round().astype(int)]
-    facts, _ = folder._read_names(some)
-    return pd.DataFrame([(f.path, *fact) for f, fact in zip(some, facts)], columns=["path", "patient", "study", "view"])
+def left_out_note(count: int) -> list[str]:
+    """Return a note about files that are no images by their names, or nothing."""
+    return [f"{count:,} files were left out: by their names they are not images."] if count else []
 
 
 def below_class(file: ListedFile) -> str:
-    """An image's path below its class folder: "train/NORMAL/p1/a.png" -> "p1/a.png"."""
+    """Return an image's path below its class folder: "train/NORMAL/p1/a.png" -> "p1/a.png"."""
     return file.path.split("/", 2 if file.split else 1)[-1]
 
 
-def fingerprint_of(files: list[ListedFile], reading: object) -> str:
-    """SHA-256 over name, size and time of change of every file, and over how they are read (a dataclass)."""
-    lines = "\n".join([repr(reading), *(f"{f.path}\t{f.size}\t{f.changed}" for f in files)])
+def options_text(options: object) -> str:
+    """Return read options as text for a fingerprint.
+
+    Their classes were called ...Reading when the first stores were made, and the keys of those stores must not change.
+    """
+    return repr(options).replace("Options(", "Reading(", 1)
+
+
+def fingerprint_of(files: list[ListedFile], options: object) -> str:
+    """Return the SHA-256 over name, size and time of change of every file, and over the read options (a dataclass)."""
+    lines = "\n".join([options_text(options), *(f"{f.path}\t{f.size}\t{f.changed}" for f in files)])
     return hashlib.sha256(lines.encode("utf-8", "replace")).hexdigest()
 
 
 def unwrap(path: Path) -> Path:
-    """The folder inside, where a download has wrapped the set into folders that hold nothing else."""
+    """Return the folder inside, where a download has wrapped the data set in folders that hold nothing else."""
     inner = path
     for _ in range(4):
         below = subfolders(inner)
@@ -195,56 +207,69 @@ def unwrap(path: Path) -> Path:
 
 
 def subfolders(path: Path) -> list[str]:
-    """Names of the folders in `path`, sorted, without hidden ones and leftovers. Links to folders count, except those that lead
-    back to where one came from: a class that is a link to / would be the whole disk."""
+    """Return the names of the folders in `path`, sorted, without hidden ones and leftovers.
+
+    Links to folders count, except those that lead back to where one came from: a class that is a link to / would be the whole
+    disk. Raises LightboxError "folder.unreadable".
+    """
     try:
         with os.scandir(path) as entries:
-            return sorted((e.name for e in entries if not _ignored(e.name) and _is_dir(e) and not _leads_back(e, path)),
-                          key=_natural)
+            return sorted((e.name for e in entries if not _is_ignored(e.name) and _is_dir(e) and not _leads_back(e, path)),
+                          key=natural_key)
     except OSError as error:
         raise LightboxError("folder.unreadable", f"The folder {path} cannot be read: {error.strerror}.",
                             "Check that you may open it.") from error
 
 
-def list_files(root: Path, below: str, split: str, class_name: str) -> tuple[list[ListedFile], int]:
-    """Files under root/below at any depth, sorted, and how many had names that are not those of images. Linked folders are
-    not entered, since they can lead in circles."""
-    found, left_out, stack = [], 0, [below]
+def walk(root: Path, below: str, on_error: Callable[[str, OSError], None]) -> Iterator[tuple[str, os.DirEntry]]:
+    """Yield the files under root/below at any depth, as (path below root, entry), without hidden ones and leftovers.
+
+    Linked folders are not entered, since they can lead in circles. `on_error` is called with a folder that cannot be read.
+    """
+    stack = [below]
     while stack:
         folder = stack.pop()
         try:
-            with os.scandir(root / folder) as scan:
-                entries = list(scan)
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if _is_ignored(entry.name):
+                        continue
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(path)
+                    else:
+                        yield path, entry
         except OSError as error:
-            found.append(ListedFile(folder, split, class_name, fault=f"{folder} cannot be opened: {error.strerror}."))
-            continue
-        if len(found) + left_out + len(entries) > MAX_FILES:
+            on_error(folder, error)
+
+
+def list_files(root: Path, below: str, split: str, class_name: str) -> tuple[list[ListedFile], int]:
+    """Return the files under root/below that may be images, sorted, and how many others there were."""
+    files, left_out = [], 0
+
+    def on_error(folder: str, error: OSError) -> None:
+        files.append(ListedFile(folder, split, class_name, fault=f"{folder} cannot be opened: {error.strerror}."))
+
+    for path, entry in walk(root, below, on_error):
+        if len(files) + left_out >= MAX_FILES:
             raise LightboxError("folder.too_large", f"There are more than {MAX_FILES:,} files in {root / below}.",
-                                "Give the folder that holds the images and little else.")
-        for entry in entries:
-            path = f"{folder}/{entry.name}"
-            if _ignored(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                stack.append(path)
-                continue
-            _, dot, suffix = entry.name.rpartition(".")
-            if (dot + suffix.lower() if dot else "") not in SUFFIXES:
-                left_out += 1
-                continue
-            try:
-                if not path.isascii():
-                    path.encode()
-                facts = entry.stat()
-                found.append(ListedFile(path, split, class_name, facts.st_size, facts.st_mtime_ns))
-            except UnicodeEncodeError:
-                found.append(ListedFile(path, split, class_name, fault="Its name is not valid UTF-8. Rename it."))
-            except OSError as error:
-                found.append(ListedFile(path, split, class_name, fault=f"{entry.name} cannot be opened: {error.strerror}."))
-    return sorted(found, key=lambda f: f.path), left_out
+                                "Give a folder that holds the images and little else.")
+        if suffix_of(entry.name) not in SUFFIXES:
+            left_out += 1
+            continue
+        try:
+            if not path.isascii():
+                path.encode()
+            facts = entry.stat()
+            files.append(ListedFile(path, split, class_name, facts.st_size, facts.st_mtime_ns))
+        except UnicodeEncodeError:
+            files.append(ListedFile(path, split, class_name, fault="Its name is not valid UTF-8. Rename it."))
+        except OSError as error:
+            files.append(ListedFile(path, split, class_name, fault=f"{entry.name} cannot be opened: {error.strerror}."))
+    return sorted(files, key=lambda f: f.path), left_out
 
 
-def _ignored(name: str) -> bool:
+def _is_ignored(name: str) -> bool:
     return name.startswith(".") or name.lower() in IGNORED
 
 
@@ -260,8 +285,3 @@ def _leads_back(entry: os.DirEntry, path: Path) -> bool:
         return False
     here = path.resolve()
     return Path(entry.path).resolve() in (here, *here.parents)
-
-
-def _natural(name: str) -> list:
-    """Sort key by which 2 comes before 10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]

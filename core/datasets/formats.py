@@ -1,6 +1,6 @@
-"""The kinds of places where a person's own images lie: how each is recognised, what there is to say about it, who reads it.
+"""The formats in which a person's own images may lie: how each is detected, which read options it has, who reads it.
 
-KINDS is the table; a new kind is a row. What a row needs is imported when it is used, so that a list of sets stays quick.
+FORMATS is the table; a new format is a row.
 """
 
 from __future__ import annotations
@@ -11,121 +11,110 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.datasets import medmnist
+from core.datasets.archive import unpack
+from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions, subfolders, unwrap
+from core.datasets.mura import Mura, MuraOptions, is_mura
+from core.datasets.npz import Npz
+from core.datasets.phantom import PhantomConfig, PhantomSource
 from core.datasets.source import Source
+from core.datasets.table import Table, TableOptions
 from core.errors import LightboxError
 
 TABLES = (".csv", ".tsv", ".txt")
 ARCHIVES = (".zip",)
+BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A row of KINDS.
+class Format:
+    """A row of FORMATS.
 
     Args:
         title: what a person reads
-        load: gives the reading (a frozen dataclass of plain values, each with a default) and the builder of the source
+        options: the class of its read options: a frozen dataclass of plain values, each with a default
+        build: makes the source from a path and such options
     """
 
     title: str
-    load: Callable[[], tuple[type, Callable[[Path, Any], Source]]]
-
-    @property
-    def reading(self) -> type:
-        return self.load()[0]
-
-    def build(self, path: Path, reading: Any) -> Source:
-        return self.load()[1](path, reading)
+    options: type
+    build: Callable[[Path, Any], Source]
 
 
 @dataclass(frozen=True)
-class NpzReading:
-    """An .npz file in MedMNIST's layout says itself how it is read."""
-
-
-def _folder() -> tuple:
-    from core.datasets.folder import Folder, FolderReading
-    return FolderReading, Folder
-
-
-def _table() -> tuple:
-    from core.datasets.table import Table, TableReading
-    return TableReading, Table
-
-
-def _mura() -> tuple:
-    from core.datasets.mura import Mura, MuraReading
-    return MuraReading, Mura
-
-
-def _npz() -> tuple:
-    return NpzReading, lambda path, reading: open_npz(path)
-
-
-def _phantom() -> tuple:
-    from core.datasets.phantom import PhantomConfig, PhantomSource
-    return PhantomConfig, lambda path, reading: PhantomSource(reading)
-
-
-KINDS: dict[str, Kind] = {
-    "folder": Kind("Class folders", _folder),
-    "table": Kind("Table and images", _table),
-    "mura": Kind("MURA layout", _mura),
-    "npz": Kind(".npz file", _npz),
-    "phantom": Kind("Phantom radiographs", _phantom),
-}
+class NpzOptions:
+    """Read options of an .npz file in MedMNIST's layout: none, since the file itself says what it holds."""
 
 
 def open_npz(path: Path) -> Source:
-    """An .npz file: one of the MedMNIST sets where it is called like one and fits, otherwise what its arrays say."""
-    from core.datasets import medmnist
-    from core.datasets.npz import Npz
+    """Open an .npz file: as one of the MedMNIST sets where its name is one of theirs, otherwise as its arrays say."""
     known = medmnist.set_of(path)
     return medmnist.MedMnist(path, known, str(path)) if known else Npz(path)
 
 
-def find(path: Path | str) -> tuple[str, Path]:
-    """(kind, path to read) of what lies at a path: a table inside a folder is found, a zip is unpacked first.
+FORMATS: dict[str, Format] = {
+    "folder": Format("Class folders", FolderOptions, Folder),
+    "table": Format("Table and images", TableOptions, Table),
+    "mura": Format("MURA layout", MuraOptions, Mura),
+    "npz": Format(".npz file", NpzOptions, lambda path, options: open_npz(path)),
+    "phantom": Format("Phantom radiographs", PhantomConfig, lambda path, options: PhantomSource(options)),
+}
+
+
+def format_of(name: str) -> Format:
+    """Return a row of FORMATS. Raises LightboxError "own.kind" for an unknown one."""
+    if name not in FORMATS:
+        raise LightboxError("own.kind", f"There is no format called {name[:80]!r}.", f"Formats: {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a path is a file that has to be unpacked."""
+    return path.suffix.lower() in ARCHIVES and path.is_file()
+
+
+def detect_format(path: Path | str) -> tuple[str, Path]:
+    """Return (format, path to read) of what lies at a path. A table inside a folder is found; a zip is unpacked first.
 
     Raises:
-        LightboxError: "dataset.unknown" where nothing is there, "dataset.unsupported" for a file of another kind,
+        LightboxError: "dataset.unknown" where nothing is there, "dataset.unsupported" for a file of another type,
             "table.which" for a folder with several tables, or what is wrong with a zip
     """
     try:
         path = Path(path).expanduser()
         if path.is_dir():
-            return _find_in_folder(path)
+            return _detect_in_folder(path)
         if path.is_file():
-            ending = path.suffix.lower()
-            if ending in ARCHIVES:
-                from core.datasets.archive import unpack
-                return _find_in_folder(unpack(path))
-            if ending == ".npz":
+            suffix = path.suffix.lower()
+            if suffix in ARCHIVES:
+                return _detect_in_folder(unpack(path))
+            if suffix == ".npz":
                 return "npz", path
-            if ending in TABLES:
+            if suffix in TABLES:
                 return "table", path
-            raise LightboxError("dataset.unsupported", f"{path.name} is not a kind of data set that is read.",
-                                "Give a folder with one subfolder for each class, a table (.csv, .tsv, .txt) with the names of "
+            raise LightboxError("dataset.unsupported", f"{path.name} is not in a supported data set format.",
+                                "Give a folder with one subfolder per class, a table (.csv, .tsv, .txt) with the names of "
                                 "image files, a .zip of either, or an .npz file in MedMNIST's layout.")
     except (OSError, ValueError) as error:      # a name too long or with a zero byte
-        reason = getattr(error, "strerror", None) or "it holds a sign that no path can have"
+        reason = getattr(error, "strerror", None) or "it has a character that no path can have"
         raise LightboxError("dataset.unknown", f"{str(path)[:200]!r} cannot be opened: {reason}.", "Check the path.") from error
     raise LightboxError("dataset.unknown", f"There is no folder or file {str(path)[:200]!r}.",
-                        "Check the path; it may lie on a disk that is not connected.")
+                        "Check the path; it may be on a disk that is not connected.")
 
 
-def _find_in_folder(path: Path) -> tuple[str, Path]:
-    from core.datasets.folder import SPLIT_FOLDERS, subfolders, unwrap
-    from core.datasets.mura import is_mura
+def _detect_in_folder(path: Path) -> tuple[str, Path]:
     if is_mura(path):
         return "mura", path
     inner = unwrap(path)
     below = subfolders(inner)
-    parts = [inner / name for name in below if name.lower() in SPLIT_FOLDERS]
-    if any(len(subfolders(part)) > 1 for part in parts):
+    splits = [inner / name for name in below if name.lower() in SPLIT_FOLDERS]
+    if any(len(subfolders(split)) > 1 for split in splits):
         return "folder", path
-    places = [path]                    # a download may be wrapped into folders that hold nothing else
-    while len(places) < 5 and len(inside := subfolders(places[-1])) == 1:
+    places = [path]                    # a download may be wrapped in folders that hold nothing else
+    while len(places) < 5:
+        inside = subfolders(places[-1])
+        if len(inside) != 1:
+            break
         places.append(places[-1] / inside[0])
     files = next(filter(None, map(_readable, places)), [])      # the outermost of them that holds any
     tables = [file for file in files if file.suffix.lower() in TABLES]
@@ -133,7 +122,7 @@ def _find_in_folder(path: Path) -> tuple[str, Path]:
     if len(tables) == 1:
         return "table", tables[0]
     if len(below) < 2 and tables:
-        raise LightboxError("table.which", f"In {path} there are {len(tables)} tables: "
+        raise LightboxError("table.which", f"{path} holds {len(tables)} tables: "
                             f"{', '.join(file.name for file in tables[:8])}.", "Give the path of the one with the labels.")
     if len(below) < 2 and len(arrays) == 1:
         return "npz", arrays[0]
@@ -141,53 +130,53 @@ def _find_in_folder(path: Path) -> tuple[str, Path]:
 
 
 def _readable(folder: Path) -> list[Path]:
-    """The tables and .npz files in a folder, sorted; a .txt only where no other table is."""
+    """Return the tables and .npz files in a folder, sorted; a .txt only where there is no other table."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in (*TABLES, ".npz")
                    and not file.name.lower().startswith((".", "readme", "licen")))
     return [file for file in files if file.suffix.lower() != ".txt"] or files
 
 
-def reading_from(kind: str, values: Mapping[str, Any]) -> Any:
-    """The reading of a kind with some fields changed, from JSON or from words of a command line.
+def parse_options(name: str, values: Mapping[str, Any]) -> Any:
+    """Return the read options of a format with some fields set, from JSON or from words of a command line.
 
     Args:
-        kind: a row of KINDS
-        values: field -> value; a text is read as the field's type, a tuple of texts from a list or from text with commas
+        name: a row of FORMATS
+        values: field -> value; a text is read as the field's type, a tuple of texts from a list or a text with commas
 
-    Raises LightboxError "own.kind", "own.reading" for a field or a value that does not fit, or what the reading itself refuses.
+    Raises LightboxError "own.kind", "own.reading" for a field or a value that does not fit, or what the options refuse.
+
+    >>> parse_options("folder", {"ordinal": "yes"})
+    FolderOptions(pattern='', ordinal=True)
     """
-    if kind not in KINDS:
-        raise LightboxError("own.kind", f"There is no kind of set called {kind[:80]!r}.", f"There are: {', '.join(KINDS)}.")
-    reading = KINDS[kind].reading
-    fields = {f.name: f for f in dataclasses.fields(reading)}
-    taken = {}
-    for name, value in values.items():
-        if name not in fields:
-            known = ", ".join(fields) or "none"
-            raise LightboxError("own.reading", f"{KINDS[kind].title} has no setting called {str(name)[:80]!r}.",
-                                f"There are: {known}.")
-        taken[name] = _as_field(name, value, fields[name].default)
-    return reading(**taken)
+    chosen = format_of(name)
+    fields = {f.name: f for f in dataclasses.fields(chosen.options)}
+    parsed = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise LightboxError("own.reading", f"{chosen.title} has no option called {str(key)[:80]!r}.",
+                                f"Options: {', '.join(fields) or 'none'}.")
+        parsed[key] = _as_field(key, value, fields[key].default)
+    return chosen.options(**parsed)
 
 
-def reading_to(reading: Any) -> dict[str, Any]:
-    """A reading as JSON: only the fields that are not at their default."""
-    default = type(reading)()
-    facts = {f.name: getattr(reading, f.name) for f in dataclasses.fields(reading)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()
+def options_to_json(options: Any) -> dict[str, Any]:
+    """Return read options as JSON: only the fields that are not at their default."""
+    default = type(options)()
+    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
             if value != getattr(default, name)}
 
 
 def _as_field(name: str, value: Any, default: Any) -> Any:
-    kind = type(default)
     try:
-        if kind is tuple:
+        if isinstance(default, tuple):
             values = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
             if not all(isinstance(part, (str, int, float)) for part in values):
                 raise TypeError(values)
             return tuple(values)
+        kind = type(default)
         if kind is bool and isinstance(value, str):
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
+            return BOOLEANS[value.lower()]
         if kind in (int, float) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
             if kind(float(value)) != float(value):
                 raise ValueError(value)
@@ -196,4 +185,4 @@ def _as_field(name: str, value: Any, default: Any) -> Any:
             raise TypeError(value)
         return value
     except (ValueError, TypeError, KeyError, OverflowError):
-        raise LightboxError("own.reading", f"{name} is {str(value)[:80]!r}.", f"It must be like {default!r}.") from None
+        raise LightboxError("own.reading", f"{name} is {str(value)[:80]!r}.", f"Expected a value like {default!r}.") from None

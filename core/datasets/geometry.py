@@ -1,4 +1,4 @@
-"""How an image becomes a square of a given size: the one function for it.
+"""Resizing: the one function by which an image becomes a square of a given size.
 
 The pixel store, a dropped file and a sample all go through `fit`, so a network meets the same geometry in training and in use.
 
@@ -33,6 +33,9 @@ def fit(pixels: np.ndarray, size: int, resize: str = "pad", channels: int = 1) -
 
     Raises:
         ValueError: an unknown way to resize, or a number of channels other than 1 and 3
+
+    >>> fit(np.zeros((300, 200, 3), np.uint8), 64).shape
+    (64, 64, 1)
     """
     if resize not in RESIZE or channels not in (1, 3):
         raise ValueError(f"resize is one of {RESIZE} and channels 1 or 3, not {resize!r} and {channels!r}")
@@ -54,7 +57,7 @@ def fit(pixels: np.ndarray, size: int, resize: str = "pad", channels: int = 1) -
 
 
 def inner_size(height: int, width: int, size: int, resize: str) -> tuple[int, int]:
-    """Height and width that the picture itself has inside the square, in pixels; less than `size` only where bars are added."""
+    """Return height and width of the image itself inside the square, in pixels; below `size` only where bars are added."""
     if resize != "pad":
         return size, size
     longer = max(height, width)
@@ -76,15 +79,19 @@ def scale(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def describe_fit(shape: tuple[int, int, int], size: int, resize: str = "pad", channels: int = 1) -> tuple[str, ...]:
-    """What `fit` does to an image of `shape` (H, W, C), in plain sentences for the person who brought it."""
+    """Return what `fit` does to an image of `shape` (H, W, C), in plain sentences.
+
+    >>> describe_fit((300, 200, 1), 30)
+    ('Reduced from 200 x 300 to 20 x 30 px (width x height).', 'Black bars left and right fill it to 30 x 30 px.')
+    """
     height, width, has = shape
     steps = []
     if channels == 1 and has == 3:
-        steps.append("Colour became gray (0.299 red + 0.587 green + 0.114 blue).")
+        steps.append("Colour was converted to gray (0.299 red + 0.587 green + 0.114 blue).")
     if resize == "crop" and height != width:
         side = min(height, width)
         share = 1 - side / max(height, width)
-        steps.append(f"The middle {side:,} x {side:,} px were cut out; {share:.0%} of the picture was left out.")
+        steps.append(f"The middle {side:,} x {side:,} px were cropped; {share:.0%} of the image was lost.")
         height = width = side
     inner = inner_size(height, width, size, resize)
     if inner != (height, width):
@@ -95,5 +102,5 @@ def describe_fit(shape: tuple[int, int, int], size: int, resize: str = "pad", ch
         where = "left and right" if inner[1] < size else "above and below"
         steps.append(f"Black bars {where} fill it to {size} x {size} px.")
     if channels == 3 and has == 1:
-        steps.append("The gray values were repeated for red, green and blue.")
-    return tuple(steps) or (f"Nothing: it is {size} x {size} px already.",)
+        steps.append("The gray values were copied to red, green and blue.")
+    return tuple(steps) or (f"Nothing: it already has {size} x {size} px.",)

@@ -1,6 +1,6 @@
 """MedMNIST v2 and MedMNIST+: twelve sets of two-dimensional medical images at 28, 64, 128 and 224 px.
 
-Yang et al., Scientific Data 2023, https://doi.org/10.1038/s41597-022-01721-8. The facts of each set stand in SETS, so that
+Yang et al., Scientific Data 2023, https://doi.org/10.1038/s41597-022-01721-8. The facts of each set stand in INFO, so that
 nothing heavy is imported to list them; a test compares them with the `medmnist` package. Addresses and check sums of the
 official files are taken from that package's own table.
 """
@@ -33,7 +33,7 @@ ORGANS = ("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidne
 
 
 @dataclass(frozen=True)
-class Facts:
+class MedMnistInfo:
     """What is known of a set before it is on the disk: counts of train, val, test; class names in the order of the labels."""
 
     title: str
@@ -44,54 +44,54 @@ class Facts:
     licence: str = "CC BY 4.0"
 
 
-SETS = {
-    "pathmnist": Facts("PathMNIST", "Stained tissue from the bowel under the microscope: nine kinds of tissue, in colour.",
+INFO = {
+    "pathmnist": MedMnistInfo("PathMNIST", "Stained tissue from the bowel under the microscope: nine kinds of tissue, in colour.",
         "multi-class", (89996, 10004, 7180), ("adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle",
         "normal colon mucosa", "cancer-associated stroma", "colorectal adenocarcinoma epithelium")),
-    "chestmnist": Facts("ChestMNIST", "Frontal chest X-rays: which of 14 findings are there? Several can be, or none.",
+    "chestmnist": MedMnistInfo("ChestMNIST", "Frontal chest X-rays: which of 14 findings are there? Several can be, or none.",
         "multi-label, binary-class", (78468, 11219, 22433), ("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass",
         "nodule", "pneumonia", "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis", "pleural", "hernia")),
-    "dermamnist": Facts("DermaMNIST", "Pigmented spots of the skin through a dermatoscope: seven diseases, in colour.",
+    "dermamnist": MedMnistInfo("DermaMNIST", "Pigmented spots of the skin through a dermatoscope: seven diseases, in colour.",
         "multi-class", (7007, 1003, 2005), ("actinic keratoses and intraepithelial carcinoma", "basal cell carcinoma",
         "benign keratosis-like lesions", "dermatofibroma", "melanoma", "melanocytic nevi", "vascular lesions"), "CC BY-NC 4.0"),
-    "octmnist": Facts("OCTMNIST", "Sections of the retina by optical coherence tomography: three diseases and normal.",
+    "octmnist": MedMnistInfo("OCTMNIST", "Sections of the retina by optical coherence tomography: three diseases and normal.",
         "multi-class", (97477, 10832, 1000), ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal")),
-    "pneumoniamnist": Facts("PneumoniaMNIST", "Chest X-rays of children: pneumonia or normal.",
+    "pneumoniamnist": MedMnistInfo("PneumoniaMNIST", "Chest X-rays of children: pneumonia or normal.",
         "binary-class", (4708, 524, 624), ("normal", "pneumonia")),
-    "retinamnist": Facts("RetinaMNIST", "Photographs of the retina: how far has diabetic retinopathy gone, in five grades?",
+    "retinamnist": MedMnistInfo("RetinaMNIST", "Photographs of the retina: diabetic retinopathy in five grades.",
         "ordinal-regression", (1080, 120, 400), ("0", "1", "2", "3", "4")),
-    "breastmnist": Facts("BreastMNIST", "Ultrasound images of the breast: malignant, or normal and benign together.",
+    "breastmnist": MedMnistInfo("BreastMNIST", "Ultrasound images of the breast: malignant, or normal and benign together.",
         "binary-class", (546, 78, 156), ("malignant", "normal, benign")),
-    "bloodmnist": Facts("BloodMNIST", "Single normal blood cells under the microscope: eight kinds, in colour.",
+    "bloodmnist": MedMnistInfo("BloodMNIST", "Single normal blood cells under the microscope: eight kinds, in colour.",
         "multi-class", (11959, 1712, 3421), ("basophil", "eosinophil", "erythroblast",
         "immature granulocytes(myelocytes, metamyelocytes and promyelocytes)", "lymphocyte", "monocyte", "neutrophil",
         "platelet")),
-    "tissuemnist": Facts("TissueMNIST", "Single cells of the kidney's cortex under the microscope: eight kinds.",
+    "tissuemnist": MedMnistInfo("TissueMNIST", "Single cells of the kidney's cortex under the microscope: eight kinds.",
         "multi-class", (165466, 23640, 47280), ("Collecting Duct, Connecting Tubule", "Distal Convoluted Tubule",
         "Glomerular endothelial cells", "Interstitial endothelial cells", "Leukocytes", "Podocytes", "Proximal Tubule Segments",
         "Thick Ascending Limb")),
-    "organamnist": Facts("OrganAMNIST", "Organs cut out of abdominal CT, axial sections: which of eleven is it?",
+    "organamnist": MedMnistInfo("OrganAMNIST", "Organs cut out of abdominal CT, axial sections: which of eleven is it?",
         "multi-class", (34561, 6491, 17778), ORGANS),
-    "organcmnist": Facts("OrganCMNIST", "Organs cut out of abdominal CT, coronal sections: which of eleven is it?",
+    "organcmnist": MedMnistInfo("OrganCMNIST", "Organs cut out of abdominal CT, coronal sections: which of eleven is it?",
         "multi-class", (12975, 2392, 8216), ORGANS),
-    "organsmnist": Facts("OrganSMNIST", "Organs cut out of abdominal CT, sagittal sections: which of eleven is it?",
+    "organsmnist": MedMnistInfo("OrganSMNIST", "Organs cut out of abdominal CT, sagittal sections: which of eleven is it?",
         "multi-class", (13932, 2452, 8827), ORGANS),
 }
 
 
 class MedMnist(Npz):
-    """A local .npz file of one of SETS."""
+    """A local .npz file of one of INFO."""
 
     def __init__(self, path: Path, name: str, address: str | None = None):
         super().__init__(path)
-        facts = SETS[name]
+        facts = INFO[name]
         self.set, self.name, self.title = name, address or name, facts.title
         self.description, self.licence = facts.description, facts.licence
         self.task, self.class_names = facts.task, facts.class_names
 
     def scan(self, progress: Progress | None = None) -> Index:
         index = super().scan(progress)
-        pixels, official = self.shape[1], dict(zip(("train", "val", "test"), SETS[self.set].counts))
+        pixels, official = self.shape[1], dict(zip(("train", "val", "test"), INFO[self.set].counts))
         index.notes.append(f"Read from {self.path.name}, whose images have {self.shape[1]} x {self.shape[0]} px.")
         if self.counts != official:
             counts = " + ".join(f"{n:,}" for n in self.counts.values())
@@ -110,7 +110,7 @@ def file_name(name: str, size: int) -> str:
 def set_of(path: Path) -> str | None:
     """The set whose file this is by its name, or None."""
     match = re.fullmatch(r"([a-z]+)(_64|_128|_224)?", path.stem)
-    return match[1] if match and match[1] in SETS else None
+    return match[1] if match and match[1] in INFO else None
 
 
 def find_file(name: str, size: int) -> Path | None:

@@ -1,4 +1,4 @@
-"""What a source holds, counted without decoding an image: classes by split, patients, and what a person should know."""
+"""The content of a source, counted without decoding an image: classes by split, patients, and notes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from core.datasets.custom import OwnSet, save_own
-from core.datasets.formats import KINDS, reading_to
-from core.datasets.source import SPLITS, Index, Progress, Source, Target
+from core.config import Split
+from core.datasets.custom import CustomDataset, save_custom_dataset
+from core.datasets.formats import FORMATS, options_to_json
+from core.datasets.source import Index, Progress, Source, Target, one_hot
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class ScanResult:
     """A source, counted.
 
     Args:
@@ -30,51 +30,52 @@ class Survey:
     patients: int | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the command line."""
+        """Return plain values for the command line."""
         targets = {name: {"title": t.title, "task": t.task, "counts": self.counts[name].to_dict("index")}
                    for name, t in self.index.targets.items()}
         return {"name": self.source.name, "title": self.source.title, "images": len(self.index.table), "patients": self.patients,
                 "targets": targets, "notes": self.index.notes, "skipped": self.index.skipped}
 
 
-def survey(source: Source, progress: Progress | None = None) -> Survey:
+def scan_source(source: Source, progress: Progress | None = None) -> ScanResult:
     """Count a source. Raises LightboxError as `source.scan` does."""
     index = source.scan(progress)
     patients = set(index.table["patient"]) - {""}
     counts = {name: count_classes(target, index.table["split"]) for name, target in index.targets.items()}
-    return Survey(source, index, counts, len(patients) or None)
+    return ScanResult(source, index, counts, len(patients) or None)
 
 
 def count_classes(target: Target, split: pd.Series) -> pd.DataFrame:
-    """Images per class and split, as in `Survey.counts`."""
-    names = target.class_names
-    one_hot = target.labels if target.labels.ndim == 2 else np.eye(len(names), dtype=np.int64)[target.labels]
+    """Return images per class and split, as in `ScanResult.counts`."""
+    classes = one_hot(target.labels, len(target.class_names))
     split = split.to_numpy(dtype=object)
     columns = {}
-    for name in (*SPLITS, ""):
+    for name in (*(part.value for part in Split), ""):
         rows = split == name
         if rows.any():
-            columns[name or "not split"] = [*one_hot[rows].sum(axis=0), rows.sum()]
-    columns["total"] = [*one_hot.sum(axis=0), len(split)]
-    return pd.DataFrame(columns, index=[*names, "total"], dtype=np.int64)
+            columns[name or "not split"] = [*classes[rows].sum(axis=0), rows.sum()]
+    columns["total"] = [*classes.sum(axis=0), len(split)]
+    return pd.DataFrame(columns, index=[*target.class_names, "total"], dtype="int64")
 
 
-def add_own(kind: str, path: Path | str, reading: Any, name: str, title: str = "") -> tuple[OwnSet, Survey]:
-    """Look whether images can be read so, and keep them as a set of one's own, with everything that was guessed written down.
+def add_custom_dataset(format: str, path: Path | str, options: Any, name: str,
+                       title: str = "") -> tuple[CustomDataset, ScanResult]:
+    """Scan images with some read options and save them as a custom data set, with every option that was guessed written out.
 
     Args:
-        kind, path: as `core.datasets.formats.find` gives them; the path is "" for "phantom"
-        reading: of that kind
+        format, path: as `core.datasets.formats.detect_format` gives them; the path is "" for "phantom"
+        options: read options of that format
 
     Raises:
-        LightboxError: as the source does, and as `core.datasets.custom.save_own` does
+        LightboxError: as the source does, and as `core.datasets.custom.save_custom_dataset` does
     """
-    place = Path(path).expanduser().resolve() if path else Path()
-    source = KINDS[kind].build(place, reading)
-    found = survey(source)
-    first = next(iter(found.index.targets.values()))
-    facts = {"task": first.task, "class_names": list(first.class_names),
-             "counts": found.counts[first.name].loc["total"].drop("total").astype(int).to_dict()}
-    own = OwnSet(name, title or name, kind, str(place) if path else "", reading_to(getattr(source, "resolved", reading)), facts)
-    save_own(own)
-    return own, found
+    path = Path(path).expanduser().resolve() if path else None
+    source = FORMATS[format].build(path or Path(), options)
+    result = scan_source(source)
+    first = next(iter(result.index.targets.values()))
+    summary = {"task": first.task, "class_names": list(first.class_names),
+               "counts": result.counts[first.name].loc["total"].drop("total").astype(int).to_dict()}
+    guessed = getattr(source, "resolved", options)
+    custom = CustomDataset(name, title or name, format, str(path or ""), options_to_json(guessed), summary)
+    save_custom_dataset(custom)
+    return custom, result

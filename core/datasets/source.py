@@ -1,7 +1,7 @@
-"""What a place where images come from must offer: `Source`. All of it is here.
+"""`Source`, the interface of every place where images come from, and the tables that it hands out.
 
 A source knows its images one by one, at full resolution, and where they belong. It decodes nothing ahead of time and keeps no
-pixels: `core/datasets/store.py` asks it for each image once, and from then on everybody reads the store.
+pixels: `core/datasets/store.py` asks it for each image once, and afterwards everybody reads the store.
 
 N images, H x W pixels, C channels (1 gray, 3 colour), L findings.
 """
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-TASKS = ("binary-class", "multi-class", "multi-label, binary-class", "ordinal-regression")   # MedMNIST's words
-SPLITS = ("train", "val", "test")
+from core.config import Split
+
+SPLITS = tuple(split.value for split in Split)
 COLUMNS = ("image_id", "patient", "study", "view", "path", "split")    # every table has these; more may follow
 
 Progress = Callable[[str, int, int], None]    # (what is being done, done, total); may raise to stop
@@ -28,7 +29,7 @@ class Target:
     Args:
         name: its address, for example "finding"
         title: what a person reads
-        task: one of TASKS
+        task: one of `core.config.Task`
         class_names: K names; class k is the label k, or column k of several findings
         labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 where an image may show several findings
     """
@@ -56,6 +57,15 @@ class Index:
     targets: dict[str, Target]
     skipped: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return (N, K) int64 of 0 and 1 from labels (N,) in 0..K-1; labels that are (N, K) already come back as they are.
+
+    >>> one_hot(np.array([2, 0]), 3).tolist()
+    [[0, 0, 1], [1, 0, 0]]
+    """
+    return labels if labels.ndim == 2 else np.eye(classes, dtype=np.int64)[labels]
 
 
 class Source:

@@ -1,7 +1,7 @@
-"""What a set looks like as a whole: how large its originals are, its gray values, the average image of each class.
+"""Statistics of a data set: sizes of the originals, gray values, the average image of each class.
 
 All of it is read from the mapped store in small pieces, so memory stays flat however many images there are. Where reading all
-would take long, images are taken at even distances through the set, and each answer says how many.
+would take long, images are taken at even intervals, and each result says how many.
 
 N images of S x S pixels in C channels, G groups (classes or splits).
 """
@@ -27,7 +27,7 @@ MOST = 60_000              # images at a time, so that a sum of squares of uint8
 
 @dataclass(frozen=True)
 class Group:
-    """Some images that belong together: a class, a split. `name` is what a person reads, `rows` (n,) int64 where they are."""
+    """Images that belong together: a class, a split. `name` is what a person reads, `rows` (n,) int64 their rows."""
 
     name: str
     rows: np.ndarray
@@ -35,7 +35,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class GrayValues:
-    """How often each gray value occurs.
+    """The histogram of gray values of each group.
 
     Args:
         counts: (G, 256) int64, all channels together
@@ -67,7 +67,7 @@ class Averages:
 
 
 def groups_by(data: Dataset, by: str, rows: np.ndarray | None = None) -> tuple[Group, ...]:
-    """Divide a set, or some of its rows, by "class" or by "split".
+    """Divide a data set, or some of its rows, by "class" or by "split".
 
     With several findings an image is in the group of each of its findings, and in "no finding" where it has none.
 
@@ -119,7 +119,7 @@ def averages(data: Dataset, groups: Sequence[Group], budget: int = BUDGET) -> Av
 
 
 def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation (divided by n) of each channel over all pixels of some images, in [0, 1].
+    """Return mean and standard deviation (divided by n) of each channel over all pixels of some images, in [0, 1].
 
     All of them are read, a few at a time. The sums are whole numbers and exact; only the last line is rounded.
 
@@ -142,7 +142,7 @@ def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[tuple[floa
 
 
 def original_sizes(table: pd.DataFrame, rows: np.ndarray | None = None) -> np.ndarray:
-    """(n, 2) int64: width and height in pixels of the originals that are known. A store from before they were kept knows none."""
+    """Return (n, 2) int64, width and height in pixels of the originals that are known; an old store knows none."""
     known = table if rows is None else table.iloc[rows]
     columns = [pd.to_numeric(known[name], errors="coerce").to_numpy(np.float64, na_value=np.nan) for name in ("width", "height")]
     sizes = np.stack(columns, axis=1)
@@ -150,10 +150,13 @@ def original_sizes(table: pd.DataFrame, rows: np.ndarray | None = None) -> np.nd
 
 
 def histogram(values: np.ndarray, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) counts and (B + 1,) edges over the whole range of `values`, B <= bins.
+    """Return (B,) counts and (B + 1,) edges over the whole range of `values`, B <= bins.
 
     Whole numbers get bins of a whole width, so that no bin is emptier than its neighbours only because fewer numbers fall
     into it. Without values: no bins.
+
+    >>> histogram(np.array([1, 2, 2, 4]))[0].tolist()
+    [1, 2, 0, 1]
     """
     values = np.asarray(values)
     if not len(values):
@@ -169,7 +172,7 @@ def histogram(values: np.ndarray, bins: int = 40) -> tuple[np.ndarray, np.ndarra
 
 
 def _even(data: Dataset, groups: Sequence[Group], budget: int) -> Iterator[np.ndarray]:
-    """The rows of each group that are read: all, or as many as the budget allows a group, at even distances."""
+    """Yield the rows of each group that are read: all, or as many as the budget allows a group, at even intervals."""
     filled = sum(len(group.rows) > 0 for group in groups)
     most = max(1, budget // int(np.prod(data.images.shape[1:])) // max(1, filled))
     for group in groups:
@@ -178,7 +181,7 @@ def _even(data: Dataset, groups: Sequence[Group], budget: int) -> Iterator[np.nd
 
 
 def _pieces(data: Dataset, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """(n, S, S, C) uint8, a few images at a time."""
+    """Yield (n, S, S, C) uint8, a few images at a time."""
     step = min(MOST, max(1, PIECE // int(np.prod(data.images.shape[1:]))))
     for first in range(0, len(rows), step):
         yield data.images[rows[first:first + step]]

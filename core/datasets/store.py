@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.lib.format import open_memmap
 
 from core.config import home
 from core.datasets.geometry import fit
@@ -61,23 +62,23 @@ class Store:
 
 
 def store_folder(title: str, fingerprint: str, size: int, resize: str, channels: int) -> Path:
-    """Where a store lies, there or not. The name is readable in front and unique behind."""
+    """Return where a store lies, made or not. The name is readable in front and unique behind."""
     facts = json.dumps([FORMAT, fingerprint, size, resize, channels])
     readable = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "images"
     return home() / "stores" / f"{readable}-{size}-{resize}-{channels}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
 def is_stored(source: Source, size: int, resize: str, channels: int) -> bool:
-    """Whether `open_store` would find it ready."""
+    """Return whether `open_store` would find it ready."""
     return (store_folder(source.title, source.fingerprint(), size, resize, channels) / "meta.json").is_file()
 
 
 def open_store(source: Source, size: int, resize: str, channels: int, progress: Progress | None = None) -> Store:
-    """Map the store of a source; make it first where it is missing or damaged.
+    """Open the store of a source; make it first where it is missing or damaged.
 
     Args:
-        channels: 1, 3, or 0 for what the images have (3 as soon as one is coloured)
-        progress: called with (sentence, done, total); what it raises stops the making, and what was decoded is kept
+        channels: 1, 3, or 0 for what the images have (3 as soon as one is in colour)
+        progress: called with (sentence, done, total); what it raises stops the work, and what was decoded is kept
 
     Raises:
         LightboxError: from the source; "disk.full"; "store.no_images" where not one image could be read
@@ -105,7 +106,7 @@ def open_store(source: Source, size: int, resize: str, channels: int, progress: 
 
 
 def _wait_for(lock: Lock, folder: Path, progress: Progress) -> None:
-    """Take the lock. While another tab or process has it, show how far that one is."""
+    """Acquire the lock. While another tab or process has it, show how far that one is."""
     while not lock.acquire():
         state = _read_json(_part(folder) / "progress.json") or {}
         progress("Another window is preparing these images", state.get("done", 0), state.get("total", 0))
@@ -117,7 +118,7 @@ def _part(folder: Path) -> Path:
 
 
 def _load(folder: Path, fingerprint: str) -> Store | None:
-    """The store, or None where it is missing or anything about it does not fit together."""
+    """Return the store, or None where it is missing or anything about it does not fit together."""
     meta = _read_json(folder / "meta.json")
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -138,147 +139,172 @@ def _load(folder: Path, fingerprint: str) -> Store | None:
         return None
 
 
+@dataclass
+class _Progress:
+    """How far a store is. Kept in progress.json, so that somebody else can go on.
+
+    Args:
+        total: images of the source
+        channels: of the store
+        done: images that were looked at
+        written: images in images.npy; the others could not be read
+        skipped: {"row": ..., "reason": ...} of each of the others
+    """
+
+    total: int
+    channels: int
+    done: int = 0
+    written: int = 0
+    skipped: list[dict] = field(default_factory=list)
+
+
+class _Coloured(Exception):
+    """A colour image came while gray was expected."""
+
+
 def _make(source: Source, folder: Path, size: int, resize: str, channels: int, progress: Progress) -> None:
     progress("Listing the images", 0, 0)
     index = source.scan(progress)
     part = _part(folder)
     part.mkdir(exist_ok=True)
     total = len(index.table)
-
-    def fresh(channels: int) -> dict:
-        return {"done": 0, "written": 0, "skipped": [], "channels": channels, "total": total}
-
-    state = _read_json(part / "progress.json")      # somebody may have been stopped here
-    if not _goes_on(state, part, size, total):
-        state = fresh(channels or 1)
+    state = _read_state(part, size, total) or _Progress(total, channels or 1)
     try:
         _append(source, part, size, resize, state, progress, wanted=channels)
-    except _Coloured:      # begin again with three channels: happens in the first images of a coloured set
-        state = fresh(3)
+    except _Coloured:      # begin again with three channels: happens in the first images of a coloured data set
+        state = _Progress(total, 3)
         _append(source, part, size, resize, state, progress, wanted=channels)
     except LightboxError as error:
         if error.code != "disk.full":      # the source is broken: what was made from it is worth nothing
             shutil.rmtree(part)
         raise
-
-    bad = {s["row"] for s in state["skipped"]}
-    if len(bad) == total:
+    if not state.written:
         raise LightboxError("store.no_images", f"None of the {total:,} images could be read. The first one: "
-                            f"{state['skipped'][0]['reason']}", "Look at the files in an image viewer.")
-    good = np.array([i for i in range(total) if i not in bad])
-    table = _with_sizes(index.table, part, total).iloc[good].reset_index(drop=True)
+                            f"{state.skipped[0]['reason']}", "Look at the files in an image viewer.")
+    _finish(source, index, state, part, size, resize)
+    os.rename(part, folder)
+
+
+def _finish(source: Source, index: Index, state: _Progress, part: Path, size: int, resize: str) -> None:
+    """Write what belongs to the images that were read."""
+    bad = [s["row"] for s in state.skipped]
+    good = np.setdiff1d(np.arange(state.total), bad)
+    table = _with_sizes(index.table, part, state.total).iloc[good].reset_index(drop=True)
     write_atomic(part / "table.csv", table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\n"))
     for target in index.targets.values():
         np.save(part / f"labels_{target.name}.npy", target.labels[good])
-    skipped = index.skipped + [{"path": index.table["path"].iloc[s["row"]], "reason": s["reason"]} for s in state["skipped"]]
+    skipped = index.skipped + [{"path": index.table["path"].iloc[s["row"]], "reason": s["reason"]} for s in state.skipped]
     write_json(part / "meta.json", {
-        "title": source.title, "size": size, "resize": resize, "shape": [len(good), size, size, state["channels"]],
+        "title": source.title, "size": size, "resize": resize, "shape": [len(good), size, size, state.channels],
         "targets": [{"name": t.name, "title": t.title, "task": t.task, "class_names": t.class_names}
                     for t in index.targets.values()],
         "skipped": skipped, "notes": index.notes})
     (part / "sizes.u32").unlink()
     (part / "progress.json").unlink()
-    os.rename(part, folder)
 
 
 def _with_sizes(table: pd.DataFrame, part: Path, total: int) -> pd.DataFrame:
-    """The table with what was measured while decoding. Columns of these names that the set has itself are kept beside it."""
+    """Add what was measured while decoding. Columns of these names that the data set has itself are kept beside it."""
     sizes = np.fromfile(part / "sizes.u32", "<u4").reshape(total, len(MEASURED))
     table = table.rename(columns={column: f"{column} (as listed)" for column in MEASURED})
     return table.assign(**{column: np.where(values > 0, values.astype(str), "") for column, values in zip(MEASURED, sizes.T)})
 
 
-def _goes_on(state: dict | None, part: Path, size: int, total: int) -> bool:
-    """Whether a note of progress fits the images wanted and the pixels that lie there."""
+def _read_state(part: Path, size: int, total: int) -> _Progress | None:
+    """Return how far somebody was who was stopped here, None where that does not fit the images wanted and the pixels there."""
     try:
-        pixels = state["written"] * size * size * state["channels"]
-        return state["total"] == total and (part / "images.npy").stat().st_size > pixels
-    except (TypeError, KeyError, OSError):
-        return False
+        state = _Progress(**_read_json(part / "progress.json"))
+        pixels = state.written * size * size * state.channels
+        return state if state.total == total and (part / "images.npy").stat().st_size > pixels else None
+    except (TypeError, OSError):
+        return None
 
 
-class _Coloured(Exception):
-    """A coloured image came while gray was expected."""
-
-
-def _append(source: Source, part: Path, size: int, resize: str, state: dict, progress: Progress, wanted: int) -> None:
-    """Decode images state["done"] ... state["total"] in order and append them to images.npy, noting progress in `state`."""
-    total, channels = state["total"], state["channels"]
-    head = _header((total, size, size, channels))
-    need = (total - state["done"]) * size * size * channels + SPARE
-    free = shutil.disk_usage(part).free
+def _append(source: Source, part: Path, size: int, resize: str, state: _Progress, progress: Progress, wanted: int) -> None:
+    """Decode the images from state.done on, in order, and append them to images.npy, keeping `state` up to date."""
+    total, row_bytes = state.total, size * size * state.channels
+    need, free = (total - state.done) * row_bytes + SPARE, shutil.disk_usage(part).free
     if free < need:
         raise LightboxError("disk.full", f"These images need {need / 1e9:.1f} GB; {part.parent} has {free / 1e9:.1f} GB left.",
                             "Free some space, choose a smaller image size, or set LIGHTBOX_HOME to another disk.")
+    enough = size if resize == "pad" else 2 * size      # longer side; for others the shorter side decides
 
-    def one(i: int) -> tuple[np.ndarray, tuple[int, int]] | str:
+    def decode(i: int) -> tuple[np.ndarray, tuple[int, int]] | str:
+        """Return pixels and the original's width and height, or why there are none."""
         try:
             pixels = source.at_size(i, enough)
         except LightboxError as error:
-            if not error.code.startswith("image."):      # one bad image is left out; a broken source is not a set
+            if not error.code.startswith("image."):      # one bad image is left out; a broken source is not a data set
                 raise
             return str(error)
-        if pixels.shape[2] == 3 and not wanted and channels == 1:
+        if pixels.shape[2] == 3 and not wanted and state.channels == 1:
             raise _Coloured
-        return fit(pixels, size, resize, channels), source.original_size(i, pixels)
+        return fit(pixels, size, resize, state.channels), source.original_size(i, pixels)
 
-    enough = size if resize == "pad" else 2 * size      # longer side; for others the shorter side decides
-    most = max(4, CHUNK_BYTES // (size * size * channels))
-    chunk = min(16, most)
-    workers = 1 if source.sequential else os.cpu_count() or 1
+    path, resumed = part / "images.npy", state.done > 0
+    # The memory map makes the header and the room for all images. Pixels go through write(), which can say that the disk is full.
+    images = open_memmap(path, mode="r+" if resumed else "w+", dtype=np.uint8, shape=(total, size, size, state.channels))
+    offset = images.offset
+    (part / "sizes.u32").touch()      # not there in what an older version began: then those sizes are not known
     source.prepare(enough, progress)
-    mode = "r+b" if state["done"] else "w+b"
-    (part / "sizes.u32").touch()      # not there in what a version before this one began: then those sizes are not known
-    with ThreadPoolExecutor(workers) as pool, open(part / "images.npy", mode) as file, open(part / "sizes.u32", mode) as sizes:
-        file.write(head)
-        file.truncate(len(head) + state["written"] * size * size * channels)      # what came after the last note is not trusted
-        file.seek(0, os.SEEK_END)
-        sizes.truncate(state["done"] * 4 * len(MEASURED))
+    progress("Preparing the images", state.done, total)
+    with open(path, "r+b") as file, open(part / "sizes.u32", "r+b" if resumed else "w+b") as sizes:
+        file.seek(offset + state.written * row_bytes)      # what came after the last note is not trusted
+        sizes.truncate(state.done * 4 * len(MEASURED))
         sizes.seek(0, os.SEEK_END)
-        saved = 0.0
-        progress("Preparing the images", state["done"], total)
 
         def save() -> None:
             for written in (file, sizes):      # first what was decoded, then the note that it is there
                 written.flush()
                 os.fsync(written.fileno())
-            write_json(part / "progress.json", state)
+            write_json(part / "progress.json", asdict(state))
+
+        def write(results: list) -> None:
+            good = [r for r in results if not isinstance(r, str)]
+            file.write(b"".join(pixels.tobytes() for pixels, _ in good))
+            sizes.write(np.array([(0, 0) if isinstance(r, str) else r[1] for r in results], "<u4").tobytes())
+            state.skipped += [{"row": state.done + k, "reason": r} for k, r in enumerate(results) if isinstance(r, str)]
+            state.written += len(good)
+            state.done += len(results)
 
         try:
-            while state["done"] < total:
-                began = time.monotonic()
-                rows = range(state["done"], min(total, state["done"] + chunk))
-                results = list(pool.map(one, rows) if workers > 1 else map(one, rows))
-                good = [r for r in results if not isinstance(r, str)]
-                file.write(b"".join(pixels.tobytes() for pixels, _ in good))
-                sizes.write(np.array([(0, 0) if isinstance(r, str) else r[1] for r in results], "<u4").tobytes())
-                state["skipped"] += [{"row": i, "reason": r} for i, r in zip(rows, results) if isinstance(r, str)]
-                state["written"] += len(good)
-                state["done"] = rows.stop
-                seconds = time.monotonic() - began      # half a second a chunk: smooth progress, prompt stop, little overhead
-                chunk = min(most, chunk * 2) if seconds < 0.3 else max(4, chunk // 2) if seconds > 0.8 else chunk
-                if time.monotonic() - saved > SAVE_EVERY or state["done"] == total:
-                    save()
-                    saved = time.monotonic()
-                progress("Preparing the images", state["done"], total)
+            _decode_all(decode, write, save, state, max(4, CHUNK_BYTES // row_bytes), 1 if source.sequential else None, progress)
         except _Coloured:
             raise
         except BaseException:      # stopped: keep what there is
             save()
             raise
-        file.seek(0)
-        file.write(_header((state["written"], size, size, channels), len(head)))      # now the true number is known
-        file.flush()
-        os.fsync(file.fileno())
+        if state.written < total:      # fewer rows than the header says
+            header = np.lib.format.header_data_from_array_1_0(images[:state.written])
+            del images      # Windows does not shorten a file that is mapped
+            file.seek(0)
+            np.lib.format.write_array_header_1_0(file, header)
+            if file.tell() != offset:
+                raise AssertionError("the header of an .npy file changed its length")
+            file.truncate(offset + state.written * row_bytes)
+            file.flush()
+            os.fsync(file.fileno())
 
 
-def _header(shape: tuple[int, ...], length: int | None = None) -> bytes:
-    """The head of an .npy file. numpy leaves room for a longer count of rows, so that it can be replaced in place."""
-    file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    if length is not None and file.tell() != length:
-        raise AssertionError("the head of an .npy file changed its length")
-    return file.getvalue()
+def _decode_all(decode: Callable, write: Callable, save: Callable, state: _Progress, most: int, workers: int | None,
+                progress: Progress) -> None:
+    """Decode chunk after chunk, half a second each: smooth progress, prompt stop, little overhead."""
+    workers = workers or os.cpu_count() or 1
+    chunk, saved = min(16, most), 0.0
+    with ThreadPoolExecutor(workers) as pool:
+        while state.done < state.total:
+            began = time.monotonic()
+            rows = range(state.done, min(state.total, state.done + chunk))
+            write(list(pool.map(decode, rows) if workers > 1 else map(decode, rows)))
+            seconds = time.monotonic() - began
+            if seconds < 0.3:
+                chunk = min(most, chunk * 2)
+            elif seconds > 0.8:
+                chunk = max(4, chunk // 2)
+            if time.monotonic() - saved > SAVE_EVERY or state.done == state.total:
+                save()
+                saved = time.monotonic()
+            progress("Preparing the images", state.done, state.total)
 
 
 def _read_json(path: Path) -> dict | None:

@@ -145,7 +145,7 @@ def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
     found: dict[str, list[np.ndarray]] = {}
     for i in rows:
         if hasattr(data.source, "picture"):
-            shown = data.source.picture(int(i))
+            shown = data.source.image(int(i))
             masks = {"finding": shown.mask, "letters": shown.marker}
         else:
             mask = data.mask(int(i))

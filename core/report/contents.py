@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.config import RunConfig, knobs
 from core.datasets import DATASETS, Dataset
-from core.datasets.medmnist import SETS
+from core.datasets.medmnist import INFO
 from core.errors import LightboxError
 from core.evaluation.evaluate import RunEvaluation, evaluate_predictions
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
@@ -93,15 +93,15 @@ def _noted(run: Run) -> dict[str, str]:
 
 def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
     """(licence, citation) of a set, by name or path; "" where it is not known."""
-    if dataset in SETS:
-        return SETS[dataset].licence, MEDMNIST
+    if dataset in INFO:
+        return INFO[dataset].licence, MEDMNIST
     if dataset in DATASETS:
         return DATASETS[dataset].info().licence, "Phantom radiographs, computed by Lightbox: nobody was X-rayed for them."
     name = Path(dataset).name.lower()
     if "mura" in name:
         return (data.licence if data else ""), MURA
-    if name.endswith(".npz") and any(name.startswith(key.removesuffix("mnist")) for key in SETS):
-        return SETS["pneumoniamnist"].licence, MEDMNIST
+    if name.endswith(".npz") and any(name.startswith(key.removesuffix("mnist")) for key in INFO):
+        return INFO["pneumoniamnist"].licence, MEDMNIST
     return (data.licence if data else ""), ""
 
 

@@ -308,15 +308,15 @@ def apply(config: RunConfig, key: str, right: bool = False) -> RunConfig:
 def targets_of(dataset: str) -> tuple[str, ...]:
     """What can be learned from MURA and from phantoms, by name or path, without opening them; () for every other set."""
     from core.datasets import DATASETS
-    from core.datasets.custom import load_own
+    from core.datasets.custom import load_custom_dataset
     from core.datasets.mura import is_mura
     both = ("abnormality", "body_part")
     try:
         if dataset in DATASETS:
             return both if dataset.startswith("phantom") else ()
-        if own := load_own(dataset):
-            possible = {"abnormality": own.reading.get("abnormal", True), "body_part": len(own.reading.get("parts") or both) > 1}
-            return tuple(name for name, there in possible.items() if there) if own.kind in ("mura", "phantom") else ()
+        if own := load_custom_dataset(dataset):
+            possible = {"abnormality": own.options.get("abnormal", True), "body_part": len(own.options.get("parts") or both) > 1}
+            return tuple(name for name, there in possible.items() if there) if own.format in ("mura", "phantom") else ()
         return both if is_mura(Path(dataset).expanduser()) else ()
     except (LightboxError, OSError, ValueError):
         return ()
@@ -331,8 +331,8 @@ def is_of(needs: str, dataset: str) -> bool:
 def sets_for(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(name, title) of the sets on which a recipe was meant to run: those of that kind that were added, else its stand-in."""
     from core.datasets import DATASETS
-    from core.datasets.custom import list_own
-    own = [(own.name, own.title) for own in list_own() if own.kind == recipe.needs]
+    from core.datasets.custom import list_custom_datasets
+    own = [(own.name, own.title) for own in list_custom_datasets() if own.format == recipe.needs]
     yield from own
     if not own and recipe.stand_in:
         yield recipe.stand_in, DATASETS[recipe.stand_in].info().title

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.datasets.custom import free_name, list_own, remove_own
+from core.datasets.custom import free_name, list_custom_datasets, remove_custom_dataset
 from core.datasets.delimited import DELIMITERS, ENCODINGS, NONE
-from core.datasets.formats import KINDS
-from core.datasets.scan import add_own
-from core.datasets.table import SEPARATORS
+from core.datasets.formats import FORMATS
+from core.datasets.scan import add_custom_dataset
+from core.datasets.table_options import SEPARATORS
 from core.errors import LightboxError
 from pages.add import read_options
 from pages.add.phantom_form import draw_phantom_form
@@ -106,7 +106,7 @@ def draw_table(seen: read_options.Look) -> None:
         choose("encoding", "Encoding", list(ENCODINGS), reading.encoding, lambda e: ENCODINGS.get(e, "found by looking"),
                help="How letters are stored. If names look wrong, try another.")
     if seen.table:
-        st.caption(f"{seen.table.found:,} of {seen.table.rows:,} rows name a file that is there.")
+        st.caption(f"{seen.table.files_found:,} of {seen.table.rows:,} rows name a file that is there.")
         rows = read_options.columns_table(seen)
         st.dataframe(rows, hide_index=True, alt="How each column of the table was read", column_config={
             "different": st.column_config.NumberColumn(width="small", help="How many different values the column holds."),
@@ -200,10 +200,10 @@ HOW = {"table": draw_table, "folder": draw_folder, "mura": draw_mura, "npz": dra
 def draw_how(seen: read_options.Look) -> None:
     title, kind = st.columns([2, 1], vertical_alignment="center")
     with title:
-        st.header(f"{KINDS[seen.kind].title}: how it is read", anchor=False)
+        st.header(f"{FORMATS[seen.kind].title}: how it is read", anchor=False)
     if len(seen.kinds) > 1:
         with kind:
-            st.selectbox("Read as", seen.kinds, format_func=lambda k: KINDS[k].title, label_visibility="collapsed",
+            st.selectbox("Read as", seen.kinds, format_func=lambda k: FORMATS[k].title, label_visibility="collapsed",
                          **follow("add_kind", seen.kind, form().__setitem__, "kind"))
     HOW[seen.kind](seen)
 
@@ -245,7 +245,7 @@ def draw_name(seen: read_options.Look) -> None:
                   **follow("add_title", title, form().__setitem__, "title"))
     if st.button("Add these images", type="primary", width="stretch", key="add_go"):
         try:
-            own, _ = add_own(seen.kind, seen.place, seen.reading, free_name(title), title)
+            own, _ = add_custom_dataset(seen.kind, seen.place, seen.reading, free_name(title), title)
             go("browse", dataset=own.name)
         except LightboxError as error:
             show_error(error)
@@ -269,7 +269,7 @@ def draw_fits(seen: read_options.Look) -> None:
 # ------------------------------------------------------------------------------------------------------- what was added
 
 def draw_own() -> None:
-    sets = list_own()
+    sets = list_custom_datasets()
     if not sets:
         return
     st.header("Sets that were added", anchor=False)
@@ -278,14 +278,14 @@ def draw_own() -> None:
         with title:
             link(escape(shorten(own.title)), "browse", dataset=own.name)
         with where:
-            kind = KINDS[own.kind].title if own.kind in KINDS else own.kind
+            kind = FORMATS[own.format].title if own.format in FORMATS else own.format
             st.caption(f"{escape(kind)}: {escape(shorten(own.path, 90))}" if own.path else escape(kind))
         with remove, st.popover("Remove", key=f"add_remove_{own.name}"):
             st.markdown(f"Remove **{escape(own.title)}** from the list? The images stay where they are. Runs that were trained "
                         "on it keep their results, and cannot be evaluated anew.")
             if st.button("Remove it", key=f"add_remove_{own.name}_go"):
                 try:
-                    remove_own(own.name)
+                    remove_custom_dataset(own.name)
                     st.rerun()
                 except LightboxError as error:
                     show_error(error)

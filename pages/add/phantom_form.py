@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.datasets.custom import OwnSet, free_name, list_own, save_own
-from core.datasets.formats import reading_to
+from core.datasets.custom import CustomDataset, free_name, list_custom_datasets, save_custom_dataset
+from core.datasets.formats import options_to_json
 from core.datasets.phantom.cohort import PARTS, PhantomConfig
 from core.errors import LightboxError
 from pages.shared.gallery import gallery
@@ -168,12 +168,12 @@ def _take_title(title: str) -> None:
 def save_phantom(config: PhantomConfig, title: str) -> str:
     """Keep a set under its title; its name. The same settings under the same title are the same set: a double click makes one."""
     title = " ".join(title.split()) or "My phantom radiographs"
-    reading = json.loads(json.dumps(reading_to(config)))
-    for own in list_own():
-        if (own.kind, own.title, own.reading) == ("phantom", title, reading):
+    reading = json.loads(json.dumps(options_to_json(config)))
+    for own in list_custom_datasets():
+        if (own.format, own.title, own.options) == ("phantom", title, reading):
             return own.name
-    own = OwnSet(free_name(title), title, "phantom", "", reading)
-    save_own(own)
+    own = CustomDataset(free_name(title), title, "phantom", "", reading)
+    save_custom_dataset(own)
     return own.name
 
 
@@ -185,13 +185,13 @@ def _examples(settings: str) -> tuple[list[np.ndarray], list[str]]:
 
     They are taken from the first few patients, so that it is quick however large the set will be.
     """
-    from core.datasets.phantom.source import picture, truth_of
+    from core.datasets.phantom.source import render_image, truth_table
     config = PhantomConfig(**json.loads(settings))
     few = max(min(config.patients, STUDIES_LOOKED_AT // (config.studies or 2)), 1)
     config = dataclasses.replace(config, patients=few, studies=min(config.studies, STUDIES_LOOKED_AT))
-    table = truth_of(config)
+    table = truth_table(config)
     chosen = [*_by_label(table), *_pair_of_copies(table), *_pair_of_numbers(table)]
-    pixels = [picture(config, image_id, EXAMPLE, marker=False).pixels[:, :, None] for image_id, _ in chosen]
+    pixels = [render_image(config, image_id, EXAMPLE, marker=False).pixels[:, :, None] for image_id, _ in chosen]
     return pixels, [caption for _, caption in chosen]
 
 

@@ -16,9 +16,9 @@ import streamlit as st
 
 from core.config import home
 from core.datasets.archive import unpack, unpacked
-from core.datasets.custom import list_own
-from core.datasets.formats import ARCHIVES, KINDS, find, reading_from, reading_to
-from core.datasets.scan import Survey, survey
+from core.datasets.custom import list_custom_datasets
+from core.datasets.formats import ARCHIVES, FORMATS, detect_format, options_to_json, parse_options
+from core.datasets.scan import ScanResult, scan_source
 from core.datasets.source import Target
 from core.errors import LightboxError
 from core.files import write_atomic
@@ -50,7 +50,7 @@ class Look:
     reading: Any
     table: Any = None
     names: pd.DataFrame | None = None
-    found: Survey | None = None
+    found: ScanResult | None = None
     error: LightboxError | None = None
 
 
@@ -68,14 +68,14 @@ def look(path: str, kind: str | None, values: dict[str, Any]) -> Look:
 
 @st.cache_resource(ttl=20, max_entries=32, show_spinner=False)
 def _look(path: str, kind: str | None, values: str) -> Look:
-    guess, place = find(path)
+    guess, place = detect_format(path)
     root = Path(path).expanduser()
     root = unpacked(root) if root.suffix.lower() in ARCHIVES and root.is_file() else root
     kinds = tuple(dict.fromkeys((guess, "folder"))) if root.is_dir() else (guess,)
     kind = kind if kind in kinds else guess
     place = (place if kind == guess else root).resolve()
-    fields = {f.name for f in dataclasses.fields(KINDS[kind].reading)}
-    reading = reading_from(kind, {key: value for key, value in json.loads(values).items() if key in fields})
+    fields = {f.name for f in dataclasses.fields(FORMATS[kind].options)}
+    reading = parse_options(kind, {key: value for key, value in json.loads(values).items() if key in fields})
     table, names, found, error = None, None, None, None
     try:
         if kind == "folder":
@@ -83,24 +83,24 @@ def _look(path: str, kind: str | None, values: str) -> Look:
         if kind == "table":
             from core.datasets.table import preview
             table = preview(place, reading)
-            reading = table.reading
+            reading = table.options
             if table.error:
                 raise table.error
-        found = survey(KINDS[kind].build(place, reading))
+        found = scan_source(FORMATS[kind].build(place, reading))
     except LightboxError as caught:
         error = caught
     return Look(kind, kinds, place, reading, table, names, found, error)
 
 
 def _read_names(place: Path, reading: Any) -> pd.DataFrame | None:
-    from core.datasets.folder import read_names
-    return read_names(place, reading, NAMES)
+    from core.datasets.folder import Folder
+    return Folder(place, reading).preview_names(NAMES)
 
 
 def added_as(seen: Look) -> str | None:
     """The name of the set that is exactly this one already."""
-    wanted = seen.kind, str(seen.place), reading_to(seen.reading)
-    return next((own.name for own in list_own() if (own.kind, own.path, own.reading) == wanted), None)
+    wanted = seen.kind, str(seen.place), options_to_json(seen.reading)
+    return next((own.name for own in list_custom_datasets() if (own.format, own.path, own.options) == wanted), None)
 
 
 def keep_upload(name: str, content: bytes) -> str:
@@ -147,7 +147,7 @@ def counts_html(target: Target, counts: pd.DataFrame) -> str:
             f"<tbody>{''.join(rows)}<tr class='sum'><th scope='row'>images</th>{total}</tr></tbody></table>")
 
 
-def sample_rows(found: Survey, count: int = 4) -> list[int]:
+def sample_rows(found: ScanResult, count: int = 4) -> list[int]:
     """A row of each of the first classes, then the first rows, `count` of them."""
     labels = next(iter(found.index.targets.values())).labels
     one_of_each = [int(np.argmax(labels[:, k] if labels.ndim == 2 else labels == k)) for k in range(count)
@@ -164,7 +164,7 @@ def fits_of(place: str, reading: str, image: str, size: int, _source: Any, _row:
         return f"<p>{html_escape(str(error))}</p>"
 
 
-def caption_of(found: Survey, row: int) -> str:
+def caption_of(found: ScanResult, row: int) -> str:
     """The labels of an image and its path, as Markdown."""
     said = []
     for target in found.index.targets.values():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from core.augment import doubts
+from core.augment import caveats
 from core.errors import LightboxError
 from pages.shared import augmentation, config_form, open_data, preview
 from pages.shared.browsing import class_text, encode
@@ -70,7 +70,7 @@ def draw_images(data) -> None:
 
 
 def draw_doubts(config, gray: bool) -> None:
-    sentences = doubts(config, gray)
+    sentences = caveats(config, gray)
     if sentences:
         st.markdown("**Think twice**")
         with st.container(key="augment_doubts"):

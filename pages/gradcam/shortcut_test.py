@@ -47,7 +47,7 @@ def draw_conflict(run: Run, data: Dataset) -> Callable[[], None] | None:
 
 
 def _take_again(run: Run, data: Dataset, key: tuple, asked: str, place) -> None:
-    with place.container(), long_task("Taking the X-rays again", key=asked) as progress:
+    with place.container(), long_task("Generating images again", key=asked) as progress:
         _kept()[key] = conflict(run, data=data, progress=progress)
     st.session_state.pop(asked, None)
     with place.container():

@@ -156,7 +156,7 @@ def draw_on_train() -> None:
 
 def _help_of(name: str) -> str:
     entry = AUGMENTATIONS[name]
-    return " ".join([entry.what, *(doubt.sentence for doubt in entry.doubts)])
+    return " ".join([entry.help, *(caveat.sentence for caveat in entry.caveats)])
 
 
 def _switch_label(name: str) -> str:
@@ -165,7 +165,7 @@ def _switch_label(name: str) -> str:
 
 
 def _switch(name: str, on: bool) -> None:
-    config_form.put(f"augment.{name}", AUGMENTATIONS[name].usual if on else 0.0)
+    config_form.put(f"augment.{name}", AUGMENTATIONS[name].default if on else 0.0)
 
 
 def _take_preset(key: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.augment import doubts
+from core.augment import caveats
 from core.config import RunConfig
 from core.datasets import Dataset
 from core.models import MODELS
@@ -160,7 +160,7 @@ def _order(f: Facts) -> str | None:
 
 def _changes(f: Facts) -> str | None:
     gray = f.data is not None and f.data.channels == 1
-    if not (sentences := doubts(f.config.augment, gray)):
+    if not (sentences := caveats(f.config.augment, gray)):
         return None
     more = len(sentences) - 1
     return sentences[0] + (f" The page Augment has {more} more such remark{'s' if more > 1 else ''} on these changes." if more

@@ -15,7 +15,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.audit import Audit, Imbalance, Inspection, Overlap, Pair, absent_classes, image_level, imbalance, overlaps, report
+from core.audit import (
+    Audit,
+    DuplicatePair,
+    Imbalance,
+    Inspection,
+    Overlap,
+    absent_classes,
+    audit_split,
+    image_level,
+    imbalance,
+    overlaps,
+)
 from core.datasets import Dataset
 from core.datasets.source import SPLITS
 from core.datasets.splits import balanced_weights, groups_of
@@ -201,7 +212,7 @@ def audit_of(data: Dataset, found: Inspection) -> Audit:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _audit(_data: Dataset, _found: Inspection, known_by: tuple) -> Audit:
-    return report(_data, _found)
+    return audit_split(_data, _found)
 
 
 def _made(data: Dataset) -> tuple:
@@ -213,12 +224,12 @@ def _pixels(data: Dataset) -> tuple:
     return data.fingerprint, data.size, data.resize, data.channels
 
 
-def pair_captions(found: Audit, pair: Pair) -> tuple[str, str]:
+def pair_captions(found: Audit, pair: DuplicatePair) -> tuple[str, str]:
     """Under each of two copies: its part and class."""
     return tuple(f"{theme.SPLIT_TITLES[found.split[row]]}: {found.labels[row]}" for row in (pair.a, pair.b))
 
 
-def pair_words(found: Audit, pair: Pair) -> str:
+def pair_words(found: Audit, pair: DuplicatePair) -> str:
     """What a pair is: "Same pixels, in training and test"."""
     kind = "Same pixels" if pair.kind == "exact" else f"Same picture, {'mirrored' if pair.mirrored else 'saved again'}"
     where = " and ".join(dict.fromkeys(theme.SPLIT_TITLES[found.split[row]] for row in (pair.a, pair.b)))

@@ -113,23 +113,24 @@ def draw_search(data) -> None:
         st.button("Look for copies and odd images", key="split_search", on_click=st.session_state.__setitem__, args=(key, True))
         return
     audit = leaks.audit_of(data, found)
-    across, labels = sum(map(audit.crosses, audit.pairs)), sum(map(audit.contradicts, audit.pairs))
-    n = len(audit.pairs)
+    across, labels = sum(map(audit.crosses, audit.duplicates)), sum(map(audit.contradicts, audit.duplicates))
+    n = len(audit.duplicates)
     st.markdown(f"**{n:,} pair{'' if n == 1 else 's'} of copies**, {across:,} of them in different parts, {labels:,} with "
-                f"different labels. **{len(audit.odd):,} odd image{'' if len(audit.odd) == 1 else 's'}.**" if n or audit.odd else
+                f"different labels. **{len(audit.outliers):,} odd image{'' if len(audit.outliers) == 1 else 's'}.**"
+                if n or audit.outliers else
                 "**No copies and no odd images** among these.")
     for note in audit.notes:
         st.caption(escape(note))
     if n:
         with st.container(key="split_copies"):
             for start in range(0, min(n, PAIRS), 3):
-                for column, pair in zip(st.columns(3), audit.pairs[start:start + 3]):
+                for column, pair in zip(st.columns(3), audit.duplicates[start:start + 3]):
                     with column:
                         draw_pair(data, audit, pair)
         if n > PAIRS:
             st.caption(f"The first {PAIRS} of {n:,} pairs; those in different parts come first. python -m core audit lists all.")
-    if audit.odd:
-        shown = audit.odd[:ODD]
+    if audit.outliers:
+        shown = audit.outliers[:ODD]
         st.markdown("Odd images", help="Blank or tiny, or far from the others in brightness, size or shape (six robust standard "
                                        "deviations). They may be right; they are worth a look.")
         pixels, token = open_data.thumbnails(data, np.array([odd.row for odd in shown]))
@@ -140,8 +141,8 @@ def draw_search(data) -> None:
         odd = next((o for o in shown if o.row == st.session_state.get("split_odd_chosen")), None)
         if odd:
             st.markdown(escape(f"{audit.image_ids[odd.row]}: {odd.why}."))
-        if len(audit.odd) > ODD:
-            st.caption(f"The first {ODD} of {len(audit.odd):,}.")
+        if len(audit.outliers) > ODD:
+            st.caption(f"The first {ODD} of {len(audit.outliers):,}.")
 
 
 def draw_pair(data, audit, pair) -> None:

@@ -17,10 +17,10 @@ HEIGHT, GAP = 480, 6             # pixels; twice what is shown, for screens with
 def draw_strip() -> np.ndarray:
     """(HEIGHT, W) uint8: the chosen images in full height side by side."""
     from core.datasets.phantom import render
-    from core.datasets.phantom.source import numbers
+    from core.datasets.phantom.source import parse_image_id
     parts = []
     for image_id in CHOSEN:
-        pixels = render(*numbers(image_id))[0]
+        pixels = render(*parse_image_id(image_id))[0]
         width = round(pixels.shape[1] * HEIGHT / pixels.shape[0])
         parts += [cv2.resize(pixels, (width, HEIGHT), interpolation=cv2.INTER_AREA), np.zeros((HEIGHT, GAP), np.uint8)]
     return np.concatenate(parts[:-1], axis=1)

@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from core.datasets import list_datasets
-from core.datasets.medmnist import SETS
+from core.datasets.medmnist import INFO
 from core.errors import LightboxError
 from core.runs.store import LIVE, RunStore
 from pages.shared.charts import show_sparkline
@@ -31,7 +31,7 @@ def show_begin() -> None:
     with medmnist:
         st.header("MedMNIST", anchor=False)
         st.markdown("Twelve public sets of small medical images: ultrasound, CT, skin, retina, tissue and more.")
-        sets = {info.name: info for info in list_datasets() if info.name in SETS}
+        sets = {info.name: info for info in list_datasets() if info.name in INFO}
         there = [name for name in sets if sets[name].available]
         name = st.selectbox("Which MedMNIST set", list(sets), label_visibility="collapsed",
                             index=list(sets).index(there[0] if there else "breastmnist"),

@@ -15,14 +15,14 @@ def open_case(kind: Case, what: Path | str) -> None:
     from core.config import DataConfig
     from core.datasets import open_dataset
     from core.datasets.decode import decode_image
-    from core.datasets.folder import Folder, FolderReading
+    from core.datasets.folder import Folder, FolderOptions
     if kind.how == "image":
         decode_image(Path(what))
     elif kind.how == "set":
         data = open_dataset(DataConfig(str(what), size=28))
         repr(data), data.counts()
     else:
-        Folder(Path(what), FolderReading(kind.how)).scan()
+        Folder(Path(what), FolderOptions(kind.how)).scan()
 
 
 def measured(kind: Case, what: Path | str) -> dict:

@@ -1,9 +1,9 @@
-"""Make what is missing: every N-th image from the K-th on that is not there yet.
+"""Render what is missing: every N-th image from the K-th on that is not there yet.
 
-    python -m core.datasets.phantom plates SETTINGS K N      plates of a set (plates.py)
+    python -m core.datasets.phantom cache SETTINGS K N       images of a cache (cache.py)
     python -m core.datasets.phantom files FOLDER K N         files of an export (export.py)
 
-Prints a line for each. Ends by itself when the process that started it is gone. Started by makers.run_makers.
+Prints a line for each. Ends by itself when the process that started it is gone. Started by workers.run_workers.
 """
 
 import json
@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.datasets.phantom.cohort import PhantomConfig
+from core.datasets.phantom.export import Plan, make_image
 from core.datasets.phantom.source import PhantomSource
 from core.errors import LightboxError
 
 
-def make_plates(settings: str, first: int, step: int) -> Iterator[int]:
+def fill_cache(settings: str, first: int, step: int) -> Iterator[int]:
     source = PhantomSource(PhantomConfig(**json.loads(settings)))
     for i in range(first, len(source.scan().table), step):
-        if source.plates.read(i) is None:
-            source.plates[i]                     # made and kept
+        if source.cache.read(i) is None:
+            source.cache[i]                     # rendered and kept
             yield i
 
 
 def make_files(folder: str, first: int, step: int) -> Iterator[int]:
-    from core.datasets.phantom.export import Plan, make_image
     plan = Plan.read(Path(folder))
     for job in plan.jobs()[first::step]:
         if make_image(plan, job, Path(folder)):
@@ -37,7 +37,7 @@ def main() -> None:
     what, where, first, step = sys.argv[1:5]
     parent = os.getppid()
     try:
-        for made in {"plates": make_plates, "files": make_files}[what](where, int(first), int(step)):
+        for made in {"cache": fill_cache, "files": make_files}[what](where, int(first), int(step)):
             print(made, flush=True)
             if os.getppid() != parent:
                 return

@@ -25,7 +25,7 @@ class Site:
     point: on the bone's axis, mm; along: direction of the axis; radius: of the bone there, mm
     carries: names of the bones that move with the far end when the bone breaks here
     sway, slip: how far the far end of a break turns and steps aside, relative to the ends of the great bones: it turns less where
-        a long lever lies in flesh, and steps further where the bone is small
+        a long lever lies in soft tissue, and steps further where the bone is small
     """
 
     bone: str

@@ -1,8 +1,8 @@
-"""Plates: each phantom radiograph that was made once, kept, so that a store of another size does not make it again.
+"""Each phantom radiograph that was rendered once, kept, so that a store of another size does not render it again.
 
-Tracing the rays takes some twenty milliseconds an image at any size, reading a plate a fraction of one. A plate is a
-record of fixed length in one file: CRC-32 of the rest, height, width, pixels. Whoever makes an image writes its record; two
-that do so write the same bytes. A record that is missing, torn or flipped does not match its CRC and is made again.
+Tracing the rays takes some twenty milliseconds an image at any size, reading a record a fraction of one. A record has a fixed
+length in one file: CRC-32 of the rest, height, width, pixels. Whoever renders an image writes its record; two that do so write
+the same bytes. A record that is missing, torn or flipped does not match its CRC and is made again.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-LONGEST = 256                                    # longer side of a plate in pixels
+LONGEST = 256                                    # longer side of a cached image in pixels
 HEAD = struct.Struct("<IHH")
 RECORD = HEAD.size + LONGEST * LONGEST
 
 
-class Plates:
-    """Plates in a file; `make(i)` gives image i as (H, W) uint8 with a longer side of at most LONGEST pixels."""
+class RenderCache:
+    """Images in a file; `make(i)` gives image i as (H, W) uint8 with a longer side of at most LONGEST pixels."""
 
     def __init__(self, path: Path, make: Callable[[int], np.ndarray]):
         self.path, self.make = Path(path), make
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Image i, (H, W) uint8: read, or made and kept. A disk that is full or closed to us only costs the keeping."""
+        """Return image i, (H, W) uint8: read, or made and kept. On a full or read-only disk it is only not kept."""
         pixels = self.read(i)
         if pixels is None:
             pixels = self.make(i)
@@ -38,7 +38,7 @@ class Plates:
         return pixels
 
     def read(self, i: int) -> np.ndarray | None:
-        """The plate of image i, or None where it is not there or damaged."""
+        """Return the record of image i, or None where it is missing or damaged."""
         try:
             with open(self.path, "rb", buffering=0) as file:
                 file.seek(i * RECORD)
@@ -56,8 +56,7 @@ class Plates:
         body = HEAD.pack(0, *pixels.shape)[4:] + pixels.tobytes()
         body += bytes(RECORD - 4 - len(body))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            os.pwrite(handle, struct.pack("<I", zlib.crc32(body)) + body, i * RECORD)
-        finally:
-            os.close(handle)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)      # keeps what is there
+        with os.fdopen(handle, "r+b", buffering=0) as file:
+            file.seek(i * RECORD)
+            file.write(struct.pack("<I", zlib.crc32(body)) + body)

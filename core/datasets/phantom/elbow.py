@@ -9,7 +9,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import SoftTissue, skin_and_muscle
 from core.datasets.phantom.solids import Solids, frame, slices, turn
 
 VIEWS = (View("AP", 0, 0, 6), View("lateral", 90, 0, 88), View("oblique", 40, 0, 12))
@@ -74,7 +74,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     """An elbow bent by `flexion` degrees (0 is straight); `thick` scales the soft tissue."""
     bend = turn(0, -flexion)
 
-    def flesh(part: Flesh) -> None:
+    def soft_tissue(part: SoftTissue) -> None:
         part.tube((0, 230, 2), (-1, -4, 1), [(0, 48), (0.4, 43), (0.75, 37), (1, 35)], 0.98)
         part.tube((1, 4, 1), (2, -220, 2), [(0, 34), (0.12, 38), (0.24, 42), (0.6, 37), (1, 29)], 0.88, turned=bend)
         part.ellipsoid((0, 0, -1), (35.5, 33, 33), along=(0, 0, 1))
@@ -83,7 +83,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
         return tuple((bend @ [x, y, z, 1])[:3])
 
     bones = [humerus(rng), ulna(rng).moved(bend), radius(rng).moved(bend)]
-    skin, muscle = skin_and_muscle(flesh, thick, fat=5.0)
+    skin, muscle = skin_and_muscle(soft_tissue, thick, fat=5.0)
     down, forearm = tuple((bend @ [0, -1, 0, 0])[:3]), ("ulna", "radius")
     sites = {
         "fracture": (Site("humerus", (0, 48, -3), (0, -1, 0), 18, forearm), Site("radius", at(15, -31, 5), down, 7.2),

@@ -31,15 +31,15 @@ import pandas as pd
 
 from core.datasets.geometry import fit
 from core.datasets.phantom.cohort import PhantomConfig
-from core.datasets.phantom.makers import run_makers
-from core.datasets.phantom.source import picture, table_of, truth_of
+from core.datasets.phantom.source import image_table, render_image, truth_table
+from core.datasets.phantom.workers import run_workers
 from core.datasets.source import SPLITS, Progress
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, sync_folder, write_atomic, write_json
 
 LAYOUTS = {"mura": "MURA-v1.1", "folders": "images", "table": "table.csv", "npz": "phantom.npz"}    # what to open in the app
 MAX_IMAGES, MIN_SIZE, MAX_SIZE = 60_000, 16, 1024
-WORTH_A_PROCESS = 40        # fewer missing images than this are made here
+MIN_FOR_WORKERS = 40        # fewer missing images than this are made in this process
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Plan:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        return table_of(self.config)
+        return image_table(self.config)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -194,9 +194,9 @@ def _busy(part: Path) -> LightboxError:
 def _make_images(plan: Plan, part: Path, progress: Progress) -> None:
     jobs = plan.jobs()
     missing = [job for job in jobs if not _is_made(job, part)]
-    sentence = "Taking the X-rays"
-    if len(missing) >= WORTH_A_PROCESS:
-        run_makers(["files", str(part)], sentence, len(missing), progress)
+    sentence = "Generating images"
+    if len(missing) >= MIN_FOR_WORKERS:
+        run_workers(["files", str(part)], sentence, len(missing), progress)
         missing = [job for job in jobs if not _is_made(job, part)]       # all but what a killed maker left
     for done, job in enumerate(missing):
         progress(sentence, done, len(missing))
@@ -211,7 +211,7 @@ def make_image(plan: Plan, job: Job, part: Path) -> bool:
     """Write the files of one image; False where they are there."""
     if _is_made(job, part):
         return False
-    shown = picture(plan.config, job.image_id, plan.size, marker=bool(job.marker))
+    shown = render_image(plan.config, job.image_id, plan.size, marker=bool(job.marker))
     for path, pixels in ((job.marker, shown.marker), (job.mask, shown.mask), (job.image, shown.pixels)):
         if path:
             pixels = pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
@@ -241,7 +241,7 @@ def _table(plan: Plan, part: Path) -> None:
 
 
 def _truth(plan: Plan, part: Path) -> None:
-    truth = truth_of(plan.config).drop(columns="path")
+    truth = truth_table(plan.config).drop(columns="path")
     (part / "truth").mkdir(exist_ok=True)
     if plan.layout == "npz":
         place = truth.groupby("split").cumcount()
@@ -276,7 +276,7 @@ def _pack(plan: Plan, part: Path) -> None:
 
 def readme(plan: Plan) -> str:
     """README.md of an export: what it is, how it is read, and what was made wrong on purpose, with the counts."""
-    config, truth = plan.config, truth_of(plan.config)
+    config, truth = plan.config, truth_table(plan.config)
     abnormal = truth["finding"] != "none"
     splits = ", ".join(f"{split} {(truth['split'] == split).sum():,}" for split in SPLITS)
     mura = " MURA's valid is the test part, its train holds train and val." if plan.layout == "mura" else ""

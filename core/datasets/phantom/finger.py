@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
-from core.datasets.phantom.hand import digit, flesh, on_finger, phalanx
+from core.datasets.phantom.hand import digit, on_finger, phalanx, soft_tissue
 from core.datasets.phantom.wrist import direction, metacarpal
 
 VIEWS = (View("PA", 0, 0, 2), View("lateral", 86, 0, 14), View("oblique", 45, 0, 2))
@@ -26,7 +26,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     bones = []
     for n, parts in digits.items():
         bones += [metacarpal(f"metacarpal {n}", rng), *(phalanx(at, rng, close=n == number) for at in parts)]
-    skin, muscle, around = flesh(list(digits.values()), thick)
+    skin, muscle, around = soft_tissue(list(digits.values()), thick)
 
     mine = digits[number]                                    # stand it upright
     start, tip, across = mine[0].start, mine[-1].end, mine[0].across

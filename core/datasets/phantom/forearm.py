@@ -15,7 +15,7 @@ import numpy as np
 from core.datasets.phantom import elbow, wrist
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import SoftTissue, skin_and_muscle
 from core.datasets.phantom.solids import ellipsoid, scale, shift, turn
 
 VIEWS = (View("AP", 0, 0, 5), View("lateral", 88, 0, 86))
@@ -72,7 +72,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     hand = [*wrist.carpals(rng, 1.5 + 0.4 * rng.random()), *(_metacarpal(name) for name in wrist.RAYS)]
     bones += [bone.moved(_FROM_WRIST) for bone in hand]
 
-    def flesh(part: Flesh) -> None:
+    def soft_tissue(part: SoftTissue) -> None:
         part.tube((0, 0, 2), (-1, 226, 2), [(0, 20), (0.1, 38), (0.5, 42), (1, 48)], 0.98,
                   turned=bend @ shift(0, -4, 0))
         part.tube((1, 142, -3), (8, -156, 4), [
@@ -81,7 +81,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
         part.tube((9, -128, 3), (8, -250, 2), [(0, 12), (0.15, 28), (0.4, 36), (0.75, 42), (1, 36)], 0.42)
         part.tube((24, -135, 8), (58, -205, 28), [(0, 6), (0.3, 15), (1, 12)], 0.9)
 
-    skin, muscle = skin_and_muscle(flesh, thick, fat=4.2)
+    skin, muscle = skin_and_muscle(soft_tissue, thick, fat=4.2)
     down, carried = (0.02, -1, 0), tuple(bone.name for bone in hand)
     sites = {
         "fracture": (Site("radius", (21.0, -20, 4), down, 7.4, carried, 0.16),

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import SoftTissue, skin_and_muscle
 from core.datasets.phantom.solids import Solids, ellipsoid, join
 from core.datasets.phantom.wrist import RAYS, carpals, direction, metacarpal, radius, ulna
 
@@ -96,14 +96,14 @@ def finger_skin(bones: list[Phalanx], thick: float) -> list[Solids]:
         first, last = (-12, 7) if k == 0 else (-7, 7 if k < len(bones) - 1 else 4.5)
         r = 2.05 * at.width * (1, 1.06, 1.04)[k]
         inset = 6.5 / (length + last - first)
-        part = Flesh(thick, 0.0)
+        part = SoftTissue(thick, 0.0)
         part.tube(at.start + first * way, at.end + last * way,
                   [(0, 0.55 * r), (inset, 0.96 * r), (0.5, r), (1 - inset, 0.97 * r), (1, 0.35 * r)], 0.92)
         found.append(part.solids)
     return found
 
 
-def palm(part: Flesh) -> None:
+def palm(part: SoftTissue) -> None:
     """The soft tissue of the palm, up to the webs between the fingers, with the ball of the thumb."""
     part.tube((-4, -150, 0), (0, 45, 0), [(0, 32), (0.5, 28), (0.84, 25.5), (1, 4)], 0.72)
     part.tube((-1, -36, 1), (-4.5, 82, 3), [(0, 6), (0.14, 21), (0.32, 28), (0.56, 33), (0.84, 35), (0.95, 28), (1, 14)], 0.42)
@@ -118,7 +118,7 @@ def palm(part: Flesh) -> None:
     part.ellipsoid((19, 22, 13), (14, 11, 30), along=(0.45, 1, 0.2))
 
 
-def flesh(digits: list[list[Phalanx]], thick: float) -> tuple[Solids, Solids, dict[str, range]]:
+def soft_tissue(digits: list[list[Phalanx]], thick: float) -> tuple[Solids, Solids, dict[str, range]]:
     """Skin and muscle of a palm with some fingers, and which solids of the skin are around which bone."""
     skin, muscle = skin_and_muscle(palm, thick, fat=3.2)
     parts, around, size = [skin], {}, len(skin)
@@ -151,7 +151,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     bones = [radius(rng), ulna(rng), *carpals(rng, 1.5 + 0.4 * rng.random())]
     for number, parts in digits.items():
         bones += [metacarpal(f"metacarpal {number}", rng), *(phalanx(at, rng) for at in parts)]
-    skin, muscle, around = flesh(list(digits.values()), thick)
+    skin, muscle, around = soft_tissue(list(digits.values()), thick)
 
     def on(number: int, k: int, where: float, radius: float) -> Site:
         return on_finger(digits[number], k, where, radius)

@@ -12,7 +12,7 @@ import numpy as np
 from core.datasets.phantom import elbow, shoulder
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, shaft
-from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import SoftTissue, skin_and_muscle
 from core.datasets.phantom.solids import join, shift, turn
 
 VIEWS = (View("AP", 0, 0, 4), View("lateral", 86, 0, 86))
@@ -40,20 +40,20 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     bones = [_humerus(rng), elbow.ulna(rng).cut(short).moved(bend), elbow.radius(rng).cut(short).moved(bend)]
     bones += [shoulder.scapula(rng).moved(raised), shoulder.clavicle(5).moved(raised)]
 
-    def flesh(part: Flesh) -> None:
+    def soft_tissue(part: SoftTissue) -> None:
         part.tube((7, -158, 1), (0, 128, 0), [
             (0, 20), (0.05, 34), (0.14, 38), (0.3, 43), (0.5, 47), (0.7, 51), (0.84, 52.5), (0.94, 50), (1, 42)], 1.0)
         part.ellipsoid((8, -141, -1), (41, 37, 37), along=(0, 0, 1))
         part.tube((1, 4, 1), (2, -190, 2), [(0, 34), (0.14, 38), (0.28, 42), (0.7, 37), (1, 30)], 0.88, turned=bend)
         part.ellipsoid((-4, 118, -2), (51, 53, 53), along=(-0.1, 1, 0))                      # deltoid
 
-    def trunk(part: Flesh) -> None:
+    def trunk(part: SoftTissue) -> None:
         part.ellipsoid((-185, -120, -15), (150, 98, 250))
         part.ellipsoid((-95, 26, -22), (105, 46, 40), along=(0.32, 1, 0))
         part.ellipsoid((-175, 90, -20), (62, 58, 130))
         part.ellipsoid((-38, 28, -10), (68, 50, 28))                                         # over collar bone and acromion
 
-    arm, rest = skin_and_muscle(flesh, thick, fat=5.5), skin_and_muscle(trunk, thick, fat=6.0)
+    arm, rest = skin_and_muscle(soft_tissue, thick, fat=5.5), skin_and_muscle(trunk, thick, fat=6.0)
     skin, muscle = (join(one, other.moved(raised).overlapping()) for one, other in zip(arm, rest))
     down, carried = (0.02, -1, 0), ("ulna", "radius")
     sites = {

@@ -16,15 +16,15 @@ MATTERS = 0.005          # mm: less than this inside a finding does not count as
 
 @dataclass
 class Layers:
-    """Millimetres of each material along every ray, (H, W) float32 each; all but `flesh` stand inside the flesh.
+    """Millimetres of each material along every ray, (H, W) float32 each; all others lie inside `soft_tissue`.
 
-    flesh: all soft tissue, bone and air included; fat: of that, the fat under the skin; air: lung, or None
+    soft_tissue: all of the body, bone and air included; fat: of that, the fat under the skin; air: lung, or None
     cortex, spongy, marrow: the three materials of bone
     metal: neper that metal adds to the soft tissue in its place, or None
     changed: bool, rays that meet the finding, or None
     """
 
-    flesh: np.ndarray
+    soft_tissue: np.ndarray
     fat: np.ndarray
     air: np.ndarray | None
     cortex: np.ndarray
@@ -78,8 +78,8 @@ class Model:
             image = np.zeros(small, np.float32)
             _add(image, smooth.path(which))
             return _enlarge(image, step, shape)
-        flesh = soft(self.skin)
-        out = Layers(flesh, flesh - soft(self.muscle), soft(self.air) if self.air is not None else None,
+        soft_tissue = soft(self.skin)
+        out = Layers(soft_tissue, soft_tissue - soft(self.muscle), soft(self.air) if self.air is not None else None,
                      *(np.zeros(shape, np.float32) for _ in range(3)))
         distant = [np.zeros(small, np.float32) for _ in range(3)]
         if self.inserts or self.faces is not None:

@@ -1,4 +1,4 @@
-"""One radiograph: lay the body before the tube, expose, develop."""
+"""One radiograph: position the body before the tube, expose, develop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def placed(body: Body, patient, study, view, rng: np.random.Generator, longest: 
 
 def render(patient: int, study: int, view: int, size: int | None = None, config: PhantomConfig = DEFAULT, *,
            finding: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """The radiograph of one view, and where its finding is.
+    """Render the radiograph of one view, and where its finding is.
 
     Args:
         patient, study, view: numbers from 0; see `cohort`
@@ -44,18 +44,22 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
     Returns:
         pixels (H, W) uint8, and mask (H, W) bool: rays that meet the finding (for a fracture: bone within 2 mm of its surface,
         on both fragments); all False for a normal study.
+
+    >>> pixels, mask = render(patient=3, study=0, view=0, size=48)
+    >>> pixels.dtype, pixels.shape == mask.shape, max(pixels.shape)
+    (dtype('uint8'), True, 48)
     """
     shot = _set_up(patient, study, view, size or config.longest, config, finding)
     grid, rng, signs, exposure, display = shot.grid, shot.rng, shot.signs, shot.exposure, shot.display
     rays = grid.finer(min(max(round(grid.pitch / shot.model.body.spacing), 1), 4))       # a large pixel gathers several rays
     layers = shot.model.trace(shot.matrix, rays)
-    layers.flesh *= 1 + np.float32(0.02) * xray.clouds(rays, rng)
+    layers.soft_tissue *= 1 + np.float32(0.02) * xray.clouds(rays, rng)
     line = xray.neper(layers, patient_of(config, patient).density, np.float32(0.25) * xray.trabeculae(rays, rng))
     if signs.letter:
         window, cover = marks.letter(signs.letter, rays, shot.marker)
         line[window] += np.float32(marks.LEAD_THICKNESS * LEAD) * cover
     counts = xray.counts(line, rays.pitch, exposure, rng, (grid.height, grid.width))
-    soft = soft_tissue(layers)
+    soft = soft_tissue_attenuation(layers)
     display = replace(display, low=0.36 * soft * display.low, high=(soft + 0.5) * display.high)
     if signs.exposure:
         shift = marks.EXPOSURES[signs.exposure].shift * (display.high - display.low)
@@ -135,10 +139,12 @@ def _set_up(patient: int, study: int, view: int, size: int, config: PhantomConfi
     return _Shot(model, matrix, grid, exposure, display, shutter, signs, marker, rng)
 
 
-def soft_tissue(layers: xray.Layers) -> float:
+def soft_tissue_attenuation(layers: xray.Layers) -> float:
     """Neper of soft tissue in the middle of the body: the console sets its window by this, never by bone or metal."""
-    flesh = layers.flesh[::4, ::4] if layers.air is None else layers.flesh[::4, ::4] - 0.74 * layers.air[::4, ::4]
-    inside = flesh[flesh > 8]
+    thickness = layers.soft_tissue[::4, ::4]
+    if layers.air is not None:
+        thickness = thickness - 0.74 * layers.air[::4, ::4]
+    inside = thickness[thickness > 8]
     return float(xray.SOFT * (np.quantile(inside, 0.7) if len(inside) else 30))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import SoftTissue, skin_and_muscle
 from core.datasets.phantom.solids import Solids, box, ellipsoid, frame, nothing, turn
 
 VIEWS = (View("AP", 0, 0), View("oblique", 32, 0), View("scapular Y", -58, 0))
@@ -110,7 +110,7 @@ def _rib(number: int, rng: np.random.Generator) -> Bone:
     return Bone(f"rib {number + 2}", band(0, 6.5), band(-0.9, 5.7), nothing(), band(-7.5, 6.6), band(-6.6, 6.6), far=True)
 
 
-def _flesh(part: Flesh) -> None:
+def _soft_tissue(part: SoftTissue) -> None:
     part.ellipsoid((-185, -120, -15), (150, 98, 250))                                   # torso
     part.ellipsoid((-95, 26, -22), (105, 46, 40), along=(0.32, 1, 0))                   # from the neck to the shoulder
     part.ellipsoid((-8, -22, -6), (52, 56, 74), along=(-0.1, 1, 0))                     # deltoid
@@ -121,7 +121,7 @@ def _flesh(part: Flesh) -> None:
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     """A shoulder with the arm at the side; `thick` scales the soft tissue, `flexion` is not used."""
     bones = [_humerus(rng), scapula(rng), clavicle(), *(_rib(number, rng) for number in range(6))]
-    skin, muscle = skin_and_muscle(_flesh, thick, fat=6.0)
+    skin, muscle = skin_and_muscle(_soft_tissue, thick, fat=6.0)
     down = (0.05, -1, 0)
     sites = {
         "fracture": (Site("humerus", (7, -32, 0), down, 16), Site("humerus", (11, -80, -1), down, 12),

@@ -11,7 +11,7 @@ from core.datasets.phantom.solids import Solids, frame, join, slices
 from core.datasets.phantom.solids import ellipsoid as solid_ellipsoid
 
 
-class Flesh:
+class SoftTissue:
     """Collects the solids under one surface.
 
     Args:
@@ -40,9 +40,9 @@ class Flesh:
         return join(*self.parts)
 
 
-def skin_and_muscle(build: Callable[[Flesh], None], thick: float, fat: float) -> tuple[Solids, Solids]:
+def skin_and_muscle(build: Callable[[SoftTissue], None], thick: float, fat: float) -> tuple[Solids, Solids]:
     """The surface that `build` draws, and the same one `fat` mm deeper in the average patient."""
-    surfaces = Flesh(thick, 0.0), Flesh(thick, fat * thick)
+    surfaces = SoftTissue(thick, 0.0), SoftTissue(thick, fat * thick)
     for surface in surfaces:
         build(surface)
     return surfaces[0].solids, surfaces[1].solids

@@ -15,25 +15,25 @@ import numpy as np
 import pandas as pd
 
 from core.config import home
-from core.datasets.phantom.cache import LONGEST, Plates
+from core.datasets.phantom.cache import LONGEST, RenderCache
 from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Study, patient_of, person_of, splits, stream, study_of
-from core.datasets.phantom.makers import run_makers
 from core.datasets.phantom.render import marker_mask, render, size_of
 from core.datasets.phantom.switches import NO_SIGNS, copies_of, recorded_finding, signs_of
+from core.datasets.phantom.workers import run_workers
 from core.datasets.source import Index, Progress, Source, Target
 
 VERSION = 3          # raise it when pixels change: stores and runs then know that these are other images
 
-WORTH_A_PROCESS = 64  # fewer missing plates than this are made where they are needed
+MIN_FOR_WORKERS = 64  # fewer missing images than this are rendered where they are needed
 
 
-def table_of(config: PhantomConfig) -> pd.DataFrame:
+def image_table(config: PhantomConfig) -> pd.DataFrame:
     """A row an image: image_id "P0012-S1-V2", patient, study, view, path, split, body_part, finding, side, age, size; with the
     switches letter, letter_by, hospital_mark, exposure, site, person, true_finding, copy_of and copy_how.
 
     `finding` is what a label is made from, right or wrong. Without config.truth the columns that give the truth away are missing.
     """
-    table = truth_of(config)
+    table = truth_table(config)
     return table if config.truth else table.drop(columns=[name for name in TRUTH if name in table])
 
 
@@ -49,7 +49,7 @@ def _truth(config: PhantomConfig) -> pd.DataFrame:
             for view in range(len(visit.views)):
                 rows.append(_row(config, patient, study, view, split, visit, visit.finding))
     studies = [patient_of(config, patient).studies for patient in range(config.patients)]
-    patients = tuple(numbers(row["image_id"])[0] for row in rows) if config.copies else ()
+    patients = tuple(parse_image_id(row["image_id"])[0] for row in rows) if config.copies else ()
     for copy in copies_of(config, patients):
         source, patient = rows[copy.of], copy.patient
         own = _row(config, patient, studies[patient], 0, parts[patient], None, source.get("true_finding", source["finding"]))
@@ -64,8 +64,8 @@ def _truth(config: PhantomConfig) -> pd.DataFrame:
 _SHOWN = ("view", "body_part", "side", "person", "letter", "letter_by", "hospital_mark", "exposure", "site")
 
 
-def truth_of(config: PhantomConfig) -> pd.DataFrame:
-    """`table_of` with all that is known, whether the table may tell it or not."""
+def truth_table(config: PhantomConfig) -> pd.DataFrame:
+    """`image_table` with all that is known, whether the table may tell it or not."""
     return _truth(config).copy()
 
 
@@ -89,14 +89,14 @@ def _row(config: PhantomConfig, patient: int, study: int, view: int, split: str,
     return row
 
 
-def numbers(image_id: str) -> tuple[int, int, int]:
+def parse_image_id(image_id: str) -> tuple[int, int, int]:
     """(patient, study, view), from 0, of an image id: "P0012-S1-V2" -> (12, 0, 1)."""
     patient, study, view = image_id.split("-")
     return int(patient[1:]), int(study[1:]) - 1, int(view[1:]) - 1
 
 
 @dataclass(frozen=True)
-class Picture:
+class PhantomImage:
     """An image with what is known of its pixels, (H, W) each: gray values uint8, the finding bool, letters and marks bool."""
 
     pixels: np.ndarray
@@ -104,17 +104,17 @@ class Picture:
     marker: np.ndarray
 
 
-def picture(config: PhantomConfig, image_id: str, size: int | None = None, marker: bool = True) -> Picture:
+def render_image(config: PhantomConfig, image_id: str, size: int | None = None, marker: bool = True) -> PhantomImage:
     """One image of a set, a copy as well. `size`: pixels of the longer side (before a copy is cropped), None is config.longest.
     Without `marker` its mask is left empty, which is quicker."""
-    which, copy = numbers(image_id), None
+    which, copy = parse_image_id(image_id), None
     if which[1] >= patient_of(config, which[0]).studies:
         copy = _copies(config)[image_id]
-        which = numbers(copy["copy_of"])
+        which = parse_image_id(copy["copy_of"])
     pixels, mask = render(*which, size=size, config=config)
     drawn = marker and (config.markers or config.letters or config.hospital)
-    shown = Picture(pixels, mask, marker_mask(*which, size, config) if drawn else np.zeros_like(mask))
-    return shown if copy is None else _saved_again(shown, copy["copy_how"], stream(config, COPY_NOISE, *numbers(image_id)))
+    shown = PhantomImage(pixels, mask, marker_mask(*which, size, config) if drawn else np.zeros_like(mask))
+    return shown if copy is None else _saved_again(shown, copy["copy_how"], stream(config, COPY_NOISE, *parse_image_id(image_id)))
 
 
 COPY_NOISE = 13                   # random stream of what happens to the pixels of a copy
@@ -127,7 +127,7 @@ def _copies(config: PhantomConfig) -> dict[str, dict]:
     return table[table["copy_of"] != ""].set_index("image_id").to_dict("index") if "copy_of" in table else {}
 
 
-def _saved_again(shown: Picture, how: str, rng: np.random.Generator) -> Picture:
+def _saved_again(shown: PhantomImage, how: str, rng: np.random.Generator) -> PhantomImage:
     """The same picture after one of COPY_KINDS was done to it: to the eye it is the same."""
     pixels = shown.pixels
     if how == "saved as JPEG":
@@ -140,7 +140,7 @@ def _saved_again(shown: Picture, how: str, rng: np.random.Generator) -> Picture:
         h, w = pixels.shape
         top, bottom, left, right = rng.uniform(0.005, 0.02, 4) * (h, h, w, w)
         window = slice(round(top), h - round(bottom)), slice(round(left), w - round(right))
-        return Picture(*(np.ascontiguousarray(image[window]) for image in (pixels, shown.mask, shown.marker)))
+        return PhantomImage(*(np.ascontiguousarray(image[window]) for image in (pixels, shown.mask, shown.marker)))
     return replace(shown, pixels=np.clip(np.round(pixels), 0, 255).astype(np.uint8))
 
 
@@ -171,7 +171,7 @@ class PhantomSource(Source):
 
     def scan(self, progress: Progress | None = None) -> Index:
         """All images of the set, and the two things to learn from them: is there a finding, and which part is it."""
-        table = self.table = table_of(self.config)
+        table = self.table = image_table(self.config)
         if progress:
             progress("Listing the phantom patients", len(table), len(table))
         abnormal = (table["finding"] != "none").to_numpy().astype(np.int64)
@@ -182,9 +182,9 @@ class PhantomSource(Source):
             targets.append(Target("body_part", "Part of the body", task, self.config.parts, part))
         return Index(table, {target.name: target for target in targets})
 
-    def picture(self, i: int, size: int | None = None) -> Picture:
+    def image(self, i: int, size: int | None = None) -> PhantomImage:
         """Image i with its masks; `size` is the longer side in pixels, None is config.longest."""
-        return picture(self.config, self._id(i), size)
+        return render_image(self.config, self._id(i), size)
 
     def _id(self, i: int) -> str:
         return self._rows["image_id"].iloc[i]
@@ -192,48 +192,48 @@ class PhantomSource(Source):
     @property
     def _rows(self) -> pd.DataFrame:
         if self.table is None:
-            self.table = table_of(self.config)
+            self.table = image_table(self.config)
         return self.table
 
     def original(self, i: int) -> np.ndarray:
         """(H, W, 1) uint8 with the longer side of config.longest pixels."""
-        return picture(self.config, self._id(i), marker=False).pixels[:, :, None]
+        return render_image(self.config, self._id(i), marker=False).pixels[:, :, None]
 
     def at_size(self, i: int, longest: int) -> np.ndarray:
-        """The image with at least `longest` pixels on its longer side, (H, W, 1) uint8: from its plate where that is enough."""
+        """The image with at least `longest` pixels on its longer side, (H, W, 1) uint8: from the cache where that is enough."""
         if longest > LONGEST:
-            return picture(self.config, self._id(i), longest, marker=False).pixels[:, :, None]
-        return self.plates[i][:, :, None]
+            return render_image(self.config, self._id(i), longest, marker=False).pixels[:, :, None]
+        return self.cache[i][:, :, None]
 
     def original_size(self, i: int, pixels: np.ndarray) -> tuple[int, int]:
-        """Width and height of the original, which a plate does not have."""
-        which, copy = numbers(self._id(i)), _copies(self.config).get(self._id(i))
-        width, height = size_of(*(numbers(copy["copy_of"]) if copy else which), config=self.config)
+        """Return width and height of the original, which a cached image does not have."""
+        which, copy = parse_image_id(self._id(i)), _copies(self.config).get(self._id(i))
+        width, height = size_of(*(parse_image_id(copy["copy_of"]) if copy else which), config=self.config)
         if copy and copy["copy_how"] == "crop":
             blank = np.zeros((height, width), np.uint8)
             noise = stream(self.config, COPY_NOISE, *which)
-            height, width = _saved_again(Picture(blank, blank > 0, blank > 0), "crop", noise).pixels.shape
+            height, width = _saved_again(PhantomImage(blank, blank > 0, blank > 0), "crop", noise).pixels.shape
         return width, height
 
     def prepare(self, longest: int, progress: Progress) -> None:
-        """Make the plates that are missing with all cores."""
-        missing = [] if longest > LONGEST else [i for i in range(len(self._rows)) if self.plates.read(i) is None]
-        if len(missing) >= WORTH_A_PROCESS:
+        """Render what is missing in the cache with all cores."""
+        missing = [] if longest > LONGEST else [i for i in range(len(self._rows)) if self.cache.read(i) is None]
+        if len(missing) >= MIN_FOR_WORKERS:
             settings = json.dumps(dataclasses.asdict(self.config))
-            run_makers(["plates", settings], "Taking the X-rays", len(missing), progress)
+            run_workers(["cache", settings], "Generating images", len(missing), progress)
 
     @cached_property
-    def plates(self) -> Plates:
-        return Plates(home() / "stores" / f"{self.fingerprint()}.plates",
-                      lambda i: picture(self.config, self._id(i), LONGEST, marker=False).pixels)
+    def cache(self) -> RenderCache:
+        return RenderCache(home() / "stores" / f"{self.fingerprint()}.plates",
+                           lambda i: render_image(self.config, self._id(i), LONGEST, marker=False).pixels)
 
     def mask(self, i: int) -> np.ndarray:
         """(H, W) bool over the original: rays that meet the finding; all False for a normal image."""
-        return picture(self.config, self._id(i), marker=False).mask
+        return render_image(self.config, self._id(i), marker=False).mask
 
     def marker_mask(self, i: int) -> np.ndarray:
         """(H, W) bool over the original: letters and printed marks, which say nothing about the patient; often all False."""
-        return self.picture(i).marker
+        return self.image(i).marker
 
     def fingerprint(self) -> str:
         """Version and settings, hashed: no pixel has to be made to know whether they changed."""
@@ -252,10 +252,10 @@ def render_many(wanted: list[tuple[int, int, int]], size: int, config: PhantomCo
 def samples(count: int, size: int = 224,
             config: PhantomConfig = DEFAULT) -> Iterator[tuple[np.ndarray, np.ndarray, dict]]:
     """The first `count` images of different studies that go round all body parts and findings: pixels, mask, table row."""
-    table = table_of(config)
+    table = image_table(config)
     groups = [group for _, group in table.groupby(["finding", "body_part"], sort=False)]
     for k in range(count):
         group = groups[k % len(groups)]
         row = group.iloc[(k // len(groups)) % len(group)].to_dict()
-        shown = picture(config, row["image_id"], size, marker=False)
+        shown = render_image(config, row["image_id"], size, marker=False)
         yield shown.pixels, shown.mask, row

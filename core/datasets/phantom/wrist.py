@@ -11,7 +11,7 @@ import numpy as np
 
 from core.datasets.phantom.body import Body, Site, View
 from core.datasets.phantom.bones import Bone, fuse, pebble, shaft
-from core.datasets.phantom.soft_tissue import Flesh, skin_and_muscle
+from core.datasets.phantom.soft_tissue import SoftTissue, skin_and_muscle
 from core.datasets.phantom.solids import ellipsoid
 
 VIEWS = (View("PA", 0, 0), View("lateral", 88, 0), View("oblique", 42, 0))
@@ -123,7 +123,7 @@ def direction(start, end) -> np.ndarray:
     return (end - start) / np.linalg.norm(end - start)
 
 
-def _flesh(part: Flesh) -> None:
+def _soft_tissue(part: SoftTissue) -> None:
     part.tube((-4, -225, 0), (0, 45, 0), [(0, 36), (0.4, 33), (0.72, 28), (0.88, 25.5), (1, 4)], 0.72)
     part.tube((-3, -36, 1), (-3, 96, 3), [(0, 6), (0.12, 21), (0.28, 29.5), (0.5, 38), (0.78, 43.5), (0.93, 33), (1, 8)], 0.42)
     for name, (base, head, _, (length, _)) in RAYS.items():
@@ -142,7 +142,7 @@ def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
     bones = [radius(rng), ulna(rng), *carpals(rng, gap)]
     for name in RAYS:
         bones += _ray(name, rng)
-    skin, muscle = skin_and_muscle(_flesh, thick, fat=3.2)
+    skin, muscle = skin_and_muscle(_soft_tissue, thick, fat=3.2)
     hand = tuple(bone.name for bone in bones[2:])
     sites = {
         "fracture": (Site("radius", (6.5, -36, -1), (0, 1, 0), 12, hand), Site("radius", (6.5, -33, -1), (0, 1, 0), 13, hand),

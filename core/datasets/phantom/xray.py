@@ -25,12 +25,12 @@ def neper(layers: Layers, density: float = 1.0, grain: np.ndarray | None = None)
     """L = sum mu t over the materials of each ray, (H, W) float32.
 
     Args:
-        layers: mm of each material; bone and air stand inside flesh, so they count by how they differ from it
+        layers: mm of each material; bone and air lie inside the soft tissue, so they count by how they differ from it
         density: of bone, relative: 1 in youth, less in old age
         grain: (H, W) relative variation of spongy bone (trabeculae), mean 0
     """
     spongy = layers.spongy if grain is None else layers.spongy * (1 + grain)
-    total = layers.flesh * np.float32(SOFT)
+    total = layers.soft_tissue * np.float32(SOFT)
     total += layers.fat * np.float32(FAT - SOFT)
     total += layers.cortex * np.float32((CORTEX - SOFT) * density)
     total += spongy * np.float32((SPONGY - SOFT) * density)

@@ -1,0 +1,105 @@
+"""The totals of a printed table of counts: do they add up?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+TOTAL = re.compile(r"\W*(grand |sub)?(total|sum|all|overall|gesamt|summe|Σ)\b", re.IGNORECASE)
+RULER = re.compile(r"[-:\s]*")      # below the header of a table in Markdown
+NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[,\u00a0\u202f ']\d{3})+(?![\d.])|(?<![\w.])\d+(?![\w.])")
+MAX_LINES = 1000
+
+
+@dataclass(frozen=True)
+class WrongTotal:
+    """A total of a printed table that is not the sum of its row or column. `where` is in words."""
+
+    where: str
+    printed: int
+    summed: int
+
+    def __str__(self) -> str:
+        return f"{self.where}: printed {self.printed:,}, but the numbers add up to {self.summed:,}."
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """A table of counts: values[i][j] is in row names[i] and column titles[j]; None where there is no number."""
+
+    names: list[str]
+    titles: list[str]
+    values: list[list[int | None]]
+
+
+def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
+    """Find the totals of a table that was pasted in, and those that are wrong.
+
+    A line is a row. Cells are separated by tabs, | ; or two spaces, else by commas, else by spaces. A row or column is one of
+    totals when its name says so (total, sum, all). "1,234", "1 234" and "**1234**" are 1234; in a cell with other words the
+    first number counts.
+
+    Returns:
+        the wrong totals, and how many totals were checked; () and 0 where there is no table with totals
+
+    >>> wrong, checked = check_totals("set | a | b | total\\ntrain | 3 | 4 | 7\\ntest | 1 | 1 | 3")
+    >>> checked, str(wrong[0])
+    (2, 'Row test: printed 3, but the numbers add up to 2.')
+    """
+    table = _parse(text)
+    if table is None:
+        return (), 0
+    total_columns = [j for j, title in enumerate(table.titles) if TOTAL.match(title)]
+    total_rows = [i for i, name in enumerate(table.names) if TOTAL.match(name)]
+    sums = []                             # (where, printed, parts)
+    for j in total_columns[-1:]:
+        for name, row in zip(table.names, table.values):
+            sums.append((f"Row {name.strip(' *_')}", row[j], [v for k, v in enumerate(row) if k not in total_columns]))
+    for i in total_rows[-1:]:
+        rows = [row for k, row in enumerate(table.values) if k not in total_rows]
+        for j, printed in enumerate(table.values[i]):
+            sums.append((f"Column {table.titles[j] or j + 1}", printed, [row[j] for row in rows]))
+    wrong, checked = [], 0
+    for where, printed, parts in sums:
+        known = [value for value in parts if value is not None]
+        if printed is not None and len(known) > 1:
+            checked += 1
+            if printed != sum(known):
+                wrong.append(WrongTotal(where, printed, sum(known)))
+    return tuple(wrong), checked
+
+
+def _parse(text: str) -> _Counts | None:
+    rows = [_cells(line) for line in text.splitlines()[:MAX_LINES] if line.strip()]
+    rows = [row for row in rows if not all(RULER.fullmatch(cell) for cell in row)]
+    if len(rows) < 2:
+        return None
+    has_header = all(_number(cell) is None for cell in rows[0][1:])
+    header, body = (rows[0], rows[1:]) if has_header else ([], rows)
+    has_names = all(_number(row[0]) is None or TOTAL.match(row[0]) for row in body)
+    if header and has_names and len(header) == max(map(len, body)) - 1:
+        header = ["", *header]
+    names = [row[0] if has_names else f"{i + 1}" for i, row in enumerate(body)]
+    values = [[_number(cell) for cell in row[has_names:]] for row in body]
+    width = max(map(len, values))
+    values = [row + [None] * (width - len(row)) for row in values]
+    titles = [title.strip(" *_") for title in header[has_names:]] + [""] * width
+    return _Counts(names, titles[:width], values)
+
+
+def _cells(line: str) -> list[str]:
+    line = line.strip()
+    if "|" in line:
+        return [cell.strip() for cell in line.strip("|").split("|")]
+    for pattern in (r"\t", r";", r"\s{2,}"):
+        if re.search(pattern, line):
+            return [cell.strip() for cell in re.split(pattern, line)]
+    if re.search(r",(?!\d{3}\b)", line):
+        return [cell.strip() for cell in re.split(",", line)]
+    return line.split()
+
+
+def _number(cell: str) -> int | None:
+    match = NUMBER.search(cell)
+    digits = re.sub(r"\D", "", match.group()) if match else ""
+    return int(digits) if 0 < len(digits) < 16 else None

@@ -1,0 +1,116 @@
+"""Data sets opened: by name or path to a source, to a pixel store, to a `Dataset` with a target and a split."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from core.config import DataConfig
+from core.datasets.archive import unpack, unpacked
+from core.datasets.custom import CustomDataset, list_custom_datasets, load_custom_dataset
+from core.datasets.dataset import Dataset
+from core.datasets.formats import FORMATS, detect_format, is_archive, parse_options
+from core.datasets.registry import DATASETS, DatasetInfo, split_counts
+from core.datasets.source import Progress, Source
+from core.datasets.splits import make_split
+from core.datasets.store import is_stored, open_store
+from core.errors import LightboxError
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Return all data sets that have a name: the built-in ones, then the custom ones. Cheap: nothing is opened."""
+    return [entry.info() for entry in DATASETS.values()] + [_custom_info(custom) for custom in list_custom_datasets()]
+
+
+def _custom_info(custom: CustomDataset) -> DatasetInfo:
+    title = FORMATS[custom.format].title if custom.format in FORMATS else custom.format
+    available = not custom.path or Path(custom.path).exists()
+    summary = custom.summary
+    return DatasetInfo(
+        custom.name, custom.title, f"{title}: {custom.path}" if custom.path else title, summary.get("task", ""), "",
+        tuple(summary.get("class_names", ())), split_counts() | summary.get("counts", {}), available,
+        "" if available else f"{custom.path} was not found; it may be on a disk that is not connected.")
+
+
+def open_source(data: DataConfig) -> Source | None:
+    """Return the source that `data.dataset` names: a row of DATASETS, a custom data set, or a path.
+
+    None: known, but it has to be downloaded or unpacked first, as `open_dataset` does.
+
+    Raises LightboxError "dataset.unknown", "dataset.unsupported", or what the source itself finds wrong.
+    """
+    if data.dataset in DATASETS:
+        return DATASETS[data.dataset].source(data)
+    if custom := load_custom_dataset(data.dataset):
+        source = FORMATS[custom.format].build(Path(custom.path), parse_options(custom.format, custom.options))
+        source.name, source.title = custom.name, custom.title
+        return source
+    path = Path(data.dataset).expanduser()
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):      # a name too long or with a zero byte: `detect_format` says so
+        exists = True
+    if exists:
+        if is_archive(path) and unpacked(path) is None:
+            return None
+        name, place = detect_format(path)
+        source = FORMATS[name].build(place, FORMATS[name].options())
+        source.name = data.dataset
+        return source
+    names = [*DATASETS, *(custom.name for custom in list_custom_datasets())]
+    near = difflib.get_close_matches(data.dataset, names, n=1)
+    raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset[:200]!r}.",
+                        f"Did you mean {near[0]}?" if near else f"Data sets: {', '.join(names)}.")
+
+
+def is_ready(data: DataConfig) -> bool:
+    """Return whether opening is instant, because the pixels are in the store. False also for what does not exist."""
+    try:
+        source = open_source(data)
+        return source is not None and is_stored(source, data.size, data.resize, data.channels)
+    except LightboxError:
+        return False
+
+
+def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
+    """Open a data set: find or download it, make its pixel store where that is missing, choose the target, split it.
+
+    Args:
+        data: which data set, at which size, with which target and split
+        progress: called with (what is being done, done, total); may raise to stop, and what was decoded is kept
+
+    Raises:
+        LightboxError: whatever is wrong with the data set or the request; "dataset.target" for an unknown target
+
+    >>> from core.config import DataConfig
+    >>> data = open_dataset(DataConfig(folder, size=16))        # 24 images in the folders normal and fracture
+    >>> data.images.shape, data.class_names
+    ((24, 16, 16, 1), ('fracture', 'normal'))
+    """
+    source = open_source(data)
+    if source is None:
+        _fetch(data, progress)
+        source = open_source(data)
+    store = open_store(source, data.size, data.resize, data.channels, progress)
+    index = store.index
+    name = data.target or next(iter(index.targets))
+    if name not in index.targets:
+        raise LightboxError("dataset.target", f"{source.title} has no target called {name!r}.",
+                            f"Targets: {', '.join(index.targets)}.")
+    target = index.targets[name]
+    split = make_split(index.table, target.labels, target.class_names, data)
+    return Dataset(
+        name=source.name, title=source.title, description=source.description, licence=source.licence,
+        task=target.task, target=target.name, targets=tuple((t.name, t.title) for t in index.targets.values()),
+        class_names=target.class_names, images=store.images, labels=target.labels, table=index.table.assign(split=split.split),
+        size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
+        split_hash=split.hash, split_note=split.note, skipped=tuple(index.skipped), notes=tuple(index.notes), source=source,
+        config=data)
+
+
+def _fetch(data: DataConfig, progress: Progress | None) -> None:
+    """Bring a known data set onto this disk: download it, or unpack it."""
+    if data.dataset in DATASETS:
+        DATASETS[data.dataset].fetch(data, progress)
+    else:
+        unpack(Path(data.dataset).expanduser(), progress)
