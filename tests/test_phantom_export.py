@@ -180,7 +180,7 @@ def test_many_are_written_by_processes_and_faults_come_back(tmp_path, monkeypatc
         part = tmp_path / "bad.part"
         part.mkdir()
         part.joinpath(export.PLAN).write_text(json.dumps(plan.to_json() | {"config": {"patients": -3}}))
-        export.run_makers(["files", str(part)], "", 1, lambda *a: None)
+        export.run_workers(["files", str(part)], "", 1, lambda *a: None)
     assert fault.value.code == "phantom.setting"
 
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_made(tmp_path, monkey
 def test_the_readme_tells_the_truth(tmp_path):
     config = PhantomConfig(patients=30, letters=0.8, wrong_labels=0.2, copies=0.1, two_numbers=0.5)
     text = export.readme(Plan(config, "table", 64))
-    truth = export.truth_of(config)
+    truth = export.truth_table(config)
     wrong = (truth["finding"] == "none") != (truth["true_finding"] == "none")
     assert f"{wrong.sum():,} images of" in text and f"{(truth['copy_of'] != '').sum()} images are copies" in text
     assert "7 people have more than one" not in text and "8 people have more than one patient number" in text

@@ -102,6 +102,7 @@ def test_training_alone_is_no_official_split():
     assert set(make_split(table, labels, NAMES, DataConfig()).split) == {"train", "val", "test"}
     with pytest.raises(LightboxError) as caught:
         make_split(table, labels, NAMES, DataConfig(split="official"))
+    assert caught.value.code == "split.no_official"
 
 
 def test_unknown_patients_are_each_their_own_and_the_note_says_so():
