@@ -33,7 +33,7 @@ from bench.machine import line
 from core.config import RunConfig
 from core.models import MODELS, build_model
 from core.trainers.batches import Split
-from core.trainers.classifier import TrainState, train
+from core.trainers.classifier import EpochRecord, TrainState, train
 from core.trainers.embedding import embedded, may_embed
 
 BATCH = 32
@@ -78,7 +78,7 @@ def ours(config: RunConfig, images: np.ndarray, labels: np.ndarray, n_val: int) 
 def through_seconds(config: RunConfig, images: np.ndarray, labels: np.ndarray, n_val: int, epochs: int) -> float:
     state, splits = ours(config.with_(**{"train.epochs": epochs + 1}), images, labels, n_val)
     records = train(state, *splits, config.with_(**{"train.epochs": epochs + 1}))
-    return statistics.median([r["seconds"] for r in records if r["kind"] == "epoch"][1:])
+    return statistics.median([r.seconds for r in records if isinstance(r, EpochRecord)][1:])
 
 
 def kept_seconds(config: RunConfig, images: np.ndarray, labels: np.ndarray, n_val: int, precision: str) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from bench.training import peak, products
 from core.config import RunConfig
 from core.models import build_model
 from core.trainers.batches import Split
-from core.trainers.classifier import TrainState, train
+from core.trainers.classifier import EpochRecord, StepRecord, TrainState, train
 from core.trainers.compute import prepare
 from core.trainers.optim import build_optimiser
 
@@ -71,10 +71,10 @@ def loop(config: RunConfig, images: np.ndarray, labels: np.ndarray, device: torc
     split, val = Split(images, np.arange(len(images)), labels), Split(images, np.arange(2), labels[:2])
     steps, at, meter = 0, 0, None
     for record in train(TrainState.fresh(model_of(config, device), config), split, val, config, precision="bfloat16"):
-        if record["kind"] == "epoch" or record.get("phase") == "validate":
+        if isinstance(record, EpochRecord) or getattr(record, "phase", "") == "validate":
             continue
         steps += 1
-        if record["kind"] == "step" and steps > WARM_UP:
+        if isinstance(record, StepRecord) and steps > WARM_UP:
             if meter is None:
                 meter, at = Meter(), steps
             elif meter.seconds() > seconds:

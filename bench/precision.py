@@ -22,7 +22,7 @@ from core.config import RunConfig
 from core.datasets import open_dataset
 from core.models import build_model
 from core.trainers.batches import Batches, Split
-from core.trainers.classifier import TrainState, predict, train
+from core.trainers.classifier import EpochRecord, TrainState, predict, train
 
 
 def one(data, config: RunConfig, precision: str) -> tuple[float, float, float]:
@@ -32,7 +32,7 @@ def one(data, config: RunConfig, precision: str) -> tuple[float, float, float]:
     state = TrainState.fresh(model, config)
     begun, best = time.process_time(), None
     for record in train(state, Split.of(data, "train"), Split.of(data, "val"), config, precision=precision):
-        if record["kind"] == "epoch" and record["is_best"]:
+        if isinstance(record, EpochRecord) and record.is_best:
             best = copy.deepcopy(model.state_dict())
     seconds = time.process_time() - begun
     model.load_state_dict(best)

@@ -68,7 +68,7 @@ def run_of(store: RunStore, key: str, seed: int, folder: Path, threads: int):
     if run.status().state in ("stopped", "interrupted", "failed"):
         store.resume(run)
     while (status := run.status()).state != "finished":
-        store.tend()
+        store.recover()
         if status.state in ("stopped", "failed"):
             sys.exit(f"{run.name}: {status.reason}")
         time.sleep(1)

@@ -82,7 +82,7 @@ def loop(precision: str):
 
         from core.models import build_model
         from core.trainers.batches import Split
-        from core.trainers.classifier import TrainState, train
+        from core.trainers.classifier import EpochRecord, TrainState, train
         from core.trainers.compute import prepare
         from core.trainers.probe import choose
 
@@ -96,7 +96,7 @@ def loop(precision: str):
         state = TrainState.fresh(model, config)
         meter, steps, warm_up = None, 0, 2
         for record in train(state, split, val, config, precision=how.precision, channels_last=how.channels_last):
-            if record["kind"] == "epoch" or record.get("phase") == "validate":
+            if isinstance(record, EpochRecord) or getattr(record, "phase", "") == "validate":
                 continue
             steps += 1
             if steps == warm_up:
@@ -121,19 +121,19 @@ def app(network: str, size: int, seconds: float, folder: Path) -> dict:
     run = store.create(config_of(network, size, str(path), "auto"))
     store.queue.claim("cpu")
     spent = {}
-    for owner, name in ((job.Job, "note"), (job.Job, "tell"), (job.Job, "_save"), (classifier, "score"), (classifier, "answers"),
+    for owner, name in ((job.Job, "log"), (job.Job, "write_progress"), (job.Job, "_save"), (classifier, "score"), (classifier, "count_predictions"),
                         (classifier, "notes_on"), (classifier, "_grad_norm")):
         timed(owner, name, spent)
-    begun, real = time.perf_counter(), job.Job._beat
+    begun, real = time.perf_counter(), job.Job._heartbeat
 
     def beat(self, record):                       # end after the time asked for, at the end of an epoch
         real(self, record)
-        if record["kind"] == "epoch":
-            if record["epoch"] == 1:
+        if isinstance(record, classifier.EpochRecord):
+            if record.epoch == 1:
                 spent.update(dict.fromkeys(spent, 0.0))          # the first epoch warms up
             elif time.perf_counter() - begun > seconds:
                 self.stop.set()
-    job.Job._beat = beat
+    job.Job._heartbeat = beat
     train_run(run, folder)
     epochs, starts = run.records("epoch")[1:], run.records("start")
     if not epochs:

@@ -12,6 +12,7 @@ from core.models import build_model
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
 from core.trainers.distributed import DistributedGroup, Group
+from core.trainers.records import EpochRecord
 from tests.tiny import tiny_arrays, tiny_config
 
 SMALL = {"model.name": "small_cnn", "optim.name": "sgd", "optim.lr": 0.05}
@@ -41,7 +42,7 @@ def trained(group: Group, changes: dict, dtype: torch.dtype) -> tuple[dict, floa
     start = [p.detach().clone() for p in model.parameters()]
     records = list(train(TrainState.fresh(model, config), *splits, config, group=group))
     moved = max((p.detach() - before).abs().max().item() for p, before in zip(model.parameters(), start))
-    return model.state_dict(), moved, [record["train_loss"] for record in records if record["kind"] == "epoch"]
+    return model.state_dict(), moved, [record.train["loss"] for record in records if isinstance(record, EpochRecord)]
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def test_memory_of_the_cpu_is_what_the_process_holds():
 
 
 def test_use_of_the_cpu_is_a_share_of_the_cores_since_the_last_call(monkeypatch):
-    monkeypatch.setattr(device, "_cores", lambda: 2)
+    monkeypatch.setattr(device, "usable_cores", lambda: 2)
     device.usage(CPU)
     time.sleep(0.3)
     asleep = device.usage(CPU)["device_use"]

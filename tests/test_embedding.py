@@ -15,6 +15,7 @@ from core.trainers import embedding
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
 from core.trainers.embedding import backbone_hash, embedded, may_embed
+from core.trainers.records import EpochRecord
 from tests import trained
 from tests.tiny import tiny_arrays, tiny_config
 
@@ -45,7 +46,7 @@ def build(config):
 
 def run(config, splits, model=None):
     state = TrainState.fresh(model or build(config), config)
-    return state.model, [r for r in train(state, *splits, config) if r["kind"] == "epoch"]
+    return state.model, [r for r in train(state, *splits, config) if isinstance(r, EpochRecord)]
 
 
 def through_the_backbone(model, split, copy=None, config=None):

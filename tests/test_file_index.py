@@ -124,8 +124,8 @@ def test_a_training_at_the_suggestion_learns_and_one_far_below_does_not(split):
     for lr in (found.lr, found.lr / 1000):
         trial = config.with_(**{"optim.lr": lr})
         *_, last[lr] = train(TrainState.fresh(build(trial), trial), split, split, trial)
-    assert last[found.lr]["val_roc_auc"] > 0.9
-    assert last[found.lr]["val_loss"] < 0.7 * last[found.lr / 1000]["val_loss"]
+    assert last[found.lr].val["roc_auc"] > 0.9
+    assert last[found.lr].val["loss"] < 0.7 * last[found.lr / 1000].val["loss"]
 
 
 def test_labels_that_are_noise_give_no_suggestion_where_nothing_can_learn(split):

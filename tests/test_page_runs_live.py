@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 from core.config import RunConfig
 from core.datasets import open_dataset
 from core.files import write_json
-from core.runs.store import Notes, RunStore
+from core.runs.run import Notes
+from core.runs.store import RunStore
 from pages.runs import curves
 from pages.runs.tracked_images import Examples, cards
 from pages.shared import run_feed

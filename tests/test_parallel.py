@@ -126,7 +126,7 @@ def test_a_run_on_two_processes_is_stopped_killed_resumed_and_ends_like_any_othe
                        "--set", "train.threads=1", *words, home=store.root)
     run = until(process, lambda: next((run for run in store.list() if run.records("epoch")), None))
     assert run.status().state == "running" and run.is_alive() and store.queue.waiting() == []
-    store.tend()                                              # the app looks: nothing is queued or started for it
+    store.recover()                                              # the app looks: nothing is queued or started for it
     assert store.queue.waiting() == []
     begun = time.monotonic()
     run.stop()

@@ -60,7 +60,7 @@ def until(ready, seconds=120):
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, (run.status(), (run.folder / "log.txt").read_text()[-2000:])
-        store.tend()
+        store.recover()
         time.sleep(0.05)
 
 until(lambda: run.records("epoch"))

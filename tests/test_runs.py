@@ -14,7 +14,9 @@ import pytest
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.files import Lock
-from core.runs.store import TRANSITIONS, Notes, Run, RunStore
+from core.runs.run import Notes
+from core.runs.states import TRANSITIONS
+from core.runs.store import Run, RunStore
 from tests.tiny import tiny_config
 
 HOLD = "import sys, time; from core.files import Lock; Lock(sys.argv[1]).acquire(); print('held', flush=True); time.sleep(60)"
@@ -83,7 +85,7 @@ def test_running_without_a_living_trainer_is_interrupted(run, store):
     trainer.send_signal(signal.SIGKILL)
     trainer.wait()
     assert run.status().state == "interrupted"
-    store.tend()
+    store.recover()
     assert json.loads((run.folder / "status.json").read_text())["state"] == "interrupted"
     store.resume(run)
     store.resume(run)                                             # a second tab
@@ -97,16 +99,16 @@ def test_stop_takes_a_waiting_run_out_of_the_queue(run, store):
 
 def test_a_lost_queue_is_made_again_from_the_folders(run, store):
     store.queue.path.unlink()
-    store.tend()
+    store.recover()
     assert store.queue.waiting() == [(run.id, "cpu")]
 
 
 def test_a_queued_run_that_a_worker_just_claimed_is_not_queued_twice(run, store):
-    from core.runs.store import worker_lock
+    from core.runs.workers import worker_lock
     assert store.queue.claim("cpu") == run.id
     lock = Lock(worker_lock(store.root, "cpu"))
     lock.acquire()
-    store.tend()
+    store.recover()
     assert store.queue.waiting() == []
     lock.release()
 

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from core.errors import LightboxError
 from core.trainers.batches import Batches, Split, shuffled
 from core.trainers.classifier import TrainState, train
+from core.trainers.records import EpochRecord
 from core.trainers.validation import predict
 from tests import trained
 from tests.tiny import tiny_arrays, tiny_config
@@ -41,22 +42,22 @@ def test_equals_a_plain_loop_written_with_torch_alone(splits):
     for ours_p, plain_p in zip(ours.model.parameters(), model.parameters()):
         torch.testing.assert_close(ours_p, plain_p, rtol=1e-4, atol=1e-5)
     mean = sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
-    assert records[-1]["train_loss"] == pytest.approx(mean, rel=1e-3)
+    assert records[-1].train["loss"] == pytest.approx(mean, rel=1e-3)
 
 
 def test_validation_numbers_equal_scikit_learn(splits):
     state, records = run(tiny_config("x"), splits)
     *_, (_, probs) = predict(state.model, Batches(splits[1], torch.device("cpu")), 16)
     last = records[-1]
-    assert last["val_roc_auc"] == pytest.approx(roc_auc_score(splits[1].labels, probs[:, 1]))
-    assert last["val_accuracy"] == pytest.approx((probs.argmax(1) == splits[1].labels).mean())
-    assert last["val_loss"] == pytest.approx(log_loss(splits[1].labels, probs.astype(np.float64), labels=[0, 1]), rel=1e-4)
+    assert last.val["roc_auc"] == pytest.approx(roc_auc_score(splits[1].labels, probs[:, 1]))
+    assert last.val["accuracy"] == pytest.approx((probs.argmax(1) == splits[1].labels).mean())
+    assert last.val["loss"] == pytest.approx(log_loss(splits[1].labels, probs.astype(np.float64), labels=[0, 1]), rel=1e-4)
 
 
 def test_it_learns_the_planted_square(splits):
     _, records = learn(tiny_config("x", **{"train.epochs": 12, "optim.lr": 0.02}), splits)
-    assert epochs_of(records)[0]["val_loss"] > 2 * epochs_of(records)[-1]["val_loss"]
-    assert max(r["val_roc_auc"] for r in records if r["kind"] == "epoch") > 0.95
+    assert epochs_of(records)[0].val["loss"] > 2 * epochs_of(records)[-1].val["loss"]
+    assert max(r.val["roc_auc"] for r in records if isinstance(r, EpochRecord)) > 0.95
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(splits):
@@ -94,7 +95,7 @@ def test_several_findings_use_one_sigmoid_each(splits):
     state = TrainState.fresh(build(config, classes=3, task="multi-label, binary-class"), config)
     *_, last = train(state, split, split, config)
     *_, (_, probs) = predict(state.model, Batches(split, torch.device("cpu")), 16)
-    assert last["val_roc_auc"] == pytest.approx(np.mean([roc_auc_score(labels[:, k], probs[:, k]) for k in range(3)]))
+    assert last.val["roc_auc"] == pytest.approx(np.mean([roc_auc_score(labels[:, k], probs[:, k]) for k in range(3)]))
     assert not np.allclose(probs.sum(axis=1), 1)
 
 
@@ -151,6 +152,6 @@ def test_the_trainer_has_no_way_to_the_test_split():
 def test_bfloat16_ends_near_float32(splits):
     config = tiny_config("x", **{"train.epochs": 12, "optim.lr": 0.02})
     state, records = learn(config, splits, precision="bfloat16")
-    assert max(r["val_roc_auc"] for r in epochs_of(records)) > 0.9
+    assert max(r.val["roc_auc"] for r in epochs_of(records)) > 0.9
     assert all(p.dtype == torch.float32 for p in state.model.parameters())
     assert not same(state.model, learn(config, splits)[0].model)

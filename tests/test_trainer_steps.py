@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from core.trainers.batches import shuffled
 from core.trainers.classifier import TrainState, frozen_in, train
+from core.trainers.records import EpochRecord, StepRecord, Tick
 from core.trainers.sampling import mixture, plan_epoch, rarest_finding
 from tests import trained
 from tests.tiny import tiny_config
@@ -29,10 +30,10 @@ def test_accumulated_batches_equal_one_large_one(splits, changes):
         for p, q in zip(a.model.parameters(), b.model.parameters()):
             torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
         assert not torch.allclose(next(a.model.parameters()), next(small(config, norm=False).parameters()), atol=1e-3)
-        assert [r["step"] for r in in_one if "steps" in r] and \
-            [r["steps"] for r in in_one if r["kind"] == "step"] == [r["steps"] for r in in_parts if r["kind"] == "step"]
+        assert [r.step for r in in_one if isinstance(r, StepRecord)] and \
+            [r.steps for r in in_one if isinstance(r, StepRecord)] == [r.steps for r in in_parts if isinstance(r, StepRecord)]
         for one, other in zip(epochs_of(in_one), epochs_of(in_parts)):
-            assert other["train_loss"] == pytest.approx(one["train_loss"], rel=1e-5)
+            assert other.train["loss"] == pytest.approx(one.train["loss"], rel=1e-5)
 
 
 def test_a_step_is_clipped_to_its_length(splits):
@@ -56,10 +57,10 @@ def test_frozen_weights_stand_still_until_their_epoch(splits):
     start = {k: v.clone() for k, v in model.state_dict().items()}
     state = TrainState.fresh(model, config)
     for record in train(state, *splits, config):
-        if record["kind"] == "epoch":
+        if isinstance(record, EpochRecord):
             stands = {k for k, v in model.state_dict().items() if torch.equal(v, start[k])}
             backbone = {k for k in start if "conv" in k or "norm" in k}
-            assert stands == (backbone if record["epoch"] < 3 else set())
+            assert stands == (backbone if record.epoch < 3 else set())
     assert [frozen_in(config.model, e) for e in range(4)] == ["all", "all", "none", "none"]
     assert frozen_in(config.with_(**{"model.unfreeze_epoch": 0}).model, 99) == "all"
 
@@ -136,9 +137,9 @@ def test_mixed_steps_are_steps_on_mixed_images_and_labels(splits):
 
 def test_with_mixup_there_is_no_running_accuracy(splits):
     _, records = learn(tiny_config("x", **{"train.mixup": 0.4, "train.epochs": 1}), splits)
-    assert all(r["accuracy"] is None for r in records if r["kind"] == "step") and records[-1]["train_accuracy"] is None
+    assert all(r.accuracy is None for r in records if isinstance(r, StepRecord)) and records[-1].train["accuracy"] is None
     _, records = learn(tiny_config("x", **{"train.mixup": 0.4, "train.epochs": 1, "train.measure_train": True}), splits)
-    assert 0 <= records[-1]["train_accuracy"] <= 1
+    assert 0 <= records[-1].train["accuracy"] <= 1
 
 
 def test_every_image_is_seen_once_an_epoch_and_a_lone_last_one_never():
@@ -174,7 +175,7 @@ def test_between_two_reports_nothing_waits_for_the_device(splits, changes):
         loop, quiet = train(TrainState.fresh(small(config), config), *splits, config), 0
         next(loop)                                                    # opens the batches first
         watch.seen.clear()
-        while (record := next(loop))["kind"] == "tick" and record["phase"] == "train":
+        while isinstance(record := next(loop), Tick) and record.phase == "train":
             assert watch.seen == [], record
             quiet += 1
-        assert record["kind"] == "step" and "tolist" in watch.seen and quiet >= 3
+        assert isinstance(record, StepRecord) and "tolist" in watch.seen and quiet >= 3

@@ -11,6 +11,7 @@ from core.models.classifier import Classifier, Preprocessing
 from core.models.network import Network
 from core.trainers.batches import Split
 from core.trainers.classifier import TrainState, train
+from core.trainers.records import EpochRecord
 from tests.tiny import tiny_arrays
 
 EVERYTHING = {"model.dropout": 0.5, "augment.rotate": 10.0, "augment.flip": 0.5, "train.mixup": 0.4,
@@ -72,4 +73,4 @@ def learn(config, splits, model=None, **how):
 
 
 def epochs_of(records):
-    return [r for r in records if r["kind"] == "epoch"]
+    return [r for r in records if isinstance(r, EpochRecord)]

@@ -30,7 +30,7 @@ def train(options: Namespace) -> int:
     else:
         runs = [store.get(options.resume)]
         store.resume(runs[0])
-    store.tend()
+    store.recover()
     if options.queue:
         print("\n".join(run.id for run in runs))
         return 0
@@ -74,7 +74,7 @@ def _follow(store, run, which: str = "") -> int:
                 break
             bar.show(status, progress, run.records("epoch"))
             if time.monotonic() - tended > 5:     # a killed worker gets a successor
-                store.tend()
+                store.recover()
                 tended = time.monotonic()
             time.sleep(0.3)
         except KeyboardInterrupt:

@@ -36,7 +36,7 @@ def probe() -> dict:
                for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if torch.backends.mps.is_available():
         devices.append({"device": "mps", "name": "Apple GPU", "memory_bytes": _memory()})
-    devices.append({"device": "cpu", "name": f"{_cores()} CPU cores", "memory_bytes": _memory()})
+    devices.append({"device": "cpu", "name": f"{usable_cores()} CPU cores", "memory_bytes": _memory()})
     return {"devices": devices, "torch": torch.__version__}
 
 
@@ -117,7 +117,7 @@ def _core_use() -> float | None:
     global _last_look
     before, _last_look = _last_look, (time.perf_counter(), time.process_time())
     passed = _last_look[0] - before[0]
-    return min(1.0, (_last_look[1] - before[1]) / (passed * _cores())) if passed > 0 else None
+    return min(1.0, (_last_look[1] - before[1]) / (passed * usable_cores())) if passed > 0 else None
 
 
 def _gpu_use(index: int) -> float | None:
@@ -177,12 +177,12 @@ def _key() -> str:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
         torch = "none"
-    return "|".join([platform.node(), sys.executable, torch, str(_cores()), str(Path("/dev/nvidia0").exists()),
+    return "|".join([platform.node(), sys.executable, torch, str(usable_cores()), str(Path("/dev/nvidia0").exists()),
                      os.environ.get("CUDA_VISIBLE_DEVICES", "")])
 
 
-def _cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
+def usable_cores() -> int:
+    """Return how many cores this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

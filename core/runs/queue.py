@@ -1,6 +1,6 @@
 """Who waits for which device: one SQLite table, first come, first served.
 
-The run folders are the truth; this file only keeps the order and can be made again from them (`RunStore.tend`).
+The run folders are the truth; this file only keeps the order and can be made again from them (`RunStore.recover`).
 SQLite's write lock makes a claim atomic: sixteen workers that ask at once get sixteen different runs.
 """
 

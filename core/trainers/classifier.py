@@ -4,12 +4,12 @@
     for record in train(state, train_split, val_split, config):
         ...                                   # a page draws it, a test checks it, the worker writes it down
 
-It yields plain records. "tick" comes after every step and every batch of validation, so that the caller can stop between any
-two of them; "step" about twice a second with numbers; "epoch" after each validation. Closing the generator is the way to
+It yields the records of records.py: a Tick after every step and every batch of validation, so that the caller can stop between
+any two of them; a StepRecord about twice a second; an EpochRecord after each validation. Closing the generator is the way to
 stop; `state` is then where the training stands, and a generator made from that state goes on with the next step.
 
 What a step is made of stands in files of their own: sampling.py (which images), losses.py (towards what), optim.py (how far),
-measures.py (how good it is then), state.py (what a resume needs). The test split is not here: this file never receives it.
+validation.py (how good it is then), state.py (what a resume needs). The test split is not here: this file never receives it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,26 @@ from core.trainers.batches import Batches, Split
 from core.trainers.distributed import Group, has_dropout
 from core.trainers.losses import Objective, build_objective, plain_loss
 from core.trainers.optim import lr_at, set_lr
+from core.trainers.records import EpochRecord, Record, StepRecord, Tick
 from core.trainers.sampling import mixture, plan_epoch
 from core.trainers.state import TrainState
 from core.trainers.throughput import Clock
-from core.trainers.validation import answers, check_finite, is_better, notes_on, predict, score, stops_early, strip
+from core.trainers.validation import (
+    check_finite,
+    count_predictions,
+    is_better,
+    notes_on,
+    predict,
+    score,
+    stops_early,
+    tracked_images,
+)
 
-__all__ = ["TrainState", "is_better", "predict", "score", "train"]
+__all__ = ["EpochRecord", "StepRecord", "Tick", "TrainState", "is_better", "predict", "score", "train"]
 
 
 def train(state: TrainState, train_split: Split, val_split: Split, config: RunConfig, *, precision: str = "float32",
-          channels_last: bool = True, compiled: bool = False, group: Group | None = None) -> Iterator[dict]:
+          channels_last: bool = True, compiled: bool = False, group: Group | None = None) -> Iterator[Record]:
     """Train from where `state` stands to the last epoch, or to the early stop.
 
     Args:
@@ -51,21 +61,22 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
         group: the processes that train together; each calls this function with the same arguments and yields as often
 
     Yields:
-        {"kind": "tick", "phase": "train" | "validate", "epoch", "step", "steps"}: epoch counts from 1
-        {"kind": "step", "epoch", "step", "steps", "loss", "objective", "accuracy", "lr", "grad_norm", "images_per_second",
-            "seconds_left"}: loss is the plain cross-entropy of the step's images, without weights, smoothing or penalty, as in
-            validation, so that curves compare; objective is what was made small. accuracy is None with mixup, because a mixed
-            image has no right answer. grad_norm is the length before clipping
-        {"kind": "epoch", "epoch", "lr", "train_loss", "train_accuracy", "measured", "val_<m>" for each m of METRICS (None where
-            it is undefined), "monitor", "is_best", "predicted", "strip", "images_per_second", "seconds", "seconds_left",
-            "notes"}: "measured" is "running" where train_loss and train_accuracy were summed while the weights moved, on changed
-            images; "evaluated" where the training images were measured like the validation images, and then there is
-            "train_<m>" for each m. predicted: how often each class is the answer; strip: the probabilities of the images
-            that `measures.strip` names
+        a Tick, StepRecord or EpochRecord
 
     Raises:
-        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the task, "train.nan"
-            when the loss is no longer a number; `state` must then not be saved
+        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the task,
+            "train.parts" for batches too small for several processes, "train.nan" when the loss is no longer a number;
+            `state` must then not be saved
+
+    >>> from core.models import build_model
+    >>> images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), dtype=np.uint8)
+    >>> labels = np.arange(24) % 2
+    >>> splits = [Split(images, rows, labels[rows]) for rows in (np.arange(16), np.arange(16, 24))]
+    >>> config = RunConfig().with_(**{"model.name": "small_cnn", "train.epochs": 2})
+    >>> model = build_model(config.model, classes=2, size=16, channels=1, task="binary-class")
+    >>> records = train(TrainState.fresh(model, config), *splits, config)
+    >>> [(record.epoch, sum(record.predicted)) for record in records if isinstance(record, EpochRecord)]
+    [(1, 8), (2, 8)]
     """
     for split, name in ((train_split, "training"), (val_split, "validation")):
         if len(split) < 2:
@@ -79,7 +90,7 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     objective = build_objective(config.train, task, train_split.labels, len(model.class_names), device)
     learner = Learner(state, train_batches, config, objective, precision == "bfloat16", channels_last, compiled,
                       group or Group())
-    shown = strip(val_split.labels)
+    tracked = tracked_images(val_split.labels)
 
     epochs, batch_size, monitor = config.train.epochs, config.train.batch_size, config.train.monitor
     first_epoch = plan_epoch(train_split.labels, config.train, 0)
@@ -89,64 +100,69 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
 
     while state.epoch < epochs and not stops_early(state.epoch, state.best, config.train):
         epoch, begun = state.epoch, time.perf_counter()
-        model.freeze(frozen_in(config.model, epoch))
-        model.train()
-        state.total = state.total.to(device, torch.float32 if device.type == "mps" else torch.float64)
         plan = plan_epoch(train_split.labels, config.train, epoch)[state.step:]
-        learner.open(epoch, plan)
-        for portions in plan:
-            lr = lr_at(config.optim, epoch * steps + state.step, steps * epochs, steps)
-            set_lr(state.optimiser, lr)
-            tally, grad_norm = learner.step(epoch * steps + state.step, portions)
-            images = sum(map(len, portions))
-            state.total, state.count, state.step = state.total + tally, state.count + images, state.step + 1
-            clock.tick(images)
-            if clock.report_due() or state.step == steps:
-                loss, right, objected = (tally / images).tolist()      # the one wait for the device, about twice a second
-                check_finite(loss + objected)
-                yield {"kind": "step", "epoch": epoch + 1, "step": state.step, "steps": steps, "loss": loss,
-                       "objective": objected, "accuracy": None if config.train.mixup else right, "lr": lr,
-                       "grad_norm": float(_grad_norm(model) if grad_norm is None else grad_norm),
-                       "images_per_second": clock.images_per_second(), "seconds_left": clock.seconds_left()}
-            else:
-                yield {"kind": "tick", "phase": "train", "epoch": epoch + 1, "step": state.step, "steps": steps}
+        yield from _learn_epoch(learner, plan, steps, clock)
 
         learner.group.sync_buffers(model)
         trained = sum(len(positions) for portions in plan for positions in portions)
         trained_seconds = time.perf_counter() - begun
         loss, right, objected = (state.total / state.count).tolist()
         check_finite(loss + objected)
-        measures = {"train_loss": loss, "train_accuracy": None if config.train.mixup else right, "measured": "running"}
+        on_train = {"loss": loss, "accuracy": None if config.train.mixup else right}
         if config.train.measure_train:
-            measured, _ = yield from _measure(model, train_batches, batch_size, epoch)
-            measures = {f"train_{m}": value for m, value in measured.items()} | {"measured": "evaluated"}
-        measured, probs = yield from _measure(model, val_batches, batch_size, epoch)
+            on_train, _ = yield from _evaluate(model, train_batches, batch_size, epoch)
+        on_val, probs = yield from _evaluate(model, val_batches, batch_size, epoch)
 
-        better = is_better(measured, state.best, monitor)
+        better = is_better(on_val, state.best, monitor)
         if better:
-            state.best = {"epoch": epoch + 1, **measured}
-        record = {
-            "kind": "epoch", "epoch": epoch + 1, "lr": lr_at(config.optim, (epoch + 1) * steps - 1, steps * epochs, steps),
-            **measures, **{f"val_{m}": value for m, value in measured.items()}, "monitor": monitor, "is_best": better,
-            "predicted": answers(probs, task), "strip": probs[shown].astype(float).round(4).tolist(),
-            "images_per_second": trained / trained_seconds if plan else None,
-            "seconds": time.perf_counter() - begun, "notes": notes_on(measured, monitor)}
-        state.seconds += record["seconds"]
+            state.best = {"epoch": epoch + 1, **on_val}
+        seconds = time.perf_counter() - begun
+        state.seconds += seconds
         state.epoch, state.step = epoch + 1, 0
         state.total, state.count = torch.zeros_like(state.total), 0
-        record["seconds_left"] = record["seconds"] * (epochs - state.epoch)
-        yield record
+        yield EpochRecord(
+            epoch=epoch + 1, lr=lr_at(config.optim, (epoch + 1) * steps - 1, steps * epochs, steps),
+            train=on_train, measured="evaluated" if config.train.measure_train else "running",
+            val=on_val, monitor=monitor, is_best=better, predicted=count_predictions(probs, task),
+            tracked=probs[tracked].astype(float).round(4).tolist(),
+            images_per_second=trained / trained_seconds if plan else None,
+            seconds=seconds, seconds_left=seconds * (epochs - state.epoch), notes=notes_on(on_val, monitor))
 
 
-def _measure(model: nn.Module, batches: Batches, batch_size: int, epoch: int) -> Generator[dict, None, tuple[dict, np.ndarray]]:
-    """Ticks while a split is predicted; then every measure of it, and its probabilities."""
+def _learn_epoch(learner: Learner, plan: list[list[np.ndarray]], steps: int, clock: Clock) -> Iterator[Tick | StepRecord]:
+    """Do the steps that are left of an epoch, `plan`, of `steps` in all."""
+    state, config = learner.state, learner.config
+    model, device, epoch = state.model, learner.device, state.epoch
+    model.freeze(frozen_in(config.model, epoch))
+    model.train()
+    state.total = state.total.to(device, torch.float32 if device.type == "mps" else torch.float64)
+    learner.open(epoch, plan)
+    for portions in plan:
+        lr = lr_at(config.optim, epoch * steps + state.step, steps * config.train.epochs, steps)
+        set_lr(state.optimiser, lr)
+        tally, grad_norm = learner.step(epoch * steps + state.step, portions)
+        images = sum(map(len, portions))
+        state.total, state.count, state.step = state.total + tally, state.count + images, state.step + 1
+        clock.tick(images)
+        if not clock.report_due() and state.step < steps:
+            yield Tick("train", epoch + 1, state.step, steps)
+            continue
+        loss, right, objected = (tally / images).tolist()      # the one wait for the device, about twice a second
+        check_finite(loss + objected)
+        yield StepRecord(epoch + 1, state.step, steps, loss, objected, None if config.train.mixup else right, lr,
+                         float(_grad_norm(model) if grad_norm is None else grad_norm),
+                         clock.images_per_second(), clock.seconds_left())
+
+
+def _evaluate(model: nn.Module, batches: Batches, batch_size: int, epoch: int) -> Generator[Tick, None, tuple[dict, np.ndarray]]:
+    """Predict a split, with a Tick after each batch; return all metrics and the probabilities."""
     for done, probs in predict(model, batches, batch_size):
-        yield {"kind": "tick", "phase": "validate", "epoch": epoch + 1, "step": done, "steps": len(batches.split)}
+        yield Tick("validate", epoch + 1, done, len(batches.split))
     return score(batches.split.labels, probs, model.task), probs
 
 
 def frozen_in(config: ModelConfig, epoch: int) -> str:
-    """What `Classifier.freeze` gets in an epoch, counted from 0: a function of the epoch, so that a resume needs no memory."""
+    """Return what `Classifier.freeze` gets in an epoch, counted from 0: a function of the epoch, so a resume needs no memory."""
     return "none" if config.unfreeze_epoch and epoch >= config.unfreeze_epoch else config.freeze
 
 

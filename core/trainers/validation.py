@@ -1,4 +1,4 @@
-"""What a network answers on a whole split, how good that is, and which epoch was the best."""
+"""What a network predicts on a whole split, how good that is, and which epoch was the best."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from core.config import TrainConfig
 from core.errors import LightboxError
 from core.trainers.batches import Batches, in_portions
 
-STRIP = 8        # validation images whose probabilities are written down after each epoch
+TRACKED = 8      # validation images whose probabilities are written down after each epoch
 
 
 def predict(model: nn.Module, batches: Batches, batch_size: int) -> Iterator[tuple[int, np.ndarray | None]]:
-    """Probabilities of a whole split, in its order, float32 and in evaluation mode.
+    """Predict the probabilities of a whole split, in its order, in float32 and evaluation mode.
 
     Yields:
         (images done, None) after each batch, at last (N, (N, K) float32 in [0, 1])
@@ -42,25 +42,25 @@ def predict(model: nn.Module, batches: Batches, batch_size: int) -> Iterator[tup
 
 
 def score(labels: np.ndarray, probs: np.ndarray, task: str) -> dict:
-    """Every measure of METRICS, None where it is undefined. Raises LightboxError "train.nan"."""
+    """Return every metric of METRICS, None where it is undefined. Raises LightboxError "train.nan"."""
     check_finite(0.0 if np.isfinite(probs).all() else math.nan)
     return metrics.measure(labels, probs, task)
 
 
-def notes_on(measures: dict, monitor: str) -> list[str]:
-    """Sentences about what is undefined in a validation."""
+def notes_on(values: dict, monitor: str) -> list[str]:
+    """Return sentences about the metrics that are undefined in a validation."""
     decides = "The best epoch is chosen by the loss."
     notes = []
-    if measures["roc_auc"] is None:
+    if values["roc_auc"] is None:
         notes.append("ROC AUC is undefined here, because a class has no image in this split."
                      + (f" {decides}" if monitor == "roc_auc" else ""))
-    if monitor != "roc_auc" and measures[monitor] is None:
+    if monitor != "roc_auc" and values[monitor] is None:
         notes.append(f"{metrics.METRICS[monitor].title} is undefined here. {decides}")
     return notes
 
 
 def is_better(new: dict, best: dict, monitor: str = "roc_auc") -> bool:
-    """Whether a validation beats the best so far: by the monitored measure; where it is equal or undefined, by the loss."""
+    """Return whether a validation beats the best so far: by the monitored metric; where that is equal or undefined, by the loss."""
     if not best:
         return True
     a, b = new.get(monitor), best.get(monitor)
@@ -70,29 +70,32 @@ def is_better(new: dict, best: dict, monitor: str = "roc_auc") -> bool:
 
 
 def stops_early(epoch: int, best: dict, config: TrainConfig) -> bool:
-    """Whether the best of `epoch` finished epochs lies `config.patience` of them back. It follows from these alone."""
+    """Return whether the best of `epoch` finished epochs lies `config.patience` of them back. It follows from these alone."""
     return bool(config.patience and best and epoch - best["epoch"] >= config.patience)
 
 
 def why_it_ended(epoch: int, best: dict, config: TrainConfig) -> str:
-    """Why a training that was not stopped by anybody ended, for the run's page."""
+    """Return why a training that nobody stopped ended, for the run's page."""
     if stops_early(epoch, best, config) and epoch < config.epochs:
         back = f"{config.patience} epochs" if config.patience > 1 else "an epoch"
-        return (f"Stopped early after epoch {epoch} of {config.epochs}: {metrics.METRICS[config.monitor].title} was not better "
+        return (f"Stopped early after epoch {epoch} of {config.epochs}: {metrics.METRICS[config.monitor].title} did not improve "
                 f"for {back}. Best epoch: {best['epoch']}.")
     return f"Best epoch: {best['epoch']} of {epoch}."
 
 
-def answers(probs: np.ndarray, task: str) -> list[int]:
-    """How often each class is the answer, or each finding is said to be there: K numbers."""
+def count_predictions(probs: np.ndarray, task: str) -> list[int]:
+    """Return how often each class is predicted, or each finding: K numbers."""
     predicted = metrics.predict(probs, task)
     return (predicted.sum(axis=0) if predicted.ndim == 2 else np.bincount(predicted, minlength=probs.shape[1])).tolist()
 
 
-def strip(labels: np.ndarray, count: int = STRIP) -> np.ndarray:
-    """Positions of up to `count` images of a split, the classes in turn, always the same ones.
+def tracked_images(labels: np.ndarray, count: int = TRACKED) -> np.ndarray:
+    """Return the positions of up to `count` images of a split, the classes in turn, always the same ones.
 
     Of several findings each image shows its first; those without any are a class of their own.
+
+    >>> tracked_images(np.array([0, 0, 0, 1, 1, 2]), 4).tolist()
+    [0, 3, 5, 1]
     """
     classes = np.where(labels.any(axis=1), labels.argmax(axis=1), labels.shape[1]) if labels.ndim == 2 else labels
     turn = np.zeros(len(classes), dtype=np.int64)              # how many of its class come before an image

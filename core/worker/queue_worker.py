@@ -20,7 +20,10 @@ from pathlib import Path
 from core.config import home
 from core.errors import LightboxError
 from core.files import Lock
-from core.runs.store import Run, RunStore, device_lock, worker_lock
+from core.runs.run import Run
+from core.runs.states import LIVE, State
+from core.runs.store import RunStore
+from core.runs.workers import device_lock, worker_lock
 from core.worker.job import Job
 
 NICE = 10                # the browser and the app go first
@@ -50,17 +53,16 @@ def _train_in_child(store: RunStore, run_id: str) -> None:
     threads = run.config.train.threads
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     with open(run.folder / "log.txt", "ab") as log:
-        child = subprocess.Popen([sys.executable, "-m", "core.worker.queue_worker", "--run", run_id], cwd=Path(__file__).parents[2],
-                                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        child = subprocess.Popen([sys.executable, "-m", "core.worker.queue_worker", "--run", run_id],
+                                 cwd=Path(__file__).parents[2], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     code = child.wait()
     try:
-        if run.status().state in ("queued", "interrupted") and code:
-            why = f"The trainer was ended by signal {-code}" if code < 0 else "The trainer ended without a word"
-            reason = f"{why}. Resume goes on from the last finished epoch; log.txt has the details."
-            run.change("interrupted", reason, only_from={"starting", "running", "stopping"}) \
-                or run.change("failed", reason, only_from={"queued"})
+        if run.status().state in (State.QUEUED, State.INTERRUPTED) and code:
+            why = f"The trainer was ended by signal {-code}" if code < 0 else "The trainer ended without giving a reason"
+            reason = f"{why}. Resume continues from the last finished epoch; log.txt has the details."
+            run.change(State.INTERRUPTED, reason, only_from=LIVE) or run.change(State.FAILED, reason, only_from={State.QUEUED})
     except LightboxError:
-        pass                                     # the folder was deleted: there is nobody to tell
+        pass                                     # the folder was deleted
 
 
 def train_run(run: Run, root: Path) -> None:
@@ -70,8 +72,8 @@ def train_run(run: Run, root: Path) -> None:
         if not lock.acquire():
             return
         try:
-            if run.change("starting", only_from={"queued"}):
-                Job(run, root).carry_out()
+            if run.change(State.STARTING, only_from={State.QUEUED}):
+                Job(run, root).run_to_end()
         finally:
             lock.release()
 

@@ -21,15 +21,19 @@ from pathlib import Path
 from core.config import RunConfig, home
 from core.errors import LightboxError
 from core.files import Lock
-from core.runs.store import Run, RunStore, device_lock
+from core.runs.run import Run
+from core.runs.states import State
+from core.runs.store import RunStore
+from core.runs.workers import device_lock
 from core.worker.job import Job
 
-WELL = ("finished", "stopped")        # ends with exit code 0
+SUCCESS = (State.FINISHED, State.STOPPED)        # ends with exit code 0
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """What a rank other than 0 has instead of the run's folder, which may be on another machine: it hears and says nothing."""
+class NullRun:
+    """What a rank other than 0 has instead of the run's folder, which may be on another machine: it writes and reads nothing."""
+
     id: str
     config: RunConfig
     device: str
@@ -37,10 +41,10 @@ class Elsewhere:
     def append(self, record: dict) -> None:
         pass
 
-    def say(self, progress) -> None:
+    def write_progress(self, progress) -> None:
         pass
 
-    def change(self, state: str, reason: str = "", *, only_from: set[str] | None = None) -> bool:
+    def change(self, state: State, reason: str = "", *, only_from: set[State] | None = None) -> bool:
         return True
 
     def records(self, kind: str | None = None) -> list[dict]:
@@ -50,16 +54,16 @@ class Elsewhere:
         return {}
 
 
-class Aloud(Job):
-    """Rank 0 says each epoch on stderr too."""
+class LoggingJob(Job):
+    """Rank 0 prints each epoch on stderr too."""
 
-    def note(self, record: dict) -> None:
-        super().note(record)
+    def log(self, record: dict) -> None:
+        super().log(record)
         if record["kind"] == "epoch" and self.writes:
-            measure = record["monitor"]
-            value = record[f"val_{measure}"]
+            metric = record["monitor"]
+            value = record[f"val_{metric}"]
             print(f"epoch {record['epoch']}/{self.run.config.train.epochs}  loss {record['train_loss']:.4f}  validation: loss "
-                  f"{record['val_loss']:.4f}" + (f", {measure} {value:.4f}" if value is not None and measure != "loss" else ""),
+                  f"{record['val_loss']:.4f}" + (f", {metric} {value:.4f}" if value is not None and metric != "loss" else ""),
                   file=sys.stderr, flush=True)
 
 
@@ -91,18 +95,18 @@ def train_together(store: RunStore, config: RunConfig | None, resumed: str) -> i
                 print(f"{refused} [{refused.code}]", file=sys.stderr)
             return 2
         run_id, text = group.same((run.id, run.config.to_json()) if run else None)
-        job = Aloud(run or Elsewhere(run_id, RunConfig.from_json(text), device), store.root, group, device)
-        _heed_signals(job)
-        job.carry_out()
+        job = LoggingJob(run or NullRun(run_id, RunConfig.from_json(text), device), store.root, group, device)
+        _handle_signals(job)
+        job.run_to_end()
         with contextlib.suppress(RuntimeError):    # the others may be gone
             group.close()
         if group.rank:
-            return 0 if job.outcome in WELL else 1
+            return 0 if job.outcome in SUCCESS else 1
         lock.release()
         status = run.status()
         print(f"{run.id}: {status.state}. {status.reason}", file=sys.stderr)
         print(run.id, flush=True)
-        return 0 if status.state in WELL else 1
+        return 0 if status.state in SUCCESS else 1
 
 
 def _take(store: RunStore, run_id: str) -> tuple[Run, Lock]:
@@ -124,7 +128,7 @@ def own_device(wanted: str, gpus: int) -> str:
     return f"cuda:{number}"
 
 
-def _heed_signals(job: Job) -> None:
+def _handle_signals(job: Job) -> None:
     """Ctrl-C stops the run, with a checkpoint. On SIGTERM, with which torchrun ends the others when one has ended, rank 0
     writes why and goes.
 
@@ -145,8 +149,8 @@ def _heed_signals(job: Job) -> None:
                 if job.ending.acquire(blocking=False) and job.writes:
                     why = job.group.explanation() or "torchrun ended this one too."
                     with contextlib.suppress(LightboxError):
-                        job.run.change("interrupted", f"One of the {job.group.size} processes ended: {why} "
-                                                      "Resume goes on from the last finished epoch.")
+                        job.run.change(State.INTERRUPTED, f"One of the {job.group.size} processes ended: {why} "
+                                                          "Resume continues from the last finished epoch.")
                 os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()

@@ -9,7 +9,9 @@ import streamlit as st
 
 from core.errors import LightboxError
 from core.metrics import METRICS
-from core.runs.store import LIVE, RESUMABLE, Progress, Run, RunStore, Status
+from core.runs.run import Progress
+from core.runs.states import LIVE, RESUMABLE, Status
+from core.runs.store import Run, RunStore
 from core.trainers.diagnostics import alarms
 from pages.runs import curves
 from pages.runs.run_notes import draw_notes
@@ -28,7 +30,7 @@ ORDER = {True: "channels last", False: "channels first"}
 
 st.html(Path(__file__).with_suffix(".css"))
 store = RunStore()
-run_feed.tend(store)
+run_feed.recover(store)
 rows = run_feed.all_runs(store)
 (run_id,) = page_header("Runs", Chip("run", "Run", {row.id: f"{row.name} ({row.when})" for row in rows}, width=400))
 if not rows:
@@ -42,7 +44,7 @@ drawn_at = time.monotonic()
 @st.fragment(run_every=1.0 if active else None)
 def watch() -> None:
     """What moves by itself. When a run has changed its state the whole page is drawn again once, and now and then besides."""
-    run_feed.tend(store)
+    run_feed.recover(store)
     now = run_feed.states(store)
     if run_id not in now and not st.session_state.pop("run_deleted", False):
         st.warning("This run was deleted, or its files were moved.")
@@ -175,7 +177,7 @@ def attempt(action: Callable, *args) -> None:
 
 def resume(run: Run) -> None:
     store.resume(run)
-    store.tend()
+    store.recover()
 
 
 def delete(run: Run) -> None:

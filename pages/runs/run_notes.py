@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import LightboxError
-from core.runs.store import TAGS, TEXT_LENGTH, Run
+from core.runs.run import TAGS, TEXT_LENGTH
+from core.runs.store import Run
 from pages.shared.layout import escape, show_error
 from pages.shared.widget_state import follow
 

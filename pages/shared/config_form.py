@@ -335,7 +335,7 @@ def _queue(token: str) -> None:
     try:
         store = RunStore()
         run = store.create(read())
-        store.tend()
+        store.recover()
         st.session_state["queue_last"] = st.session_state["queue_made"] = run.id
     except LightboxError as error:
         st.session_state["queue_error"] = error

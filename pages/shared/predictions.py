@@ -24,7 +24,8 @@ from core.metrics import MULTI_LABEL
 from core.metrics.estimates import PROPORTIONS
 from core.metrics.groups import GroupEvaluation
 from core.runs import checkpoints
-from core.runs.store import LIVE, Run
+from core.runs.states import LIVE
+from core.runs.store import Run
 from pages.shared.layout import Chip, get_param, link, long_task, set_param
 from pages.shared.open_data import open_set
 

@@ -25,7 +25,10 @@ from core.files import Lock
 from core.metrics import METRICS
 from core.models import uses_small_stem
 from core.runs.codes import name_code
-from core.runs.store import LIVE, Progress, Run, RunStore, Status, device_lock
+from core.runs.run import Progress
+from core.runs.states import LIVE, Status
+from core.runs.store import Run, RunStore
+from core.runs.workers import device_lock
 
 TEND_SECONDS = 5.0                           # between two looks after the queue, by whoever looks
 ACTIVE = LIVE | {"queued"}                   # a run in one of these states may change by itself
@@ -184,12 +187,12 @@ def _stamp(path: Path | str) -> tuple[int, int]:
 
 
 def tend(store: RunStore) -> None:
-    """`RunStore.tend`, at most every few seconds for the whole server: a killed trainer is noticed, a waiting run started."""
+    """`RunStore.recover`, at most every few seconds for the whole server: a killed trainer is noticed, a waiting run started."""
     last = _tended()
     now = time.monotonic()
     if now - last.get(store.root, -TEND_SECONDS) >= TEND_SECONDS:
         last[store.root] = now
-        store.tend()
+        store.recover()
 
 
 @st.cache_resource(show_spinner=False)

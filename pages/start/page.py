@@ -7,7 +7,8 @@ import streamlit as st
 from core.datasets import list_datasets
 from core.datasets.medmnist import INFO
 from core.errors import LightboxError
-from core.runs.store import LIVE, RunStore
+from core.runs.states import LIVE
+from core.runs.store import RunStore
 from pages.shared.charts import show_sparkline
 from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 from pages.shared.open_data import look_at, show_machine

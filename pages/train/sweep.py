@@ -138,4 +138,4 @@ def _queue(token: str) -> None:
     except LightboxError as error:
         st.session_state["queue_error"] = error
     finally:
-        store.tend()                             # those that were made before the disk was full are trained
+        store.recover()                             # those that were made before the disk was full are trained

@@ -25,7 +25,6 @@ def import_without(name, globals=None, locals=None, fromlist=(), level=0):
 if os.environ.get("WITHOUT_UNIX"):
     builtins.__import__ = import_without
     import core.files                                 # filelock finds its flock before the functions go
-    import subprocess, tempfile                       # noqa: E401, F401 - and these what they were written for
     core.files.WINDOWS = True
     for function in FUNCTIONS:
         if hasattr(os, function):

@@ -1,0 +1,235 @@
+"""One run: a view of its folder, and everything that may be read or changed in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from core.config import RunConfig
+from core.errors import LightboxError
+from core.files import Lock, append_line, read_lines, write_json
+from core.runs.queue import Queue
+from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The trainer's last sign of life, as progress.json has it. `beat` counts them; times are in seconds."""
+
+    beat: int = 0
+    at: float = 0.0
+    phase: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    images_per_second: float | None = None
+    seconds_left: float | None = None
+    pid: int = 0
+
+
+TEXT_LENGTH, TAG_LENGTH, TAGS = 2000, 40, 10          # of a note: characters, characters of a tag, tags of a run
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What people wrote about a run. text: up to TEXT_LENGTH characters; tags: up to TAGS words or short phrases."""
+    text: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A view of a run's folder. Holds no state of its own: every call reads what is there now."""
+
+    folder: Path
+    queue: Queue = field(repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def _about(self) -> dict:
+        return self._read("config.json")
+
+    @property
+    def config(self) -> RunConfig:
+        return RunConfig.from_json(json.dumps(self._about["config"]))
+
+    @property
+    def name(self) -> str:
+        """What a person called it, else the network, the data and the size."""
+        config = self.config
+        data = config.data.dataset.rstrip("/").rsplit("/", 1)[-1]
+        return config.name or f"{config.model.name} on {data}, {config.data.size} px"
+
+    @property
+    def device(self) -> str:
+        return self._about["device"]
+
+    @property
+    def created(self) -> float:
+        return self._about["created"]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def lock(self) -> Lock:
+        return Lock(self.folder / "run.lock")
+
+    def is_alive(self) -> bool:
+        """Whether a trainer holds the run's lock. The kernel frees it however the trainer ends."""
+        return Lock.is_held(self.folder / "run.lock")
+
+    def status(self) -> Status:
+        """The state as written. A live state without a living trainer reads as interrupted."""
+        status = self._written()
+        if status.state in LIVE and not self.is_alive():
+            again = self._written()                         # it may have ended properly between the two looks
+            return again if again.state not in LIVE else Status(State.INTERRUPTED, INTERRUPTED, again.since)
+        return status
+
+    def written_state(self) -> State:
+        """The state in status.json, without asking whether the trainer lives."""
+        return self._written().state
+
+    def mark_interrupted(self) -> None:
+        """Write down that the run is interrupted, where its trainer died."""
+        if self.status().state == State.INTERRUPTED:
+            self.change(State.INTERRUPTED, INTERRUPTED, only_from=LIVE)
+
+    def change(self, state: State, reason: str = "", *, only_from: set[State] | None = None) -> bool:
+        """Go to another state. False when `only_from` does not hold the present one.
+
+        Raises LightboxError "run.transition" for a change that TRANSITIONS does not know.
+        """
+        self._read("status.json")                # "run.gone" before a lock is made in a folder that is no more
+        with Lock(self.folder / "status.lock"):
+            now = self._written().state
+            if only_from is not None and now not in only_from:
+                return False
+            if state not in TRANSITIONS[now]:
+                raise LightboxError("run.transition", f"The run {self.id} is {now}, so it cannot become {state}.",
+                                    "Look at it again: another window may have changed it.")
+            write_json(self.folder / "status.json", asdict(Status(state, reason, time.time())))
+            return True
+
+    def progress(self) -> Progress:
+        try:
+            return Progress(**json.loads((self.folder / "progress.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return Progress()
+
+    def write_progress(self, progress: Progress) -> None:
+        write_json(self.folder / "progress.json", asdict(progress), durable=False)
+
+    def append(self, record: dict) -> None:
+        append_line(self.folder / "metrics.jsonl", json.dumps(record, allow_nan=False))
+
+    def records(self, kind: str | None = None) -> list[dict]:
+        """What the trainer reported, in order, all of it or one kind: "start", "step", "epoch", "end".
+
+        After a kill the trainer goes back to its last checkpoint and does some steps again. Each "start" record says
+        where it begins, and what had been reported from there on is dropped: curves never run twice over one place.
+        """
+        kept: list[dict] = []
+        for record in read_lines(self.folder / "metrics.jsonl"):
+            if record.get("kind") == "start":
+                begins = (record["epoch"], record["step"])      # epochs finished, steps done in the next one
+                kept = [r for r in kept if _place(r) <= begins]
+            kept.append(record)
+        return [r for r in kept if kind is None or r.get("kind") == kind]
+
+    def notes(self) -> Notes:
+        """What people wrote; nothing where nobody has, or where the file cannot be read."""
+        try:
+            raw = self._read("notes.json")
+            return Notes(str(raw["text"]), tuple(str(tag) for tag in raw["tags"]))
+        except (LightboxError, OSError, KeyError, TypeError):
+            return Notes()
+
+    def annotate(self, text: str | None = None, tags: Iterable[str] | None = None) -> Notes:
+        """Write down a text, tags, or both; what is None stays as it is.
+
+        Who writes last wins. Returns what stood there before, so that the caller can say whether somebody else had written.
+        Raises LightboxError "run.notes" for what is too long, "run.gone" where the run was deleted.
+        """
+        if text is not None and len(text) > TEXT_LENGTH:
+            raise LightboxError("run.notes", f"The note has {len(text):,} characters.", f"It may have {TEXT_LENGTH:,}.")
+        self._read("status.json")                # "run.gone" before a lock is made in a folder that is no more
+        with Lock(self.folder / "notes.lock"):
+            before = self.notes()
+            write_json(self.folder / "notes.json", {"text": before.text if text is None else text,
+                                                    "tags": before.tags if tags is None else clean_tags(tags)})
+            return before
+
+    def data(self) -> dict:
+        """data.json, or {} before the first start."""
+        try:
+            return self._read("data.json")
+        except LightboxError:
+            return {}
+
+    def log(self) -> str:
+        try:
+            return (self.folder / "log.txt").read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def times_test_opened(self) -> int:
+        return len(read_lines(self.folder / "opened.jsonl"))
+
+    def note_test_opened(self) -> None:
+        append_line(self.folder / "opened.jsonl", json.dumps({"at": time.time()}))
+
+    def stop(self) -> None:
+        """Ask the run to stop; it does within five seconds, with a checkpoint. A waiting one just leaves the queue."""
+        self.queue.remove(self.id)
+        if self.change(State.STOPPED, "Stopped before it began.", only_from={State.QUEUED}):
+            return
+        self.change(State.STOPPING, "Stop was pressed.", only_from={State.STARTING, State.RUNNING})
+
+    def _written(self) -> Status:
+        try:
+            return Status.from_json(self._read("status.json"))
+        except (KeyError, TypeError, ValueError):
+            raise self._damaged("status.json") from None
+
+    def _damaged(self, name: str) -> LightboxError:
+        return LightboxError("run.damaged", f"The file {name} of the run {self.folder.name} cannot be read.",
+                             "Delete the run, or put the file back from a copy.")
+
+    def _read(self, name: str) -> dict:
+        try:
+            return json.loads((self.folder / name).read_text())
+        except FileNotFoundError:
+            raise LightboxError("run.gone", f"There is no run {self.folder.name}.",
+                                "It was deleted, or the address is wrong. Choose another one.") from None
+        except ValueError:
+            raise self._damaged(name) from None
+
+
+def _place(record: dict) -> tuple[int, int]:
+    """Where in the training a record stands: (epochs finished, steps done in the next)."""
+    if record["kind"] == "start":
+        return record["epoch"], record["step"]
+    if record["kind"] == "step":
+        return record["epoch"] - 1, record["step"]
+    return record.get("epoch", 0), 0
+
+
+def clean_tags(tags: Iterable[str]) -> list[str]:
+    """Tags on one line, each once, in the order given. Raises LightboxError "run.notes" for too many or a too long one."""
+    tags = list(dict.fromkeys(filter(None, (" ".join(str(tag).split()) for tag in tags))))
+    if len(tags) > TAGS:
+        raise LightboxError("run.notes", f"There are {len(tags)} tags.", f"A run may have {TAGS}.")
+    if long := [tag for tag in tags if len(tag) > TAG_LENGTH]:
+        raise LightboxError("run.notes", f"The tag {long[0][:TAG_LENGTH]}... is too long.",
+                            f"A tag may have {TAG_LENGTH} characters; the note beside it has more room.")
+    return tags
