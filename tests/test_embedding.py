@@ -131,7 +131,7 @@ def test_the_head_equals_one_that_was_trained_through_the_frozen_backbone(splits
     assert all(torch.equal(p, start[name]) for name, p in quick.named_parameters() if not p.requires_grad)
     for a, b in zip(slow_records, quick_records, strict=True):
         for key in ("train_loss", "train_accuracy", "val_loss", "val_roc_auc", "val_accuracy"):
-            assert b[key] == pytest.approx(a[key], abs=2e-4), key
+            assert b.to_json()[key] == pytest.approx(a.to_json()[key], abs=2e-4), key
 
 
 def test_fewer_copies_than_epochs_come_again(splits, tmp_path):

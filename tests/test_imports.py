@@ -33,6 +33,7 @@ CORE = {                                    # a part of core: the parts that it 
     "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "report", "runs", "trainers"},
     "__main__": BASE | {"commands"},
 }
+CORE[""] = set(CORE) - {"__main__"}        # core/__init__.py, the face
 PROGRAMS = {"worker.queue_worker", "worker.torchrun", "__main__"}           # are started, never imported
 HOUSE = {"app": set(), "pages": {"pages", "core"}, "core": {"core"}}
 EVERYWHERE = {"shared"}                                   # the only folder in pages/ that others may import

@@ -115,7 +115,7 @@ def test_a_head_on_features_computed_once_equals_the_head_trained_through_the_fr
     torch.testing.assert_close(cached.model.state_dict(), through.model.state_dict(), rtol=1e-4, atol=1e-4)
     for one, other in zip(epochs_of(records), epochs_of(short)):
         for m in ("train_loss", "val_loss", "val_roc_auc", "val_cohen_kappa"):
-            assert other[m] == pytest.approx(one[m], abs=1e-4)
+            assert other.to_json()[m] == pytest.approx(one.to_json()[m], abs=1e-4)
     moved = (through.model.network.fc.weight - small(config).network.fc.weight).abs().max()
     assert moved > 0.01
 

@@ -29,9 +29,9 @@ from torch.func import functional_call
 
 from core.config import ModelConfig
 from core.errors import LightboxError
-from core.models import ModelSpec
 from core.models.heads import HEADS, average
 from core.models.network import Built, Network
+from core.models.registry import ModelSpec
 from core.models.resnet import ResNet
 from core.models.small_cnn import SmallCNN
 from core.models.weights import ADDED_UP, fitting, imagenet_state, load_file, take

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from core.config import ModelConfig
 from core.errors import LightboxError
-from core.models import ModelSpec
 from core.models.heads import HEADS, average
 from core.models.network import Built, Network
 from core.models.receptive import plan, same_padding
+from core.models.registry import ModelSpec
 from core.models.weights import imagenet_state, load_file
 
 

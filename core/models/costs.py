@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from core.config import ModelConfig
-from core.models import build_model
+from core.models.build import build_model
 from core.models.classifier import Classifier
 from core.models.layers import FLOAT, layer_table, totals
 

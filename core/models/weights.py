@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from core.errors import LightboxError
 from core.files import disk_errors
-from core.models import ModelSpec
+from core.models.registry import ModelSpec
 
 OLD_DENSENET = (r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.", r"\1\2.")   # before torch 0.4: denselayer1.norm.1.weight
 # How names elsewhere become torchvision's. They are applied one after the other until the network has a layer of that name.

@@ -24,7 +24,7 @@ def import_without(name, globals=None, locals=None, fromlist=(), level=0):
 
 if os.environ.get("WITHOUT_UNIX"):
     builtins.__import__ = import_without
-    import core.files                                 # filelock finds its flock before the functions go
+    import core.files  # filelock finds its flock before the functions go
     core.files.WINDOWS = True
     for function in FUNCTIONS:
         if hasattr(os, function):
