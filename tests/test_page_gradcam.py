@@ -134,7 +134,7 @@ def test_the_maps_of_a_difference_are_tested_as_such(planted, monkeypatch):
     def examine(model, images, targets, *rest, against, **more):
         asked.append((targets.tolist(), None if against is None else against.tolist()))
         raise LightboxError("test.enough", "That is enough.")
-    monkeypatch.setattr(sanity_checks, "examine", examine)
+    monkeypatch.setattr(sanity_checks, "run_checks", examine)
     for more, want in (({}, None), ({"against": "0"}, [0] * 16)):
         at = open_page("gradcam", run=planted.id, target="1", **more)
         next(b for b in at.button if b.label == "Test the maps").click().run()

@@ -13,7 +13,8 @@ from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.evaluation import thresholds
 from core.evaluation.shortcut_test import Answered, Conflict
 from core.explain.localization import Place
-from core.explain.sanity_checks import Examination, Randomised
+from core.explain.randomisation import Randomised
+from core.explain.sanity_checks import CheckResults
 from core.runs.classifiers import classify, load_classifier
 from core.runs.store import RunStore
 from pages.gradcam.sanity_checks import another_seed
@@ -28,7 +29,7 @@ def curve(first: float, last: float) -> np.ndarray:
     return np.linspace(first, last, 5)
 
 
-def found(**changed) -> Examination:
+def found(**changed) -> CheckResults:
     names = ("the map", "random places", "the centre", "the edges")
     facts = {"images": 16, "empty": 2, "randomised": Randomised(("trained", "features.12.expand", "features.0"),
                                                                 np.array([1, 0.4, 0.1]), np.array([1, 0.6, 0.3])),
@@ -36,7 +37,7 @@ def found(**changed) -> Examination:
              "insertion": {name: curve(0.2 * k, 0.8) for k, name in enumerate(names)},
              "gain": 0.21, "best_baseline": "the centre", "shifts": 0.93, "seeds": None,
              "places": {"finding": Place(9, 0.12, 0.04, 0.5), "letters": Place(16, 0.55, 0.05, 0.75)}} | changed
-    return Examination(**facts)
+    return CheckResults(**facts)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def examined(monkeypatch):
     def examine(model, images, targets, method, layer, **more):
         asked["calls"].append({"images": images, "targets": targets, "method": method, "layer": layer} | more)
         return asked["says"]
-    monkeypatch.setattr("core.explain.sanity_checks.examine", examine)
+    monkeypatch.setattr("core.explain.sanity_checks.run_checks", examine)
     return asked
 
 

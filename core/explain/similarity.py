@@ -1,6 +1,6 @@
-"""How alike are two sets of maps? By the order of their pixels, and by their structure.
+"""How similar are two sets of maps? By the order of their pixels, and by their structure.
 
-Maps are (N, H, W). Of a signed map only what speaks for the class counts as heat.
+Maps are (N, H, W). Of a signed map only evidence for the class counts as heat.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def spearman(one: Any, other: Any) -> np.ndarray:
-    """Rank correlation of each pair of maps, (N,) in [-1, 1]; 0 where a map is the same everywhere. Ties share their mean rank.
+    """Return the rank correlation of each pair of maps, (N,) in [-1, 1]; 0 where a map is constant. Ties share their mean rank.
 
     Args:
         one, other: (N, H, W)
@@ -27,7 +27,7 @@ def spearman(one: Any, other: Any) -> np.ndarray:
 
 
 def ssim(one: Any, other: Any) -> np.ndarray:
-    """Structural similarity of each pair of maps, (N,) in [-1, 1], each brought to [0, 1] by its own lowest and highest value.
+    """Return the structural similarity of each pair of maps, (N,) in [-1, 1], each brought to [0, 1] by its own lowest and highest value.
 
         ((2 m_a m_b + c1) (2 s_ab + c2)) / ((m_a^2 + m_b^2 + c1) (s_a^2 + s_b^2 + c2)),   c1 = 0.01^2, c2 = 0.03^2
 
@@ -50,12 +50,12 @@ def _unit(maps: Tensor) -> Tensor:
     return (maps - low) / (high - low).clamp_min(torch.finfo(maps.dtype).tiny)
 
 
-def likeness(one: Any, other: Any) -> float | None:
-    """Mean rank correlation of the pairs of maps in which both show anything; None where there is no such pair."""
+def map_similarity(one: Any, other: Any) -> float | None:
+    """Return the mean rank correlation of the pairs of maps in which both show anything; None where there is no such pair."""
     both = heat(one).any((1, 2)) & heat(other).any((1, 2))
     return float(spearman(np.asarray(one)[both], np.asarray(other)[both]).mean()) if both.any() else None
 
 
 def heat(maps: Any) -> np.ndarray:
-    """(N, H, W) what speaks for the class, float64, >= 0."""
+    """Return the evidence for the class, (N, H, W) float64 >= 0."""
     return np.maximum(np.asarray(maps, np.float64), 0)

@@ -85,7 +85,7 @@ def _examine(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, progres
     """What was found, and which other run was looked at."""
     import torch
 
-    from core.explain.sanity_checks import examine
+    from core.explain.sanity_checks import run_checks
     model = classifier(run.id).model
     drawn = np.random.default_rng(0).permutation(np.asarray(rows))[:DRAWN]
     probs = predict(model, list(data.images[drawn]))
@@ -93,7 +93,7 @@ def _examine(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, progres
     chosen = np.sort(drawn[np.argsort(-sure, kind="stable")[:IMAGES]])
     other = another_seed(run)
     with torch.random.fork_rng(devices=[]):
-        found = examine(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), claim.target),
+        found = run_checks(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), claim.target),
                         claim.method, claim.layer,
                         against=None if claim.against is None else torch.full((len(chosen),), claim.against),
                         regions=regions_of(data, chosen), other=classifier(other.id).model if other else None,
@@ -116,7 +116,8 @@ def another_seed(run: Run) -> Run | None:
 
 
 def _show(found, other: str, name: str, rather: bool, *, key: str) -> None:
-    from core.explain.sanity_checks import SAME, SHIFT, points_at, verdict, where
+    from core.explain.sanity_checks import SHIFT
+    from core.explain.verdict import SAME, points_at, verdict, where
     said = verdict(found)
     box, icon = SAYS[said.answer]
     box(said.sentence, icon=icon)
