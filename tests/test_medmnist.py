@@ -237,7 +237,7 @@ def test_a_wrong_check_sum_is_never_used(server, lightbox_home, monkeypatch):
     monkeypatch.setattr(medmnist, "_official", lambda name, size: (url, "0" * 32))
     with pytest.raises(LightboxError) as caught:
         open_dataset(DataConfig("breastmnist", size=64))
-    assert caught.value.code == "download.failed" and "check sum" in caught.value.message
+    assert caught.value.code == "download.failed" and "checksum" in caught.value.message
     assert fetched(lightbox_home)[0] == [] and medmnist.find_file("breastmnist", 64) is None and server.asked == [None]
 
 

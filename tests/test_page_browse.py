@@ -286,7 +286,7 @@ def test_a_set_that_is_not_here_says_what_a_download_would_bring(monkeypatch):
         raise OSError("no network")
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     page.button("browse_fetch_dermamnist_28_go").click().run()
-    assert "To do it by hand: download dermamnist.npz" in page.error[0].value.replace("\\", "")
+    assert "download dermamnist.npz from" in page.error[0].value.replace("\\", "")
     assert page.button("browse_fetch_dermamnist_28_go"), "it can be tried again"
     page.run()
     assert not page.error, "and only when asked"

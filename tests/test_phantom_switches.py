@@ -11,8 +11,8 @@ import pytest
 
 from core.datasets.phantom import PhantomConfig, PhantomSource, marks, render
 from core.datasets.phantom.cohort import LIMITS, PARTS, patient_of, person_of
+from core.datasets.phantom.rays import Grid
 from core.datasets.phantom.render import marker_mask
-from core.datasets.phantom.solids import Grid
 from core.datasets.phantom.source import image_table, parse_image_id, render_image, truth_table
 from core.datasets.phantom.switches import COPY_KINDS
 from core.errors import LightboxError

@@ -1,11 +1,11 @@
-"""A zip with images, unpacked into a folder of the app's own and then read like any other folder.
+"""A zip with images, unpacked into a folder of the app and then read like any other folder.
 
     LIGHTBOX_HOME/unpacked/<key>/           there when it is whole
     LIGHTBOX_HOME/unpacked/<key>.part/      while it is made, under the lock <key>.lock
 
 A zip can lie about everything it says of itself. So its directory is bounded before it is read, every name, size, ratio and
 place in it is checked before anything is written, each file is counted while it is written, and only images and tables are
-taken out at all. Nothing is ever written outside the folder: a name with "..", a link or a path from the root refuses the zip.
+extracted at all. Nothing is ever written outside the folder: a name with "..", a link or a path from the root refuses the zip.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from core.config import home
 from core.datasets.folder import IGNORED, SUFFIXES
 from core.datasets.source import Progress
+from core.datasets.text import short
 from core.errors import LightboxError
 from core.files import Lock, disk_errors
 
@@ -37,17 +38,17 @@ SPARE = 100 * 10**6              # bytes that stay free on the disk
 TAKEN = SUFFIXES | {".csv", ".tsv", ".txt", ".npz"}
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error, NotImplementedError, RuntimeError, UnicodeError,
           OverflowError, IndexError)
-PACK_AGAIN = "Pack the folder with the images again, with the ordinary tool of your computer."
+PACK_AGAIN = "Zip the folder with the images again, with the standard tool of your computer."
 
 
 def unpacked(path: Path) -> Path | None:
-    """Where a zip was unpacked to, None where that has not been done. Raises LightboxError as `unpack` does."""
+    """Return where a zip was unpacked to, None where that has not been done. Raises LightboxError as `unpack` does."""
     folder = _folder(path, read_directory(path))
     return folder if folder.is_dir() else None
 
 
 def unpack(path: Path, progress: Progress | None = None) -> Path:
-    """Unpack a zip once; the folder with its content. What `progress` raises stops it, and nothing stays behind.
+    """Unpack a zip once and return the folder with its content. What `progress` raises stops it, and nothing stays behind.
 
     Raises:
         LightboxError: "archive.not_zip", "archive.broken", "archive.encrypted", "archive.names" (a name that leads outside, a
@@ -82,7 +83,7 @@ def unpack(path: Path, progress: Progress | None = None) -> Path:
 
 
 def read_directory(path: Path) -> list[zipfile.ZipInfo]:
-    """The list of files in a zip, bounded before it is read."""
+    """Return the list of files in a zip, bounded before it is read."""
     try:
         with open(path, "rb") as file:
             _bound_directory(path, file)
@@ -90,25 +91,25 @@ def read_directory(path: Path) -> list[zipfile.ZipInfo]:
                 return archive.infolist()
     except OSError as error:
         raise LightboxError("archive.not_zip", f"{path.name} cannot be opened: {error.strerror}.",
-                            "Check that it is there and that you may read it.") from error
+                            "Check that it exists and that you may read it.") from error
     except BROKEN as error:
         raise LightboxError("archive.broken", f"{path.name} is a damaged zip, or cut off.",
                             "Copy or download it again.") from error
 
 
 def check(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """The entries worth unpacking; raises LightboxError where any entry, wanted or not, is not what an honest zip has."""
+    """Return the entries to unpack. Raises LightboxError where any entry, wanted or not, is not what an honest zip has."""
     names = set()
     for entry in entries:
         _check_name(path, entry)
         if entry.filename.rstrip("/") in names:
-            raise LightboxError("archive.names", f"{path.name} holds {_short(entry.filename)} twice.", PACK_AGAIN)
+            raise LightboxError("archive.names", f"{path.name} holds {short(entry.filename)} twice.", PACK_AGAIN)
         names.add(entry.filename.rstrip("/"))
         if entry.flag_bits & 0x1:
-            raise LightboxError("archive.encrypted", f"{path.name} is locked with a password.",
-                                "Unpack it yourself and give the folder, or pack it without a password.")
+            raise LightboxError("archive.encrypted", f"{path.name} is protected by a password.",
+                                "Unpack it yourself and give the folder, or make a zip without a password.")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise LightboxError("archive.unsupported", f"{path.name} is packed in a rare way that is not read.", PACK_AGAIN)
+            raise LightboxError("archive.unsupported", f"{path.name} uses an unsupported compression method.", PACK_AGAIN)
     ends = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):      # each file has its own bytes
         if entry.header_offset < ends:
@@ -118,11 +119,11 @@ def check(path: Path, entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     wanted = [entry for entry in entries if not entry.is_dir() and _is_wanted(entry.filename)]
     if not wanted:
         raise LightboxError("archive.empty", f"{path.name} holds no images and no table.",
-                            "Zips inside a zip are not unpacked: unpack it yourself and give the folder.")
+                            "Zips inside a zip are not unpacked: unpack them yourself and give the folder.")
     total, packed = sum(entry.file_size for entry in wanted), sum(entry.compress_size for entry in wanted)
     large = next((e for e in wanted if e.file_size > MAX_FILE and not e.filename.lower().endswith(".npz")), None)
     if large:
-        raise _too_large(path, f"{_short(large.filename)} would have {large.file_size / 1e6:,.0f} MB",
+        raise _too_large(path, f"{short(large.filename)} would have {large.file_size / 1e6:,.0f} MB",
                          f"{MAX_FILE / 1e6:.0f} MB")
     if total > MAX_TOTAL:
         raise _too_large(path, f"all files together would have {total / 1e9:,.0f} GB", f"{MAX_TOTAL / 1e9:.0f} GB")
@@ -144,7 +145,7 @@ def _bound_directory(path: Path, file) -> None:
         file.seek(0)
         if file.read(4) == b"PK\x03\x04":
             raise LightboxError("archive.broken", f"{path.name} is a damaged zip, or cut off.", "Copy or download it again.")
-        raise LightboxError("archive.not_zip", f"{path.name} is not a zip, whatever its name says.", PACK_AGAIN)
+        raise LightboxError("archive.not_zip", f"{path.name} is not a zip, despite its name.", PACK_AGAIN)
     length, offset = struct.unpack_from("<II", tail, at + 12)
     if tail[max(0, at - 20):at].startswith(b"PK\x06\x07"):      # a zip64: the true numbers stand before
         (record,) = struct.unpack_from("<Q", tail, at - 12)
@@ -166,17 +167,17 @@ def _check_name(path: Path, entry: zipfile.ZipInfo) -> None:
     parts = name.rstrip("/").split("/")
     fault = ""
     if name != entry.orig_filename or "\\" in name or any(ord(c) < 32 for c in name):
-        fault = "has signs that do not belong into a name"
+        fault = "has characters that no name should have"
     elif name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in parts:
         fault = "leads outside the folder"
     elif "" in parts or "." in parts:
-        fault = "is no ordinary name"
+        fault = "is not an ordinary name"
     elif len(parts) > MAX_DEPTH or any(len(part.encode("utf-8", "replace")) > MAX_NAME for part in parts):
         fault = "is too long or too deep"
     elif mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         fault = "is a link or a device, not a file"
     if fault:
-        raise LightboxError("archive.names", f"{path.name} is not unpacked: the name {_short(name)!r} inside {fault}.",
+        raise LightboxError("archive.names", f"{path.name} is not unpacked: the name {short(name)!r} inside {fault}.",
                             PACK_AGAIN)
 
 
@@ -208,18 +209,18 @@ def _write(path: Path, wanted: list[zipfile.ZipInfo], part: Path, total: int, pr
                             progress("Unpacking", k, len(wanted))
                 done += got
                 if got != entry.file_size or done > total:
-                    raise LightboxError("archive.lies", f"{_short(entry.filename)} in {path.name} has another size than the zip "
-                                        "says.", PACK_AGAIN)
+                    raise LightboxError("archive.lies", f"{short(entry.filename)} in {path.name} does not have the size that the "
+                                        "zip states.", PACK_AGAIN)
         progress("Unpacking", len(wanted), len(wanted))
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise LightboxError("archive.names", f"{path.name} uses one name for a file and a folder.", PACK_AGAIN) from error
+        raise LightboxError("archive.names", f"{path.name} uses the same name for a file and a folder.", PACK_AGAIN) from error
     except BROKEN as error:
-        raise LightboxError("archive.lies", f"{path.name} does not hold what it says: {str(error)[:200]}.",
+        raise LightboxError("archive.lies", f"The content of {path.name} is not what it states: {str(error)[:200]}.",
                             "Copy or download it again.") from error
 
 
 def _folder(path: Path, entries: list[zipfile.ZipInfo]) -> Path:
-    """Named by the content: names, sizes and check sums of all files as the zip states them."""
+    """Return a folder named by the content: names, sizes and checksums of all files as the zip states them."""
     facts = [(e.filename, e.file_size, e.compress_size, e.CRC, e.header_offset) for e in entries]
     key = hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()[:16]
     readable = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40] or "images"
@@ -229,7 +230,3 @@ def _folder(path: Path, entries: list[zipfile.ZipInfo]) -> Path:
 def _too_large(path: Path, what: str, limit: str) -> LightboxError:
     return LightboxError("archive.too_large", f"{path.name} is not unpacked: {what}; the limit is {limit}.",
                          "Unpack it yourself and give the folder, if you trust it.")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""A data set that is open: mapped pixels, labels, a table and a split. Everything that follows reads this one object.
+"""An open data set: mapped pixels, labels, a table and a split. Everything that follows reads this one object.
 
 N images of S x S pixels in C channels, K classes.
 """
@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from core.config import DataConfig
-from core.datasets.source import SPLITS, Source
+from core.config import DataConfig, Split
+from core.datasets.source import Source, one_hot
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images that are ready to be looked at and learned from. Made by `core.datasets.open_dataset`.
+    """Images that are ready to be shown and learned from. Made by `core.datasets.open_dataset`.
 
     Args:
         images: (N, S, S, C) uint8, mapped from the disk: what is not touched costs no memory
         labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 for several findings
-        table: N rows (index 0..N-1) of text: image_id, patient, study, view, path, split (the final one, "" where not used), and
+        table: N rows (index 0..N-1) of text: image_id, patient, study, view, path, split (the final one, "" where left out), and
             more
         split_hash: SHA-256 of which image is in which split; two runs with the same hash can be compared
         split_note: how the split was made and what to know about it, in plain sentences
         skipped: what could not be read, each {"path": ..., "reason": ...}
         notes: what else a person should know about these images
-        config: as what the set was opened
+        config: with which it was opened
     """
 
     name: str
@@ -56,37 +56,37 @@ class Dataset:
         return len(self.images)
 
     def indices(self, split: str) -> np.ndarray:
-        """Rows of one split, (n,) int64 in rising order. `split` is "train", "val" or "test"."""
-        if split not in SPLITS:
-            raise KeyError(f"{split!r} is no split; there are {', '.join(SPLITS)}")
+        """Return the rows of one split, (n,) int64 in rising order. `split` is "train", "val" or "test"."""
+        if split not in list(Split):
+            raise KeyError(f"{split!r} is no split; there are {', '.join(Split)}")
         return np.flatnonzero(self.table["split"].to_numpy() == split)
 
     def counts(self) -> pd.DataFrame:
-        """Images per class (rows) and split (columns train, val, test, total), with a last row "total".
+        """Count images per class (rows) and split (columns train, val, test, total), with a last row "total".
 
         With several findings an image counts once in each of its findings, so the last row is the number of images, not a sum.
         """
-        one_hot = self.labels if self.labels.ndim == 2 else np.eye(len(self.class_names), dtype=np.int64)[self.labels]
-        rows = {split: self.indices(split) for split in SPLITS} | {"total": np.arange(len(self))}
-        columns = {name: [*one_hot[i].sum(axis=0), len(i)] for name, i in rows.items()}
+        classes = one_hot(self.labels, len(self.class_names))
+        rows = {split.value: self.indices(split) for split in Split} | {"total": np.arange(len(self))}
+        columns = {name: [*classes[i].sum(axis=0), len(i)] for name, i in rows.items()}
         return pd.DataFrame(columns, index=pd.Index([*self.class_names, "total"], name="class"), dtype=np.int64)
 
     def original(self, i: int) -> np.ndarray:
-        """Image i at full resolution, as its source has it: (H, W, C) uint8."""
+        """Return image i at full resolution, as its source has it: (H, W, C) uint8."""
         return self.source.original(int(i))
 
     def mask(self, i: int) -> np.ndarray | None:
-        """Where the finding of image i is, (H, W) bool at full resolution; None where nobody knows."""
+        """Return where the finding of image i is, (H, W) bool at full resolution; None where that is not known."""
         return self.source.mask(int(i))
 
     def __repr__(self) -> str:
-        """What a student would ask first."""
+        """Return what a student would ask first."""
         counts = self.counts()
         classes = "\n".join(f"        {k}: {name}" for k, name in enumerate(self.class_names))
         channels = "gray" if self.channels == 1 else "colour"
         lines = [f"{self.title} ({self.name})", f"    {self.description}",
                  f"    images:  {len(self):,} of {self.size} x {self.size} px, {channels} ({self.resize})",
-                 "    split:   " + ", ".join(f"{split} {counts[split].iloc[-1]:,}" for split in SPLITS),
+                 "    split:   " + ", ".join(f"{split} {counts[split].iloc[-1]:,}" for split in Split),
                  f"             {self.split_note}",
                  f"    task:    {self.task} ({self.target})", classes,
                  f"    licence: {self.licence or 'not known'}"]

@@ -1,8 +1,8 @@
-"""The one door for images: bytes that a person brings come out as plain uint8 pixels, or as one clear sentence.
+"""Decoding: the one door for images. Bytes come out as plain uint8 pixels, or as one clear sentence.
 
 The store decodes training images here and the classify page decodes a dropped file here, so both follow the same rules:
 
-    kind         told by the first bytes, never by the name: PNG, JPEG, BMP, TIFF, WebP, GIF; DICOM in core/datasets/dicom.py
+    format       by the first bytes, never by the name: PNG, JPEG, BMP, TIFF, WebP, GIF; DICOM in core/datasets/dicom.py
     size         read from the header and bounded before anything is decoded
     frames       the first one
     orientation  turned upright as the camera noted it (EXIF)
@@ -12,7 +12,7 @@ The store decodes training images here and the classify page decodes a dropped f
     palette, CMYK and other colour spaces become RGB
     gray         a colour image whose three channels are equal is gray
 
-Everything that was done to an image stands in its notes.
+Everything that was done to an image is in its notes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from core.errors import LightboxError
 
 MAX_PIXELS = 25_000_000      # a full-resolution digital radiograph has some 12 million
 MAX_SCANS = 100              # of a JPEG; a progressive one has some ten
-MANY = 100                   # frames; more are not counted
+MAX_FRAMES = 100             # more are not counted
 MAX_BYTES = 200_000_000      # 25 million pixels of three 16-bit channels are 150 MB
 
 READ = {"PNG": (b"\x89PNG\r\n\x1a\n",), "JPEG": (b"\xff\xd8\xff",), "BMP": (b"BM",), "GIF": (b"GIF87a", b"GIF89a"),
@@ -48,7 +48,7 @@ class DecodedImage:
 
     Args:
         pixels: (H, W, C) uint8, C = 1 gray or 3 red, green, blue; upright
-        notes: what was done to the file's values to get there, in plain sentences; empty for an ordinary 8-bit image
+        notes: how the file's values were converted, in plain sentences; empty for an ordinary 8-bit image
     """
 
     pixels: np.ndarray
@@ -63,12 +63,12 @@ def decode_image(data: bytes | Path) -> DecodedImage:
 
     Raises:
         LightboxError:
-            "image.not_an_image": the content is no image, whatever its name says
-            "image.unsupported": an image or container of a kind that is not read, such as PDF
+            "image.not_an_image": the content is not an image, whatever its name
+            "image.unsupported": a format that is not supported, such as PDF
             "image.broken": damaged or cut off
             "image.no_pixels": a DICOM file without an image
             "image.too_large": more than MAX_PIXELS or MAX_BYTES
-            "image.unreadable": there is no such file, or it may not be opened
+            "image.unreadable": the file does not exist or may not be opened
     """
     if isinstance(data, Path):
         data = read_file(data, MAX_BYTES)
@@ -90,12 +90,12 @@ def decode_image(data: bytes | Path) -> DecodedImage:
     except MemoryError:
         raise _too_large("The image needs more memory than there is") from None
     except Exception as error:      # Pillow raises OSError, ValueError, TypeError, SyntaxError, EOFError, struct.error ... here
-        raise LightboxError("image.broken", f"The {kind} image is damaged, cut off, or of a rare variant that is not read.",
-                            "Copy or download it again, or open it in an image viewer and save it anew.") from error
+        raise LightboxError("image.broken", f"The {kind} image is damaged, incomplete, or of an unsupported variant.",
+                            "Copy or download it again, or open it in an image viewer and save it again.") from error
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes. A folder, a pipe or a device is refused before it is opened."""
+    """Read a regular file of at most `limit` bytes. A folder, a pipe or a device is refused before it is opened."""
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
@@ -106,11 +106,11 @@ def read_file(path: Path, limit: int) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise LightboxError("image.unreadable", f"{path.name} cannot be opened: {reason}.",
-                            "Check that it is there and that you may read it.") from error
+                            "Check that it exists and that you may read it.") from error
 
 
 def sniff(data: bytes) -> str:
-    """Pillow's name of the kind of image, or "DICOM", from its first bytes. Raises LightboxError for what is not read."""
+    """Return Pillow's name of the format, or "DICOM", by the first bytes. Raises LightboxError for other formats."""
     if data[128:132] == b"DICM":      # before the others: some devices put the head of a TIFF in front
         return "DICOM"
     for kind, starts in READ.items():
@@ -120,32 +120,32 @@ def sniff(data: bytes) -> str:
         return "DICOM"
     for kind, offset, mark in NOT_READ:
         if data[offset:offset + len(mark)] == mark:
-            raise LightboxError("image.unsupported", f"This is a {kind} file, which is not read.", PLAIN)
-    what = "The file is empty." if not data else "The file is not an image, whatever its name says."
-    raise LightboxError("image.not_an_image", what, "Bring a PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM image.")
+            raise LightboxError("image.unsupported", f"This is a {kind} file, which is not supported.", PLAIN)
+    what = "The file is empty." if not data else "The file is not an image, despite its name."
+    raise LightboxError("image.not_an_image", what, "Use a PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM image.")
 
 
 def _too_large(what: str) -> LightboxError:
     return LightboxError("image.too_large", f"{what}; the limit is {MAX_PIXELS / 1e6:.0f} million pixels and "
-                         f"{MAX_BYTES / 1e6:.0f} MB.", "Make it smaller in an image editor; networks look at a few hundred "
+                         f"{MAX_BYTES / 1e6:.0f} MB.", "Make it smaller in an image editor; networks use a few hundred "
                          "pixels a side.")
 
 
 def _decode(image: Image.Image, data: bytes) -> DecodedImage:
     notes: list[str] = []
     if image.format == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
-        raise LightboxError("image.broken", f"The JPEG image is drawn in more than {MAX_SCANS} passes, as no camera does it.",
+        raise LightboxError("image.broken", f"The JPEG image has more than {MAX_SCANS} scans, as no camera writes.",
                             PLAIN)
     frames = _frames(image)
     if frames > 1:
-        notes.append(f"The first of {frames if frames < MANY else f'{MANY} or more'} frames was taken.")
+        notes.append(f"The first of {frames if frames < MAX_FRAMES else f'{MAX_FRAMES} or more'} frames was used.")
     deep = _bits(image, data) > 8 and len(image.getbands()) > 1
     orientation = _orientation(image)
     image.load()      # a cut-off file ends here, also where another decoder follows
     values = _deep_colour(data) if deep else _values(image, notes)      # (H, W) or (H, W, C), of any depth
     if orientation in TURNS:
         words, turn = TURNS[orientation]
-        notes.append(f"It was {words}, as the camera noted.")
+        notes.append(f"It was {words}, according to its EXIF orientation.")
         if image.format != "TIFF":      # both decoders have turned a TIFF already
             values = turn(values)
     values = values.reshape(*values.shape[:2], -1)
@@ -164,13 +164,13 @@ def _gray_if_equal(pixels: np.ndarray, notes: list[str]) -> tuple[np.ndarray, tu
 
 
 def _frames(image: Image.Image) -> int:
-    """How many frames there are, counted up to MANY."""
+    """Return how many frames there are, counted up to MAX_FRAMES."""
     if image.format != "TIFF":
         return getattr(image, "n_frames", 1)
     try:      # each page has a head of its own, and there may be a hundred thousand
-        for k in range(1, MANY):
+        for k in range(1, MAX_FRAMES):
             image.seek(k)
-        return MANY
+        return MAX_FRAMES
     except EOFError:
         return k
     finally:
@@ -190,33 +190,33 @@ TURNS = {      # EXIF orientation -> what is done to stand it upright
 def _orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(0x0112, 1)
-    except Exception:      # a damaged note about the picture is no reason to refuse the picture
+    except Exception:      # damaged EXIF is no reason to refuse the image
         return 1
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits of one value. Of the kinds that are read only PNG and TIFF have more than 8; Pillow hides it for colour images."""
+    """Return the bits of one value. Only PNG and TIFF have more than 8; Pillow hides it for colour images."""
     if image.format == "PNG":
         return data[24]      # the IHDR chunk always comes first
     return max(image.tag_v2.get(258, (8,))) if image.format == "TIFF" else 8
 
 
 def _deep_colour(data: bytes) -> np.ndarray:
-    """16 bits in several channels, which Pillow would cut to the high byte of each value: (H, W, 3 or 4) uint16."""
+    """Decode 16 bits in several channels, of which Pillow would keep the high bytes only: (H, W, 3 or 4) uint16."""
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     return cv2.cvtColor(values, cv2.COLOR_BGR2RGB if values.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
 
 
 def _values(image: Image.Image, notes: list[str]) -> np.ndarray:
-    """Pillow's pixels in one of few forms: gray of any depth (H, W), or 8-bit gray + alpha, RGB, RGBA (H, W, 2|3|4)."""
+    """Return Pillow's pixels in one of few forms: gray of any depth (H, W), or 8-bit gray + alpha, RGB, RGBA (H, W, 2|3|4)."""
     mode = image.mode
     if mode in ("P", "PA"):
-        notes.append("Its palette was replaced by the colours themselves.")
+        notes.append("Its palette was converted to colours.")
         image = image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB")
     elif mode == "1":
         notes.append("Its two values became black (0) and white (255).")
         image = image.convert("L")
-    elif "transparency" in image.info and mode in ("L", "RGB"):      # one colour stands for "see-through"
+    elif "transparency" in image.info and mode in ("L", "RGB"):      # one colour means transparent
         image = image.convert("LA" if mode == "L" else "RGBA")
     elif mode == "RGBa":
         image = image.convert("RGBA")
@@ -225,7 +225,7 @@ def _values(image: Image.Image, notes: list[str]) -> np.ndarray:
         image = image.convert("RGB")
     values = np.asarray(image)
     if mode.startswith("I;16") and image.format == "TIFF" and image.tag_v2.get(262) == 0:      # Pillow does it for 8 bits only
-        notes.append("The file counts from white to black: it was inverted.")
+        notes.append("The file stores white as 0: it was inverted.")
         values = np.iinfo(np.uint16).max - values
     return values
 
@@ -237,7 +237,7 @@ def _over_black(values: np.ndarray, notes: list[str]) -> np.ndarray:
     values = values[..., :-1]
     if (alpha == opaque).all():
         return values
-    notes.append("Its see-through parts were laid over black.")
+    notes.append("Its transparent parts were laid over black.")
     return ((values * alpha + opaque // 2) // opaque).astype(values.dtype)
 
 
@@ -248,10 +248,10 @@ def _to_8_bits(values: np.ndarray, notes: list[str]) -> np.ndarray:
     kind = "float" if values.dtype.kind == "f" else f"{values.dtype.itemsize * 8}-bit"
     finite = np.isfinite(values)
     if not finite.any():
-        raise LightboxError("image.broken", "The image has no finite value.", "Look at how it was exported.")
+        raise LightboxError("image.broken", "The image has no finite value.", "Check how it was exported.")
     low, high = values[finite].min(), values[finite].max()
     if not finite.all():
-        notes.append(f"{(~finite).sum():,} values that are no numbers became black.")
+        notes.append(f"{(~finite).sum():,} values that are not finite became black.")
     if low == high:
         notes.append(f"All its {kind} values are {low:,}: it became black.")
         return np.zeros(values.shape, np.uint8)

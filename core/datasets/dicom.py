@@ -1,10 +1,10 @@
-"""DICOM files: the pixels and nothing else. Names, numbers and dates of patients are not even read from the file.
+"""DICOM files: the pixels and nothing else. Names, IDs and dates of patients are not even read from the file.
 
 From stored values to gray, as PS3.3 C.11 of the standard has it (https://dicom.nema.org/medical/dicom/current):
 
     stored value -> rescale slope and intercept, or modality table -> window, or VOI table -> 0..255 -> inverted for MONOCHROME1
 
-The first frame is taken; the first window where there are several; where there is none, the image's own darkest to its own
+The first frame is used; the first window where there are several; where there is none, the image's own darkest to its own
 brightest value, as for other images of more than 8 bits. All of it is worked out once for each value that occurs (at most
 65,536), then looked up for each pixel. Reading needs the package pydicom, which is optional.
 """
@@ -22,9 +22,9 @@ import numpy as np
 from core.errors import LightboxError
 
 INSTALL = "Install it with pip install pydicom."
-BROKEN = "Export it again from where it came, or save it as PNG."
-DEFLATED = b"1.2.840.10008.1.2.1.99"      # the whole file is zipped: nothing bounds what comes out of it
-MAX_READS = 300_000                       # elements of a file's head, about; a second of reading
+BROKEN = "Export it again, or save it as PNG."
+DEFLATED = b"1.2.840.10008.1.2.1.99"      # the whole file is compressed: nothing bounds what comes out of it
+MAX_READS = 300_000                       # elements before the pixels, about; a second of reading
 MAX_FRAGMENTS = 100_000
 MAX_SCANS = 100                           # of a JPEG
 ITEM = b"\xfe\xff\x00\xe0"
@@ -38,7 +38,7 @@ TAGS = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "Plan
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether a file is DICOM: by the mark after the preamble, or, where that is missing, by the look of its first element."""
+    """Return whether a file is DICOM: by the mark after the preamble, or, where that is missing, by its first element."""
     if data[128:132] == b"DICM":
         return True
     if len(data) < 16:
@@ -53,10 +53,10 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_dicom(data: bytes, max_pixels: int) -> tuple[np.ndarray, list[str]]:
-    """The first frame of a DICOM file.
+    """Read the first frame of a DICOM file.
 
     Returns:
-        (H, W, 1 or 3) uint8, and what was done to the values, in sentences without a word from the file
+        (H, W, 1 or 3) uint8, and how the values were converted, in sentences without a word from the file
 
     Raises:
         LightboxError: "image.unsupported" without pydicom, for a compression that cannot be undone here, for more than 16 bits;
@@ -64,7 +64,7 @@ def read_dicom(data: bytes, max_pixels: int) -> tuple[np.ndarray, list[str]]:
     """
     pydicom = _pydicom()
     if DEFLATED in data:
-        raise LightboxError("image.unsupported", "This DICOM file is zipped as a whole, which is not read.",
+        raise LightboxError("image.unsupported", "This DICOM file is compressed as a whole (deflated), which is not supported.",
                             "Export it uncompressed.")
     try:
         file = pydicom.dcmread(_Bounded(data), force=True, specific_tags=list(TAGS))
@@ -72,28 +72,28 @@ def read_dicom(data: bytes, max_pixels: int) -> tuple[np.ndarray, list[str]]:
         notes = ["It is a DICOM file: only its pixels were read."]
         frames = int(file.get("NumberOfFrames") or 1)
         if frames > 1:
-            notes.append(f"The first of {frames:,} frames was taken.")
+            notes.append(f"The first of {frames:,} frames was used.")
         if stored.ndim == 3:
             return _colour(stored, notes), notes
         if file.PhotometricInterpretation == "PALETTE COLOR":
-            notes.append("Its palette was replaced by the colours themselves.")
+            notes.append("Its palette was converted to colours.")
             return _colour(pydicom.pixels.apply_color_lut(stored, file), notes), notes
         return _gray(stored, file, notes)[..., None], notes
     except (LightboxError, MemoryError):
         raise
     except Exception:      # pydicom raises nearly everything; its words may quote the file, so they are dropped
-        raise LightboxError("image.broken", "The DICOM file is damaged, cut off, or of a rare variant that is not read.",
+        raise LightboxError("image.broken", "The DICOM file is damaged, incomplete, or of an unsupported variant.",
                             BROKEN) from None
 
 
 @cache
 def _pydicom():
-    """The package, kept from saying anything about what it reads."""
+    """Return the package, kept from logging anything about what it reads."""
     try:
         import pydicom
         import pydicom.pixels
     except ImportError:
-        raise LightboxError("image.unsupported", "This is a DICOM file; to read it Lightbox needs the package pydicom.",
+        raise LightboxError("image.unsupported", "This is a DICOM file; reading it needs the package pydicom.",
                             INSTALL) from None
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
@@ -102,7 +102,7 @@ def _pydicom():
 
 
 class _Bounded(io.BytesIO):
-    """A file in memory that gives up on a head of millions of elements, which would take minutes."""
+    """A file in memory that gives up on a header of millions of elements, which would take minutes."""
 
     reads = 0
 
@@ -114,14 +114,14 @@ class _Bounded(io.BytesIO):
 
 
 def _stored_values(file, max_pixels: int) -> np.ndarray:
-    """The first frame as stored: (H, W) or (H, W, 3), of 8 or 16 bits. Bounded by what the head says, before it is decoded."""
+    """Return the first frame as stored: (H, W) or (H, W, 3), of 8 or 16 bits. Bounded by the header, before it is decoded."""
     import pydicom
     from pydicom.pixels import pixel_array
     from pydicom.uid import UID
 
     if "PixelData" not in file or not file.PixelData:
         raise LightboxError("image.no_pixels", "This DICOM file holds no image.",
-                            "It may be a report, a plan or a list of other files; bring the images.")
+                            "It may be a report, a plan or a list of other files; use the image files.")
     height, width, samples = int(file.Rows), int(file.Columns), int(file.get("SamplesPerPixel", 1))
     if height * width > max_pixels:
         raise LightboxError("image.too_large", f"The image has {width:,} x {height:,} pixels; the limit is "
@@ -130,7 +130,7 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
         raise ValueError("no such image")
     bits = int(file.BitsAllocated)
     if bits > 16:
-        raise LightboxError("image.unsupported", f"The DICOM image has {bits} bits a value; up to 16 are read.",
+        raise LightboxError("image.unsupported", f"The DICOM image has {bits} bits a value; up to 16 are supported.",
                             "Export it with 16 bits, or as PNG.")
     meta = file.file_meta
     if "TransferSyntaxUID" not in meta:      # as old devices wrote it
@@ -155,8 +155,8 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
 
 
 def _not_decoded(how: str) -> LightboxError:
-    return LightboxError("image.unsupported", f"The DICOM image is compressed in a way that cannot be read here{how}.",
-                         "Export it uncompressed, or install what reads it: pip install pylibjpeg[all].")
+    return LightboxError("image.unsupported", f"The compression of this DICOM image cannot be decoded here{how}.",
+                         "Export it uncompressed, or install a decoder: pip install pylibjpeg[all].")
 
 
 def _can_decode(syntax, bits: int) -> bool:
@@ -177,7 +177,7 @@ def _first_frame(file) -> bytes:
 
 
 def coded_size(frame: bytes) -> tuple[int, int] | None:
-    """(height, width) that a JPEG, JPEG-LS or JPEG 2000 stream says in its own head, None for other streams."""
+    """Return (height, width) from the header of a JPEG, JPEG-LS or JPEG 2000 stream, None for other streams."""
     if frame.startswith(b"\xff\xd8"):
         at = 2
         while at + 9 <= len(frame) and frame[at] == 0xFF:
@@ -194,7 +194,7 @@ def coded_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _check_runs(frame: bytes, expected: int) -> None:
-    """Raise ValueError where a run-length coded frame (PS3.5 G) would unfold to more than its head says."""
+    """Raise ValueError where a run-length coded frame (PS3.5 G) would decode to more than its header says."""
     count, *starts = struct.unpack("<16I", frame[:64])
     if count > 15:
         raise ValueError("too many segments")
@@ -208,7 +208,7 @@ def _check_runs(frame: bytes, expected: int) -> None:
 
 
 def _gray(stored: np.ndarray, file, notes: list[str]) -> np.ndarray:
-    """(H, W) uint8 from (H, W) stored values."""
+    """Return (H, W) uint8 from (H, W) stored values."""
     low, high = int(stored.min()), int(stored.max())
     values = _modality(np.arange(low, high + 1), file)
     shown = _window(values, file, notes)
@@ -221,7 +221,7 @@ def _gray(stored: np.ndarray, file, notes: list[str]) -> np.ndarray:
             notes.append(f"Its values {least:,.6g} to {most:,.6g} were scaled to 0 to 255.")
     if file.PhotometricInterpretation == "MONOCHROME1" and low < high:
         shown = 1 - shown
-        notes.append("The file counts from white to black: it was inverted.")
+        notes.append("The file stores white as 0 (MONOCHROME1): it was inverted.")
     gray = np.round(255 * shown).astype(np.uint8)
     offset = stored.astype(np.int32)
     offset -= low
@@ -229,7 +229,7 @@ def _gray(stored: np.ndarray, file, notes: list[str]) -> np.ndarray:
 
 
 def _modality(values: np.ndarray, file) -> np.ndarray:
-    """(V,) float64: what the stored values mean."""
+    """Return (V,) float64, what the stored values mean."""
     table = file.get("ModalityLUTSequence")
     if table:
         return _lookup(values, table[0], file)[0]
@@ -240,11 +240,11 @@ def _modality(values: np.ndarray, file) -> np.ndarray:
 
 
 def _window(values: np.ndarray, file, notes: list[str]) -> np.ndarray | None:
-    """(V,) in 0..1 by the file's table or window; None where it has none that shows anything."""
+    """Return (V,) in 0..1 by the file's table or window; None where it has none that shows anything."""
     table = file.get("VOILUTSequence")
     if table:
         shown, most = _lookup(np.round(values), table[0], file)
-        shown, words = shown / most, "its own table of gray values"
+        shown, words = shown / most, "lookup table"
     else:
         centre, width = (_first(file.get(name), np.nan) for name in ("WindowCenter", "WindowWidth"))
         c, w = float(centre), float(width)
@@ -257,16 +257,16 @@ def _window(values: np.ndarray, file, notes: list[str]) -> np.ndarray | None:
             shown = np.clip((values - c) / w + 0.5, 0, 1)
         else:
             shown = np.clip((values - (c - 0.5)) / (w - 1) + 0.5, 0, 1)      # PS3.3 C.11.2.1.2.1
-        words = f"its own window (centre {c:,.6g}, width {w:,.6g})"
+        words = f"window (centre {c:,.6g}, width {w:,.6g})"
     if len(values) > 1 and round(255 * shown.min()) == round(255 * shown.max()):
-        notes.append("Its own window would show one single gray: it was left out.")
+        notes.append("Its window would show one single gray value and was ignored.")
         return None
-    notes.append(f"It is shown as {words} asks.")
+    notes.append(f"Its own {words} was applied.")
     return shown
 
 
 def _lookup(values: np.ndarray, table, file) -> tuple[np.ndarray, int]:
-    """A table of PS3.3 C.11.1.1: (V,) float64 of its entries for whole values, and the largest that an entry can be."""
+    """Look up a table of PS3.3 C.11.1.1: (V,) float64 of its entries for whole values, and the largest that an entry can be."""
     count, first, bits = (int(v) for v in table.LUTDescriptor)
     entries = table.LUTData
     if isinstance(entries, bytes):
@@ -276,16 +276,16 @@ def _lookup(values: np.ndarray, table, file) -> tuple[np.ndarray, int]:
 
 
 def _first(value, default):
-    """The first of several values, or the only one; `default` where there is none."""
+    """Return the first of several values, or the only one; `default` where there is none."""
     if value is None or value == "":
         return default
     return (value[0] if len(value) else default) if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value
 
 
 def _colour(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """(H, W, 3) uint8; of 16 bits the high byte is taken, so that colours keep their proportions."""
+    """Return (H, W, 3) uint8; of 16 bits the high byte is used, so that colours keep their proportions."""
     values = values[..., :3]
     if values.dtype.itemsize == 1:
         return np.ascontiguousarray(values)
-    notes.append("Of its 16 bits the upper 8 were taken.")
+    notes.append("The upper 8 of its 16 bits were used.")
     return (values >> 8).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""MedMNIST v2 and MedMNIST+: twelve sets of two-dimensional medical images at 28, 64, 128 and 224 px.
+"""MedMNIST v2 and MedMNIST+: twelve data sets of two-dimensional medical images at 28, 64, 128 and 224 px.
 
-Yang et al., Scientific Data 2023, https://doi.org/10.1038/s41597-022-01721-8. The facts of each set stand in INFO, so that
-nothing heavy is imported to list them; a test compares them with the `medmnist` package. Addresses and check sums of the
+Yang et al., Scientific Data 2023, https://doi.org/10.1038/s41597-022-01721-8. The facts of each data set are in INFO, so that
+nothing heavy is imported to list them; a test compares them with the `medmnist` package. URLs and checksums of the
 official files are taken from that package's own table.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from core.config import home
+from core.config import Split, home
 from core.datasets.npz import Npz
 from core.datasets.source import Index, Progress
 from core.errors import LightboxError
@@ -34,7 +34,7 @@ ORGANS = ("bladder", "femur-left", "femur-right", "heart", "kidney-left", "kidne
 
 @dataclass(frozen=True)
 class MedMnistInfo:
-    """What is known of a set before it is on the disk: counts of train, val, test; class names in the order of the labels."""
+    """What is known of a data set before it is on the disk: counts of train, val, test; class names in label order."""
 
     title: str
     description: str
@@ -45,16 +45,16 @@ class MedMnistInfo:
 
 
 INFO = {
-    "pathmnist": MedMnistInfo("PathMNIST", "Stained tissue from the bowel under the microscope: nine kinds of tissue, in colour.",
+    "pathmnist": MedMnistInfo("PathMNIST", "Stained bowel tissue under the microscope: nine types of tissue, in colour.",
         "multi-class", (89996, 10004, 7180), ("adipose", "background", "debris", "lymphocytes", "mucus", "smooth muscle",
         "normal colon mucosa", "cancer-associated stroma", "colorectal adenocarcinoma epithelium")),
-    "chestmnist": MedMnistInfo("ChestMNIST", "Frontal chest X-rays: which of 14 findings are there? Several can be, or none.",
+    "chestmnist": MedMnistInfo("ChestMNIST", "Frontal chest X-rays with any of 14 findings: several, one or none.",
         "multi-label, binary-class", (78468, 11219, 22433), ("atelectasis", "cardiomegaly", "effusion", "infiltration", "mass",
         "nodule", "pneumonia", "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis", "pleural", "hernia")),
-    "dermamnist": MedMnistInfo("DermaMNIST", "Pigmented spots of the skin through a dermatoscope: seven diseases, in colour.",
+    "dermamnist": MedMnistInfo("DermaMNIST", "Pigmented skin lesions through a dermatoscope: seven diseases, in colour.",
         "multi-class", (7007, 1003, 2005), ("actinic keratoses and intraepithelial carcinoma", "basal cell carcinoma",
         "benign keratosis-like lesions", "dermatofibroma", "melanoma", "melanocytic nevi", "vascular lesions"), "CC BY-NC 4.0"),
-    "octmnist": MedMnistInfo("OCTMNIST", "Sections of the retina by optical coherence tomography: three diseases and normal.",
+    "octmnist": MedMnistInfo("OCTMNIST", "Optical coherence tomography of the retina: three diseases and normal.",
         "multi-class", (97477, 10832, 1000), ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal")),
     "pneumoniamnist": MedMnistInfo("PneumoniaMNIST", "Chest X-rays of children: pneumonia or normal.",
         "binary-class", (4708, 524, 624), ("normal", "pneumonia")),
@@ -62,19 +62,19 @@ INFO = {
         "ordinal-regression", (1080, 120, 400), ("0", "1", "2", "3", "4")),
     "breastmnist": MedMnistInfo("BreastMNIST", "Ultrasound images of the breast: malignant, or normal and benign together.",
         "binary-class", (546, 78, 156), ("malignant", "normal, benign")),
-    "bloodmnist": MedMnistInfo("BloodMNIST", "Single normal blood cells under the microscope: eight kinds, in colour.",
+    "bloodmnist": MedMnistInfo("BloodMNIST", "Single normal blood cells under the microscope: eight types, in colour.",
         "multi-class", (11959, 1712, 3421), ("basophil", "eosinophil", "erythroblast",
         "immature granulocytes(myelocytes, metamyelocytes and promyelocytes)", "lymphocyte", "monocyte", "neutrophil",
         "platelet")),
-    "tissuemnist": MedMnistInfo("TissueMNIST", "Single cells of the kidney's cortex under the microscope: eight kinds.",
+    "tissuemnist": MedMnistInfo("TissueMNIST", "Single cells of the kidney cortex under the microscope: eight types.",
         "multi-class", (165466, 23640, 47280), ("Collecting Duct, Connecting Tubule", "Distal Convoluted Tubule",
         "Glomerular endothelial cells", "Interstitial endothelial cells", "Leukocytes", "Podocytes", "Proximal Tubule Segments",
         "Thick Ascending Limb")),
-    "organamnist": MedMnistInfo("OrganAMNIST", "Organs cut out of abdominal CT, axial sections: which of eleven is it?",
+    "organamnist": MedMnistInfo("OrganAMNIST", "Organs cropped from abdominal CT, axial sections: eleven organs.",
         "multi-class", (34561, 6491, 17778), ORGANS),
-    "organcmnist": MedMnistInfo("OrganCMNIST", "Organs cut out of abdominal CT, coronal sections: which of eleven is it?",
+    "organcmnist": MedMnistInfo("OrganCMNIST", "Organs cropped from abdominal CT, coronal sections: eleven organs.",
         "multi-class", (12975, 2392, 8216), ORGANS),
-    "organsmnist": MedMnistInfo("OrganSMNIST", "Organs cut out of abdominal CT, sagittal sections: which of eleven is it?",
+    "organsmnist": MedMnistInfo("OrganSMNIST", "Organs cropped from abdominal CT, sagittal sections: eleven organs.",
         "multi-class", (13932, 2452, 8827), ORGANS),
 }
 
@@ -91,30 +91,30 @@ class MedMnist(Npz):
 
     def scan(self, progress: Progress | None = None) -> Index:
         index = super().scan(progress)
-        pixels, official = self.shape[1], dict(zip(("train", "val", "test"), INFO[self.set].counts))
+        pixels, official = self.shape[1], dict(zip(Split, INFO[self.set].counts))
         index.notes.append(f"Read from {self.path.name}, whose images have {self.shape[1]} x {self.shape[0]} px.")
         if self.counts != official:
             counts = " + ".join(f"{n:,}" for n in self.counts.values())
             index.notes.append(f"The file holds {counts} images; the official {self.title} has "
                                f"{' + '.join(f'{n:,}' for n in official.values())}.")
         elif pixels in SIZES and _official(self.set, pixels) and md5(self.path, progress) != _official(self.set, pixels)[1]:
-            index.notes.append("Its check sum (MD5) is not that of the official file: the content may differ from it.")
+            index.notes.append("Its checksum (MD5) is not that of the official file: the content may differ.")
         return index
 
 
 def file_name(name: str, size: int) -> str:
-    """As medmnist calls it: breastmnist.npz has 28 px, breastmnist_64.npz has 64."""
+    """Return the file name that medmnist uses: breastmnist.npz has 28 px, breastmnist_64.npz has 64."""
     return f"{name}.npz" if size == 28 else f"{name}_{size}.npz"
 
 
 def set_of(path: Path) -> str | None:
-    """The set whose file this is by its name, or None."""
+    """Return the data set whose file this is by its name, or None."""
     match = re.fullmatch(r"([a-z]+)(_64|_128|_224)?", path.stem)
     return match[1] if match and match[1] in INFO else None
 
 
 def find_file(name: str, size: int) -> Path | None:
-    """The best local file of a set: the smallest of at least `size` px, else the largest; None where there is none."""
+    """Return the best local file: the smallest of at least `size` px, else the largest; None where there is none."""
     folders = [home() / "datasets"] + ([Path(os.environ["MEDMNIST_ROOT"])] if os.environ.get("MEDMNIST_ROOT") else [])
     there = {s: folder / file_name(name, s) for s in SIZES for folder in reversed(folders)
              if (folder / file_name(name, s)).is_file()}
@@ -126,7 +126,7 @@ def _best(sizes, size: int) -> int:
 
 
 def download(name: str, size: int, progress: Progress | None = None) -> Path:
-    """Fetch the official file that suits `size` into LIGHTBOX_HOME/datasets and check it.
+    """Download the official file that suits `size` into LIGHTBOX_HOME/datasets and check it.
 
     It grows as <name>.npz.part and gets its own name when its MD5 is right, so a broken download is never used. One that was
     stopped or cut off is kept, and the next call goes on from there.
@@ -135,10 +135,10 @@ def download(name: str, size: int, progress: Progress | None = None) -> Path:
     """
     size = _best(SIZES, size)
     target = home() / "datasets" / file_name(name, size)
-    by_hand = f"To do it by hand: download {target.name} from {ZENODO} and put it into {target.parent}."
+    by_hand = f"Or download {target.name} from {ZENODO} yourself and put it into {target.parent}."
     official = _official(name, size)
     if official is None:
-        raise LightboxError("download.failed", f"{target.name} cannot be fetched without the medmnist package.", by_hand)
+        raise LightboxError("download.failed", f"{target.name} cannot be downloaded without the medmnist package.", by_hand)
     part = target.with_name(target.name + ".part")
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,18 +166,18 @@ def _fetch(url: str, checksum: str, part: Path, by_hand: str, progress: Progress
             return
         part.unlink()
         if not begun:      # else the beginning was of another file, or damaged: once more from the start
-            raise LightboxError("download.failed", f"{name} came with another check sum than the official one.",
+            raise LightboxError("download.failed", f"The checksum of {name} is not the official one.",
                                 f"Try again. {by_hand}")
 
 
 def _receive(url: str, part: Path, by_hand: str, progress: Progress) -> None:
-    """Append to `part` what is missing; start anew where the server does not give parts of files."""
+    """Append to `part` what is missing; start again where the server does not send parts of files."""
     name, done = part.stem, part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
         with disk_errors(part), urllib.request.urlopen(request, timeout=30) as reply:
-            said = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("Content-Range") or "")
-            if not (reply.status == 206 and said and int(said[1]) == done):
+            content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", reply.headers.get("Content-Range") or "")
+            if not (reply.status == 206 and content_range and int(content_range[1]) == done):
                 done = 0
             left = int(reply.headers.get("Content-Length") or 0)
             total = done + left if left else 0
@@ -198,7 +198,7 @@ def _receive(url: str, part: Path, by_hand: str, progress: Progress) -> None:
                             by_hand) from error
     except (OSError, ValueError, http.client.HTTPException) as error:      # urllib's own errors are OSErrors
         reason = getattr(error, "reason", error)
-        kept = f" The {done / 1e6:,.1f} MB that came are kept." if done else ""
+        kept = f" The {done / 1e6:,.1f} MB received so far are kept." if done else ""
         raise LightboxError("download.failed", f"{name} could not be downloaded: {reason}.{kept}",
                             f"Try again{' to go on from there' if done else ''}. {by_hand}") from error
     if done < total:
@@ -207,7 +207,7 @@ def _receive(url: str, part: Path, by_hand: str, progress: Progress) -> None:
 
 
 def md5(path: Path, progress: Progress | None = None) -> str:
-    """MD5 of a file, as 32 hex digits."""
+    """Return the MD5 of a file, as 32 hex digits."""
     digest, done, total = hashlib.md5(usedforsecurity=False), 0, path.stat().st_size
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
@@ -220,7 +220,7 @@ def md5(path: Path, progress: Progress | None = None) -> str:
 
 @cache
 def _table() -> dict:
-    """`medmnist.INFO`, read from its file alone: importing the package takes four seconds, because it brings torch along."""
+    """Return `medmnist.INFO`, read from its file alone: importing the package takes four seconds, since it imports torch."""
     spec = importlib.util.find_spec("medmnist")      # finds, does not import
     if spec is None:
         return {}
@@ -232,6 +232,6 @@ def _table() -> dict:
 
 
 def _official(name: str, size: int) -> tuple[str, str] | None:
-    """(URL, MD5) of an official file, or None where the medmnist package is not installed."""
+    """Return (URL, MD5) of an official file, or None where the medmnist package is not installed."""
     facts, suffix = _table().get(name), "" if size == 28 else f"_{size}"
     return (facts["url" + suffix], facts["MD5" + suffix]) if facts else None

@@ -14,9 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from core.config import Split
-
-SPLITS = tuple(split.value for split in Split)
 COLUMNS = ("image_id", "patient", "study", "view", "path", "split")    # every table has these; more may follow
 
 Progress = Callable[[str, int, int], None]    # (what is being done, done, total); may raise to stop
@@ -83,35 +80,37 @@ class Source:
     sequential: bool = False  # True where images can only be read one after the other, so that threads would not help
 
     def scan(self, progress: Progress | None = None) -> Index:
-        """Find all images and what is known about them, without decoding them; sets `self.table`.
+        """List all images and what is known about them, without decoding them; set `self.table`.
 
         Raises LightboxError where there is nothing to learn from (no images, one class, a broken file).
         """
         raise NotImplementedError
 
     def original(self, i: int) -> np.ndarray:
-        """Image i at full resolution: (H, W, C) uint8, C = 1 or 3. Raises LightboxError when it cannot be read."""
+        """Return image i at full resolution: (H, W, C) uint8, C = 1 or 3. Raises LightboxError when it cannot be read."""
         raise NotImplementedError
 
     def at_size(self, i: int, longest: int) -> np.ndarray:
-        """Image i for a use that needs no more than `longest` pixels along its longer side: (H, W, C) uint8, of any size.
+        """Return image i for a use that needs no more than `longest` pixels along its longer side: (H, W, C) uint8, any size.
 
-        A source that makes its images may make a smaller one sooner; others give the original.
+        A source that generates its images may be quicker with a smaller one; others return the original.
         """
         return self.original(i)
 
     def original_size(self, i: int, pixels: np.ndarray) -> tuple[int, int]:
-        """Width and height that image i has in full, in pixels. `pixels` is what `at_size` has just given for it: for most
-        sources that is the original. (0, 0) where nobody knows."""
+        """Return width and height of image i at full resolution, in pixels; (0, 0) where unknown.
+
+        `pixels` is what `at_size` has just returned for it: for most sources that is the original.
+        """
         return pixels.shape[1], pixels.shape[0]
 
     def prepare(self, longest: int, progress: Progress) -> None:
-        """Called once before many calls of `at_size`, for a source that can make its images quicker all together."""
+        """Prepare for many calls of `at_size`: for a source that can generate its images faster all together."""
 
     def mask(self, i: int) -> np.ndarray | None:
-        """Where the finding of image i is, (H, W) bool at full resolution; None where nobody knows."""
+        """Return where the finding of image i is, (H, W) bool at full resolution; None where that is not known."""
         return None
 
     def fingerprint(self) -> str:
-        """Text that changes when the content does. Cheap: it is asked each time the set is opened."""
+        """Return a text that changes when the content does. Cheap: it is computed each time the data set is opened."""
         raise NotImplementedError

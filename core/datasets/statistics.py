@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.config import Split
 from core.datasets.dataset import Dataset
-from core.datasets.source import SPLITS
 
 # Nothing is kept on the disk: 100,000 images of 28 px take 0.2 s for their gray values and 0.1 s for their averages, and the
 # budget below, which is 10,000 images of 224 px, 0.8 s and 0.3 s of one core.
@@ -76,7 +76,7 @@ def groups_by(data: Dataset, by: str, rows: np.ndarray | None = None) -> tuple[G
     rows = np.arange(len(data)) if rows is None else np.sort(rows)
     if by == "split":
         split = data.table["split"].to_numpy()[rows]
-        return tuple(Group(name, rows[split == name]) for name in SPLITS)
+        return tuple(Group(name, rows[split == name]) for name in Split)
     if by != "class":
         raise ValueError(f"groups are made by class or by split, not by {by!r}")
     labels = data.labels[rows]

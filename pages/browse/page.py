@@ -9,9 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.config import DataConfig
+from core.config import DataConfig, Split
 from core.datasets import DATASETS, open_dataset
-from core.datasets.source import SPLITS
 from core.errors import LightboxError
 from pages.browse import overview
 from pages.browse.counts import counts_table
@@ -196,7 +195,7 @@ where = dataset_chip()
 titles = dict(where.options) if name in where.options else where.options | {name: data.title}       # a path is too long to show
 chips = [replace(where, options=titles, width=205),
          *([Chip("target", "Task", tasks, width=170)] if len(tasks) > 1 else []),
-         Chip("split", "Split", {ALL: "All splits"} | {s: theme.SPLIT_TITLES[s].capitalize() for s in SPLITS}, width=125),
+         Chip("split", "Split", {ALL: "All splits"} | {s.value: theme.SPLIT_TITLES[s].capitalize() for s in Split}, width=125),
          Chip("class", "Class", classes, width=140),
          *(column_chip(column) for column in shown_as_chips.values()),
          *size_chip(sizes, first)]

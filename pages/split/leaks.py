@@ -27,8 +27,8 @@ from core.audit import (
     imbalance,
     overlaps,
 )
+from core.config import Split
 from core.datasets import Dataset
-from core.datasets.source import SPLITS
 from core.datasets.splits import balanced_weights, groups_of
 from pages.shared import theme
 from pages.shared.layout import format_percent
@@ -86,7 +86,7 @@ def _facts(_data: Dataset, known_by: tuple) -> Facts:
 def has_official(data: Dataset) -> set[str]:
     """The parts that the set came with, empty where it came without a split."""
     given = set(_given(data))
-    return given if {"train"} < given <= set(SPLITS) else set()
+    return given if {"train"} < given <= set(Split) else set()
 
 
 def _given(data: Dataset) -> np.ndarray:
@@ -134,9 +134,9 @@ def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, st
         return None
     columns = []
     for images in rows:
-        parts = sorted((split[i] for i in images), key=lambda part: (*SPLITS, "").index(part))
+        parts = sorted((split[i] for i in images), key=lambda part: (*Split, "").index(part))
         leaks = "train" in parts and bool({"val", "test"} & set(parts))
-        columns.append((leaks, (*SPLITS, "").index(parts[0]), -len(parts), parts))
+        columns.append((leaks, (*Split, "").index(parts[0]), -len(parts), parts))
     columns.sort(key=lambda column: column[:3])
     step, side, tall = 11, 9, min(TALLEST, max(len(column[3]) for column in columns))
     width, height = step * max(len(columns), 24), step * tall + 8
@@ -160,7 +160,7 @@ def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, st
 def table_html(facts: Facts, class_names: Sequence[str]) -> str:
     """Classes x parts with totals, the share of each class in each part as a bar, and the weights. Text is shown as typed."""
     counts = facts.counts
-    parts = [part for part in (*SPLITS, "left out") if counts[part].iloc[-1]]
+    parts = [part for part in (*Split, "left out") if counts[part].iloc[-1]]
     words = theme.SPLIT_TITLES | {"left out": "left out"}
     head = "".join(f"<th scope='col'><i style='background:{theme.SPLITS.get(p, 'transparent')}'></i>{words[p].capitalize()}</th>"
                    for p in parts)
@@ -185,7 +185,7 @@ def table_html(facts: Facts, class_names: Sequence[str]) -> str:
 def totals_add_up(facts: Facts, labels: np.ndarray) -> bool:
     """Whether rows and columns of the table add up to its totals. With several findings an image is in several rows."""
     counts = facts.counts
-    across = (counts[[*SPLITS, "left out"]].sum(axis=1) == counts["total"]).all()
+    across = (counts[[*Split, "left out"]].sum(axis=1) == counts["total"]).all()
     return bool(across and (labels.ndim == 2 or (counts.iloc[:-1].sum() == counts.iloc[-1]).all()))
 
 

@@ -1,4 +1,4 @@
-"""What a body part is to the renderer: bones, soft tissue, places for findings, how it is X-rayed; and a finding in it."""
+"""What the renderer knows of a body part: bones, soft tissue, sites of findings, views; and a finding in it."""
 
 from __future__ import annotations
 

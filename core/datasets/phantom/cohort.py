@@ -1,4 +1,4 @@
-"""Who is X-rayed: patients, their studies, the views of a study. Each is drawn from its own random stream.
+"""Patients, their studies, the views of a study. Each is drawn from its own random stream.
 
 Nothing here depends on what was drawn before: patient 12 is the same person whether there are 20 patients or 2,000, and
 image 3 of a study is the same whether it is made first or last, by one process or by many.
@@ -24,29 +24,29 @@ PARTS = {"elbow": elbow, "shoulder": shoulder, "wrist": wrist, "finger": finger,
 
 @dataclass(frozen=True)
 class PhantomConfig:
-    """What the set of phantom radiographs is like, and what is wrong with it on purpose.
+    """The settings of a set of phantom radiographs, and the errors that are planted in it.
 
-    Everything that can be wrong is off by default, and the default makes the same pixels as ever. A strength s of a switch that
+    All errors are off by default, and the default makes the same pixels as ever. A strength s of a switch that
     follows the label means: in a share s of the images it is set by the label, in the rest by chance (`switches.py`).
 
     Args:
         seed: everything follows from it
-        patients: how many patient numbers; six images each on average
+        patients: number of patient IDs; six images each on average
         abnormal: share of the studies with a finding
         longest: pixels of the longer side of an original
-        noise: False leaves the quantum noise away
-        parts: which parts of the body, names of PARTS
-        studies: of each patient; 0 is one to three, as it comes
-        markers: a lead letter L or R on each image that tells the side
-        letters: strength with which the letter tells the label instead (L normal, R abnormal); draws them where above 0
-        contrary: such a letter tells the other label (R normal, L abnormal): the set on which a network that reads it falls
-        hospital: strength with which a printed name of a hospital tells the label (it is on the abnormal ones)
+        noise: False turns the quantum noise off
+        parts: body parts, names of PARTS
+        studies: of each patient; 0 is one to three, at random
+        markers: a lead letter L or R on each image, for the side
+        letters: strength with which the letter tells the label instead (L normal, R abnormal); above 0 it is drawn
+        contrary: such a letter tells the other label (R normal, L abnormal): a network that reads it fails here
+        hospital: strength with which a printed hospital name tells the label (it is on the abnormal ones)
         exposure: strength with which a weak exposure tells the label
         sites: strength with which the site, seen by how the field is framed, tells the label
-        two_numbers: share of the patient numbers that belong to a person who has another number too
+        two_numbers: share of the patient IDs that belong to a person who has another ID too
         wrong_labels: share of the studies whose label is wrong
         copies: images that are filed again under another person, as a share of the others
-        truth: whether the table tells what is wrong (columns person, true_finding, copy_of, copy_how)
+        truth: whether the table tells the planted errors (columns person, true_finding, copy_of, copy_how)
 
     Raises:
         LightboxError: "phantom.setting" for a value out of its limits
@@ -76,23 +76,23 @@ class PhantomConfig:
             value = getattr(self, name)
             whole = type(getattr(PhantomConfig, name)) is int
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
-                raise LightboxError("phantom.setting", f"{name} of the phantom images is {value!r}.",
-                                    f"It is a {'whole ' if whole else ''}number from {low:g} to {high:g}.")
+                raise LightboxError("phantom.setting", f"The phantom setting {name} is {value!r}.",
+                                    f"Expected {'an integer' if whole else 'a number'} from {low:g} to {high:g}.")
             object.__setattr__(self, name, value if whole else float(value))
         for name in ("noise", "markers", "contrary", "truth"):
             if not isinstance(getattr(self, name), bool):
-                raise LightboxError("phantom.setting", f"{name} of the phantom images is {getattr(self, name)!r}.",
-                                    "It is true or false.")
+                raise LightboxError("phantom.setting", f"The phantom setting {name} is {getattr(self, name)!r}.",
+                                    "Expected true or false.")
         if not self.parts or len(set(self.parts)) < len(self.parts) or not set(self.parts) <= set(PARTS):
-            raise LightboxError("phantom.setting", f"The parts of the body are {', '.join(map(str, self.parts)) or 'none'}.",
+            raise LightboxError("phantom.setting", f"The body parts are {', '.join(map(str, self.parts)) or 'none'}.",
                                 f"Choose one or more of {', '.join(PARTS)}, each once.")
 
     def expected_images(self) -> float:
-        """How many images such a set has on average; the very number is known when they are listed."""
+        """Return how many images there are on average; the exact number is known once they are listed."""
         return self.patients * (self.studies or float(np.dot(STUDIES, SHARES))) * (2 + THIRD_VIEW) * (1 + self.copies)
 
     def changed(self) -> dict:
-        """The settings that are not the default ones, as JSON values; what a set is known by."""
+        """Return the settings that are not the default ones, as JSON values."""
         default = {f.name: f.default for f in fields(self)}
         return {name: value for name, value in asdict(self).items() if value != default[name]}
 
@@ -109,7 +109,7 @@ DEFAULT = PhantomConfig()
 
 @dataclass(frozen=True)
 class Patient:
-    """A person: size and soft tissue relative to the average, density of bone relative to youth."""
+    """A person: size and soft tissue relative to the average, bone density relative to youth."""
 
     age: int
     size: float
@@ -121,7 +121,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Study:
-    """One visit: which part of the body, which side, what is there to find, and the views taken."""
+    """One visit: body part, side, finding, and the views taken."""
 
     part: str
     side: str
@@ -134,13 +134,13 @@ _PERSON = 20
 
 
 def stream(config: PhantomConfig, purpose: int, *which: int) -> np.random.Generator:
-    """The random numbers of one purpose for one patient, study or view."""
+    """Return the random numbers of one purpose for one patient, study or view."""
     return np.random.default_rng([config.seed, purpose, *which])
 
 
 @lru_cache(maxsize=1024)
 def patient_of(config: PhantomConfig, patient: int) -> Patient:
-    """Patient number `patient` (0 ...)."""
+    """Return patient number `patient` (0 ...)."""
     rng = stream(config, _PATIENT, person_of(config, patient))
     age = int(np.clip(rng.normal(48, 19), 18, 92))
     frail = max(age - 50, 0) / 42                               # bone is lost from about fifty on
@@ -151,13 +151,13 @@ def patient_of(config: PhantomConfig, patient: int) -> Patient:
 
 
 def person_of(config: PhantomConfig, patient: int) -> int:
-    """Who is behind a patient number: the smallest number of that person."""
+    """Return the person behind a patient number: the smallest number of that person."""
     return _persons(config)[patient] if config.two_numbers else patient
 
 
 @lru_cache(maxsize=16)
 def _persons(config: PhantomConfig) -> list[int]:
-    """The person of each patient number: pairs of numbers drawn by lot are one person."""
+    """Return the person of each patient number: random pairs of numbers are one person."""
     persons = list(range(config.patients))
     drawn = stream(config, _PERSON).permutation(config.patients)
     for k in range(min(round(config.two_numbers * config.patients / 2), config.patients // 2)):
@@ -168,7 +168,7 @@ def _persons(config: PhantomConfig) -> list[int]:
 
 @lru_cache(maxsize=4096)
 def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
-    """Study number `study` (0 ...) of a patient."""
+    """Return study number `study` (0 ...) of a patient."""
     rng = stream(config, _STUDY, patient, study)
     part = patient_of(config, patient).part if rng.random() < 0.6 else str(rng.choice(config.parts))
     side = str(rng.choice(("left", "right")))
@@ -179,7 +179,7 @@ def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
 
 @lru_cache(maxsize=8)
 def pose_of(config: PhantomConfig, patient: int, study: int, flexion: float, finding: str) -> Model:
-    """The body of a study bent by `flexion` degrees, with its finding or, for finding="none", as it was before."""
+    """Return the body of a study bent by `flexion` degrees, with its finding or, for finding="none", without."""
     part = study_of(config, patient, study).part
     person = person_of(config, patient)
     bones = stream(config, _BONES, person, list(PARTS).index(part))        # the same bones in each study of a patient
@@ -188,8 +188,9 @@ def pose_of(config: PhantomConfig, patient: int, study: int, flexion: float, fin
 
 
 def splits(config: PhantomConfig) -> list[str]:
-    """"train", "val" or "test" for each patient: 70, 15 and 15 %."""
+    """Return "train", "val" or "test" for each patient: 70, 15 and 15 %."""
     order = stream(config, _SPLIT).permutation(config.patients)
     place = np.empty(config.patients, int)
     place[order] = np.arange(config.patients)
-    return ["train" if p < 0.7 * config.patients else "val" if p < 0.85 * config.patients else "test" for p in place]
+    bounds = 0.7 * config.patients, 0.85 * config.patients
+    return [("train", "val", "test")[int(np.searchsorted(bounds, p, side="right"))] for p in place]

@@ -1,4 +1,4 @@
-"""Write a phantom set to a folder as real sets are distributed, with its masks and the truth beside it.
+"""Write phantom radiographs to a folder as real data sets are distributed, with masks and truth beside them.
 
     mura      FOLDER/MURA-v1.1/train/XR_ELBOW/patient00011/study1_positive/image1.png, and MURA's four lists
     folders   FOLDER/images/train/abnormal/patient00011/study1/image1.png, or without train, val and test
@@ -8,10 +8,9 @@
     FOLDER/masks/...         a PNG for each image, white where the finding is (npz: arrays in the file)
     FOLDER/markers/...       the same for letters and printed marks, where there are any
     FOLDER/truth/truth.csv   a row an image: its file and everything that is known about it
-    FOLDER/README.md         what is in it, and what was made wrong on purpose
+    FOLDER/README.md         what is in it, and the planted errors
 
-It is made in FOLDER.part beside and renamed when whole. Who was stopped or killed begins again and goes on with the images
-that are missing.
+It is made in FOLDER.part and renamed when whole. An export that was stopped or killed goes on with the missing images.
 """
 
 from __future__ import annotations
@@ -29,11 +28,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from core.config import Split
 from core.datasets.geometry import fit
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.source import image_table, render_image, truth_table
 from core.datasets.phantom.workers import run_workers
-from core.datasets.source import SPLITS, Progress
+from core.datasets.source import Progress
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, sync_folder, write_atomic, write_json
 
@@ -75,16 +75,16 @@ class Plan:
         """Return self, or raise LightboxError "export.layout", "export.size", "export.target" or "export.too_many"."""
         if self.layout not in LAYOUTS:
             raise LightboxError("export.layout", f"There is no layout called {self.layout!r}.",
-                                f"There are: {', '.join(LAYOUTS)}.")
+                                f"Layouts: {', '.join(LAYOUTS)}.")
         if not MIN_SIZE <= self.size <= MAX_SIZE:
-            raise LightboxError("export.size", f"{self.size} pixels is not a size that can be written.",
+            raise LightboxError("export.size", f"The image size {self.size} px is not supported.",
                                 f"Choose {MIN_SIZE} to {MAX_SIZE}.")
         if self.target not in ("abnormality", "body_part"):
-            raise LightboxError("export.target", f"There is no task called {self.target!r}.",
-                                "There are: abnormality, body_part.")
+            raise LightboxError("export.target", f"There is no target called {self.target!r}.",
+                                "Targets: abnormality, body_part.")
         if len(self.table) > MAX_IMAGES:
-            raise LightboxError("export.too_many", f"The set has {len(self.table):,} images; at most {MAX_IMAGES:,} are written.",
-                                "Take fewer patients.")
+            raise LightboxError("export.too_many", f"There are {len(self.table):,} images; the limit is {MAX_IMAGES:,}.",
+                                "Choose fewer patients.")
         return self
 
     @cached_property
@@ -96,13 +96,13 @@ class Plan:
         return ("normal", "abnormal") if self.target == "abnormality" else self.config.parts
 
     def label(self, row: dict) -> str:
-        """The class of a row of the table, right or wrong as the table has it."""
+        """Return the class of a row of the table, right or wrong as the table has it."""
         if self.target == "body_part":
             return row["body_part"]
         return "normal" if row["finding"] == "none" else "abnormal"
 
     def path_of(self, row: dict) -> str:
-        """The image's file below the folder of the images, without its ending."""
+        """Return the image's file below the folder of the images, without its suffix."""
         patient, study, view = (int(text[1:]) for text in row["image_id"].split("-"))
         if self.layout == "mura":
             split, sign = "valid" if row["split"] == "test" else "train", "negative" if row["finding"] == "none" else "positive"
@@ -113,7 +113,7 @@ class Plan:
         return row["image_id"]
 
     def jobs(self) -> list[Job]:
-        """All images in the order of the table."""
+        """Return all images in the order of the table."""
         top = {"mura": "MURA-v1.1", "npz": "work"}.get(self.layout, "images")
         masks, markers = ("work/masks", "work/markers") if self.layout == "npz" else ("masks", "markers")
         marked = self.config.markers or self.config.letters or self.config.hospital
@@ -134,7 +134,7 @@ PLAN = ".phantom-export.json"
 
 
 def export(plan: Plan, folder: Path, progress: Progress | None = None) -> Path:
-    """Write a set to `folder`, which must not be there yet or be empty.
+    """Write the images to `folder`, which must be new or empty.
 
     Returns:
         What to open in the app: the folder MURA-v1.1, the folder images, table.csv or phantom.npz.
@@ -148,8 +148,8 @@ def export(plan: Plan, folder: Path, progress: Progress | None = None) -> Path:
     part = folder.with_name(folder.name + ".part")
     progress = progress or (lambda sentence, done, total: None)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LightboxError("export.exists", f"{folder} is there already.",
-                            "Give a folder that is not there yet, or an empty one.")
+        raise LightboxError("export.exists", f"{folder} already exists and is not empty.",
+                            "Give a new or an empty folder.")
     with disk_errors(folder):
         _claim(plan, part)
         lock = Lock(part / ".lock")
@@ -172,14 +172,14 @@ def export(plan: Plan, folder: Path, progress: Progress | None = None) -> Path:
 
 
 def _claim(plan: Plan, part: Path) -> None:
-    """Make the folder beside, or go on in it. One with another plan is begun anew; one that is not ours is left alone."""
+    """Make the folder, or go on in it. One with another plan is begun anew; one that is not ours is left alone."""
     if part.exists():
         if Lock.is_held(part / ".lock"):
             raise _busy(part)
         try:
             before = json.loads((part / PLAN).read_bytes())
         except (OSError, ValueError):
-            raise LightboxError("export.exists", f"{part} is in the way.", "Remove it or choose another folder.") from None
+            raise LightboxError("export.exists", f"{part} already exists.", "Remove it or choose another folder.") from None
         if before == plan.to_json():
             return
         shutil.rmtree(part)
@@ -188,7 +188,7 @@ def _claim(plan: Plan, part: Path) -> None:
 
 
 def _busy(part: Path) -> LightboxError:
-    return LightboxError("export.busy", f"{part.with_suffix('')} is being written by another program.", "Wait until it is done.")
+    return LightboxError("export.busy", f"Another program is writing {part.with_suffix('')}.", "Wait until it is done.")
 
 
 def _make_images(plan: Plan, part: Path, progress: Progress) -> None:
@@ -208,7 +208,7 @@ def _is_made(job: Job, part: Path) -> bool:
 
 
 def make_image(plan: Plan, job: Job, part: Path) -> bool:
-    """Write the files of one image; False where they are there."""
+    """Write the files of one image; return False where they exist."""
     if _is_made(job, part):
         return False
     shown = render_image(plan.config, job.image_id, plan.size, marker=bool(job.marker))
@@ -223,7 +223,7 @@ def make_image(plan: Plan, job: Job, part: Path) -> bool:
 
 
 def _mura_lists(plan: Plan, part: Path) -> None:
-    """MURA's own four lists: all images, and the label of each study."""
+    """Write MURA's own four lists: all images, and the label of each study."""
     paths = [job.image for job in plan.jobs()]
     for split in ("train", "valid"):
         images = [path for path in paths if path.startswith(f"MURA-v1.1/{split}/")]
@@ -252,11 +252,11 @@ def _truth(plan: Plan, part: Path) -> None:
 
 
 def _pack(plan: Plan, part: Path) -> None:
-    """One .npz from the images, a split after the other, read and written one image at a time."""
+    """Pack the images into one .npz, split after split, read and written one image at a time."""
     jobs, rows = plan.jobs(), plan.table.to_dict("records")
     beside = part / "phantom.npz.making"
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-        for split in SPLITS:
+        for split in Split:
             chosen = [job for job in jobs if rows[job.row]["split"] == split]
             labels = np.array([[plan.class_names.index(plan.label(rows[job.row]))] for job in chosen], np.uint8).reshape(-1, 1)
             with archive.open(f"{split}_labels.npy", "w") as file:
@@ -275,61 +275,62 @@ def _pack(plan: Plan, part: Path) -> None:
 
 
 def readme(plan: Plan) -> str:
-    """README.md of an export: what it is, how it is read, and what was made wrong on purpose, with the counts."""
+    """Return README.md of an export: what it is, how it is read, and the planted errors, with their counts."""
     config, truth = plan.config, truth_table(plan.config)
     abnormal = truth["finding"] != "none"
-    splits = ", ".join(f"{split} {(truth['split'] == split).sum():,}" for split in SPLITS)
-    mura = " MURA's valid is the test part, its train holds train and val." if plan.layout == "mura" else ""
+    splits = ", ".join(f"{split} {(truth['split'] == split).sum():,}" for split in Split)
+    mura = " MURA's valid is the test set, its train holds train and val." if plan.layout == "mura" else ""
     masks = ("train_masks, val_masks and test_masks hold 1 where the finding is." if plan.layout == "npz" else
-             "masks/ holds a picture for each image, white where the finding is.")
+             "masks/ holds an image for each radiograph, white where the finding is.")
     markers = ""
     if config.markers or config.letters or config.hospital:
         where = "train_markers and so on" if plan.layout == "npz" else "markers/"
         markers = f" The same for letters and printed marks: {where}."
-    counts = f"{len(truth):,} images of {truth['patient'].nunique():,} patient numbers, {abnormal.sum():,} of them abnormal"
+    counts = f"{len(truth):,} images of {truth['patient'].nunique():,} patient IDs, {abnormal.sum():,} of them abnormal"
     lines = ["# Phantom radiographs", "",
-             "X-rays of people who do not exist, made by Lightbox from simple physics. Not for clinical use.", "",
+             "X-rays of people who do not exist, simulated by Lightbox. Not for clinical use.", "",
              f"- {counts}; {splits}.{mura}",
              f"- Open `{LAYOUTS[plan.layout]}` in Lightbox. Classes: {', '.join(plan.class_names)}.",
              f"- {masks}{markers}",
              "- `truth/truth.csv` has a row for each image with everything that is known about it.", "",
-             "## What was made wrong on purpose", "", *(f"- {sentence}" for sentence in what_is_wrong(config, truth)), "",
+             "## Planted errors", "", *(f"- {sentence}" for sentence in planted_errors(config, truth)), "",
              "## Settings", "", "```json", json.dumps(dataclasses.asdict(config), indent=2), "```", ""]
     return "\n".join(lines)
 
 
-def what_is_wrong(config: PhantomConfig, truth: pd.DataFrame) -> list[str]:
-    """A sentence for each switch that is on, with the number that came of it; one sentence where all are off."""
+def planted_errors(config: PhantomConfig, truth: pd.DataFrame) -> list[str]:
+    """Return a sentence for each switch that is on, with the resulting count; one sentence where all are off."""
     abnormal = truth["finding"] != "none"
 
     def agrees(column: str, value: str) -> str:
         return f"{((truth[column] == value) == abnormal).mean():.1%} of the images (strength {getattr(config, SWITCH[column])})"
 
-    found = []
+    errors = []
     if config.letters:
-        found.append(f"Letters of lead: the letter is R on abnormal and L on normal images in {agrees('letter', 'R')}.")
+        errors.append(f"Lead letters: the letter is R on abnormal and L on normal images in {agrees('letter', 'R')}.")
     elif config.markers:
-        found.append("Letters of lead tell the side, as they should.")
+        errors.append("Lead letters tell the side, as they should.")
     if config.hospital:
-        found.append(f"A printed hospital name: it is on the abnormal and not on the normal images in "
+        errors.append(f"Printed hospital name: it is on the abnormal and not on the normal images in "
                      f"{agrees('hospital_mark', 'yes')}.")
     if config.exposure:
-        found.append(f"Exposure: weak on abnormal and strong on normal images in {agrees('exposure', 'weak')}.")
+        errors.append(f"Exposure: weak on abnormal and strong on normal images in {agrees('exposure', 'weak')}.")
     if config.sites:
-        found.append(f"Site: B on abnormal and A on normal images in {agrees('site', 'B')}. Each frames its field its own way.")
+        errors.append(f"Site: B on abnormal and A on normal images in {agrees('site', 'B')}. "
+                      "Each site frames its field in its own way.")
     if config.two_numbers:
         visits = truth[truth["copy_of"] == ""] if config.copies else truth
         numbers = visits.groupby("person")["patient"].nunique()
-        found.append(f"{(numbers > 1).sum():,} people have more than one patient number (column person).")
+        errors.append(f"{(numbers > 1).sum():,} people have more than one patient ID (column person).")
     if config.wrong_labels:
         wrong = (truth["true_finding"] != "none") != abnormal
-        found.append(f"{wrong.sum():,} images of {truth.loc[wrong, 'study'].nunique():,} studies have the wrong label "
+        errors.append(f"{wrong.sum():,} images of {truth.loc[wrong, 'study'].nunique():,} studies have the wrong label "
                      "(column true_finding).")
     if config.copies:
         kinds = truth.loc[truth["copy_of"] != "", "copy_how"].value_counts()
-        found.append(f"{kinds.sum():,} images are copies of others under another patient (column copy_of): "
+        errors.append(f"{kinds.sum():,} images are copies of others, filed under another patient (column copy_of): "
                      + ", ".join(f"{count} {kind}" for kind, count in kinds.sort_index().items()) + ".")
-    return found or ["Nothing."]
+    return errors or ["None."]
 
 
 SWITCH = {"letter": "letters", "hospital_mark": "hospital", "exposure": "exposure", "site": "sites"}

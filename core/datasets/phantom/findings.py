@@ -1,4 +1,4 @@
-"""What can be wrong: a fracture, a lytic lesion, a metal plate with screws. Each changes the solids, not the picture.
+"""Findings: a fracture, a lytic lesion, a metal plate with screws. Each changes the solids, not the image.
 
 A finding is put at a `Site` of the body, in the frame of the body part, before it is turned for a view. So it is seen
 from each side as it would be, and its mask is known exactly.
@@ -69,7 +69,9 @@ def fracture(body: Body, site: Site, rng: np.random.Generator) -> Finding:
 
 
 def _skin(body: Body, site: Site, move: np.ndarray) -> Solids:
-    """The skin after a fracture: it goes along with the bones that are carried, and swells around the one that is broken."""
+    """Return the skin after a fracture: it goes along with the bones that are carried,
+    and swells around the one that is broken.
+    """
     taken = [i for name in site.carries for i in body.around.get(name, ())]
     moved = [*body.around.get(site.bone, ()), *taken]
     if not moved:
@@ -78,7 +80,7 @@ def _skin(body: Body, site: Site, move: np.ndarray) -> Solids:
 
 
 def _side(solids: Solids, strips: list[np.ndarray], place: np.ndarray, reach: float, sign: int) -> Solids:
-    """What of some solids lies before (sign 1) or beyond (sign -1) a fracture surface made of strips of planes."""
+    """Return what of some solids lies before (sign 1) or beyond (sign -1) a fracture surface made of strips of planes."""
     if not len(solids):
         return solids
     height = (solids.corners @ np.linalg.inv(place).T)[:, :, 2] * sign          # along the bone, away from this fragment

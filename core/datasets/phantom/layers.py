@@ -1,4 +1,4 @@
-"""How many millimetres of each material every ray crosses: a body, with or without a finding, becomes a few images."""
+"""Layers: how many millimetres of each material every ray crosses, for a body with or without a finding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from core.datasets.phantom.body import Finding
 from core.datasets.phantom.materials import SOFT
-from core.datasets.phantom.solids import Grid, Path, Rays, Solids, join, nothing
+from core.datasets.phantom.rays import Grid, Path, Rays
+from core.datasets.phantom.solids import Solids, join, nothing
 
 MATTERS = 0.005          # mm: less than this inside a finding does not count as meeting it
 

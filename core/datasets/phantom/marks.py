@@ -1,7 +1,7 @@
-"""Signs that are not anatomy: a letter of lead, the name of a hospital, how a site frames its field, how it exposes.
+"""Signs that are not anatomy: a lead letter, a printed hospital name, the framing and the exposure of a site.
 
-The letter is metal on the plate: it takes part in the X-ray (render.py adds its attenuation before the exposure), so it is
-blurred, scattered into and developed like everything else. The name is printed into the finished picture, as archives do.
+The letter is metal on the detector: it takes part in the X-ray (render.py adds its attenuation before the exposure), so it is
+blurred, scattered into and developed like everything else. The name is printed into the finished image, as archives do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from core.datasets.phantom.solids import Grid
+from core.datasets.phantom.rays import Grid
 
 STREAM = 12                       # random stream of where signs lie
 LEAD_THICKNESS = 0.8              # mm
@@ -30,18 +30,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Setting:
-    """How a console is set: photons relative to the usual, and by how much of the window the picture gets brighter."""
+    """How a console is set: photons relative to the usual, and by how much of the window the image gets brighter."""
 
     photons: float
     shift: float
 
 
-# Less light on the plate is a paler and grainier picture: this console evens it out only in part.
+# Fewer photons make a paler and noisier image: this console evens it out only in part.
 EXPOSURES = {"weak": Setting(0.12, 0.15), "strong": Setting(2.0, -0.09)}
 
 
 def place_letter(grid: Grid, rng: np.random.Generator) -> Place:
-    """Near the upper left or upper right corner, a little crooked, as a hand lays it down."""
+    """Return a place near the upper left or upper right corner, a little crooked, as by hand."""
     width, height = grid.pitch * grid.width, grid.pitch * grid.height
     across, down = rng.uniform(0.17, 0.22), rng.uniform(0.15, 0.20)
     across = across if rng.random() < 0.5 else 1 - across
@@ -61,7 +61,7 @@ LETTERS = {"L": [[(-0.26, -0.5), (-0.26, 0.5), (0.30, 0.5)]],
 
 
 def letter(name: str, grid: Grid, place: Place) -> tuple[tuple[slice, slice], np.ndarray]:
-    """The share of each pixel that a letter covers, 0 to 1 float32, over a window of the image (rows, columns).
+    """Return the share of each pixel that a letter covers, 0 to 1 float32, over a window of the image (rows, columns).
 
     The distance of a pixel's middle from the nearest stroke says how much of it is covered: sharp at any size.
     """
@@ -88,7 +88,9 @@ def _window(middle: float, reach: float, start: float, pitch: float, count: int)
 
 
 def hospital(height: int, width: int) -> tuple[tuple[slice, slice], np.ndarray]:
-    """The printed name for an image of `height` x `width` pixels: its window (rows, columns) and its gray values there, uint8."""
+    """Return the printed name for an image of `height` x `width` pixels: its window (rows,
+    columns) and its gray values there, uint8.
+    """
     stamp = _stamp()
     across = max(round(0.36 * width), 6)
     down = max(round(across * stamp.shape[0] / stamp.shape[1]), 3)
@@ -108,9 +110,9 @@ def _stamp() -> np.ndarray:
 
 
 def frame_of(site: str, grid: Grid, rng: np.random.Generator) -> np.ndarray | None:
-    """(H, W) uint8, 255 where a site lets the picture be seen; None where no site is known.
+    """Return (H, W) uint8, 255 where a site shows the image; None where no site is known.
 
-    Site A closes the blades well inside the plate, a little crooked. Site B leaves them open and scans plates with round corners.
+    Site A closes the collimator well inside the detector, a little crooked. Site B leaves it open and has round corners.
     """
     inset, angle, radius = rng.uniform(0.045, 0.095, 4), rng.normal(0, 0.02), rng.uniform(0.12, 0.15)      # drawn for both
     if not site:

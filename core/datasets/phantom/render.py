@@ -13,7 +13,8 @@ from core.datasets.phantom.body import Body
 from core.datasets.phantom.cohort import _VIEW, DEFAULT, PARTS, PhantomConfig, patient_of, pose_of, stream, study_of
 from core.datasets.phantom.layers import Model
 from core.datasets.phantom.materials import LEAD
-from core.datasets.phantom.solids import Grid, scale, shift, turn
+from core.datasets.phantom.rays import Grid
+from core.datasets.phantom.solids import scale, shift, turn
 from core.datasets.phantom.switches import NO_SIGNS, Signs, signs_of
 
 

@@ -1,12 +1,10 @@
-"""The phantom radiographs as a data set: who has which images, what is to be learned, and the pixels on demand."""
+"""The phantom radiographs as a data set: the table, the targets, and the pixels on demand."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -14,7 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from core.config import home
+from core.config import Task, home
 from core.datasets.phantom.cache import LONGEST, RenderCache
 from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Study, patient_of, person_of, splits, stream, study_of
 from core.datasets.phantom.render import marker_mask, render, size_of
@@ -28,10 +26,11 @@ MIN_FOR_WORKERS = 64  # fewer missing images than this are rendered where they a
 
 
 def image_table(config: PhantomConfig) -> pd.DataFrame:
-    """A row an image: image_id "P0012-S1-V2", patient, study, view, path, split, body_part, finding, side, age, size; with the
-    switches letter, letter_by, hospital_mark, exposure, site, person, true_finding, copy_of and copy_how.
+    """Return a row an image.
 
-    `finding` is what a label is made from, right or wrong. Without config.truth the columns that give the truth away are missing.
+    Columns: image_id "P0012-S1-V2", patient, study, view, path, split, body_part, finding, side, age, size; with the switches
+    letter, letter_by, hospital_mark, exposure, site, person, true_finding, copy_of and copy_how. `finding` is what the label is
+    made from, right or wrong. Without config.truth the columns that give the truth away are missing.
     """
     table = truth_table(config)
     return table if config.truth else table.drop(columns=[name for name in TRUTH if name in table])
@@ -60,18 +59,18 @@ def _truth(config: PhantomConfig) -> pd.DataFrame:
     return table.fillna("") if config.copies else table
 
 
-# what a copy has from the image that it is a copy of
+# what a copy takes from its original
 _SHOWN = ("view", "body_part", "side", "person", "letter", "letter_by", "hospital_mark", "exposure", "site")
 
 
 def truth_table(config: PhantomConfig) -> pd.DataFrame:
-    """`image_table` with all that is known, whether the table may tell it or not."""
+    """Return `image_table` with all that is known, whether the table may tell it or not."""
     return _truth(config).copy()
 
 
 def _row(config: PhantomConfig, patient: int, study: int, view: int, split: str, visit: Study | None,
          finding: str) -> dict[str, str]:
-    """One row; of a copy, which has no visit, what belongs to the patient it is filed under."""
+    """Return one row; of a copy, which has no visit, what belongs to the patient it is filed under."""
     who, name = patient_of(config, patient), f"P{patient:04d}-S{study + 1}"
     row = {"image_id": f"{name}-V{view + 1}", "patient": f"P{patient:04d}", "study": name,
            "view": visit.views[view].name if visit else "", "path": "", "split": split, "body_part": visit.part if visit else "",
@@ -90,14 +89,14 @@ def _row(config: PhantomConfig, patient: int, study: int, view: int, split: str,
 
 
 def parse_image_id(image_id: str) -> tuple[int, int, int]:
-    """(patient, study, view), from 0, of an image id: "P0012-S1-V2" -> (12, 0, 1)."""
+    """Return (patient, study, view), from 0, of an image id: "P0012-S1-V2" -> (12, 0, 1)."""
     patient, study, view = image_id.split("-")
     return int(patient[1:]), int(study[1:]) - 1, int(view[1:]) - 1
 
 
 @dataclass(frozen=True)
 class PhantomImage:
-    """An image with what is known of its pixels, (H, W) each: gray values uint8, the finding bool, letters and marks bool."""
+    """An image with what is known of its pixels, (H, W) each: gray values uint8, finding bool, letters and marks bool."""
 
     pixels: np.ndarray
     mask: np.ndarray
@@ -105,8 +104,12 @@ class PhantomImage:
 
 
 def render_image(config: PhantomConfig, image_id: str, size: int | None = None, marker: bool = True) -> PhantomImage:
-    """One image of a set, a copy as well. `size`: pixels of the longer side (before a copy is cropped), None is config.longest.
-    Without `marker` its mask is left empty, which is quicker."""
+    """Render one image of the data set, a copy as well.
+
+    Args:
+        size: pixels of the longer side, before a copy is cropped; None is config.longest
+        marker: False leaves the mask of letters and marks empty, which is quicker
+    """
     which, copy = parse_image_id(image_id), None
     if which[1] >= patient_of(config, which[0]).studies:
         copy = _copies(config)[image_id]
@@ -122,13 +125,13 @@ COPY_NOISE = 13                   # random stream of what happens to the pixels 
 
 @lru_cache(maxsize=16)
 def _copies(config: PhantomConfig) -> dict[str, dict]:
-    """The rows of the copies, by image_id."""
+    """Return the rows of the copies, by image_id."""
     table = _truth(config)
     return table[table["copy_of"] != ""].set_index("image_id").to_dict("index") if "copy_of" in table else {}
 
 
 def _saved_again(shown: PhantomImage, how: str, rng: np.random.Generator) -> PhantomImage:
-    """The same picture after one of COPY_KINDS was done to it: to the eye it is the same."""
+    """Return the same image after one of COPY_KINDS; it looks the same."""
     pixels = shown.pixels
     if how == "saved as JPEG":
         pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
@@ -148,16 +151,16 @@ class PhantomSource(Source):
     """The phantom radiographs as a source of images.
 
     Args:
-        config: what the set is like
-        name, title: of a set that was saved under a name; the default set has its own
+        config: the settings
+        name, title: of a custom data set; the built-in one has its own
     """
 
     name = "phantom"
     title = "Phantom radiographs"
-    description = ("X-rays of elbows, shoulders and wrists, made by this app from simple physics: about 2,400 images of 400 "
-                   "patients who do not exist, with several studies and views each. A study is normal, or it shows a fracture, a "
-                   "lytic lesion or a metal plate, and where that is, is known exactly. Not for clinical use.")
-    licence = "Apache-2.0 (made by this app)"
+    description = ("X-rays of elbows, shoulders and wrists, simulated by this app: about 2,400 images of 400 patients who do not "
+                   "exist, with several studies and views each. A study is normal, or it shows a fracture, a lytic lesion or a "
+                   "metal plate in a known place. Not for clinical use.")
+    licence = "Apache-2.0 (generated by this app)"
 
     def __init__(self, config: PhantomConfig = DEFAULT, name: str = "", title: str = ""):
         self.config = config
@@ -165,25 +168,24 @@ class PhantomSource(Source):
         if config != DEFAULT:
             parts = ["humeri" if part == "humerus" else f"{part}s" for part in config.parts]
             listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-            self.description = (f"X-rays of {listed} of {config.patients:,} patients who do not exist, made by this app from "
-                                "simple physics. A study is normal, or it shows a fracture, a lytic lesion or a metal plate. "
-                                "Not for clinical use.")
+            self.description = (f"X-rays of {listed} of {config.patients:,} patients who do not exist, simulated by this app. A "
+                                "study is normal, or it shows a fracture, a lytic lesion or a metal plate. Not for clinical use.")
 
     def scan(self, progress: Progress | None = None) -> Index:
-        """All images of the set, and the two things to learn from them: is there a finding, and which part is it."""
+        """List all images, and the two targets: is there a finding, and which body part is it?"""
         table = self.table = image_table(self.config)
         if progress:
             progress("Listing the phantom patients", len(table), len(table))
         abnormal = (table["finding"] != "none").to_numpy().astype(np.int64)
         part = table["body_part"].map(self.config.parts.index).to_numpy().astype(np.int64)
-        targets = [Target("abnormality", "Normal or abnormal", "binary-class", ("normal", "abnormal"), abnormal)]
+        targets = [Target("abnormality", "Normal or abnormal", Task.BINARY, ("normal", "abnormal"), abnormal)]
         if len(self.config.parts) > 1:
-            task = "binary-class" if len(self.config.parts) == 2 else "multi-class"
-            targets.append(Target("body_part", "Part of the body", task, self.config.parts, part))
+            task = Task.BINARY if len(self.config.parts) == 2 else Task.MULTICLASS
+            targets.append(Target("body_part", "Body part", task, self.config.parts, part))
         return Index(table, {target.name: target for target in targets})
 
     def image(self, i: int, size: int | None = None) -> PhantomImage:
-        """Image i with its masks; `size` is the longer side in pixels, None is config.longest."""
+        """Return image i with its masks; `size` is the longer side in pixels, None is config.longest."""
         return render_image(self.config, self._id(i), size)
 
     def _id(self, i: int) -> str:
@@ -196,11 +198,13 @@ class PhantomSource(Source):
         return self.table
 
     def original(self, i: int) -> np.ndarray:
-        """(H, W, 1) uint8 with the longer side of config.longest pixels."""
+        """Return (H, W, 1) uint8 with the longer side of config.longest pixels."""
         return render_image(self.config, self._id(i), marker=False).pixels[:, :, None]
 
     def at_size(self, i: int, longest: int) -> np.ndarray:
-        """The image with at least `longest` pixels on its longer side, (H, W, 1) uint8: from the cache where that is enough."""
+        """Return image i with at least `longest` pixels on its longer side, (H, W,
+        1) uint8: from the cache where that is enough.
+        """
         if longest > LONGEST:
             return render_image(self.config, self._id(i), longest, marker=False).pixels[:, :, None]
         return self.cache[i][:, :, None]
@@ -228,34 +232,15 @@ class PhantomSource(Source):
                            lambda i: render_image(self.config, self._id(i), LONGEST, marker=False).pixels)
 
     def mask(self, i: int) -> np.ndarray:
-        """(H, W) bool over the original: rays that meet the finding; all False for a normal image."""
+        """Return (H, W) bool over the original: rays that meet the finding; all False for a normal image."""
         return render_image(self.config, self._id(i), marker=False).mask
 
     def marker_mask(self, i: int) -> np.ndarray:
-        """(H, W) bool over the original: letters and printed marks, which say nothing about the patient; often all False."""
+        """Return (H, W) bool over the original: letters and printed marks, which say nothing about the patient."""
         return self.image(i).marker
 
     def fingerprint(self) -> str:
-        """Version and settings, hashed: no pixel has to be made to know whether they changed."""
+        """From version and settings: no pixel has to be rendered to know whether they changed."""
         settings = {"seed": 0, "patients": 400, "abnormal": 0.43, "longest": 512, "noise": True} | self.config.changed()
         text = json.dumps([VERSION, settings], sort_keys=True)          # the five that there were first are always in it
         return "phantom-" + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def render_many(wanted: list[tuple[int, int, int]], size: int, config: PhantomConfig = DEFAULT,
-                workers: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`render` for many (patient, study, view), in their order. Threads: the array work runs beside the rest of Python."""
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda which: render(*which, size=size, config=config), wanted)
-
-
-def samples(count: int, size: int = 224,
-            config: PhantomConfig = DEFAULT) -> Iterator[tuple[np.ndarray, np.ndarray, dict]]:
-    """The first `count` images of different studies that go round all body parts and findings: pixels, mask, table row."""
-    table = image_table(config)
-    groups = [group for _, group in table.groupby(["finding", "body_part"], sort=False)]
-    for k in range(count):
-        group = groups[k % len(groups)]
-        row = group.iloc[(k // len(groups)) % len(group)].to_dict()
-        shown = render_image(config, row["image_id"], size, marker=False)
-        yield shown.pixels, shown.mask, row

@@ -1,10 +1,10 @@
-"""What goes wrong on purpose, and the truth about it: signs that follow the label, wrong labels, one person under two numbers.
+"""Planted errors, and the truth about them: signs that follow the label, wrong labels, one person with two patient numbers.
 
 A sign that follows the label with strength s is set by the label in a share s of the images and by an even coin in the rest, so
 that its correlation with the label is s where half of the studies are abnormal: 0.3 is a hint, 1 gives every label away. Each
-decision has a random stream of its own (cohort.py), so turning one switch changes nothing else in the picture.
+decision has a random stream of its own (cohort.py), so turning one switch changes nothing else in the image.
 
-Shortcuts of this kind were found in real sets: Zech et al., PLOS Medicine 2018 (metal tokens and hospitals), DeGrave et al.,
+Shortcuts of this kind were found in real data sets: Zech et al., PLOS Medicine 2018 (metal tokens and hospitals), DeGrave et al.,
 Nature Machine Intelligence 2021 (laterality markers and borders).
 """
 
@@ -41,7 +41,7 @@ NO_SIGNS = Signs()
 
 
 def signs_of(config: PhantomConfig, patient: int, study: int, view: int) -> Signs:
-    """The signs of one image. The letter is laid down for each image, the rest belongs to the visit."""
+    """Return the signs of one image. The letter is placed for each image, the rest belongs to the study."""
     if not (config.markers or config.letters or config.hospital or config.exposure or config.sites):
         return NO_SIGNS
     abnormal = recorded_finding(config, patient, study) != "none"
@@ -61,7 +61,7 @@ def signs_of(config: PhantomConfig, patient: int, study: int, view: int) -> Sign
 
 
 def recorded_finding(config: PhantomConfig, patient: int, study: int, finding: str | None = None) -> str:
-    """What the table says of a study, which is not always what is there (`finding`, by default the study's own)."""
+    """Return what the table says of a study, which is not always the truth (`finding`, by default the study's own)."""
     finding = study_of(config, patient, study).finding if finding is None else finding
     if not config.wrong_labels:
         return finding
@@ -73,7 +73,7 @@ def recorded_finding(config: PhantomConfig, patient: int, study: int, finding: s
 
 @dataclass(frozen=True)
 class Copy:
-    """An image that is in the set a second time: row `of` of the others, filed under patient `patient`, saved as `how` says."""
+    """An image that occurs a second time: row `of`, filed under patient `patient`, saved as `how` says."""
 
     of: int
     patient: int
@@ -82,8 +82,11 @@ class Copy:
 
 @lru_cache(maxsize=16)
 def copies_of(config: PhantomConfig, patients: tuple[int, ...]) -> tuple[Copy, ...]:
-    """The copies in a set whose images belong to `patients` (one number an image): each of another image, filed under another
-    person. There are none where all are one person."""
+    """Return the copies: each of another image, filed under another person; none where all are one person.
+
+    Args:
+        patients: the patient number of each image
+    """
     rng = stream(config, _COPY)
     chosen = sorted(rng.permutation(len(patients))[:round(config.copies * len(patients))])
     people = np.array([person_of(config, p) for p in range(config.patients)])

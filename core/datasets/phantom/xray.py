@@ -18,11 +18,11 @@ import numpy as np
 
 from core.datasets.phantom.layers import Layers
 from core.datasets.phantom.materials import CORTEX, FAT, LUNG, SOFT, SPONGY
-from core.datasets.phantom.solids import Grid
+from core.datasets.phantom.rays import Grid
 
 
 def neper(layers: Layers, density: float = 1.0, grain: np.ndarray | None = None) -> np.ndarray:
-    """L = sum mu t over the materials of each ray, (H, W) float32.
+    """Return L = sum mu t over the materials of each ray, (H, W) float32.
 
     Args:
         layers: mm of each material; bone and air lie inside the soft tissue, so they count by how they differ from it
@@ -50,7 +50,7 @@ class Exposure:
         photons: per mm2 that reach the detector where nothing is in the way
         unsharpness: standard deviation of the blur of focal spot and detector, mm
         scatter: scattered over primary photons, behind the middle of the body
-        noise: False leaves the quantum noise away
+        noise: False turns the quantum noise off
     """
 
     photons: float = 30_000.0
@@ -61,7 +61,7 @@ class Exposure:
 
 def counts(line: np.ndarray, pitch: float, exposure: Exposure, rng: np.random.Generator,
            shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Photons in each pixel over those of an open field: blur(exp(-L)) + scatter, with quantum noise.
+    """Return the photons in each pixel relative to an open field: blur(exp(-L)) + scatter, with quantum noise.
 
     A Poisson variable of mean n is drawn as normal with variance n: behind 10 cm of tissue a pixel still counts hundreds,
     where nobody can tell the two apart, and the normal one is several times as quick.
@@ -101,7 +101,7 @@ def wide_blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Display:
-    """What the console does with -log(counts): even out, sharpen, window.
+    """How the console processes -log(counts): even out, sharpen, window.
 
     Args:
         low, high: neper shown as black and white
@@ -118,7 +118,7 @@ class Display:
 
 
 def develop(counts: np.ndarray, pitch: float, display: Display) -> np.ndarray:
-    """(H, W) uint8 gray values from counts relative to the open field; bone is bright."""
+    """Return (H, W) uint8 gray values from counts relative to the open field; bone is bright."""
     line = -cv2.log(counts)
     base = wide_blur(line, 14 / pitch)
     detail = line - cv2.GaussianBlur(line, (0, 0), max(1.5 / pitch, 0.6), borderType=cv2.BORDER_REPLICATE)
