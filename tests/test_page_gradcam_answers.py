@@ -71,7 +71,7 @@ def test_the_map_beside_the_changed_image_is_its_own(planted, monkeypatch):
         seen.append((np.asarray(image), target, layer, method, against))
         return np.float32([[1, 0], [0, 2 if len(seen) % 2 else 4]])
     monkeypatch.setattr(one_map, "map_of", map_of)
-    monkeypatch.setattr(one_map, "at_hand", lambda *_: True)
+    monkeypatch.setattr(one_map, "is_quick", lambda *_: True)
     last = load_classifier(planted.id).model.stages[-1]
     at = turn(open_page("gradcam", run=planted.id, target="1", against="0", method="hires_cam"), "Invert", True)
     (before, *asked), (after, *again) = seen[-2:]

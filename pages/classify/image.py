@@ -1,10 +1,11 @@
-"""One image that somebody wants classified: a dropped file or a sample, the answer, and what was done to it on the way."""
+"""One image to classify: an uploaded file or a sample, the prediction, and the preprocessing in pictures."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -21,19 +22,19 @@ from pages.shared.heatmaps import classifier, original_of, version
 from pages.shared.layout import format_percent, format_probability
 from pages.shared.open_data import dataset, thumbnails
 
-STEP = 192             # pixels a side of the small pictures that show what was done
+STEP = 192             # pixels a side of the small pictures of the preprocessing
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
-    """An image to classify.
+class InputImage:
+    """What is classified.
 
     Args:
         name: of the file, or the image's id
         pixels: (H, W, 1 or 3) uint8, upright
-        notes: what was done to the file's values, in sentences
+        notes: how the file's values were converted, in sentences
         token: stands for the pixels
-        truth: its label, where it is known
+        truth: its label, where known
     """
 
     name: str
@@ -43,89 +44,91 @@ class Subject:
     truth: str | None = None
 
 
-def read_file(name: str, content: bytes) -> Subject:
-    """A file that somebody dropped. Raises LightboxError as `decode_image` does."""
+def read_file(name: str, content: bytes) -> InputImage:
+    """Decode an uploaded file. Raises LightboxError as `decode_image` does."""
     picture = decode_image(content)
-    return Subject(name, picture.pixels, picture.notes, hashlib.sha256(content).hexdigest())
+    return InputImage(name, picture.pixels, picture.notes, hashlib.sha256(content).hexdigest())
 
 
-def answer_of(address: str, subject: Subject) -> np.ndarray:
-    """What a classifier says of it: (K,) probabilities."""
-    return _answer_of(address, version(address), subject.token, subject.pixels)
+def probs_of(address: str, image: InputImage) -> np.ndarray:
+    """Return the (K,) probabilities that a classifier predicts."""
+    return _probs_of(address, version(address), image.token, image.pixels)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _answer_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
+def _probs_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
     return predict(classifier(address).model, [_pixels])[0]
 
 
-def chosen_of(address: str) -> Chosen:
-    """What was chosen for a classifier on validation. Raises LightboxError as `chosen_for` does."""
+def decision_rule(address: str) -> Chosen:
+    """Return thresholds and temperature of a classifier, chosen on validation. Raises LightboxError as `chosen_for` does."""
     files = [RunStore().root / "runs" / address / name for name in ("threshold.json", "predictions.npz")]
     written = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
-    return _chosen_of(address, version(address), *written)
+    return _decision_rule(address, version(address), *written)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _chosen_of(address: str, version: tuple, threshold: int, answers: int) -> Chosen:
+def _decision_rule(address: str, version: tuple, threshold: int, predictions: int) -> Chosen:
     return chosen_for(address)
 
 
-def headline(names: Sequence[str], said: Decision) -> str:
-    """The answer and how sure it is; of several findings those that are called, the surest first."""
-    called = sorted(said.called, key=lambda k: -said.probs[k])
-    return ", ".join(f"{names[k]}, {format_probability(float(said.probs[k]))}" if len(called) < 3 else names[k]
-                     for k in called) or "No finding above its threshold"
+def headline(names: Sequence[str], decision: Decision) -> str:
+    """The predicted class and its probability; of several findings those above their threshold, the most probable first."""
+    predicted = sorted(decision.called, key=lambda k: -decision.probs[k])
+    if not predicted:
+        return "No finding above its threshold"
+    if len(predicted) > 2:
+        return ", ".join(names[k] for k in predicted)
+    return ", ".join(f"{names[k]}, {format_probability(float(decision.probs[k]))}" for k in predicted)
 
 
-def how_called(names: Sequence[str], chosen: Chosen, said: Decision) -> str:
-    """What the lines in the bars are, where somebody chose them; "" where nobody did."""
-    if not chosen.frozen or said.thresholds is None:
+def threshold_note(names: Sequence[str], rule: Chosen, decision: Decision) -> str:
+    """What the lines in the bars are, where thresholds were chosen; "" where none was."""
+    if not rule.frozen or decision.thresholds is None:
         return ""
-    if chosen.task == "binary-class":
-        k, = said.called
-        return (f"It is called {names[k]} from {format_percent(float(said.thresholds[k]))} on: the line in the bar is the "
-                f"threshold that was chosen on validation ({chosen.frozen[1].in_words(names)}).")
-    return f"The lines are thresholds; {len(chosen.frozen)} of {len(names)} were chosen on validation, the others are 50 %."
+    if rule.task == "binary-class":
+        k, = decision.called
+        return (f"The line in the bar is the threshold chosen on validation ({rule.frozen[1].in_words(names)}): {names[k]} is "
+                f"predicted above {format_percent(float(decision.thresholds[k]))}.")
+    return f"The lines are thresholds; {len(rule.frozen)} of {len(names)} were chosen on validation, the others are 50 %."
 
 
-def steps_of(subject: Subject, preprocessing) -> tuple[list[tuple[str, np.ndarray]], tuple[str, ...]]:
-    """How an image became the network's input: three small pictures with titles, and sentences.
+def preprocessing_steps(image: InputImage, preprocessing) -> tuple[list[tuple[str, np.ndarray]], tuple[str, ...]]:
+    """Return how an image becomes the network's input: three small pictures with titles, and sentences.
 
     Args:
         preprocessing: core.models.classifier.Preprocessing
     """
     p = preprocessing
-    height, width = subject.pixels.shape[:2]
+    height, width = image.pixels.shape[:2]
     shrink = min(1.0, STEP / max(height, width))
-    read = scale(subject.pixels, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    square = fit(subject.pixels, STEP, p.resize, p.channels)
-    seen, times = fit(subject.pixels, p.size, p.resize, p.channels), max(1, STEP // p.size)
+    read = scale(image.pixels, max(1, round(height * shrink)), max(1, round(width * shrink)))
+    square = fit(image.pixels, STEP, p.resize, p.channels)
+    seen, times = fit(image.pixels, p.size, p.resize, p.channels), max(1, STEP // p.size)
     seen = np.repeat(np.repeat(seen, times, axis=0), times, axis=1)               # enlarged so that its pixels can be seen
     kind = "gray" if p.channels == 1 else "colour"
-    return ([("as it was read", read), (f"square, {kind}", square), (f"what the network sees: {p.size} x {p.size} px", seen)],
-            (*subject.notes, *describe_fit(subject.pixels.shape, p.size, p.resize, p.channels)))
+    return ([("original", read), (f"square, {kind}", square), (f"input: {p.size} x {p.size} px", seen)],
+            (*image.notes, *describe_fit(image.pixels.shape, p.size, p.resize, p.channels)))
 
 
 # -------------------------------------------------------------------------------------------------------------- samples
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Images to try: what a gallery shows, what stands for that (`cache_key`), and how to get one of them whole."""
+    """Images to try: thumbnails, what stands for them (`cache_key`), and how to open one in full resolution."""
 
     images: Sequence[np.ndarray]
     key: tuple
-    open: Callable[[int], Subject]
+    open: Callable[[int], InputImage]
 
 
 def samples_of(info: ClassifierInfo, count: int = 12) -> Samples | None:
-    """Images that a classifier has not learned from: those that came with it, else some of each class of its set's validation
-    split where that is prepared. None where there are none."""
+    """Return images that a classifier was not trained on: those shipped with it, else some of each class of the validation
+    split, where that is prepared. None where there are none."""
     files = sorted((SHIPPED / info.address / "samples").glob("*.*")) if info.shipped else []
     if files:
-        subjects = [_shipped_sample(str(file), file.stat().st_mtime_ns, info.class_names) for file in files]
-        return Samples([subject.pixels for subject in subjects], tuple(subject.token for subject in subjects),
-                       subjects.__getitem__)
+        images = [_shipped_sample(str(file), file.stat().st_mtime_ns, info.class_names) for file in files]
+        return Samples([image.pixels for image in images], tuple(image.token for image in images), images.__getitem__)
     config = _data_of(info.address, info.shipped)
     if config is None or not _ready(config):
         return None
@@ -135,7 +138,7 @@ def samples_of(info: ClassifierInfo, count: int = 12) -> Samples | None:
 
 
 def spread(data: Dataset, count: int) -> np.ndarray:
-    """Some rows of the validation split, as many of each class as of the others, in an order that gives nothing away."""
+    """Return some rows of the validation split, as many of each class, in random order."""
     rows = data.indices("val")
     labels = data.labels[rows] if data.labels.ndim == 1 else data.labels[rows].argmax(axis=1)
     each = -(-count // len(data.class_names))
@@ -144,21 +147,20 @@ def spread(data: Dataset, count: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(chosen)[:count]
 
 
-def _row(data: Dataset, row: int) -> Subject:
+def _row(data: Dataset, row: int) -> InputImage:
     label = data.labels[row]
     truth = (data.class_names[label] if data.labels.ndim == 1 else
              ", ".join(name for name, has in zip(data.class_names, label) if has) or "no finding")
-    return Subject(str(data.table["image_id"].iloc[row]), original_of(data, row)[0], (), f"{data.fingerprint} {row}", truth)
+    return InputImage(str(data.table["image_id"].iloc[row]), original_of(data, row)[0], (), f"{data.fingerprint} {row}", truth)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _shipped_sample(file: str, written: int, class_names: tuple[str, ...]) -> Subject:
-    """A sample of weights/<name>/samples; "normal-2.jpg" is of the class normal."""
-    content = open(file, "rb").read()
-    subject = read_file(file.rsplit("/", 1)[-1], content)
-    label = subject.name.rsplit(".", 1)[0].rsplit("-", 1)[0].lower()
+def _shipped_sample(file: str, written: int, class_names: tuple[str, ...]) -> InputImage:
+    """Read a sample of weights/<name>/samples; "normal-2.jpg" is of class normal."""
+    path = Path(file)
+    image, label = read_file(path.name, path.read_bytes()), path.stem.rsplit("-", 1)[0].lower()
     truth = next((name for name in class_names if name.lower().replace(" ", "-") == label), None)
-    return Subject(subject.name, subject.pixels, (), subject.token, truth)
+    return replace(image, notes=(), truth=truth)
 
 
 @st.cache_data(ttl=10, show_spinner=False)
@@ -168,7 +170,7 @@ def _ready(config: DataConfig) -> bool:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _data_of(address: str, shipped: bool) -> DataConfig | None:
-    """The data that a classifier was trained on."""
+    """The data set that a classifier was trained on."""
     try:
         return settings_of(address).data
     except (OSError, ValueError, KeyError, LightboxError):

@@ -1,112 +1,123 @@
-"""Classify: drop in an image and read the answer."""
+"""Classify: drop an image and read the prediction."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen, Decision
-from core.runs.classifiers import list_classifiers
-from pages.classify.image import Subject, answer_of, chosen_of, headline, how_called, read_file, samples_of, steps_of
+from core.runs.classifiers import ClassifierInfo, list_classifiers
+from pages.classify.image import (
+    InputImage,
+    decision_rule,
+    headline,
+    preprocessing_steps,
+    probs_of,
+    read_file,
+    samples_of,
+    threshold_note,
+)
 from pages.shared.charts import show_probabilities
 from pages.shared.gallery import gallery
 from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, stage_names, warm_up_classifier
 from pages.shared.layout import Chip, empty, escape, next_step, page_header, show_error
 
-CAUTION = ("A teaching tool, not a medical device: nothing here is fit for a decision about a patient. It knows only its "
-           "own classes and answers for any picture, even for one of a cat.")
+CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only its own classes and "
+           "predicts one of them for any image, even for a photo of a cat.")
 
 
-def take_drop() -> None:
+def take_upload() -> None:
     """Make what was dropped, here or on the start page, the image to classify. Each drop counts once."""
     file, dropped = st.session_state.get("file"), st.session_state.pop("dropped", None)
-    if file is not None and file.file_id != st.session_state.get("taken"):
-        st.session_state["taken"] = file.file_id
+    if file is not None and file.file_id != st.session_state.get("uploaded"):
+        st.session_state["uploaded"] = file.file_id
         dropped = (file.name, file.getvalue())
     if dropped:
-        st.session_state.pop("subject", None)
-        st.session_state.pop("refused", None)
+        st.session_state.pop("image_to_classify", None)
+        st.session_state.pop("rejected", None)
         try:
-            st.session_state["subject"] = read_file(*dropped)
+            st.session_state["image_to_classify"] = read_file(*dropped)
         except LightboxError as error:
-            st.session_state["refused"] = (dropped[0], error)
+            st.session_state["rejected"] = (dropped[0], error)
 
 
-def show_intake(info, small: bool) -> None:
+def show_upload(info: ClassifierInfo, small: bool) -> None:
     """The drop zone, what was wrong with the last file, and samples to try."""
     with st.container(key="drop_small" if small else "drop"):
-        st.file_uploader("Drop an image here", key="file", help="PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM, 8 or 16 bits, up to "
-                         "25 million pixels. It stays on this machine and is forgotten when you leave.")
-    if "refused" in st.session_state:
-        name, error = st.session_state["refused"]
+        st.file_uploader("Image", key="file", help="PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM, 8 or 16 bits, up to 25 million "
+                         "pixels. It stays on this machine and is deleted when you leave.")
+    if "rejected" in st.session_state:
+        name, error = st.session_state["rejected"]
         st.markdown(f"{escape(name)}:")
         show_error(error)
     samples = samples_of(info)
     if samples is None:
         return
-    st.markdown("Or try one of these:")
+    st.markdown("Or try a sample:")
     clicked = gallery(samples.images, key="samples", aria_label="Samples to try", tile=56 if small else 112,
                       cache_key=samples.key)
     if clicked is not None:
-        st.session_state.pop("refused", None)
-        st.session_state["subject"] = samples.open(clicked)
+        st.session_state.pop("rejected", None)
+        st.session_state["image_to_classify"] = samples.open(clicked)
         st.rerun()
 
 
-def show_answer(info, subject: Subject) -> None:
-    """The answer in words and bars, the image with its map, and what was done to it."""
+def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
+    """The prediction in words and bars, the image with its map, and the preprocessing."""
     with st.spinner("Loading the network"):
         loaded = classifier(info.address)
-    probs = answer_of(info.address, subject)
-    chosen, names = chosen_of(info.address), info.class_names
-    picture, answer = st.columns([6, 5], gap="large")
-    with answer:
+    rule, names, preprocessing = decision_rule(info.address), info.class_names, loaded.model.preprocessing
+    picture, text = st.columns([6, 5], gap="large")
+    with text:
         place = st.container()
-        calibrated = chosen.temperature is not None and st.toggle(
-            "Calibrated probabilities", key="calibrated", persist_state="session", help="Divides all scores by the temperature "
-            f"{chosen.temperature:.2f}, which was fitted on {chosen.images:,} validation images, so that of all images with 80 % "
-            "eight in ten have the class. What the image is called stays the same. Page Evaluate shows how well it works, under "
-            "Calibration.")
-        decided = chosen.decide(probs, calibrated)
-        best = max(decided.called or range(len(names)), key=decided.probs.__getitem__)
-        show_decision(place, info, subject, chosen, decided)
+        decision = rule.decide(probs_of(info.address, image), choose_calibration(rule))
+        best = max(decision.called or range(len(names)), key=decision.probs.__getitem__)
+        show_decision(place, info, image, rule, decision)
         left, right = st.columns(2)
         with left:
             target = st.selectbox("Class to explain", range(len(names)), index=best, format_func=names.__getitem__,
-                                  key=f"explain_{info.address}_{subject.token}")
+                                  key=f"explain_{info.address}_{image.token}")
         with right:
             layers = stage_names(loaded.model.stages)
             layer = st.selectbox("Layer", list(layers), index=len(layers) - 1, format_func=layers.get,
                                  key=f"layer_{info.address}", help=LAYER_HELP)
-        show_steps(subject, loaded.model.preprocessing)
+        show_preprocessing(image, preprocessing)
         st.caption(CAUTION)
         for note in loaded.notes:
             st.caption(escape(note))
     with picture:
-        pixels, p = subject.pixels, loaded.model.preprocessing
-        cam = map_of(info.address, pixels, subject.token, target, layer)
-        show_map(pixels, on_original(cam, *pixels.shape[:2], p.resize), key="large", height=560,
-                 token=f"{subject.token} {info.address} {loaded.epoch} {target} {layer}",
-                 label=f"The image, with the map of what speaks for {names[target]}")
-        st.caption("The map shows which places speak for the class that is explained. A bright place is a reason of the network, "
-                   "not a proof of disease.")
+        cam = map_of(info.address, image.pixels, image.token, target, layer)
+        show_map(image.pixels, on_original(cam, *image.pixels.shape[:2], preprocessing.resize), key="large", height=560,
+                 token=f"{image.token} {info.address} {loaded.epoch} {target} {layer}",
+                 label=f"The image with its Grad-CAM for {names[target]}")
+        st.caption("Grad-CAM: bright regions are evidence for the explained class. They show what the network looked at and do not "
+                   "prove disease.")
 
 
-def show_decision(place, info, subject: Subject, chosen: Chosen, decided: Decision) -> None:
+def choose_calibration(rule: Chosen) -> bool:
+    """Whether calibrated probabilities are shown. Nothing to choose where no temperature was fitted."""
+    if rule.temperature is None:
+        return False
+    return st.toggle("Calibrated probabilities", key="calibrated", persist_state="session", help="Temperature scaling: all "
+                     f"logits are divided by T = {rule.temperature:.2f}, fitted on {rule.images:,} validation images, so that of "
+                     "all images with 80 % eight in ten have the class. The predicted class stays the same. How well it works "
+                     "stands on the page Evaluate, under Calibration.")
+
+
+def show_decision(place: DeltaGenerator, info: ClassifierInfo, image: InputImage, rule: Chosen, decision: Decision) -> None:
     """In words, and as bars with the thresholds."""
     names = info.class_names
     with place:
-        st.header(escape(headline(names, decided)), anchor=False)
-        said = f"says {escape(info.title)}."
-        if subject.truth is not None:
-            said += f" The label of this sample is {escape(subject.truth)}."
-        st.markdown(f"{said} {escape(how_called(names, chosen, decided))}")
-        show_probabilities(names, decided.probs, thresholds=decided.thresholds)
+        st.header(escape(headline(names, decision)), anchor=False)
+        label = "" if image.truth is None else f" Label of this sample: {escape(image.truth)}."
+        st.markdown(f"Predicted by {escape(info.title)}.{label} {escape(threshold_note(names, rule, decision))}")
+        show_probabilities(names, decision.probs, thresholds=decision.thresholds)
 
 
-def show_steps(subject: Subject, preprocessing) -> None:
-    """What was done to the image, in three small pictures and as many sentences as it takes."""
-    st.markdown("**What was done to the image**")
-    pictures, sentences = steps_of(subject, preprocessing)
+def show_preprocessing(image: InputImage, preprocessing) -> None:
+    """Three small pictures, and as many sentences as it takes."""
+    st.markdown("**Preprocessing**")
+    pictures, sentences = preprocessing_steps(image, preprocessing)
     for column, (title, pixels) in zip(st.columns(3), pictures):
         with column:
             st.image(pixels, width="stretch", alt=title)
@@ -114,32 +125,28 @@ def show_steps(subject: Subject, preprocessing) -> None:
     st.caption(" ".join(escape(sentence) for sentence in sentences))
 
 
-found = {info.address: info for info in list_classifiers()}
-if not found:
+classifiers = {info.address: info for info in list_classifiers()}
+if not classifiers:
     page_header("Classify")
     empty("There is no trained classifier yet. Train a small network; it takes a few minutes.", "Train a network", "train")
 else:
-    address, = page_header("Classify", Chip("run", "Classifier", {a: info.title for a, info in found.items()}, width=340))
-    info = found[address]
+    address, = page_header("Classify", Chip("run", "Classifier", {a: info.title for a, info in classifiers.items()}, width=340))
+    info = classifiers[address]
     try:
         warm_up_classifier(address)
-        take_drop()
-        subject = st.session_state.get("subject")
-        if subject is None:
-            left, right = st.columns([5, 4], gap="large")
-            with left:
-                show_intake(info, small=False)
-            with right:
-                st.caption(f"Tells apart: {escape(', '.join(info.class_names))}. {CAUTION}")
+        take_upload()
+        image = st.session_state.get("image_to_classify")
+        left, right = st.columns([5, 4] if image is None else [25, 100], gap="large")
+        with left:
+            show_upload(info, small=image is not None)
+        with right:
+            if image is not None:
+                show_prediction(info, image)
+            else:
+                st.caption(f"Classes: {escape(', '.join(info.class_names))}. {CAUTION}")
                 if info.card:
-                    with st.expander("About this classifier"):
+                    with st.expander("Model card"):
                         st.markdown(info.card)
-        else:
-            left, right = st.columns([25, 100], gap="large")
-            with left:
-                show_intake(info, small=True)
-            with right:
-                show_answer(info, subject)
     except LightboxError as error:
         show_error(error)
     next_step("Next: train a network of your own", "train")

@@ -21,7 +21,7 @@ from pages.shared import run_feed, theme
 from pages.shared.charts import show_roc, thin
 from pages.shared.costs import known_costs, known_times
 from pages.shared.layout import escape, format_interval, long_task
-from pages.shared.predictions import roc_curves, stored
+from pages.shared.predictions import roc_curves, stored_predictions
 from pages.shared.widget_state import follow
 
 CURVES = {"val_loss": "Loss on validation", "val_roc_auc": "ROC AUC on validation", "val_accuracy": "Accuracy on validation",
@@ -99,7 +99,7 @@ def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], spl
     drawn, missing = {}, []
     for name, line in same:
         run = store.get(line.first.id)
-        found = stored(run, split)
+        found = stored_predictions(run, split)
         one = roc_curves(found.labels, found.probs, run.data().get("task", ""), names).get(k) if found is not None else None
         if one is None:
             missing.append(name)

@@ -11,7 +11,7 @@ from pages.compare.leaderboard import all_entries, data_sets, draw_controls, dra
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs
-from pages.shared.downloads import draw_take_away_comparison
+from pages.shared.downloads import draw_comparison_downloads
 from pages.shared.layout import Chip, asked_among, choose_param, empty, get_param, next_step, page_header, set_param, show_error
 from pages.shared.predictions import split_chip
 from pages.shared.widget_state import follow
@@ -35,7 +35,7 @@ def show(entries: list[Entry], data: str, split: str, view: str) -> None:
         draw_legend(picked)
         draw_curves(store, picked, split)
     elif view == "away":
-        draw_take_away_comparison([store.get(one.id) for line in picked for one in line.entries], split)
+        draw_comparison_downloads([store.get(one.id) for line in picked for one in line.entries], split)
     elif len(picked) < 2:
         st.markdown("Pick a second run in the table, of the same data set, to compare the two.")
     else:

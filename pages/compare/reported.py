@@ -11,7 +11,7 @@ from core.evaluation import reported
 from core.runs.recipes import GROUPS, RECIPES
 from core.runs.store import Run
 from pages.shared.layout import escape, format_interval, format_number, go
-from pages.shared.predictions import stamp
+from pages.shared.predictions import predictions_version
 from pages.shared.widget_state import follow
 
 IMAGES = {"R000": "MURA's elbows, shoulders and wrists", "R001": "MURA", "R002": "sets of MedMNIST",
@@ -45,7 +45,7 @@ def draw_reported(runs: Sequence[Run]) -> None:
                      help="Opens the page Train with these settings."):
             go("train", recipe=kept["recipe"])
     key, run = kept["recipe"], by_id.get(kept["run"])
-    rows, split = _rows(key, str(run.folder) if run else "", stamp(run) if run else 0, run)
+    rows, split = _rows(key, str(run.folder) if run else "", predictions_version(run) if run else 0, run)
     other = run is not None and _of_other_images(run, key)
     if other and any(row.obtained is not None for row in rows):
         st.warning(f"The printed numbers are of {IMAGES[RECIPES[key].report]}, those of your run of "
@@ -91,7 +91,7 @@ def _frame(rows: Sequence[reported.Side], judge: bool = True) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _rows(key: str, folder: str, stamp: int, _run: Run | None) -> tuple[list[reported.Side], str]:
+def _rows(key: str, folder: str, version: int, _run: Run | None) -> tuple[list[reported.Side], str]:
     return reported.side_by_side(key, _run)
 
 

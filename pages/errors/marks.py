@@ -1,4 +1,4 @@
-"""What people think of images: the three marks and the note of one, the chip that asks for them, the file of all.
+"""How people mark images: three marks and a note for each, the chip that filters by them, the file of all.
 
 They are kept for each data set: for all runs, and for everybody who uses this app.
 """
@@ -14,12 +14,12 @@ from pages.shared.widget_state import follow
 
 
 def mark_chip() -> Chip:
-    return Chip("mark", "Marks", {"any": "Marks: any", "marked": "Marked", **KINDS, "note": "With a note", "none": "Not marked"},
+    return Chip("mark", "Marks", {"any": "Any mark", "marked": "Marked", **KINDS, "note": "With a note", "none": "Not marked"},
                 width=140)
 
 
 def marks_of(dataset: str) -> dict[str, Mark] | None:
-    """The marks of a set, read anew when the file changed. None, after a sentence, where the file is damaged."""
+    """Return the marks of a set, read anew when the file changed. None, after a sentence, where the file is damaged."""
     try:
         changed = marks_file(dataset).stat()
     except OSError:
@@ -37,7 +37,7 @@ def _marks(dataset: str, path: str, changed: int, inode: int) -> dict[str, Mark]
 
 
 def has_mark(mark: Mark | None, wanted: str) -> bool:
-    """Whether a mark is what the chip of `mark_chip` asks for."""
+    """Whether a mark passes the filter of `mark_chip`."""
     if wanted in KINDS:
         return mark is not None and mark.kind == wanted
     return {"any": True, "marked": mark is not None and bool(mark.kind), "note": mark is not None and bool(mark.note),
@@ -45,23 +45,23 @@ def has_mark(mark: Mark | None, wanted: str) -> bool:
 
 
 def draw_mark(dataset: str, image_id: str, mark: Mark | None) -> None:
-    """The three marks and the note of an image; what is chosen or typed is kept at once."""
+    """The three marks and the note of an image; what is chosen or typed is saved at once."""
     mark = mark or Mark()
     with st.container(gap="xsmall", key="mark"):
         st.segmented_control("Mark this image", list(KINDS), format_func=KINDS.get,
-                             help="Kept for this data set: for all runs, and for everybody who uses this app.",
+                             help="Saved with the data set: for all runs, and for everybody who uses this app.",
                              **follow(f"mark_{image_id}", mark.kind or None, _put, dataset, image_id, "kind"))
-        st.text_input("Note", max_chars=NOTE_LENGTH, placeholder="A note for whoever looks next", label_visibility="collapsed",
+        st.text_input("Note", max_chars=NOTE_LENGTH, placeholder="A note for the next reader", label_visibility="collapsed",
                       **follow(f"note_{image_id}", mark.note, _put, dataset, image_id, "note"))
-    if fault := st.session_state.pop("mark_fault", None):
-        show_error(fault)
+    if error := st.session_state.pop("mark_error", None):
+        show_error(error)
 
 
 def _put(dataset: str, image_id: str, field: str, value: str | None) -> None:
     try:
         put_mark(dataset, image_id, **{field: value or ""})
     except LightboxError as error:
-        st.session_state["mark_fault"] = error
+        st.session_state["mark_error"] = error
 
 
 def draw_download(dataset: str, marks: dict[str, Mark] | None) -> None:
@@ -70,4 +70,4 @@ def draw_download(dataset: str, marks: dict[str, Mark] | None) -> None:
         name = marks_file(dataset).stem.rsplit("-", 1)[0]
         st.download_button(f"{len(marks):,} mark{'' if len(marks) == 1 else 's'} as CSV", lambda: marks_csv(dataset),
                            f"marks-{name}.csv", "text/csv", icon=":material/download:", type="tertiary", on_click="ignore",
-                           help=f"All marks of this data set. The same without a browser: python -m core marks {escape(dataset)}")
+                           help=f"All marks of this data set. On the command line: python -m core marks {escape(dataset)}")

@@ -1,4 +1,4 @@
-"""What stands beside one image: its patient's other images, the training images nearest to it, the answers of other runs."""
+"""What is related to one image: its patient's other images, the nearest training images, the predictions of other runs."""
 
 from __future__ import annotations
 
@@ -14,109 +14,113 @@ from core.errors import LightboxError
 from core.evaluation.neighbours import features_of, nearest, training_features
 from core.evaluation.predictions import Predictions
 from core.runs.store import Run
-from pages.shared.error_order import Answers, answers_for, caption
+from pages.shared.error_order import SplitView, caption, split_view
 from pages.shared.gallery import gallery
 from pages.shared.heatmaps import classifier, version
 from pages.shared.layout import escape, format_probability, go, long_task, show_error
 from pages.shared.open_data import thumbnails
-from pages.shared.predictions import stamp, stored
+from pages.shared.predictions import predictions_version, stored_predictions
 
 NEAREST = 10           # training images beside one that is looked at
-OTHER_RUNS = 40        # at most so many other runs are asked, the newest
-VIEWS_OF_PATIENT = 24  # at most so many images of a patient
+OTHER_RUNS = 40        # at most so many other runs are shown, the newest
+IMAGES_OF_PATIENT = 24
 
 
 # ----------------------------------------------------------------------------------------------------------- the patient
 
-def draw_patient(data: Dataset, row: int, rows: np.ndarray, said: Answers) -> None:
-    """All images of the same patient, this one first, with the answers that the run gave; nothing where there is no other."""
-    views = patient_views(data, row, VIEWS_OF_PATIENT)
-    if not len(views):
+def draw_patient(data: Dataset, row: int, rows: np.ndarray, view: SplitView) -> None:
+    """All images of the same patient, this one first, with the predictions of the run; nothing where there is no other."""
+    images = images_of_patient(data, row, IMAGES_OF_PATIENT)
+    if not len(images):
         return
-    table, place = data.table.iloc[views], {int(r): i for i, r in enumerate(rows)}
-    patient, captions, edges = str(table["patient"].iat[0]), [], []
-    for view, study, name, split in zip(views, table["study"], table["view"], table["split"]):
-        i = place.get(int(view))
-        what = f"{study} {name}".strip()
-        answer = split if i is None else said.names[said.answers[i]] if said.finding is None else caption(said, i)
-        captions.append(f"{what}\n{answer}".strip())
-        edges.append(None if i is None else "right" if said.answers[i] == said.labels[i] else "wrong")
-    st.markdown(f"**{'Both' if len(views) == 2 else f'All {len(views)}'} images of patient {escape(patient)}**")
-    images, key = thumbnails(data, views)
-    clicked = gallery(images, key="patient", aria_label=f"Images of patient {patient}", cache_key=key, tile=92, captions=captions,
-                      marks=edges, selected=0)
-    if clicked is not None and edges[clicked]:
+    table, place = data.table.iloc[images], {int(r): i for i, r in enumerate(rows)}
+    patient, captions, marks = str(table["patient"].iat[0]), [], []
+    for image, study, name, split in zip(images, table["study"], table["view"], table["split"]):
+        text, mark = split, None
+        if (i := place.get(int(image))) is not None:
+            text = view.names[view.predicted[i]] if view.finding is None else caption(view, i)
+            mark = "right" if view.correct[i] else "wrong"
+        captions.append(f"{f'{study} {name}'.strip()}\n{text}".strip())
+        marks.append(mark)
+    st.markdown(f"**{'Both' if len(images) == 2 else f'All {len(images)}'} images of patient {escape(patient)}**")
+    pictures, key = thumbnails(data, images)
+    clicked = gallery(pictures, key="patient", aria_label=f"Images of patient {patient}", cache_key=key, tile=92,
+                      captions=captions, marks=marks, selected=0)
+    if clicked is not None and marks[clicked]:
         st.query_params["image"] = str(table["image_id"].iat[clicked])
         st.rerun()
 
 
-def patient_views(data: Dataset, row: int, most: int) -> np.ndarray:
-    """Rows of all images of the patient of `row`, itself first, then the rest of its study, at most `most`; none where it
-    is the only one or nobody knows the patient."""
+def images_of_patient(data: Dataset, row: int, most: int) -> np.ndarray:
+    """Return the rows of all images of the patient of `row`, itself first, then the rest of its study, at most `most`; none
+    where it is the only one or the patient is unknown."""
     patient = data.table["patient"].iat[row]
-    views = np.flatnonzero(data.table["patient"].to_numpy() == patient) if patient else np.array([], int)
-    if len(views) < 2:
-        return views[:0]
+    images = np.flatnonzero(data.table["patient"].to_numpy() == patient) if patient else np.array([], int)
+    if len(images) < 2:
+        return images[:0]
     study = data.table["study"].to_numpy()
-    return views[np.lexsort((views, study[views] != study[row], views != row))][:most]
+    return images[np.lexsort((images, study[images] != study[row], images != row))][:most]
 
 
 # -------------------------------------------------------------------------------------------- nearest training images
 
 def draw_nearest(run: Run, data: Dataset, row: int, names: Sequence[str]) -> None:
     """The training images whose features are most like those of an image, or the button that computes the features."""
-    wanted, train = f"nearest_{run.id}", data.indices("train")
-    st.markdown("**Nearest training images**", help="Those whose features, the numbers that the network decides by, point most "
-                "nearly in the same direction. They show what it took the image for. 1.00 is the same direction.")
+    computing, train = f"nearest_{run.id}", data.indices("train")
+    st.markdown("**Nearest training images**", help="The training images whose features, the input of the last layer, have the "
+                "highest cosine similarity with those of this image (1.00: same direction). They show what the network takes "
+                "the image for.")
     if not len(train):
         st.caption("This split has no training images.")
         return
     model = classifier(run.id).model
-    features = _kept(run.id, version(run.id), data.fingerprint, data.split_hash, run, data, model)
+    of_training = run.id, version(run.id), data.fingerprint, data.split_hash
+    features = _training_features(*of_training, run, data, model)
+    if features is None and st.session_state.get(computing):
+        try:
+            with long_task("Computing the features of the training images, once", key=computing) as progress:
+                training_features(run, data, model, progress)
+        except LightboxError as error:
+            show_error(error)
+            return
+        st.session_state.pop(computing)
+        _training_features.clear(*of_training, run, data, model)
+        st.rerun()
     if features is None:
-        if st.session_state.get(wanted):
-            try:
-                with long_task("Computing the features of the training images, once", key=wanted) as progress:
-                    training_features(run, data, model, progress)
-            except LightboxError as error:
-                show_error(error)
-                return
-            st.session_state.pop(wanted)
-            _kept.clear(run.id, version(run.id), data.fingerprint, data.split_hash, run, data, model)
-            st.rerun()
-        st.caption(f"The features of {len(train):,} training images are computed once, then kept.")
-        st.button("Find them", key=f"{wanted}_go", on_click=st.session_state.__setitem__, args=(wanted, True))
+        st.caption(f"This needs the features of all {len(train):,} training images. They are computed once.")
+        st.button("Compute the features", key=f"{computing}_go", on_click=st.session_state.__setitem__, args=(computing, True))
         return
-    positions, similarity = _nearest((run.id, version(run.id), data.fingerprint, data.split_hash, row), features, model, data)
-    rows = train[positions]
-    table = data.table.iloc[rows]
-    several = data.labels.ndim == 2
-    words = [", ".join(names[k] for k in np.flatnonzero(data.labels[i])) or "none" if several else names[data.labels[i]]
-             for i in rows]
-    st.caption(neighbours_in_words(words, None if several else names[data.labels[row]],
-                                   table["patient"].tolist(), data.table["patient"].iat[row]))
-    images, key = thumbnails(data, rows)
+    positions, similarity = _nearest((*of_training, row), features, model, data)
+    table, labels = data.table.iloc[train[positions]], data.labels[train[positions]]
+    true = names[data.labels[row]] if labels.ndim == 1 else None
+    classes = [names[label] if true is not None else _findings(names, label) for label in labels]
+    st.caption(neighbours_in_words(classes, true, table["patient"].tolist(), data.table["patient"].iat[row]))
+    images, key = thumbnails(data, train[positions])
     clicked = gallery(images, key="nearest", aria_label="Nearest training images", cache_key=key, tile=92,
-                      captions=[f"{word}, {s:.2f}" for word, s in zip(words, similarity)])
+                      captions=[f"{name}, {s:.2f}" for name, s in zip(classes, similarity)])
     if clicked is not None:
         go("browse", dataset=run.config.data.dataset, image=str(table["image_id"].iat[clicked]))
 
 
-def neighbours_in_words(words: Sequence[str], true: str | None, patients: Sequence[str], patient: str) -> str:
+def _findings(names: Sequence[str], label: np.ndarray) -> str:
+    return ", ".join(names[k] for k in np.flatnonzero(label)) or "no finding"
+
+
+def neighbours_in_words(classes: Sequence[str], true: str | None, patients: Sequence[str], patient: str) -> str:
     """How many of the neighbours have the true class, and whether the same patient is among them. Markdown."""
-    said = ""
+    sentences = []
     if true is not None:
-        said = f"{sum(word == true for word in words)} of {len(words)} are {escape(true)}, as its label says. "
+        sentences.append(f"{sum(name == true for name in classes)} of {len(classes)} have the same label, {escape(true)}.")
     same = sum(bool(patient) and other == patient for other in patients)
     if same:
-        said += (f"{same} of them {'shows' if same == 1 else 'show'} the same patient: this split puts images of one patient on "
-                 "both sides.")
-    return said
+        show = "image shows" if same == 1 else "images show"
+        sentences.append(f"{same} {show} the same patient: this split puts images of one patient on both sides.")
+    return " ".join(sentences)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _kept(address: str, version: tuple, fingerprint: str, split_hash: str, _run: Run, _data: Dataset,
-          _model) -> np.ndarray | None:
+def _training_features(address: str, version: tuple, fingerprint: str, split_hash: str, _run: Run, _data: Dataset,
+                       _model) -> np.ndarray | None:
     return training_features(_run, _data, _model, make=False)
 
 
@@ -128,62 +132,62 @@ def _nearest(key: tuple, _features: np.ndarray, _model, _data: Dataset) -> tuple
 # ------------------------------------------------------------------------------------------------------------ other runs
 
 @dataclass(frozen=True)
-class Said:
-    """What a run said of one image: the run's name, its answer, the probability of that, and whether it is right."""
+class OtherPrediction:
+    """What another run predicted for one image: its name, the class, the probability of that, and whether it is correct."""
     run: str
-    answer: str
+    predicted: str
     prob: float
-    right: bool
+    correct: bool
 
 
-def other_answers(run: Run, runs: Sequence[Run], split: str, image_id: str, finding: int | None) -> list[Said]:
-    """What the other runs on the same images said of one of them, the newest first; of test only runs whose test set is open.
+def predictions_of_other_runs(run: Run, runs: Sequence[Run], split: str, image_id: str,
+                              finding: int | None) -> list[OtherPrediction]:
+    """Return what other runs on the same images predicted for one, the newest first; on test only runs whose test set is open.
 
     The same images: the same split of the same ids, the same classes and the same label.
     """
-    mine, found = _about(run), stored(run, split)
-    at = _places(str(run.folder), split, stamp(run), found).get(image_id)
-    said = []
-    for other in [other for other in runs if other.id != run.id and _about(other) == mine][:OTHER_RUNS]:
-        theirs = stored(other, split)
-        if theirs is None or at is None:
+    images, preds = _images_of(run), stored_predictions(run, split)
+    at = _places(str(run.folder), split, predictions_version(run), preds).get(image_id)
+    others = [other for other in runs if other.id != run.id and _images_of(other) == images]
+    result = []
+    for other in others[:OTHER_RUNS] if at is not None else []:
+        theirs = stored_predictions(other, split)
+        if theirs is None:
             continue
-        place = _places(str(other.folder), split, stamp(other), theirs).get(image_id)
-        if place is None or not np.array_equal(theirs.labels[place], found.labels[at]):
+        place = _places(str(other.folder), split, predictions_version(other), theirs).get(image_id)
+        if place is None or not np.array_equal(theirs.labels[place], preds.labels[at]):
             continue
-        view = answers_for(other, Predictions(theirs.labels[[place]], theirs.probs[[place]], [image_id], theirs.epoch),
-                           None if finding is None else str(finding))
-        answer = int(view.answers[0])
-        seed = f"seed {other.config.train.seed}"
-        said.append(Said(other.name if seed in other.name else f"{other.name}, {seed}", view.names[answer],
-                         float(view.probs[0, answer]), bool(answer == view.labels[0])))
-    return said
+        view = split_view(other, Predictions(theirs.labels[[place]], theirs.probs[[place]], [image_id], theirs.epoch),
+                          None if finding is None else str(finding))
+        k, seed = int(view.predicted[0]), f"seed {other.config.train.seed}"
+        name = other.name if seed in other.name else f"{other.name}, {seed}"
+        result.append(OtherPrediction(name, view.names[k], float(view.probs[0, k]), bool(view.correct[0])))
+    return result
 
 
-def draw_others(said: Sequence[Said]) -> None:
-    """The answers of other runs; nothing where there is no other run on the same images."""
-    if not said:
+def draw_other_runs(others: Sequence[OtherPrediction]) -> None:
+    """The predictions of other runs; nothing where there is no other run on the same images."""
+    if not others:
         return
-    st.markdown("**Other runs**", help="Runs that were trained and judged on the same images. An image that all get wrong is "
-                                       "hard, unlike the others, or has a wrong label.")
-    right = sum(s.right for s in said)
-    runs, are = "run" if len(said) == 1 else "runs", "is" if 1 in (right, len(said)) else "are"
-    st.caption(f"{right} of {len(said)} other {runs} {are} right here.")
-    st.html(others_html(said))
+    st.markdown("**Other runs**", help="Runs that were trained and evaluated on the same images. An image that all get wrong is "
+                                       "hard, an outlier, or mislabelled.")
+    correct = sum(other.correct for other in others)
+    st.caption(f"Correct in {correct} of {len(others)} other run{'' if len(others) == 1 else 's'}.")
+    st.html(others_html(others))
 
 
-def others_html(said: Sequence[Said]) -> str:
-    """The rows: a sign, the run, its answer and how sure it was."""
+def others_html(others: Sequence[OtherPrediction]) -> str:
+    """The rows: a sign, the run, its prediction and how probable it is."""
     rows = "".join(
-        f"<tr><td class='{'right' if s.right else 'wrong'}'>{'&#10003;' if s.right else '&#10007;'}</td>"
-        f"<td>{html_escape(s.run)}</td><td>{html_escape(s.answer)}</td>"
-        f"<td>{html_escape(format_probability(s.prob, 0))}</td></tr>" for s in said)
-    return f"<div class='lb-others'><table aria-label='Answers of other runs'>{rows}</table></div>"
+        f"<tr><td class='{'right' if other.correct else 'wrong'}'>{'&#10003;' if other.correct else '&#10007;'}</td>"
+        f"<td>{html_escape(other.run)}</td><td>{html_escape(other.predicted)}</td>"
+        f"<td>{html_escape(format_probability(other.prob, 0))}</td></tr>" for other in others)
+    return f"<div class='lb-others'><table aria-label='Predictions of other runs'>{rows}</table></div>"
 
 
-def _about(run: Run) -> tuple:
+def _images_of(run: Run) -> tuple:
     """(split hash, task, classes); what never changes is read once. Of a run that has not begun it is the run itself."""
-    known = _abouts()
+    known = _known_images()
     if str(run.folder) not in known:
         about = run.data()
         if not about:
@@ -193,11 +197,11 @@ def _about(run: Run) -> tuple:
 
 
 @st.cache_resource(show_spinner=False)
-def _abouts() -> dict[str, tuple]:
+def _known_images() -> dict[str, tuple]:
     return {}
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _places(folder: str, split: str, stamp: int, _found: Predictions) -> dict[str, int]:
+def _places(folder: str, split: str, version: int, _preds: Predictions) -> dict[str, int]:
     """image_id -> its position in the predictions."""
-    return {image_id: i for i, image_id in enumerate(_found.image_ids)}
+    return {image_id: i for i, image_id in enumerate(_preds.image_ids)}

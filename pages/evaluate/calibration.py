@@ -1,7 +1,7 @@
-"""Is a probability what it says? The reliability diagram, its error, and the temperature that mends a network that is too sure.
+"""Calibration: are predicted probabilities observed frequencies? The reliability diagram, its error, and temperature scaling.
 
-The temperature is always fitted on validation. On validation itself the mended numbers are those of the images that it was
-fitted on; what it is worth is seen on test.
+The temperature is always fitted on validation. On validation itself the calibrated numbers are those of the images that it was
+fitted on; how well it works is seen on test.
 """
 
 from __future__ import annotations
@@ -30,111 +30,117 @@ from pages.evaluate.threshold import class_in_question, first_sought
 from pages.shared import theme
 from pages.shared.charts import heading
 from pages.shared.layout import format_interval, format_number, format_percent, get_param
-from pages.shared.predictions import number, stamp, stored
+from pages.shared.predictions import class_index, predictions_version, stored_predictions
 
-PARTS = ("as said", "at the temperature")
-ANSWER = -1                      # of several classes: the answer, whichever it is, instead of one class
+PARTS = ("as predicted", "calibrated")
+TOP = -1                      # of several classes: the predicted class, whichever it is, instead of one class
 
 
-def draw_calibration(run: Run, split: str, found: Predictions, k: int | None = None) -> None:
+def draw_calibration(run: Run, split: str, preds: Predictions, k: int | None = None) -> None:
     """The diagram beside what it comes to.
 
     Args:
-        found: the answers on `split`
-        k: the class, or finding, whose probability is looked at; None: that of the threshold above, and of several classes the
-            answer, whichever it is
+        preds: the predictions on `split`
+        k: the class, or finding, whose probability is looked at; None: that of the section Threshold, and of several classes the
+            predicted one, whichever it is
     """
     about = run.data()
     task, names = about["task"], about["class_names"]
-    st.header("Calibration", anchor=False, help="Of all images that got a probability of 0.8, eight in ten should have the "
-                 "class. A network may order images well and still be far too sure of itself.")
+    st.header("Calibration", anchor=False, help="Of all images with a predicted probability of 0.8, eight in ten should have "
+                 "the class. A network may rank images well and still be far too confident.")
     k = class_of(about) if k is None else k
-    fit = stored(run, "val")
-    t = None if fit is None else fitted(str(run.folder), stamp(run), task, fit)
-    said = compared(str(run.folder), split, k, stamp(run), task, t, found)
-    color = theme.QUIET if k == ANSWER else theme.class_color(k)
-    of = "of the answer" if k == ANSWER else f"of {names[k]}"
+    val = stored_predictions(run, "val")
+    t = None if val is None else fitted(str(run.folder), predictions_version(run), task, val)
+    result = compared(str(run.folder), split, k, predictions_version(run), task, t, preds)
+    color = theme.QUIET if k == TOP else theme.class_color(k)
+    of = "of the predicted class" if k == TOP else f"of {names[k]}"
     left, right = st.columns((5, 6), gap="large")
     with left:
-        show_diagram(said["diagrams"], color, of, key=f"reliability_{k}")
+        show_diagram(result["diagrams"], color, of, key=f"reliability_{k}")
     with right:
-        st.markdown("  \n".join(sentences(said, t, split, task == MULTI_LABEL)))
-        show_numbers(said)
+        st.markdown("  \n".join(sentences(result, t, split, task == MULTI_LABEL)))
+        show_numbers(result)
         with st.expander("Numbers of the bins"):
-            show_bins(said["diagrams"][0])
+            show_bins(result["diagrams"][0])
 
 
 def class_of(about: dict) -> int:
-    """Whose probability is looked at."""
+    """Return the class whose probability is looked at."""
     names = about["class_names"]
     if about["task"] == MULTI_LABEL:
         return class_in_question(about, "calibration")
     if len(names) > 2:
-        return ANSWER
-    sought = number(get_param("sought"), 2)
-    return first_sought(names) if sought is None else sought
+        return TOP
+    positive = class_index(get_param("sought"), 2)
+    return first_sought(names) if positive is None else positive
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def fitted(folder: str, stamp: int, task: str, _fit: Predictions) -> float:
-    """The temperature of the answers on validation."""
-    return temperature(_fit.labels, _fit.probs, task)
+def fitted(folder: str, version: int, task: str, _val: Predictions) -> float:
+    """Return the temperature of the predictions on validation."""
+    return temperature(_val.labels, _val.probs, task)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def compared(folder: str, split: str, k: int, stamp: int, task: str, t: float | None, _found: Predictions) -> dict:
-    """Before the temperature and after it: "diagrams" [Reliability], "loss" and "brier" [float], all of one or two; and "n",
+def compared(folder: str, split: str, k: int, version: int, task: str, t: float | None, _preds: Predictions) -> dict:
+    """Return, before and after the temperature, "diagrams" [Reliability], "loss" and "brier" [float], all of one or two; and "n",
     "by_chance": see `ece_by_chance`."""
-    labels, before = _found.labels, _found.probs.astype(np.float64)
+    labels, before = _preds.labels, _preds.probs.astype(np.float64)
     both = [before] if t is None else [before, apply_temperature(before, t, task)]
-    sought = [answers(labels, probs) if k == ANSWER else sides(labels, probs, task, k) for probs in both]
-    return {"diagrams": [reliability(*one) for one in sought], "n": len(labels), "by_chance": ece_by_chance(sought[0][1]),
+    pairs = [answers(labels, probs) if k == TOP else sides(labels, probs, task, k) for probs in both]
+    return {"diagrams": [reliability(*one) for one in pairs], "n": len(labels), "by_chance": ece_by_chance(pairs[0][1]),
             **{name: [METRICS[name].function(labels, probs, task) for probs in both] for name in ("loss", "brier")}}
 
 
-def sentences(said: dict, t: float | None, split: str, findings: bool) -> list[str]:
+def sentences(result: dict, t: float | None, split: str, findings: bool) -> list[str]:
     """What the numbers come to."""
-    before, (mean, most) = said["diagrams"][0].ece, said["by_chance"]
-    lines = [f"On average a probability is off by {format_number(before)} (the expected calibration error, ECE). Probabilities "
-             f"without any fault would show {format_number(mean)} on {said['n']:,} images, by chance alone, and "
-             f"more than {format_number(most)} only once in twenty times: "
-             + ("**these are not what they say.**" if before > most else "**these may well be what they say.**")]
+    ece, (mean, limit) = result["diagrams"][0].ece, result["by_chance"]
+    verdict = "**not well calibrated**" if ece > limit else "**consistent with perfect calibration**"
+    lines = [f"The expected calibration error (ECE) is {format_number(ece)}. With perfect calibration it would be "
+             f"{format_number(mean)} on average for {result['n']:,} images, by chance alone, and above {format_number(limit)} "
+             f"in 5 % of samples. The probabilities are {verdict}."]
     if t is None:
-        return lines + ["There are no answers on validation to fit a temperature on."]
+        return lines + ["There are no predictions on validation to fit a temperature on."]
     if t <= COLDEST * 1.01:
-        return lines + ["No temperature mends this: every validation image is answered rightly, so no answer is too sure."]
+        return lines + ["No temperature can be fitted: every validation image is predicted correctly, so none is over-confident."]
     if t >= HOTTEST / 1.01:
-        return lines + ["No temperature mends this: on validation the scores say nothing about the truth."]
-    sure = "It was **too sure of itself**" if t > 1.05 else "It was **not sure enough**" if t < 0.95 else "It was about right"
-    lines.append(f"{sure}: the temperature fitted on validation is **{t:.2f}**, and all scores are divided by it. Which class is "
-                 "the likelier one, and the ROC curve of two classes, stay as they are."
-                 + (" All findings share it, so a single one may fare worse." if findings else ""))
+        return lines + ["No temperature can be fitted: on validation the scores carry no information about the classes."]
+    lines.append(f"{confidence_in_words(t)}: the temperature fitted on validation is **T = {t:.2f}**; dividing all logits by it "
+                 "calibrates them. The predicted class of two or more classes stays the same."
+                 + (" All findings share one temperature, so a single finding may get worse." if findings else ""))
     if split == "val":
-        lines.append("The lower row is judged on the very images that the temperature was fitted on. The test set tells what "
-                     "it is worth.")
+        lines.append("Here the calibrated numbers are of the images that the temperature was fitted on. The test set tells how "
+                     "well it works.")
     return lines
 
 
-def show_numbers(said: dict) -> None:
-    parts = PARTS[:len(said["diagrams"])]
-    frame = pd.DataFrame({"": parts, "ECE": [format_number(one.ece) for one in said["diagrams"]],
-                          **{METRICS[name].title: [format_number(v) for v in said[name]] for name in ("loss", "brier")}})
-    help_of = {"ECE": "How far what is said lies from what comes true, on average over all images: 0 is best.",
+def confidence_in_words(t: float) -> str:
+    """Return what a temperature says of a network. Markdown."""
+    if t > 1.05:
+        return "**Over-confident**"
+    return "**Under-confident**" if t < 0.95 else "About right"
+
+
+def show_numbers(result: dict) -> None:
+    parts = PARTS[:len(result["diagrams"])]
+    frame = pd.DataFrame({"": parts, "ECE": [format_number(one.ece) for one in result["diagrams"]],
+                          **{METRICS[name].title: [format_number(v) for v in result[name]] for name in ("loss", "brier")}})
+    help_of = {"ECE": "Expected calibration error: mean difference of predicted probability and observed frequency. 0 is best.",
                **{METRICS[name].title: METRICS[name].help for name in ("loss", "brier")}}
     st.dataframe(frame, hide_index=True, key="calibration_numbers",
-                 alt="Calibration error, cross-entropy and Brier score as said and at the temperature",
+                 alt="Calibration error, cross-entropy and Brier score, as predicted and calibrated",
                  column_config={"": st.column_config.TextColumn("Probabilities", width=150)} | {
                      name: st.column_config.TextColumn(name, help=text, alignment="right") for name, text in help_of.items()})
 
 
 def show_bins(diagram: Reliability) -> None:
     """A row for each bin that has images."""
-    rows = [{"said from": format_percent(low, 0), "to": format_percent(high, 0), "images": int(n), "said": format_percent(said),
-             "came true": format_interval(came, *limits, digits=2)}
-            for low, high, n, said, came, *limits in zip(diagram.edges[:-1], diagram.edges[1:], diagram.n, diagram.said,
-                                                         diagram.came, diagram.low, diagram.high) if n]
+    rows = [{"from": format_percent(low, 0), "to": format_percent(high, 0), "images": int(n), "predicted": format_percent(p),
+             "observed": format_interval(observed, *limits, digits=2)}
+            for low, high, n, p, observed, *limits in zip(diagram.edges[:-1], diagram.edges[1:], diagram.n, diagram.said,
+                                                          diagram.came, diagram.low, diagram.high) if n]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration_bins",
-                 alt="For each bin: images, what was said, what came true with its 95 % interval")
+                 alt="For each bin: images, mean predicted probability, observed frequency with its 95 % interval")
 
 
 def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: str) -> None:
@@ -147,7 +153,7 @@ def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: s
     hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ANSWERS["right"])))
     worst = max(rows, key=lambda row: row["n"])
     with st.container(gap="xxsmall"):
-        st.html(heading("What came true over what was said", hues))
+        st.html(heading("Observed against predicted probability", hues))
         st.vega_lite_chart(pd.DataFrame(rows), diagram_spec(color, of), key=key, width="stretch",
                            alt=f"Reliability diagram {of}, expected calibration error {diagrams[0].ece:.3f}. The fullest bin has "
                            f"{worst['n']} images: said {worst['said']:.2f}, came true {worst['came']:.2f}.")

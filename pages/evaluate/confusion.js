@@ -8,7 +8,7 @@ export default function (component) {
 
   table.setAttribute("aria-label", label)
   table.className = names.length > 5 ? "many" : ""
-  const head = make("tr", [make("th", "true \\ said", { className: "axis", scope: "col" }),
+  const head = make("tr", [make("th", "true \\ predicted", { className: "axis", scope: "col" }),
                            ...names.map(name => make("th", name, { scope: "col" }))])
   const rows = counts.map((row, t) => {
     const total = row.reduce((a, b) => a + b, 0)
@@ -18,7 +18,7 @@ export default function (component) {
                                      make("span", total ? `${(100 * share).toFixed(1)} %` : "-", { className: "share" })],
                           { type: "button", className: t === p ? "right" : "wrong" })
       button.style.setProperty("--share", share)
-      button.setAttribute("aria-label", `${names[t]} taken for ${names[p]}: ${count} of ${total}`)
+      button.setAttribute("aria-label", `${names[t]} predicted as ${names[p]}: ${count} of ${total}`)
       button.setAttribute("aria-pressed", String(selected?.[0] === t && selected?.[1] === p))
       button.onclick = () => {
         for (const other of table.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button))

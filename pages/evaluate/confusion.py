@@ -1,4 +1,4 @@
-"""The confusion matrix as a table whose cells can be clicked: rows are the truth, columns what the network said.
+"""The confusion matrix as a table whose cells can be clicked: rows are the true class, columns the predicted class.
 
 A table, and not a picture of one: it can be read aloud, walked through with the Tab key, and has the page's own colours.
 """
@@ -23,10 +23,10 @@ _element = st.components.v2.component(
 
 def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str, selected: tuple[int, int] | None = None,
               label: str = "Confusion matrix") -> tuple[int, int] | None:
-    """Show counts and the share of each row.
+    """Show counts and the percentage of each row.
 
     Args:
-        matrix: (K, K) whole numbers; [t, p] images of class t that were taken for p
+        matrix: (K, K) whole numbers; [t, p] images of class t predicted as p
         class_names: K names, shown exactly as they are
         selected: the cell that is drawn as chosen
 

@@ -1,4 +1,4 @@
-"""What more images, or larger ones, brought: the runs that differ in nothing else, as a curve and as a table."""
+"""Learning curve and image size study: runs that differ in nothing else, as a curve and as a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.metrics import METRICS
 from core.runs.store import Run
 from pages.shared import theme
 from pages.shared.layout import escape, format_interval, format_number, link
-from pages.shared.predictions import stamp, stored
+from pages.shared.predictions import predictions_version, stored_predictions
 from pages.shared.widget_state import follow
 
 OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
@@ -27,7 +27,7 @@ def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
     if this is None:
         return
     by_id = {other.id: other for other in runs}
-    st.caption("What would more training images bring, or larger ones? Each curve is of runs that are alike in everything else.")
+    st.caption("What is gained from more training images, or larger ones? A curve joins runs that differ in nothing else.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = _choose_measure(this)
         _choose_runs(this, known)
@@ -39,26 +39,26 @@ def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
 
 def _draw_study(this: Member, study: str, found: Sequence[Member], split: str, measure: str, runs: dict[str, Run]) -> None:
     if not studies.is_study(found, study):
-        what = "share of training images" if study == "images" else "image size"
-        st.markdown(f"No other run is like this one but for its {what}. A grid makes some: choose several values of "
-                    f"\"{'Share of training' if study == 'images' else 'Image size'}\", and two or three seeds.")
-        link("Train a grid", "train", dataset=this.config.data.dataset)
+        what = "number of training images" if study == "images" else "image size"
+        st.markdown(f"No other run differs from this one in its {what} alone. A parameter sweep makes such runs: choose several "
+                    f"values of \"{'Share of training' if study == 'images' else 'Image size'}\", and two or three seeds.")
+        link("Start a sweep", "train", dataset=this.config.data.dataset)
         return
     values = {member.id: _value(runs[member.id], split, measure) for member in found}
     points = studies.fold(found, study, values)
     missing = sum(value is None for value in values.values())
     if not points:
-        st.markdown("None of these runs has answers for this split yet. Look at validation, or open the test set of each run.")
+        st.markdown("None of these runs has predictions on this split yet. Show validation, or open the test set of each run.")
         return
     _draw_curve(points, study, measure, f"study_{study}")
     _draw_table(points, study, measure, f"study_{study}_table")
-    said = ["Several seeds: mean, and the standard deviation (SD) from seed to seed. One run: its 95 % interval."]
+    notes = ["Several seeds: mean and standard deviation (SD) over seeds. One run: its 95 % interval."]
     if missing:
-        said.append(f"{missing} of {len(found)} runs are not here: they have no answers for this split.")
+        notes.append(f"{missing} of {len(found)} runs are missing: they have no predictions on this split.")
     if differ := studies.also_differ(found, study):
-        said.append(f"These runs also differ in {escape(', '.join(differ))}, so the curve does not show {STUDIES[study].across} "
-                    "alone.")
-    st.caption(" ".join(said))
+        notes.append(f"These runs also differ in {escape(', '.join(differ))}, so the curve does not show the effect of "
+                     f"{STUDIES[study].across} alone.")
+    st.caption(" ".join(notes))
 
 
 # ----------------------------------------------------------------------------------------------------- which, of what
@@ -68,7 +68,7 @@ def _choose_measure(this: Member) -> str:
     kept = st.session_state.setdefault("study_measure_kept", {"measure": "roc_auc"})
     if kept["measure"] not in offered:
         kept["measure"] = "roc_auc"
-    st.selectbox("Measure", offered, format_func=lambda m: METRICS[m].title, width=220, label_visibility="collapsed",
+    st.selectbox("Metric", offered, format_func=lambda m: METRICS[m].title, width=220, label_visibility="collapsed",
                  **follow("study_measure", kept["measure"], kept.__setitem__, "measure"))
     return kept["measure"]
 
@@ -87,16 +87,16 @@ def _picked(this: Member) -> list[str]:
 
 
 def _choose_runs(this: Member, known: dict[str, Member]) -> None:
-    """Runs that differ in more than one thing may stand on a curve too, when a person wants them to; what differs is said."""
+    """Runs that differ in more than one thing may be added to a curve; a note says in what."""
     options = [m.id for m in known.values() if m.id != this.id and studies.comparable(this, m)]
     if not options:
         return
-    with st.popover("Choose the runs", icon=":material/checklist:", key="study_choice", on_change="rerun") as choice:
+    with st.popover("Choose runs", icon=":material/checklist:", key="study_choice", on_change="rerun") as choice:
         if choice.open:
             st.multiselect("Runs beside this one", options, format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
-                           placeholder="All that differ in one thing alone",
-                           help="Left empty, a curve takes the runs that are like this one but for what the curve is about, and "
-                                "the seed. Only runs of the same images and classes can be chosen.",
+                           placeholder="All that differ in one setting alone",
+                           help="If empty, a curve takes all runs that differ from this one only in what it shows, and in the "
+                                "seed. Only runs with the same images and classes can be chosen.",
                            **follow(f"study_runs_{this.id}", [i for i in _picked(this) if i in options],
                                     st.session_state["study_runs"].__setitem__, this.id))
 
@@ -111,17 +111,18 @@ def _known_member(folder: str, started: bool, _run: Run) -> Member:
 
 
 def _value(run: Run, split: str, measure: str) -> tuple | None:
-    """Value, low, high, from the answers that are stored; None where there are none. Nothing is predicted or opened here."""
-    return _known_value(str(run.folder), split, stamp(run), measure, run)
+    """Value, low, high, from stored predictions; None where there are none. Nothing is predicted or opened here."""
+    return _known_value(str(run.folder), split, predictions_version(run), measure, run)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _known_value(folder: str, split: str, stamp: int, measure: str, _run: Run) -> tuple | None:
-    found = stored(_run, split)
-    if found is None:
+def _known_value(folder: str, split: str, version: int, measure: str, _run: Run) -> tuple | None:
+    preds = stored_predictions(_run, split)
+    if preds is None:
         return None
-    found, _ = metrics.estimate(found.labels, found.probs, _run.data()["task"], found.patients, names=[measure], each=(), draws=400)
-    return found[measure].value, found[measure].low, found[measure].high
+    estimates, _ = metrics.estimate(preds.labels, preds.probs, _run.data()["task"], preds.patients, names=[measure], each=(),
+                                    draws=400)
+    return estimates[measure].value, estimates[measure].low, estimates[measure].high
 
 
 # ------------------------------------------------------------------------------------------------------- what is seen
@@ -175,6 +176,6 @@ def _draw_table(points: Sequence[Point], study: str, measure: str, key: str) -> 
     st.dataframe(frame, key=key, hide_index=True, alt=f"{STUDIES[study].title} in numbers", column_config={
         "x": st.column_config.NumberColumn("Training images" if study == "images" else "Size (px)", format="%d"),
         "kind": st.column_config.TextColumn("Images", help="native: the originals have at least this size. upsampled: they are "
-                                            "smaller and were blown up, which adds no detail."),
-        "runs": st.column_config.NumberColumn("Runs", help="Repeats with another seed."),
+                                            "smaller and were enlarged, which adds no detail."),
+        "runs": st.column_config.NumberColumn("Runs", help="Repeats with other seeds."),
         "value": st.column_config.TextColumn(METRICS[measure].title, help=METRICS[measure].help)})

@@ -32,9 +32,10 @@ from core.evaluation.thresholds import HAND, RULES, Threshold
 from core.metrics import MULTI_LABEL
 from core.metrics.intervals import as_codes
 from core.runs.store import Run
+from pages.evaluate.results import evaluation_of, with_patients
 from pages.shared import theme
 from pages.shared.layout import choose_param, format_interval, get_param, set_param, show_error
-from pages.shared.predictions import known_people, measures, number, stamp
+from pages.shared.predictions import class_index, predictions_version
 from pages.shared.widget_state import follow
 
 HERE = Path(__file__).parent
@@ -66,10 +67,10 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
         k = class_in_question(about, "threshold") if k is None else k
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
-    arrays = _arrays(str(run.folder), split, k, stamp(run), about["task"], run, found)
-    area = measures(run, split, found, each=True).per_class[k].estimates["roc_auc"]
+    arrays = _arrays(str(run.folder), split, k, predictions_version(run), about["task"], run, found)
+    area = evaluation_of(run, split, found, each=True).per_class[k].estimates["roc_auc"]
     header = {
-        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{stamp(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
+        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{predictions_version(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
         "auc": format_interval(area.value, area.low, area.high), "auc_interval": area.method,
         "by_patient": len(arrays) > 2, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
         "opened": run.times_test_opened(),
@@ -99,8 +100,8 @@ def class_in_question(about: dict, name: str) -> int:
     apart who asks."""
     names = about["class_names"]
     if about["task"] == MULTI_LABEL:
-        return number(get_param("finding"), len(names)) or 0
-    before = number(get_param("sought"), len(names))
+        return class_index(get_param("finding"), len(names)) or 0
+    before = class_index(get_param("sought"), len(names))
     before = first_sought(names) if before is None else before
 
     def take(new: int) -> None:
@@ -155,10 +156,10 @@ def _real(value: object) -> bool:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _arrays(folder: str, split: str, k: int, stamp: int, task: str, _run: Run, _found: Predictions) -> tuple[np.ndarray, ...]:
+def _arrays(folder: str, split: str, k: int, version: int, task: str, _run: Run, _found: Predictions) -> tuple[np.ndarray, ...]:
     """The scores of the positives and those of the negatives, rising; and their worths where patients have several images."""
     positive, scores = thresholds.sides(_found.labels, _found.probs, task, k)
-    patients = known_people(_run, _found).patients
+    patients = with_patients(_run, _found).patients
     shared = patients is not None and len(np.unique(as_codes(patients))) < len(patients)
     return (np.sort(scores[positive]), np.sort(scores[~positive]),
             *(thresholds.worths(positive, scores, patients) if shared else ()))

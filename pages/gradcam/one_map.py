@@ -18,21 +18,21 @@ from core.metrics import MULTI_LABEL
 from core.metrics import predict as predict_class
 from core.runs.classifiers import Loaded, as_input
 from core.runs.classifiers import classify as predict
-from pages.gradcam.what_if import Picture, changed, moved_by, say, show_pair
-from pages.shared.heatmaps import LAYER_HELP, at_hand, classifier, map_of, version
+from pages.gradcam.what_if import Picture, change_in_points, changed, class_and_probability, show_pair
+from pages.shared.heatmaps import LAYER_HELP, classifier, is_quick, map_of, version
 from pages.shared.layout import asked_among, choose_param, escape
 from pages.shared.widget_state import follow
 
 
 @dataclass(frozen=True)
-class Asked:
+class MapRequest:
     """What should be explained, and how.
 
     Args:
         method: a key of METHODS
         target: the class
-        against: another one, for what speaks for `target` rather than for it; None for the class alone
-        layer: dotted name; a method that works on the pixels leaves it aside
+        against: a class to contrast `target` with; None for `target` alone
+        layer: dotted name; a method that works on the pixels ignores it
     """
     method: str
     target: int
@@ -41,7 +41,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class Explanation:
     """The last picture on the page.
 
     Args:
@@ -56,13 +56,13 @@ class Shown:
     missing: tuple[tuple[np.ndarray, str], ...] = ()
 
 
-# -------------------------------------------------------------------------------------------------------- what is asked
+# ------------------------------------------------------------------------------------------------------ the controls
 
-def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
-    """Method, class, another class, layer from first to last. They stand in the address, so that a link shows the same.
+def draw_map_controls(address: str, loaded: Loaded, explained: int) -> MapRequest:
+    """Method, class, class to contrast with, layer from first to last. They stand in the address, so that a link shows the same.
 
     Args:
-        explained: the class that is explained where none was asked for
+        explained: the class that is explained by default
     """
     names = loaded.model.class_names
     classes = [str(k) for k in range(len(names))]
@@ -73,14 +73,14 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> Asked:
                             **follow("gradcam_method", name, choose_param, "method"))
         method = METHODS[name]
         target = int(st.selectbox("Class to explain", ["", *classes],
-                                  format_func=lambda k: names[int(k)] if k else f"answer: {names[explained]}",
+                                  format_func=lambda k: names[int(k)] if k else f"predicted: {names[explained]}",
                                   **follow("gradcam_target", chosen, choose_param, "target")) or explained)
         against = "" if against == str(target) else against
-        against = st.selectbox("rather than", ["", *(str(k) for k in range(len(names)) if k != target)],
-                               format_func=lambda k: names[int(k)] if k else "nothing", disabled=not method.by_class,
-                               help="The difference of two classes: what speaks for the one and not for the other.",
+        against = st.selectbox("Contrast with", ["", *(k for k in classes if k != str(target))],
+                               format_func=lambda k: names[int(k)] if k else "none", disabled=not method.by_class,
+                               help="Explains the difference of two logits: evidence for the one class and not for the other.",
                                **follow(f"gradcam_against_{target}", against, choose_param, "against"))
-    return Asked(name, target, int(against) if against and method.by_class else None, _draw_layer(address, loaded, method))
+    return MapRequest(name, target, int(against) if against and method.by_class else None, _draw_layer(address, loaded, method))
 
 
 def _draw_layer(address: str, loaded: Loaded, method: Method) -> str:
@@ -89,20 +89,23 @@ def _draw_layer(address: str, loaded: Loaded, method: Method) -> str:
     layer = st.select_slider("Layer", list(layers), format_func=lambda name: name.removeprefix("network."), help=LAYER_HELP,
                              **follow("gradcam_layer", layer, choose_param, "layer"))
     channels, height, width = layers[layer]
-    more = "" if method.layered else f". {method.title} looks at the pixels, not into it."
-    more += "" if method.by_class else ". The same map for every class."
-    st.caption(f"{list(layers).index(layer) + 1} of {len(layers)}: {channels:,} feature maps of {width} x {height}{more}")
+    notes = [f"Layer {list(layers).index(layer) + 1} of {len(layers)}: {channels:,} feature maps of {width} x {height}."]
+    if not method.layered:
+        notes.append(f"{method.title} explains the pixels and ignores the layer.")
+    if not method.by_class:
+        notes.append("The map is the same for every class.")
+    st.caption(" ".join(notes))
     return layer
 
 
 def method_help(name: str) -> str:
-    """What a method shows, its equation and where it comes from, for a tooltip."""
+    """What a method shows, its equation and its source, for a tooltip."""
     method = METHODS[name]
     return f"{method.help}\n\n$${method.equation}$$\n\n{escape(method.source)}"
 
 
 def layers_of(address: str) -> dict[str, tuple[int, int, int]]:
-    """Each layer that gives maps, in the order in which they are computed: name -> (channels, height, width)."""
+    """Return each layer that gives maps, in the order in which they are computed: name -> (channels, height, width)."""
     return _layers_of(address, version(address))
 
 
@@ -114,107 +117,115 @@ def _layers_of(address: str, version: tuple) -> dict[str, tuple[int, int, int]]:
     return feature_maps(model, as_input(model, [np.zeros((p.size, p.size, p.channels), np.uint8)]))
 
 
-# ---------------------------------------------------------------------------------------------------------- the answers
+# -------------------------------------------------------------------------------------------------------- the pictures
 
-def draw_pictures(address: str, data: Dataset, row: int, asked: Asked, wanted: dict[str, Any],
-                  threshold: float | np.ndarray) -> Shown:
+def draw_pictures(address: str, data: Dataset, row: int, request: MapRequest, changes: dict[str, Any],
+                  threshold: float | np.ndarray) -> Explanation:
     """The image and its map; where something is changed, both maps beside each other. Returns the last picture.
 
     Args:
-        wanted: what is changed, as `core.explain.what_if.change` takes it
+        changes: as `core.explain.what_if.change` takes them
         threshold: of the run, as `core.metrics.predict` takes it
     """
     loaded = classifier(address)
-    names, method = loaded.model.class_names, METHODS[asked.method]
-    image = last = np.asarray(data.images[row])
-    token = digest = token_of(data, row)
-    name, speaks = names[asked.target], speaks_for(asked, names)
-    before = after = _answer_of(address, version(address), token, image)
-    said, note, missing = say(name, before[asked.target]), "", []
+    names, method = loaded.model.class_names, METHODS[request.method]
+    image, token = np.asarray(data.images[row]), token_of(data, row)
+    target, title = names[request.target], map_title(request, names)
+    before = _probs_of(address, version(address), token, image)
+    text = class_and_probability(target, before[request.target])
+    missing = []
     progress = st.container()                    # always there: what stands below keeps its place, and is not shown twice
 
     def explained(pixels: np.ndarray, token: str) -> dict[str, Any]:
         """The map of a picture, or that it has none yet."""
-        if at_hand(address, token, asked.target, asked.layer, asked.method, asked.against):
+        if is_quick(address, token, request.target, request.layer, request.method, request.against):
             with progress:
-                return {"cam": _map(address, pixels, token, asked)}
+                return {"cam": _map(address, pixels, token, request)}
         missing.append((pixels, token))
         return {"cam": None, "waiting": "No map yet"}
 
-    if wanted:
-        last, digest = changed(image, wanted)
-        after = _answer_of(address, version(address), digest, last)
-        pictures = [Picture(image, title="As it is", said=said, label=f"The image. {speaks}", **explained(image, token)),
-                    Picture(last, title="Changed", said=say(name, after[asked.target]), outlined=False,
-                            moved=moved_by(before[asked.target], after[asked.target]), label=f"The changed image. {speaks}",
-                            **explained(last, digest))]
-        note = answer_moved(loaded.model.task, names, before, after, threshold)
+    if changes:
+        last, digest = changed(image, changes)
+        after = _probs_of(address, version(address), digest, last)
+        pictures = [Picture(image, title="Original", text=text, label=f"The image. {title}", **explained(image, token)),
+                    Picture(last, title="Changed", text=class_and_probability(target, after[request.target]), outlined=False,
+                            moved=change_in_points(before[request.target], after[request.target]),
+                            label=f"The changed image. {title}", **explained(last, digest))]
+        note = prediction_change(loaded.model.task, names, before, after, threshold)
     else:
-        size = f"{data.size} x {data.size} px, as the network sees it"
-        pictures = [Picture(image, None, "The image", size, label="The image"),
-                    Picture(image, title=speaks, said=said, label=f"The image. {speaks}", **explained(image, token))]
-    peak = show_pair(pictures, wanted, key="what_if_pair", outline=mask_on_square(data, row), unit=method.unit, note=note)
-    st.caption("" if missing else scale_sentence(peak, method, bool(wanted)))
-    return Shown(last, digest, after, tuple(missing))
+        last, digest, after, note = image, token, before, ""
+        size = f"{data.size} x {data.size} px, the input of the network"
+        pictures = [Picture(image, None, "Image", size, label="The image"),
+                    Picture(image, title=title, text=text, label=f"The image. {title}", **explained(image, token))]
+    peak = show_pair(pictures, changes, key="what_if_pair", outline=mask_on_square(data, row), unit=method.unit, note=note)
+    st.caption("" if missing else scale_sentence(peak, method, bool(changes)))
+    return Explanation(last, digest, after, tuple(missing))
 
 
-def make_maps(address: str, asked: Asked, shown: Shown) -> None:
+def make_maps(address: str, request: MapRequest, explanation: Explanation) -> None:
     """Make the first of the maps that are missing, with progress and a Stop button, then draw the page anew. To be called last:
-    by then the answers are on the page."""
-    stopped, title = f"stopped_map_{asked.method}", METHODS[asked.method].title
+    by then the probabilities are on the page."""
+    stopped, title = f"stopped_map_{request.method}", METHODS[request.method].title
     if st.session_state.get(stopped):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(f"{title} was stopped; the probabilities are those of the image shown.", width="content")
-            st.button("Make the map", key=f"{stopped}_go", on_click=st.session_state.pop, args=(stopped, None))
+            st.button("Compute the map", key=f"{stopped}_go", on_click=st.session_state.pop, args=(stopped, None))
         return
-    pixels, token = shown.missing[0]
-    _map(address, pixels, token, asked)
+    pixels, token = explanation.missing[0]
+    _map(address, pixels, token, request)
     st.rerun()
 
 
-def speaks_for(asked: Asked, names: Sequence[str]) -> str:
+def map_title(request: MapRequest, names: Sequence[str]) -> str:
     """What the map shows, in words."""
-    if not METHODS[asked.method].by_class:
-        return "What the layer sees"
-    rather = f" rather than {names[asked.against]}" if asked.against is not None else ""
-    return f"What speaks for {names[asked.target]}{rather}"
+    if not METHODS[request.method].by_class:
+        return "Activation of the layer"
+    return f"Evidence for {contrast_name(request, names)}"
+
+
+def contrast_name(request: MapRequest, names: Sequence[str]) -> str:
+    """The class that is explained, and the one that it is contrasted with: "A rather than B"."""
+    contrast = "" if request.against is None else f" rather than {names[request.against]}"
+    return f"{names[request.target]}{contrast}"
 
 
 def token_of(data: Dataset, row: int) -> str:
-    """Stands for the pixels of a row."""
+    """Return what stands for the pixels of a row."""
     return f"{data.fingerprint} {data.size} {data.resize} {data.channels} {row}"
 
 
-def _map(address: str, image: np.ndarray, token: str, asked: Asked) -> np.ndarray:
-    return map_of(address, image, token, asked.target, asked.layer, asked.method, asked.against)
+def _map(address: str, image: np.ndarray, token: str, request: MapRequest) -> np.ndarray:
+    return map_of(address, image, token, request.target, request.layer, request.method, request.against)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def _answer_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
+def _probs_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
     return predict(classifier(address).model, [_pixels])[0]
 
 
-def answer_moved(task: str, names: Sequence[str], before: np.ndarray, after: np.ndarray,
-                 threshold: float | np.ndarray = 0.5) -> str:
-    """Whether the answer is another after the change, in a sentence."""
+def prediction_change(task: str, names: Sequence[str], before: np.ndarray, after: np.ndarray,
+                      threshold: float | np.ndarray = 0.5) -> str:
+    """Whether the prediction is another after the change, in a sentence."""
     old, new = predict_class(np.stack([before, after]), task, threshold)
     if task == MULTI_LABEL:
-        changes = [f"{name} {'appears' if now else 'goes'}" for name, then, now in zip(names, old, new) if then != now]
-        return f"The findings change: {', '.join(changes)}." if changes else "The findings stay as they were."
-    return f"The answer changes from {names[old]} to {names[new]}." if old != new else f"The answer stays {names[old]}."
+        changes = [f"{name} {'appears' if now else 'disappears'}" for name, then, now in zip(names, old, new) if then != now]
+        return f"The findings change: {', '.join(changes)}." if changes else "The findings stay the same."
+    if old == new:
+        return f"The prediction stays {names[old]}."
+    return f"The prediction changes from {names[old]} to {names[new]}."
 
 
 def scale_sentence(peak: float, method: Method, both: bool) -> str:
     """The raw scale in words."""
     if not peak > 0:
-        return "Nothing at this layer speaks for this class: the map is empty."
-    the = "Both maps are drawn on one scale: the" if both else "The"
-    said = f"{the} brightest colour is {peak:.3g} {method.unit}. Nothing is rescaled to 1: layers and images can be compared."
-    return f"{said} Blue speaks against the class." if method.signed else said
+        return "No evidence for this class at this layer: the map is empty."
+    start = "Both maps have the same scale: the" if both else "The"
+    sentence = f"{start} brightest colour is {peak:.3g} {method.unit}, not rescaled to 1, so layers and images can be compared."
+    return f"{sentence} Blue is evidence against the class." if method.signed else sentence
 
 
 def mask_on_square(data: Dataset, row: int) -> np.ndarray | None:
-    """Where the finding truly is, on the square that the network sees: (S, S) bool; None where nobody knows."""
+    """Return where the finding truly is, on the square that the network sees: (S, S) bool; None where it is unknown."""
     mask = _mask_of((data.fingerprint, row), data)
     if mask is None:
         return None

@@ -1,4 +1,5 @@
-"""Grad-CAM: one image, what speaks for its answer at any layer, whether that map is true, and what if the image were another."""
+"""Grad-CAM: one image, the evidence for a class at any layer, whether such a map can be trusted, and what if the image were
+another."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ from core.metrics.confusion import thresholds_of_classes
 from core.runs.store import Run, RunStore
 from pages.gradcam.activations import draw_activations
 from pages.gradcam.one_map import draw_map_controls, draw_pictures, make_maps
-from pages.gradcam.sanity_checks import draw_faithful
-from pages.gradcam.shortcut_test import draw_conflict
+from pages.gradcam.sanity_checks import draw_sanity_checks
+from pages.gradcam.shortcut_test import draw_shortcut_test
 from pages.gradcam.what_if import draw_controls
 from pages.shared import error_order
 from pages.shared.charts import show_probabilities
@@ -21,70 +22,71 @@ from pages.shared.layout import empty, escape, format_number, link, next_step, p
 from pages.shared.open_data import dataset
 from pages.shared.picking import pick_image
 from pages.shared.predictions import (
-    answers_of,
     cell_chips,
+    class_index,
+    clear_on_run_change,
     current_run,
+    dataset_rows,
     finding_chip,
-    forget_on_change,
-    is_shut,
-    number,
-    rows_of,
+    is_locked,
+    predicted_filter,
+    predictions_of,
     split_chip,
 )
 
-
-def show(run: Run, split: str, finding: str | None, true: str, predicted: str) -> list[Callable[[], None]]:
+def show(run: Run, split: str, true: str, predicted: str, finding: str | None = None) -> list[Callable[[], None]]:
     """The page. Returns what takes long, for its end: by then everything else stands there and can be used."""
-    if is_shut(run, split):
+    if is_locked(run, split):
         return []
-    found = answers_of(run, split)
+    preds = predictions_of(run, split)
     data = dataset(run.config.data)
-    about = run.data()
-    said = error_order.answers_for(run, found, finding)
-    names, right = said.names, said.labels == said.answers
-    rows = rows_of(run, split, found, data)
-    positions = error_order.choose(said.labels, said.probs, said.answers, true=number(true, len(names)), cut=said.cut,
-                                predicted=predicted if predicted in ("wrong", "all") else number(predicted, len(names)))
+    view = error_order.split_view(run, preds, finding)
+    rows = dataset_rows(run, split, preds, data)
+    positions = error_order.select_images(view, true=class_index(true, len(view.names)),
+                                          predicted=predicted_filter(predicted, len(view.names)))
     if not len(positions):
-        st.markdown("There is no such image: no mistakes here." if predicted == "wrong" else "There is no such image.")
+        st.markdown("No errors here." if predicted == "wrong" else "There is no such image.")
         st.button("Show all images", type="primary", on_click=show_all)
         return []
     warm_up_classifier(run.id)
-    chosen = pick_image(data, rows, positions, found.image_ids, right)
+    chosen = pick_image(data, rows, positions, preds.image_ids, view.correct)
     with st.spinner("Loading the network"):
         loaded = classifier(run.id)
+    names, threshold = loaded.model.class_names, thresholds.of(run)
+    multi_label = view.finding is not None
+    explained = view.finding if multi_label else int(view.predicted[chosen])
     pictures, controls = st.columns([62, 38], gap="large")
-    several, answer = said.finding is not None, int(said.answers[chosen])
-    explained = said.finding if several else answer
     with controls, st.container(key="explain_controls"):
         place = st.container()
-        asked = draw_map_controls(run.id, loaded, explained)
-        wanted = draw_controls()
+        request = draw_map_controls(run.id, loaded, explained)
+        changes = draw_controls()
     with pictures:
-        now = draw_pictures(run.id, data, int(rows[chosen]), asked, wanted, thresholds.of(run))
-        to_come = st.container()
-        link("See it in full resolution, with its patient", "errors", run=run.id, split=split, true="all", predicted="all",
-             image=found.image_ids[chosen])
+        explanation = draw_pictures(run.id, data, int(rows[chosen]), request, changes, threshold)
+        maps_to_come = st.container()
+        link("Full resolution and all images of the patient", "errors", run=run.id, split=split, true="all", predicted="all",
+             image=preds.image_ids[chosen])
     with place:
-        st.markdown(error_order.sentence(said, chosen))
-        show_probabilities(about["class_names"], now.probs, true=None if several else int(said.labels[chosen]), limit=4,
-                           always=[asked.target, explained],
-                           thresholds=thresholds_of_classes(thresholds.of(run), about["task"], len(about["class_names"])))
-        if len(names) == 2 and said.cut != 0.5:
-            st.caption(f"{escape(names[1])} is the answer from {format_number(said.cut)} on, as chosen on validation.")
-        if wanted:
+        st.markdown(error_order.description(view, chosen))
+        show_probabilities(names, explanation.probs, true=None if multi_label else int(view.labels[chosen]), limit=4,
+                           always=[request.target, explained],
+                           thresholds=thresholds_of_classes(threshold, run.data()["task"], len(names)))
+        if len(view.names) == 2 and view.threshold != 0.5:
+            st.caption(f"Predicted {escape(view.names[1])} above {format_number(view.threshold)}, the threshold chosen on "
+                       "validation.")
+        if changes:
             st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
         st.caption(escape(note))
-    later = [draw_faithful(run, data, rows, asked), draw_conflict(run, data)]
-    st.header("What the layer sees", anchor=False)
+    later = [draw_sanity_checks(run, data, rows, request), draw_shortcut_test(run, data)]
+    st.header("Activations", anchor=False, help="The feature maps that the chosen layer computes from this image, and the "
+                                                   "kernels that compute them.")
     if st.toggle("Feature maps and kernels", key="show_activations", persist_state="session"):
-        draw_activations(run.id, now, asked, about["class_names"][asked.target])
+        draw_activations(run.id, explanation, request, names[request.target])
 
     def make_missing() -> None:
-        with to_come:
-            make_maps(run.id, asked, now)
-    return [work for work in (make_missing if now.missing else None, *later) if work]
+        with maps_to_come:
+            make_maps(run.id, request, explanation)
+    return [work for work in (make_missing if explanation.missing else None, *later) if work]
 
 
 def show_all() -> None:
@@ -95,16 +97,17 @@ def show_all() -> None:
 runs = RunStore().list()
 if not runs:
     page_header("Grad-CAM")
-    empty("There is no run yet. Train a small network; then its answers are explained here.", "Train a network", "train")
+    empty("There are no runs yet. Train a small network, and its predictions are explained here.", "Train a network", "train")
 else:
     run = current_run(runs)
-    forget_on_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")
-    run_id, split, *values = page_header("Grad-CAM", run_chip(runs), split_chip(), *finding_chip(run), *cell_chips(run))
+    clear_on_run_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")
+    finding = finding_chip(run)
+    run_id, split, *values = page_header("Grad-CAM", run_chip(runs), split_chip(), *finding, *cell_chips(run))
     st.html(Path(__file__).with_suffix(".css"))
     page, later = st.container(), []
     try:
         with page:
-            later = show(run, split, *([None] * (3 - len(values))), *values)
+            later = show(run, split, *values[len(finding):], finding=values[0] if finding else None)
     except LightboxError as error:
         show_error(error)
     next_step("Next: compare it with other runs", "compare", run=run_id)

@@ -1,4 +1,4 @@
-"""Is this heat-map true? A button that puts the maps of some images to the tests of core/explain/sanity_checks.py, and what they say.
+"""Can we trust these heat-maps? A button that runs the checks of core/explain/sanity_checks.py, and their verdict with charts.
 
 No torch at module level.
 """
@@ -6,7 +6,6 @@ No torch at module level.
 from __future__ import annotations
 
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,87 +21,89 @@ from core.explain import METHODS
 from core.runs.classifiers import as_input
 from core.runs.classifiers import classify as predict
 from core.runs.store import Run, RunStore
-from pages.gradcam.one_map import Asked
+from pages.gradcam.one_map import MapRequest, contrast_name
 from pages.shared import theme
 from pages.shared.charts import heading
 from pages.shared.heatmaps import classifier, version
 from pages.shared.layout import escape, format_number, long_task
 
 IMAGES = 16            # that are tested: the verdict is the same with more, and it takes half a minute
-DRAWN = 64             # by lot, of which those are taken that are surest of the class
-KEPT = 64              # verdicts that are kept
-SAYS = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning, ":material/help:"),
-        "no": (st.error, ":material/cancel:")}
+SAMPLED = 64           # at random, of which those with the highest probability of the class are taken
+RESULTS = 64           # that are kept
+BOXES = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning, ":material/help:"),
+         "no": (st.error, ":material/cancel:")}
 COLOURS = {"the map": theme.CLASSES[2], "random places": theme.CLASSES[1], "the centre": theme.CLASSES[0],
            "the edges": theme.CLASSES[4]}
 HEIGHT = 240
-ONLY_TWO = ", as if there were no third class"
 
 
-def draw_faithful(run: Run, data: Dataset, rows: Sequence[int], claim: Asked) -> Callable[[], None] | None:
+def draw_sanity_checks(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest) -> Callable[[], None] | None:
     """The whole section: a button, and once it was pressed the verdict with its charts.
 
     Args:
-        rows: of the data set, from which the images are drawn
-        claim: of what the maps are
+        rows: of the data set, from which the images are sampled
+        request: of what the maps are
 
     Returns:
         what takes long and is still to be done, for the end of the page; None where there is nothing
     """
-    names, method = classifier(run.id).model.class_names, METHODS[claim.method]
-    name = names[claim.target] + (f" rather than {names[claim.against]}" if claim.against is not None else "")
-    st.header("Is this heat-map true?", anchor=False)
-    key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, np.asarray(rows).tobytes(), claim)
-    asked = f"faithful_{abs(hash(key))}"
-    if st.session_state.pop(f"stopped_{asked}", False):          # Stop ends the test, not the page
-        st.session_state.pop(asked, None)
-    found, place = _kept().get(key), st.empty()
-    if found is None and st.session_state.get(asked):
-        return partial(_test, run, data, rows, claim, name, key, asked, place)
+    method, name = METHODS[request.method], contrast_name(request, classifier(run.id).model.class_names)
+    st.header("Can we trust these heat-maps?", anchor=False)
+    key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, np.asarray(rows).tobytes(), request)
+    started = f"sanity_{abs(hash(key))}"
+    if st.session_state.pop(f"stopped_{started}", False):          # Stop ends the test, not the page
+        st.session_state.pop(started, None)
+    result, place = _results().get(key), st.empty()
+    if result is None and st.session_state.get(started):
+        return partial(_run_checks, run, data, rows, request, name, key, started, place)
     with place.container():
-        if found is not None:
-            _show(*found, name, claim.against is not None, key=asked)
+        if result is not None:
+            _show(*result, name, request.against is not None, key=started)
             return None
-        st.markdown(f"A map is a claim, and {method.title} can be tested on {min(IMAGES, len(rows))} images: do random weights "
-                    "give other maps, does the answer depend on what they mark, do they follow when the image moves?")
+        st.markdown(f"Sanity checks for {method.title} on {min(IMAGES, len(rows))} images: do the maps change when the weights "
+                    "are randomised, does the prediction depend on the pixels that they mark, do they move with the image?")
         long = " This method needs many passes: it takes minutes." if method.many else ""
-        st.button("Test the maps", key=f"{asked}_go", on_click=st.session_state.__setitem__, args=(asked, True),
-                  help=f"The images that are surest of {escape(name)} among {DRAWN} drawn by lot. Adebayo et al. 2018, "
-                       f"Petsiuk et al. 2018.{long}")
+        st.button("Run the sanity checks", key=f"{started}_go", on_click=st.session_state.__setitem__, args=(started, True),
+                  help=f"On the images with the highest probability of {escape(name)} among {SAMPLED} random ones. Adebayo et al. "
+                       f"2018 (randomised weights), Petsiuk et al. 2018 (deletion and insertion).{long}")
     return None
 
 
-def _test(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, name: str, key: tuple, asked: str, place) -> None:
-    with place.container(), long_task("Testing the maps", key=asked) as progress:
-        found = _examine(run, data, rows, claim, progress)
-    _kept().put(key, found)
-    st.session_state.pop(asked, None)
+def _run_checks(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, name: str, key: tuple, started: str,
+                place) -> None:
+    with place.container(), long_task("Checking the maps", key=started) as progress:
+        result = _examine(run, data, rows, request, progress)
+    results = _results()
+    results[key] = result
+    while len(results) > RESULTS:
+        results.popitem(last=False)
+    st.session_state.pop(started, None)
     with place.container():
-        _show(*found, name, claim.against is not None, key=asked)
+        _show(*result, name, request.against is not None, key=started)
 
 
-def _examine(run: Run, data: Dataset, rows: Sequence[int], claim: Asked, progress) -> tuple:
-    """What was found, and which other run was looked at."""
+def _examine(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, progress) -> tuple:
+    """The result of all checks, and the name of the other run that was compared with."""
     import torch
 
     from core.explain.sanity_checks import run_checks
     model = classifier(run.id).model
-    drawn = np.random.default_rng(0).permutation(np.asarray(rows))[:DRAWN]
-    probs = predict(model, list(data.images[drawn]))
-    sure = probs[:, claim.target] - (0 if claim.against is None else probs[:, claim.against])
-    chosen = np.sort(drawn[np.argsort(-sure, kind="stable")[:IMAGES]])
+    sample = np.random.default_rng(0).permutation(np.asarray(rows))[:SAMPLED]
+    probs = predict(model, list(data.images[sample]))
+    confidence = probs[:, request.target] - (0 if request.against is None else probs[:, request.against])
+    chosen = np.sort(sample[np.argsort(-confidence, kind="stable")[:IMAGES]])
     other = another_seed(run)
     with torch.random.fork_rng(devices=[]):
-        found = run_checks(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), claim.target),
-                        claim.method, claim.layer,
-                        against=None if claim.against is None else torch.full((len(chosen),), claim.against),
-                        regions=regions_of(data, chosen), other=classifier(other.id).model if other else None,
-                        progress=progress)
-    return found, other.name if other else ""
+        result = run_checks(model, as_input(model, list(data.images[chosen])), torch.full((len(chosen),), request.target),
+                            request.method, request.layer,
+                            against=None if request.against is None else torch.full((len(chosen),), request.against),
+                            regions=regions_of(data, chosen), other=classifier(other.id).model if other else None,
+                            progress=progress)
+    return result, other.name if other else ""
 
 
 def another_seed(run: Run) -> Run | None:
-    """A finished run, the newest, that differs from this one in nothing but its seed and name, on the same split."""
+    """Return a finished run, the newest, that differs from this one in nothing but its seed and name, on the same split."""
     alike = same_but_for_the_seed(run.config)
     for other in RunStore().list():
         try:
@@ -115,36 +116,42 @@ def another_seed(run: Run) -> Run | None:
     return None
 
 
-def _show(found, other: str, name: str, rather: bool, *, key: str) -> None:
+def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
     from core.explain.sanity_checks import SHIFT
     from core.explain.verdict import SAME, points_at, verdict, where
-    said = verdict(found)
-    box, icon = SAYS[said.answer]
-    box(said.sentence, icon=icon)
-    if pointed := where(found):            # a map can be true and show that the network reads the letter
-        (st.success if points_at(found) == "finding" else st.warning)(pointed, icon=":material/my_location:")
+    overall = verdict(result)
+    box, icon = BOXES[overall.answer]
+    box(overall.sentence, icon=icon)
+    if pointed := where(result):            # a faithful map may show that the network reads the letter
+        (st.success if points_at(result) == "finding" else st.warning)(pointed, icon=":material/my_location:")
     one, two, three = st.columns(3, gap="medium")
     with one:
-        st.html(heading("Maps while the weights become random"))
-        _draw_forgetting(found.randomised, SAME, key=f"{key}_forgets")
-        st.caption("From the last layer to the first. A true map falls below the dotted line; a drawing of the image "
-                   "stays at 1.")
+        st.html(heading("Randomised weights"))
+        _draw_forgetting(result.randomised, SAME, key=f"{key}_forgets")
+        st.caption("Similarity to the map of the trained network while its layers are randomised, from the last to the first. "
+                   "It should fall below the dotted line; a map that only draws the image stays at 1.")
     with two:
-        st.html(heading("The answer while pixels go or come"))
-        _draw_coverage(found, key=f"{key}_covers")
-        st.caption(f"Probability of {escape(name)}{ONLY_TWO if rather else ''}. "
-                   "Solid: the pixels go, marked ones first, and it should fall fast. Dashed: they come, and it should rise "
-                   "fast. What is gone shows the blurred image.")
+        st.html(heading("Deletion and insertion"))
+        _draw_coverage(result, key=f"{key}_covers")
+        st.caption(f"Probability of {escape(name)}{', of these two classes' if contrast else ''}. Solid: pixels are deleted, "
+                   "the highest in the map first; it should fall fast. Dashed: they are inserted; it should rise fast. Deleted "
+                   "pixels show the blurred image.")
     with three:
         st.html(heading("Where the heat lies"))
-        _draw_places(found.places, key=f"{key}_places")
-        empty = f" {found.empty} of them are empty." if found.empty else ""
-        st.caption(f"{found.images} maps.{empty} The upright line is what an even map would have. Regions are widened by "
+        _draw_places(result.places, key=f"{key}_places")
+        empty = f" {result.empty} of them are empty." if result.empty else ""
+        st.caption(f"{result.images} maps.{empty} The tick is the share of a uniform map. Regions are widened by "
                    f"{100 * TOLERANCE:.0f} % of the side, since maps are coarse.")
-    seeds = (f"with those of another seed ({escape(other)}) {format_number(found.seeds, 2)}." if other else
-             "no run with the same settings and another seed is there to compare with.")
-    moved = f"when the images move by {100 * SHIFT:.0f} % of their side {format_number(found.shifts, 2)}"
+    seeds = (f"with the maps of another seed ({escape(other)}) {format_number(result.seeds, 2)}." if other else
+             "there is no run with the same settings and another seed to compare with.")
+    moved = f"after the images move by {100 * SHIFT:.0f} % of their side {format_number(result.shifts, 2)}"
     st.caption(f"Rank correlation of the maps: {moved}; {seeds}")
+
+
+@st.cache_resource(show_spinner=False)
+def _results() -> OrderedDict[tuple, tuple]:
+    """The results of this server, the oldest forgotten first."""
+    return OrderedDict()
 
 
 def _draw_forgetting(randomised, limit: float, *, key: str) -> None:
@@ -216,25 +223,3 @@ def _draw_places(places, *, key: str) -> None:
 def _chart(rows: list[dict], spec: dict, key: str, alt: str) -> None:
     frame = {"height": HEIGHT, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "data": {"values": rows}}
     st.vega_lite_chart(frame | spec, key=key, width="stretch", alt=alt)
-
-
-class _Kept:
-    """The verdicts of this server, the oldest forgotten first."""
-
-    def __init__(self):
-        self._lock, self._found = threading.Lock(), OrderedDict()
-
-    def get(self, key: tuple) -> tuple | None:
-        with self._lock:
-            return self._found.get(key)
-
-    def put(self, key: tuple, found: tuple) -> None:
-        with self._lock:
-            self._found[key] = found
-            while len(self._found) > KEPT:
-                self._found.popitem(last=False)
-
-
-@st.cache_resource(show_spinner=False)
-def _kept() -> _Kept:
-    return _Kept()

@@ -1,4 +1,4 @@
-"""What if the letter lied? The same phantom patients with another letter or none, and how a run answers them."""
+"""Shortcut test: the same phantom patients with another lead letter or none, and what a run predicts for them."""
 
 from __future__ import annotations
 
@@ -16,61 +16,60 @@ from core.runs.store import Run
 from pages.shared.heatmaps import version
 from pages.shared.layout import format_interval, format_number, long_task
 
-MEASURES = ("roc_auc", "sensitivity", "specificity")
+SHOWN = ("roc_auc", "sensitivity", "specificity")
 
 
-def draw_conflict(run: Run, data: Dataset) -> Callable[[], None] | None:
-    """A button, and once it was pressed the sentence and a row for each letter. Nothing where images cannot be taken again.
+def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
+    """A button, and once it was pressed the sentence and a row for each letter. Nothing where images cannot be generated anew.
 
     Returns what takes long and is still to be done, for the end of the page.
     """
     if not can_lie(data):
         return None
-    st.header("What if the letter lied?", anchor=False)
+    st.header("Shortcut test: does it read the letter?", anchor=False)
     key = (run.id, version(run.id), data.fingerprint, data.split_hash, thresholds.of(run))
-    asked = f"conflict_{run.id}"
-    if st.session_state.pop(f"stopped_{asked}", False):          # Stop ends the work, not the page
-        st.session_state.pop(asked, None)
+    started = f"shortcut_{run.id}"
+    if st.session_state.pop(f"stopped_{started}", False):          # Stop ends the work, not the page
+        st.session_state.pop(started, None)
     place = st.empty()
-    if key in _kept():
+    if key in _results():
         with place.container():
-            _show(_kept()[key], run)
+            _show(_results()[key], run)
         return None
-    if st.session_state.get(asked):
-        return partial(_take_again, run, data, key, asked, place)
+    if st.session_state.get(started):
+        return partial(_run_test, run, data, key, started, place)
     with place.container():
-        st.markdown("These people do not exist, so their X-rays can be taken again: the same bones on the same day, with another "
-                    "letter or with none. A network that reads bones answers as before; one that reads the letter follows it.")
-        st.button("Take the X-rays again", key=f"{asked}_go", on_click=st.session_state.__setitem__, args=(asked, True),
-                  help="All validation images, three times; about a minute the first time. The test set stays shut.")
+        st.markdown("These images are simulated, so they can be generated again: the same bones and exposure, with another lead "
+                    "letter or none. A network that looks at bones predicts the same; one that reads the letter follows it.")
+        st.button("Run the shortcut test", key=f"{started}_go", on_click=st.session_state.__setitem__, args=(started, True),
+                  help="All validation images, three times; about a minute the first time. The test set stays locked.")
     return None
 
 
-def _take_again(run: Run, data: Dataset, key: tuple, asked: str, place) -> None:
-    with place.container(), long_task("Generating images again", key=asked) as progress:
-        _kept()[key] = conflict(run, data=data, progress=progress)
-    st.session_state.pop(asked, None)
+def _run_test(run: Run, data: Dataset, key: tuple, started: str, place) -> None:
+    with place.container(), long_task("Generating the images with other letters", key=started) as progress:
+        _results()[key] = conflict(run, data=data, progress=progress)
+    st.session_state.pop(started, None)
     with place.container():
-        _show(_kept()[key], run)
+        _show(_results()[key], run)
 
 
-def _show(found: Conflict, run: Run) -> None:
-    box, icon = (st.error, ":material/cancel:") if found.reads else (st.success, ":material/check_circle:")
-    box(found.sentence, icon=icon)
+def _show(result: Conflict, run: Run) -> None:
+    box, icon = (st.error, ":material/cancel:") if result.reads else (st.success, ":material/check_circle:")
+    box(result.sentence, icon=icon)
     frame = pd.DataFrame([{
-        "letter": row.title + (", as it was trained" if row.as_trained else ""), "n": row.n,
+        "letter": row.title + (", as in training" if row.as_trained else ""), "n": row.n,
         "accuracy": format_interval(row.accuracy, *row.accuracy_interval, digits=2),
-        **{name: format_number(getattr(row, name), 2) for name in MEASURES}} for row in found.rows])
-    columns = {"letter": st.column_config.TextColumn("The same validation images", width="medium"),
-               "n": st.column_config.NumberColumn("n", width=60)}
-    columns |= {name: st.column_config.TextColumn(METRICS[name].title + (" (95 %: Wilson)" if name == "accuracy" else ""),
-                                                  help=METRICS[name].help, alignment="right")
-                for name in ("accuracy", *MEASURES)}
-    st.dataframe(frame, hide_index=True, column_config=columns, key=f"conflict_table_{run.id}", height="content",
-                 alt=found.sentence)
+        **{name: format_number(getattr(row, name), 2) for name in SHOWN}} for row in result.rows])
+    columns = {"letter": st.column_config.TextColumn("Letter on the validation images", width="medium"),
+               "n": st.column_config.NumberColumn("n", width=60, help="Images.")}
+    columns |= {name: st.column_config.TextColumn(METRICS[name].title, alignment="right", help=METRICS[name].help + (
+        " In brackets the 95 % interval (Wilson)." if name == "accuracy" else "")) for name in ("accuracy", *SHOWN)}
+    st.dataframe(frame, hide_index=True, column_config=columns, key=f"shortcut_table_{run.id}", height="content",
+                 alt=result.sentence)
 
 
 @st.cache_resource(show_spinner=False)
-def _kept() -> dict[tuple, Conflict]:
-    """What runs answered, as long as the server lives: a few lines each."""
+def _results() -> dict[tuple, Conflict]:
+    """Results as long as the server lives: a few lines each."""
     return {}

@@ -19,7 +19,7 @@ export default function (component) {
     build(root, header, now)
     forget(old)
   }
-  if (!now.moving) now.show()                      // an answer that comes while something is dragged waits for its end
+  if (!now.moving) now.show()                      // a prediction that comes during a drag waits for its end
 
   return () => {
     forget(now.urls)
@@ -40,7 +40,7 @@ function build(root, header, now) {
     if (picture.waiting) stage.append(make("div", { className: "waiting", textContent: picture.waiting }))
     if (i === header.pictures.length - 1) header.handles.forEach(handle => stage.append(grip(handle, stage, now)))
     const caption = make("figcaption")
-    caption.append(make("b", { textContent: picture.title }), make("span", { className: "said", textContent: picture.said }))
+    caption.append(make("b", { textContent: picture.title }), make("span", { className: "text", textContent: picture.text }))
     if (picture.moved) caption.append(make("span", { className: "moved", textContent: picture.moved }))
     const figure = make("figure")
     figure.append(caption, stage)
@@ -51,7 +51,7 @@ function build(root, header, now) {
   if (focused) root.querySelector(`[data-name="${focused}"]`)?.focus()
 }
 
-// A dashed frame that is moved with the mouse, a finger or the arrow keys. The server hears of it when it is let go.
+// A dashed frame that is moved with the mouse, a finger or the arrow keys. The server hears of it on release.
 function grip(handle, stage, now) {
   const box = make("button", { type: "button", className: `handle ${handle.name}`, title: handle.label })
   box.dataset.name = handle.name
@@ -64,7 +64,7 @@ function grip(handle, stage, now) {
     box.style.top = `${100 * y}%`
   }
   const inside = value => Math.min(1, Math.max(0, value))
-  const tell = () => now.send(handle.name, [Number(x.toFixed(4)), Number(y.toFixed(4))])
+  const send = () => now.send(handle.name, [Number(x.toFixed(4)), Number(y.toFixed(4))])
   place()
 
   box.onpointerdown = event => {
@@ -86,7 +86,7 @@ function grip(handle, stage, now) {
       box.onpointermove = box.onpointerup = box.onpointercancel = null
       now.moving = false
       box.classList.remove("moving")
-      if (x !== start.x || y !== start.y) tell()
+      if (x !== start.x || y !== start.y) send()
       else now.show()
     }
   }
@@ -99,7 +99,7 @@ function grip(handle, stage, now) {
     y = inside(y + far * step[1])
     place()
     clearTimeout(now.timer)
-    now.timer = setTimeout(tell, 250)              // who holds a key down asks once
+    now.timer = setTimeout(send, 250)              // a key held down sends once
   }
   return box
 }

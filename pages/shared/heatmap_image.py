@@ -21,18 +21,18 @@ from pages.shared.heatmaps import HALF_FROM
 HERE = Path(__file__).parent
 LARGEST = 900          # pixels of the longer side of a picture that is sent to the browser
 # What all pictures with maps share; it stands before the code of each.
-FILM_CSS, FILM_JS = (HERE / "film.css").read_text(), (HERE / "film.js").read_text()
+OVERLAY_CSS, OVERLAY_JS = (HERE / "overlay.css").read_text(), (HERE / "overlay.js").read_text()
 
 _element = st.components.v2.component(
     "lightbox_map",
     html="<figure></figure>",
-    css=FILM_CSS + (HERE / "map_picture.css").read_text(),
-    js=FILM_JS + (HERE / "map_picture.js").read_text(),
+    css=OVERLAY_CSS + (HERE / "heatmap_image.css").read_text(),
+    js=OVERLAY_JS + (HERE / "heatmap_image.js").read_text(),
 )
 
 
 def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.ndarray:
-    """A map of the network's square brought back to the picture that it was made from, (h, w) in the picture's proportions.
+    """Bring a map of the network's square back to the picture that it was made from: (h, w) in the picture's proportions.
 
     What `core.datasets.geometry.fit` did is undone: black bars are cut off; what a crop left out has no map and gets zeros.
     """
@@ -49,7 +49,7 @@ def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.nda
 
 
 def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, str]:
-    """The value that gets the brightest colour in all of these maps (N, S, S), and the sentence that says so, with its unit.
+    """Return the value of the brightest colour in all of these maps (N, S, S), and a sentence with it and its unit.
 
     It is the largest value of all but the strongest twentieth of the maps: one that is far above the others would leave
     all of them dark. Up to twenty maps it is the largest of all.
@@ -57,14 +57,19 @@ def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, 
     largest = np.abs(maps).reshape(len(maps), -1).max(axis=1, initial=0)
     way = METHODS[method]
     if not largest.any():
-        return None, "Nothing at this layer speaks for the class that is explained: the maps are empty."
+        return None, "No evidence for the class at this layer: the maps are empty."
     peak = float(np.quantile(largest, 0.95, method="higher")) or float(largest.max())
     above = int((largest > peak).sum())
-    more = f"; {above} {'maps go' if above > 1 else 'map goes'} beyond" if above else ""
-    of = " for the class explained" if way.by_class else ", whatever the class"
-    cold = " Cold colours speak against it." if way.signed else ""
-    fewer = " For speed they are computed with fewer digits: good to some hundredths of that." if _in_half(maps.shape[-1]) else ""
-    return peak, f"All maps are drawn on one scale: the brightest colour is {peak:.2g} {way.unit}{of}{more}.{cold}{fewer}"
+    sentence = f"All maps have the same scale: the brightest colour is {peak:.2g} {way.unit}"
+    sentence += " for the explained class" if way.by_class else ", the same for every class"
+    if above:
+        sentence += f"; {above} {'maps exceed' if above > 1 else 'map exceeds'} it"
+    sentence += "."
+    if way.signed:
+        sentence += " Cold colours are evidence against it."
+    if _in_half(maps.shape[-1]):
+        sentence += " Computed in bfloat16 for speed, with an error of a few percent of that."
+    return peak, sentence
 
 
 def _in_half(size: int) -> bool:
@@ -76,8 +81,8 @@ def _in_half(size: int) -> bool:
 
 def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: float, peak: float | None,
              side: int) -> np.ndarray:
-    """N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn at that size: a thumbnail
-    shows no more. Without a peak the maps are empty, and the images stay as they are."""
+    """Return N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn at that size: a
+    thumbnail shows no more. Without a peak the maps are empty, and the images stay as they are."""
     side = min(side, len(images[0]))
     return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak, signed=True)
                      for image, cam in zip(images, maps)])
@@ -87,7 +92,7 @@ def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: 
 
 def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str, label: str, peak: float | None = None,
              outline: np.ndarray | None = None, height: int = 460, method: str = "grad_cam") -> None:
-    """One image with its map over it; opacity and outline are changed in the browser, at once, without the server.
+    """Draw one image with its map over it; opacity and outline are changed in the browser, at once, without the server.
 
     The browser draws what `core.explain.overlay` draws: the map comes as colours whose alpha is cam / peak, and the opacity
     of the whole is the slider's.
@@ -128,13 +133,13 @@ def _picture_parts(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
 
 
 def pack_parts(header: dict, parts: Sequence[tuple[str, bytes]]) -> bytes:
-    """A header and encoded pictures (type, bytes) in one piece, as film.js reads them."""
+    """Return a header and encoded pictures (type, bytes) in one piece, as overlay.js reads them."""
     header = header | {"parts": [{"kind": kind, "length": len(content)} for kind, content in parts]}
     return pack(header, b"".join(content for _, content in parts))
 
 
 def map_png(cam: np.ndarray, peak: float) -> bytes:
-    """A map as a PNG of colours whose alpha is |cam| / peak. Brought to 320 pixels first: the browser would interpolate colours,
+    """Return a map as a PNG of colours whose alpha is |cam| / peak. Brought to 320 pixels first: the browser would interpolate colours,
     which is not the colour of the value between."""
     grow = max(1.0, 320 / max(cam.shape))
     cam = cv2.resize(np.asarray(cam, np.float32), (round(cam.shape[1] * grow), round(cam.shape[0] * grow)))
@@ -144,12 +149,12 @@ def map_png(cam: np.ndarray, peak: float) -> bytes:
 
 
 def colours(signed: bool) -> list[str]:
-    """The colour scale from its lowest value to its highest, for the bar below a picture."""
+    """Return the colour scale from its lowest value to its highest, for the bar below a picture."""
     return [f"rgb({r},{g},{b})" for r, g, b in colour_scale(32, signed).tolist()]
 
 
 def outline_path(mask: np.ndarray | None) -> str:
-    """The edge of a mask as an SVG path in a box of 1000 x 1000; empty where there is nothing."""
+    """Return the edge of a mask as an SVG path in a box of 1000 x 1000; empty where there is nothing."""
     if mask is None or not mask.any():
         return ""
     height, width = mask.shape

@@ -1,4 +1,4 @@
-"""Where a network looked: classifiers kept loaded, and the map of one image or of a page of them, computed once.
+"""Where a network looked: loaded classifiers, and the maps of one image or of a page of them. Cached.
 
 N images, S pixels a side of the network's input, H x W pixels of an original. No torch at module level.
 """
@@ -28,20 +28,20 @@ from core.runs.store import RunStore
 from pages.shared.layout import long_task
 from pages.shared.open_data import warm_up
 
-BATCH = 8              # images in one step of a quick method: of more, maps are too large for memory to be used again, and slower
+BATCH = 8              # images in one step: with more, feature maps leave the CPU's cache and it gets slower
 HALF_FROM = 64         # pixels a side from which many maps at once are computed in bfloat16: below it gains nothing
-LAYER_HELP = "Early layers see fine detail, late ones what it means. Grad-CAM is meant for the last one."
+LAYER_HELP = "Early layers respond to fine detail, late ones to whole objects. Grad-CAM is meant for the last one."
 
 
 # ---------------------------------------------------------------------------------------------------------- classifiers
 
 def classifier(address: str) -> Loaded:
-    """A trained classifier, loaded once for everybody and anew when it has learned more. Raises as `load_classifier` does."""
+    """Return a trained classifier, loaded once for everybody and anew when it has better weights. Raises as `load_classifier`."""
     return _loaded(address, version(address))
 
 
 def version(address: str) -> tuple:
-    """Changes when the weights behind an address do: (best epoch, when they were written). Cheap, no torch."""
+    """Return what changes when the weights behind an address do: (folder, best epoch, when written). Cheap, no torch."""
     folder = SHIPPED / address
     best = 0
     if not (folder / "meta.json").exists():
@@ -57,30 +57,30 @@ def version(address: str) -> tuple:
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _loaded(address: str, version: tuple) -> Loaded:
     loaded = load_classifier(address)
-    quick_to_explain(loaded.model)
+    to_channels_last(loaded.model)
     return loaded
 
 
-def quick_to_explain(model):
+def to_channels_last(model):
     """Lay a network's weights out so that its convolutions take up to half as long on a CPU. The same network; returns it."""
     import torch
     return model.to(memory_format=torch.channels_last)
 
 
 def warm_up_classifier(address: str) -> None:
-    """Load torch and a classifier in the background and use it once, so that the first answer does not wait for that."""
+    """Load torch and a classifier in the background and use it once, so that the first prediction does not wait for that."""
     _warming(address, version(address))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _warming(address: str, version: tuple) -> threading.Thread:
-    torch_comes = warm_up()
+    torch_import = warm_up()
 
     def load() -> None:
-        torch_comes.join()
+        torch_import.join()
         try:
             model = _loaded(address, version).model
-        except LightboxError:              # the page will find the same, and say it
+        except LightboxError:              # the page will meet the same error, and show it
             return
         size, channels = model.preprocessing.size, model.preprocessing.channels
         black = np.zeros((size, size, channels), np.uint8)
@@ -96,9 +96,8 @@ def _warming(address: str, version: tuple) -> threading.Thread:
 
 def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: str, method: str = "grad_cam",
            against: int | None = None) -> np.ndarray:
-    """Map of one picture (H, W, C) of any size, on the square that the network saw: (S, S) float32 in the method's unit.
-
-    A method that needs many passes shows its progress, with a button to stop it.
+    """Return the map of one picture (H, W, C) of any size, on the square that the network sees: (S, S) float32 in the method's
+    unit. A method that needs many passes shows its progress, with a button to stop it.
 
     Args:
         token: stands for the picture
@@ -106,79 +105,81 @@ def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: st
         against: explain the difference to this class
     """
     loaded = classifier(address)
-    return _kept_or_made(loaded, (*version(address), token), lambda rows: as_input(loaded.model, [picture]),
-                         [0], [target], layer, method, None if against is None else [against])[0]
+    return _maps(loaded, (*version(address), token), lambda rows: as_input(loaded.model, [picture]),
+                 [0], [target], layer, method, None if against is None else [against])[0]
 
 
-def at_hand(address: str, token: str, target: int, layer: str, method: str = "grad_cam", against: int | None = None) -> bool:
-    """Whether `map_of` gives its map at once: the method is quick, or the map was made before."""
-    return not METHODS[method].many or _memory().get(
+def is_quick(address: str, token: str, target: int, layer: str, method: str = "grad_cam", against: int | None = None) -> bool:
+    """Whether `map_of` gives its map at once: the method needs few passes, or the map was made before."""
+    return not METHODS[method].many or _cache().get(
         _key((*version(address), token), 0, False, method, layer, target, against)) is not None
 
 
 def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str, method: str = "grad_cam",
             against: Sequence[int] | None = None) -> np.ndarray:
-    """Maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long.
+    """Return maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long.
 
-    From HALF_FROM pixels on in bfloat16 where that is quick, so good to some hundredths of their peak; `scale_of` says so.
+    From HALF_FROM pixels on in bfloat16 where that is quick, with an error of a few percent of the peak; `scale_of` says so.
     """
     loaded = classifier(address)
-    of = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
-    return _kept_or_made(loaded, of, lambda rows: as_input(loaded.model, list(data.images[list(rows)])),
-                         rows, targets, layer, method, against, half=data.size >= HALF_FROM)
+    images_key = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
+    return _maps(loaded, images_key, lambda rows: as_input(loaded.model, list(data.images[list(rows)])),
+                 rows, targets, layer, method, against, half=data.size >= HALF_FROM)
 
 
-def _kept_or_made(loaded: Loaded, of: tuple, pictures: Callable[[list[int]], Any], rows: Sequence[int], targets: Sequence[int],
-                  layer: str, method: str, against: Sequence[int] | None, half: bool = False) -> np.ndarray:
-    """Maps of images, from memory where they were made before.
+def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any], rows: Sequence[int], targets: Sequence[int],
+          layer: str, method: str, against: Sequence[int] | None, half: bool = False) -> np.ndarray:
+    """Maps of images, from the cache where they were made before.
 
-    `of` and a row stand for an image; pictures(rows) is their input.
+    `images_key` and a row stand for an image; inputs(rows) is their batch.
     """
-    way = METHODS[method]
-    against = against if against is not None and way.by_class else [None] * len(rows)
-    keys = [_key(of, row, half, method, layer, target, versus) for row, target, versus in zip(rows, targets, against)]
-    kept = _memory()
-    maps = [kept.get(key) for key in keys]
+    of = METHODS[method]
+    against = against if against is not None and of.by_class else [None] * len(rows)
+    keys = [_key(images_key, row, half, method, layer, target, versus) for row, target, versus in zip(rows, targets, against)]
+    cache = _cache()
+    maps = [cache.get(key) for key in keys]
     missing = [i for i, cam in enumerate(maps) if cam is None]
-    if missing:
-        def step(part: list[int], said: Callable[[int, int], None] | None = None) -> np.ndarray:
-            return _explain(loaded.model, pictures([int(rows[i]) for i in part]), [targets[i] for i in part], layer, method,
-                            None if against[part[0]] is None else [against[i] for i in part], said, half)
+    parts = [missing[start:start + BATCH] for start in range(0, len(missing), BATCH)]
 
-        parts = [missing[start:start + BATCH] for start in range(0, len(missing), BATCH)]
-        with long_task(way.title, key=f"map_{method}") if way.many else _quiet() as report:
-            made = side_by_side(step, parts) if not way.many else (
-                step(part, partial(_report_part, report, way.title, start * BATCH, len(part), len(missing)))
-                for start, part in enumerate(parts))
-            done = 0
-            for part, cams in zip(parts, made):
-                for i, cam in zip(part, cams):
-                    maps[i] = kept.put(keys[i], cam)
-                done += len(part)
-                if not way.many:
-                    report(way.title, done, len(missing))
+    def step(part: list[int], progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+        return _explain(loaded.model, inputs([int(rows[i]) for i in part]), [targets[i] for i in part], layer, method,
+                        None if against[part[0]] is None else [against[i] for i in part], progress, half)
+
+    def keep(part: list[int], cams: np.ndarray) -> None:
+        for i, cam in zip(part, cams):
+            maps[i] = cache.put(keys[i], cam)
+
+    if missing and of.many:
+        with long_task(of.title, key=f"map_{method}") as report:
+            for start, part in enumerate(parts):
+                keep(part, step(part, partial(_report_part, report, of.title, start * BATCH, len(part), len(missing))))
+    elif missing:
+        with _quiet_progress() as report:
+            for n, (part, cams) in enumerate(zip(parts, in_parallel(step, parts)), 1):
+                keep(part, cams)
+                report(of.title, min(n * BATCH, len(missing)), len(missing))
     size = loaded.model.preprocessing.size
     return np.stack(maps) if maps else np.zeros((0, size, size), np.float32)
 
 
-def _key(of: tuple, row: int, half: bool, method: str, layer: str, target: int, versus: int | None) -> tuple:
-    """Stands for a map, by what it depends on."""
-    way = METHODS[method]
-    return of, int(row), half, method, layer if way.layered else None, *((int(target), versus) if way.by_class else ())
+def _key(images_key: tuple, row: int, half: bool, method: str, layer: str, target: int, versus: int | None) -> tuple:
+    """What stands for a map: all that it depends on."""
+    of = METHODS[method]
+    return images_key, int(row), half, method, layer if of.layered else None, *((int(target), versus) if of.by_class else ())
 
 
-def side_by_side(step: Callable[[list[int]], np.ndarray], parts: Sequence[list[int]]) -> Iterator[np.ndarray]:
-    """`step` of each part, in order, on all cores: each core has parts of its own and waits for no other.
+def in_parallel(step: Callable[[list[int]], np.ndarray], parts: Sequence[list[int]]) -> Iterator[np.ndarray]:
+    """Yield `step` of each part, in order, computed on all cores: each core has parts of its own and waits for no other.
 
     Threads that share a batch wait for each other at every layer; where another program takes a core, that costs most of the
     time. What was not begun when the caller leaves (a click starts the page anew) is left out.
     """
-    waiting = [_workers().submit(step, part) for part in parts]
+    futures = [_workers().submit(step, part) for part in parts]
     try:
-        for future in waiting:
+        for future in futures:
             yield future.result()
     finally:
-        for future in waiting:
+        for future in futures:
             future.cancel()
 
 
@@ -187,23 +188,23 @@ def _workers() -> ThreadPoolExecutor:
     """A thread for each core; each computes alone."""
     import torch
     cores = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    before, all_stand = torch.get_num_threads(), threading.Barrier(cores + 1)
+    before, started = torch.get_num_threads(), threading.Barrier(cores + 1)
 
-    def stand() -> None:
+    def start() -> None:
         torch.set_num_threads(1)           # of this thread, and of those that torch meets for the first time from now on
-        all_stand.wait()
+        started.wait()
 
     pool = ThreadPoolExecutor(cores, "explain")
     for _ in range(cores):
-        pool.submit(stand)
-    all_stand.wait()
+        pool.submit(start)
+    started.wait()
     torch.set_num_threads(before)          # others begin as before
     return pool
 
 
 def _report_part(report: Callable[[str, int, int], None], title: str, start: int, images: int, all_images: int,
                  done: int, total: int) -> None:
-    """Of `total` passes for some of the images, those after the first `start`, -> of the passes for all."""
+    """Report `done` of `total` passes for some images, those after the first `start`, as passes for all images."""
     each = total // images
     report(title, start * each + done, all_images * each)
 
@@ -219,7 +220,7 @@ def _explain(model, images, targets: Sequence[int], layer: str | None, method: s
 
 
 @contextmanager
-def _quiet() -> Iterator[Callable[[str, int, int], None]]:
+def _quiet_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for work that is mostly too short to need one."""
     place, began = st.empty(), time.monotonic()
 
@@ -230,8 +231,8 @@ def _quiet() -> Iterator[Callable[[str, int, int], None]]:
     place.empty()
 
 
-class _Memory:
-    """The maps made last, up to `limit` bytes of them. Not st.cache_data: it takes whole calls, with no progress inside."""
+class MapCache:
+    """The maps used last, up to `limit` bytes of them. Not st.cache_data: it takes whole calls, with no progress inside."""
 
     def __init__(self, limit: int):
         self._limit, self._bytes, self._lock = limit, 0, threading.Lock()
@@ -256,12 +257,12 @@ class _Memory:
 
 
 @st.cache_resource(show_spinner=False)
-def _memory() -> _Memory:
-    return _Memory(limit=256 * 2**20)
+def _cache() -> MapCache:
+    return MapCache(limit=256 * 2**20)
 
 
 def original_of(data: Dataset, row: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Image and mask at full resolution, kept a while. Raises LightboxError when the file is gone or broken."""
+    """Return image and mask at full resolution, cached. Raises LightboxError when the file is gone or broken."""
     return _original_of((data.fingerprint, row), data)
 
 
@@ -271,5 +272,5 @@ def _original_of(key: tuple, _data: Dataset) -> tuple[np.ndarray, np.ndarray | N
 
 
 def stage_names(stages: Sequence[str]) -> dict[str, str]:
-    """Layers from fine to coarse with what a person reads: "network.layer4" -> "layer4 (4 of 4)"."""
+    """Return layers from fine to coarse with their titles: "network.layer4" -> "layer4 (4 of 4)"."""
     return {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i, name in enumerate(stages, 1)}

@@ -1,4 +1,4 @@
-// The browser's side of `show_map` in pages/shared/heatmap_image.py: two pictures on each other, and what changes them at once.
+// The browser's side of `show_map` in pages/shared/heatmap_image.py: a map over an image, and its controls.
 
 const shown = new WeakMap()       // the element on the page -> what it shows, its URLs, and what was set by hand
 
@@ -34,6 +34,6 @@ function build(figure, header, now) {
   const outlines = header.outline ? [outlined(stage, header.outline)] : []
   figure.replaceChildren(stage, controls(header, now, maps, outlines))
   if (header.empty) {
-    figure.append(make("div", { className: "note", textContent: "Nothing at this layer speaks for this class: the map is empty." }))
+    figure.append(make("div", { className: "note", textContent: "No evidence for this class at this layer: the map is empty." }))
   }
 }

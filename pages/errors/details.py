@@ -1,4 +1,4 @@
-"""One image of a run, opened beside the gallery: where the network looked, what it said, and what else is known of the image."""
+"""One image of a run, opened beside the gallery: where the network looked, what it predicted, and what else is known."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from core.runs.classifiers import Loaded
 from core.runs.marks import Mark
 from core.runs.store import Run
 from pages.errors.marks import draw_mark
-from pages.errors.related import draw_nearest, draw_others, draw_patient, other_answers
+from pages.errors.related import draw_nearest, draw_other_runs, draw_patient, predictions_of_other_runs
 from pages.shared.browsing import facts_html
 from pages.shared.charts import show_probabilities
-from pages.shared.error_order import Answers, sentence
+from pages.shared.error_order import SplitView, description
 from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, original_of, stage_names
 from pages.shared.layout import escape
 
 
-def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int, said: Answers,
-                found: Predictions, marks: Mapping[str, Mark] | None, explained: int) -> None:
-    """Image `i` of the split in full resolution: the answer, where the network looked, and what else is known.
+def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int, view: SplitView,
+                 preds: Predictions, marks: Mapping[str, Mark] | None, explained: int) -> None:
+    """Image `i` of the split in full resolution: its prediction, where the network looked, and what else is known.
 
     Args:
         runs: among which others on the same images are looked for
@@ -45,12 +45,12 @@ def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: 
         if st.button("Close", icon=":material/close:", type="tertiary"):
             st.query_params.pop("image", None)
             st.rerun()
-    st.markdown(sentence(said, i))
+    st.markdown(description(view, i))
     task, class_names = run.data()["task"], run.data()["class_names"]
-    several = task == MULTI_LABEL
-    if several:
-        labelled = [escape(name) for name, there in zip(class_names, found.labels[i]) if there]
-        st.caption(f"Labelled: {', '.join(labelled) or 'nothing'}.")
+    multi_label = task == MULTI_LABEL
+    if multi_label:
+        labelled = [escape(name) for name, there in zip(class_names, preds.labels[i]) if there]
+        st.caption(f"Labels: {', '.join(labelled) or 'no finding'}.")
     pixels, mask = original_of(data, row)
     place = st.container()
     with st.spinner("Loading the network"):
@@ -60,30 +60,30 @@ def draw_drawer(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: 
         target = st.selectbox("Class to explain", range(len(class_names)), index=explained,
                               format_func=class_names.__getitem__, key=f"target_{run.id}_{row}")
     with right:
-        layer = choose_layer(loaded, "drawer_layer")
+        layer = choose_layer(loaded, "details_layer")
     token = f"{data.fingerprint} {row}"
     cam = map_of(run.id, pixels, token, target, layer)
     with place:
         show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large", outline=mask,
                  token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=330,
-                 label=f"Image {image_id}, with the map of what speaks for {class_names[target]}")
-    if loaded.epoch != found.epoch:
-        st.caption(f"The answers are of epoch {found.epoch}, the map of epoch {loaded.epoch}.")
+                 label=f"Image {image_id} with its Grad-CAM for {class_names[target]}")
+    if loaded.epoch != preds.epoch:
+        st.caption(f"The predictions are of epoch {preds.epoch}, the map of epoch {loaded.epoch}.")
     if marks is not None:
         draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
-    show_probabilities(class_names, found.probs[i], true=None if several else int(said.labels[i]), limit=5, always=[target],
-                       thresholds=thresholds_of_classes(thresholds.of(run), task, len(class_names)))
-    draw_patient(data, row, rows, said)
+    show_probabilities(class_names, preds.probs[i], true=None if multi_label else int(view.labels[i]), limit=5,
+                       always=[target], thresholds=thresholds_of_classes(thresholds.of(run), task, len(class_names)))
+    draw_patient(data, row, rows, view)
     draw_nearest(run, data, row, class_names)
-    draw_others(other_answers(run, runs, split, image_id, said.finding))
-    st.markdown("**What is known of it**")
+    draw_other_runs(predictions_of_other_runs(run, runs, split, image_id, view.finding))
+    st.markdown("**Metadata**")
     known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")]
     known += [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
     st.html(facts_html(known))
 
 
 def choose_layer(loaded: Loaded, key: str, width: int | str = "stretch") -> str:
-    """A menu of the network's stages, from fine to coarse; the last is chosen at first. Returns a dotted name."""
+    """A menu of the network's stages, from fine to coarse, the last one by default. Returns a dotted name."""
     names = stage_names(loaded.model.stages)
     return st.selectbox("Layer", list(names), index=len(names) - 1, format_func=names.get, key=key, width=width,
                         help=LAYER_HELP)

@@ -1,4 +1,4 @@
-// Pictures with maps over them: what pages/shared/map_picture.js and pages/gradcam/what_if.js share. It stands before the code of each.
+// Pictures with maps over them: what heatmap_image.js and pages/gradcam/what_if.js share. It stands before the code of each.
 // `now` is what was set by hand: the opacity of the maps in percent, and whether the true outline is shown.
 
 function unpack(data) {
@@ -21,20 +21,20 @@ function outlined(stage, path) {
   return svg
 }
 
-// The line below: how strong the maps are, whether the outlines are there, and what the colours mean.
+// The line below the picture: opacity of the maps, the outlines, and what the colours mean.
 function controls(header, now, maps, outlines) {
   const line = make("div", { className: "controls" })
   if (maps.length) {
     const slider = make("input", { type: "range", min: 0, max: 100, step: 1, value: now.opacity })
     slider.dataset.name = "opacity"
-    const said = make("output")
+    const value = make("output")
     slider.oninput = () => {
       now.opacity = Number(slider.value)
       maps.forEach(map => { map.style.opacity = String(now.opacity / 100) })
-      said.textContent = `${now.opacity} %`
+      value.textContent = `${now.opacity} %`
     }
     slider.oninput()
-    line.append(label("Map", slider, said))
+    line.append(label("Map opacity", slider, value))
   }
   if (outlines.length) {
     const box = make("input", { type: "checkbox", checked: now.outline })
@@ -43,7 +43,7 @@ function controls(header, now, maps, outlines) {
       outlines.forEach(svg => { svg.style.display = now.outline ? "" : "none" })
     }
     box.onchange()
-    line.append(label("", box, "true outline"))
+    line.append(label("", box, "True outline"))
   }
   if (maps.length) {
     const bar = make("i")
