@@ -93,7 +93,7 @@ def test_each_group_is_judged_by_itself(people):
         for name in ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa"):
             assert row[name].startswith(f"{true[name]:.2f}"), (group, name)
             assert " to " in row[name] or true[name] in (0, 1)
-    assert "All of these images: device one" in text_of(at)            # a column with one value makes no groups
+    assert "All images: device one" in text_of(at)            # a column with one value makes no groups
 
 
 def test_kappa_by_study_and_by_patient_stands_beside_that_by_image(people):
@@ -130,11 +130,11 @@ def test_quarters_of_a_column_with_gaps():
     assert groups_of(sites["site"].to_numpy(), columns_of(sites)["site"]) == ["b", "a", "", "a"]
 
 
-def test_bands_of_numbers_stand_in_the_order_of_the_numbers(run, monkeypatch):
-    found = [SimpleNamespace(group=group) for group in ("", "10 to 20", "5 to 9", "100 to 120")]              # as large as they come
-    monkeypatch.setattr(breakdown, "_known_rows", lambda *_: found)
+def test_bands_of_numbers_stand_in_the_order_of_the_numbers(monkeypatch):
+    found = [SimpleNamespace(group=group) for group in ("", "10 to 20", "5 to 9", "100 to 120")]     # as large as they come
+    monkeypatch.setattr(breakdown, "_breakdown", lambda *_: found)
     column = columns_of(pd.DataFrame({"age": [str(age) for age in range(121)]}))["age"]
-    rows = breakdown._rows(run, "val", None, SimpleNamespace(task="binary-class"), column, [], None, ())
+    rows = breakdown._rows(None, column, [])
     assert [row.group for row in rows] == ["5 to 9", "10 to 20", "100 to 120", ""]
 
 
@@ -177,7 +177,7 @@ def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(p
         at = open_page("evaluate", run=people.id, section="groups")
         everybody, _ = metrics.estimate(labels, probs, "binary-class", known["patient"], names=["roc_auc"], threshold=threshold)
         low, high = everybody["roc_auc"].interval
-        assert f"95 %: {low:.3f} to {high:.3f}" in text_of(at), "the top of the page knows them too"
+        assert f"95 % CI: {low:.3f} to {high:.3f}" in text_of(at), "the top of the page knows them too"
         table = image_table(at, "group", "sensitivity").set_index("group")
         for group in ("north", "south"):
             of = (known["site"] == group).to_numpy()
@@ -190,7 +190,7 @@ def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(p
 def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):
     labels, probs, known = stored(people)
     at = open_page("evaluate", run=people.id, section="groups")
-    at = next(box for box in at.selectbox if box.label == "Measure in the picture").select("specificity").run()
+    at = next(box for box in at.selectbox if box.label == "Metric in the chart").select("specificity").run()
     spec, alt = next((json.loads(e.proto.spec), e.proto.alt) for e in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")
                      if " by Site" in e.proto.alt)
     for group in ("north", "south"):
@@ -226,7 +226,7 @@ def test_a_patient_with_two_labels_is_left_out_and_counted(people):
     np.savez(people.folder / "predictions.npz", **arrays)
     at = open_page("evaluate", run=people.id, section="groups")
     assert list(at.dataframe[0].value["n"]) == [64, 32, 15]
-    assert "By patient, 1 of 16 are left out" in text_of(at) and "By study" not in text_of(at)
+    assert "By patient, 1 of 16 are excluded" in text_of(at) and "By study" not in text_of(at)
 
 
 def test_studies_of_two_patients_with_the_same_number_are_two():
@@ -273,7 +273,7 @@ def test_two_experts_of_a_part_keep_their_own_numbers_and_others_are_none(people
 
 
 def test_a_set_without_columns_and_one_that_is_gone_get_a_sentence(run):
-    assert "no column that would cut" in text_of(open_page("evaluate", run=run.id, section="groups"))
+    assert "no column to group" in text_of(open_page("evaluate", run=run.id, section="groups"))
     about = json.loads((run.folder / "config.json").read_text())
     about["config"]["data"]["dataset"] = "/nowhere/gone.npz"
     (run.folder / "config.json").write_text(json.dumps(about))

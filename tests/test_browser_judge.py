@@ -67,7 +67,7 @@ def test_a_mark_and_its_note_outlast_a_reload_and_are_in_the_file(app, page, run
 
 def test_a_cell_of_the_matrix_opens_its_images(app, page, run):
     page.goto(f"{app.url}/evaluate?run={run.id}")
-    page.get_by_role("button", name="1 taken for 0: 2 of 20").click(timeout=60_000)
+    page.get_by_role("button", name="1 predicted as 0: 2 of 20").click(timeout=60_000)
     expect(page).to_have_url(re.compile(r"/errors\?"))
     asked = dict(part.split("=") for part in page.url.partition("?")[2].split("&"))
     assert (asked["run"], asked["true"], asked["predicted"]) == (run.id, "1", "0")

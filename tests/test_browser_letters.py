@@ -66,20 +66,20 @@ def test_a_network_that_reads_the_letter_is_found_out_and_one_without_letters_is
     page.goto(f"{url}/gradcam?run={runs['letters'].id}&true=1&predicted=all&target=1")
     wait_idle(page, 60_000)
 
-    press(page, "Test the maps")
+    press(page, "Run the sanity checks")
     said = page.get_by_test_id("stAlert").filter(has_text="They point at the letters")
     share, times = SHARE.search(said.inner_text()).groups()
     assert int(share) >= 10 and float(times) >= 2                                        # map energy on the letter
-    for title in ("Maps while the weights become random", "while pixels go or come", "Where the heat lies"):
+    for title in ("Randomised weights", "Deletion and insertion", "Where the heat lies"):
         expect(page.get_by_text(title)).to_be_visible()
 
-    press(page, "Take the X-rays again")
+    press(page, "Run the shortcut test")
     said = page.get_by_test_id("stAlert").filter(has_text="This network reads the letter")
     agrees, contrary = map(float, NUMBERS.search(said.inner_text()).groups())
     assert agrees >= 0.9 and contrary <= 0.2                                             # collapse on the conflict set
 
     page.goto(f"{url}/gradcam?run={runs['plain'].id}&true=1&predicted=all&target=1")
-    press(page, "Take the X-rays again")
+    press(page, "Run the shortcut test")
     said = page.get_by_test_id("stAlert").filter(has_text="This network does not read the letter")
     agrees, contrary = map(float, NUMBERS.search(said.inner_text()).groups())
     assert abs(agrees - contrary) <= 0.1

@@ -1,4 +1,4 @@
-"""The parts of the page Errors: orders, confused pairs, marks, nearest training images, other runs, views of a patient."""
+"""The parts of the page Errors: orders, confused pairs, marks, nearest training images, other runs, images of a patient."""
 
 import csv
 import io
@@ -16,9 +16,9 @@ from core.runs.store import RunStore
 from pages.errors import marks as marking
 from pages.errors import related
 from pages.errors.marks import has_mark
-from pages.errors.related import neighbours_in_words, others_html, patient_views
+from pages.errors.related import images_of_patient, neighbours_in_words, others_html
 from pages.shared import error_order
-from pages.shared.error_order import Answers, choose
+from pages.shared.error_order import SplitView, select_images
 from tests import judged
 from tests.judged import galleries, open_page, plant, text_of
 
@@ -45,24 +45,24 @@ def press(at, label: str):
 def test_each_order_by_hand():
     labels = np.array([0, 0, 1, 2, 1])
     probs = np.array([[.1, .2, .7], [.30, .36, .34], [.05, .9, .05], [.41, .35, .24], [.5, .45, .05]])
-    answers = probs.argmax(1)
+    view = SplitView(labels, probs, probs.argmax(1), ("a", "b", "c"))
 
-    def order(name, **more):
-        return choose(labels, probs, answers, predicted="all", order=name, **more).tolist()
+    def order(name):
+        return select_images(view, predicted="all", order=name).tolist()
 
     assert order("near") == [4, 1, 3, 0, 2]               # short by .05, .06, .17 and .6; then the right one
     assert order("loss") == [0, 3, 1, 4, 2]               # true class got .1, .24, .3, .45, .9
     assert order("unsure") == [1, 4, 3, 0, 2]             # ahead by .02, .05, .06, .5, .85
-    assert choose(labels, probs, answers, order="suspect", predicted="all").tolist()[0] == 0
+    assert order("suspect")[0] == 0
     two = np.array([[.8, .2], [.68, .32], [.4, .6]])
-    called = (two[:, 1] > 0.3).astype(int)
-    assert choose(np.zeros(3, int), two, called, predicted="all", order="unsure", cut=0.3).tolist() == [1, 0, 2]
+    view = SplitView(np.zeros(3, int), two, (two[:, 1] > 0.3).astype(int), ("a", "b"), threshold=0.3)
+    assert order("unsure") == [1, 0, 2]
 
 
 def test_most_confused_pairs():
-    labels, answers = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2]), np.array([1, 1, 0, 0, 1, 0, 0, 0, 2])
-    said = Answers(labels, np.zeros((9, 3)), answers, ("a", "b", "c"), 0.5, None)
-    assert said.confused() == [(2, 0, 3, 4), (0, 1, 2, 3), (1, 0, 1, 2)]
+    labels, predicted = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2]), np.array([1, 1, 0, 0, 1, 0, 0, 0, 2])
+    view = SplitView(labels, np.zeros((9, 3)), predicted, ("a", "b", "c"))
+    assert view.confused_pairs() == [(2, 0, 3, 4), (0, 1, 2, 3), (1, 0, 1, 2)]
 
 
 def test_a_confused_pair_opens_its_images(run):
@@ -71,11 +71,11 @@ def test_a_confused_pair_opens_its_images(run):
     assert (at.query_params["true"], at.query_params["predicted"]) == ("1", "0") and len(galleries(at)[0]["captions"]) == 2
 
 
-def test_answers_are_given_at_the_chosen_threshold(run):
+def test_predictions_are_at_the_chosen_threshold(run):
     planted(run)
     thresholds.freeze(run, thresholds.Threshold(0.4))
     at = open_page("errors", run=run.id)
-    assert galleries(at)[0]["captions"] == ["1 \u2192 0, 97 %"] and "threshold 0\\.400" in text_of(at).replace("0.400", "0\\.400")
+    assert galleries(at)[0]["captions"] == ["1 \u2192 0, 97 %"] and "Threshold 0.400" in text_of(at)
 
 
 def test_an_image_is_marked_found_by_its_mark_and_exported(run):
@@ -119,8 +119,8 @@ def test_the_nearest_training_images_are_found_once(run):
     from core.runs.classifiers import load_classifier
     ids = planted(run)
     at = open_page("errors", run=run.id, image=ids[7])
-    assert "The features of 160 training images" in text_of(at) and len(galleries(at)) == 1
-    at = press(at, "Find them")
+    assert "all 160 training images" in text_of(at) and len(galleries(at)) == 1
+    at = press(at, "Compute the features")
     data, model = open_dataset(run.config.data), load_classifier(run.id).model
     train, row = data.indices("train"), data.indices("val")[7]
     query = features_of(model, [data.images[row]])[0]
@@ -129,17 +129,17 @@ def test_the_nearest_training_images_are_found_once(run):
     assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
     assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
     at = open_page("errors", run=run.id, image=ids[8])                # another image, another session: already there
-    assert len(galleries(at)[1]["captions"]) == related.NEAREST and not [b for b in at.button if b.label == "Find them"]
+    assert len(galleries(at)[1]["captions"]) == related.NEAREST and not [b for b in at.button if b.label == "Compute the features"]
 
 
 def test_neighbours_in_words():
-    assert "2 of 3 are a" in neighbours_in_words(["a", "b", "a"], "a", ["", "", ""], "")
+    assert "2 of 3 have the same label, a." in neighbours_in_words(["a", "b", "a"], "a", ["", "", ""], "")
     said = neighbours_in_words(["a", "b"], "a", ["p1", "p2"], "p1")
-    assert "1 of 2" in said and "1 of them shows the same patient" in said
+    assert "1 of 2" in said and "1 image shows the same patient" in said
     assert neighbours_in_words(["a"], None, [""], "") == ""
 
 
-def test_other_runs_on_the_same_images_say_what_they_answered(run):
+def test_other_runs_on_the_same_images_say_what_they_predicted(run):
     store, ids = RunStore(), planted(run)
     others = []
     for name in ("20990101-000000-aaaa", "20990101-000000-bbbb", "20990101-000000-cccc"):
@@ -152,22 +152,22 @@ def test_other_runs_on_the_same_images_say_what_they_answered(run):
                                                         (run.folder / "data.json").read_text()))
     plant(unlike, "val", 1 - labels, np.eye(2)[labels])              # the same names, other labels: another set
     at = open_page("errors", run=run.id, image=ids[7])
-    assert "1 of 1 other run is right here" in text_of(at)
+    assert "Correct in 1 of 1 other run." in text_of(at)
     rows = next(e.proto.body for e in at.get("html") if "lb-others" in e.proto.body and "<table" in e.proto.body)
     assert rows.count("<tr>") == 1 and "<td>1</td><td>90 %</td>" in rows
     plant(run, "test", labels, np.eye(2)[labels])
-    assert related.other_answers(run, store.list(), "test", ids[7], None) == [], "their test sets are shut"
+    assert related.predictions_of_other_runs(run, store.list(), "test", ids[7], None) == [], "their test sets are locked"
     plant(right, "test", labels, np.eye(2)[labels])
-    assert [said.run for said in related.other_answers(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
-    hostile = others_html([related.Said("<b>run</b>", "<script>", 0.5, False)])
+    assert [other.run for other in related.predictions_of_other_runs(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
+    hostile = others_html([related.OtherPrediction("<b>run</b>", "<script>", 0.5, False)])
     assert "<script>" not in hostile and "<b>" not in hostile
 
 
-def test_all_views_of_a_patient_this_one_first_then_its_study():
+def test_all_images_of_a_patient_this_one_first_then_its_study():
     table = pd.DataFrame({"patient": ["p", "q", "p", "p", "", "p"], "study": ["s1", "s1", "s2", "s1", "", "s2"]})
     data = SimpleNamespace(table=table)
-    assert patient_views(data, 2, 9).tolist() == [2, 5, 0, 3] and patient_views(data, 2, 2).tolist() == [2, 5]
-    assert not len(patient_views(data, 1, 9)) and not len(patient_views(data, 4, 9))
+    assert images_of_patient(data, 2, 9).tolist() == [2, 5, 0, 3] and images_of_patient(data, 2, 2).tolist() == [2, 5]
+    assert not len(images_of_patient(data, 1, 9)) and not len(images_of_patient(data, 4, 9))
 
 
 def test_suspicion_in_words():
@@ -175,7 +175,7 @@ def test_suspicion_in_words():
     labels = np.array([0, 0, 0, 1, 1, 2])
     probs = np.array([[.8, .1, .1], [.6, .3, .1], [.1, .7, .2], [.2, .5, .3], [.7, .2, .1], [.3, .3, .4]])
     said = error_order.suspicion(find_suspects(labels, probs), np.array([0, 2]))
-    assert said.startswith("2 labels are suspected (1 of them in this selection)") and "33.3 %" in said
+    assert said.startswith("2 labels are suspected (1 of them shown here)") and "33.3 %" in said
     assert "about itself" in said
     clean = find_suspects(np.array([0, 1]), np.eye(2))
     assert "No label is suspected" in error_order.suspicion(clean, np.arange(2))

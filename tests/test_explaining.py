@@ -12,17 +12,17 @@ from tests import judged
 run, trained = judged.run, judged.trained          # fixtures
 
 
-def test_the_memory_keeps_what_was_used_last_and_no_more_than_it_may():
-    memory = heatmaps._Memory(limit=3 * 16)
+def test_the_cache_keeps_what_was_used_last_and_no_more_than_it_may():
+    cache = heatmaps.MapCache(limit=3 * 16)
     for key in "abc":
-        memory.put(key, np.full((2, 2), ord(key), np.float32))             # 16 bytes each
-    assert memory.get("a")[0, 0] == ord("a")
-    memory.put("d", np.zeros((2, 2), np.float32))
-    assert memory.get("b") is None and memory.get("a") is not None and memory.get("d") is not None
-    memory.put("d", np.ones((2, 2), np.float32))                           # again: counted once
-    assert memory.get("c") is not None and memory.get("d")[0, 0] == 1
+        cache.put(key, np.full((2, 2), ord(key), np.float32))             # 16 bytes each
+    assert cache.get("a")[0, 0] == ord("a")
+    cache.put("d", np.zeros((2, 2), np.float32))
+    assert cache.get("b") is None and cache.get("a") is not None and cache.get("d") is not None
+    cache.put("d", np.ones((2, 2), np.float32))                           # again: counted once
+    assert cache.get("c") is not None and cache.get("d")[0, 0] == 1
     with pytest.raises(ValueError):
-        memory.get("d")[0, 0] = 5                                          # everybody's
+        cache.get("d")[0, 0] = 5                                          # everybody's
 
 
 def page(run: str) -> None:
@@ -76,6 +76,6 @@ def test_the_scale_is_said_in_the_methods_own_unit_and_covers_both_signs():
     maps[0, 0, 0], maps[1, 0, 0] = -0.5, 0.25
     peak, said = scale_of(maps, "occlusion")
     assert peak == 0.5 and "0.5 logits" in said and "against" in said
-    assert "units of the layer, whatever the class" in scale_of(np.abs(maps), "eigen_cam")[1]
+    assert "units of the layer, the same for every class" in scale_of(np.abs(maps), "eigen_cam")[1]
 
 

@@ -12,7 +12,7 @@ from core.evaluation.decision import Chosen, Decision, chosen_for
 from core.evaluation.thresholds import Threshold, freeze
 from core.report.export import export
 from core.runs.classifiers import classify, load_classifier
-from pages.classify.image import headline, how_called
+from pages.classify.image import headline, threshold_note
 from tests import judged
 from tests.judged import galleries, maps, open_page, rename_classes, text_of
 from tests.tiny import tiny_arrays
@@ -122,7 +122,7 @@ def test_a_classifier_that_came_with_the_app_has_its_card_and_its_samples(run, t
     at = open_page("classify", run="squares")
     assert galleries(at)[0]["n"] == 2 and "A card" in text_of(at)
     at = drop(at, "square.png", png(images[2]))
-    assert len(maps(at)) == 1 and "says Squares" in text_of(at)
+    assert len(maps(at)) == 1 and "Predicted by Squares" in text_of(at)
 
 
 def test_damaged_weights_and_a_deleted_run_get_sentences(run):
@@ -152,7 +152,7 @@ def test_the_answer_is_that_of_the_threshold_and_its_line_is_in_the_bars(run):
     at = drop(open_page("classify", run=run.id), "square.png", png(picture))
     assert at.header[0].value.startswith("0, ")
     text = text_of(at).replace("\\", "")
-    assert f"called 0 from {100 * (1 - p) / 2:.1f} % on" in text and "(Youden)" in text
+    assert f"0 is predicted above {100 * (1 - p) / 2:.1f} %" in text and "(Youden)" in text
     bars = next(e.proto.body for e in at.get("html") if "lightbox-bars" in e.proto.body)
     assert f"left:{50 * (p + 1):.2f}%" in bars and f"left:{50 * (1 - p):.2f}%" in bars, "each class has its own line"
     freeze(run, Threshold(p / 2), 1)
@@ -184,7 +184,7 @@ def test_without_answers_on_validation_there_is_nothing_to_calibrate(run):
 @pytest.mark.parametrize("called", [(), (0,), (0, 1)])
 def test_two_findings_are_not_taken_for_two_classes(called):
     chosen = Chosen("multi-label, binary-class", np.array([0.5, 0.3]), {1: Threshold(0.3, sought=1)})
-    assert how_called(("Mass", "Cyst"), chosen, Decision(np.array([0.6, 0.4]), called, chosen.threshold)).startswith(
+    assert threshold_note(("Mass", "Cyst"), chosen, Decision(np.array([0.6, 0.4]), called, chosen.threshold)).startswith(
         "The lines are thresholds; 1 of 2 were chosen")
 
 

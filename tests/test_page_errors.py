@@ -8,7 +8,7 @@ import pytest
 
 from core.datasets import open_dataset
 from core.runs.classifiers import as_input, load_classifier
-from pages.shared.error_order import choose
+from pages.shared.error_order import SplitView, select_images
 from pages.shared.heatmap_image import on_original, overlays, scale_of
 from tests import judged
 from tests.judged import galleries, maps, open_page, plant, rename_classes, text_of
@@ -41,7 +41,7 @@ def test_a_cell_of_the_matrix_shows_its_images(run):
     grid, = galleries(open_page("errors", run=run.id, true="1", predicted="1", order="unsure"))
     assert grid["captions"][0] == "1, 51 %" and len(grid["captions"]) == 18 and set(grid["marks"]) == {"right"}
     at = open_page("errors", run=run.id, predicted="all")
-    assert "40 of 40 images, 3 of them mistakes" in text_of(at)
+    assert "40 of 40 images, 3 errors" in text_of(at)
     assert galleries(at)[0]["captions"][3] == "1, 51 %"           # after the mistakes the right answer that is least sure
 
 
@@ -49,17 +49,17 @@ def test_no_mistakes_is_said_and_right_ones_are_offered(run):
     labels = np.arange(N) % 2
     plant(run, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
     at = open_page("errors", run=run.id)
-    assert "No mistakes here" in text_of(at) and not galleries(at)
-    at = next(b for b in at.button if b.label == "Show the right answers").click().run()
+    assert "No errors here" in text_of(at) and not galleries(at)
+    at = next(b for b in at.button if b.label == "Show the correct predictions").click().run()
     assert not at.exception and set(galleries(at)[0]["marks"]) == {"right"}
-    assert "No image of 1 was answered 0" in text_of(open_page("errors", run=run.id, true="1", predicted="0"))
+    assert "No image of class 1 was predicted 0" in text_of(open_page("errors", run=run.id, true="1", predicted="0"))
 
 
 def test_grad_cam_over_the_gallery_and_side_by_side(run):
     planted(run)
     at = open_page("errors", run=run.id, view="gradcam")
     assert len(galleries(at)) == 1 and galleries(at)[0]["captions"][0] == "1 \u2192 0, 97 %"
-    assert "drawn on one scale" in text_of(at) or "maps are empty" in text_of(at)
+    assert "same scale" in text_of(at) or "maps are empty" in text_of(at)
     assert len(galleries(open_page("errors", run=run.id, view="side"))) == 2
 
 
@@ -75,12 +75,12 @@ def test_the_scale_that_is_said_is_that_of_the_maps(run):
     assert scale_of(cam)[1] in text_of(open_page("errors", run=run.id, view="gradcam")).replace("\\", "")
 
 
-def test_the_drawer_shows_one_image_its_row_and_its_map(run):
+def test_the_details_show_one_image_its_row_and_its_map(run):
     planted(run)
     data = open_dataset(run.config.data)
     image_id = data.table["image_id"].iloc[data.indices("val")[7]]
     at = open_page("errors", run=run.id, image=image_id)
-    assert "Wrong: it is 1, the answer was 0, 80\\.0 % sure" in text_of(at) or "80.0 % sure" in text_of(at)
+    assert "Wrong: predicted 0 (80.0 %), true class 1" in text_of(at)
     shown, = maps(at)
     assert shown["ratio"] == 1 and galleries(at)[0]["selected"] == 1          # the second in the gallery
     assert image_id in "".join(e.proto.body for e in at.get("html"))
@@ -90,7 +90,7 @@ def test_the_drawer_shows_one_image_its_row_and_its_map(run):
 
 def test_test_answers_are_not_shown_before_the_set_was_opened(run):
     at = open_page("errors", run=run.id, split="test")
-    assert "shut" in text_of(at) and not galleries(at) and run.times_test_opened() == 0
+    assert "locked" in text_of(at) and not galleries(at) and run.times_test_opened() == 0
     assert not [b for b in at.button if b.label.startswith("Open")]          # it is opened on the evaluate page only
     labels, p = planted(run)
     plant(run, "test", labels, np.stack([1 - p, p], 1))
@@ -118,7 +118,7 @@ def test_several_findings_are_looked_at_one_at_a_time(run):
     said = text_of(open_page("errors", run=run.id, finding="1", image=data.table["image_id"].iloc[data.indices("val")[first]]))
     assert f"{'Missed' if labels[first, 1] else 'False alarm'}: fluid is {'' if labels[first, 1] else 'not '}labelled" in said
     labelled = [name for name, there in zip(("mass", "fluid", "nodule"), labels[first]) if there]
-    assert f"Labelled: {', '.join(labelled) or 'nothing'}." in said
+    assert f"Labels: {', '.join(labelled) or 'no finding'}." in said
 
 
 def test_an_image_that_is_not_there_is_said_and_one_of_another_run_is_forgotten(run):
@@ -151,7 +151,7 @@ def test_images_that_changed_and_a_broken_network_get_sentences(run):
     np.savez(run.folder / "predictions.npz", **arrays)
     assert "no longer in the data set" in text_of(open_page("errors", run=run.id))
     shutil.rmtree(run.folder)
-    assert "no run yet" in text_of(open_page("errors", run=run.id))
+    assert "no runs yet" in text_of(open_page("errors", run=run.id))
 
 
 def test_names_from_files_are_shown_as_typed(run):
@@ -163,15 +163,15 @@ def test_names_from_files_are_shown_as_typed(run):
     assert "<script>" not in empty
 
 
-def test_choose_orders_by_hand_made_confidences():
+def test_images_are_ordered_by_hand_made_confidences():
     labels = np.array([0, 0, 1, 1])
     probs = np.array([[.9, .1], [.3, .7], [.8, .2], [.45, .55]])
-    answers = probs.argmax(1)
-    assert choose(labels, probs, answers).tolist() == [2, 1]
-    assert choose(labels, probs, answers, predicted="all").tolist() == [2, 1, 3, 0]
-    assert choose(labels, probs, answers, predicted="all", order="unsure").tolist() == [3, 1, 2, 0]
-    assert choose(labels, probs, answers, true=0, predicted=0).tolist() == [0]
-    a, b = (choose(labels, probs, answers, predicted="all", order="random", seed=s) for s in (1, 1))
+    view = SplitView(labels, probs, probs.argmax(1), ("a", "b"))
+    assert select_images(view).tolist() == [2, 1]
+    assert select_images(view, predicted="all").tolist() == [2, 1, 3, 0]
+    assert select_images(view, predicted="all", order="unsure").tolist() == [3, 1, 2, 0]
+    assert select_images(view, true=0, predicted=0).tolist() == [0]
+    a, b = (select_images(view, predicted="all", order="random", seed=s) for s in (1, 1))
     assert a.tolist() == b.tolist() and sorted(a) == [0, 1, 2, 3]
 
 
@@ -197,7 +197,7 @@ def test_one_map_far_above_the_others_does_not_leave_them_dark():
     maps[:, 1, 1] = np.linspace(0.01, 0.4, 40)
     maps[17] *= 100                                     # a single outlier
     peak, said = scale_of(maps)
-    assert abs(peak - 0.4) < 1e-6 and "1 map goes beyond" in said
+    assert abs(peak - 0.4) < 1e-6 and "1 map exceeds it" in said
     assert scale_of(maps[:18])[0] == maps[17].max(), "of a few maps the largest"
     one = np.zeros((40, 2, 2), np.float32)
     one[3, 0, 0] = 0.5
@@ -208,5 +208,3 @@ def test_overlays_leave_an_image_alone_where_nothing_speaks():
     images = np.random.default_rng(0).integers(0, 255, (2, 20, 20, 1), np.uint8)
     drawn = overlays(images, np.zeros((2, 20, 20), np.float32), 0.6, None, side=20)
     assert (drawn == images).all()
-
-

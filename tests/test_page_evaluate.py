@@ -22,7 +22,7 @@ run, trained = judged.run, judged.trained          # fixtures
 
 def test_without_a_run_it_invites_to_train(lightbox_home):
     at = open_page("evaluate")
-    assert "no run yet" in text_of(at) and [b.label for b in at.button] == ["Train a network"]
+    assert "no runs yet" in text_of(at) and [b.label for b in at.button] == ["Train a network"]
 
 
 def test_the_numbers_are_those_of_metrics_evaluate(run):
@@ -41,7 +41,7 @@ def test_the_numbers_are_those_of_metrics_evaluate(run):
     assert matrix["counts"] == true["confusion_matrix"] and matrix["names"] == true["class_names"]
     words = text_of(at)
     for name in names:
-        assert f"95 %: {sure[name]['low']:.3f} to {sure[name]['high']:.3f}" in words
+        assert f"95 % CI: {sure[name]['low']:.3f} to {sure[name]['high']:.3f}" in words
     assert f"{true['majority_accuracy']:.3f}" in words
     table = at.dataframe[0].value
     assert list(table["n"]) == [row["n"] for row in true["per_class"]]
@@ -60,12 +60,12 @@ def test_a_split_with_one_class_has_no_auc_and_no_curve(run):
     plant(run, "val", np.ones(40, int), np.tile([0.2, 0.8], (40, 1)))
     at = open_page("evaluate", run=run.id)
     assert {m.label: m.value for m in at.metric}["ROC AUC"] == "-"
-    assert "undefined" in text_of(at) and "no curve" in text_of(at)
+    assert "undefined" in text_of(at) and "No curve" in text_of(at)
 
 
-def test_the_test_split_is_shut_until_the_button_and_each_click_counts_once(run):
+def test_the_test_split_is_locked_until_the_button_and_each_click_counts_once(run):
     at = open_page("evaluate", run=run.id, split="test")
-    assert not at.metric and "shut" in text_of(at) and load_predictions(run, "test") is None
+    assert not at.metric and "locked" in text_of(at) and load_predictions(run, "test") is None
     at.run()
     assert run.times_test_opened() == 0                           # looking at the button is not opening
     button = next(b for b in at.button if b.label == "Open the test set")
@@ -85,7 +85,7 @@ def test_test_predictions_of_an_older_epoch_are_said_to_be_old(run):
         arrays = dict(stored) | {"test_epoch": np.array(0)}
     np.savez(path, **arrays)
     at = open_page("evaluate", run=run.id, split="test")
-    assert "answers of epoch 0" in text_of(at) and "Open the test set again" in [b.label for b in at.button]
+    assert "predictions of epoch 0" in text_of(at) and "Open the test set again" in [b.label for b in at.button]
     assert run.times_test_opened() == 0
 
 
@@ -114,7 +114,7 @@ def test_more_than_two_classes_have_a_curve_each_and_no_threshold(run):
     true = metrics.evaluate(labels, probs.astype(np.float32), "ordinal-regression", ["no", "some", "much"]).as_dict()
     assert {m.label: m.value for m in at.metric}["Quadratic kappa"] == format_number(true["quadratic_kappa"])
     assert matrices(at)[0]["counts"] == true["confusion_matrix"]
-    assert "Each class against all the others" in text_of(at) and "threshold" not in text_of(at).split("<style>")[0]
+    assert "Each class against all others" in text_of(at) and "threshold" not in text_of(at).split("<style>")[0]
 
 
 def test_the_table_of_all_measures_has_each_with_its_interval_and_what_it_is_made_of(run):
@@ -122,9 +122,9 @@ def test_the_table_of_all_measures_has_each_with_its_interval_and_what_it_is_mad
     true = evaluate_predictions(run, "val", found).as_dict()
     at = open_page("evaluate", run=run.id, section="measures")
     overall, each = at.dataframe[0].value, at.dataframe[1].value
-    rows = overall.set_index("measure")
+    rows = overall.set_index("metric")
     shown = [name for name in metrics.METRICS if name != "quadratic_kappa"]
-    assert set(rows.index) == {metrics.METRICS[name].title for name in shown} | {"AUC as MedMNIST", "ACC as MedMNIST"}
+    assert set(rows.index) == {metrics.METRICS[name].title for name in shown} | {"MedMNIST AUC", "MedMNIST ACC"}
     for name in shown:
         one, row = true["measures"][name], rows.loc[metrics.METRICS[name].title]
         assert (row["value"], row["low"], row["high"]) == tuple(format_number(one[part]) for part in ("value", "low", "high"))
@@ -171,10 +171,10 @@ def test_the_learning_curve_of_a_grid_is_shown(run):
     table, = (frame.value for frame in at.dataframe)
     assert list(table["x"]) == [facts["n"]["train"], 2 * facts["n"]["train"]] and list(table["runs"]) == [1, 1]
     assert all(text.startswith(f"{auc:.3f}") for text in table["value"])
-    assert "No other run is like this one but for its image size" in text_of(at)
+    assert "No other run differs from this one in its image size alone" in text_of(at)
     assert load_predictions(run, "test") is None and run.times_test_opened() == 0
-    shut = open_page("evaluate", run=run.id, section="growth", split="test")
-    assert not shut.dataframe and run.times_test_opened() == 0
+    locked = open_page("evaluate", run=run.id, section="growth", split="test")
+    assert not locked.dataframe and run.times_test_opened() == 0
 
 
 def test_chosen_runs_may_differ_in_more_and_what_it_is_is_said(run):
@@ -200,8 +200,8 @@ def test_a_part_that_is_not_there_gets_a_sentence(run):
 def test_which_class_is_positive_is_said_where_it_is_the_healthy_one(run, names, healthy):
     rename_classes(run, *names)
     said = " ".join(c.value for c in open_page("evaluate", run=run.id).caption)
-    sentence = f"calls {escape('normal, benign')} its positive class, so sensitivity is the share of {escape('normal, benign')}"
-    assert (sentence in said) == healthy == ("looks for malignant" in said)
+    sentence = f"positive class of this data set is {escape('normal, benign')}"
+    assert (sentence in said) == healthy == ("takes malignant as the positive class" in said)
 
 
 def test_names_from_files_are_shown_as_typed(run):

@@ -42,7 +42,7 @@ def check_curves(at, true: np.ndarray, score: np.ndarray, cut: float) -> None:
     points = {(round(x, 6), round(y, 6)) for x, y in zip(found[:-1], right)}
     shown = [(round(row["found"], 6), round(row["right"], 6)) for row in rows]
     assert set(shown) <= points and (1, round(true.mean(), 6)) in shown and len(shown) > 10
-    assert f"At the dot the precision is {true[said].mean():.3f}. Guessing: {true.mean():.3f}" in words
+    assert f"precision of {true[said].mean():.3f}. Chance level: {true.mean():.3f}" in words
 
 
 def test_curves_and_dots_are_scikit_learns_at_the_threshold(run):
@@ -61,7 +61,7 @@ def test_curves_and_dots_are_scikit_learns_at_the_threshold(run):
                                                           f"{(p <= 0.3)[labels == 0].mean():.2f}"]
     each = open_page("evaluate", run=run.id, section="measures").dataframe
     assert list(each[1].value["n"]) == [40, 40] and list(each[1].value["n_positive"]) == [30, 10]
-    overall = each[0].value.set_index("measure")
+    overall = each[0].value.set_index("metric")
     assert overall.loc["Sensitivity", "n_positive"] == 10 and overall.loc["Sensitivity", "n"] == 40
 
 

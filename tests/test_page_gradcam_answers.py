@@ -7,7 +7,7 @@ from core.evaluation import thresholds
 from core.explain import feature_maps
 from core.runs.classifiers import load_classifier
 from pages.gradcam import one_map
-from pages.gradcam.what_if import FIRST, wanted_of
+from pages.gradcam.what_if import DEFAULTS, changes_of
 from tests import judged
 from tests.judged import open_page, pairs, plant, text_of
 
@@ -42,18 +42,18 @@ def turn(at, label: str, value):
     return at
 
 
-@pytest.mark.parametrize("threshold, note", [(None, "The answer stays 0."), (0.3, "The answer changes from 1 to 0.")])
-def test_the_changed_image_is_answered_at_the_threshold_of_the_run(planted, answers, threshold, note):
+@pytest.mark.parametrize("threshold, note", [(None, "The prediction stays 0."), (0.3, "The prediction changes from 1 to 0.")])
+def test_the_changed_image_is_predicted_at_the_threshold_of_the_run(planted, answers, threshold, note):
     if threshold:
         thresholds.freeze(planted, thresholds.Threshold(threshold))
     at = turn(open_page("gradcam", run=planted.id, target="1"), "Invert", True)
     header, = pairs(at)
-    assert [picture["said"] for picture in header["pictures"]] == ["1: 40.0 %", "1: 20.0 %"]
+    assert [picture["text"] for picture in header["pictures"]] == ["1: 40.0 %", "1: 20.0 %"]
     assert header["pictures"][1]["moved"] == "\u221220.0 points" and header["note"] == note
     assert np.array_equal(answers[-1], 255 - answers[0])
     bars = next(e.proto.body for e in at.get("html") if "<small>(true)</small>" in e.proto.body)
     assert "20" in bars and "40" not in bars.replace("#", "") and "bars are those of the changed image" in text_of(at)
-    assert ("1 is the answer from 0.300 on" in text_of(at)) == bool(threshold)
+    assert ("Predicted 1 above 0.300" in text_of(at)) == bool(threshold)
 
 
 def test_two_changes_of_one_kind_are_two_images(planted, answers):
@@ -93,21 +93,21 @@ def test_a_class_is_not_set_against_itself_and_not_at_all_by_a_method_that_knows
         return map_of(*asked)
     monkeypatch.setattr(one_map, "map_of", noted)
     at = open_page("gradcam", run=planted.id, target="1", against="1")
-    assert pairs(at)[0]["pictures"][1]["title"] == "What speaks for 1" and seen[-1][1:] == ("grad_cam", None)
+    assert pairs(at)[0]["pictures"][1]["title"] == "Evidence for 1" and seen[-1][1:] == ("grad_cam", None)
     at = open_page("gradcam", run=planted.id, target="1", against="0", method="eigen_cam")
-    assert pairs(at)[0]["pictures"][1]["title"] == "What the layer sees" and seen[-1][1:] == ("eigen_cam", None)
-    assert next(box for box in at.selectbox if box.label == "rather than").disabled
+    assert pairs(at)[0]["pictures"][1]["title"] == "Activation of the layer" and seen[-1][1:] == ("eigen_cam", None)
+    assert next(box for box in at.selectbox if box.label == "Contrast with").disabled
 
 
 def test_what_the_form_asks_for():
-    form = FIRST | {"cover": True, "cover_side": 40, "cover_at": (0.2, 0.9), "letter": True, "letter_text": "R", "invert": True}
-    assert wanted_of(FIRST) == {} and wanted_of(form) == {
+    form = DEFAULTS | {"cover": True, "cover_side": 40, "cover_at": (0.2, 0.9), "letter": True, "letter_text": "R", "invert": True}
+    assert changes_of(DEFAULTS) == {} and changes_of(form) == {
         "invert": True, "cover": {"x": 0.2, "y": 0.9, "side": 0.4, "gray": None},
         "letter": {"x": 0.15, "y": 0.15, "side": 0.12, "text": "R"}}
-    assert [wanted_of(form | {"cover_fill": fill})["cover"]["gray"] for fill in ("black", "white")] == [0, 1]
+    assert [changes_of(form | {"cover_fill": fill})["cover"]["gray"] for fill in ("black", "white")] == [0, 1]
 
 
-def test_a_shut_test_set_is_not_opened_from_here(planted):
+def test_a_locked_test_set_is_not_opened_from_here(planted):
     at = open_page("gradcam", run=planted.id, split="test")
-    assert "shut" in text_of(at) and not [b for b in at.button if b.label.startswith("Open the test set")]
+    assert "locked" in text_of(at) and not [b for b in at.button if b.label.startswith("Open the test set")]
     assert planted.times_test_opened() == 0

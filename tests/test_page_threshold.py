@@ -100,16 +100,16 @@ def test_calibration_is_fitted_on_validation_and_judged_on_test(run):
     at = draw(run, "test", part="calibration", sought="1")
     t = temperature(labels, softmax(4 * z).astype(np.float32), "binary-class")
     words = text_of(at)
-    assert t > 2 and f"**{t:.2f}**" in words and "too sure of itself" in words and "not what they say" in words
+    assert t > 2 and f"**T = {t:.2f}**" in words and "Over-confident" in words and "not well calibrated" in words
     assert at.dataframe[0].value["ECE"][0] == f"{ece(1 - labels, softmax(z)[:, 1].astype(np.float32)):.3f}"
-    assert "it was fitted on. The test" not in words and "The test set tells" in text_of(draw(run, part="calibration"))
+    assert "The test set tells" not in words and "The test set tells" in text_of(draw(run, part="calibration"))
 
 
 def test_one_side_alone_and_a_perfect_network_are_no_fault(run):
     plant(run, "val", np.ones(40, int), np.tile([0.2, 0.8], (40, 1)))
     header, positives, negatives = sent(draw(run, sought="1"))
     assert len(positives) == 40 and not len(negatives) and header["auc"] == "-"
-    assert "every validation image is answered rightly" in text_of(draw(run, part="calibration"))
+    assert "every validation image is predicted correctly" in text_of(draw(run, part="calibration"))
 
 
 @pytest.mark.parametrize("value", [None, 5, ["youden"], ["best", 0.5, None, 0.1], ["hand", "0.5", None, 0.1],

@@ -1,4 +1,4 @@
-"""The page Grad-CAM, "Is this heat-map true?" and "What if the letter lied?": what is tested, what is kept, what is said."""
+"""The page Grad-CAM, "Can we trust these heat-maps?" and the shortcut test: what is tested, what is kept, what is said."""
 
 import json
 import shutil
@@ -77,8 +77,8 @@ def test_the_images_that_are_surest_of_the_class_are_put_to_the_test(run, examin
     rng = np.random.default_rng(0)
     plant(run, "val", rng.integers(0, 2, 40), rng.dirichlet([1, 1], 40))
     at = open_page("gradcam", run=run.id, target="1", against="0", method="layer_cam", layer="network.features.3")
-    assert not examined["calls"] and "LayerCAM can be tested on 16 images" in text_of(at).replace("-", "")
-    at = press(at, "Test the maps")
+    assert not examined["calls"] and "LayerCAM on 16 images" in text_of(at).replace("-", "")
+    at = press(at, "Run the sanity checks")
     call, = examined["calls"]
     data, model = open_dataset(run.config.data), load_classifier(run.id).model
     rows = data.indices("val")
@@ -90,18 +90,18 @@ def test_the_images_that_are_surest_of_the_class_are_put_to_the_test(run, examin
     assert torch.equal(call["targets"], torch.ones(16, dtype=torch.int64)) and call["other"] is None
     assert (call["method"], call["layer"], call["regions"]) == ("layer_cam", "network.features.3", {})
     at.run()
-    assert len(examined["calls"]) == 1 and "Test the maps" not in labels_of(at)                # it is kept
+    assert len(examined["calls"]) == 1 and "Run the sanity checks" not in labels_of(at)                # it is kept
     again = open_page("gradcam", run=run.id, target="0", method="layer_cam", layer="network.features.3")
-    assert "Test the maps" in labels_of(again), "of another class nothing is known yet"
+    assert "Run the sanity checks" in labels_of(again), "of another class nothing is known yet"
     assert run.times_test_opened() == 0
 
 
 def test_newer_weights_are_tested_anew(run, examined):
-    press(open_page("gradcam", run=run.id, predicted="all"), "Test the maps")
-    assert "Test the maps" not in labels_of(open_page("gradcam", run=run.id, predicted="all"))
+    press(open_page("gradcam", run=run.id, predicted="all"), "Run the sanity checks")
+    assert "Run the sanity checks" not in labels_of(open_page("gradcam", run=run.id, predicted="all"))
     for meta in run.checkpoints.glob("e*/meta.json"):
         meta.touch()
-    assert "Test the maps" in labels_of(open_page("gradcam", run=run.id, predicted="all"))
+    assert "Run the sanity checks" in labels_of(open_page("gradcam", run=run.id, predicted="all"))
 
 
 @pytest.mark.parametrize("says, kind, words, pointing", [
@@ -110,7 +110,7 @@ def test_newer_weights_are_tested_anew(run, examined):
     (found(empty=16, places={"letters": Place(1, 0.05, 0.05, 0.0)}), "error", "There is no heat-map to believe", "warning")])
 def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kind, words, pointing):
     examined["says"] = says
-    at = press(open_page("gradcam", run=run.id, predicted="all"), "Test the maps")
+    at = press(open_page("gradcam", run=run.id, predicted="all"), "Run the sanity checks")
     verdict, = (box.value for box in at.get(kind) if "point at" not in box.value)
     assert verdict.startswith(words) and [box.value for box in at.get(pointing) if "point at" in box.value]
     (forgets, _, said), (covers, spec, beats), (places, _, where) = charts(at)
@@ -125,7 +125,7 @@ def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kin
         (name, place.energy, place.area, place.pointing) for name, place in says.places.items()]
     name, place = next(iter(says.places.items()))
     assert f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image" in where
-    assert f"16 maps. {says.empty} of them are empty" in text_of(at) and "0.93; no run with the same settings" in text_of(at)
+    assert f"16 maps. {says.empty} of them are empty" in text_of(at) and "0.93; there is no run with the same settings" in text_of(at)
 
 
 def test_another_seed_is_a_finished_run_that_differs_in_nothing_else(run):
@@ -160,7 +160,7 @@ def test_the_other_seed_is_compared_with_and_named(run, examined):
     about["config"]["train"]["seed"], about["config"]["name"] = 7, "*second*"
     (folder / "config.json").write_text(json.dumps(about))
     examined["says"] = found(seeds=0.44)
-    at = press(open_page("gradcam", run=run.id, predicted="all"), "Test the maps")
+    at = press(open_page("gradcam", run=run.id, predicted="all"), "Run the sanity checks")
     assert examined["calls"][0]["other"] is not None
     assert "another seed (\\*second\\*) 0.44" in text_of(at)
 
@@ -203,22 +203,22 @@ def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms
     monkeypatch.setattr("pages.gradcam.shortcut_test.conflict", conflict)
     at = open_page("gradcam", run=phantoms.id, predicted="all")
     assert not calls
-    at = press(at, "Take the X-rays again")
+    at = press(at, "Run the shortcut test")
     assert [c[1:] for c in calls] == [("data", "progress")] and calls[0][0].id == phantoms.id          # not the test set
     assert [box.value for box in at.get("error" if reads else "success")] == ["What was found."]
     table, = (frame.value for frame in at.dataframe if "letter" in frame.value)
     assert table.to_dict("list") == {
-        "letter": ["One, as it was trained", "Two"], "n": [200, 200], "accuracy": ["0.90 (0.85 to 0.94)", "0.30 (0.25 to 0.34)"],
+        "letter": ["One, as in training", "Two"], "n": [200, 200], "accuracy": ["0.90 (0.85 to 0.94)", "0.30 (0.25 to 0.34)"],
         "roc_auc": ["0.83"] * 2, "sensitivity": ["0.91"] * 2, "specificity": ["0.72"] * 2}
     at.run()
-    assert len(calls) == 1 and "Take the X-rays again" not in labels_of(at)
+    assert len(calls) == 1 and "Run the shortcut test" not in labels_of(at)
     thresholds.freeze(phantoms, thresholds.Threshold(0.3))
-    assert "Take the X-rays again" in labels_of(at.run()), "at another threshold there are other answers"
+    assert "Run the shortcut test" in labels_of(at.run()), "at another threshold there are other answers"
     thresholds.unfreeze(phantoms)
     for meta in phantoms.checkpoints.glob("e*/meta.json"):
         meta.touch()
-    assert "Take the X-rays again" in labels_of(at.run()), "of newer weights nothing is known"
+    assert "Run the shortcut test" in labels_of(at.run()), "of newer weights nothing is known"
 
 
 def test_images_that_cannot_be_taken_again_are_not_offered_to_be(run):
-    assert "Take the X-rays again" not in labels_of(open_page("gradcam", run=run.id, predicted="all"))
+    assert "Run the shortcut test" not in labels_of(open_page("gradcam", run=run.id, predicted="all"))

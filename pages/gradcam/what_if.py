@@ -87,7 +87,11 @@ def _form() -> dict[str, Any]:
 
 
 def _follow(name: str) -> dict[str, Any]:
-    return follow(f"what_if_{name}", _form()[name], _form().__setitem__, name)
+    return follow(f"what_if_{name}", _form()[name], _set, name)
+
+
+def _set(name: str, value: Any) -> None:
+    _form()[name] = value
 
 
 # ---------------------------------------------------------------------------------------------------------- the picture
