@@ -23,7 +23,7 @@ PAGES = {
     "runs": ("Runs", ("[data-testid=stVegaLiteChart] svg.marks", "text=Best ROC AUC")),
     "evaluate": ("Evaluate", ("table button", "[data-testid=stVegaLiteChart] svg.marks")),
     "errors": ("Errors", ("[class*=st-key-errors] .picture",)),
-    "gradcam": ("Grad-CAM", (".st-key-strip .picture", ".what-if .stage img", "text=What if")),
+    "gradcam": ("Grad-CAM", (".st-key-filmstrip .picture", ".what-if .stage img", "text=What if")),
     "compare": ("Compare", ("table .pick", "text=Which one is better")),
     "classify": ("Classify", (".st-key-samples .picture", "[data-testid=stFileUploaderDropzone]")),
 }

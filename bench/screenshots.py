@@ -86,8 +86,8 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     page.locator(".tile").first.click()
     page.locator("figure .stage img").first.wait_for()
     wait_idle(page)
-    if page.get_by_text("true outline").count():
-        page.get_by_text("true outline").click()
+    if page.get_by_text("True outline").count():
+        page.get_by_text("True outline").click()
     yield "errors"
     visit("gradcam", run=run.id, split="val")
     page.locator(".what-if .stage img").first.wait_for()

@@ -91,7 +91,7 @@ def _lines_below(result: RunEvaluation, name: str, one: Estimate) -> list[str]:
     """What stands below a headline number."""
     lines = []
     if one.low is not None:
-        lines.append(f"95 % CI: {format_number(one['low'])} to {format_number(one['high'])}")
+        lines.append(f"95 % CI: {format_number(one.low)} to {format_number(one.high)}")
     elif one.value is not None:
         lines.append("95 % CI: too few images")
     if name in ("sensitivity", "specificity") and result.task == "binary-class":

@@ -34,6 +34,7 @@ from pages.shared.predictions import (
     split_chip,
 )
 
+
 def show(run: Run, split: str, true: str, predicted: str, finding: str | None = None) -> list[Callable[[], None]]:
     """The page. Returns what takes long, for its end: by then everything else stands there and can be used."""
     if is_locked(run, split):
