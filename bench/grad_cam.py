@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from bench.machine import line
 from core.explain import METHODS, explain
-from core.explain.passes import bfloat16_is_quick
+from core.explain.passes import bfloat16_is_fast
 
 LAYERS = {"resnet18": "layer4", "densenet121": "features.denseblock4", "squeezenet1_1": "features"}
 
@@ -88,7 +88,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     print(line())
     print(f"{options.threads} threads, 224 px, milliseconds, median of {options.runs}; "
-          f"bfloat16 {'is' if bfloat16_is_quick(torch.device('cpu')) else 'is not'} in the processor")
+          f"bfloat16 {'is' if bfloat16_is_fast(torch.device('cpu')) else 'is not'} in the processor")
     print(f"{'network':15}{'images':>7}{'forward':>9}{'ours':>8}{'bfloat16':>10}{'grad-cam':>10}{'captum':>8}"
           f"{'grad-cam/ours':>15}{'captum/ours':>14}{'differs by':>14}")
     for name, layer in LAYERS.items():

@@ -18,7 +18,7 @@ from core.config import ModelConfig
 from core.explain import METHODS, explain, grad_cam
 from core.explain.activations import activations, contributions, kernels
 from core.explain.input_gradients import integrated_gradients
-from core.explain.passes import feature_maps, left_alone, maps_at
+from core.explain.passes import feature_maps, maps_at, without_trace
 from core.explain.perturbation import occlusion
 from core.models import build_model
 from tests.test_grad_cam import Noisy, Overheard, Tiny, mixed, pictures, same, torchvision_model, trace
@@ -132,13 +132,13 @@ def test_bfloat16_gives_nearly_the_same_map(method, monkeypatch):
     model = build_model(ModelConfig(name="resnet18"), classes=2, size=32, channels=1).eval()
     images, targets, layer = pictures(1, 32, 1), torch.tensor([1]), "network.layer2"
     ours = explain(method, model, images, targets, layer)
-    monkeypatch.setattr("core.explain.passes.bfloat16_is_quick", lambda device: True)
+    monkeypatch.setattr("core.explain.passes.bfloat16_is_fast", lambda device: True)
     half = explain(method, model, images, targets, layer, half=True)
     assert not torch.is_autocast_enabled("cpu") and half.dtype == torch.float32 and ours.any()
     assert not torch.equal(half, ours) and np.corrcoef(half.ravel(), ours.ravel())[0, 1] > 0.98
-    monkeypatch.setattr("core.explain.passes.bfloat16_is_quick", lambda device: False)
+    monkeypatch.setattr("core.explain.passes.bfloat16_is_fast", lambda device: False)
     assert torch.equal(explain(method, model, images, targets, layer, half=True), ours)
-    with left_alone(model, images), torch.autocast("cpu", torch.bfloat16):          # Score-CAM's later passes want it, too
+    with without_trace(model, images), torch.autocast("cpu", torch.bfloat16):          # Score-CAM's later passes want it, too
         maps_at(model, images, layer)
         assert torch.is_autocast_enabled("cpu")
 

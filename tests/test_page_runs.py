@@ -11,7 +11,7 @@ import pytest
 
 from core.config import RunConfig, knobs
 from core.runs.store import RunStore
-from core.trainers.diagnostics import alarms
+from core.trainers.diagnostics import diagnose
 from pages.runs import curves
 from pages.shared import preview, run_feed
 from pages.shared.charts import thin
@@ -269,7 +269,7 @@ def test_a_look_costs_little(capsys):
     for i in range(20):
         run.append(step_record(11, i + 1, steps=500))
         records = run_feed.follow(run)
-        run_feed.states(store), run_feed.share_done(run.progress(), records), run_feed.best_epoch(records), alarms(records, 20)
+        run_feed.states(store), run_feed.share_done(run.progress(), records), run_feed.best_epoch(records), diagnose(records, 20)
         curves.offered(records)
         for key in ("loss", "grad_norm", "lr", "images_per_second"):
             thin(*run_feed.curve(run, "step", key))

@@ -1,8 +1,8 @@
-"""Why did the network say that? Maps over the image, and how they are drawn.
+"""Why did the network predict that? Maps over the image, and how they are drawn.
 
     METHODS       all ways to explain, with equation and source; explain() uses one on any number of images
-    grad_cam      which places of a feature map speak for a class (imports torch when first asked for)
-    feature_maps  the layers that can be asked
+    grad_cam      which places of a feature map are evidence for a class (imports torch when it is first used)
+    feature_maps  the layers that have maps
     overlay       a map drawn on its image, colour_scale its legend (numpy and OpenCV only)
 
 The methods themselves: gradcam (maps of a layer, one pass), perturbation (many changed images), input_gradients.

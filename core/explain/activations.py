@@ -1,4 +1,4 @@
-"""What a layer sees: its feature maps of an image, what each of them says for a class, and its kernels.
+"""What a layer responds to: its feature maps of an image, what each of them contributes to a class, and its kernels.
 
 Shapes: images (N, C, H, W) in [0, 1], a layer's maps (N, F, h, w).
 """
@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.explain.passes import gradients_at, left_alone, maps_at, module_of
+from core.explain.passes import gradients_at, maps_at, module_of, without_trace
 
 
 def activations(model: nn.Module, images: Tensor, layer: str | None = None) -> np.ndarray:
-    """The maps that a layer gives: (N, F, h, w) float32, in the layer's own unit. Raises as `grad_cam` does."""
-    with left_alone(model, images):
+    """Return the feature maps of a layer: (N, F, h, w) float32, in the layer's own unit. Raises as `grad_cam` does."""
+    with without_trace(model, images):
         return maps_at(model, images, layer)[0].cpu().numpy()
 
 
 def contributions(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
                   against: Tensor | None = None) -> np.ndarray:
-    """What each map of a layer says for a class, as Grad-CAM weighs it: alpha_k sum_ij A_k[i, j], (N, F) float32 in logits.
+    """Return what each map of a layer contributes to a class in Grad-CAM: alpha_k sum_ij A_k[i, j], (N, F) float32 in logits.
 
     Added up over the maps it is the sum of Grad-CAM before its relu. Arguments as in `grad_cam`.
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
         return (gradient.mean(dim=(2, 3)) * maps.sum(dim=(2, 3))).cpu().numpy()
 
@@ -45,7 +45,7 @@ class Kernels:
 
 
 def kernels(model: nn.Module, layer: str) -> Kernels | None:
-    """The kernels of a layer: its own, or those of the last convolution inside it, or None where there is none.
+    """Return the kernels of a layer: its own, or those of the last convolution inside it, or None where there is none.
 
     The last by the order in which the modules were made, which is that of their use in all networks here.
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.explain.passes import left_alone, score
+from core.explain.passes import score, without_trace
 
 STEPS = 12         # of a curve
 
@@ -70,7 +70,7 @@ def deletion_and_insertion(model: nn.Module, images: Tensor, targets: Tensor, ma
     np.put_along_axis(rank, order, np.arange(h * w)[None], axis=1)
     rank = torch.from_numpy(rank.reshape(n, 1, h, w)).to(images.device)
     curves = np.empty((2, n, steps + 1))
-    with left_alone(model, images):
+    with without_trace(model, images):
         for t in range(steps + 1):
             first = rank < round(h * w * t / steps)
             curves[0, :, t] = _probability(model, torch.where(first, without, images), targets, against)

@@ -24,27 +24,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.explain.passes import gradients_at, left_alone, maps_at, score, stretched
+from core.explain.passes import gradients_at, maps_at, score, upsampled, without_trace
 
 
 def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
              against: Tensor | None = None) -> Tensor:
-    """Grad-CAM: how much each place of a feature map speaks for a class, in logits, >= 0.
+    """Return Grad-CAM: how much each place of a feature map is evidence for a class, in logits, >= 0.
 
         alpha_k = mean_ij dy / dA_k[i, j]          (eq. 1)
         L       = relu(sum_k alpha_k A_k)          (eq. 2)
 
     Selvaraju et al., ICCV 2017, https://arxiv.org/abs/1610.02391
+
+    >>> from core.config import ModelConfig
+    >>> from core.models import build_model
+    >>> model = build_model(ModelConfig("small_cnn"), classes=2, size=32, channels=1)
+    >>> maps = grad_cam(model, torch.rand(3, 1, 32, 32), torch.tensor([0, 1, 1]))
+    >>> maps.shape, bool((maps >= 0).all())
+    (torch.Size([3, 32, 32]), True)
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
         alpha = gradient.mean(dim=(2, 3), keepdim=True)                # (N, F, 1, 1)
-        return stretched((alpha * maps).sum(dim=1).relu(), images)
+        return upsampled((alpha * maps).sum(dim=1).relu(), images)
 
 
 def grad_cam_pp(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
                 against: Tensor | None = None) -> Tensor:
-    """Grad-CAM++: as Grad-CAM, but places that speak for the class count, however few there are; in logits, >= 0.
+    """Return Grad-CAM++: as Grad-CAM, but a few places with evidence for the class count as much as many; in logits, >= 0.
 
         a_k[i, j] = g^2 / (2 g^2 + (sum_ab A_k[a, b]) g^3) = 1 / (2 + (sum_ab A_k[a, b]) g)     (eq. 19, with y in exp(y))
         alpha_k   = sum_ij a_k[i, j] relu(g)                                                    (eq. 5)
@@ -53,52 +60,52 @@ def grad_cam_pp(model: nn.Module, images: Tensor, targets: Tensor, layer: str | 
     The paper takes A after a ReLU. Where A may be negative, the denominator can pass through zero; there a is taken as 0.
     Chattopadhay et al., WACV 2018, https://arxiv.org/abs/1710.11063
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
         below = 2 + maps.sum(dim=(2, 3), keepdim=True) * gradient
         share = torch.where(below.abs() > 1e-6, 1 / below, 0)
         alpha = (share * gradient.relu()).sum(dim=(2, 3), keepdim=True)
-        return stretched((alpha * maps).sum(dim=1).relu(), images)
+        return upsampled((alpha * maps).sum(dim=1).relu(), images)
 
 
 def hires_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
               against: Tensor | None = None) -> Tensor:
-    """HiRes-CAM: each place weighed with its own gradient instead of the map's mean, in logits, >= 0.
+    """Return HiRes-CAM: each place weighted with its own gradient instead of the map's mean, in logits, >= 0.
 
         L = relu(sum_k dy / dA_k * A_k)
 
     At the last layer before average pooling and one linear layer it equals Grad-CAM; at earlier ones Grad-CAM's mean may
-    light up places that the network did not use, and this does not.
+    highlight places that the network did not use, and this does not.
     Draelos and Carin, 2020, https://arxiv.org/abs/2011.08891
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
-        return stretched((gradient * maps).sum(dim=1).relu(), images)
+        return upsampled((gradient * maps).sum(dim=1).relu(), images)
 
 
 def layer_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
               against: Tensor | None = None) -> Tensor:
-    """Layer-CAM: only what speaks for the class at each place counts, so early layers give maps too; in logits, >= 0.
+    """Return Layer-CAM: only evidence for the class counts, each place by itself, so early layers work too; in logits, >= 0.
 
         L = relu(sum_k relu(dy / dA_k) * A_k)
 
     Jiang et al., IEEE TIP 2021, https://doi.org/10.1109/TIP.2021.3089943
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
-        return stretched((gradient.relu() * maps).sum(dim=1).relu(), images)
+        return upsampled((gradient.relu() * maps).sum(dim=1).relu(), images)
 
 
 def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
               against: Tensor | None = None) -> Tensor:
-    """Eigen-CAM: what varies most over the places of a layer; in the unit of its maps, >= 0. It looks at no class.
+    """Return Eigen-CAM: what varies most over the places of a layer; in the unit of its maps, >= 0. The same for every class.
 
         A = U S V^T  (h w places x F channels, less the mean of each channel);   L = relu(A v_1)
 
-    v_1 has no sign of its own: it is taken so that places where the layer answers more get the larger values.
+    v_1 has no sign of its own: it is taken so that places where the layer is more active get the larger values.
     `targets` and `against` are only checked. Muhammad and Yeasin, IJCNN 2020, https://arxiv.org/abs/2008.00299
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, logits = maps_at(model, images, layer)
         score(logits, targets, against)
         places = maps.flatten(2).transpose(1, 2).double()              # (N, h w, F)
@@ -109,4 +116,4 @@ def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
         first = vectors[..., -1] * values[:, -1:].clamp_min(0).sqrt() if wide else (centred @ vectors[..., -1:])[..., 0]
         agrees = (first * centred.sum(dim=2)).sum(dim=1, keepdim=True)
         cam = (first * torch.where(agrees < 0, -1.0, 1.0)).relu()
-        return stretched(cam.float().view(len(maps), *maps.shape[2:]), images)
+        return upsampled(cam.float().view(len(maps), *maps.shape[2:]), images)

@@ -10,21 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from core.explain.passes import Progress, in_batches, laid_out, left_alone, score
+from core.explain.passes import Progress, channels_last, in_batches, score, without_trace
 
 STEPS = 32                 # points of the path of `integrated_gradients`
 
 
 def integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
                          against: Tensor | None = None, progress: Progress | None = None, steps: int = STEPS) -> Tensor:
-    """Integrated gradients: what each pixel adds to the logit on the way from a black image to this one.
+    """Return integrated gradients: what each pixel adds to the logit on the way from a black image to this one.
 
         L_i = (x_i - b_i) * mean_m  dy / dx_i at b + (m - 1/2) / M (x - b),   m = 1 .. M      (eq. 1, by the midpoint rule)
 
     with b = 0, black. The map adds up to y(x) - y(b), up to the error of the rule. (N, H, W) in logits, signed.
     Sundararajan et al., ICML 2017, https://arxiv.org/abs/1703.01365
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps = torch.zeros_like(images)
         path = (torch.arange(steps, device=images.device) + 0.5) / steps
         for i, part in in_batches(len(images), steps, progress):
@@ -35,22 +35,22 @@ def integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, laye
 
 def guided_backprop(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
                     against: Tensor | None = None) -> Tensor:
-    """Guided backpropagation: the gradient at the pixels, of which each ReLU lets only the positive part through.
+    """Return guided backpropagation: the gradient at the pixels, of which each ReLU passes only the positive part.
 
         R_in = R_out * [x > 0] * [R_out > 0]       (fig. 1, "guided")
 
-    (N, H, W) in logits per brightness from black to white, signed. It shows edges that the network sees, hardly the class:
+    (N, H, W) in logits per brightness from black to white, signed. It shows edges more than the class:
     the weights can be random and it looks the same (Adebayo et al., NeurIPS 2018).
     Springenberg et al., ICLR Workshop 2015, https://arxiv.org/abs/1412.6806
     """
-    with left_alone(model, images), _GuidedReLUs():
+    with without_trace(model, images), _GuidedReLUs():
         return _gradient(model, images, targets, against).sum(dim=1)
 
 
 def _gradient(model: nn.Module, images: Tensor, targets: Tensor, against: Tensor | None) -> Tensor:
     """dy/dx (N, C, H, W) float32."""
     with torch.enable_grad():
-        images = laid_out(images.detach()).requires_grad_()
+        images = channels_last(images.detach()).requires_grad_()
         y = score(model(images.clone()), targets, against)               # the model may write into its input
         if not y.requires_grad:
             raise ValueError("The logits have no gradient at the image, so it has no map.")

@@ -14,7 +14,7 @@ RING = 0.1         # width of the border ring, of the side
 
 
 def energy(maps: Any, regions: Any) -> np.ndarray:
-    """The share of each map's heat that lies in its region, (N,) in [0, 1]; NaN where the map or the region is empty.
+    """Return the share of each map's heat that lies in its region, (N,) in [0, 1]; NaN where the map or the region is empty.
 
     Wang et al., CVPR Workshops 2020, section 4.2 (energy-based pointing game), https://arxiv.org/abs/1910.01279
 
@@ -29,7 +29,7 @@ def energy(maps: Any, regions: Any) -> np.ndarray:
 
 
 def pointing_game(maps: Any, regions: Any) -> np.ndarray:
-    """Whether each map is highest inside its region, (N,) of 0 and 1; NaN where the map or the region is empty. Where several
+    """Return whether each map is highest inside its region, (N,) of 0 and 1; NaN where the map or the region is empty. Where several
     places are highest, the share of them. Zhang et al., IJCV 2018, https://arxiv.org/abs/1608.00507"""
     hot = heat(maps)
     highest = hot == hot.max((1, 2), keepdims=True)
@@ -38,7 +38,7 @@ def pointing_game(maps: Any, regions: Any) -> np.ndarray:
 
 
 def border_ring(height: int, width: int, share: float = RING) -> np.ndarray:
-    """(H, W) bool: the outermost `share` of the shorter side on all four sides."""
+    """Return the border ring, (H, W) bool: the outermost `share` of the shorter side on all four sides."""
     ring, wide = np.ones((height, width), bool), max(1, round(share * min(height, width)))
     ring[wide:-wide, wide:-wide] = False
     return ring
@@ -65,14 +65,14 @@ class Place:
 
 
 def places(maps: Any, regions: Mapping[str, Any]) -> dict[str, Place]:
-    """`energy` and `pointing_game` for each kind of region {name: (N, H, W) or (H, W) bool}; kinds that no image has are left
+    """Return `energy` and `pointing_game` for each kind of region {name: (N, H, W) or (H, W) bool}; kinds that no image has are left
     out."""
-    found = {}
+    result = {}
     for name, region in regions.items():
         region = np.broadcast_to(np.asarray(region, bool), np.shape(maps))
         shares = energy(maps, region)
         there = np.isfinite(shares)
         if there.any():
-            found[name] = Place(int(there.sum()), float(shares[there].mean()), float(region[there].mean()),
+            result[name] = Place(int(there.sum()), float(shares[there].mean()), float(region[there].mean()),
                                 float(pointing_game(maps, region)[there].mean()))
-    return found
+    return result

@@ -8,7 +8,7 @@ import numpy as np
 
 def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: float | None = None, *,
             signed: bool = False) -> np.ndarray:
-    """An image with a map over it: the larger the map, the brighter and the more opaque its colour.
+    """Draw a map over an image: the larger the map, the brighter and the more opaque its colour.
 
         v   = min(cam / peak, 1)
         out = (1 - opacity v) image + opacity v colour(v)
@@ -22,13 +22,13 @@ def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: floa
         opacity: 0 shows the image alone, 1 hides it where the map is at its peak
         peak: the value that gets the brightest colour, in the map's unit. None takes the map's own maximum; give one
             number for several maps that should be compared, and say on the page which it was
-        signed: negative values are meant; they get the cold colours of `coloured`
+        signed: negative values count; they get the cold colours of `coloured`
 
     Returns:
         (H, W, 3) uint8, RGB
 
     Raises:
-        ValueError: wrong type or shape, a map that is not finite or negative against its word, opacity or peak out of range
+        ValueError: wrong type or shape, a map that is not finite, or negative though it is not signed, opacity or peak out of range
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3):
         raise ValueError(f"image must be uint8 of shape (H, W, 1) or (H, W, 3), not {image.dtype} of {image.shape}")
@@ -51,13 +51,13 @@ def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: floa
 
 
 def coloured(value: np.ndarray) -> np.ndarray:
-    """The colour of each value from -1 to 1: (..., 3) uint8, RGB. Below zero: the scale with red and blue exchanged."""
+    """Return the colour of each value from -1 to 1: (..., 3) uint8, RGB. Below zero: the scale with red and blue exchanged."""
     colour = colour_scale()[np.rint(np.abs(value) * 255).astype(np.uint8)]
     return np.where((np.asarray(value) < 0)[..., None], colour[..., ::-1], colour) if np.min(value, initial=0) < 0 else colour
 
 
 def colour_scale(n: int = 256, signed: bool = False) -> np.ndarray:
-    """The colours from 0 to the peak, or with `signed` from the lowest to the peak, for a legend: (n, 3) uint8, RGB.
+    """Return the colours from 0 to the peak, or with `signed` from the lowest to the peak, for a legend: (n, 3) uint8, RGB.
 
     Inferno (Smith and van der Walt, SciPy 2015): its lightness rises evenly from black, so equal steps look equal, also
     in print and to people who see colours differently. A rainbow shows edges where the map has none.

@@ -1,6 +1,6 @@
-"""One pass through a network that leaves no trace: what all methods of explaining share.
+"""One pass through a network that leaves no trace: what all methods share.
 
-    left_alone     eval mode, no gradients; afterwards everything is as it was
+    without_trace     eval mode, no gradients; afterwards everything is as it was
     maps_at        the maps of a layer and the logits
     gradients_at   the maps of a layer, and what each of their numbers does to the score
     score          the logit of a class, or the difference of two
@@ -31,8 +31,8 @@ Progress = Callable[[int, int], None]           # (passes done, passes in all); 
 
 
 @contextmanager
-def left_alone(model: nn.Module, images: Tensor) -> Iterator[None]:
-    """Eval mode, no gradients, no inference mode; afterwards the modes and the random state are as they were.
+def without_trace(model: nn.Module, images: Tensor) -> Iterator[None]:
+    """Switch to eval mode without gradients and without inference mode; afterwards the modes and the random state are as they were.
 
     Modules are set and restored as attributes, one by one: train() may be overridden, and modes may be mixed.
     """
@@ -50,7 +50,7 @@ def left_alone(model: nn.Module, images: Tensor) -> Iterator[None]:
 
 def gradients_at(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None,
                  against: Tensor | None) -> tuple[Tensor, Tensor]:
-    """A layer's maps A and dy/dA, both (N, F, h, w) float32. To be called inside `left_alone`."""
+    """Return a layer's maps A and dy/dA, both (N, F, h, w) float32. To be called inside `without_trace`."""
     logits, maps, layer = _forward(model, images, layer, gradients=False)
     if not logits.requires_grad:
         # The model switches gradients off around a frozen trunk, and back to what it was: start with on.
@@ -64,13 +64,13 @@ def gradients_at(model: nn.Module, images: Tensor, targets: Tensor, layer: str |
 
 
 def maps_at(model: nn.Module, images: Tensor, layer: str | None) -> tuple[Tensor, Tensor]:
-    """A layer's maps (N, F, h, w) float32 and the logits. To be called inside `left_alone`."""
+    """Return a layer's maps (N, F, h, w) float32 and the logits. To be called inside `without_trace`."""
     logits, maps, _ = _forward(model, images, layer, gradients=False)
     return maps.detach().float(), logits.detach()
 
 
 def score(logits: Tensor, targets: Tensor, against: Tensor | None = None) -> Tensor:
-    """What is explained, (N,): the logit of each image's own class, less that of the class it is compared with.
+    """Return what is explained, (N,): the logit of each image's own class, less that of the class it is compared with.
 
     Raises ValueError for classes that the model does not have.
     """
@@ -91,7 +91,7 @@ def _classes(targets: Tensor, logits: Tensor) -> Tensor:
 
 
 def in_batches(n: int, passes: int, progress: Progress | None) -> Iterator[tuple[int, slice]]:
-    """For n images of which each needs `passes` passes: (image, which of its passes), at most BATCH at a time."""
+    """Yield, for n images of which each needs `passes` passes: (image, which of its passes), at most BATCH at a time."""
     for i in range(n):
         for start in range(0, passes, BATCH):
             stop = min(start + BATCH, passes)
@@ -100,15 +100,15 @@ def in_batches(n: int, passes: int, progress: Progress | None) -> Iterator[tuple
                 progress(i * passes + stop, n * passes)
 
 
-def bfloat16_is_quick(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself; else torch works around it, and float32 is faster."""
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Return whether the processor multiplies bfloat16 itself; else torch works around it, and float32 is faster."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     has = (getattr(torch.cpu, name, lambda: False) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return device.type == "cpu" and any(ask() for ask in has)
+    return device.type == "cpu" and any(supported() for supported in has)
 
 
-def laid_out(images: Tensor) -> Tensor:
+def channels_last(images: Tensor) -> Tensor:
     """Return the images with the channels of a pixel side by side in memory, on a CPU: a pass takes a tenth to a half less."""
     if images.device.type != "cpu":
         return images
@@ -118,18 +118,18 @@ def laid_out(images: Tensor) -> Tensor:
     return images.contiguous().as_strided((n, c, height, width), (height * width, 1, width, 1))
 
 
-def stretched(maps: Tensor, images: Tensor) -> Tensor:
-    """(N, h, w) -> (N, H, W), the size of the images, by bilinear interpolation."""
+def upsampled(maps: Tensor, images: Tensor) -> Tensor:
+    """Upsample maps to the size of the images by bilinear interpolation: (N, h, w) -> (N, H, W)."""
     return F.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, int]]:
-    """The layers that can be asked for: name -> (channels, height, width), in the order in which they finish.
+    """Return the layers that have maps: name -> (channels, height, width), in the order in which they finish.
 
     Found by sending the first of `images` (N, C, H, W) through the model, which is left as it was. Maps of a single
     place (after global pooling) are left out: they can show nothing.
     """
-    found: dict[str, tuple[int, int, int]] = {}
+    shapes: dict[str, tuple[int, int, int]] = {}
     me = threading.get_ident()
     handles = []
 
@@ -137,11 +137,11 @@ def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, 
         def hook(module, inputs, output):
             is_map = isinstance(output, Tensor) and output.dim() == 4 and output[0, 0].numel() > 1
             if is_map and threading.get_ident() == me:
-                found.pop(name, None)                  # used again: to the end
-                found[name] = tuple(output.shape[1:])
+                shapes.pop(name, None)                  # used again: to the end
+                shapes[name] = tuple(output.shape[1:])
         return hook
 
-    with left_alone(model, images):
+    with without_trace(model, images):
         try:
             for name, module in model.named_modules():
                 if name:
@@ -150,11 +150,11 @@ def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, 
         finally:
             for handle in handles:
                 handle.remove()
-    return found
+    return shapes
 
 
 def module_of(model: nn.Module, layer: str) -> nn.Module:
-    """The module of that dotted name. Raises KeyError with the names that there are."""
+    """Return the module of that dotted name. Raises KeyError with the names that there are."""
     try:
         return model.get_submodule(layer)
     except AttributeError:
@@ -186,7 +186,7 @@ def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: boo
     handle = module.register_forward_hook(cut)
     try:
         with torch.set_grad_enabled(gradients):
-            logits = model(laid_out(images))
+            logits = model(channels_last(images))
     finally:
         handle.remove()
         torch.set_autocast_enabled(kind, half)

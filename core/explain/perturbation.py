@@ -1,4 +1,4 @@
-"""Explanations from the answer alone: change the image, and see what that does to the logit. Slow, and without gradients.
+"""Explanations from predictions alone: change the image, and see what that does to the logit. Slow, and without gradients.
 
 Arguments as in core.explain.gradcam. `progress(done, total)` is called after each batch of at most `passes.BATCH` images
 with the passes done and needed; what it raises passes through and stops the work.
@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.explain.passes import Progress, in_batches, laid_out, left_alone, maps_at, score, stretched
+from core.explain.passes import Progress, channels_last, in_batches, maps_at, score, upsampled, without_trace
 
 WINDOWS = 7                # the window of `occlusion` goes this often into a side of the image, and moves by half of its own
 
 
 def score_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
               against: Tensor | None = None, progress: Progress | None = None) -> Tensor:
-    """Score-CAM: each map of a layer lights up a part of the image; its weight is what the network says of that part.
+    """Return Score-CAM: each feature map of a layer masks the image; the logit of the masked image gives its weight.
 
         H_k     = A_k brought to the image's size and to 0 .. 1                       (eq. 5)
         alpha   = softmax_k y(x * H_k)                                                (algorithm 1)
@@ -25,23 +25,23 @@ def score_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     Returns (N, H, W) in the unit of the layer's maps, >= 0. One pass a channel.
     Wang et al., CVPR Workshops 2020, https://arxiv.org/abs/1910.01279
     """
-    with left_alone(model, images):
+    with without_trace(model, images):
         maps, logits = maps_at(model, images, layer)                                  # (N, F, h, w)
-        score(logits, targets, against)                                               # refuses classes that there are not
+        score(logits, targets, against)                                               # refuses classes that do not exist
         y = torch.zeros(maps.shape[:2], device=maps.device)
         for i, part in in_batches(*maps.shape[:2], progress):
-            lit = stretched(maps[i, part], images)                                    # (B, H, W)
-            low, high = lit.amin((1, 2), keepdim=True), lit.amax((1, 2), keepdim=True)
-            lit = (lit - low) / (high - low).clamp_min(1e-8)
-            y[i, part] = _scores(model, images[i] * lit[:, None], i, targets, against)
+            shown = upsampled(maps[i, part], images)                                    # (B, H, W)
+            low, high = shown.amin((1, 2), keepdim=True), shown.amax((1, 2), keepdim=True)
+            shown = (shown - low) / (high - low).clamp_min(1e-8)
+            y[i, part] = _scores(model, images[i] * shown[:, None], i, targets, against)
         alpha = y.softmax(dim=1)[..., None, None]
-        return stretched((alpha * maps).sum(dim=1).relu(), images)
+        return upsampled((alpha * maps).sum(dim=1).relu(), images)
 
 
 def occlusion(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
               against: Tensor | None = None, progress: Progress | None = None, window: int | None = None,
               stride: int | None = None, cover: float | None = None) -> Tensor:
-    """Occlusion: cover a square of the image, move it along, and see how far the logit falls.
+    """Return occlusion maps: cover a square of the image, move it along, and see how far the logit falls.
 
         L[i, j] = mean over the squares that cover (i, j) of  y(x) - y(x covered)
 
@@ -53,15 +53,15 @@ def occlusion(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
         stride: how far it moves; None takes half the window
         cover: brightness of the square in [0, 1]; None takes the mean of each channel of the image
 
-    Returns (N, H, W) in logits: positive where the class needs what is there, negative where it speaks against it.
+    Returns (N, H, W) in logits: positive where what is there is evidence for the class, negative where it is evidence against it.
     """
     height, width = images.shape[2:]
     window = window or max(1, round(min(height, width) / WINDOWS))
     stride = stride or max(1, window // 2)
     places = [(top, left) for top in range(0, height - window + stride, stride)
               for left in range(0, width - window + stride, stride)]
-    with left_alone(model, images):
-        whole = score(model(laid_out(images)), targets, against).float()
+    with without_trace(model, images):
+        whole = score(model(channels_last(images)), targets, against).float()
         fallen, covered = torch.zeros((2, *images[:, 0].shape), device=images.device)     # (N, H, W) each
         for i, part in in_batches(len(images), len(places), progress):
             paint = images[i].mean(dim=(1, 2))[:, None, None] if cover is None else cover
@@ -79,4 +79,4 @@ def _scores(model: nn.Module, batch: Tensor, i: int, targets: Tensor, against: T
     """y of many changed versions of image i."""
     def same(classes: Tensor) -> Tensor:
         return torch.as_tensor(classes)[i].expand(len(batch))
-    return score(model(laid_out(batch)), same(targets), None if against is None else same(against)).float()
+    return score(model(channels_last(batch)), same(targets), None if against is None else same(against)).float()

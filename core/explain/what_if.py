@@ -1,7 +1,7 @@
-"""What would the network say if the image were another? Changes of one image, each a row of a table.
+"""What would the network predict if the image were changed? Changes of one image, each a row of a table.
 
-A map shows what a network used; a change tests it. If the answer rests on a letter at the edge, covering the letter moves the
-probability and turning the bone does not. H x W pixels, C channels; images are uint8, or float in [0, 1], and stay what they are.
+A map shows what a network used; a change tests it. If the prediction depends on a letter at the edge, covering the letter
+changes the probability and rotating the bone does not. H x W pixels, C channels; images are uint8, or float in [0, 1], and stay what they are.
 
 Places are shares of the image: x from its left edge (0) to its right (1), y from its top (0) to its bottom (1).
 """
@@ -107,24 +107,24 @@ class Change:
 
 # In this order: a turned patient is imaged blurred, exposed, with noise; letters and covers lie on the finished film.
 CHANGES: dict[str, Change] = {
-    "rotate": Change("Rotate", "Turns the image about its middle, counter-clockwise. What comes in from outside is black.",
+    "rotate": Change("Rotate", "Rotates the image about its centre, counter-clockwise. What enters from outside is black.",
                      rotate, 0, -180, 180, 5, "%d deg"),
-    "blur": Change("Blur", "Gaussian blur; its standard deviation as a share of the side. Fine texture goes first.",
+    "blur": Change("Blur", "Gaussian blur; its standard deviation as a share of the side. Fine texture disappears first.",
                    blur, 0.0, 0.0, 5.0, 0.25, "%.2f %%"),
     "brightness": Change("Brightness", "Added to every pixel; black is 0, white is 1.",
                          brightness, 0.0, -0.5, 0.5, 0.05, "%+.2f"),
-    "noise": Change("Noise", "Random numbers added to the pixels: their standard deviation, where black is 0 and white is 1.",
+    "noise": Change("Noise", "Gaussian noise: its standard deviation, where black is 0 and white is 1.",
                     noise, 0.0, 0.0, 0.5, 0.02, "%.2f"),
     "invert": Change("Invert", "Black becomes white and white black.", invert, False),
-    "letter": Change("Paste a letter", "A white letter as radiographers put on films. Drag it on the picture.", letter,
+    "letter": Change("Paste a letter", "A white letter as radiographers place on films. Drag it on the image.", letter,
                      placed=True),
-    "cover": Change("Cover a square", "Hides a part of the image. If the answer stays, it does not rest on that part alone. "
-                    "Drag it on the picture.", cover, placed=True),
+    "cover": Change("Cover a square", "Hides a part of the image. If the prediction stays, it does not depend on that part alone. "
+                    "Drag it on the image.", cover, placed=True),
 }
 
 
 def change(image: np.ndarray, wanted: Mapping[str, Any]) -> np.ndarray:
-    """An image after the wanted changes, in the order of CHANGES.
+    """Return an image after some changes, in the order of CHANGES.
 
         change(image, {"rotate": 15, "cover": {"x": 0.2, "y": 0.1, "side": 0.25}})
 

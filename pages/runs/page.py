@@ -12,7 +12,7 @@ from core.metrics import METRICS
 from core.runs.run import Progress
 from core.runs.states import LIVE, RESUMABLE, Status
 from core.runs.store import Run, RunStore
-from core.trainers.diagnostics import alarms
+from core.trainers.diagnostics import diagnose
 from pages.runs import curves
 from pages.runs.run_notes import draw_notes
 from pages.runs.run_queue import draw_queue
@@ -112,7 +112,7 @@ def draw_action(run: Run, status: Status) -> None:
 
 def draw_alarms(run: Run, status: Status, records: list[dict]) -> None:
     """What goes wrong, in words, the gravest first."""
-    found = alarms(records, run.config.train.epochs, class_names=examples.class_names, reason=status.reason,
+    found = diagnose(records, run.config.train.epochs, class_names=examples.class_names, reason=status.reason,
                    majority=examples.majority)
     if not found:
         return

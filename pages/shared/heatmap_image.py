@@ -75,8 +75,8 @@ def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, 
 def _in_half(size: int) -> bool:
     import torch
 
-    from core.explain.passes import bfloat16_is_quick
-    return size >= HALF_FROM and bfloat16_is_quick(torch.device("cpu"))
+    from core.explain.passes import bfloat16_is_fast
+    return size >= HALF_FROM and bfloat16_is_fast(torch.device("cpu"))
 
 
 def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: float, peak: float | None,
