@@ -19,8 +19,10 @@ from streamlit.testing.v1 import AppTest
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.source import Source
+from pages.browse import drawer
+from pages.browse import rows as browse_rows
 from pages.browse.counts import read_cell
-from pages.shared import browsing, filters, open_data
+from pages.shared import filters, image_facts, open_data
 from tests.judged import galleries
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
@@ -218,8 +220,8 @@ def test_the_whole_of_a_set_is_shown_in_three_ways(studies):
     splits = data.table["split"][data.labels == data.class_names.index("sick")].nunique()
     assert curves(page) == [1, splits], "one for the class that is chosen, and one for each split that it is in"
     page.segmented_control("browse_overview").set_value("mean").run()
-    averages = next(h for h in galleries(page) if h["label"].startswith("Average"))
-    assert averages["captions"] == ["sick, average of 18", "spread"]
+    averages = next(h for h in galleries(page) if h["label"].startswith("Mean"))
+    assert averages["captions"] == ["sick, mean of 18", "std. deviation"]
 
 
 def test_the_ways_to_make_an_image_square_are_compared(studies):
@@ -322,17 +324,17 @@ def test_rows_of_several_findings_and_of_none():
 
 @pytest.mark.parametrize("count, per_page", [(0, 60), (1, 60), (60, 60), (61, 60), (2423, 120)])
 def test_pages_show_every_row_once(count, per_page):
-    pages = range(1, browsing.pages(count, per_page) + 1)
-    seen = [i for page in pages for i in range(count)[browsing.page_slice(page, count, per_page)]]
+    pages = range(1, browse_rows.pages(count, per_page) + 1)
+    seen = [i for page in pages for i in range(count)[browse_rows.page_slice(page, count, per_page)]]
     assert seen == list(range(count))
     for row in range(0, count, 37):
-        part = browsing.page_slice(browsing.page_of(row, np.arange(count), per_page), count, per_page)
+        part = browse_rows.page_slice(browse_rows.page_of(row, np.arange(count), per_page), count, per_page)
         assert part.start <= row < part.stop
 
 
 @pytest.mark.parametrize("text, page", [("3", 3), (None, 1), ("", 1), ("-2", 1), ("two", 1), ("²", 1), ("9" * 400, 1)])
 def test_a_page_number_may_be_anything(text, page):
-    assert browsing.parse_page(text) == page
+    assert browse_rows.parse_page(text) == page
 
 
 def test_random_order_is_the_same_for_everybody():
@@ -401,11 +403,11 @@ def test_pages_of_studies_show_every_image_once_and_cut_no_study():
     rows = table(401).assign(study=[f"s{k // 3}" for k in range(401)])
     order, starts = filters.by_study(rows, np.arange(401)[::-1])
     seen = []
-    for page in range(1, browsing.pages(len(starts), 30) + 1):
-        part, breaks = browsing.part_of_page(page, len(order), 30, starts)
+    for page in range(1, browse_rows.pages(len(starts), 30) + 1):
+        part, breaks = browse_rows.part_of_page(page, len(order), 30, starts)
         shown = order[part]
         assert rows["study"].iloc[shown[breaks]].nunique() == len(breaks) == rows["study"].iloc[shown].nunique()
-        assert all(browsing.page_of(row, order, 30, starts) == page for row in shown)
+        assert all(browse_rows.page_of(row, order, 30, starts) == page for row in shown)
         seen += shown.tolist()
     assert sorted(seen) == list(range(401))
 
@@ -413,7 +415,7 @@ def test_pages_of_studies_show_every_image_once_and_cut_no_study():
 @pytest.mark.parametrize("asked, expected", [("", (0, 90)), ("20..40", (20, 40)), ("..40", (0, 40)), ("40..20", (20, 40)),
                                              ("-5..999", (0, 90)), ("x", (0, 90))])
 def test_a_range_in_the_address_may_be_anything(asked, expected):
-    assert browsing.limits(asked, 0, 90) == expected
+    assert browse_rows.limits(asked, 0, 90) == expected
 
 
 @pytest.mark.parametrize("value, cell", [([0, 1], (0, 1)), ([-1, 2], (None, 2)), ([1, -1], (1, None)), ([2, 0], None),
@@ -424,14 +426,14 @@ def test_what_the_browser_says_of_a_click_is_checked(value, cell):
 
 def test_a_patient_has_all_of_their_images_and_nobody_else_s():
     rows = table(40)
-    assert browsing.patient_rows(rows, 6).tolist() == [4, 5, 6, 7]
-    assert browsing.patient_rows(rows.assign(patient=""), 6).tolist() == [6], "unknown patients are not one patient"
+    assert drawer.patient_rows(rows, 6).tolist() == [4, 5, 6, 7]
+    assert drawer.patient_rows(rows.assign(patient=""), 6).tolist() == [6], "unknown patients are not one patient"
 
 
 def test_the_outline_goes_round_the_mask_and_leaves_it_alone():
     pixels, mask = np.full((100, 120, 1), 90, np.uint8), np.zeros((100, 120), bool)
     mask[40:60, 50:70] = True
-    drawn = browsing.outline(pixels, mask)
+    drawn = drawer.outline(pixels, mask)
     changed = (drawn != 90).any(axis=2)
     assert drawn.shape == (100, 120, 3) and changed.any() and not changed[mask].any()
     filled = cv2.floodFill(changed.astype(np.uint8), None, (0, 0), 2)[1]
@@ -440,7 +442,7 @@ def test_the_outline_goes_round_the_mask_and_leaves_it_alone():
 
 def test_small_originals_are_sent_without_loss():
     pixels = np.random.default_rng(3).integers(0, 256, (60, 50, 3), np.uint8)
-    kind, data = browsing.encode(pixels)
+    kind, data = image_facts.encode(pixels)
     decoded = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     assert kind == "image/png" and (decoded == pixels).all()
 
@@ -452,7 +454,7 @@ def test_100_000_rows_are_filtered_and_paged_quickly():
     filtering = time.process_time() - began
     began = time.process_time()
     for page in range(1, 101):
-        found[browsing.page_slice(page, len(found), 120)]
+        found[browse_rows.page_slice(page, len(found), 120)]
     paging = (time.process_time() - began) / 100
     assert filtering < 0.25, "measured: 0.02 s"
     assert paging < 0.001, "the page's rows are a view: independent of how many there are"

@@ -11,8 +11,8 @@ import streamlit as st
 from core.augment import caveats
 from core.errors import LightboxError
 from pages.shared import augmentation, config_form, open_data, preview
-from pages.shared.browsing import class_text, encode
 from pages.shared.gallery import gallery
+from pages.shared.image_facts import class_text, encode
 from pages.shared.layout import dataset_chip, escape, next_step, page_header, show_error
 from pages.shared.viewer import viewer
 

@@ -1,22 +1,41 @@
-"""Browse: look at the images of a set, filtered, searched and sorted, page by page; a click shows one in full with its patient.
+"""Browse: look at the images of a data set, filtered, searched and sorted, page by page; a click opens one in full.
 
 Everything that is looked at stands in the address: ?dataset= &target= &split= &class= &page= &image= &q= &sort= &rows= and a
 parameter for each column that is filtered, so that a link shows somebody else the same.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
-from core.config import DataConfig, Split
-from core.datasets import DATASETS, open_dataset
-from core.errors import LightboxError
+from core.config import Split
+from core.datasets import DATASETS, Dataset
 from pages.browse import overview
 from pages.browse.counts import counts_table
-from pages.shared import browsing, open_data, theme
+from pages.browse.drawer import draw_drawer, show_image
+from pages.browse.opening import open_or_offer
+from pages.browse.rows import (
+    Query,
+    cache_key,
+    captions_of,
+    matches_nothing,
+    overview_of,
+    page_of,
+    pages,
+    parse_page,
+    part_of_page,
+    select,
+    skipped_facts,
+    study_column,
+)
+from pages.browse.toolbar import Toolbar, draw_active_filters, draw_toolbar, param_of
+from pages.shared import open_data, theme
 from pages.shared.filters import EMPTY, NO_FINDING, Column, chip_columns
 from pages.shared.gallery import gallery
+from pages.shared.image_facts import facts_html
 from pages.shared.layout import (
     Chip,
     asked_param,
@@ -25,32 +44,28 @@ from pages.shared.layout import (
     escape,
     get_param,
     link,
-    long_task,
     next_step,
     page_header,
     set_param,
     shorten,
-    show_error,
 )
-from pages.shared.viewer import viewer
 from pages.shared.widget_state import follow
 
 ALL = "all"
-PER_PAGE = {"120": "120 images", "60": "60 images", "240": "240 images", "480": "480 images"}     # the first is the default
-IN_STUDY = 4              # images that a study is thought to have: so many fewer studies stand on a page
-RELATIVES = 60            # so many images of one patient are shown
-OWN = {"dataset", "target", "split", "class", "px", "page", "image", "sort", "per", "run", "q", "rows"}     # not for columns
+NONE = "-"                # of several findings: images without any
+STUDY_IMAGES = 4          # images that a study is thought to have: so many fewer studies stand on a page
 
 
-def size_chip(sizes: tuple[int, ...], first: int) -> tuple[Chip, ...]:
-    """At how many pixels the images are prepared; no chip where there is only one way."""
-    options = {str(s): f"{s} px" for s in sizes}
-    return (Chip("px", "Image size", options, default=str(first), width=98),) if len(sizes) > 1 else ()
+@dataclass(frozen=True)
+class Selection:
+    """The rows that are looked at: (n,) in their order, where studies begin in them, and the part on this page."""
 
-
-def column_chip(column: Column) -> Chip:
-    values = {v or EMPTY: v or EMPTY for v in column.values}
-    return Chip(param_of(column.name), column.title, {ALL: f"{column.title}: all"} | values, width=132)
+    rows: np.ndarray
+    starts: np.ndarray | None
+    page: int
+    last_page: int
+    part: slice
+    breaks: list[int]
 
 
 def forget(*names: str) -> None:
@@ -58,319 +73,183 @@ def forget(*names: str) -> None:
         set_param(name, None)
 
 
-def write(name: str, value: str | None) -> None:
-    """Write into the address, or take out of it, what a person chose just now."""
-    choose_param(name, value or "")
-    if not value:
-        st.query_params.pop(name, None)
-
-
-def to_page(number: int) -> None:
+def go_to_page(number: int) -> None:
     st.query_params["page"] = str(number)
 
 
-def to_image(image_id: str | None) -> None:
-    if image_id is None:
-        st.query_params.pop("image", None)
-    else:
-        st.query_params["image"] = image_id
+# ------------------------------------------------------------------------------------------------ the chips of the header
+
+def any_class(data: Dataset) -> str:
+    """The value of the class chip that takes all; a class may be called "all"."""
+    return ALL if ALL not in data.class_names else "*"
 
 
-def take_cell(name: str | None, split: str | None) -> None:
+def chips_of(name: str, data: Dataset, columns: Mapping[str, Column], size_chip: tuple[Chip, ...]) -> list[Chip]:
+    where = dataset_chip()
+    titles = dict(where.options) if name in where.options else where.options | {name: data.title}    # a path is too long to show
+    tasks = dict(data.targets)
+    splits = {ALL: "All splits"} | {s.value: theme.SPLIT_TITLES[s].capitalize() for s in Split}
+    classes = {any_class(data): "All classes"} | {c: c for c in data.class_names}
+    if data.labels.ndim == 2:
+        classes[NONE] = "No finding"
+    chips = [replace(where, options=titles, width=205)]
+    if len(tasks) > 1:
+        chips.append(Chip("target", "Task", tasks, width=170))
+    chips += [Chip("split", "Split", splits, width=125), Chip("class", "Class", classes, width=140)]
+    for column in columns.values():
+        values = {value or EMPTY: value or EMPTY for value in column.values}
+        chips.append(Chip(param_of(column.name), column.title, {ALL: f"{column.title}: all"} | values, width=132))
+    return [*chips, *size_chip]
+
+
+def forget_other_set(data: Dataset, chips: list[Chip], columns: Mapping[str, Column]) -> None:
+    """What was chosen for another data set or task may mean nothing here."""
+    forget(*(chip.name for chip in chips[1:] if get_param(chip.name) not in chip.options))
+    forget(*(param_of(column) for column in columns if matches_nothing(data, column, asked_param(param_of(column)))))
+
+
+def set_class_and_split(data: Dataset, name: str | None, split: str | None) -> None:
     """A click on the counts: the chips follow."""
-    for param, value in (("class", name or every), ("split", split or ALL)):
+    for param, value in (("class", name or any_class(data)), ("split", split or ALL)):
         choose_param(param, value)
         set_param(param, value)
 
 
-def choose(name: str, label: str, options: dict[str, str], width: int = 125) -> str:
-    """How the grid is laid out: like a chip, but what is usual does not stand in the address."""
-    return st.selectbox(label, list(options), format_func=options.get, label_visibility="collapsed", width=width,
-                        **follow(f"browse_{name}", layout_of(name, options), choose_param, name))
+def label_of(data: Dataset, value: str) -> int | None:
+    """The class number of the class chip, as pages.shared.filters.select_rows takes it."""
+    if value in data.class_names:
+        return data.class_names.index(value)
+    return NO_FINDING if value == NONE else None
 
-
-def layout_of(name: str, options: dict[str, str]) -> str:
-    """The value of a parameter in the address, where it is one of the options; otherwise the first of them."""
-    value = asked_param(name)
-    return value if value in options else next(iter(options))
-
-
-def param_of(column: str) -> str:
-    """The parameter of a column; one that is called like a parameter of the page gets another name."""
-    return f"column.{column}" if column in OWN or column.startswith("column.") else column
-
-
-def draw_filter(column: Column) -> None:
-    """The widget that suits a column: a choice of few values, a range of numbers, or a text to look for."""
-    asked, name = asked_param(param_of(column.name)) or "", param_of(column.name)
-    if column.values:
-        options = ["", *(v or EMPTY for v in column.values)]
-        st.selectbox(column.title, options, format_func=lambda v: v or "All", **follow(
-            f"browse_filter_{name}", asked if asked in options else "", write, name))
-    elif column.low is not None:
-        low, high, step = (int(column.low), int(column.high), 1) if column.whole else (column.low, column.high, None)
-        found = browsing.limits(asked, low, high)
-        st.slider(column.title, low, high, step=step, **follow(f"browse_filter_{name}", found, write_range, name, low, high))
-    else:
-        st.text_input(column.title, placeholder="The value, or a part of it", **follow(
-            f"browse_filter_{name}", asked, write, name))
-
-
-def write_range(name: str, low: float, high: float, chosen: tuple[float, float]) -> None:
-    write(name, None if tuple(chosen) == (low, high) else f"{chosen[0]:g}..{chosen[1]:g}")
-
-
-st.html(Path(__file__).with_suffix(".css"))
-name = get_param("dataset", "phantom")
-subject = st.session_state.get("browse_subject")                  # (set, task) that this person saw last
-if subject and subject[0] != name:
-    forget("px", "target")
-
-# ------------------------------------------------------------------------------------------------- find it, open it
-
-try:
-    sizes, there = browsing.sizes_of(name)
-except LightboxError as error:
-    page_header("Browse", dataset_chip())
-    show_error(error)
-    st.stop()
-asked = get_param("px")
-first = int(asked) if asked in map(str, sizes) else browsing.first_size(name, sizes, there)
-
-if not there:
-    page_header("Browse", dataset_chip(), *size_chip(sizes, first))
-    config, fetching = DataConfig(name, size=first), f"browse_fetch_{name}_{first}"
-    info = DATASETS[name].info()
-    st.space("small")
-    st.markdown(f"{escape(info.description)}\n\n"
-                f"{escape(browsing.download_words(info.title, info.counts, first, info.licence))}")
-    if st.session_state.get(fetching):
-        try:
-            with long_task(f"Fetching {info.title}", key=fetching) as progress:
-                open_dataset(config, progress)
-            st.session_state.pop(fetching)
-            browsing.sizes_of.clear()
-            st.rerun()
-        except LightboxError as error:
-            st.session_state.pop(fetching)
-            show_error(error)
-    label = f"Download {info.title} ({first} px)"
-    st.button(label, type="primary", key=f"{fetching}_go", on_click=st.session_state.__setitem__, args=(fetching, True))
-    st.caption("After that it is on this computer and opens without a network.")
-    st.stop()
-
-opened = st.session_state.get("browse_opened") == (name, first)
-top, headed = st.container(), False
-try:
-    if not opened and not browsing.is_ready(DataConfig(name, size=first)):
-        with top:
-            page_header("Browse", dataset_chip(), *size_chip(sizes, first))
-            headed = True
-        open_data.open_set(DataConfig(name, size=first))             # with progress and a Stop button; ends here if it must
-        st.session_state["browse_opened"] = name, first
-        st.rerun()
-    data = open_data.open_set(DataConfig(name, size=first))
-except LightboxError as error:
-    if not headed:
-        with top:
-            page_header("Browse", dataset_chip(), *size_chip(sizes, first))
-    show_error(error)
-    next_step("Next: split these images honestly", "split", dataset=name)
-    st.stop()
-st.session_state["browse_opened"] = name, first
-tasks = dict(data.targets)
-if get_param("target") in tasks and get_param("target") != data.target:
-    data = open_data.open_set(DataConfig(name, size=first, target=get_param("target")))
-
-# --------------------------------------------------------------------------------------------- what is looked at: the chips
-
-known_by = browsing.stands_for(data)
-counts, columns, rows_of = browsing.facts_of(data, known_by)
-shown_as_chips = chip_columns(columns, data.target)
-every = ALL if ALL not in data.class_names else "*"                # a class may be called "all"
-classes = {every: "All classes"} | {c: c for c in data.class_names}
-if data.labels.ndim == 2:
-    classes |= {"-": "No finding"}
-where = dataset_chip()
-titles = dict(where.options) if name in where.options else where.options | {name: data.title}       # a path is too long to show
-chips = [replace(where, options=titles, width=205),
-         *([Chip("target", "Task", tasks, width=170)] if len(tasks) > 1 else []),
-         Chip("split", "Split", {ALL: "All splits"} | {s.value: theme.SPLIT_TITLES[s].capitalize() for s in Split}, width=125),
-         Chip("class", "Class", classes, width=140),
-         *(column_chip(column) for column in shown_as_chips.values()),
-         *size_chip(sizes, first)]
-if subject and subject != (name, data.target):                     # what was chosen for another set may mean nothing here
-    forget(*(chip.name for chip in chips[1:] if get_param(chip.name) not in chip.options))
-    forget(*(param_of(column) for column in columns if browsing.finds_nothing(data, column, asked_param(param_of(column)))))
-st.session_state["browse_subject"] = name, data.target
-with top:
-    values = dict(zip((chip.name for chip in chips), page_header("Browse", *chips)))
-
-split = None if values["split"] == ALL else values["split"]
-label = {every: None, "-": NO_FINDING}.get(values["class"], 0)
-if label == 0:
-    label = data.class_names.index(values["class"])
-asked_of = {column: values.get(param_of(column)) or asked_param(param_of(column)) for column in columns}
-asked_of = {column: asked for column, asked in asked_of.items() if asked and not (column in shown_as_chips and asked == ALL)}
-
-body = st.container(key="browse_body", horizontal=True, wrap=True)
-facts, images = body.container(key="browse_facts"), body.container(key="browse_images")
 
 # -------------------------------------------------------------------------------------------------------------- the grid
 
-with images:
-    bar = st.container(key="browse_bar", horizontal=True, vertical_alignment="center", gap="small")
-    with bar:
-        words = asked_param("q") or ""
-        st.text_input("Search", placeholder="Search all columns", icon=":material/search:", label_visibility="collapsed",
-                      width=215,
-                      help="Images whose row of the table, or whose class, contains all of these words.",
-                      **follow("browse_q", words, write, "q"))
-        first_those = sorted(columns.values(), key=lambda c: 0 if c.values else 1 if c.low is not None else 2)
-        more = {column.name: column.title for column in first_those if column.name not in shown_as_chips}
-        if more:
-            with st.popover("More filters", icon=":material/filter_list:", key="browse_more", on_change="rerun") as place:
-                if place.open:
-                    column = st.selectbox("Column", list(more), format_func=more.get, key="browse_column", help="Of the set's "
-                                          "table. Width and height are those of the original, in pixels.")
-                    draw_filter(columns[column])
-        orders = {"set": "Set order", "random": "Random", "class": "By class"}
-        orders |= {name_: f"By {column.title.lower()}" for name_, column in columns.items()}
-        asked_order = (asked_param("sort") or "").removeprefix("-")
-        orders |= {f"-{asked_order}": f"{orders[asked_order]}, down"} if asked_order in orders else {}
-        order = choose("sort", "Order", orders, 150)
-        if order not in ("set", "random"):
-            turned = order.startswith("-")
-            st.button("", icon=f":material/arrow_{'downward' if turned else 'upward'}:", key="browse_turn", type="tertiary",
-                      help="Smallest first" if turned else "Largest first", on_click=choose_param,
-                      args=("sort", asked_order if turned else f"-{asked_order}"))
-        tile = st.session_state.setdefault("browse_tile_kept", 112)
-        per_page = int(layout_of("per", PER_PAGE))
-        of_studies = browsing.knows_studies(data, known_by)
-        by_study = of_studies is not None and asked_param("rows") == of_studies
-        with st.popover("View", icon=":material/tune:", key="browse_view", on_change="rerun") as place:
-            if place.open:
-                st.slider("Size of the thumbnails", 48, 256, step=8, format="%d px", **follow(
-                    "browse_tile", tile, st.session_state.__setitem__, "browse_tile_kept"))
-                st.caption("Images on a page")
-                choose("per", "Images a page", PER_PAGE, 160)
-            if place.open and of_studies:
-                st.toggle(f"One row for each {of_studies}", help=f"All images of a {of_studies} stand side by side.",
-                          **follow("browse_rows", by_study, lambda on: write("rows", of_studies if on else None)))
-    asked_more = [(column, asked) for column, asked in asked_of.items() if column not in shown_as_chips]
-    if asked_more or words:
-        with st.container(key="browse_asked", horizontal=True, vertical_alignment="center"):
-            for column, asked in asked_more:
-                st.button(escape(shorten(browsing.value_words(columns[column], asked), 50)), icon=":material/close:",
-                          key=f"browse_drop_{column}", help="Remove this filter", on_click=write, args=(param_of(column), None))
-            if words:
-                st.button(f"Search {escape(shorten(words, 40))}", icon=":material/close:", key="browse_drop_q",
-                          help="Remove this filter", on_click=write, args=("q", None))
-    wanted = browsing.Chosen(split, label, tuple(asked_of.items()), " ".join(words.split()), order, by_study)
-    rows, starts = browsing.chosen_rows(data, known_by, wanted)
-    count, unit = (len(rows), per_page) if starts is None else (len(starts), per_page // IN_STUDY)
-    chosen = rows_of.get(st.query_params.get("image"))
-    page = browsing.parse_page(st.query_params.get("page"))
-    if "page" not in st.query_params and chosen is not None:       # a link to an image opens the page where it stands
-        page = browsing.page_of(chosen, rows, unit, starts) or 1
-    looked = name, data.target, wanted, per_page
-    before = st.session_state.get("browse_looked", (None, None))
-    if before[0] not in (None, looked) and before[1] == st.query_params.get("page"):
-        page = 1                                                   # other images: begin at their beginning
-    last = browsing.pages(count, unit)
+def select_page(data: Dataset, key: tuple, query: Query, toolbar: Toolbar, opened: int | None) -> Selection:
+    """The rows that match, and the page of the address. Other images begin at their first page; a link to an image opens the
+    page where it stands."""
+    rows, starts = select(data, key, query)
+    count, unit = (len(rows), toolbar.per_page) if starts is None else (len(starts), toolbar.per_page // STUDY_IMAGES)
+    asked = st.query_params.get("page")
+    page = parse_page(asked)
+    if asked is None and opened is not None:
+        page = page_of(opened, rows, unit, starts) or 1
+    looked_at = key, query, toolbar.per_page
+    before, page_before = st.session_state.get("browse_looked", (None, None))
+    if before not in (None, looked_at) and page_before == asked:
+        page = 1
+    last = pages(count, unit)
     page = min(max(page, 1), last)
-    if page > 1 or "page" in st.query_params:
-        st.query_params["page"] = str(page)
-    st.session_state["browse_looked"] = looked, st.query_params.get("page")
-    part, breaks = browsing.part_of_page(page, len(rows), unit, starts)
-    shown = rows[part]
-    with bar:
-        st.markdown(f"**{len(rows):,}** of {len(data):,} images", width="content")
-        if last > 1:
-            with st.container(key="browse_pager", horizontal=True, horizontal_alignment="right", vertical_alignment="center",
-                              gap="small", wrap=False):
-                st.button("Previous", icon=":material/chevron_left:", key="browse_previous", shortcut="P", on_click=to_page,
-                          args=(page - 1,), disabled=page == 1, type="tertiary")
-                st.number_input("Page", 1, last, label_visibility="collapsed", width=100, **follow("browse_page", page, to_page))
-                st.markdown(f"of {last:,}", width="content")
-                st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
-                          on_click=to_page, args=(page + 1,), disabled=page == last, type="tertiary")
-    if len(rows):
-        pixels, token = open_data.thumbnails(data, shown)
-        selected = next((k for k, row in enumerate(shown) if row == chosen), None)
-        said = f"Images {part.start + 1:,} to {part.stop:,} of {len(rows):,}"
-        just = gallery(pixels, key="browse_grid", aria_label=said, captions=browsing.captions_of(data, shown, by_study),
-                       tile=tile, selected=selected, cache_key=token, breaks=breaks)
-        if just is not None:
-            chosen = int(shown[just])
-            to_image(data.table["image_id"].iat[chosen])
-    else:
-        st.space("medium")
-        st.markdown("No image fits all of these filters.")
-        st.button("Show all images", key="browse_clear", on_click=forget, args=("split", "class", "q", *map(param_of, columns)))
+    if page > 1 or asked is not None:
+        go_to_page(page)
+    st.session_state["browse_looked"] = looked_at, st.query_params.get("page")
+    return Selection(rows, starts, page, last, *part_of_page(page, len(rows), unit, starts))
 
-# ------------------------------------------------------------------------------------------------------- counts, and what to know
 
-with facts:
-    counts_table(counts, key="browse_counts", take=take_cell, split=split,
-                 chosen=None if label in (None, NO_FINDING) else values["class"])
-    view = st.segmented_control("What to show of the images that are chosen", list(overview.VIEWS), key="browse_overview",
+def draw_pager(selection: Selection, total: int) -> None:
+    page, last = selection.page, selection.last_page
+    st.markdown(f"**{len(selection.rows):,}** of {total:,} images", width="content")
+    if last == 1:
+        return
+    with st.container(key="browse_pager", horizontal=True, horizontal_alignment="right", vertical_alignment="center",
+                      gap="small", wrap=False):
+        st.button("Previous", icon=":material/chevron_left:", key="browse_previous", shortcut="P", on_click=go_to_page,
+                  args=(page - 1,), disabled=page == 1, type="tertiary")
+        st.number_input("Page", 1, last, label_visibility="collapsed", width=100, **follow("browse_page", page, go_to_page))
+        st.markdown(f"of {last:,}", width="content")
+        st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
+                  on_click=go_to_page, args=(page + 1,), disabled=page == last, type="tertiary")
+
+
+def draw_grid(data: Dataset, selection: Selection, toolbar: Toolbar, opened: int | None) -> int | None:
+    """The thumbnails of a page. Returns the row that was clicked just now, else `opened`."""
+    shown = selection.rows[selection.part]
+    pixels, token = open_data.thumbnails(data, shown)
+    clicked = gallery(
+        pixels, key="browse_grid", tile=toolbar.tile, cache_key=token, breaks=selection.breaks,
+        aria_label=f"Images {selection.part.start + 1:,} to {selection.part.stop:,} of {len(selection.rows):,}",
+        captions=captions_of(data, shown, toolbar.by_study),
+        selected=next((k for k, row in enumerate(shown) if row == opened), None))
+    if clicked is None:
+        return opened
+    show_image(data.table["image_id"].iat[shown[clicked]])
+    return int(shown[clicked])
+
+
+# ------------------------------------------------------------------------------------------- counts, and what to know
+
+def draw_summary(name: str, data: Dataset, key: tuple, counts, query: Query, rows: np.ndarray) -> None:
+    """Left of the grid: counts, an overview of the images that are selected, what to know about the data set."""
+    chosen = data.class_names[query.label] if query.label not in (None, NO_FINDING) else None
+    counts_table(counts, key="browse_counts", split=query.split, chosen=chosen,
+                 take=lambda class_name, split: set_class_and_split(data, class_name, split))
+    view = st.segmented_control("Overview of the selected images", list(overview.VIEWS), key="browse_overview",
                                 format_func=overview.VIEWS.get, default="sizes", required=True, persist_state="session",
                                 label_visibility="collapsed", width="stretch")
-    clicked = overview.show_overview(data, known_by, rows, browsing.set_of(wanted), view)
+    clicked = overview.show_overview(data, key, rows, query.without_order(), view)
     if clicked is not None:
-        take_cell(data.class_names[clicked] if clicked < len(data.class_names) else "-", split)
+        set_class_and_split(data, data.class_names[clicked] if clicked < len(data.class_names) else NONE, query.split)
         st.rerun()
     st.markdown("\n\n".join(map(escape, (data.split_note, *data.notes))))
     if data.skipped:
-        said = f"{len(data.skipped):,} file{'s' if len(data.skipped) > 1 else ''} could not be read"
-        with st.expander(said, key="browse_skipped"):
-            st.html(browsing.skipped_html(data.skipped))
+        count = len(data.skipped)
+        with st.expander(f"{count:,} file{'s' if count > 1 else ''} could not be read", key="browse_skipped"):
+            st.html(facts_html(skipped_facts(data.skipped)))
     with st.expander(f"About {escape(shorten(data.title, 28))}"):
         at = "" if name in DATASETS else f"\n\n{escape(name)}"
-        st.markdown(f"{escape(data.description)}{at}\n\nLicence: {escape(data.licence or 'not known')}.")
-        st.caption(f"Shown at {data.size} x {data.size} px ({data.resize}); a click shows the original.")
+        st.markdown(f"{escape(data.description)}{at}\n\nLicence: {escape(data.licence or 'unknown')}.")
+        st.caption(f"Thumbnails are {data.size} x {data.size} px ({data.resize}); click one to see the original.")
     link("Add your own images", "add", icon=":material/add:")
 
-# --------------------------------------------------------------------------------------------------------- one image, in full
 
-if chosen is None and "image" in st.query_params:
-    images.warning(f"There is no image called {escape(shorten(st.query_params['image']))} in this set.")
-if chosen is not None:
-    image_id = data.table["image_id"].iat[chosen]
-    with body.container(key="browse_drawer"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"**{escape(shorten(image_id, 34))}**", width="stretch")
-            st.button("Close", key="browse_close", icon=":material/close:", shortcut="Esc", type="tertiary", on_click=to_image,
-                      args=(None,))
-        try:
-            outlined = bool(st.session_state.get("browse_outline"))
-            picture, kind, shape, has_finding = browsing.full_image(data, known_by, chosen, outlined)
-            viewer(picture, kind, key="browse_viewer", alt=f"Image {image_id}, {browsing.class_text(data, chosen)}")
-            with st.container(horizontal=True, gap="medium"):
-                if has_finding:
-                    st.toggle("Outline the finding", key="browse_outline", persist_state="session",
-                              help="The line goes round every place that the finding changed. It is known exactly, because the "
-                                   "image was made by this app.")
-                fits = st.toggle("Made square", key="browse_fits", persist_state="session",
-                                 help="A network takes squares. This compares the ways to make one: stretch, pad and crop.")
-            if fits:
-                st.html(browsing.fits_of(data, known_by, chosen))
-        except LightboxError as error:
-            show_error(error)
-            shape = None
-        relatives = browsing.patient_rows(data.table, chosen)
-        if len(relatives) > 1:
-            st.markdown(f"All {len(relatives):,} images of this patient" if len(relatives) <= RELATIVES else
-                        f"{RELATIVES} of the {len(relatives):,} images of this patient")
-            relatives = relatives[:RELATIVES]
-            pixels, token = open_data.thumbnails(data, relatives)
-            other = gallery(pixels, key="browse_patient", aria_label="Images of the same patient", tile=72, cache_key=token,
-                            captions=[data.table["view"].iat[r] or browsing.class_text(data, r) for r in relatives],
-                            selected=next((k for k, row in enumerate(relatives) if row == chosen), None))
-            if other is not None and relatives[other] != chosen:
-                to_image(data.table["image_id"].iat[relatives[other]])
-                st.rerun()
-        st.html(browsing.facts_html(browsing.table_facts(data, chosen, shape)))
+# -------------------------------------------------------------------------------------------------------------- the page
 
-next_step("Next: split these images honestly", "split", dataset=name)
+def draw_page() -> None:
+    name = get_param("dataset", "phantom")
+    seen = st.session_state.get("browse_subject")                  # (data set, task) that this person saw last
+    if seen and seen[0] != name:
+        forget("px", "target")
+    data, size_chip = open_or_offer(name)
+    key = cache_key(data)
+    counts, columns, row_of = overview_of(data, key)
+    as_chips = chip_columns(columns, data.target)
+    chips = chips_of(name, data, as_chips, size_chip)
+    if seen and seen != (name, data.target):
+        forget_other_set(data, chips, columns)
+    st.session_state["browse_subject"] = name, data.target
+    chosen = dict(zip((chip.name for chip in chips), page_header("Browse", *chips)))
+    filters = {column: chosen.get(param_of(column)) or asked_param(param_of(column)) for column in columns}
+    filters = {column: asked for column, asked in filters.items() if asked and not (column in as_chips and asked == ALL)}
+    split = None if chosen["split"] == ALL else chosen["split"]
+
+    body = st.container(key="browse_body", horizontal=True, wrap=True)
+    summary, images = body.container(key="browse_facts"), body.container(key="browse_images")
+    opened = row_of.get(st.query_params.get("image"))
+    with images:
+        bar = st.container(key="browse_bar", horizontal=True, vertical_alignment="center", gap="small")
+        with bar:
+            toolbar = draw_toolbar(columns, as_chips, study_column(data, key))
+        draw_active_filters(columns, {c: asked for c, asked in filters.items() if c not in as_chips}, toolbar.words)
+        query = Query(split, label_of(data, chosen["class"]), tuple(filters.items()), " ".join(toolbar.words.split()),
+                      toolbar.order, toolbar.by_study)
+        selection = select_page(data, key, query, toolbar, opened)
+        with bar:
+            draw_pager(selection, len(data))
+        if len(selection.rows):
+            opened = draw_grid(data, selection, toolbar, opened)
+        else:
+            st.space("medium")
+            st.markdown("No images match these filters.")
+            st.button("Clear filters", key="browse_clear", on_click=forget,
+                      args=("split", "class", "q", *map(param_of, columns)))
+        if opened is None and "image" in st.query_params:
+            st.warning(f"There is no image called {escape(shorten(st.query_params['image']))} in this data set.")
+    with summary:
+        draw_summary(name, data, key, counts, query, selection.rows)
+    if opened is not None:
+        with body.container(key="browse_drawer"):
+            draw_drawer(data, key, opened)
+    next_step("Next: split the images", "split", dataset=name)
+
+
+st.html(Path(__file__).with_suffix(".css"))
+draw_page()

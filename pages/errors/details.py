@@ -18,11 +18,11 @@ from core.runs.marks import Mark
 from core.runs.store import Run
 from pages.errors.marks import draw_mark
 from pages.errors.related import draw_nearest, draw_other_runs, draw_patient, predictions_of_other_runs
-from pages.shared.browsing import facts_html
 from pages.shared.charts import show_probabilities
 from pages.shared.error_order import SplitView, description
 from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, original_of, stage_names
+from pages.shared.image_facts import facts_html
 from pages.shared.layout import escape
 
 

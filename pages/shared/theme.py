@@ -20,7 +20,7 @@ QUIET = "#8a9097"           # axes, the diagonal, a baseline: what is there to c
 
 
 STYLE = "\n".join(Path(__file__).with_name(f"{name}.css").read_text()
-                  for name in ("theme", "streamlit", "charts", "browsing", "resize_preview"))
+                  for name in ("theme", "streamlit", "charts", "image_facts", "resize_preview"))
 
 
 def apply() -> None:
