@@ -28,7 +28,7 @@ def no_machine(monkeypatch) -> list[str]:
     monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
     monkeypatch.setattr("pages.shared.preview.machine", lambda: CPU)
     monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: started.append(device))
-    for cached in (preview.devices, preview.ready, run_feed._tended):
+    for cached in (preview.devices, preview.ready, run_feed._recovered):
         cached.clear()
     return started
 

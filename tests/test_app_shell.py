@@ -34,8 +34,8 @@ def test_start_offers_its_ways_to_begin(start):
     start.run()
     assert not start.exception
     labels = [button.label for button in start.button]
-    assert labels[0] == "Start with phantom X-rays" and "Use my own images" in labels
-    assert [h.value for h in start.header] == ["Phantom X-rays", "MedMNIST", "My own images", "Drop an image"]
+    assert labels[0] == "Start with phantom X-rays" and "Use my images" in labels
+    assert [h.value for h in start.header] == ["Phantom X-rays", "MedMNIST", "My images", "Classify an image"]
     assert len(start.selectbox(key="start_medmnist").options) == 12
 
 

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 def test_a_table_of_real_images_is_added_with_its_patients(app, page, real_data):
     page.goto(app.url)
     page.get_by_label("Path of a folder, table, zip or .npz file").fill(str(real_data / "covid_mortality"))
-    page.get_by_role("button", name="Use my own images").click()
+    page.get_by_role("button", name="Use my images").click()
     expect(page.get_by_role("heading", name="Add images")).to_be_visible()
     expect(page.get_by_role("row", name="1 32", exact=True)).to_be_visible()
     patients = page.get_by_test_id("stMetric").filter(has_text="Patients")

@@ -16,6 +16,7 @@ from tests.odd import GRAYS, ODD, SIDE, STRIP
 PAGES = {"": "Lightbox", "browse": "Browse", "add": "Add images", "split": "Split", "augment": "Augment",
          "network": "Network", "train": "Train", "runs": "Runs", "evaluate": "Evaluate", "errors": "Errors",
          "gradcam": "Grad-CAM", "compare": "Compare", "classify": "Classify"}
+LIGHT = "rgb(251, 251, 250)"            # the background in .streamlit/config.toml
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +34,23 @@ def visit(page, url: str) -> None:
     wait_idle(page)
 
 
-def test_a_fresh_server_asks_nothing_and_its_first_visitor_may_come_by_a_deep_link(page, tmp_path):
-    # DISPLAY: as on a desktop, where Streamlit would ask for an e-mail address on the terminal.
-    with serve(ROOT / "app.py", tmp_path, DISPLAY=":0") as server:
-        page.goto(f"{server.url}/train")
-        expect(page.locator("h1")).to_have_text("Train")
-        assert page.get_by_role("dialog").count() == 0 and page.get_by_text("Page not found").count() == 0
-        assert "mail" not in server.log.read_text().lower()
-        page.goto("about:blank")                              # before the server goes, so that the page does not miss it
-
-
 @pytest.mark.parametrize("address", PAGES)
-def test_every_page_has_its_address_and_its_link_in_the_menu(app, page, address):
-    page.goto(f"{app.url}/{address}")
-    expect(page.locator("h1")).to_have_text(re.compile(PAGES[address]))
-    assert page.locator("[data-testid=stException]").count() == 0
-    links = page.locator("[data-testid=stTopNavLink]")
-    expect(links).to_have_count(len(PAGES))
-    assert links.evaluate_all("links => links.map(a => a.pathname.slice(1))") == list(PAGES)
+def test_the_first_visitor_of_a_fresh_server_sees_any_page(page, tmp_path, address):
+    """From another folder, with a new home, on a desktop (DISPLAY), where Streamlit would ask for an e-mail address."""
+    with serve(ROOT / "app.py", tmp_path, cwd=tmp_path, DISPLAY=":0") as server:
+        page.emulate_media(color_scheme="light")
+        page.goto(f"{server.url}/{address}")
+        expect(page.locator("h1")).to_have_text(re.compile(PAGES[address]))
+        assert page.get_by_role("dialog").count() == 0 and page.get_by_text("Page not found").count() == 0
+        links = page.locator("[data-testid=stTopNavLink]")
+        expect(links).to_have_count(len(PAGES))
+        assert links.evaluate_all("links => links.map(a => a.pathname.slice(1))") == list(PAGES)
+        assert page.locator("[data-testid=stException]").count() == 0 and "mail" not in server.log.read_text().lower()
+        background = page.locator("[data-testid=stApp]").evaluate("app => getComputedStyle(app).backgroundColor")
+        assert background == LIGHT, ".streamlit/config.toml beside app.py counts, whatever folder the server is started from"
+        icon = page.locator("link[rel~=icon]").evaluate("link => link.href")
+        assert page.request.get(icon).headers["content-type"] == "image/png"
+        page.goto("about:blank")                              # before the server goes, so that the page does not miss it
 
 
 def test_the_menu_leads_from_page_to_page(app, page):
@@ -72,7 +72,7 @@ def test_start_finds_out_by_itself_what_this_machine_is(page, tmp_path):
     with serve(ROOT / "app.py", tmp_path, "--server.headless", "true") as server:
         page.goto(server.url)
         expect(page.get_by_text("looking for a GPU")).to_be_visible()
-        expect(page.get_by_text("free on the disk")).to_be_visible(timeout=90_000)
+        expect(page.get_by_text("of disk space free")).to_be_visible(timeout=90_000)
         page.goto("about:blank")
 
 
@@ -214,7 +214,7 @@ def test_long_work_stops_and_goes_on_where_it_was(shell, page):
     page.get_by_text("Work", exact=True).click()
     expect(page.get_by_text(re.compile(r"Working: \d+ of 60, .* left"))).to_be_visible()
     page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("Working: stopped. What was done is kept.")).to_be_visible(timeout=3000)
+    expect(page.get_by_text("Working: stopped. Finished work is kept.")).to_be_visible(timeout=3000)
     wait_idle(page)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("all done in 60 pieces")).to_be_visible()

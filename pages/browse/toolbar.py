@@ -12,6 +12,7 @@ from pages.shared.filters import EMPTY, Column
 from pages.shared.layout import asked_param, choose_param, escape, shorten
 from pages.shared.widget_state import follow
 
+TILE = 112                # side of a thumbnail on the screen, pixels
 PER_PAGE = {"120": "120 images", "60": "60 images", "240": "240 images", "480": "480 images"}     # the first is the default
 # Parameters of the page: a column that is called like one of them gets another name in the address.
 OWN = {"dataset", "target", "split", "class", "px", "page", "image", "sort", "per", "run", "q", "rows"}
@@ -107,17 +108,15 @@ def _choose_order(columns: Mapping[str, Column]) -> str:
 
 def _draw_view(study_column: str | None, by_study: bool) -> int:
     """Size and number of the thumbnails. Returns the size."""
-    tile = st.session_state.setdefault("browse_tile_kept", 112)
     with st.popover("View", icon=":material/tune:", key="browse_view", on_change="rerun") as popover:
         if popover.open:
-            st.slider("Thumbnail size", 48, 256, step=8, format="%d px", **follow(
-                "browse_tile", tile, st.session_state.__setitem__, "browse_tile_kept"))
+            st.slider("Thumbnail size", 48, 256, TILE, 8, format="%d px", key="browse_tile", persist_state="session")
             st.caption("Images per page")
             _choose("per", "Images per page", PER_PAGE, 160)
             if study_column:
                 st.toggle(f"One {study_column} per row", help=f"All images of a {study_column} stand side by side.", **follow(
                     "browse_rows", by_study, lambda on: set_filter("rows", study_column if on else None)))
-    return tile
+    return st.session_state.get("browse_tile", TILE)
 
 
 # -------------------------------------------------------------------------------------------------- filters on any column

@@ -127,7 +127,7 @@ def say_unknown(entries: Sequence[Entry]) -> None:
     known = {NONE, *(one.id for one in entries)}
     for one in dict.fromkeys((asked_param("runs") or "").split(",")):
         if one and one not in known:
-            st.warning(f"There is no run called {escape(shorten(one))}. It may have been deleted, or the address has a mistake.")
+            st.warning(f"There is no run called {escape(shorten(one))}. It may have been deleted, or the link is wrong.")
 
 
 def narrow(entries: Sequence[Entry], data: str | None) -> list[Entry]:

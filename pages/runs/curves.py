@@ -18,7 +18,7 @@ from core.metrics import METRICS
 from core.runs.store import Run, RunStore
 from pages.shared import run_feed, theme
 from pages.shared.charts import thin
-from pages.shared.layout import choose_param, get_param, set_param, told_apart
+from pages.shared.layout import choose_param, get_param, set_param, distinct_titles
 from pages.shared.widget_state import follow
 
 BATCHES = "single batches"                   # the line of a measure that every batch has
@@ -111,7 +111,7 @@ def choose_others(run_id: str, rows: Sequence[run_feed.Row], store: RunStore) ->
     here = next((row for row in rows if row.id == run_id), None)
     trained = sorted((row for row in rows if row.id != run_id and row.epoch), key=lambda row: row.dataset != (
         here and here.dataset))
-    names = told_apart({row.id: f"{row.name} ({row.when})" for row in trained})
+    names = distinct_titles({row.id: f"{row.name} ({row.when})" for row in trained})
     chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]
     with st.popover("Compare with", icon=":material/stacked_line_chart:",
                     disabled=not names, help="Draws the curves of earlier runs faintly behind.", key="curves_behind",

@@ -2,6 +2,11 @@
 
 The address is the truth for what a page shows: `?dataset=phantom&run=...`. A chip reads its value from there, else from what
 this person chose last, else takes its default, and writes it back, so that the address can be sent to somebody.
+
+Streamlit's own `bind="query-params"` does less: it writes what a widget shows ("Phantom radiographs") and not what it stands
+for, so that a run would be addressed by a title that others share; it takes a value that is the default out of the address, and
+passes over one that is unknown without a word; and one cannot change it with a link. `persist_state="session"` keeps what does
+not stand in the address.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ PAGES = Path(__file__).parents[1]
 
 
 def page_file(page: str) -> str:
-    """The file of a page from its address: "train" -> "train/page.py". Raises KeyError where there is none."""
+    """Return the file of a page from its address: "train" -> "train/page.py". Raises KeyError where there is none."""
     if not (PAGES / page / "page.py").exists():
         raise KeyError(f"there is no page {page}")
     return f"{page}/page.py"
@@ -32,7 +37,7 @@ def page_file(page: str) -> str:
 # --------------------------------------------------------------------------------------------------------- the address
 
 def asked_param(name: str) -> str | None:
-    """`?name=` of the address.
+    """Return `?name=` of the address.
 
     A click made before the browser has heard of the last choice comes with the address from before it. For two seconds after
     a choice that address is not believed; a step back in the browser comes later than that.
@@ -43,7 +48,7 @@ def asked_param(name: str) -> str | None:
 
 
 def asked_among(name: str, label: str, options: Container[str]) -> str | None:
-    """`?name=` of the address where it is one of `options`. Of anything else a sentence says that there is none."""
+    """Return `?name=` of the address where it is one of `options`. Of anything else a sentence says that there is none."""
     asked = asked_param(name)
     if asked and asked not in options:
         st.warning(_unknown(label, asked))
@@ -52,8 +57,7 @@ def asked_among(name: str, label: str, options: Container[str]) -> str | None:
 
 
 def _unknown(label: str, asked: str) -> str:
-    return (f"There is no {label.lower()} called {escape(shorten(asked))}. "
-            "It may have been deleted, or the address has a mistake.")
+    return f"There is no {label.lower()} called {escape(shorten(asked))}. It may have been deleted, or the link is wrong."
 
 
 def choose_param(name: str, value: str) -> None:
@@ -63,7 +67,7 @@ def choose_param(name: str, value: str) -> None:
 
 
 def get_param(name: str, default: str | None = None) -> str | None:
-    """`?name=` of the address, else what was chosen last in this session, else `default`."""
+    """Return `?name=` of the address, else what was chosen last in this session, else `default`."""
     return asked_param(name) or st.session_state.get(f"last_{name}") or default
 
 
@@ -98,9 +102,9 @@ class Chip:
 
 
 def page_header(title: str, *chips: Chip) -> tuple[str | None, ...]:
-    """The line at the top of a page: a small title and the chips. Returns the chips' values in order, None without options.
+    """Draw the line at the top of a page: a small title and the chips. Returns their values in order, None without options.
 
-    A value in the address that is not among the options is said in a sentence, and the default is shown.
+    For a value in the address that is not among the options a sentence says so, and the default is shown.
     """
     unknown = []
     with st.container(key="page_header", horizontal=True, vertical_alignment="center", gap="small"):
@@ -116,58 +120,57 @@ def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
     if not options and not chip.free:
         return None
     value = get_param(chip.name)
-    if value and value not in options:
-        if chip.free:
-            options[value] = value
-        else:
-            if chip.name in st.query_params:
-                unknown.append(_unknown(chip.label, value))
-            value = None
+    if value and value not in options and chip.free:
+        options[value] = value
+    elif value and value not in options:
+        if chip.name in st.query_params:
+            unknown.append(_unknown(chip.label, value))
+        value = None
     value = value or chip.default or next(iter(options))
     set_param(chip.name, value)
-    shown = told_apart(options)
+    shown = distinct_titles(options)
     st.selectbox(chip.label, list(options), format_func=lambda v: shown.get(v, v), accept_new_options=chip.free,
-                 label_visibility="collapsed", width=chip.width, **follow(f"chip_{chip.name}", value, _take_chip, chip.name))
+                 label_visibility="collapsed", width=chip.width, **follow(f"chip_{chip.name}", value, _set_chip, chip.name))
     return value
 
 
-def told_apart(options: Mapping[str, str]) -> dict[str, str]:
-    """Value -> what is shown, each another: the browser answers with what it shows, so of two alike only one could be chosen.
-    Those that are alike get the end of their value."""
+def distinct_titles(options: Mapping[str, str]) -> dict[str, str]:
+    """Return value -> title, all different: the browser sends back the title, so of two alike only one could be chosen. Those
+    that are alike get the end of their value."""
     count: dict[str, int] = {}
     for text in options.values():
         count[text] = count.get(text, 0) + 1
     return {value: f"{text} [{value[-4:]}]" if count[text] > 1 else text for value, text in options.items()}
 
 
-def _take_chip(name: str, value: str | None) -> None:
+def _set_chip(name: str, value: str | None) -> None:
     if value:
         choose_param(name, value)
         set_param(name, value)
 
 
 def dataset_chip() -> Chip:
-    """The data set: one that has a name, or the path of a folder or .npz file, which may be typed."""
+    """Return the chip of the data set: one that has a name, or the path of a folder or .npz file, which may be typed."""
     from core.datasets import list_datasets
     return Chip("dataset", "Data set", {info.name: info.title for info in list_datasets()}, default="phantom", free=True,
                 width=240)
 
 
 def run_chip(runs: list) -> Chip:
-    """One of `runs` (core.runs.store.Run), the newest first."""
+    """Return the chip of the run: one of `runs` (core.runs.store.Run), the newest first."""
     return Chip("run", "Run", {run.id: run.name for run in runs}, width=400)
 
 
 # --------------------------------------------------------------------------------------------------- from page to page
 
 def next_step(label: str, page: str, **query: str | None) -> None:
-    """The link at the foot of a page: `next_step("Next: train on these images", "train", dataset=name)`."""
+    """Draw the link at the foot of a page: `next_step("Next: train", "train", dataset=name)`."""
     with st.container(key="next_step", horizontal=True, horizontal_alignment="right"):
         link(label, page, icon=":material/arrow_forward:", **query)
 
 
 def link(label: str, page: str, icon: str | None = None, **query: str | None) -> None:
-    """A link to a page with its parameters."""
+    """Draw a link to a page with its parameters."""
     st.page_link(page_file(page), label=label, icon=icon, icon_position="right" if icon else "left",
                  query_params={name: value for name, value in query.items() if value is not None})
 
@@ -180,7 +183,7 @@ def go(page: str, **query: str | None) -> None:
 
 
 def empty(sentence: str, label: str, page: str, **query: str | None) -> None:
-    """What a page shows when there is nothing to show: one sentence, and the click that changes that."""
+    """Draw what a page shows when there is nothing to show: one sentence, and the button that changes that."""
     with st.container(horizontal_alignment="center", key=f"empty_{page}"):
         st.space("large")
         st.markdown(sentence, width="content")
@@ -192,7 +195,7 @@ def empty(sentence: str, label: str, page: str, **query: str | None) -> None:
 # -------------------------------------------------------------------------------------------------- when it goes wrong
 
 def show_error(error: LightboxError) -> None:
-    """What happened and what to do, in the place where it happened."""
+    """Draw what happened and what to do, in the place where it happened."""
     st.error(f"{escape(error.message)} {escape(error.hint)}".strip())
 
 
@@ -200,12 +203,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&\"'/@])")
 
 
 def escape(text: object) -> str:
-    """Text for Markdown that is shown exactly as it is. For whatever comes from a file or was typed."""
+    """Return text for Markdown that is shown exactly as it is. For whatever comes from a file or was typed."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """At most `length` characters; the middle goes, because paths differ at their ends."""
+    """Return at most `length` characters; the middle goes, because paths differ at their ends."""
     return text if len(text) <= length else f"{text[:length // 3]} ... {text[-(length - length // 3 - 5):]}"
 
 
@@ -213,20 +216,20 @@ def shorten(text: str, length: int = 60) -> str:
 
 @contextmanager
 def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Progress, time left and a Stop button for work in the script itself.
+    """Show progress, time left and a Stop button for work in the script itself.
 
         with long_task("Preparing Phantom radiographs", key="phantom_64") as progress:
             open_dataset(config, progress)            # calls progress(phase, done, total) now and then
 
     Stop ends the script at the next call of `progress` (by an exception of Streamlit's own that passes through the work). The
-    page then shows a sentence and a button to go on, and runs no further. What the work kept, it keeps.
+    page then shows a sentence and a Continue button, and runs no further. What the work kept, it keeps.
     """
     stopped = f"stopped_{key}"
     if st.session_state.get(stopped):
         with st.container(horizontal_alignment="center"):
             st.space("large")
-            st.markdown(f"{escape(sentence)}: stopped. What was done is kept.", width="content")
-            st.button("Go on", type="primary", key=f"{stopped}_go", on_click=st.session_state.pop, args=(stopped, None))
+            st.markdown(f"{escape(sentence)}: stopped. Finished work is kept.", width="content")
+            st.button("Continue", type="primary", key=f"{stopped}_go", on_click=st.session_state.pop, args=(stopped, None))
         st.stop()
     place = st.empty()
     with place.container():
@@ -244,9 +247,12 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
             return
         last = now
         share = min(1.0, done / total) if total else 0.0
-        left = f", {format_seconds((now - began) * (1 - share) / share)} left" if share > 0.02 and now - began > 1 else ""
-        count = f": {done:,} of {total:,}" if total else ""
-        bar.progress(share, f"{escape(phase)}{count}{left}")
+        text = escape(phase)
+        if total:
+            text += f": {done:,} of {total:,}"
+        if share > 0.02 and now - began > 1:
+            text += f", {format_seconds((now - began) * (1 - share) / share)} left"
+        bar.progress(share, text)
 
     yield progress
     place.empty()
@@ -255,30 +261,32 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
 # ------------------------------------------------------------------------------------------------------------- numbers
 
 def format_number(value: float | None, digits: int = 3) -> str:
-    """0.9134 -> "0.913"; None and NaN, where a number is not defined, -> "-"."""
+    """Format a number: 0.9134 -> "0.913"; None and NaN, where a number is not defined, -> "-"."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def format_percent(value: float | None, digits: int = 1) -> str:
-    """0.9134 -> "91.3 %"."""
+    """Format a share: 0.9134 -> "91.3 %"."""
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
 
 
 def format_probability(p: float | None, digits: int = 1) -> str:
-    """A probability from a network, which is never certain: 0.9134 -> "91.3 %", 0.99999 -> "> 99.9 %", 0.0 -> "< 0.1 %"."""
-    said, step = format_percent(p, digits), 10 ** -digits
-    return {f"{100:.{digits}f} %": f"> {100 - step:.{digits}f} %", f"{0:.{digits}f} %": f"< {step:.{digits}f} %"}.get(said, said)
+    """Format a probability of a network, never certain: 0.9134 -> "91.3 %", 0.99999 -> "> 99.9 %", 0.0 -> "< 0.1 %"."""
+    text, step = format_percent(p, digits), 10 ** -digits
+    if text == f"{100:.{digits}f} %":
+        return f"> {100 - step:.{digits}f} %"
+    return f"< {step:.{digits}f} %" if text == f"{0:.{digits}f} %" else text
 
 
 def format_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
-    """A number with its interval: "0.913 (0.881 to 0.940)"."""
+    """Format a number with its interval: "0.913 (0.881 to 0.940)"."""
     if value is None or low is None or high is None:
         return format_number(value, digits)
     return f"{format_number(value, digits)} ({format_number(low, digits)} to {format_number(high, digits)})"
 
 
 def format_seconds(seconds: float | None) -> str:
-    """130 -> "2 min 10 s"; 0.25 -> "0.3 s"; 8000 -> "2 h 13 min"."""
+    """Format a duration: 130 -> "2 min 10 s"; 0.25 -> "0.3 s"; 8000 -> "2 h 13 min"."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     if seconds < 9.95:
@@ -293,7 +301,7 @@ def format_seconds(seconds: float | None) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """In powers of 1000, as disks are sold: 6_200_000_000 -> "6.2 GB"."""
+    """Format a size in powers of 1000, as disks are sold: 6_200_000_000 -> "6.2 GB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"
@@ -302,7 +310,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_ago(seconds: float) -> str:
-    """How long ago: "just now", "5 min ago", "3 h ago", "2 days ago"."""
+    """Format how long ago something was: "just now", "5 min ago", "3 h ago", "2 days ago"."""
     for length, unit in ((86400, "day"), (3600, "h"), (60, "min")):
         if seconds >= length:
             n = int(seconds // length)

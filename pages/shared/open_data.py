@@ -1,6 +1,7 @@
 """What the pages open, kept open for everybody: data sets, torch, and what this machine is.
 
-Kept by names and values, never by a person's session: thirty tabs share one mapped store.
+Kept by names and values, never by a person's session: thirty tabs share one mapped store. A server does none of this when it
+starts: the first page would come later by what the import of torch takes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ KEPT = 8               # data sets that stay open; the pixels are mapped, so eac
 
 
 def dataset(data: DataConfig) -> Dataset:
-    """`open_set` for a page that has nothing else to show: where the set cannot be opened, it says why and ends here."""
+    """Open a data set for a page that has nothing else to show: where it cannot be opened, the page says why and ends here."""
     try:
         return open_set(data)
     except LightboxError as error:
@@ -32,7 +33,7 @@ def dataset(data: DataConfig) -> Dataset:
 
 
 def open_set(data: DataConfig) -> Dataset:
-    """An open data set. The first time its store is made, with progress, time left and a Stop button.
+    """Open a data set. The first time it is prepared, with progress, time left and a Stop button.
 
     Raises LightboxError where it cannot be opened; the page goes on, and keeps its foot.
     """
@@ -50,17 +51,17 @@ def open_set(data: DataConfig) -> Dataset:
 
 
 def thumbnails(data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """Pixels of some rows and what stands for them: `images, cache_key` of `pages.shared.gallery.gallery`."""
+    """Return the pixels of some rows and what stands for them: `images, cache_key` of `pages.shared.gallery.gallery`."""
     rows = np.asarray(rows, np.int64)
     return data.images[rows], (data.fingerprint, data.size, data.resize, data.channels, rows.tobytes())
 
 
-@st.cache_data(ttl=10, show_spinner="Looking ...")
+@st.cache_data(ttl=10, show_spinner="Checking the path")
 def look_at(path: str) -> str:
-    """What there is at a path, in a sentence, without decoding it. Raises LightboxError where it cannot be used."""
+    """Return in a sentence what there is at a path, without decoding it. Raises LightboxError where it cannot be used."""
     source = open_source(DataConfig(path))
     if source is None:
-        return "It is unpacked when it is opened." if path.lower().endswith(".zip") else "It is downloaded when it is opened."
+        return "Will be unpacked when opened." if path.lower().endswith(".zip") else "Will be downloaded when opened."
     index = source.scan()
     target = next(iter(index.targets.values()))
     return f"{len(index.table):,} images in {len(target.class_names)} classes: {shorten(', '.join(target.class_names), 80)}."
@@ -72,7 +73,7 @@ def _opened() -> OrderedDict:
 
 
 def _stamp(data: DataConfig) -> str:
-    """The fingerprint of the source: a folder that changes is opened anew.
+    """Return the fingerprint of the source: a folder that changes is opened anew.
 
     Looks at most every ten seconds, and less often where looking takes long: a folder of 100,000 files is listed in a second,
     and who pages through it should not wait for that. So looking takes at most a hundredth of the time.
@@ -106,46 +107,46 @@ def warm_up() -> threading.Thread:
 
 
 @st.cache_resource(show_spinner=False)
-def _looking() -> dict:
-    """What `core.runs.device.machine` says, asked once in a thread: {"found": ..., "error": ..., "thread": ...}."""
-    answer: dict = {}
+def _machine() -> dict:
+    """Ask `core.runs.device.machine` once, in a thread: {"machine": ..., "error": ..., "thread": ...}."""
+    result: dict = {}
 
     def look() -> None:
         try:
-            answer["found"] = machine()
+            result["machine"] = machine()
         except LightboxError as error:
-            answer["error"] = error
-    answer["thread"] = threading.Thread(target=look, name="machine", daemon=True)
-    answer["thread"].start()
-    answer["thread"].join(0.05)            # known from last time: no need to show that we look
-    return answer
+            result["error"] = error
+    result["thread"] = threading.Thread(target=look, name="machine", daemon=True)
+    result["thread"].start()
+    result["thread"].join(0.05)            # known from last time: no need to show that we look
+    return result
 
 
 def show_machine() -> None:
-    """This machine in one line: what it trains on, memory, free disk."""
-    if _looking()["thread"].is_alive():
+    """Draw this machine in one line: what it trains on, memory, free disk."""
+    if _machine()["thread"].is_alive():
         st.fragment(_wait_for_machine, run_every=0.7)()
     else:
         st.caption(machine_line())
 
 
 def _wait_for_machine() -> None:
-    if _looking()["thread"].is_alive():
+    if _machine()["thread"].is_alive():
         st.caption("This machine: looking for a GPU ...")
     else:
         st.rerun()
 
 
 def machine_line() -> str:
-    """Markdown of `show_machine`."""
-    answer = _looking()
-    if "error" in answer:
-        return escape(str(answer["error"]))
-    best = answer["found"]["devices"][0]
-    kind = {"cpu": "no GPU found, training runs on"}.get(best["device"], "training runs on")
+    """Return the Markdown of `show_machine`."""
+    result = _machine()
+    if "error" in result:
+        return escape(str(result["error"]))
+    best = result["machine"]["devices"][0]
+    kind = "no GPU found, training runs on" if best["device"] == "cpu" else "training runs on"
     folder = home()
     while not folder.exists():
         folder = folder.parent
     free = format_bytes(shutil.disk_usage(folder).free)
     memory = f" with {escape(format_bytes(best['memory_bytes']))} of memory" if best["memory_bytes"] else ""
-    return f"This machine: {kind} {escape(best['name'])}{memory}; {escape(free)} free on the disk"
+    return f"This machine: {kind} {escape(best['name'])}{memory}; {escape(free)} of disk space free"

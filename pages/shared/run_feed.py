@@ -29,15 +29,10 @@ from core.runs.run import Progress
 from core.runs.states import LIVE, Status
 from core.runs.store import Run, RunStore
 from core.runs.workers import device_lock
+from pages.shared.theme import STATES  # noqa: F401
 
 TEND_SECONDS = 5.0                           # between two looks after the queue, by whoever looks
 ACTIVE = LIVE | {"queued"}                   # a run in one of these states may change by itself
-
-STATES = {                                   # state -> (word, colour of Streamlit's badges)
-    "queued": ("Waiting", "gray"), "starting": ("Starting", "blue"), "running": ("Training", "blue"),
-    "stopping": ("Stopping", "gray"), "stopped": ("Stopped", "gray"), "finished": ("Finished", "green"),
-    "failed": ("Failed", "orange"), "interrupted": ("Interrupted", "orange"),
-}
 
 
 # --------------------------------------------------------------------------------------------------------------- all the runs
@@ -186,9 +181,9 @@ def _stamp(path: Path | str) -> tuple[int, int]:
         return 0, 0
 
 
-def tend(store: RunStore) -> None:
+def recover(store: RunStore) -> None:
     """`RunStore.recover`, at most every few seconds for the whole server: a killed trainer is noticed, a waiting run started."""
-    last = _tended()
+    last = _recovered()
     now = time.monotonic()
     if now - last.get(store.root, -TEND_SECONDS) >= TEND_SECONDS:
         last[store.root] = now
@@ -196,7 +191,7 @@ def tend(store: RunStore) -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def _tended() -> dict[Path, float]:
+def _recovered() -> dict[Path, float]:
     return {}
 
 

@@ -16,6 +16,11 @@ SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test"}
 ANSWERS = {"right": "#1a9a7f", "wrong": "#d65f2a"}
 CLASSES = ("#8b5fd0", "#b5881c", "#2296a4", "#61693f", "#c44f86", "#2da184",
            "#136e9a", "#a0694b", "#9889d6", "#789f52", "#b0413a", "#216f65")
+STATES = {                  # of a run -> (word, colour of Streamlit's badges)
+    "queued": ("Waiting", "gray"), "starting": ("Starting", "blue"), "running": ("Training", "blue"),
+    "stopping": ("Stopping", "gray"), "stopped": ("Stopped", "gray"), "finished": ("Finished", "green"),
+    "failed": ("Failed", "orange"), "interrupted": ("Interrupted", "orange"),
+}
 QUIET = "#8a9097"           # axes, the diagonal, a baseline: what is there to compare with
 
 

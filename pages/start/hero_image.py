@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 PICTURE = Path(__file__).with_suffix(".jpg")
-WHAT = "Seven X-rays that Lightbox made itself: wrists, elbows and shoulders, some with a fracture or a metal plate"
+ALT = "Seven synthetic X-rays: wrists, elbows and shoulders, some with a fracture or a metal plate"
 CHOSEN = ("P0001-S1-V1", "P0017-S1-V2", "P0013-S1-V2", "P0006-S2-V1", "P0000-S1-V2", "P0024-S2-V1", "P0017-S1-V1")
 HEIGHT, GAP = 480, 6             # pixels; twice what is shown, for screens with small pixels
 
 
-def draw_strip() -> np.ndarray:
-    """(HEIGHT, W) uint8: the chosen images in full height side by side."""
+def draw_hero() -> np.ndarray:
+    """Draw the chosen images in full height side by side: (HEIGHT, W) uint8."""
     from core.datasets.phantom import render
     from core.datasets.phantom.source import parse_image_id
     parts = []
@@ -27,5 +27,5 @@ def draw_strip() -> np.ndarray:
 
 
 if __name__ == "__main__":
-    cv2.imwrite(str(PICTURE), draw_strip(), [cv2.IMWRITE_JPEG_QUALITY, 85])
+    cv2.imwrite(str(PICTURE), draw_hero(), [cv2.IMWRITE_JPEG_QUALITY, 85])
     print(f"wrote {PICTURE.name}, {PICTURE.stat().st_size:,} bytes")

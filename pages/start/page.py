@@ -1,4 +1,4 @@
-"""Start: what this is, three ways to begin, the latest runs, this machine."""
+"""Start: what this is, ways to begin, the latest runs, this machine."""
 
 import time
 
@@ -12,85 +12,84 @@ from core.runs.store import RunStore
 from pages.shared.charts import show_sparkline
 from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 from pages.shared.open_data import look_at, show_machine
+from pages.shared.theme import STATES
 from pages.start import hero_image
 
 RUNS = 4                # as many as stand beside each other
 TAGS = 3                # of a run on its card
-STATES = {"queued": "waiting", "starting": "starting", "running": "training", "stopping": "stopping", "stopped": "stopped",
-          "finished": "finished", "failed": "failed", "interrupted": "interrupted"}
 
 
-def show_begin() -> None:
+def draw_ways() -> None:
     """Three ways to images, and one that needs none."""
     phantom, medmnist, own, drop = st.columns(4, gap="medium")
     with phantom:
         st.header("Phantom X-rays", anchor=False)
-        st.markdown("Made here from physics, so the truth is known: three body parts, normal or with a fracture, "
-                    "a lesion or metal.")
+        st.markdown("Synthetic X-rays made by simulation, so the truth is known: three body parts, normal or with a "
+                    "fracture, a lesion or metal.")
         if st.button("Start with phantom X-rays", type="primary", width="stretch", wrap=True):
             go("browse", dataset="phantom")
     with medmnist:
         st.header("MedMNIST", anchor=False)
-        st.markdown("Twelve public sets of small medical images: ultrasound, CT, skin, retina, tissue and more.")
+        st.markdown("Twelve public data sets of small medical images: ultrasound, CT, skin, retina, tissue and more.")
         sets = {info.name: info for info in list_datasets() if info.name in INFO}
         there = [name for name in sets if sets[name].available]
-        name = st.selectbox("Which MedMNIST set", list(sets), label_visibility="collapsed",
+        name = st.selectbox("MedMNIST data set", list(sets), label_visibility="collapsed",
                             index=list(sets).index(there[0] if there else "breastmnist"),
                             format_func=lambda n: sets[n].title + ("" if sets[n].available else " (download)"),
                             key="start_medmnist", persist_state="session")
         if st.button(f"Use {sets[name].title}", width="stretch", key="start_medmnist_go"):
             go("browse", dataset=name)
     with own:
-        st.header("My own images", anchor=False)
-        st.markdown("Class folders, a table with images, a zip, MURA or an .npz file. They are read where they lie.")
+        st.header("My images", anchor=False)
+        st.markdown("Class folders, a table with images, a zip, MURA or an .npz file. Your files stay where they are.")
         path = st.text_input("Path of a folder, table, zip or .npz file", placeholder="/path/to/images",
                              label_visibility="collapsed", key="start_path", persist_state="session").strip()
-        if st.button("Use my own images", width="stretch", key="start_path_go"):
+        if st.button("Use my images", width="stretch", key="start_path_go"):
             st.session_state.pop("add_form", None)
             go("add", path=path or st.session_state.get("last_path"))
         if path:
-            check_path(path)
+            draw_path_check(path)
     with drop:
-        st.header("Drop an image", anchor=False)
-        st.markdown("Let a small network that comes with Lightbox read an image, and see where it looked.")
-        image = st.file_uploader("Drop an image to classify", key="start_drop", label_visibility="collapsed",
+        st.header("Classify an image", anchor=False)
+        st.markdown("Let a small pretrained network classify an image, and see where it looked.")
+        image = st.file_uploader("Image to classify", key="start_drop", label_visibility="collapsed",
                                  max_upload_size=50)
         if image is not None:
             st.session_state["dropped"] = (image.name, image.getvalue())
             go("classify")
-        link("Or try a sample", "classify")
+        link("Try a sample image", "classify")
 
 
-def check_path(path: str) -> None:
-    """Say at once what is wrong with a path, or what was found there."""
+def draw_path_check(path: str) -> None:
+    """Show at once what is wrong with a path, or what there is."""
     try:
         st.caption(escape(look_at(path)))
     except LightboxError as error:
         show_error(error)
 
 
-def show_runs(runs: list) -> None:
+def draw_runs(runs: list) -> None:
     """The latest runs as cards: name, the validation AUC as it went, state."""
     st.header("Latest runs", anchor=False)
     for run, column in zip(runs, st.columns(RUNS, gap="medium")):
         status, epochs = run.status(), run.records("epoch")
         aucs = [record.get("val_roc_auc") for record in epochs]
-        known = [auc for auc in aucs if auc is not None]
-        best = f"best validation AUC {format_number(max(known))}" if known else "no result yet"
+        defined = [auc for auc in aucs if auc is not None]
+        best = f"best validation AUC {format_number(max(defined))}" if defined else "no result yet"
         with column:
             link(escape(shorten(run.name, 42)), "evaluate" if status.state == "finished" else "runs", run=run.id)
             show_sparkline(aucs, f"Validation AUC of {run.name} over {len(aucs)} epochs: {best}", domain=(0.5, 1.0))
             when = "" if status.state in LIVE else f", {format_ago(time.time() - status.since)}"
             tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.notes().tags[:TAGS])
-            st.caption(f"{STATES[status.state]}{when} | {best}{tags}")
+            st.caption(f"{STATES[status.state][0].lower()}{when} | {best}{tags}")
 
 
 page_header("Lightbox")
-st.markdown("A laboratory for medical image classification: look at the images, train a network on this machine, judge it, "
-            "see what it gets wrong and where it looked.", width="content")
-st.image(str(hero_image.PICTURE), width="stretch", alt=hero_image.WHAT)
-show_begin()
+st.markdown("A laboratory for medical image classification: look at the images, train a network on this machine, evaluate "
+            "it, see what it gets wrong and where it looked.", width="content")
+st.image(str(hero_image.PICTURE), width="stretch", alt=hero_image.ALT)
+draw_ways()
 runs = RunStore().list()[:RUNS]
 if runs:
-    show_runs(runs)
+    draw_runs(runs)
 show_machine()
