@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode
 
 from core.augment import AUGMENTATIONS, GROUPS, PRESETS, STREAM, active, caveats, preset_of, summary
 from core.augment.images import GEOMETRIC, _move, augment, draw, normal, splitmix64, uniform
-from core.config import AugmentConfig, RunConfig, knob_of
+from core.config import KNOBS, AugmentConfig, RunConfig
 
 NONE = AugmentConfig()
 OLD = AugmentConfig(flip=0.5, rotate=25, shift=0.15, scale=0.2, brightness=0.15, contrast=0.3)     # all there was at first
@@ -323,5 +323,5 @@ def test_sentences_come_with_what_they_are_about():
     assert summary(PRESETS["gentle"].config) == ["scale ±10%", "rotate ±7°", "shift ±5%", "brightness ±10%", "contrast ±10%"]
     for gray in (True, False):                                       # at its highest each has something to be said about it
         for name, entry in AUGMENTATIONS.items():
-            strongest = {knob: knob_of(f"augment.{knob}").metadata["high"] for knob in entry.knobs(name)}
+            strongest = {knob: KNOBS[f"augment.{knob}"].high for knob in entry.knobs(name)}
             assert caveats(replace(NONE, **strongest), gray), name

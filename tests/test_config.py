@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.config import SECTIONS, RunConfig, home, knob_of, knobs
+from core.config import GROUPS, KNOBS, SECTIONS, RunConfig, collect_knobs, home, knob
 from core.errors import LightboxError
 
-ALL = [pytest.param(section, f, id=f"{section}.{f.name}") for section, f in knobs()]
-NUMBERS = [p for p in ALL if p.values[1].metadata["low"] is not None or p.values[1].metadata["high"] is not None]
+ALL = [pytest.param(entry, id=name) for name, entry in KNOBS.items()]
+NUMBERS = [pytest.param(entry, id=name) for name, entry in KNOBS.items() if entry.low is not None]
 
 
 def refused(code: str, *words: str, **changes) -> None:
@@ -25,48 +25,80 @@ def refused(code: str, *words: str, **changes) -> None:
         assert word in str(caught.value)
 
 
-def another(section: str, f: dataclasses.Field):
-    """A value of the field that is allowed and is not its default."""
-    low, high, choices = (f.metadata[name] for name in ("low", "high", "choices"))
-    if choices:
-        return next(c for c in choices if c != f.default)
-    if isinstance(f.default, bool):
-        return not f.default
-    if isinstance(f.default, str):
+def another(entry):
+    """A value of the setting that is allowed and is not its default."""
+    if entry.choices:
+        return next(c for c in entry.choices if c != entry.default)
+    if isinstance(entry.default, bool):
+        return not entry.default
+    if isinstance(entry.default, str):
         return "something else"
-    return low if f.default != low else (high + low) / 2 if isinstance(f.default, float) else low + 1
+    middle = (entry.high + entry.low) / 2 if isinstance(entry.default, float) else entry.low + 1
+    return entry.low if entry.default != entry.low else middle
 
 
 # ------------------------------------------------------------------------------------------------- what each knob says
 
-@pytest.mark.parametrize("section, f", ALL)
-def test_every_knob_explains_itself(section, f):
-    assert f.metadata["label"].strip() and f.metadata["label"][0].isupper()
-    assert f.metadata["help"].endswith(".") and len(f.metadata["help"]) > 15
-    assert knob_of(f"{section}.{f.name}") is not None
+@pytest.mark.parametrize("entry", ALL)
+def test_every_knob_explains_itself(entry):
+    assert entry.label.strip() and entry.label[0].isupper()
+    assert entry.help.endswith(".") and len(entry.help) > 15
 
 
-@pytest.mark.parametrize("section, f", ALL)
-def test_every_default_is_allowed_and_every_number_has_limits(section, f):
-    m = f.metadata
-    assert m["choices"] is None or f.default in m["choices"]
-    if isinstance(f.default, int | float) and not isinstance(f.default, bool) and not m["choices"]:
-        assert m["low"] <= f.default <= m["high"]
+@pytest.mark.parametrize("entry", ALL)
+def test_every_default_is_allowed_and_every_number_has_limits(entry):
+    entry.check(entry.default)
+    if isinstance(entry.default, int | float) and not isinstance(entry.default, bool) and not entry.choices:
+        assert entry.low <= entry.default <= entry.high
+    for value in entry.grid:
+        assert type(value) is type(entry.default)
+        entry.check(value)
+
+
+def test_every_choice_has_words_and_every_condition_names_a_setting():
+    for name, entry in KNOBS.items():
+        assert all(entry.choices.values()) and all(entry.offered.values()), name
+        assert set(entry.shown_if) | set(entry.hidden_if) <= set(KNOBS) - {name}
+        assert (entry.group in GROUPS) == (entry.group not in ("header", "augment")), name
+
+
+def test_a_knob_says_when_it_has_an_effect():
+    def applies(name: str, **changes) -> bool:
+        return KNOBS[name].applies(RunConfig().with_(**{k.replace("__", "."): v for k, v in changes.items()}).get)
+    assert not applies("optim.momentum") and applies("optim.momentum", optim__name="sgd")
+    assert applies("optim.warmup") and not applies("optim.warmup", optim__schedule="one_cycle")
+    assert not applies("model.blocks") and applies("model.blocks", model__name="densenet169")
+    assert applies("train.copies", model__freeze="all")
+    assert not applies("train.copies", model__freeze="all", model__unfreeze_epoch=2)
+
+
+def test_values_in_words():
+    words = [KNOBS["train.sampling"].words("balanced"), KNOBS["optim.lr"].words(1e-4), KNOBS["train.class_weights"].words(True),
+             KNOBS["data.size"].words(96)]
+    assert words == ["Balanced classes", "0.0001", "on", "96"]
+
+
+def test_a_field_is_all_that_a_new_knob_needs():
+    @dataclasses.dataclass(frozen=True)
+    class Longer(SECTIONS["train"]):
+        ema: float = knob(0.0, "Weight averaging", "Decay of the moving average of the weights.", low=0.0, high=1.0, step=0.01)
+    entry = collect_knobs(SECTIONS | {"train": Longer})["train.ema"]
+    assert (entry.name, entry.group, entry.default) == ("train.ema", "train", 0.0)
 
 
 def test_the_defaults_pass_their_own_check():
-    assert RunConfig().check() == RunConfig()
+    assert RunConfig().check() == RunConfig() and RunConfig().changed() == {}
 
 
 # ---------------------------------------------------------------------------------------------------------------- JSON
 
 def test_json_brings_every_knob_back():
-    changes = {f"{p.values[0]}.{p.values[1].name}": another(*p.values) for p in ALL}
+    changes = {name: another(entry) for name, entry in KNOBS.items()}
     config = RunConfig().with_(name="Röntgen, \"first\"", **changes)
-    assert RunConfig.from_json(config.to_json()) == config
+    assert RunConfig.from_json(config.to_json()) == config and config.changed() == changes
     for name, value in changes.items():
         section, key = name.split(".")
-        assert getattr(getattr(config, section), key) == value != getattr(getattr(RunConfig(), section), key)
+        assert config.get(name) == value != RunConfig().get(name)
         assert json.loads(config.to_json())[section][key] == value
 
 
@@ -88,20 +120,20 @@ def test_json_with_a_value_out_of_its_limits_is_refused():
 
 # -------------------------------------------------------------------------------------------------------------- limits
 
-@pytest.mark.parametrize("section, f", NUMBERS)
-def test_limits_are_allowed_and_what_lies_beyond_is_not(section, f):
-    name, step = f"{section}.{f.name}", 1 if isinstance(f.default, int) else 1e-6
-    for limit, beyond in ((f.metadata["low"], -step), (f.metadata["high"], step)):
-        assert getattr(getattr(RunConfig().with_(**{name: limit}), section), f.name) == limit
-        refused("config.value", name, str(f.metadata["low"]), str(f.metadata["high"]), **{name: limit + beyond})
+@pytest.mark.parametrize("entry", NUMBERS)
+def test_limits_are_allowed_and_what_lies_beyond_is_not(entry):
+    step = 1 if isinstance(entry.default, int) else 1e-6
+    for limit, beyond in ((entry.low, -step), (entry.high, step)):
+        assert RunConfig().with_(**{entry.name: limit}).get(entry.name) == limit
+        refused("config.value", entry.name, str(entry.low), str(entry.high), **{entry.name: limit + beyond})
 
 
-@pytest.mark.parametrize("section, f", [p for p in ALL if p.values[1].metadata["choices"]])
-def test_choices_are_named_when_another_is_given(section, f):
-    wrong = "sideways" if isinstance(f.default, str) else 99
-    refused("config.value", f"{section}.{f.name}", *map(str, f.metadata["choices"]), **{f"{section}.{f.name}": wrong})
-    for choice in f.metadata["choices"]:
-        RunConfig().with_(**{f"{section}.{f.name}": choice})
+@pytest.mark.parametrize("entry", [p for p in ALL if p.values[0].choices])
+def test_choices_are_named_when_another_is_given(entry):
+    wrong = "sideways" if isinstance(entry.default, str) else 99
+    refused("config.value", entry.name, *map(str, entry.choices), **{entry.name: wrong})
+    for choice in entry.choices:
+        RunConfig().with_(**{entry.name: choice})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "nan", "inf"])
@@ -116,12 +148,11 @@ def test_validation_and_test_must_leave_something_to_train_on():
 
 # --------------------------------------------------------------------------------------------------------------- with_
 
-@pytest.mark.parametrize("section, f", ALL)
-def test_a_string_ends_as_the_fields_own_type(section, f):
-    value = another(section, f)
-    config = RunConfig().with_(**{f"{section}.{f.name}": str(value)})
-    result = getattr(getattr(config, section), f.name)
-    assert result == value and type(result) is type(f.default)
+@pytest.mark.parametrize("entry", ALL)
+def test_a_string_ends_as_the_fields_own_type(entry):
+    value = another(entry)
+    result = RunConfig().with_(**{entry.name: str(value)}).get(entry.name)
+    assert result == value and type(result) is type(entry.default)
 
 
 @pytest.mark.parametrize("text, value", [("true", True), ("True", True), ("1", True), ("yes", True),

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.__main__ import parser
 from core.commands.options import settings
-from core.config import RunConfig, knobs
+from core.config import KNOBS, RunConfig
 from pages.train import lr_finder
 from tests.tiny import tiny_config, tiny_npz
 
@@ -69,15 +69,15 @@ def test_the_command_says_exactly_the_settings():
 def test_what_a_search_depends_on():
     config = RunConfig()
     same = config.with_(**{"optim.lr": 0.5, "train.epochs": 99, "optim.schedule": "step", "name": "x"})
-    assert lr_finder.asked(same) == lr_finder.asked(config) != lr_finder.asked(config.with_(**{"train.batch_size": 8}))
-    fields = set(json.loads(lr_finder.asked(config)))
-    assert lr_finder.ASIDE <= {f"{section}.{f.name}" for section, f in knobs()} and not fields & lr_finder.ASIDE
+    assert lr_finder.relevant(same) == lr_finder.relevant(config) != lr_finder.relevant(config.with_(**{"train.batch_size": 8}))
+    fields = set(json.loads(lr_finder.relevant(config)))
+    assert lr_finder.IRRELEVANT <= set(KNOBS) and not fields & lr_finder.IRRELEVANT
 
 
 def test_the_curve_grows_while_the_form_can_be_used_and_stop_stops(page, monkeypatch):
     says(monkeypatch, [{"kind": "phase", "phase": "Opening", "done": 3, "total": 9}, *STEPS[:20]], then="time.sleep(60)")
     at = wait(press(page, "find_lr"), lambda search: len(search.records) == 20)
-    assert keys(at) == {"find_lr_stop"} and "step 20 of at most 100" in at.get("progress")[0].proto.text
+    assert keys(at) == {"find_lr_stop"} and "Step 20 of at most 100" in at.get("progress")[0].proto.text
     assert spec(at)[1].startswith("Training loss from 0.7")
     at.number_input[0].set_value(0.02).run()
     assert at.session_state["lr_search"].live and "rate 0.02" in at.text[0].value
@@ -95,20 +95,20 @@ def test_the_suggestion_is_marked_said_and_can_be_taken(page, monkeypatch):
     assert marks == [{"lr": 0.001, "what": "in the form"}, {"lr": 0.0042, "what": "suggested: 0.0042"}]
     assert all(layer["encoding"]["x"]["scale"]["type"] == "log" for layer in drawn["layer"]) and "Suggested: 0.0042." in alt
     assert any("0\\.0042 \\[so \\*there\\*\\]" in m.value for m in at.markdown)
-    assert keys(at) == {"find_lr", "find_lr_take_lr"}                       # the careful one is in the form already
-    at = press(at, "find_lr_take_lr").run()
+    assert keys(at) == {"find_lr", "find_lr_use_lr"}                       # the careful one is in the form already
+    at = press(at, "find_lr_use_lr").run()
     assert at.text[0].value == "rate 0.0042" and at.number_input[0].value == 0.0042
-    assert keys(at) == {"find_lr", "find_lr_take_tenth"}
-    at = press(at, "find_lr_take_tenth").run()
+    assert keys(at) == {"find_lr", "find_lr_use_tenth"}
+    at = press(at, "find_lr_use_tenth").run()
     assert at.text[0].value == "rate 0.001"
 
 
 def test_a_curve_of_other_settings_says_so(page, monkeypatch):
     says(monkeypatch, [*STEPS, FOUND])
     at = wait(press(page, "find_lr"))
-    assert not any("other settings" in c.value for c in at.caption)
-    at.session_state["lr_search"].asked = lr_finder.asked(RunConfig().with_(**{"train.batch_size": 7}))
-    assert any("other settings" in c.value for c in at.run().caption)
+    assert not any("search again" in c.value for c in at.caption)
+    at.session_state["lr_search"].settings = lr_finder.relevant(RunConfig().with_(**{"train.batch_size": 7}))
+    assert any("search again" in c.value for c in at.run().caption)
 
 
 def test_without_a_suggestion_there_is_nothing_to_take(page, monkeypatch):
@@ -121,8 +121,8 @@ def test_without_a_suggestion_there_is_nothing_to_take(page, monkeypatch):
     (2, "Preparing\nThere is no data set called 'x'. Did you mean y? [dataset.unknown]",
      "There is no data set called 'x'. Did you mean y?"),
     (2, "The loss is no number before anything was learned. [finder.nan]", "The loss is no number before anything was learned."),
-    (1, "Traceback\nValueError: <b>odd", "The search ended early: ValueError: <b>odd"),
-    (1, "", "The search ended early: the search ended without a word"),
+    (1, "Traceback\nValueError: <b>odd", "The search failed: ValueError: <b>odd"),
+    (1, "", "The search failed: no error message"),
 ])
 def test_what_goes_wrong_is_said_in_words(page, monkeypatch, code, words, told):
     says(monkeypatch, STEPS[:1], code=code, words=words)
@@ -142,6 +142,6 @@ def test_a_real_search_from_the_button_to_the_rate(tmp_path, monkeypatch):
     config = tiny_config(tiny_npz(tmp_path), **{"model.name": "small_cnn"})
     search = lr_finder.Search(config)
     search._reader.join(90)
-    assert search.error == "" and search.found["lr"] is not None and 30 < len(search.records) <= 100
-    assert 1e-5 < search.found["lr"] < 1
+    assert search.error == "" and search.suggestion["lr"] is not None and 30 < len(search.records) <= 100
+    assert 1e-5 < search.suggestion["lr"] < 1
     assert search.phase == "Timing a few steps to find the quickest way to compute"

@@ -14,10 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.augment import AUGMENTATIONS, PRESETS, active
 from core.augment.images import augment
-from core.config import AugmentConfig, DataConfig, RunConfig, knob_of
+from core.config import KNOBS, AugmentConfig, DataConfig, RunConfig
 from core.datasets import open_dataset
 from core.trainers.batches import Batches, Split
-from pages.shared import augmentation
+from pages.augment.draws import HAPPENED, cache_key, draws_of, is_gray
+from pages.shared.augmentation import CUSTOM
 from tests.followed import no_machine, text_of
 from tests.tiny import tiny_config, tiny_npz
 
@@ -77,7 +78,7 @@ def test_the_draws_are_what_the_trainer_sees_in_these_epochs(tiny):
     split = Split.of(data, "train")
     positions = np.random.default_rng(0).permutation(len(split))[:32]
     row = int(split.indices[positions[7]])
-    draws = augmentation.draws_of(data, augmentation.stands_for(data), row, config.augment, 5, 8)
+    draws = draws_of(data, cache_key(data), row, config.augment, 5, 8)
     for k, epoch in enumerate(range(8, 16)):
         (images, _), = Batches(split, torch.device("cpu"))([positions])
         seen = augment(images, config.augment, (5, epoch), torch.from_numpy(split.indices[positions]))[7]
@@ -87,12 +88,12 @@ def test_the_draws_are_what_the_trainer_sees_in_these_epochs(tiny):
 
 def test_words_say_what_happened(tiny):
     data = open_dataset(DataConfig(str(tiny), size=28))
-    mirrored = augmentation.draws_of(data, augmentation.stands_for(data), 3, AugmentConfig(flip=0.5), 0, 0)
-    for image, words in zip(mirrored.images, mirrored.words):
+    mirrored = draws_of(data, cache_key(data), 3, AugmentConfig(flip=0.5), 0, 0)
+    for image, words in zip(mirrored.images, mirrored.captions):
         original = np.asarray(data.images[3])
-        assert np.array_equal(image, original[:, ::-1] if words == "mirrored" else original), words
-    assert set(mirrored.words) == {"mirrored", "unchanged"}
-    assert set(augmentation.HAPPENED) == set(AUGMENTATIONS)
+        assert np.array_equal(image, original[:, ::-1] if words == "flipped left-right" else original), words
+    assert set(mirrored.captions) == {"flipped left-right", "unchanged"}
+    assert set(HAPPENED) == set(AUGMENTATIONS)
 
 
 def test_draw_again_goes_on_to_the_next_epochs(tiny):
@@ -112,10 +113,10 @@ def test_another_image_by_the_address(tiny):
 
 def test_gray_is_known_from_the_pixels():
     gray = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
-    assert augmentation.is_gray(gray) and augmentation.is_gray(gray.repeat(3, axis=3))
+    assert is_gray(gray) and is_gray(gray.repeat(3, axis=3))
     colour = gray.repeat(3, axis=3)
     colour[1, 2, 2, 0] ^= 1
-    assert not augmentation.is_gray(colour)
+    assert not is_gray(colour)
 
 
 # ------------------------------------------------------------------------------------------------------------------ the controls
@@ -129,8 +130,8 @@ def test_every_augmentation_has_a_switch_and_its_range(tiny):
     for name, entry in AUGMENTATIONS.items():
         assert form(at)[f"augment.{name}"] == entry.default > 0
         for knob in entry.knobs(name):
-            slider, m = widget(at, "slider", f"knob_augment.{knob}"), knob_of(f"augment.{knob}").metadata
-            assert (slider.min, slider.max) == (m["low"], m["high"])
+            slider, limits = widget(at, "slider", f"knob_augment.{knob}"), KNOBS[f"augment.{knob}"]
+            assert (slider.min, slider.max) == (limits.low, limits.high)
     widget(at, "slider", "knob_augment.rotate").set_value(20.0)
     widget(at, "toggle", "augment_on_hue").set_value(False)
     at.run()
@@ -150,7 +151,7 @@ def test_a_preset_sets_the_run_and_train_shows_it(tiny):
     assert widget(at, "slider", "knob_augment.rotate").value == PRESETS[key].config.rotate
     widget(at, "slider", "knob_augment.rotate").set_value(3.0)
     at.run()
-    assert widget(at, "selectbox", "augment_preset").value == augmentation.OWN and "rotate ±3°" in text_of(at).replace("\\", "")
+    assert widget(at, "selectbox", "augment_preset").value == CUSTOM and "rotate ±3°" in text_of(at).replace("\\", "")
     at.switch_page("augment/page.py").run()
     assert widget(at, "slider", "knob_augment.rotate").value == 3
 
@@ -167,9 +168,9 @@ def test_a_recipe_without_augmentation_leaves_none_of_it(tiny):
 
 def test_what_is_dubious_is_said_for_what_is_on(tiny):
     at = open_page(tiny)
-    assert "Think twice" not in text_of(at)
+    assert "**Warnings**" not in text_of(at)
     assert "letters L and R" in text_of(choose(at, "r000")).replace("\\", "")
-    assert "Think twice" not in text_of(choose(at, "gentle"))
+    assert "**Warnings**" not in text_of(choose(at, "gentle"))
     widget(at, "toggle", "augment_on_saturation").set_value(True)
     assert "Saturation does nothing here" in text_of(at.run()).replace("\\", "")
 

@@ -16,7 +16,8 @@ from core.config import ModelConfig, RunConfig
 from core.datasets import open_dataset
 from core.models import MODELS
 from core.models.receptive import plan
-from pages.network import network
+from pages.network import drawing, layer_table, pooling, receptive_field, side_by_side
+from pages.network.counts import count
 from tests.followed import no_machine, text_of
 from tests.tiny import count_parameters, tiny_config, tiny_npz
 
@@ -48,7 +49,7 @@ def open_page(dataset: Path | str, **form) -> AppTest:
     at.query_params["dataset"] = str(dataset)
     for _ in range(40):
         at.run()
-        if "Counting ..." not in text_of(at):
+        if "Starting PyTorch" not in text_of(at):
             break
         time.sleep(0.25)
     assert not at.exception, at.exception
@@ -78,7 +79,7 @@ def test_the_set_decides_classes_and_channels_and_torchvision_agrees_on_the_rest
     other = torchvision.models.resnet18(num_classes=3)
     features = sum(p.numel() for name, p in other.named_parameters() if not name.startswith("conv1"))
     expected = features + 64 * 9                       # gray and small: 64 kernels of 3 x 3 instead of 7 x 7 on three colours
-    assert metric(at, "Parameters") == metric(at, "Learned") == f"{expected:,}" and metric(at, "Frozen") == "0"
+    assert metric(at, "Parameters") == metric(at, "Trainable") == f"{expected:,}" and metric(at, "Frozen") == "0"
     frame = table(at)
     assert frame["Parameters"].sum() == expected
     assert dict(zip(frame["Layer"], frame["Output"]))["layer4.1.conv2"] == "512 x 4 x 4"       # 28, 14, 7, 4
@@ -90,15 +91,15 @@ def test_freezing_shows_at_once_in_numbers_picture_and_table(tiny):
     widget(at, "selectbox", "knob_model.freeze").set_value("layer2")
     at.run()
     frame = table(at)
-    frozen = frame[frame["Learns"] == "no"]
+    frozen = frame[frame["Trainable"] == "no"]
     assert set(name.split(".")[0] for name in frozen["Layer"]) == {"conv1", "bn1", "layer1", "layer2"}
     assert metric(at, "Frozen") == f"{frozen['Parameters'].sum():,}"
-    assert int(metric(at, "Frozen").replace(",", "")) + int(metric(at, "Learned").replace(",", "")) == \
+    assert int(metric(at, "Frozen").replace(",", "")) + int(metric(at, "Trainable").replace(",", "")) == \
         int(metric(at, "Parameters").replace(",", ""))
     assert html_of(at).count("class='frozen'") == 3            # stem, layer1, layer2
     widget(at, "selectbox", "knob_model.freeze").set_value("all")
     at.run()
-    assert metric(at, "Learned") == f"{512 * 3 + 3:,}"
+    assert metric(at, "Trainable") == f"{512 * 3 + 3:,}"
 
 
 def test_heads_and_cuts_change_what_is_counted_and_what_train_gets(tiny):
@@ -127,8 +128,8 @@ def test_what_another_network_does_not_have_is_let_go(tiny):
 
 def test_the_table_is_saved_with_its_totals(tiny):
     open_page(tiny)
-    facts = network.facts_of(ModelConfig("squeezenet1_1"), 3, 28, 1, 16, "adamw")
-    lines = network.layer_csv(facts.layers).strip().splitlines()
+    facts = count(ModelConfig("squeezenet1_1"), 3, 28, 1, 16, "adamw")
+    lines = layer_table.layer_csv(facts.layers).strip().splitlines()
     assert len(lines) == len(facts.layers) + 2
     total = dict(zip(lines[0].split(","), lines[-1].split(",")))
     assert int(total["Parameters"]) == count_parameters(ModelConfig("squeezenet1_1"), classes=3, size=28, channels=1)
@@ -136,8 +137,8 @@ def test_the_table_is_saved_with_its_totals(tiny):
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg16", "cnn"])
 def test_the_drawing_says_every_stage_to_those_who_do_not_see_it(name):
-    facts = network.facts_of(ModelConfig(name), 2, 64, 1, 2, "adamw")
-    html = network.drawing("A <b>name", facts.stages, 64, 1)
+    facts = count(ModelConfig(name), 2, 64, 1, 2, "adamw")
+    html = drawing.drawing("A <b>name", facts.stages, 64, 1)
     label = re.search("aria-label='([^']*)'", html)[1]
     for stage in facts.stages:
         assert f"{stage.name} ({' x '.join(map(str, stage.shape))})" in label
@@ -145,14 +146,14 @@ def test_the_drawing_says_every_stage_to_those_who_do_not_see_it(name):
     heights = [float(h) for h in re.findall(r"height:(\d+)px", html)]
     sides = [stage.shape[1] for stage in facts.stages if len(stage.shape) == 3]
     for height, side in zip(heights, sides):
-        assert height == pytest.approx(max(network.LOWEST, network.HIGHEST * side / 64), abs=0.51)
+        assert height == pytest.approx(max(drawing.LOWEST, drawing.HIGHEST * side / 64), abs=0.51)
 
 
 # -------------------------------------------------------------------------------------------------------------- the CNN builder
 
 def test_the_builder_shows_its_field_and_warns_where_it_is_small(tiny):
     at = open_page(tiny, model__name="cnn")
-    assert not at.warning and "the whole image of 28 px" in text_of(at)
+    assert not at.warning and "the whole image" in text_of(at)
     widget(at, "slider", "knob_model.cnn_pool_stride").set_value(1)
     widget(at, "slider", "knob_model.cnn_layers").set_value(3)
     at.run()
@@ -172,7 +173,7 @@ def test_what_vanishes_is_said_and_the_controls_stay(tiny):
 
 def test_the_field_on_the_image_is_the_plans(tiny, monkeypatch):
     sent = []
-    monkeypatch.setattr(network, "_field", lambda data, key: sent.append(data))
+    monkeypatch.setattr(receptive_field, "_field", lambda data, key: sent.append(data))
     open_page(tiny, model__name="cnn", model__cnn_layers=2)
     data = sent[-1]
     steps = plan(ModelConfig("cnn", cnn_layers=2), 28, 1)
@@ -195,12 +196,12 @@ def test_a_stage_name_that_the_builder_lost_is_let_go(tiny):
 
 def test_all_networks_stand_side_by_side_and_times_are_measured_on_request(tiny, monkeypatch):
     few = {name: MODELS[name] for name in ("squeezenet1_1", "small_cnn", "cnn")}
-    monkeypatch.setattr(network, "MODELS", few)
+    monkeypatch.setattr(side_by_side, "MODELS", few)
     at = open_page(tiny)
     at.segmented_control(key="network_view").set_value("all")
     at.run()
     frame = table(at)
-    assert list(frame["Network"]) == [spec.title for spec in few.values()] and frame["Time an image (ms)"].isna().all()
+    assert list(frame["Network"]) == [spec.title for spec in few.values()] and frame["Time per image (ms)"].isna().all()
     counted = count_parameters(ModelConfig("small_cnn"), classes=3, size=28, channels=1)
     assert frame["Parameters (M)"][1] == pytest.approx(counted / 1e6)
     at.multiselect(key="network_measured").set_value(["small_cnn"])
@@ -208,7 +209,7 @@ def test_all_networks_stand_side_by_side_and_times_are_measured_on_request(tiny,
     at.button(key="network_measure").click()
     at.run()
     assert not at.exception
-    times = table(at)["Time an image (ms)"]
+    times = table(at)["Time per image (ms)"]
     assert np.isfinite(times[1]) and times[1] > 0 and times[[0, 2]].isna().all()
 
 
@@ -231,9 +232,9 @@ def test_the_smallest_is_the_negative_of_the_largest_of_the_negative(tiny):
     assert not at.exception and html_of(at).count("<figcaption>") == 8
     image = np.random.default_rng(0).integers(0, 256, (9, 9, 1), np.uint8)
     blocks = image.reshape(3, 3, 3, 3)                             # rows, rows within, columns, columns within
-    assert np.array_equal(network.pooled(image, "min", 3)[..., 0], blocks.min((1, 3)))
-    assert np.array_equal(network.pooled(image, "max", 3)[..., 0], blocks.max((1, 3)))
-    assert np.array_equal(network.pooled(image, "min", 3), 255 - network.pooled(255 - image, "max", 3))
+    assert np.array_equal(pooling.pooled(image, "min", 3)[..., 0], blocks.min((1, 3)))
+    assert np.array_equal(pooling.pooled(image, "max", 3)[..., 0], blocks.max((1, 3)))
+    assert np.array_equal(pooling.pooled(image, "min", 3), 255 - pooling.pooled(255 - image, "max", 3))
 
 
 def test_a_rerun_is_quick(tiny):

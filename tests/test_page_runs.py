@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from core.config import RunConfig, knobs
+from core.config import KNOBS, RunConfig
 from core.runs.store import RunStore
 from core.trainers.diagnostics import diagnose
 from pages.runs import curves
@@ -235,7 +235,7 @@ def test_settings_start_with_what_differs():
     changed = table[table["value"] != table["default"]]
     assert changed.index.tolist() == list(range(len(changed)))
     assert {"Class weights", "Epochs", "Network"} <= set(changed["setting"])
-    assert len(table) == len(knobs())
+    assert len(table) == len(KNOBS)
 
 
 def test_time_is_foretold_from_the_same_network_size_and_device_only():

@@ -99,8 +99,8 @@ def test_the_printed_numbers_are_those_of_the_reports():
 
 def test_done_right_is_the_same_recipe_without_the_mistakes():
     for key, recipe in RECIPES.items():
-        plain, right = changes_of(key), changes_of(key, right=True)
-        assert {name for name in plain if plain[name] != right[name]} == {n for n, v in recipe.right.items() if plain[n] != v}
+        plain, right = changes_of(key), changes_of(key, corrected=True)
+        assert {name for name in plain if plain[name] != right[name]} == {n for n, v in recipe.corrections.items() if plain[n] != v}
         if recipe.changes.get("data.split") == "image":
             assert right["data.split"] == "patient", key
             assert any(word in recipe.help for word in ("patient", "luck")), key
@@ -159,7 +159,7 @@ def test_a_recipe_on_the_command_line(tmp_path, queued, capsys):
     first, second = queued()
     base = RunConfig().with_(**{"data.dataset": path})
     assert first == recipes.apply(base, "r001-cnn").with_(**{"train.epochs": 2})
-    assert second == recipes.apply(RunConfig(), "r000-resnet50", right=True).with_(**{"optim.lr": 0.5})
+    assert second == recipes.apply(RunConfig(), "r000-resnet50", corrected=True).with_(**{"optim.lr": 0.5})
     assert second.data.target == "body_part" and second.data.split == "patient"
     assert main(["train", "--recipe", "soup"]) == 2 and main(["train", "--right"]) == 2
     assert "no recipe called 'soup'" in capsys.readouterr().err and len(queued()) == 2

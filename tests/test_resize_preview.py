@@ -33,9 +33,9 @@ def test_a_large_original_is_sent_small_and_keeps_its_shape_and_colour():
 
 
 @pytest.mark.parametrize("height, width, way, words", [
-    (400, 200, "stretch", "2.00 times too wide"), (200, 400, "stretch", "2.00 times too high"),
-    (400, 300, "crop", "25 % of the picture is lost"), (400, 200, "pad", "nothing is lost; 50 % is black bars"),
-    (64, 64, "crop", "no change: it is square")])
+    (400, 200, "stretch", "stretched horizontally by 2.00"), (200, 400, "stretch", "stretched vertically by 2.00"),
+    (400, 300, "crop", "25 % of the image is cut off"), (400, 200, "pad", "50 % black bars"),
+    (64, 64, "crop", "already square")])
 def test_the_words_are_right(height, width, way, words):
     assert cost_of(height, width, 100, way) == words
 

@@ -8,12 +8,11 @@ import threading
 
 import pytest
 
-from core.config import RunConfig, knob_of, knobs
+from core.config import KNOBS, RunConfig
 from core.models import MODELS
 from core.runs import recipes
 from core.runs.codes import parse
 from core.runs.recipes import RECIPES
-from pages.shared import config_form
 from tests.followed import no_machine, open_page
 from tests.test_page_train import widgets
 
@@ -162,7 +161,7 @@ def test_a_config_takes_it(line):
     for name, value in changes.items():
         section, _, field = name.partition(".")
         kept = getattr(getattr(config, section), field)
-        assert kept == value and type(kept) is type(knob_of(name).default), name
+        assert kept == value and type(kept) is type(KNOBS[name].default), name
     assert RunConfig.from_json(config.to_json()) == config
     assert config.model.name in MODELS
 
@@ -183,7 +182,7 @@ def test_every_line_can_be_chosen_on_the_page(monkeypatch):
         for name in names:
             assert drawn[name].value == changes[name], (line, name)
             seen.add(name)
-            if choices := knob_of(name).metadata["choices"]:
+            if choices := KNOBS[name].choices:
                 assert len(drawn[name].options) == len(choices), name
 
 
@@ -192,15 +191,15 @@ def test_menus_that_the_config_does_not_know_offer_what_the_reports_took(monkeyp
     monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)
     drawn = widgets(open_page("train"))
     assert set(drawn["model.name"].options) == {spec.title for spec in MODELS.values()}
-    assert {config_form.WORDS["model.cut"][cut] for cut in ("", "-1", "1", "2", "20")} < set(drawn["model.cut"].options)
-    assert {"Nothing", "The whole backbone", "Up to layer2"} < set(drawn["model.freeze"].options)
-    assert {"Random numbers", "ImageNet's weights", "A file of weights"} <= set(drawn["model.weights"].options)
+    assert {KNOBS["model.cut"].words(cut) for cut in ("", "-1", "1", "2", "20")} < set(drawn["model.cut"].options)
+    assert {"None", "Whole backbone", "Up to layer2"} < set(drawn["model.freeze"].options)
+    assert {"Random", "ImageNet", "A file"} <= set(drawn["model.weights"].options)
     assert {"28", "64", "128", "224"} <= set(drawn["data.size"].options)
 
 
 def test_augmentations_stand_in_the_config_under_the_names_of_the_table():
     named = {name for changes in CHOSEN.values() for name in changes if name.startswith("augment.")}
-    assert named <= {f"{section}.{f.name}" for section, f in knobs()} and len(named) > 15
+    assert named <= set(KNOBS) and len(named) > 15
 
 
 def test_the_table_uses_every_knob_that_a_report_turned():
@@ -209,7 +208,7 @@ def test_the_table_uses_every_knob_that_a_report_turned():
            "train.label_smoothing", "train.focal_gamma", "train.mixup", "train.device", "train.precision", "train.threads",
            "train.compile"}
     turned = {name for changes in CHOSEN.values() for name in changes}
-    assert {f"{section}.{f.name}" for section, f in knobs()} - own == turned and not own & turned
+    assert set(KNOBS) - own == turned and not own & turned
 
 
 def test_what_belongs_elsewhere_says_where_and_is_not_listed_twice():

@@ -1,4 +1,4 @@
-"""What a command is, the arguments that several have, and what was given with them."""
+"""What a command is, and the arguments that several share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a command, in the words of `argparse.ArgumentParser.add_argument`."""
+    """One argument of a command, as `argparse.ArgumentParser.add_argument` takes it."""
 
     names: tuple[str, ...]
     settings: dict
@@ -39,52 +39,48 @@ class Command:
 
 
 def argument(*names: str, **settings) -> Argument:
-    """As `add_argument` takes it."""
+    """Return an argument; the parameters are those of `add_argument`."""
     return Argument(names, settings)
 
 
 JSON = argument("--json", action="store_true")
-MORE_SETTINGS = "any other setting of core/config.py; may be given again and again"
+MORE_SETTINGS = "any other setting of core/config; may be repeated"
 
 
 def set_argument(metavar: str, help: str = MORE_SETTINGS) -> Argument:
-    """--set, which may be given again and again: `pairs` reads it."""
+    """Return --set, which may be repeated; `pairs` reads it."""
     return argument("--set", action="append", default=[], metavar=metavar, help=help)
 
 
 def split_argument(help: str, default: str = "val") -> Argument:
-    """--split, on whose images a run is judged; "" leaves the choice to the command."""
+    """Return --split, on whose images a run is evaluated; "" leaves the choice to the command."""
     return argument("--split", choices=("val", "test"), default=default, help=help)
 
 
 def pairs(items: list[str], like: str = "key=value") -> dict[str, str]:
-    """{"labels": "diagnosis"} from what was given with --set.
-
-    Raises:
-        LightboxError: "cli.set" for an item without a value
-    """
-    found = {}
+    """Return {"labels": "diagnosis"} from ["labels=diagnosis"]. Raises LightboxError "cli.set" for an item without a value."""
+    values = {}
     for item in items:
         key, equals, value = item.partition("=")
         if not equals:
             raise LightboxError("cli.set", f"--set {item} has no value.", f"Write {like}.")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def settings(items: list[str]) -> dict[str, str]:
-    """{"optim.lr": "0.001"} from what was given with --set. Raises as `pairs` does."""
+    """Return {"optim.lr": "0.001"} from ["optim.lr=0.001"]. Raises as `pairs` does."""
     return pairs(items, "section.field=value")
 
 
 def absolute(dataset: str | None) -> str | None:
-    """A path as the worker, which runs elsewhere, will find it; a name as it is."""
+    """Return a path as the worker, which runs in another folder, will find it; a name as it is."""
     looks_like_path = dataset and ("/" in dataset or dataset.endswith((".npz", ".csv", ".tsv", ".txt", ".zip"))
                                    or dataset.startswith("."))
     return str(Path(dataset).expanduser().resolve()) if looks_like_path else dataset
 
 
 def open_run(name: str) -> Run:
-    """A run by its id. Raises LightboxError where there is none."""
+    """Return a run by its id. Raises LightboxError where there is none."""
     from core.runs.store import RunStore
     return RunStore().get(name)

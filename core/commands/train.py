@@ -1,4 +1,4 @@
-"""Training: a run, a grid of runs, a learning rate; the recipes and the codes that name runs."""
+"""Commands for training: a run, a grid of runs, the learning-rate finder, recipes, codes of runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from core.errors import LightboxError
 
 
 def train(options: Namespace) -> int:
-    """Train here and show how far it is, or with --queue leave it to the worker."""
+    """Train here and show the progress; with --queue leave it to the worker."""
     from core.runs.store import RunStore
     config = None if options.resume else _config(options)
-    if "TORCHELASTIC_RUN_ID" in os.environ:       # torchrun started us, one of several: they train the run themselves
+    if "TORCHELASTIC_RUN_ID" in os.environ:       # one of several processes of torchrun, which train the run themselves
         if options.grid:
             raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.", "Leave one of them out.")
-        what = ["--config", config.to_json()] if config else ["--resume", options.resume]
-        os.execv(sys.executable, [sys.executable, "-m", "core.worker.torchrun", *what])
+        run = ["--config", config.to_json()] if config else ["--resume", options.resume]
+        os.execv(sys.executable, [sys.executable, "-m", "core.worker.torchrun", *run])
     store = RunStore()
     if config:
         runs = [store.create(one) for one in _grid(config, options.grid)]
@@ -38,7 +38,7 @@ def train(options: Namespace) -> int:
 
 
 def _config(options: Namespace) -> RunConfig:
-    """The settings of a new run, as the command line gives them."""
+    """Return the settings of a new run, as the command line gives them."""
     changes = {"data.dataset": absolute(options.dataset), "model.name": options.model, "data.size": options.size,
                "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device, "name": options.name}
     changes |= settings(options.set)
@@ -47,48 +47,48 @@ def _config(options: Namespace) -> RunConfig:
         from core.runs.recipes import apply
         config = apply(config.with_(**{"data.dataset": changes["data.dataset"]}), options.recipe, options.right)
     elif options.right:
-        raise LightboxError("cli.right", "--right mends a recipe, and none was given.", "Write --recipe KEY --right.")
-    return _with_given(config, changes)
+        raise LightboxError("cli.right", "--right corrects a recipe, and none was given.", "Write --recipe KEY --right.")
+    return _with(config, changes)
 
 
-def _with_given(config: RunConfig, changes: dict) -> RunConfig:
-    """With the settings that were given; None is one that was not."""
+def _with(config: RunConfig, changes: dict) -> RunConfig:
+    """Return `config` with the changes that are not None."""
     return config.with_(**{k: v for k, v in changes.items() if v is not None})
 
 
 def _grid(config: RunConfig, items: list[str]) -> list[RunConfig]:
-    """The runs that --grid asks for; without it the one run."""
+    """Return the runs of --grid; without it the one run."""
     if not items:
         return [config]
     from core.runs.sweep import expand, parse_values
     return expand(config, parse_values(items))
 
 
-def _follow(store, run, which: str = "") -> int:
-    """Show a run's progress until it ends. Ctrl-C stops the run, with a checkpoint. `which` stands before what is shown."""
-    bar, asked, tended = Bar(), False, time.monotonic()
+def _follow(store, run, prefix: str = "") -> int:
+    """Show a run's progress until it ends. Ctrl-C stops the run, with a checkpoint. `prefix` stands before its id."""
+    bar, stopping, checked = Bar(), False, time.monotonic()
     while True:
         try:
             status, progress = run.status(), run.progress()
             if status.state in ("finished", "failed", "stopped", "interrupted"):
                 break
             bar.show(status, progress, run.records("epoch"))
-            if time.monotonic() - tended > 5:     # a killed worker gets a successor
+            if time.monotonic() - checked > 5:    # a killed worker gets a successor
                 store.recover()
-                tended = time.monotonic()
+                checked = time.monotonic()
             time.sleep(0.3)
         except KeyboardInterrupt:
-            if asked:
+            if stopping:
                 raise
             run.stop()
-            asked = True
-    bar.end(f"{which}{run.id}: {status.state}. {status.reason}")
+            stopping = True
+    bar.end(f"{prefix}{run.id}: {status.state}. {status.reason}")
     print(run.id)
     return 0 if status.state in ("finished", "stopped") else 1
 
 
 def find_lr(options: Namespace) -> None:
-    """A line for each power of ten and the suggestion; with --json a line of JSON for each step, the suggestion last."""
+    """Print the curve and the suggestion; with --json a line of JSON for each step, the suggestion last."""
     from dataclasses import asdict
 
     import torch
@@ -100,17 +100,17 @@ def find_lr(options: Namespace) -> None:
     from core.trainers.batches import Split
     from core.trainers.compute import prepare
     from core.trainers.probe import way_to_compute
-    config = _with_given(RunConfig(), {"data.dataset": absolute(options.dataset), "model.name": options.model}
+    config = _with(RunConfig(), {"data.dataset": absolute(options.dataset), "model.name": options.model}
                          | settings(options.set))
     bar, records = Bar(), []
 
-    def say(record: dict) -> None:
+    def emit(record: dict) -> None:
         if options.json:
             print(json.dumps(record, allow_nan=False), flush=True)
 
     def progress(phase: str, done: int, total: int) -> None:
         bar.count(phase, done, total)
-        say({"kind": "phase", "phase": phase, "done": done, "total": total})
+        emit({"kind": "phase", "phase": phase, "done": done, "total": total})
 
     device = torch.device(resolve(config.train.device, machine()["devices"]))
     data = open_dataset(config.data, progress)
@@ -122,18 +122,18 @@ def find_lr(options: Namespace) -> None:
                                  channels_last=how["channels_last"]):
         records.append(record)
         bar.count("Raising the learning rate", record["step"], record["steps"])
-        say(record)
+        emit(record)
     bar.end()
-    found = lr_finder.suggest(records)
-    say({"kind": "suggestion", **asdict(found)})
+    suggestion = lr_finder.suggest(records)
+    emit({"kind": "suggestion", **asdict(suggestion)})
     if not options.json:
         for record in records[::12]:
             print(f"  {record['lr']:.1e}  loss {record['smooth']:.4f}")
-        print(found.sentence)
+        print(suggestion.sentence)
 
 
 def list_recipes(options: Namespace) -> None:
-    """All recipes, or what one of them sets."""
+    """Print all recipes, or what one of them sets."""
     from core.runs.recipes import RECIPES, changes_of
     if options.key:
         changes, recipe = changes_of(options.key), RECIPES[options.key]
@@ -145,7 +145,7 @@ def list_recipes(options: Namespace) -> None:
 def _recipe_in_words(recipe) -> Iterator[str]:
     yield f"{recipe.title}\n{recipe.help}"
     yield "\n".join(f"  {name}={value}" for name, value in recipe.changes.items())
-    yield "\n".join(f"  --right: {name}={value}" for name, value in recipe.right.items())
+    yield "\n".join(f"  --right: {name}={value}" for name, value in recipe.corrections.items())
 
 
 def _recipes_in_words() -> Iterator[str]:
@@ -156,7 +156,7 @@ def _recipes_in_words() -> Iterator[str]:
 
 
 def name(options: Namespace) -> None:
-    """The code of a run, or what a code says, as --set takes it."""
+    """Print the code of a run, or the settings of a code, as --set takes them."""
     from core.runs.codes import name_code, parse
     from core.runs.store import RunStore
     store = RunStore()
@@ -166,7 +166,7 @@ def name(options: Namespace) -> None:
         return
     parsed = parse(options.what)
     print("\n".join(f"{field}={value}" for field, value in parsed.changes.items()))
-    for sentence in (*((f"Trained on {parsed.classname}.",) if parsed.classname else ()), *parsed.said):
+    for sentence in (*((f"Trained on {parsed.classname}.",) if parsed.classname else ()), *parsed.notes):
         print(sentence, file=sys.stderr)
 
 
@@ -180,24 +180,24 @@ COMMANDS = (
         argument("--device"),
         argument("--name", help="what to call the run"),
         set_argument("section.field=value"),
-        argument("--recipe", metavar="KEY", help="settings that go together; python -m core recipes lists them"),
-        argument("--right", action="store_true", help="the recipe without its report's mistakes"),
+        argument("--recipe", metavar="KEY", help="a preset of settings; python -m core recipes lists them"),
+        argument("--right", action="store_true", help="the recipe with its report's mistakes corrected"),
         argument("--grid", action="append", default=[], metavar="field=value,value",
-                 help="a run for each combination of such values; augment, recipe and data.fold=all are known too"),
-        argument("--resume", metavar="RUN", help="go on with a run that was stopped or interrupted"),
-        argument("--queue", action="store_true", help="print the run's id at once and let it train when its turn comes"),
+                 help="a run for each combination of values; also augment, recipe and data.fold=all"),
+        argument("--resume", metavar="RUN", help="resume a run that was stopped or interrupted"),
+        argument("--queue", action="store_true", help="print the run's id and return; the worker trains it"),
     )),
-    Command("find-lr", "raise the learning rate from step to step to see which ones are good", find_lr, (
+    Command("find-lr", "find a learning rate: raise it until the loss diverges", find_lr, (
         argument("--dataset", default="phantom"),
         argument("--model"),
         set_argument("section.field=value"),
         argument("--json", action="store_true", help="a line of JSON for each step, the suggestion last"),
     )),
-    Command("recipes", "settings that go together, those of the reports among them", list_recipes, (
+    Command("recipes", "list presets of settings, those of the reports among them", list_recipes, (
         argument("key", nargs="?", metavar="KEY"),
         JSON,
     )),
-    Command("name", "the code of a run in the way of report R001, or what such a code says", name, (
+    Command("name", "print the code of a run as in report R001, or the settings of a code", name, (
         argument("what", metavar="CODE | RUN"),
     )),
 )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from core import metrics
-from core.config import RunConfig, knobs
+from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset, with_patients
@@ -33,18 +33,13 @@ OF_THE_MACHINE = {"train.device", "train.threads", "train.compile"}        # cha
 
 def differences(a: RunConfig, b: RunConfig) -> list[dict[str, Any]]:
     """The settings in which two runs differ, in the order of core/config.py: [{"field", "label", "a", "b"}]."""
-    found = []
-    for section, f in knobs():
-        values = [getattr(getattr(config, section), f.name) for config in (a, b)]
-        if values[0] != values[1]:
-            found.append({"field": f"{section}.{f.name}", "label": f.metadata["label"], "a": values[0], "b": values[1]})
-    return found
+    return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)} for name, knob in KNOBS.items()
+            if a.get(name) != b.get(name)]
 
 
 def same_but_for_the_seed(config: RunConfig) -> tuple:
     """Equal for runs that differ in nothing but their name, the seed of the training, and what belongs to the machine."""
-    return tuple(getattr(getattr(config, section), f.name) for section, f in knobs()
-                 if f"{section}.{f.name}" not in OF_THE_MACHINE | {"train.seed"})
+    return tuple(config.get(name) for name in KNOBS if name not in OF_THE_MACHINE | {"train.seed"})
 
 
 # ------------------------------------------------------------------------------------------------------------ the answers

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import RunConfig, knob_of
+from core.config import KNOBS, RunConfig
 from core.evaluation.predictions import Predictions, load_predictions
 from core.metrics import METRICS, Sample, precision, wilson_interval
 from core.metrics.functions import none_for_nan
@@ -120,7 +120,7 @@ def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bo
     for key, recipe in RECIPES.items():
         if not recipe.report or key not in keys:
             continue
-        for right in (False, True) if recipe.right else (False,):
+        for right in (False, True) if recipe.corrections else (False,):
             differing = differences(config, key, right)
             network = config.model.name != changes_of(key)["model.name"]      # another network is another experiment
             if best is None or (network, len(differing)) < best[0]:
@@ -131,18 +131,13 @@ def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bo
 def differences(config: RunConfig, key: str, right: bool = False) -> list[str]:
     """Dotted fields of a recipe that a run has otherwise."""
     wanted = changes_of(key, right)
-    return [name for name in SETTINGS if _value(config, name) != wanted[name]]
-
-
-def _value(config: RunConfig, name: str):
-    section, _, field = name.partition(".")
-    return getattr(getattr(config, section), field)
+    return [name for name in SETTINGS if config.get(name) != wanted[name]]
 
 
 def in_words(config: RunConfig, key: str, right: bool = False) -> list[str]:
     """"Epochs 5 instead of 100" for each setting of a recipe that a run has otherwise."""
     wanted = changes_of(key, right)
-    return [f"{knob_of(name).metadata['label']} {_value(config, name)} instead of {wanted[name]}"
+    return [f"{KNOBS[name].label} {config.get(name)} instead of {wanted[name]}"
             for name in differences(config, key, right)]
 
 

@@ -21,7 +21,7 @@ from pathlib import PurePath
 import numpy as np
 import pandas as pd
 
-from core.config import RunConfig, knob_of
+from core.config import KNOBS, RunConfig
 from core.datasets.statistics import original_sizes
 from core.datasets.store import store_folder
 from core.runs.store import Run
@@ -168,7 +168,7 @@ def also_differ(found: Sequence[Member], study: str) -> list[str]:
     if not found:
         return []
     fields = set().union(*(differences(found[0], other) for other in found[1:])) - STUDIES[study].fields - REPEATS
-    return sorted(knob_of(name).metadata["label"].lower() for name in fields)
+    return sorted(KNOBS[name].label.lower() for name in fields)
 
 
 def fold(found: Iterable[Member], study: str, values: Mapping[str, tuple]) -> list[Point]:

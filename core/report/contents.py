@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from core.config import RunConfig, knobs
+from core.config import KNOBS, RunConfig
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import INFO
 from core.errors import LightboxError
@@ -107,12 +107,7 @@ def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
 
 def changed_settings(config: RunConfig) -> list[tuple[str, str, str]]:
     """(dotted field, label, value) of every setting that is not the default, the data set and the name apart."""
-    default, changed = RunConfig(), []
-    for section, field in knobs():
-        value = getattr(getattr(config, section), field.name)
-        if value != getattr(getattr(default, section), field.name) and (section, field.name) != ("data", "dataset"):
-            changed.append((f"{section}.{field.name}", field.metadata["label"], str(value)))
-    return changed
+    return [(name, KNOBS[name].label, str(value)) for name, value in config.changed().items() if name != "data.dataset"]
 
 
 def settings_json(config: RunConfig) -> str:

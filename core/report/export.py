@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from core.config import RunConfig, knobs
+from core.config import RunConfig
 from core.evaluation.evaluate import RunEvaluation, evaluate
 from core.files import write_atomic, write_json
 from core.report.contents import SPLIT_WORDS, with_interval
@@ -54,10 +54,7 @@ def _without_paths(config: RunConfig) -> RunConfig:
 def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str, RunEvaluation]) -> str:
     """The model card: what it was trained on, how, and what it is worth."""
     data, config = run.data(), _without_paths(run.config)
-    default = RunConfig()
-    changed = [f"`{section}.{f.name}={getattr(getattr(config, section), f.name)}`" for section, f in knobs()
-               if getattr(getattr(config, section), f.name) != getattr(getattr(default, section), f.name)
-               and f"{section}.{f.name}" != "data.dataset"]
+    changed = [f"`{name}={value}`" for name, value in config.changed().items() if name != "data.dataset"]
     monitor = config.train.monitor.replace("_", " ").replace("roc auc", "ROC AUC")
     images = ", ".join(f"{split} {n:,}" for split, n in data["n"].items())
     rows = [f"| {SPLIT_WORDS[split]} | {one.n:,} | {with_interval(one.estimates['accuracy'])} | {one.majority_accuracy:.3f} | "

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from core.config import knob_of
+from core.config import KNOBS
 from core.errors import LightboxError
 from core.evaluation.compare import compare
 from core.metrics import METRICS
@@ -252,5 +252,5 @@ def _differences(all_of: Sequence[Contents]) -> str:
              if len({one.get(name) for one in changed}) > 1]
     datasets = [what.config.data.dataset for what in all_of]
     rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
-    rows += [(knob_of(name).metadata["label"], *(one.get(name, str(knob_of(name).default)) for one in changed)) for name in names]
+    rows += [(KNOBS[name].label, *(one.get(name, str(KNOBS[name].default)) for one in changed)) for name in names]
     return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Nothing but their names.</p>"

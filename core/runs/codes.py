@@ -16,14 +16,13 @@
     binary          the kind of task
     training        stands at the end of some of the report's files
 
-The code says nothing about the optimiser, the weights to start from, the loss, the seed. What it cannot say is not invented:
-`parse` gives only what stands there, and `said` in words what remains open.
+The code has no optimiser, initial weights, loss or seed. `parse` returns only what stands there; `notes` name what is open.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core.augment import PRESETS, active
@@ -54,29 +53,29 @@ OF_A_CNN = {
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a code says.
+    """What a code contains.
 
     Attributes:
         changes: dotted field -> value, as `RunConfig.with_` takes them
         classname: what it was trained on, "" where the code does not say
         task: MedMNIST's word, "" where the code does not say
-        said: sentences about what the code leaves open or Lightbox reads in its own way
+        notes: sentences about what the code leaves open or Lightbox reads in its own way
     """
 
     changes: dict[str, Any]
     classname: str = ""
     task: str = ""
-    said: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def network_code(name: str) -> str:
-    """A key of MODELS as the code writes it: "densenet169" -> "DenseNet169"."""
+    """Return a key of MODELS as the code writes it: "densenet169" -> "DenseNet169"."""
     word, number = re.fullmatch(r"([a-z_]+?)(\d.*)?", name).groups()
     return FAMILIES.get(word, word.title().replace("_", "")) + (number or "")
 
 
 def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
-    """The code of a run.
+    """Return the code of a run.
 
     Args:
         classname: what it is trained on; by default the name of the data set
@@ -86,14 +85,14 @@ def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
     parts = [network_code(model.name), f"da_{int(bool(active(config.augment)))}", f"ts_{data.size}_{data.size}",
              f"t_{int(model.freeze == 'none')}", "s_1", f"bs_{config.train.batch_size}"]
     if model.name == "cnn":
-        parts += [f"{key}_{write(_get(config, name))}" for key, (_, name, _, write) in OF_A_CNN.items()]
+        parts += [f"{key}_{write(config.get(name))}" for key, (_, name, _, write) in OF_A_CNN.items()]
     parts.append(class_code(classname or data.dataset))
     parts += [word for word, known in TASKS.items() if known == task]
     return "_".join(parts)
 
 
 def class_code(name: str) -> str:
-    """What a run is trained on, as the code writes it: "/data/My set.npz" -> "My-set"."""
+    """Return what a run is trained on, as the code writes it: "/data/My set.npz" -> "My-set"."""
     stem = re.sub(r"\.\w{2,4}$", "", name.rstrip("/").rsplit("/", 1)[-1])
     return re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-_") or "images"
 
@@ -108,57 +107,50 @@ def parse(code: str) -> Parsed:
     networks = sorted(MODELS, key=lambda name: -len(network_code(name)))
     name = next((name for name in networks if re.match(re.escape(network_code(name)) + r"(_|$)", text, re.IGNORECASE)), None)
     if name is None:
-        raise LightboxError("code.unread", f"{code[:80]!r} does not begin with a network that is known.",
+        raise LightboxError("code.unread", f"{code[:80]!r} does not begin with a known network.",
                             f"For example {name_code(RunConfig())}. Networks: {', '.join(map(network_code, MODELS))}.")
-    rest, found = "_" + text[len(network_code(name)) + 1:], {}
+    rest, values = "_" + text[len(network_code(name)) + 1:], {}
     patterns = {"da": "[01]", "ts": r"\d+_\d+", "t": "[01]", "s": "[01]", "bs": r"\d+"}
     patterns |= {key: pattern for key, (pattern, *_) in OF_A_CNN.items()}
     for key, pattern in patterns.items():
         if match := re.match(rf"_{key}_?({pattern})(?=_|$)", rest):
-            found[key], rest = match[1], rest[match.end():]
+            values[key], rest = match[1], rest[match.end():]
     words, last = rest.strip("_"), ""
     words = re.sub(r"_?training$", "", words)
     if match := re.search(rf"(?:^|_)({'|'.join(TASKS)})$", words):
         words, last = words[:match.start()], match[1]
     if re.match(r"(da|ts|t|s|bs|cl|sd|fcd)_?\d|(kg|fg|lp|gp)_", words):         # in another order, or with another value
-        raise LightboxError("code.unread", f"{words[:80]!r} in the code of a run is not understood.",
+        raise LightboxError("code.unread", f"{words[:80]!r} in the code is not understood.",
                             f"A code looks like {name_code(RunConfig())}, in this order.")
-    return _as_changes(name, found, words, TASKS.get(last, ""))
+    return _as_changes(name, values, words, TASKS.get(last, ""))
 
 
-def _as_changes(name: str, found: dict[str, str], classname: str, task: str) -> Parsed:
+def _as_changes(name: str, values: dict[str, str], classname: str, task: str) -> Parsed:
     changes: dict[str, Any] = {"model.name": name}
-    said = ["The code does not say what the network starts from, nor the optimiser, the loss or the seed."]
-    if "ts" in found:
-        width, height = map(int, found["ts"].split("_"))
+    notes = ["The code does not contain the initial weights, the optimiser, the loss or the seed."]
+    if "ts" in values:
+        width, height = map(int, values["ts"].split("_"))
         if width != height:
-            raise LightboxError("code.unread", f"The code asks for images of {width} x {height} px.",
-                                "Here images are squares: give the same number twice.")
+            raise LightboxError("code.unread", f"The code has images of {width} x {height} px.",
+                                "Lightbox takes square images: give the same number twice.")
         changes["data.size"] = width
-    if "bs" in found:
-        changes["train.batch_size"] = int(found["bs"])
-    if "da" in found:
-        on = PRESETS["r001" if found["da"] == "1" else "none"]
-        changes |= {f"augment.{key}": value for key, value in vars(on.config).items()}
-        if found["da"] == "1":
-            said.append("da_1 says that there are random changes, not which: those of report R001 are taken.")
-    if "t" in found:
-        if name == "cnn" and found["t"] == "0":
-            said.append("t_0 is not obeyed: a network of one's own has learned nothing yet that could be frozen.")
-        changes["model.freeze"] = "none" if found["t"] == "1" or name == "cnn" else "all"
-    if found.get("s") == "0":
-        said.append("s_0 is read as training without shuffling, which is not done here.")
-    of_a_cnn = {key: value for key, value in found.items() if key in OF_A_CNN}
+    if "bs" in values:
+        changes["train.batch_size"] = int(values["bs"])
+    if "da" in values:
+        preset = PRESETS["r001" if values["da"] == "1" else "none"]
+        changes |= {f"augment.{key}": value for key, value in vars(preset.config).items()}
+        if values["da"] == "1":
+            notes.append("da_1 means data augmentation, but not which: that of report R001 is used.")
+    if "t" in values:
+        if name == "cnn" and values["t"] == "0":
+            notes.append("t_0 is ignored: the CNN builder starts from random weights, so nothing is frozen.")
+        changes["model.freeze"] = "none" if values["t"] == "1" or name == "cnn" else "all"
+    if values.get("s") == "0":
+        notes.append("s_0 means training without shuffling; here images are always shuffled.")
+    of_a_cnn = {key: value for key, value in values.items() if key in OF_A_CNN}
     if of_a_cnn and name != "cnn":
-        raise LightboxError("code.unread", f"{', '.join(of_a_cnn)} in the code belong to the network CNN alone.",
+        raise LightboxError("code.unread", f"{', '.join(of_a_cnn)} in the code belong to the network CNN only.",
                             "Begin the code with CNN, or leave them out.")
     changes |= {OF_A_CNN[key][1]: OF_A_CNN[key][2](value) for key, value in of_a_cnn.items()}
-    RunConfig().with_(**changes)                     # limits, said in words
-    return Parsed(changes, classname, task, tuple(said))
-
-
-def _get(config: RunConfig, name: str) -> Any:
-    section, _, key = name.partition(".")
-    return getattr(getattr(config, section), key)
-
-
+    RunConfig().with_(**changes)                     # checks the limits
+    return Parsed(changes, classname, task, tuple(notes))

@@ -1,6 +1,6 @@
-"""What a run will be like, before it is queued: how many images, how many steps, how large a network, how long.
+"""The preview of a run before it is queued: images, steps, parameters, time, warnings.
 
-All of it is read from what is there already (an open pixel store, earlier runs); nothing is prepared or downloaded for it.
+It is read from what is there already (an open pixel store, earlier runs); nothing is prepared or downloaded for it.
 """
 
 from __future__ import annotations
@@ -23,27 +23,26 @@ from core.runs.recipes import targets_of
 from core.runs.store import RunStore
 from pages.shared import open_data
 from pages.shared.layout import format_seconds
-from pages.shared.preflight import Facts, cautions
+from pages.shared.preflight import Facts, warnings_of
 from pages.shared.run_feed import Row
 
 # What MURA and the phantoms always have.
-TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Part of the body"}
+TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Body part"}
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What the page says beside the form. Sentences are plain text.
+class RunPreview:
+    """What stands beside the form. Sentences are plain text.
 
-    Args:
-        data: the open set, None while its images are not prepared
-        counts: images of each split, None where that is not known yet
-        steps: in one epoch, None where that is not known yet
-        parameters, trainable: numbers of the network, and those of them that learn; `exact` says whether they were counted or
-            are the published ones
+    Attributes:
+        data: the open set, None before its images are prepared
+        counts: images of each split, None if not known yet
+        steps: in one epoch, None if not known yet
+        parameters, trainable: of the network; `exact` says whether they were counted or are the published ones
         flops: multiply-adds for one image, None until they are counted
-        step_bytes: what a training step keeps in memory, None until that is counted
-        time, why: how long in words, and how that is known
-        cautions: what the person should know before pressing the button
+        step_bytes: memory of a training step, None until that is counted
+        time, time_note: how long in words, and how that is known
+        warnings: of the preflight checks
     """
     config: RunConfig
     data: Dataset | None
@@ -56,19 +55,19 @@ class Outlook:
     step_bytes: float | None
     device: str
     time: str
-    why: str
-    cautions: tuple[str, ...]
+    time_note: str
+    warnings: tuple[str, ...]
 
 
-def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> Outlook:
-    """Put together what is known of a run.
+def preview_run(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> RunPreview:
+    """Return what is known of a run.
 
     Args:
         rows: earlier runs, newest first
         devices: of this machine
 
     Raises:
-        LightboxError: what is wrong with the data, the split or the device; the run would fail with the same sentence
+        LightboxError: what is wrong with the data, the split or the device; the run would fail with the same error
     """
     device = resolve(config.train.device, devices)
     data = open_data.open_set(config.data) if ready(config.data) else None
@@ -82,61 +81,61 @@ def look_ahead(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> O
     steps = math.ceil(counts["train"] / config.train.batch_size) if counts["train"] else None
     counted = _costs(config, data)
     published = MODELS[config.model.name].parameters
-    time, why = time_hint(config, device, counts["train"] or 0, rows, counted and counted.flops)
+    time, note = time_hint(config, device, counts["train"] or 0, rows, counted and counted.flops)
     facts = Facts(config, data, counts["train"], counted and counted.step_bytes,
                   next((d.get("memory_bytes") for d in devices if d["device"] == device), None))
-    return Outlook(config, data, counts, steps, counted.parameters if counted else published,
-                   counted.trainable if counted else published, counted is not None and data is not None,
-                   counted and counted.flops, counted and counted.step_bytes(config.train.batch_size), device, time, why,
-                   cautions(facts))
+    return RunPreview(config, data, counts, steps, counted.parameters if counted else published,
+                      counted.trainable if counted else published, counted is not None and data is not None,
+                      counted and counted.flops, counted and counted.step_bytes(config.train.batch_size), device,
+                      time, note, warnings_of(facts))
 
 
 def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int | None = None) -> tuple[str, str]:
-    """How long a run may take, from earlier runs on this machine.
+    """Estimate how long a run takes, from earlier runs on this machine.
 
     Args:
-        flops: multiply-adds of its network for an image, where they are known: then another network's speed will do
+        flops: multiply-adds of its network for an image, if known: then another network's speed will do
 
     Returns:
-        ("3 min 20 s", how that is known); ("-", why) where nothing like it was trained here
+        ("3 min 20 s", how that is known); ("-", why not) where nothing like it was trained here
     """
-    alike = _alike(config, device, rows)
+    similar = _similar(config, device, rows)
     if not n_train and rows:
         return "-", "The time depends on the number of images, which is known once they are prepared."
-    if not alike:
+    if not similar:
         guess = _guess(config, device, n_train, rows, flops) if flops else None
-        return guess or ("-", "How long it takes, the first epoch will tell: no run with this network and size was trained here "
-                              "yet.")
-    epoch = alike.seconds * n_train / alike.n_train
-    return format_seconds(epoch * config.train.epochs), \
-        f"About {format_seconds(epoch)} an epoch, at the speed of the run of {alike.when} with this network and size."
+        return guess or ("-", "We will know the time after the first epoch: this network has not been trained here at this "
+                              "image size.")
+    epoch = similar.seconds * n_train / similar.n_train
+    return (format_seconds(epoch * config.train.epochs),
+            f"About {format_seconds(epoch)} per epoch, as in the run of {similar.when} with this network and image size.")
 
 
 def time_of_all(configs: Sequence[RunConfig], devices: list[dict], n_train: int, rows: Sequence[Row]) -> tuple[float, int]:
-    """Seconds that several runs may take one after the other, and how many of them are unknown and not in that sum."""
+    """Return the seconds that several runs take one after the other, and how many are unknown and not in that sum."""
     total, unknown = 0.0, 0
     for config in configs:
-        alike = _alike(config, resolve(config.train.device, devices), rows)
-        if alike and n_train:
-            total += alike.seconds * n_train / alike.n_train * config.train.epochs
+        similar = _similar(config, resolve(config.train.device, devices), rows)
+        if similar and n_train:
+            total += similar.seconds * n_train / similar.n_train * config.train.epochs
         else:
             unknown += 1
     return total, unknown
 
 
-def _alike(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
-    """The latest run whose epochs took as long as those of this one would: the same network, as much of it learning."""
+def _similar(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
+    """The latest run whose epochs took as long as this one's would: the same network, the same layers trained."""
     small = uses_small_stem(config.model, config.data.size)
     for row in rows:
         same = (row.network, row.size, row.small_stem, row.device) == (config.model.name, config.data.size, small, device)
-        if row.seconds and row.n_train and same and _learns(row.id) in (None, _what_learns(config)):
+        if row.seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
             return row
     return None
 
 
 def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int) -> tuple[str, str] | None:
-    """The time from another network's speed: as many multiply-adds a second. None where there is no run to go by, or where a
-    part is frozen, which makes an epoch shorter by more than can be said."""
+    """The time from another network's speed: as many multiply-adds a second. None where there is no such run, or where
+    layers are frozen, which makes an epoch shorter by an unknown factor."""
     if config.model.freeze != "none":
         return None
     for row in rows:
@@ -144,14 +143,14 @@ def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], fl
         if theirs:
             epoch = row.seconds / row.n_train / theirs * flops * n_train
             return (f"~ {format_seconds(epoch * config.train.epochs)}",
-                    "A guess that may be off by a factor of two: as many multiply-adds a second as in the run of "
-                    f"{row.when}, which had another network or size.")
+                    "A rough estimate (within a factor of two) from the speed of the run of "
+                    f"{row.when}, which had another network or image size.")
     return None
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _flops_of(run_id: str) -> int | None:
-    """Multiply-adds of an earlier run's network for an image, None where a part was frozen or the run is gone."""
+    """Multiply-adds of an earlier run's network for an image, None where layers were frozen or the run is gone."""
     try:
         run = RunStore().get(run_id)
         config, data = run.config, run.data()
@@ -162,20 +161,20 @@ def _flops_of(run_id: str) -> int | None:
         return None
 
 
-def _learns(run_id: str) -> tuple | None:
-    """How much of an earlier run's network learned, None where its settings are gone."""
+def _trained_of(run_id: str) -> tuple | None:
+    """Which layers an earlier run trained, None where its settings are gone."""
     try:
-        return _what_learns(settings_of(run_id))
+        return _trained(settings_of(run_id))
     except LightboxError:
         return None
 
 
-def _what_learns(config: RunConfig) -> tuple:
+def _trained(config: RunConfig) -> tuple:
     return config.model.freeze, config.model.unfreeze_epoch, config.model.cut, config.model.blocks
 
 
 def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
-    """(name, title) of what can be learned from a set; () where that is not known before its images are prepared."""
+    """Return (name, title) of the tasks of a data set; () if not known before its images are prepared."""
     try:
         return open_data.open_set(data).targets if ready(data) else tuple(
             (name, TARGETS[name]) for name in targets_of(data.dataset))
@@ -184,7 +183,7 @@ def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
 
 
 def sample(data: Dataset, n: int = 12) -> np.ndarray:
-    """Rows of `n` training images, the same each time: classes in turn, so that none is missing."""
+    """Return rows of `n` training images, the same each time: classes in turn, so that none is missing."""
     rows = data.indices("train")
     classes = data.labels[rows] if data.labels.ndim == 1 else data.labels[rows].argmax(axis=1)
     queues = [rows[classes == k] for k in np.unique(classes)]
@@ -194,25 +193,25 @@ def sample(data: Dataset, n: int = 12) -> np.ndarray:
 
 @st.cache_data(ttl=3, show_spinner=False)
 def ready(data: DataConfig) -> bool:
-    """Whether the images are prepared. Raises LightboxError where there is no such set; looks at most every three seconds."""
+    """Return whether the images are prepared; looks at most every three seconds. Raises LightboxError for no such set."""
     open_source(data)
     return is_ready(data)
 
 
-@st.cache_resource(show_spinner="Looking once what this machine can train on")
+@st.cache_resource(show_spinner="Detecting the devices of this machine (once)")
 def devices() -> list[dict]:
-    """The devices of this machine, the best first."""
+    """Return the devices of this machine, the best first."""
     return machine()["devices"]
 
 
 def name_of(device: str, known: list[dict]) -> str:
-    """A device in words: "cuda:0" -> "NVIDIA H200 (cuda:0)", "cpu" -> "2 CPU cores". `known` is what `devices` lists."""
+    """Return a device in words: "cuda:0" -> "NVIDIA H200 (cuda:0)", "cpu" -> "2 CPU cores". `known` is what `devices` lists."""
     name = next((d["name"] for d in known if d["device"] == device), device)
     return name if device in ("cpu", "mps", name) else f"{name} ({device})"
 
 
 def waiting_on(device: str) -> int:
-    """How many runs wait for a device."""
+    """Return how many runs wait for a device."""
     return sum(waits_for == device for _, waits_for in RunStore().queue.waiting())
 
 
@@ -229,10 +228,10 @@ class _Counted:
 
 
 def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
-    """What the network costs; None while that cannot be counted: it needs torch, and nobody waits for it here. While the images
-    are not prepared, for as many classes as the set is known to have, else two, and for colour unless gray was chosen.
+    """What the network costs; None before torch is imported. Before the images are prepared, for as many classes as the
+    data set is known to have, else two, and for colour unless gray was chosen.
 
-    Raises LightboxError where the network cannot be built like that.
+    Raises LightboxError where such a network cannot be built.
     """
     if open_data.warm_up().is_alive() or "torch" not in sys.modules:
         return None
@@ -247,6 +246,6 @@ def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
 @st.cache_data(max_entries=128, show_spinner=False)
 def _count(model: ModelConfig, classes: int, size: int, channels: int, optimiser: str) -> _Counted:
     from core.models.costs import costs
-    found = costs(model, classes, size, channels, batch_size=2, optimiser=optimiser)
-    each = found.activation_bytes + 4 * channels * size**2               # the image itself is there as float32
-    return _Counted(found.parameters, found.trainable, found.flops, each, found.training_bytes - 2 * each)
+    c = costs(model, classes, size, channels, batch_size=2, optimiser=optimiser)
+    each = c.activation_bytes + 4 * channels * size**2               # the image itself is there as float32
+    return _Counted(c.parameters, c.trainable, c.flops, each, c.training_bytes - 2 * each)

@@ -1,4 +1,4 @@
-"""Three ways to make an image square, side by side, so that one sees what each of them costs."""
+"""Three ways to make an image square, side by side, with what each does to it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from html import escape
 
 import cv2
 import numpy as np
-import streamlit as st
 
 from core.datasets.geometry import fit, inner_size
 from pages.shared.layout import format_percent
 
-LONGEST = 320          # pixels of the longer side of the original as it is shown; twice the largest picture on the page
+LONGEST = 320          # pixels of the longer side of the original as it is shown: twice its size on the page
 WAYS = {"stretch": "Stretch", "pad": "Pad", "crop": "Crop"}
 
 
-def show_fits(pixels: np.ndarray, size: int, chosen: str | None = None) -> None:
-    """Show an image as it is and stretched, padded and cropped to a square, each with what that does to it.
+def fits_html(pixels: np.ndarray, size: int, chosen: str | None = None) -> str:
+    """Return HTML that shows an image as it is, and stretched, padded and cropped to a square.
 
     A dashed frame on the original shows what a crop keeps.
 
     Args:
         pixels: (H, W, C) uint8, C = 1 or 3
         size: pixels a side of the square
-        chosen: the way that these images are prepared, which is named so
+        chosen: the way that these images are prepared, which is marked
     """
-    st.html(fits_html(pixels, size, chosen))
-
-
-def fits_html(pixels: np.ndarray, size: int, chosen: str | None = None) -> str:
-    """HTML of `show_fits`, for who keeps it."""
     height, width, channels = pixels.shape
     longer, side = max(height, width), min(height, width)
     shown = fit_longest(pixels, LONGEST)
@@ -44,20 +38,20 @@ def fits_html(pixels: np.ndarray, size: int, chosen: str | None = None) -> str:
 
 
 def cost_of(height: int, width: int, size: int, resize: str) -> str:
-    """What one way of making a height x width image square does to it, in a few words."""
+    """Return what one way of making a height x width image square does to it."""
     if height == width:
-        return "no change: it is square"
+        return "already square"
     longer, shorter = max(height, width), min(height, width)
     if resize == "stretch":
-        return f"{longer / shorter:.2f} times too {'wide' if height > width else 'high'}"
+        return f"stretched {'horizontally' if height > width else 'vertically'} by {longer / shorter:.2f}"
     if resize == "crop":
-        return f"{format_percent(1 - shorter / longer, 0)} of the picture is lost"
+        return f"{format_percent(1 - shorter / longer, 0)} of the image is cut off"
     inner = inner_size(height, width, size, resize)
-    return f"nothing is lost; {format_percent(1 - inner[0] * inner[1] / size**2, 0)} is black bars"
+    return f"{format_percent(1 - inner[0] * inner[1] / size**2, 0)} black bars"
 
 
 def fit_longest(pixels: np.ndarray, longest: int) -> np.ndarray:
-    """(H, W, C) uint8 made smaller in its own shape, so that its longer side has at most `longest` pixels."""
+    """Shrink (H, W, C) uint8, keeping its aspect ratio, so that its longer side has at most `longest` pixels."""
     height, width, channels = pixels.shape
     share = longest / max(height, width)
     if share >= 1:
@@ -67,7 +61,7 @@ def fit_longest(pixels: np.ndarray, longest: int) -> np.ndarray:
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """A small picture as text for HTML: (H, W, C) uint8 as PNG."""
+    """Return (H, W, C) uint8 as a PNG data URI."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[2] == 3 else pixels
     png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -19,7 +19,7 @@ import numpy as np
 import streamlit as st
 
 from core.augment import active
-from core.config import RunConfig, knobs
+from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.files import Lock
 from core.metrics import METRICS
@@ -358,12 +358,9 @@ def in_words(status: Status, progress: Progress, ahead: int, device: str) -> str
 
 def changed_first(config: RunConfig) -> list[dict]:
     """Every setting of a run in words, those that differ from the default first: {"setting", "value", "default"}."""
-    default = RunConfig()
-    rows = []
-    for section, f in knobs():
-        value, usual = getattr(getattr(config, section), f.name), getattr(getattr(default, section), f.name)
-        rows.append({"setting": f.metadata["label"], "value": _plain(value, f.metadata["unit"]),
-                     "default": _plain(usual, f.metadata["unit"]), "changed": value != usual})
+    rows = [{"setting": knob.label, "value": _plain(config.get(name), knob.unit),
+             "default": _plain(knob.default, knob.unit), "changed": config.get(name) != knob.default}
+            for name, knob in KNOBS.items()]
     return sorted(rows, key=lambda row: not row["changed"])
 
 

@@ -43,10 +43,10 @@ def draw_controls(official: set[str]) -> None:
         st.caption("The shares are those that the set came with. Choose by patient, by study or by image to make other ones.")
     left, right = st.columns(2)
     with left:
-        config_form.draw("data.folds", {0: "None", 3: "3", 4: "4", 5: "5", 10: "10"}, free=True)
+        config_form.draw("data.folds")
     with right:
         if isinstance(folds, int) and folds > 1:
-            config_form.draw("data.fold", {k: f"{k + 1} of {folds}" for k in range(folds)})
+            config_form.draw("data.fold")
         else:
             config_form.draw("data.split_seed")
     if isinstance(folds, int) and folds > 1:

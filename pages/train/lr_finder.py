@@ -1,8 +1,8 @@
 """The learning-rate finder on the page Train: a button, the curve while it grows, and the rate that it suggests.
 
-The steps are made by `python -m core find-lr` in a process of its own; here its lines are read. A fragment looks at what has
-come: the form stays usable meanwhile, and Stop works at once. (A click inside a fragment does not interrupt a fragment that
-runs, so work in the script itself, as `pages.shared.layout.long_task` does it, could not be stopped from here.)
+`python -m core find-lr` makes the steps in a process of its own; its lines are read here. A fragment shows what has come:
+the form stays usable meanwhile, and Stop works at once. (A click inside a fragment does not interrupt a running fragment,
+so work in the script itself, as `pages.shared.layout.long_task` does it, could not be stopped from here.)
 """
 
 from __future__ import annotations
@@ -21,39 +21,41 @@ import numpy as np
 import pyarrow as pa
 import streamlit as st
 
-from core.config import RunConfig, knobs
+from core.config import KNOBS, RunConfig
 from pages.shared import config_form, theme
 from pages.shared.charts import heading
 from pages.shared.layout import escape, format_seconds
 
 NICE = 10                # the browser and the app go first
-UNWATCHED = 300.0        # seconds without anybody looking after which a search is given up: its tab was closed
-HELP = ("Raises the learning rate from step to step, from so little that nothing moves to so much that the loss flies off, on a "
-        "copy of the network. Where the loss falls fastest is a good rate to start with. It takes about a hundred steps.")
+UNWATCHED = 300.0        # seconds without a viewer after which a search is stopped: its tab was closed
+HELP = ("Trains a copy of the network for about a hundred steps while the learning rate rises, until the loss diverges. A "
+        "good learning rate is where the loss falls fastest.")
 # What the search does not depend on.
-ASIDE = {"optim.lr", "optim.schedule", "optim.every", "optim.factor", "optim.warmup", "train.epochs", "train.patience",
+IRRELEVANT = {"optim.lr", "optim.schedule", "optim.every", "optim.factor", "optim.warmup", "train.epochs", "train.patience",
          "train.monitor", "train.measure_train", "train.copies", "train.compile", "model.unfreeze_epoch"}
 
 
 class Search:
-    """A process that looks for a rate, and what it has said so far.
+    """A process that searches for a learning rate, and its results so far.
 
     Attributes:
+        settings: that it depends on, as text
         records: of the steps, {"lr", "loss", "smooth", "step", "steps"}
         phase, done, total: what it does before the first step
-        found: {"lr", "tenth", "sentence"} at the end, else None
-        error: why there is none, in words; empty when all went well or it was stopped
+        suggestion: {"lr", "tenth", "sentence"} at the end, else None
+        error: why there is none; empty when all went well or it was stopped
     """
 
     def __init__(self, config: RunConfig):
-        self.asked, self.records, self.found, self.error = asked(config), [], None, ""
+        self.settings, self.records, self.suggestion, self.error = relevant(config), [], None, ""
         self.phase, self.done, self.total = "Starting", 0, 0
         self.stopped, self.watched, self.first = False, time.monotonic(), math.inf
-        self._said = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            _command(config), cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said,
-            text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
+            _command(config), cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self._stderr, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
+        if hasattr(os, "setpriority"):                   # not on Windows
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
         self._reader = threading.Thread(target=self._read, name="find-lr", daemon=True)
         self._reader.start()
 
@@ -86,45 +88,43 @@ class Search:
             elif kind == "phase":
                 self.phase, self.done, self.total = record["phase"], record["done"], record["total"]
             elif kind == "suggestion":
-                self.found = record
+                self.suggestion = record
             if time.monotonic() - self.watched > UNWATCHED:
                 self._process.terminate()
         if self._process.wait() and not self.stopped:
-            self.error = self._why()
+            self.error = self._failure()
 
-    def _why(self) -> str:
-        """The last line that the process said, without the code of a mistake."""
-        self._said.seek(0)
-        lines = self._said.read().decode(errors="replace").strip().splitlines()
-        last = lines[-1] if lines else "the search ended without a word"
-        if self._process.returncode == 2 and last.endswith("]"):       # a mistake in words, then its code
+    def _failure(self) -> str:
+        """The last line of the process's error output, without the error code."""
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        last = lines[-1] if lines else "no error message"
+        if self._process.returncode == 2 and last.endswith("]"):       # a sentence, then its code
             return last.rpartition(" [")[0]
-        return f"The search ended early: {last[:300]}"
+        return f"The search failed: {last[:300]}"
 
 
-def asked(config: RunConfig) -> str:
-    """What a search depends on, as text: two configs with the same are the same to it."""
-    return json.dumps({f"{section}.{f.name}": getattr(getattr(config, section), f.name) for section, f in knobs()
-                       if f"{section}.{f.name}" not in ASIDE})
+def relevant(config: RunConfig) -> str:
+    """Return the settings that a search depends on, as text."""
+    return json.dumps({name: config.get(name) for name in KNOBS if name not in IRRELEVANT})
 
 
 def _command(config: RunConfig) -> list[str]:
     """The search as a command, with what differs from the defaults."""
-    words = [sys.executable, "-m", "core", "find-lr", "--json", "--dataset", config.data.dataset]
-    for section, f in knobs():
-        value = getattr(getattr(config, section), f.name)
-        if value != f.default and (section, f.name) != ("data", "dataset"):
-            words += ["--set", f"{section}.{f.name}={value}"]
-    return words
+    command = [sys.executable, "-m", "core", "find-lr", "--json", "--dataset", config.data.dataset]
+    for name, value in config.changed().items():
+        if name != "data.dataset":
+            command += ["--set", f"{name}={value}"]
+    return command
 
 
 # ------------------------------------------------------------------------------------------------------------- on the page
 
 def draw_finder(config: RunConfig) -> None:
-    """The button, and below it what it finds.
+    """Draw the button, and below it the curve and the suggestion.
 
     Args:
-        config: as the form has it now, checked; its learning rate is marked in the picture
+        config: as the form has it now, checked; its learning rate is marked in the chart
     """
     search = st.session_state.get("lr_search")
     live = search is not None and search.live
@@ -134,7 +134,7 @@ def draw_finder(config: RunConfig) -> None:
 def _draw(config: RunConfig, live: bool) -> None:
     search: Search | None = st.session_state.get("lr_search")
     if live and not search.live:
-        st.rerun()                               # it has ended: the whole page, so that nobody asks every half second any more
+        st.rerun()                               # it has ended: the whole page, so that polling ends
     if live:
         _draw_progress(search)
     elif st.button("Find a learning rate", key="find_lr", icon=":material/search:", help=HELP):
@@ -145,12 +145,12 @@ def _draw(config: RunConfig, live: bool) -> None:
     if search.error:
         st.error(escape(search.error))
     if search.records:
-        show_curve(search.records, config.optim.lr, search.found and search.found["lr"])
+        show_curve(search.records, config.optim.lr, search.suggestion and search.suggestion["lr"])
     if search.live:
         return
     if search.stopped:
-        st.caption("Stopped. So far the curve goes; without its end there is no suggestion.")
-    if search.found:
+        st.caption("Stopped early, so there is no suggestion.")
+    if search.suggestion:
         _draw_suggestion(search, config)
 
 
@@ -159,8 +159,7 @@ def _draw_progress(search: Search) -> None:
     if search.records:
         step, steps = search.records[-1]["step"], search.records[-1]["steps"]
         left = search.seconds_left()
-        text = f"Raising the learning rate: step {step} of at most {steps}" + (
-            f", {format_seconds(left)} left" if left is not None else "")
+        text = f"Step {step} of at most {steps}" + (f", {format_seconds(left)} left" if left is not None else "")
         share = step / steps
     else:
         text = search.phase + (f": {search.done:,} of {search.total:,}" if search.total else "")
@@ -173,15 +172,16 @@ def _draw_progress(search: Search) -> None:
 
 
 def _draw_suggestion(search: Search, config: RunConfig) -> None:
-    st.markdown(escape(search.found["sentence"]))
-    if search.asked != asked(config):
-        st.caption("This curve is of other settings than those of the form: find again before you take its rate.")
+    suggestion = search.suggestion
+    st.markdown(escape(suggestion["sentence"]))
+    if search.settings != relevant(config):
+        st.caption("The form has changed since: search again before you use this learning rate.")
     with st.container(horizontal=True):
         for key, help in (("lr", "Where the loss falls fastest."),
-                          ("tenth", "The careful choice: a tenth of where it is lowest.")):
-            rate = search.found[key]
-            if rate is not None and rate != config.optim.lr and (key == "lr" or rate != search.found["lr"]):
-                if st.button(f"Take {rate:g}", key=f"find_lr_take_{key}", help=help):
+                          ("tenth", "More cautious: a tenth of the rate at which the loss is lowest.")):
+            rate = suggestion[key]
+            if rate is not None and rate != config.optim.lr and (key == "lr" or rate != suggestion["lr"]):
+                if st.button(f"Use {rate:g}", key=f"find_lr_use_{key}", help=help):
                     config_form.put("optim.lr", rate)
                     st.rerun()
 

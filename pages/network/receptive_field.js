@@ -1,4 +1,4 @@
-// The browser's side of pages/network/network.py: a square on an image shows what one unit of a layer sees.
+// The browser side of pages/network/receptive_field.py: a square on an image shows what one unit of a layer sees.
 
 const chosen = new WeakMap()        // element -> { step, at: place of the pointer as a share of the image }
 const SVG = "http://www.w3.org/2000/svg"
@@ -9,7 +9,7 @@ export default function (component) {
   if (!field || !data) return
   const { steps, size } = data
   const picture = field.querySelector(".picture"), image = field.querySelector("img")
-  const over = field.querySelector("svg"), says = field.querySelector(".says")
+  const over = field.querySelector("svg"), side = field.querySelector(".side")
   const before = chosen.get(field)
   // Who looks at the last layer goes on doing so when layers are added.
   const state = { step: before && !before.last ? Math.min(before.step, steps.length - 1) : steps.length - 1,
@@ -20,16 +20,16 @@ export default function (component) {
   over.setAttribute("viewBox", `0 0 ${size} ${size}`)
   over.setAttribute("aria-hidden", "true")
 
-  says.replaceChildren()
-  const headline = add(says, "div"), slider = add(says, "input"), seen = add(says, "div", "large"), below = add(says, "div")
+  side.replaceChildren()
+  const headline = add(side, "div"), slider = add(side, "input"), seen = add(side, "div", "large"), below = add(side, "div")
   slider.type = "range"
   slider.min = 0
   slider.max = steps.length - 1
   slider.setAttribute("aria-label", "Layer")
-  const list = add(says, "ol")
+  const list = add(side, "ol")
   steps.forEach((step, k) => {
     const row = add(list, "li")
-    add(row, "span").textContent = step.says
+    add(row, "span").textContent = step.title
     add(row, "span").textContent = `${step.field} px`
     row.onclick = () => show(k)
   })
@@ -48,13 +48,13 @@ export default function (component) {
     state.step = k
     chosen.set(field, { ...state, last: k === steps.length - 1 })
     slider.value = k
-    slider.setAttribute("aria-valuetext", `${step.says}: sees ${step.field} pixels`)
+    slider.setAttribute("aria-valuetext", `${step.title}: sees ${step.field} pixels`)
     headline.replaceChildren()
-    add(headline, "b").textContent = step.says
-    headline.append(` gives ${step.maps}`)
+    add(headline, "b").textContent = step.title
+    headline.append(` outputs ${step.maps}`)
     seen.textContent = `sees ${step.field} x ${step.field} px` + (step.field < size ? `, ${step.share} of the side` : "")
-    below.textContent = step.field >= size ? "That is as large as the image or larger." :
-      step.jump > 1 ? `Neighbouring units look ${step.jump} px apart.` : "Neighbouring units look one pixel apart."
+    below.textContent = step.field >= size ? "At least as large as the image." :
+      `The fields of neighbouring units lie ${step.jump} px apart.`
     list.querySelectorAll("li").forEach((row, n) => row.classList.toggle("now", n === k))
     draw()
   }

@@ -1,0 +1,77 @@
+"""Tasks, splits, and the settings of the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.config.knob import knob
+
+
+class Task(StrEnum):
+    """What is learned from an image, in MedMNIST's words. A member is its text: `Task.BINARY == "binary-class"`."""
+
+    BINARY = "binary-class"
+    MULTICLASS = "multi-class"
+    MULTILABEL = "multi-label, binary-class"      # several findings, each there or not
+    ORDINAL = "ordinal-regression"                # grades
+
+
+class Split(StrEnum):
+    """The three parts of a data set. A member is its text: `Split.VAL == "val"`."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+SPLIT_NAMES = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}      # for a sentence
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, at which size, split how."""
+
+    dataset: str = knob(
+        "phantom", "Data set", "A name such as phantom or breastmnist, or the path of a folder or an .npz "
+        "file.", group="header")
+    target: str = knob(
+        "", "Task", "Which labels to learn, where a data set has several. Empty: the first.", group="images")
+    size: int = knob(
+        64, "Image size", "Images are resized to this many pixels a side. Larger images show finer detail; "
+        "time and memory grow with the square.", low=16, high=512, unit="px", group="images",
+        offered={28: "28", 64: "64", 128: "128", 224: "224"})
+    resize: str = knob(
+        "pad", "Resize", "How an image that is not square becomes square. pad: black bars, the aspect ratio "
+        "stays. stretch: distorted. crop: the longer side is cut.",
+        choices={"pad": "Pad with black", "stretch": "Stretch", "crop": "Centre crop"})
+    channels: int = knob(
+        0, "Channels", "1: gray. 3: colour (RGB). 0: as in the data set.",
+        choices={0: "As in the data set", 1: "Gray", 3: "Colour (RGB)"})
+    split: str = knob(
+        "auto", "Split", "official: the split that the data set came with (a missing validation set is "
+        "taken from training, by patient). patient: all images of a patient stay together. study: all "
+        "images of a study stay together. image: ignores both, to show what that does. auto: official where "
+        "there is one, else patient.",
+        choices={"auto": "Official, else by patient", "official": "Official", "patient": "By patient",
+                 "study": "By study", "image": "By image, ignoring patients"},  group="images")
+    val_fraction: float = knob(
+        0.15, "Validation fraction", "Fraction of the images for validation: they choose the best epoch.",
+        low=0.01, high=0.5, step=0.01, shown_if={"data.folds": 0})
+    test_fraction: float = knob(
+        0.15, "Test fraction", "Fraction of the images held out until the end. With 0 none are taken; a "
+        "test set that came with the data stays as it is.", low=0.0, high=0.5, step=0.01)
+    split_seed: int = knob(
+        0, "Split seed", "Random seed of the split: the same seed gives the same split.", low=0,
+        high=2**31 - 1)
+    folds: int = knob(
+        0, "Folds", "For cross-validation. 5: the images outside the test set are cut into five folds; one "
+        "validates, the others train. Five runs, one per fold, use every image for validation once. 0: one "
+        "validation set.", low=0, high=20, offered={0: "None", 3: "3", 4: "4", 5: "5", 10: "10"})
+    fold: int = knob(
+        0, "Validation fold", "Which fold validates, counted from 0. The test set is the same for all.",
+        low=0, high=19, hidden_if={"data.folds": 0})
+    train_fraction: float = knob(
+        1.0, "Training fraction", "Less than 1 trains on a subset of the training images, for a learning "
+        "curve. Validation and test sets stay the same, and a smaller subset is part of a larger one.",
+        low=0.01, high=1.0, step=0.01, grid=(0.1, 0.25, 0.5, 1.0))

@@ -1,0 +1,147 @@
+"""All networks side by side: parameters, multiply-adds, memory and time, none of which follows from another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from core.config import ModelConfig
+from core.errors import LightboxError
+from core.models import MODELS
+from pages.network.counts import Images
+from pages.shared import theme
+from pages.shared.charts import heading
+from pages.shared.costs import known_costs, known_times
+from pages.shared.layout import escape, long_task
+
+if TYPE_CHECKING:                                     # core.models.costs imports torch
+    from core.models.costs import Costs
+
+FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG"}
+LABELLED = ("resnet18", "resnet152", "densenet264", "squeezenet1_0", "squeezenet1_1", "vgg16", "small_cnn", "cnn")
+MEASURED = ("resnet18", "resnet50", "densenet121", "squeezenet1_1")       # unless others are chosen
+COSTS = {                                             # column -> (title, tooltip)
+    "Parameters": ("Parameters (M)", "In millions, with one linear layer as the head."),
+    "Multiply-adds": ("Multiply-adds (G)", "To classify one image, in billions."),
+    "Memory": ("Memory per image (MB)", "Activations that a training step keeps of each image, in float32."),
+    "Time": ("Time per image (ms)", "To classify one image on one core of this machine: the median of seven. Measured on "
+                                    "request."),
+}
+
+
+def show_side_by_side(model: ModelConfig, images: Images) -> None:
+    """Count all networks, measure those that the person chooses, show table and charts."""
+    configs = variants(model)
+    if not all((config, *images.shape) in known_costs() for config in configs.values()):
+        with long_task("Counting all networks", key=f"count_{images.shape}") as progress:
+            count_all(configs, images.shape, progress)
+    names, button = st.columns([4, 1], vertical_alignment="bottom")
+    with names:
+        chosen = st.multiselect("Networks to time", list(configs), default=[n for n in MEASURED if n in configs],
+                                format_func=lambda name: MODELS[name].title, key="network_measured",
+                                persist_state="session",
+                                help="How long one image takes on one core of this machine. Large networks take some "
+                                "seconds to measure.")
+    with button:
+        if st.button("Measure", key="network_measure", disabled=not chosen, width="stretch"):
+            st.session_state["network_measuring"] = chosen
+    if measuring := st.session_state.get("network_measuring"):
+        with long_task("Measuring", key="network_time") as progress:
+            measure({name: configs[name] for name in measuring}, images.shape, progress)
+        st.session_state.pop("network_measuring")
+    show_table(configs, images.shape)
+    show_charts(side_by_side(configs, images.shape))
+
+
+def variants(model: ModelConfig) -> dict[str, ModelConfig]:
+    """Return every network with a linear head; the CNN builder with its settings as they are."""
+    own = {name: value for name, value in vars(model).items() if name.startswith("cnn_")}
+    return {name: ModelConfig(name=name, stem=model.stem, **own) for name in MODELS}
+
+
+def count_all(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
+              progress: Callable[[str, int, int], None]) -> None:
+    """Fill `known_costs` for these networks at (classes, size, channels)."""
+    from core.models.costs import costs
+    for n, (name, config) in enumerate(configs.items()):
+        progress(f"Counting {MODELS[name].title}", n, len(configs))
+        if (config, *shape) not in known_costs():
+            try:
+                known_costs()[config, *shape] = costs(config, *shape, batch_size=64)
+            except LightboxError as error:
+                known_costs()[config, *shape] = error.message
+
+
+def measure(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
+            progress: Callable[[str, int, int], None]) -> None:
+    """Fill `known_times` with the seconds that each takes to classify one image on the CPU, with random weights."""
+    from core.models import build_model
+    from core.models.costs import latency
+    classes, size, channels = shape
+    for n, (name, config) in enumerate(configs.items()):
+        progress(f"Measuring {MODELS[name].title}", n, len(configs))
+        network = build_model(replace(config, weights="none"), classes=classes, size=size, channels=channels)
+        known_times()[config, *shape] = latency(network)
+
+
+def side_by_side(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> pd.DataFrame:
+    """Return one row per network: name, family, title, and the columns of COSTS, NaN where a cost is not known."""
+    rows = []
+    for name, config in configs.items():
+        costs, seconds = known_costs().get((config, *shape)), known_times().get((config, *shape))
+        row = {"name": name, "Family": FAMILIES.get(MODELS[name].family, MODELS[name].title),
+               "Network": MODELS[name].title, "Time": 1e3 * seconds if seconds is not None else None}
+        if costs is not None and not isinstance(costs, str):
+            row |= {"Parameters": costs.parameters / 1e6, "Multiply-adds": costs.flops / 1e9,
+                    "Memory": costs.activation_bytes / 1e6}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["name", "Family", "Network", *COSTS]).astype(dict.fromkeys(COSTS, float))
+
+
+def show_table(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> None:
+    """Show what each network costs, and why one cannot be built."""
+    costs: list[Costs | str] = [known_costs()[config, *shape] for config in configs.values()]
+    for reason in dict.fromkeys(reason for reason in costs if isinstance(reason, str)):
+        st.caption(escape(reason))
+    frame = side_by_side(configs, shape).drop(columns=["name", "Family"])
+    st.dataframe(frame.rename(columns={column: title for column, (title, _) in COSTS.items()}), hide_index=True,
+                 width="stretch", height="content", placeholder="", key="network_all", alt="What each network costs",
+                 column_config={title: st.column_config.NumberColumn(help=help, format="%.3g")
+                                for title, help in COSTS.values()})
+
+
+def show_charts(frame: pd.DataFrame) -> None:
+    """Show each cost against the number of parameters."""
+    frame = frame[~frame["name"].str.startswith("own_")]                # the same points twice
+    colours = {family: theme.class_color(k) for k, family in enumerate(dict.fromkeys(frame["Family"]))}
+    st.html(heading("Fewer parameters do not mean less computation, memory or time", colours))
+    for column, y in zip(st.columns(3), ("Multiply-adds", "Memory", "Time")):
+        with column:
+            if frame[y].notna().any():
+                show_against(frame, y, COSTS[y][0], colours, key=f"network_against_{y}")
+            else:
+                st.caption("Press Measure to see times here.")
+
+
+def show_against(frame: pd.DataFrame, y: str, title: str, colours: dict[str, str], *, key: str, height: int = 230) -> None:
+    """Parameters against another cost, a point a network in its family's colour, both axes logarithmic."""
+    there = frame.dropna(subset=["Parameters", y])
+    there = there.assign(label=there["Network"].where(there["name"].isin(LABELLED), ""))
+    axis = {"type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 14}}
+    hover = [{"field": "Network"}, {"field": "Parameters", "format": ".3g", "title": "Parameters (M)"},
+             {"field": y, "format": ".3g", "title": title}]
+    across = {"field": "Parameters", "title": "Parameters (M)", "axis": {"format": "~g", "tickCount": 4, "grid": False}, **axis}
+    up = {"field": y, "title": title, "axis": {"format": "~g", "tickCount": 4, "grid": False}, **axis}
+    colour = {"field": "Family", "type": "nominal", "legend": None,
+              "scale": {"domain": list(colours), "range": list(colours.values())}}
+    spec = {"height": height, "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0}, "encoding": {"x": across, "y": up},
+            "layer": [{"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+                       "encoding": {"tooltip": hover, "color": colour}},
+                      {"mark": {"type": "text", "align": "left", "dx": 6, "dy": -5, "fontSize": 10},
+                       "encoding": {"text": {"field": "label"}}}]}
+    said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}" for _, row in there.iterrows())
+    st.vega_lite_chart(there, spec, key=key, width="stretch", alt=f"Parameters in millions against {title}: {said}.")
