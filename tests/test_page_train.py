@@ -365,7 +365,7 @@ def test_a_link_to_a_run_that_is_gone_is_a_sentence():
     assert "There is no run 20200101" in text_of(at).replace("\\", "")
 
 
-# ----------------------------------------------------------------------------------------------------------------- the outlook
+# ---------------------------------------------------------------------------------------------------------------- the preview
 
 def test_the_numbers_beside_the_form(tiny, monkeypatch):
     at = open_page("train", dataset=str(tiny))

@@ -32,7 +32,7 @@ OF_THE_MACHINE = {"train.device", "train.threads", "train.compile"}        # cha
 # ---------------------------------------------------------------------------------------------------------- the settings
 
 def differences(a: RunConfig, b: RunConfig) -> list[dict[str, Any]]:
-    """The settings in which two runs differ, in the order of core/config.py: [{"field", "label", "a", "b"}]."""
+    """The settings in which two runs differ, in the order of core/config: [{"field", "label", "a", "b"}]."""
     return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)} for name, knob in KNOBS.items()
             if a.get(name) != b.get(name)]
 
