@@ -143,7 +143,7 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
     >>> from core.datasets import open_dataset
     >>> result = audit(open_dataset(DataConfig(folder, size=16)))        # 24 images in two class folders
     >>> result.n, len(result.duplicates)
-    ({'train': 16, 'val': 4, 'test': 4, 'left_out': 0}, 1)
+    ({'train': 17, 'val': 4, 'test': 3, 'left_out': 0}, 1)
     """
     return audit_split(data, inspect(data, progress))
 
