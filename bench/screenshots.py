@@ -67,7 +67,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     visit("augment", dataset="phantom")
     page.get_by_role("combobox", name=re.compile("^Preset")).click()
     page.get_by_role("option", name=PRESETS["r000"].title).click()
-    page.get_by_text("Think twice").wait_for()
+    page.get_by_text("Warnings", exact=True).wait_for()
     wait_idle(page)
     yield "augment"
     visit("network", dataset="phantom")

@@ -20,11 +20,11 @@ def open_builder(app, page, tiny) -> None:
     expect(page.locator(".lb-net figure").first).to_be_visible(timeout=90_000)          # torch has come
     wait_idle(page)
     page.get_by_role("combobox", name="Image size").click()
-    page.get_by_role("option", name="28 px", exact=True).click()
+    page.get_by_role("option", name="28", exact=True).click()
     page.get_by_role("combobox", name="Network").click()
     page.get_by_role("option", name=MODELS["cnn"].title, exact=True).click()
     expect(page.locator(".field .seen")).to_be_visible()
-    if (prepare := page.get_by_role("button", name="Prepare them now")).count():
+    if (prepare := page.get_by_role("button", name="Prepare now")).count():
         prepare.click()
         expect(prepare).to_have_count(0)
     wait_idle(page)
@@ -66,7 +66,7 @@ def test_the_builders_sliders_change_field_drawing_and_warning(app, page, tiny):
     page.get_by_role("slider", name="Pooling stride").focus()
     page.keyboard.press("ArrowLeft")
     wait_idle(page)
-    expect(page.locator(".field .says .large")).to_contain_text("sees 16 x 16 px, 57 % of the side")     # 1 + 5 x 2 + 5 x 1
+    expect(page.locator(".field .side .large")).to_contain_text("sees 16 x 16 px, 57 % of the side")     # 1 + 5 x 2 + 5 x 1
     page.get_by_role("slider", name="Convolutions").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")

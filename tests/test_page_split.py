@@ -84,7 +84,7 @@ def test_the_numbers_are_those_of_the_split(folder):
 def test_train_gets_what_is_chosen_here(folder):
     page = split_page(folder)
     chosen(page, "Split").set_value("study").run()
-    chosen(page, "Share of training").set_value(0.5).run()
+    chosen(page, "Training fraction").set_value(0.5).run()
     here = table(page)["All images"]
     page.switch_page("train/page.py").run()
     assert not page.exception, page.exception
@@ -103,8 +103,8 @@ def test_a_preset_sets_the_shares(folder):
 
 def test_folds_are_numbered_from_1_and_kept_from_0(folder):
     page = split_page(folder, **{"data.split": "patient", "data.folds": 4, "data.test_fraction": 0.0})
-    assert chosen(page, "Fold").options == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
-    chosen(page, "Fold").set_value(3).run()
+    assert chosen(page, "Validation fold").options == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    chosen(page, "Validation fold").set_value(3).run()
     assert page.session_state["form_of_a_run"]["data.fold"] == 3 and table(page)["All images"] == [90, 30, 120]
 
 
