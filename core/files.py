@@ -131,7 +131,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise LightboxError("disk.full", f"The disk with {Path(path).parent} is full.",
-                                "Free some space or set LIGHTBOX_HOME to another disk, then go on: "
+                                "Free some space or set LIGHTBOX_HOME to another disk, then continue: "
                                 "what was finished is kept.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise LightboxError("disk.not_allowed", f"Nothing can be written to {Path(path).parent}.",

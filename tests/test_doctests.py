@@ -29,6 +29,15 @@ MODULES = (
     "core.datasets.statistics",
     "core.datasets.table_options",
     "core.datasets.text",
+    "core.explain.deletion",
+    "core.explain.gradcam",
+    "core.explain.methods",
+    "core.files",
+    "core.models.build",
+    "core.runs.store",
+    "core.trainers.classifier",
+    "core.trainers.diagnostics",
+    "core.trainers.validation",
 )
 
 

@@ -153,7 +153,7 @@ def test_when_it_may_be_done(changes, may):
     assert may_embed(build(config), config) is may
 
 
-# ------------------------------------------------------------------------------------------------------------- found again
+# ------------------------------------------------------------------------------------------------------------- earlier run
 
 def computed(monkeypatch) -> list[int]:
     """Counts the images that go through a backbone."""
@@ -172,7 +172,7 @@ def test_a_second_run_finds_them_and_says_so(few, tmp_path, monkeypatch):
     assert sum(seen) == 20 and first.note.startswith("The backbone is frozen: its features were computed once, in ")
     other = config.with_(**{"optim.lr": 1e-4, "train.epochs": 9, "train.copies": 7, "model.dropout": 0.0, "model.head": "mlp"})
     second, _ = embedded(build(other), *few, other, tmp_path)
-    assert sum(seen) == 20 and "found again" in second.note
+    assert sum(seen) == 20 and "earlier run" in second.note
     np.testing.assert_array_equal(first.images, second.images)
     assert {file.suffix for file in tmp_path.iterdir()} == {".npy", ".json", ".lock"}
 
@@ -307,7 +307,7 @@ def test_the_folder_stays_within_its_limit_and_the_oldest_go(few, tmp_path, monk
     for number in range(1, 5):
         assert "computed once, in" in features_of(number)
         assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 3.5 * one
-    assert "found again" in features_of(4) and "found again" in features_of(2)
+    assert "earlier run" in features_of(4) and "earlier run" in features_of(2)
     assert "computed once, in" in features_of(1)                       # that was the oldest, and went
 
 

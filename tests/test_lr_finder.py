@@ -144,4 +144,4 @@ def test_a_real_search_from_the_button_to_the_rate(tmp_path, monkeypatch):
     search._reader.join(90)
     assert search.error == "" and search.suggestion["lr"] is not None and 30 < len(search.records) <= 100
     assert 1e-5 < search.suggestion["lr"] < 1
-    assert search.phase == "Timing a few steps to find the quickest way to compute"
+    assert search.phase == "Timing a few steps to find the fastest settings"

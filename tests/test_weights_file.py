@@ -60,7 +60,7 @@ def test_names_of_chexnets_kind_are_found(chexnet, written, tmp_path):
     assert own.keys() == chexnet.keys() and all(torch.equal(own[key], value) for key, value in chexnet.items())
     counted = sum(not key.endswith("num_batches_tracked") for key in chexnet)
     assert model.notes[0] == f"{counted} of the {counted} tensors in a.safetensors were taken."
-    assert len(model.notes) == 2 and "does not say which pixels it knows" in model.notes[1]
+    assert len(model.notes) == 2 and "does not say how pixels were normalised" in model.notes[1]
 
 
 def test_other_classes_gray_images_and_a_small_stem_take_what_fits_and_say_the_rest(chexnet, tmp_path):

@@ -153,7 +153,7 @@ def test_a_run_on_top_of_another_starts_with_its_best_weights(store):
 def test_a_run_on_top_of_another_network_is_refused_in_words(store):
     first = here(store, tiny_config(store.root / "tiny.npz", **{"train.epochs": 1}))
     other = here(store, tiny_config(store.root / "tiny.npz", **{"model.weights": f"run:{first.id}", "model.name": "resnet18"}))
-    assert other.status().state == "failed" and "has another network" in other.status().reason
+    assert other.status().state == "failed" and "different network" in other.status().reason
 
 
 def test_a_set_that_changed_between_stop_and_resume_is_refused(store):
@@ -315,7 +315,7 @@ def test_a_frozen_backbone_embeds_once_and_is_judged_as_a_whole(store):
     assert run.status().state == "finished", run.log()
     assert any("computed once" in note for note in run.records("start")[0]["notes"])
     again = here(store, config)
-    assert any("found again" in note for note in again.records("start")[0]["notes"])
+    assert any("earlier run" in note for note in again.records("start")[0]["notes"])
     a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, again))
     assert all((a[k] == b[k]).all() for k in a)
     best = max(r["val_roc_auc"] for r in run.records("epoch"))

@@ -227,7 +227,7 @@ def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[
         raise LightboxError("model.cut", f"{spec.title} cannot be cut at {cut}.",
                             f"Its stages are {', '.join(stages)}. A number can be {_range(1, len(possible))}"
                             f"{' or more' if spec.family == 'squeezenet' else ''}, or {_range(1 - len(children), -last)}. "
-                            "Empty is no cut.")
+                            "Empty means no cut.")
     if "classifier" in kept:
         plain.classifier[0].p = config.dropout
         if plain.classifier[1].out_channels != 1000:
@@ -243,7 +243,7 @@ def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[
 def _whole(family: Family, config: ModelConfig) -> list[str]:
     if family.hidden and config.head == "linear":
         return []                                        # the hidden layers go with any cut, which is said elsewhere
-    return [f"The cut {config.cut} leaves out nothing: it is the whole backbone, the same as no cut."]
+    return [f"The cut {config.cut} removes nothing: it is the whole backbone, the same as no cut."]
 
 
 def _range(low: int, high: int) -> str:
@@ -330,8 +330,8 @@ def _load_imagenet(network: Network, spec: ModelSpec, config: ModelConfig, chann
     head = tuple(f"{name}." for name in network.head_parts)
     fit = fitting(network, {name: tuple(value.shape) for name, value in state.items()}, leave=head)
     take(network, fit, state.__getitem__)
-    notes = ["The last layer is new: ImageNet's thousand classes are not the classes here." if config.head == "linear" else
-             "The head is new: ImageNet's weights have none of this kind."]
+    notes = ["The last layer is new: it had ImageNet's thousand classes." if config.head == "linear" else
+             "The head is new: ImageNet's weights have no such head."]
     first = FAMILIES[spec.family].first
     if f"{first}.weight" not in fit:
         notes.append("The first layer is new: ImageNet's 7x7 filters do not fit the small stem.")

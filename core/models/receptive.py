@@ -103,13 +103,13 @@ def plan(config: ModelConfig, size: int, channels: int) -> tuple[Step, ...]:
         name, filters = f"layer{i}", FILTERS[config.cnn_filters](i)
         if not filters:
             raise LightboxError("model.size", f"The filters vanish at layer {i}: layer {i - 1} has one, and each layer has half "
-                                "as many as the one before.", f"Take {i - 1} convolutions or fewer, or another filter growth.")
+                                "as many as the one before.", f"Use {i - 1} convolutions or fewer, or another filter growth.")
         layers.append((name, "convolution", KERNELS[config.cnn_kernels](i, config.cnn_layers), 1, filters))
         if config.cnn_pool_size > 1:
             if side == 1 and config.cnn_pool_stride > 1:
                 raise LightboxError("model.size", f"The map vanishes at layer {i}: from {size} px, it has 1 x 1 pixel after "
                                     f"layer {i - 1} already, and the pooling of layer {i} would make it smaller.",
-                                    f"Take {i - 1} convolutions or fewer, a smaller pooling stride, or larger images.")
+                                    f"Use {i - 1} convolutions or fewer, a smaller pooling stride, or larger images.")
             side = math.ceil(side / config.cnn_pool_stride)
             layers.append((name, "pooling", config.cnn_pool_size, config.cnn_pool_stride, 0))
     return chain(layers, size, channels)

@@ -98,7 +98,7 @@ def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:
     """
     if not spec.weights_file:
         raise LightboxError("weights.unavailable", f"There are no ImageNet weights for {spec.title}: nobody has published any.",
-                            "Start from random weights, or take a network that has some, such as densenet201 or resnet18.")
+                            "Start from random weights, or use a network that has some, such as densenet201 or resnet18.")
     weights = torchvision.models.get_model_weights(spec.torchvision_name).IMAGENET1K_V1
     path = imagenet_path(spec)
     try:
@@ -110,7 +110,7 @@ def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:
         if path.exists():
             raise _not_imagenets(spec, path) from error
         raise LightboxError("weights.unavailable", f"The ImageNet weights of {spec.title} are not on this machine and "
-                            f"could not be fetched.", f"Fetch {weights.url} elsewhere and put it there: {path} "
+                            f"could not be downloaded.", f"Download {weights.url} elsewhere and put it here: {path} "
                             "(TORCH_HOME sets the folder), or start from random weights.") from error
     with torch.device("meta"):
         theirs = torchvision.models.get_model(spec.torchvision_name, weights=None).state_dict()
@@ -127,7 +127,7 @@ def imagenet_path(spec: ModelSpec) -> Path:
 
 def _not_imagenets(spec: ModelSpec, path: Path) -> LightboxError:
     return LightboxError("weights.broken", f"{path} does not hold the ImageNet weights of {spec.title}.",
-                         "Delete the file; it is fetched again where there is a network.")
+                         "Delete the file; it is downloaded again when there is a network.")
 
 
 # --- a safetensors file of one's own ---
@@ -212,10 +212,10 @@ def _header(path: Path) -> dict[str, Shape]:
         return {name: tuple(int(side) for side in facts["shape"]) for name, facts in described.items()}
     except FileNotFoundError:
         raise LightboxError("weights.missing", f"There is no file {path}.",
-                            "Give the whole path of a safetensors file on this machine, after file:.") from None
+                            "Give the full path of a safetensors file on this machine, after file:.") from None
     except OSError as error:
         raise LightboxError("weights.missing", f"{path} cannot be read: {error.strerror}.",
-                            "Give the whole path of a safetensors file on this machine, after file:.") from None
+                            "Give the full path of a safetensors file on this machine, after file:.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _broken(path, "it does not begin like one") from None
 

@@ -84,7 +84,7 @@ def load(folder: Path, with_resume: bool = True) -> Checkpoint:
                 raise damaged
             tensors[name] = from_bytes(data)
     except FileNotFoundError:
-        raise LightboxError("checkpoint.missing", f"The checkpoint {folder.name} is not there (any more).",
+        raise LightboxError("checkpoint.missing", f"The checkpoint {folder.name} does not exist (any more).",
                             "Choose another run, or train again.") from None
     except (ValueError, KeyError, TypeError):
         raise damaged from None
@@ -105,7 +105,7 @@ def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         try:
             return load(folder / name_of(*place)), said
         except LightboxError as error:
-            said.append(f"{error.message} The one before it was used.")
+            said.append(f"{error.message} The previous one was used.")
     return None, said
 
 
@@ -123,9 +123,9 @@ def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
         try:
             return load(folder / name_of(*place), with_resume=False), said
         except LightboxError as error:
-            said.append(f"{error.message} The next best that is sound was used.")
+            said.append(f"{error.message} The next best intact one was used.")
     raise LightboxError("checkpoint.damaged", "Every checkpoint of this run is damaged: no checksum matches.",
-                        "Train again; look at the disk, it may be failing.")
+                        "Train again, and check the disk: it may be failing.")
 
 
 def prune(folder: Path, best_epoch: int) -> None:

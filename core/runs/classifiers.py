@@ -155,12 +155,12 @@ def _take_over(model: Classifier, before: Classifier) -> list[str]:
     theirs = before.network.state_dict()
     fit = fitting(model.network, {name: tuple(value.shape) for name, value in theirs.items()})
     if not fit:
-        raise LightboxError("weights.unlike", "The earlier run has another network: none of its weights fit.",
+        raise LightboxError("weights.unlike", "The earlier run has a different network: none of its weights fit.",
                             "Choose the same network as in that run, or start from none.")
     take(model.network, fit, theirs.__getitem__)
     new = left_over(model.network, fit)
     fit = [name for name in fit if not name.endswith(COUNTER)]
-    return [f"{len(new)} of {len(new) + len(fit)} tensors do not fit the earlier run and start from random numbers: "
+    return [f"{len(new)} of {len(new) + len(fit)} tensors do not fit the earlier run and start from random weights: "
             "the classes, head, cut, channels or first layers differ."] if new else []
 
 

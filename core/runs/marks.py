@@ -57,7 +57,7 @@ def read_marks(dataset: str, root: Path | None = None) -> dict[str, Mark]:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise LightboxError("marks.damaged", f"The marks of this set in {path} cannot be read.",
-                            "Put the file back from a copy, or move it away to begin anew.") from None
+                            "Put the file back from a copy, or move it away to start again.") from None
 
 
 def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | None = None,
@@ -67,7 +67,7 @@ def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | N
     Returns what stands there now. Raises LightboxError "marks.kind", "marks.note", "marks.damaged", "disk.full".
     """
     if kind and kind not in KINDS:
-        raise LightboxError("marks.kind", f"{kind[:40]!r} is no mark.", f"It can be {', '.join(KINDS)}.")
+        raise LightboxError("marks.kind", f"{kind[:40]!r} is not a mark.", f"It can be {', '.join(KINDS)}.")
     if note is not None and len(note) > NOTE_LENGTH:
         raise LightboxError("marks.note", f"The note has {len(note):,} characters.", f"It may have {NOTE_LENGTH:,}.")
     path = marks_file(dataset, root)

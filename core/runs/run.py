@@ -116,7 +116,7 @@ class Run:
                 return False
             if state not in TRANSITIONS[now]:
                 raise LightboxError("run.transition", f"The run {self.id} is {now}, so it cannot become {state}.",
-                                    "Look at it again: another window may have changed it.")
+                                    "Reload the page: another window may have changed it.")
             write_json(self.folder / "status.json", asdict(Status(state, reason, time.time())))
             return True
 

@@ -16,9 +16,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3        # of mallopt(3)
 
 
 def prepare(device: torch.device, threads: int, precision: str) -> None:
-    """Set the process up to compute. Threads count on the CPU.
+    """Prepare the process to compute. `threads` are for the CPU.
 
-    On a GPU cuDNN times its algorithms for each new shape and takes the quickest. Asked for float32, it gets float32; where
+    On a GPU cuDNN times its algorithms for each new shape and takes the fastest. Asked for float32, it gets float32; where
     bfloat16 was chosen, what is left in float32 (validation) may use TensorFloat-32, which still has more digits than that.
     """
     if device.type == "cpu":
@@ -44,19 +44,19 @@ def keep_freed_memory() -> None:
 
 
 def exactness(device: torch.device, precision: str) -> tuple[bool, list[str]]:
-    """Whether the same seed gives the same bits again on this device, and sentences that say so."""
+    """Return whether the same seed gives the same bits again on this device, and sentences about it."""
     if device.type == "cpu":
-        return True, ["Exact: on this machine, with as many threads, the same seed gives the same numbers to the last bit."]
+        return True, ["Exact: on this machine, with the same number of threads, the same seed gives the same numbers to the last bit."]
     if device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
         return True, ["Exact: PyTorch's deterministic algorithms are on, so on this GPU the same seed gives the same numbers."]
     tf32 = {"cuda": [f"TensorFloat-32 is {'on for validation' if precision == 'bfloat16' else 'off: float32 is float32'}."]}
-    return False, ["Not exact to the last bit: a GPU adds some sums in another order each time, so the same seed gives "
+    return False, ["Not exact to the last bit: a GPU adds numbers in a different order each time, so the same seed gives "
                    "nearly the same numbers. The CPU is exact.", *tf32.get(device.type, [])]
 
 
 def try_compiling(model: nn.Module, batch_size: int, wanted: str, steps: int, precision: str,
                   channels_last: bool) -> tuple[bool, str]:
-    """Whether to compile the training's step: tried here, so that a training never fails by it.
+    """Return whether to compile the training step, which is tried here, so that a training never fails by it.
 
     Args:
         model: a Classifier on its device; its gradients are None afterwards and its buffers as before
@@ -82,9 +82,9 @@ def try_compiling(model: nn.Module, batch_size: int, wanted: str, steps: int, pr
         faster = min(_trial(model, quick, images, precision) for _ in range(2))
     except Exception as error:               # anything may be missing: a C++ compiler, Triton, an operation
         why = str(error).strip().splitlines() or [""]
-        return False, f"Not compiled: {type(error).__name__}: {why[0][:150]}. The training goes on without."
+        return False, f"Not compiled: {type(error).__name__}: {why[0][:150]}. The training continues without."
     if faster > plain and wanted == "auto":
-        return False, f"Not compiled: that made a step slower ({faster * 1000:.1f} ms instead of {plain * 1000:.1f} ms)."
+        return False, f"Not compiled: it made a step slower ({faster * 1000:.1f} ms instead of {plain * 1000:.1f} ms)."
     return True, (f"The step is compiled, which took {seconds:.0f} s: forward and backward now take {faster * 1000:.1f} ms "
                   f"instead of {plain * 1000:.1f} ms.")
 

@@ -147,11 +147,11 @@ class DistributedGroup(Group):
         notes = [f"{self.size} processes train together."]
         if self._norms_apart(model):
             notes.append("On CPUs each process normalises its part of a batch with that part's own mean and variance "
-                         "(batch norm), as if batches were smaller: one process alone comes to somewhat different numbers.")
+                         "(batch norm), as if batches were smaller, so one process alone gets slightly different numbers.")
         if has_dropout(model):
-            notes.append("Each process drops other units (dropout), so one process alone comes to somewhat different numbers.")
+            notes.append("Each process drops different units (dropout), so one process alone gets slightly different numbers.")
         if len(notes) == 1:
-            notes.append("One process alone comes to the same numbers, but for their last digits.")
+            notes.append("One process alone gets the same numbers, but for the last digits.")
         return notes
 
     def check(self, model: nn.Module, smallest: int) -> None:

@@ -54,7 +54,7 @@ class _Block:
 
 
 def may_embed(model: nn.Module, config: RunConfig) -> bool:
-    """Whether the features of an image stay the same for the whole training.
+    """Return whether the features of an image stay the same for the whole training.
 
     Mixup mixes pixels, and the features of a mixed image are no mixture of features: it goes through the backbone.
     """
@@ -63,7 +63,7 @@ def may_embed(model: nn.Module, config: RunConfig) -> bool:
 
 def embedded(model: nn.Module, train_split: Split, val_split: Split, config: RunConfig, folder: Path,
              progress: Progress | None = None, *, precision: str = "float32", channels_last: bool = True) -> tuple[Split, Split]:
-    """The two splits as features of the model's backbone, computed or found again.
+    """Return the two splits as features of the model's backbone, computed or read again.
 
     Args:
         model: a Classifier on the device to train on, for which `may_embed` holds; left in the mode in which it was
@@ -94,27 +94,27 @@ def embedded(model: nn.Module, train_split: Split, val_split: Split, config: Run
     features = [maker.load() for maker in makers]
     need = sum(maker.bytes for maker, found in zip(makers, features) if found is None)
     if need and not _make_room(folder, need, keep={maker.key for maker in makers}):
-        note = (f"The backbone is frozen, but its features would take {need / 1e9:.1f} GB, for which there is no room: they are "
-                "computed anew in every epoch.")
+        note = (f"The backbone is frozen, but its features would take {need / 1e9:.1f} GB, which is more than there is room for: "
+                "they are computed again in every epoch.")
         return dataclasses.replace(train_split, note=note), val_split
     begun = time.perf_counter()
     features = [maker.make() if found is None else found for maker, found in zip(makers, features)]
     seconds = time.perf_counter() - begun
-    of_what = f"of {copies} changed copies of each training image " if changed else ""
-    how = f"once, in {seconds:.1f} s" if need else "once, by an earlier run, and were found again"
+    of_what = f"of {copies} augmented copies of each training image " if changed else ""
+    how = f"once, in {seconds:.1f} s" if need else "once, by an earlier run"
     note = f"The backbone is frozen: its features {of_what}were computed {how}. Only the head trains."
     return (dataclasses.replace(train_split, images=features[0], copies=copies, note=note),
             dataclasses.replace(val_split, images=features[1], copies=1))
 
 
 def kept_features(model: nn.Module, split: Split, config: RunConfig, folder: Path) -> np.ndarray | None:
-    """What `plain_features` has kept, or None: nothing is computed."""
+    """Return what `plain_features` has kept, or None: nothing is computed."""
     return _plain(model, split, config, folder, _silent).load()
 
 
 def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Path,
                    progress: Progress | None = None) -> np.ndarray:
-    """Features (N, F) float32, mapped, of the unchanged images of a split, computed or found again; frozen or not.
+    """Return features (N, F) float32, mapped, of the unchanged images of a split, computed or read again; frozen or not.
 
     Raises LightboxError "embedding.room" where they would take more room than there is, and as `embedded` does.
     """
@@ -123,8 +123,8 @@ def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Pa
     maker = _plain(model, split, config, folder, progress or _silent)
     features = maker.load()
     if features is None and not _make_room(folder, maker.bytes, keep={maker.key}):
-        raise LightboxError("embedding.room", f"The features of these images take {maker.bytes / 1e9:.1f} GB, for which there "
-                            "is no room.", "Free some space or set LIGHTBOX_HOME to another disk.")
+        raise LightboxError("embedding.room", f"The features of these images take {maker.bytes / 1e9:.1f} GB, more than there "
+                            "is room for.", "Free some space or set LIGHTBOX_HOME to another disk.")
     return maker.make() if features is None else features
 
 
@@ -178,7 +178,7 @@ class _Maker:
             lock.release()
         features = self.load()
         if features is None:
-            raise LightboxError("embedding.damaged", f"The features in {self.file.parent} were not read as they were written.",
+            raise LightboxError("embedding.damaged", f"The features in {self.file.parent} are not what was written there.",
                                 "The disk may be failing. Set LIGHTBOX_HOME to another one.")
         return features
 
@@ -232,8 +232,8 @@ class _Maker:
                 features = self.model.embed(images)
             found = features.float().cpu().numpy()
         if not np.isfinite(found).all():
-            raise LightboxError("embedding.nan", "The frozen backbone gives numbers that are not finite: nothing can be learned "
-                                "from them.", "Start from other weights, or set train.precision to float32.")
+            raise LightboxError("embedding.nan", "The frozen backbone gives features that are not finite, so nothing can be "
+                                "learned from them.", "Start from other weights, or set train.precision to float32.")
         return np.ascontiguousarray(found).tobytes()
 
 

@@ -133,7 +133,7 @@ def build_objective(config: TrainConfig, task: str, labels: np.ndarray, classes:
     loss, findings = LOSSES[config.loss], task == MULTI_LABEL
     if loss.needs_order and task not in ORDERED:
         raise LightboxError("train.loss", "The ordinal loss needs classes that have an order, such as grades of a disease.",
-                            "Take the loss auto or focal for this task.")
+                            "Use the loss auto or focal for this task.")
     class_weights = balanced_weights(labels, classes) if config.class_weights else np.ones(classes)
     return Objective(loss.findings if findings else loss.one_answer, findings,
                      torch.tensor(class_weights, dtype=torch.float32, device=device), class_weights.astype(np.float32),

@@ -4,7 +4,7 @@
         ...
     suggest(records).lr
 
-The rate rises from step to step by the same factor, from so little that nothing moves to so much that the loss flies off. Where
+The rate rises from step to step by the same factor, from so little that nothing moves to so much that the loss diverges. Where
 the loss falls fastest is a good rate to train with.
 
 Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017, section 3.3, https://arxiv.org/abs/1506.01186; there the
@@ -113,7 +113,7 @@ def find_lr(model: nn.Module, train_split: Split, config: RunConfig, *, precisio
         none = False
         yield record
     if none:
-        raise LightboxError("finder.nan", "The loss is no number before anything was learned.",
+        raise LightboxError("finder.nan", "The loss is not a number before anything is learned.",
                             "Start from other weights, or set train.precision to float32.")
 
 
@@ -139,28 +139,28 @@ def suggest(records: Sequence[dict]) -> Suggestion:
     themselves: NOISE standard errors of their mean and of the smoothed loss, and a hundredth of the loss.
     """
     if len(records) < STILL + 2 * SPAN:
-        return Suggestion(None, None, "The loss flew off after a few steps, at rates at which nothing should move: look at the "
-                          "images and the weights that it starts from.")
+        return Suggestion(None, None, "The loss diverged after a few steps, at rates that are too low to change anything: check "
+                          "the images and the initial weights.")
     lr, loss, smooth = (np.array([record[key] for record in records], float) for key in ("lr", "loss", "smooth"))
     still = loss[:STILL]
     error = still.std(ddof=1) * math.sqrt(1 / STILL + (1 - MEMORY) / (1 + MEMORY))
     lowest = int(smooth.argmin())
     fall = still.mean() - smooth[lowest]
     if lowest < STILL or fall <= max(NOISE * error, 0.01 * abs(still.mean())):
-        return Suggestion(None, None, "At no rate did the loss fall by more than it differs from batch to batch: there is none "
-                          "to suggest. Perhaps batches are too small, what should learn is frozen, or the labels say nothing.")
+        return Suggestion(None, None, "At no rate did the loss fall by more than it varies from batch to batch, so there is no "
+                          "rate to suggest. Perhaps batches are too small, too many layers are frozen, or the labels are random.")
     places = np.arange(STILL, max(lowest, STILL + 1))
     before, after = np.maximum(places - SPAN, 0), np.minimum(places + SPAN, len(smooth) - 1)
     steepest = places[((smooth[after] - smooth[before]) / (after - before)).argmin()]
-    found, low = _rounded(lr[steepest]), _rounded(lr[lowest])
-    falls = f"The loss falls fastest at a rate of about {found:g}."
+    steep, low = _rounded(lr[steepest]), _rounded(lr[lowest])
+    falls = f"The loss falls fastest at a rate of about {steep:g}."
     if len(records) == records[-1]["steps"] and lowest >= len(records) - STILL:
-        return Suggestion(found, None, f"{falls} Even at {_rounded(lr[-1]):g} it does not rise again, so this curve does not "
-                          "tell which rate is too high.")
+        return Suggestion(steep, None, f"{falls} Even at {_rounded(lr[-1]):g} it does not rise again, so this curve does not "
+                          "show which rate is too high.")
     tenth = _rounded(low / 10)
-    ended = f", and beyond {_rounded(lr[-1]):g} it flies off" if len(records) < records[-1]["steps"] else ""
-    return Suggestion(found, tenth, f"{falls} It is lowest at {low:g}{ended}. A tenth of where it is lowest, {tenth:g}, is the "
-                      "careful choice.")
+    ended = f", and beyond {_rounded(lr[-1]):g} it diverges" if len(records) < records[-1]["steps"] else ""
+    return Suggestion(steep, tenth, f"{falls} It is lowest at {low:g}{ended}. A tenth of that, {tenth:g}, is the "
+                      "cautious choice.")
 
 
 def _rounded(lr: float) -> float:

@@ -64,7 +64,7 @@ def way_to_compute(model: nn.Module, config: RunConfig, device: torch.device, ro
         if precision == "auto":
             precision = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
         return {"precision": precision, "channels_last": True, "tried": [], "threads": threads or torch.get_num_threads()}
-    tell("Timing a few steps to find the quickest way to compute")
+    tell("Timing a few steps to find the fastest settings")
     p, key = model.preprocessing, f"{network_key(config.model)} {torch.__version__}"
     layout, tried = choose(model, p.size, p.channels, threads, root / "speed.json", key, precision)
     return {"precision": layout.precision, "channels_last": layout.channels_last, "tried": tried, "threads": layout.threads}

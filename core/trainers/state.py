@@ -75,7 +75,7 @@ class TrainState:
         for name, value in _by_name(moments, self.model).items():
             name, _, key = name.rpartition(".")
             if name not in places or value.ndim and value.shape != order[places[name]].shape:
-                raise LightboxError("checkpoint.unlike", f"What the checkpoint keeps of {name} does not fit this network.",
+                raise LightboxError("checkpoint.unlike", f"The checkpoint's {name} does not fit this network.",
                                     "Start a copy of the run.")         # a fused optimiser would read beyond its end
             slots.setdefault(places[name], {})[key] = value
         self.optimiser.load_state_dict({"state": slots, "param_groups": self.optimiser.state_dict()["param_groups"]})

@@ -284,7 +284,7 @@ class Job:
                                 "Give all machines the same files.")
         before = self.run.data()
         if before and before["split_hash"] != facts["split_hash"]:
-            raise LightboxError("run.data_changed", "The images have changed since this run began, so it cannot go on as it was.",
+            raise LightboxError("run.data_changed", "The images have changed since this run began, so it cannot continue.",
                                 "Put the old images back, or start a new run on the new ones.")
         if self.writes:
             write_json(self.run.folder / "data.json", facts)

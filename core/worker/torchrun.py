@@ -160,7 +160,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train a run on all processes that torchrun started.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", help="of a new run, as JSON")
-    what.add_argument("--resume", help="go on with this run")
+    what.add_argument("--resume", help="continue this run")
     options = parser.parse_args()
     try:
         config = RunConfig.from_json(options.config) if options.config else None
