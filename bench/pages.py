@@ -15,7 +15,7 @@ SENTENCE = "A laboratory for medical image classification"
 PAGES = {
     "": ("Lightbox", (f"text={SENTENCE}", "[data-testid=stImage] img", "text=Start with phantom X-rays")),
     "browse": ("Browse", (".st-key-browse_grid .picture", ".st-key-browse_counts table")),
-    "add": ("Add images", ("text=Images that I have", "text=Make phantom X-rays")),
+    "add": ("Add images", ("text=My images", "text=Generate phantom X-rays")),
     "split": ("Split", (".lb-split", "text=Copies and odd images")),
     "augment": ("Augment", (".st-key-augment_images img", "text=Noise and blur")),
     "network": ("Network", (".lb-net figure", "text=Multiply-adds", "[data-testid=stDataFrame]")),

@@ -55,7 +55,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     wait_idle(page)
     yield "browse"
     visit("add", way="phantom")
-    for switch, steps in (("Lead letter", 18), ("Exposure", 12)):
+    for switch, steps in (("Lead marker", 18), ("Exposure", 12)):
         page.get_by_role("slider", name=re.compile(f"^{switch}")).focus()
         for _ in range(steps):
             page.keyboard.press("ArrowRight")

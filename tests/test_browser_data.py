@@ -25,7 +25,7 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     path = page.get_by_role("textbox", name=re.compile("^Path of a folder"))
     path.fill(str(real_data / "covid_mortality" / "labels.csv"))
     path.press("Enter")
-    expect(page.get_by_text(f"{len(table)} of {len(table)} rows name a file that is there.")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text(f"{len(table)} of {len(table)} rows name an existing file.")).to_be_visible(timeout=LONG)
     counts = page.locator(".lb-classes")
     for label, n in table["died"].value_counts().items():
         expect(counts.get_by_role("row").filter(has_text=re.compile(rf"^{label}\s*{n}$"))).to_be_visible()

@@ -81,18 +81,18 @@ def test_an_empty_page_shows_what_it_understands():
 
 def test_a_real_table_is_read_shown_and_kept(real_data):
     page = add(path=str(real_data / "nih_cxr14"))
-    assert numbers(page) == {"Images": "621", "Patients": "621", "Left out": "0"}
+    assert numbers(page) == {"Images": "621", "Patients": "621", "Skipped": "0"}
     assert counts(page)["Infiltration"] == [123] and counts(page)["images"] == [621] and len(counts(page)) == 15
     shown = page.dataframe[0].value
-    assert dict(zip(shown["column"], shown["read as"])) == {
-        "file": "file", "finding_labels": "label", "follow_up": "study", "patient_id": "patient", "age": "kept as it is",
-        "sex": "kept as it is", "view": "view"}
-    assert (widget(page, "selectbox", "Joined by").value, widget(page, "text_input", "Means none").value) == ("|", "No Finding")
+    assert dict(zip(shown["column"], shown["role"])) == {
+        "file": "file", "finding_labels": "label", "follow_up": "study", "patient_id": "patient", "age": "other",
+        "sex": "other", "view": "view"}
+    assert (widget(page, "selectbox", "Separator").value, widget(page, "text_input", "Word for no finding").value) == ("|", "No Finding")
     widget(page, "text_input", "Title").set_value("Chests").run()
     page.button(key="add_go").click().run()
     assert page.title[0].value == "Browse" and page.query_params["dataset"] == "chests"
     assert load_custom_dataset("chests").options["labels"] == ["finding_labels"] and load_custom_dataset("chests").title == "Chests"
-    assert "added already" in texts(add(path=str(real_data / "nih_cxr14")))
+    assert "already been added" in texts(add(path=str(real_data / "nih_cxr14")))
 
 
 def test_roles_can_be_changed_and_the_rest_follows(real_data):
@@ -101,7 +101,7 @@ def test_roles_can_be_changed_and_the_rest_follows(real_data):
     widget(page, "selectbox", "Patient").set_value("-").run()
     assert numbers(page)["Patients"] == "-"
     widget(page, "multiselect", "Labels").set_value(["died", "sex"]).run()
-    assert numbers(page)["Left out"] == "9" and "9 of 157 rows have no label" in texts(page), "sex is not always known"
+    assert numbers(page)["Skipped"] == "9" and "9 of 157 rows have no label" in texts(page), "sex is not always known"
     widget(page, "multiselect", "Labels").set_value([]).run()
     assert counts(page)["1"] == [32], "without a choice the page looks for itself again"
     widget(page, "selectbox", "Image file").set_value("view").run()
@@ -112,8 +112,8 @@ def test_roles_can_be_changed_and_the_rest_follows(real_data):
 def test_grades_patients_and_patterns_of_class_folders(real_data):
     page = add(path=str(real_data / "knee_oa"))
     assert numbers(page)["Patients"] == "1,376" and counts(page)["4"] == [66, 11, 16, 93]
-    widget(page, "toggle", "Grades in order").set_value(True).run()
-    assert "Grades, in this order." in texts(page)
+    widget(page, "toggle", "Ordinal classes").set_value(True).run()
+    assert "Ordinal: the classes in this order." in texts(page)
     page.segmented_control[0].set_value("own").run()
     widget(page, "text_input", "Pattern").set_value(r"(?P<patient>\d+[LR])").run()
     assert numbers(page)["Patients"] == "2,752", "a pattern with the side takes each knee for a person"
@@ -132,7 +132,7 @@ def test_an_npz_needs_no_word(real_data):
 
 def test_names_from_a_file_are_shown_as_they_are(odd_set):
     page = add(path=str(odd_set / "table.csv"))
-    assert counts(page)["<script>"] == [8] and counts(page)["$x$"] == [4] and numbers(page)["Left out"] == "1"
+    assert counts(page)["<script>"] == [8] and counts(page)["$x$"] == [4] and numbers(page)["Skipped"] == "1"
     body = "\n".join(element.proto.body for element in page.get("html"))
     assert "<script>" not in body and "missing.png" in texts(page)
     assert widget(page, "selectbox", "Patient").value == "-"

@@ -44,7 +44,7 @@ def examples(**changes) -> tuple[list[np.ndarray], list[str]]:
     return phantom_form._examples(json.dumps(dataclasses.asdict(PhantomConfig(**changes))))
 
 
-def test_every_setting_that_a_set_may_have_is_on_the_panel(page):
+def test_every_setting_of_a_phantom_set_is_in_the_form(page):
     at, _ = page
     names = {w.key.split("~")[0].removeprefix("phantom_") for w in (*at.slider, *at.toggle, *at.number_input, *at.multiselect)}
     assert names == {f.name for f in dataclasses.fields(PhantomConfig)} - {"seed", "longest", "noise"}
@@ -52,7 +52,7 @@ def test_every_setting_that_a_set_may_have_is_on_the_panel(page):
         slider = widget(at, name)
         assert (slider.min, slider.max) == LIMITS[name] and slider.value == 0 and slider.max == switch.high
         assert switch.does in slider.help and switch.shows in slider.help
-    assert not any("What a student can find out" in m.value for m in at.markdown)
+    assert not any("What a student can learn" in m.value for m in at.markdown)
 
 
 def test_what_was_chosen_is_the_set_that_is_saved(page):
@@ -63,7 +63,7 @@ def test_what_was_chosen_is_the_set_that_is_saved(page):
     widget(at, "parts").set_value(["wrist"]).run()
     widget(at, "truth").set_value(False).run()
     widget(at, "title").set_value("Wrists of <b>Monday</b>").run()
-    lessons = next(m.value for m in at.markdown if "What a student can find out" in m.value)
+    lessons = next(m.value for m in at.markdown if "What a student can learn" in m.value)
     assert SWITCHES["letters"].shows in lessons and SWITCHES["sites"].shows not in lessons
     at.button("phantom_save").click().run()
     assert not at.exception and not at.error
@@ -97,7 +97,7 @@ def test_examples_show_what_is_set():
     _, wrong = examples(wrong_labels=1.0)
     assert all(text.startswith("labelled") for text in wrong)
     pair, said = examples(copies=0.3)
-    assert len(pair) == 6 and "a copy (saved as JPEG)" in said[-1]
+    assert len(pair) == 6 and "duplicate (saved as JPEG)" in said[-1]
     assert np.corrcoef(pair[-1].ravel(), pair[-2].ravel())[0, 1] > 0.99
     _, said = examples(two_numbers=0.5)
     truth = truth_table(PhantomConfig(two_numbers=0.5, patients=45))

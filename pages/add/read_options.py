@@ -1,4 +1,4 @@
-"""What the page Add images looks at: a place, the way it is read, and what comes out of that. Kept between two clicks."""
+"""What the page Add images shows of a path: the read options, how they read it, and what the scan gives. Cached."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import streamlit as st
 from core.config import home
 from core.datasets.archive import unpack, unpacked
 from core.datasets.custom import list_custom_datasets
+from core.datasets.folder import Folder
 from core.datasets.formats import ARCHIVES, FORMATS, detect_format, options_to_json, parse_options
 from core.datasets.scan import ScanResult, scan_source
 from core.datasets.source import Target
+from core.datasets.table import preview as preview_table
 from core.errors import LightboxError
 from core.files import write_atomic
 from pages.shared import theme
@@ -28,34 +30,34 @@ from pages.shared.resize_preview import fits_html
 
 UPLOADS = ("zip", "csv", "tsv", "txt", "npz")
 MAX_UPLOAD = 200           # MB; what is larger is given as a path and not sent through the browser
-NAMES = 10                 # names that show what a pattern takes
+NAMES = 10                 # file names that show what a pattern reads
 SHOWN_CLASSES = 40
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What there is at a place.
+class Preview:
+    """What there is at a path.
 
     Args:
-        kinds: the ways in which this place may be read, the likeliest first
-        reading: with everything filled in that was found by looking
-        table: how each column of a table was read (core.datasets.table.TablePreview), None for other kinds
-        names: what is taken from some names, for class folders; None for other kinds, and where nothing can be taken
-        found: None where `error` says what is wrong
+        formats: those in which it may be read, the likeliest first
+        options: the read options, with everything filled in that was detected
+        table: how each column of a table was read (core.datasets.table.TablePreview), None for other formats
+        names: what is read from some file names, for class folders; None for other formats, and where there is nothing to read
+        result: None where `error` says what is wrong
     """
 
-    kind: str
-    kinds: tuple[str, ...]
-    place: Path
-    reading: Any
+    format: str
+    formats: tuple[str, ...]
+    path: Path
+    options: Any
     table: Any = None
     names: pd.DataFrame | None = None
-    found: ScanResult | None = None
+    result: ScanResult | None = None
     error: LightboxError | None = None
 
 
-def look(path: str, kind: str | None, values: dict[str, Any]) -> Look:
-    """Look at a place as a person wants it read. A zip is unpacked first, with progress and a Stop button.
+def preview(path: str, format: str | None, values: dict[str, Any]) -> Preview:
+    """Scan a path with the options that a person chose. A zip is unpacked first, with progress and a Stop button.
 
     Raises LightboxError where there is nothing that could be read.
     """
@@ -63,49 +65,43 @@ def look(path: str, kind: str | None, values: dict[str, Any]) -> Look:
     if packed.suffix.lower() in ARCHIVES and packed.is_file() and unpacked(packed) is None:
         with long_task(f"Unpacking {packed.name}", key=f"unpack_{path}") as progress:
             unpack(packed, progress)
-    return _look(path, kind, json.dumps(values))
+    return _preview(path, format, json.dumps(values))
 
 
 @st.cache_resource(ttl=20, max_entries=32, show_spinner=False)
-def _look(path: str, kind: str | None, values: str) -> Look:
-    guess, place = detect_format(path)
+def _preview(path: str, format: str | None, values: str) -> Preview:
+    guess, detected = detect_format(path)
     root = Path(path).expanduser()
     root = unpacked(root) if root.suffix.lower() in ARCHIVES and root.is_file() else root
-    kinds = tuple(dict.fromkeys((guess, "folder"))) if root.is_dir() else (guess,)
-    kind = kind if kind in kinds else guess
-    place = (place if kind == guess else root).resolve()
-    fields = {f.name for f in dataclasses.fields(FORMATS[kind].options)}
-    reading = parse_options(kind, {key: value for key, value in json.loads(values).items() if key in fields})
-    table, names, found, error = None, None, None, None
+    formats = tuple(dict.fromkeys((guess, "folder"))) if root.is_dir() else (guess,)
+    format = format if format in formats else guess
+    place = (detected if format == guess else root).resolve()
+    fields = {f.name for f in dataclasses.fields(FORMATS[format].options)}
+    options = parse_options(format, {key: value for key, value in json.loads(values).items() if key in fields})
+    table, names, result, error = None, None, None, None
     try:
-        if kind == "folder":
-            names = _read_names(place, reading)
-        if kind == "table":
-            from core.datasets.table import preview
-            table = preview(place, reading)
-            reading = table.options
+        if format == "folder":
+            names = Folder(place, options).preview_names(NAMES)
+        if format == "table":
+            table = preview_table(place, options)
+            options = table.options
             if table.error:
                 raise table.error
-        found = scan_source(FORMATS[kind].build(place, reading))
+        result = scan_source(FORMATS[format].build(place, options))
     except LightboxError as caught:
         error = caught
-    return Look(kind, kinds, place, reading, table, names, found, error)
+    return Preview(format, formats, place, options, table, names, result, error)
 
 
-def _read_names(place: Path, reading: Any) -> pd.DataFrame | None:
-    from core.datasets.folder import Folder
-    return Folder(place, reading).preview_names(NAMES)
-
-
-def added_as(seen: Look) -> str | None:
-    """The name of the set that is exactly this one already."""
-    wanted = seen.kind, str(seen.place), options_to_json(seen.reading)
+def added_as(shown: Preview) -> str | None:
+    """Return the name of the custom dataset that is exactly this one already."""
+    wanted = shown.format, str(shown.path), options_to_json(shown.options)
     return next((own.name for own in list_custom_datasets() if (own.format, own.path, own.options) == wanted), None)
 
 
 def keep_upload(name: str, content: bytes) -> str:
-    """Put a file that came through the browser where it can be read again; the path to look at. A zip is not kept twice: it
-    goes once it is unpacked. Raises LightboxError as `unpack` does, "disk.full"."""
+    """Save a file that came through the browser and return its path. A zip is not kept twice: it is deleted once it is
+    unpacked. Raises LightboxError as `unpack` does, "disk.full"."""
     safe = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in Path(name).name).lstrip(".")[-80:] or "file"
     folder = home() / "uploads" / hashlib.sha256(content).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,15 +120,14 @@ def keep_upload(name: str, content: bytes) -> str:
 
 # -------------------------------------------------------------------------------------------------------- what is shown
 
-def columns_table(seen: Look) -> pd.DataFrame:
-    """A row for each column of the table: how it was read."""
-    roles = {"file": "file", "label": "label", "other": "kept as it is"}
-    return pd.DataFrame([{"column": c.name, "read as": roles.get(c.role, c.role), "different": c.different, "empty": c.empty,
-                          "for example": ", ".join(c.examples)[:120]} for c in seen.table.columns])
+def columns_table(shown: Preview) -> pd.DataFrame:
+    """Return a row for each column of the table: how it was read."""
+    return pd.DataFrame([{"column": c.name, "role": c.role, "distinct": c.different, "empty": c.empty,
+                          "examples": ", ".join(c.examples)[:120]} for c in shown.table.columns])
 
 
 def counts_html(target: Target, counts: pd.DataFrame) -> str:
-    """Classes by split as a quiet table, each class with its colour."""
+    """Return classes by split as a quiet table, each class with its colour."""
     if "not split" in counts and len(counts.columns) == 2:
         counts = counts[["total"]].rename(columns={"total": "images"})
     head = "".join(f"<th scope='col'>{html_escape(theme.SPLIT_TITLES.get(name, name))}</th>" for name in counts.columns)
@@ -147,28 +142,28 @@ def counts_html(target: Target, counts: pd.DataFrame) -> str:
             f"<tbody>{''.join(rows)}<tr class='sum'><th scope='row'>images</th>{total}</tr></tbody></table>")
 
 
-def sample_rows(found: ScanResult, count: int = 4) -> list[int]:
-    """A row of each of the first classes, then the first rows, `count` of them."""
-    labels = next(iter(found.index.targets.values())).labels
+def sample_rows(result: ScanResult, count: int = 4) -> list[int]:
+    """Return a row of each of the first classes, then the first rows, `count` of them."""
+    labels = next(iter(result.index.targets.values())).labels
     one_of_each = [int(np.argmax(labels[:, k] if labels.ndim == 2 else labels == k)) for k in range(count)
                    if (labels.shape[1] if labels.ndim == 2 else labels.max() + 1) > k]
     return list(dict.fromkeys([*one_of_each, *range(min(count, len(labels)))]))[:count]
 
 
 @st.cache_data(ttl=600, max_entries=200, show_spinner=False)
-def fits_of(place: str, reading: str, image: str, size: int, _source: Any, _row: int) -> str:
-    """HTML of one image as it is, stretched, padded and cropped; a sentence where it cannot be read."""
+def fits_of(path: str, options: str, image: str, size: int, _source: Any, _row: int) -> str:
+    """Return HTML of one image as it is, stretched, padded and cropped; a sentence where it cannot be read."""
     try:
         return fits_html(_source.original(_row), size)
     except LightboxError as error:
         return f"<p>{html_escape(str(error))}</p>"
 
 
-def caption_of(found: ScanResult, row: int) -> str:
-    """The labels of an image and its path, as Markdown."""
-    said = []
-    for target in found.index.targets.values():
+def caption_of(result: ScanResult, row: int) -> str:
+    """Return the labels of an image and its path, as Markdown."""
+    labels = []
+    for target in result.index.targets.values():
         label = target.labels[row]
         names = [target.class_names[k] for k in np.flatnonzero(label)] if target.labels.ndim == 2 else [target.class_names[label]]
-        said.append(f"{target.title}: {', '.join(names) or 'no finding'}")
-    return f"**{escape(shorten('; '.join(said), 80))}** {escape(shorten(found.index.table['path'].iloc[row], 40))}"
+        labels.append(f"{target.title}: {', '.join(names) or 'no finding'}")
+    return f"**{escape(shorten('; '.join(labels), 80))}** {escape(shorten(result.index.table['path'].iloc[row], 40))}"
