@@ -68,7 +68,7 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 class Source:
     """One place where images come from. A subclass fills in the four facts and the methods.
 
-    `table` is what `scan` found. When a store is reopened nothing is scanned again: it is set from the store, so `original`
+    `table` is what `scan` found. When a store is reopened, nothing is scanned again: it is set from the store, so `original`
     and `mask` may rely on it.
     """
 

@@ -209,7 +209,7 @@ def absent_sentences(split: np.ndarray, labels: np.ndarray, class_names: tuple[s
 def groups_of(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (N,) a name for each image's "patient" or "study", and (N,) bool where that is not known.
 
-    An image whose patient (study) is not known is one of its own. Studies are told apart by patient too, because in many data
+    An image whose patient (study) is not known is one of its own. Studies are distinguished by patient too, because in many data
     sets each patient has a "study1".
     """
     names = table[column].to_numpy(dtype=object)

@@ -64,7 +64,7 @@ def draw_side(title: str, parts: dict, picture: tuple[str, str] | None) -> None:
 
 def draw_leaks(facts: leaks.Facts) -> None:
     if facts.patients is None:
-        st.markdown("**No patient numbers are known**, so nobody can tell whether a patient is on both sides. The search for "
+        st.markdown("**No patient IDs are known**, so nobody can tell whether a patient is on both sides. The search for "
                     "copies below works without them.")
         return
     this, ignoring = st.columns(2, gap="large")

@@ -1,4 +1,4 @@
-"""Planted errors, and the truth about them: signs that follow the label, wrong labels, one person with two patient numbers.
+"""Planted errors, and the truth about them: signs that follow the label, wrong labels, one person with two patient IDs.
 
 A sign that follows the label with strength s is set by the label in a share s of the images and by an even coin in the rest, so
 that its correlation with the label is s where half of the studies are abnormal: 0.3 is a hint, 1 gives every label away. Each
