@@ -85,7 +85,7 @@ def chi_square(counts: np.ndarray) -> tuple[float, int, float]:
 
     Rows and columns without any image are left out. A table of one row or column gives (0, 0, 1).
     """
-    from scipy.special import chdtrc      # a fifth of a second, and only a finished audit needs it
+    from scipy.special import chdtrc  # a fifth of a second, and only a finished audit needs it
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0].astype(float)
     dof = (counts.shape[0] - 1) * (counts.shape[1] - 1)
     if dof <= 0:
