@@ -189,7 +189,7 @@ def test_several_findings_are_explained_one_at_a_time(run):
     about |= {"task": "multi-label, binary-class", "class_names": ["mass", "fluid"]}
     (run.folder / "data.json").write_text(json.dumps(about))
     at = open_page("gradcam", run=run.id, finding="1", predicted="all")
-    assert "fluid" in text_of(at) and "predicted: 1" in next(b for b in at.selectbox if b.label == "Class to explain").options[0]
+    assert "fluid" in text_of(at) and "1 (predicted)" in next(b for b in at.selectbox if b.label == "Class to explain").options[0]
 
 
 def test_names_from_files_are_shown_as_typed_and_without_a_run_there_is_a_way(planted):

@@ -105,8 +105,8 @@ def sentences(result: dict, t: float | None, split: str, findings: bool) -> list
         return lines + ["No temperature can be fitted: every validation image is predicted correctly, so none is over-confident."]
     if t >= HOTTEST / 1.01:
         return lines + ["No temperature can be fitted: on validation the scores carry no information about the classes."]
-    lines.append(f"{confidence_in_words(t)}: the temperature fitted on validation is **T = {t:.2f}**; dividing all logits by it "
-                 "calibrates them. The predicted class of two or more classes stays the same."
+    lines.append(f"{confidence_in_words(t)}: the temperature fitted on validation is **T = {t:.2f}**; all logits are divided "
+                 "by it. The most probable class stays the same."
                  + (" All findings share one temperature, so a single finding may get worse." if findings else ""))
     if split == "val":
         lines.append("Here the calibrated numbers are of the images that the temperature was fitted on. The test set tells how "

@@ -23,7 +23,6 @@ from pages.shared.filters import EMPTY, Column, columns_of
 from pages.shared.layout import escape, format_interval, show_error
 from pages.shared.open_data import open_set
 from pages.shared.predictions import dataset_rows, predictions_version, stored_predictions
-from pages.shared.widget_state import follow
 
 BANDS = 4                  # quartiles of a column of numbers
 MANY = 8                   # a column with more numbers than this is cut into quartiles
@@ -151,11 +150,8 @@ def _fewest_values(columns: Mapping[str, Column]) -> str:
 
 
 def _choose(name: str, label: str, options: Mapping[str, str], default: str) -> str:
-    kept = st.session_state.setdefault("groups_kept", {})
-    if kept.get(name) not in options:
-        kept[name] = default if default in options else next(iter(options))
-    st.selectbox(label, list(options), format_func=options.get, width=220, **follow(name, kept[name], kept.__setitem__, name))
-    return kept[name]
+    return st.selectbox(label, list(options), list(options).index(default), format_func=options.get, width=220, key=name,
+                        persist_state="session")
 
 
 def _rows(subject: Subject, column: Column, values: Sequence[str]) -> list[GroupRow]:

@@ -93,7 +93,7 @@ def _lines_below(result: RunEvaluation, name: str, one: Estimate) -> list[str]:
     if one.low is not None:
         lines.append(f"95 % CI: {format_number(one.low)} to {format_number(one.high)}")
     elif one.value is not None:
-        lines.append("95 % CI: too few images")
+        lines.append("95 % CI: undefined")
     if name in ("sensitivity", "specificity") and result.task == "binary-class":
         of = result.per_class[1 if name == "sensitivity" else 0]
         lines.append(f"of {of.n:,} {escape(of.name)}")

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core import metrics
+from core.config import KNOBS
 from core.evaluation import studies
 from core.evaluation.studies import NATIVE, STUDIES, Member, Point
 from core.metrics import METRICS
@@ -29,33 +30,33 @@ def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
     by_id = {other.id: other for other in runs}
     st.caption("What is gained from more training images, or larger ones? A curve joins runs that differ in nothing else.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        measure = _choose_measure(this)
+        metric = _choose_metric(this)
         _choose_runs(this, known)
     for column, study in zip(st.columns(2, gap="large"), STUDIES):
         with column:
             st.header(STUDIES[study].title, anchor=False, help=STUDIES[study].help)
-            _draw_study(this, study, _chosen(this, known, study), split, measure, by_id)
+            _draw_study(this, study, _chosen(this, known, study), split, metric, by_id)
 
 
-def _draw_study(this: Member, study: str, found: Sequence[Member], split: str, measure: str, runs: dict[str, Run]) -> None:
-    if not studies.is_study(found, study):
-        what = "number of training images" if study == "images" else "image size"
-        st.markdown(f"No other run differs from this one in its {what} alone. A parameter sweep makes such runs: choose several "
-                    f"values of \"{'Share of training' if study == 'images' else 'Image size'}\", and two or three seeds.")
-        link("Start a sweep", "train", dataset=this.config.data.dataset)
+def _draw_study(this: Member, study: str, members: Sequence[Member], split: str, metric: str, runs: dict[str, Run]) -> None:
+    if not studies.is_study(members, study):
+        label = KNOBS["data.train_fraction" if study == "images" else "data.size"].label
+        st.markdown(f"No other run differs from this one in its {label.lower()} alone. A grid of runs makes some: choose several "
+                    f"values of \"{label}\", and two or three seeds.")
+        link("Train a grid of runs", "train", dataset=this.config.data.dataset)
         return
-    values = {member.id: _value(runs[member.id], split, measure) for member in found}
-    points = studies.fold(found, study, values)
+    values = {member.id: _value(runs[member.id], split, metric) for member in members}
+    points = studies.fold(members, study, values)
     missing = sum(value is None for value in values.values())
     if not points:
         st.markdown("None of these runs has predictions on this split yet. Show validation, or open the test set of each run.")
         return
-    _draw_curve(points, study, measure, f"study_{study}")
-    _draw_table(points, study, measure, f"study_{study}_table")
+    _draw_curve(points, study, metric, f"study_{study}")
+    _draw_table(points, study, metric, f"study_{study}_table")
     notes = ["Several seeds: mean and standard deviation (SD) over seeds. One run: its 95 % interval."]
     if missing:
-        notes.append(f"{missing} of {len(found)} runs are missing: they have no predictions on this split.")
-    if differ := studies.also_differ(found, study):
+        notes.append(f"{missing} of {len(members)} runs are missing: they have no predictions on this split.")
+    if differ := studies.also_differ(members, study):
         notes.append(f"These runs also differ in {escape(', '.join(differ))}, so the curve does not show the effect of "
                      f"{STUDIES[study].across} alone.")
     st.caption(" ".join(notes))
@@ -63,14 +64,10 @@ def _draw_study(this: Member, study: str, found: Sequence[Member], split: str, m
 
 # ----------------------------------------------------------------------------------------------------- which, of what
 
-def _choose_measure(this: Member) -> str:
+def _choose_metric(this: Member) -> str:
     offered = [m for m in OFFERED if m != "quadratic_kappa" or this.about["task"] == "ordinal-regression"]
-    kept = st.session_state.setdefault("study_measure_kept", {"measure": "roc_auc"})
-    if kept["measure"] not in offered:
-        kept["measure"] = "roc_auc"
-    st.selectbox("Metric", offered, format_func=lambda m: METRICS[m].title, width=220, label_visibility="collapsed",
-                 **follow("study_measure", kept["measure"], kept.__setitem__, "measure"))
-    return kept["measure"]
+    return st.selectbox("Metric", offered, offered.index("roc_auc"), format_func=lambda m: METRICS[m].title, width=220,
+                        label_visibility="collapsed", key="study_metric", persist_state="session")
 
 
 def _chosen(this: Member, known: dict[str, Member], study: str) -> list[Member]:
@@ -78,8 +75,8 @@ def _chosen(this: Member, known: dict[str, Member], study: str) -> list[Member]:
     ids = _picked(this)
     if not ids:
         return studies.members(this, known.values(), study)
-    found = [known[i] for i in ids if i in known]
-    return sorted({m.id: m for m in [this, *found]}.values(), key=lambda m: (m.x(study), m.kind, m.config.train.seed, m.id))
+    picked = {m.id: m for m in [this, *(known[i] for i in ids if i in known)]}
+    return sorted(picked.values(), key=lambda m: (m.x(study), m.kind, m.config.train.seed, m.id))
 
 
 def _picked(this: Member) -> list[str]:
@@ -110,19 +107,19 @@ def _known_member(folder: str, started: bool, _run: Run) -> Member:
     return Member(_run.id, _run.name, _run.config, _run.data(), studies.native_side(_run))
 
 
-def _value(run: Run, split: str, measure: str) -> tuple | None:
+def _value(run: Run, split: str, metric: str) -> tuple | None:
     """Value, low, high, from stored predictions; None where there are none. Nothing is predicted or opened here."""
-    return _known_value(str(run.folder), split, predictions_version(run), measure, run)
+    return _known_value(str(run.folder), split, predictions_version(run), metric, run)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _known_value(folder: str, split: str, version: int, measure: str, _run: Run) -> tuple | None:
+def _known_value(folder: str, split: str, version: int, metric: str, _run: Run) -> tuple | None:
     preds = stored_predictions(_run, split)
     if preds is None:
         return None
-    estimates, _ = metrics.estimate(preds.labels, preds.probs, _run.data()["task"], preds.patients, names=[measure], each=(),
+    estimates, _ = metrics.estimate(preds.labels, preds.probs, _run.data()["task"], preds.patients, names=[metric], each=(),
                                     draws=400)
-    return estimates[measure].value, estimates[measure].low, estimates[measure].high
+    return estimates[metric].value, estimates[metric].low, estimates[metric].high
 
 
 # ------------------------------------------------------------------------------------------------------- what is seen

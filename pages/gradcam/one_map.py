@@ -73,7 +73,7 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> MapReques
                             **follow("gradcam_method", name, choose_param, "method"))
         method = METHODS[name]
         target = int(st.selectbox("Class to explain", ["", *classes],
-                                  format_func=lambda k: names[int(k)] if k else f"predicted: {names[explained]}",
+                                  format_func=lambda k: names[int(k)] if k else f"{names[explained]} (predicted)",
                                   **follow("gradcam_target", chosen, choose_param, "target")) or explained)
         against = "" if against == str(target) else against
         against = st.selectbox("Contrast with", ["", *(k for k in classes if k != str(target))],
