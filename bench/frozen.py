@@ -32,7 +32,7 @@ from bench.baseline import PlainDataset
 from bench.machine import line
 from core.config import RunConfig
 from core.models import MODELS, build_model
-from core.trainers.batches import Split
+from core.trainers.batches import SplitData
 from core.trainers.classifier import EpochRecord, TrainState, train
 from core.trainers.embedding import embedded, may_embed
 
@@ -66,10 +66,10 @@ def plain_seconds(name: str, images: np.ndarray, labels: np.ndarray, n_val: int,
     return statistics.median(seconds[1:])
 
 
-def ours(config: RunConfig, images: np.ndarray, labels: np.ndarray, n_val: int) -> tuple[TrainState, tuple[Split, Split]]:
+def ours(config: RunConfig, images: np.ndarray, labels: np.ndarray, n_val: int) -> tuple[TrainState, tuple[SplitData, SplitData]]:
     """A fresh training, its model on the CPU and frozen as the config says."""
     rows = np.arange(len(images))
-    splits = tuple(Split(images, part, labels[part], token="bench") for part in (rows[n_val:], rows[:n_val]))
+    splits = tuple(SplitData(images, part, labels[part], token="bench") for part in (rows[n_val:], rows[:n_val]))
     model = build_model(config.model, classes=2, size=config.data.size, channels=3, task="binary-class")
     assert may_embed(model, config), "the whole backbone must be frozen"
     return TrainState.fresh(model, config), splits

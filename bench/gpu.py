@@ -24,7 +24,7 @@ from bench.machine import Meter, line
 from bench.training import peak, products
 from core.config import RunConfig
 from core.models import build_model
-from core.trainers.batches import Split
+from core.trainers.batches import SplitData
 from core.trainers.classifier import EpochRecord, StepRecord, TrainState, train
 from core.trainers.compute import prepare
 from core.trainers.optim import build_optimiser
@@ -68,7 +68,7 @@ def bare(config: RunConfig, images: np.ndarray, labels: np.ndarray, device: torc
 
 def loop(config: RunConfig, images: np.ndarray, labels: np.ndarray, device: torch.device, seconds: float) -> float:
     """Images a second of the training loop, between its "step" records, each of which waits for the device."""
-    split, val = Split(images, np.arange(len(images)), labels), Split(images, np.arange(2), labels[:2])
+    split, val = SplitData(images, np.arange(len(images)), labels), SplitData(images, np.arange(2), labels[:2])
     steps, at, meter = 0, 0, None
     for record in train(TrainState.fresh(model_of(config, device), config), split, val, config, precision="bfloat16"):
         if isinstance(record, EpochRecord) or getattr(record, "phase", "") == "validate":

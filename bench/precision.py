@@ -21,7 +21,7 @@ from core import metrics
 from core.config import RunConfig
 from core.datasets import open_dataset
 from core.models import build_model
-from core.trainers.batches import Batches, Split
+from core.trainers.batches import Batches, SplitData
 from core.trainers.classifier import EpochRecord, TrainState, predict, train
 
 
@@ -31,12 +31,12 @@ def one(data, config: RunConfig, precision: str) -> tuple[float, float, float]:
                         class_names=data.class_names, seed=config.train.seed)
     state = TrainState.fresh(model, config)
     begun, best = time.process_time(), None
-    for record in train(state, Split.of(data, "train"), Split.of(data, "val"), config, precision=precision):
+    for record in train(state, SplitData.of(data, "train"), SplitData.of(data, "val"), config, precision=precision):
         if isinstance(record, EpochRecord) and record.is_best:
             best = copy.deepcopy(model.state_dict())
     seconds = time.process_time() - begun
     model.load_state_dict(best)
-    test = Split.of(data, "test")
+    test = SplitData.of(data, "test")
     *_, (_, probs) = predict(model, Batches(test, torch.device("cpu")), 64)
     return metrics.roc_auc(test.labels, probs, data.task), metrics.accuracy(test.labels, probs, data.task), seconds
 

@@ -81,15 +81,15 @@ def loop(precision: str):
         import torch
 
         from core.models import build_model
-        from core.trainers.batches import Split
+        from core.trainers.batches import SplitData
         from core.trainers.classifier import EpochRecord, TrainState, train
         from core.trainers.compute import prepare
         from core.trainers.probe import choose
 
         config = config_of(network, size, "x", precision)
         images, labels = images_and_labels(in_an_epoch(size), size)
-        split = Split(images, np.arange(len(images)), labels)
-        val = Split(images, np.arange(2), labels[:2])                  # what is timed is training
+        split = SplitData(images, np.arange(len(images)), labels)
+        val = SplitData(images, np.arange(2), labels[:2])                  # what is timed is training
         model = build_model(config.model, classes=2, size=size, channels=1, task="binary-class")
         how, _ = choose(model, size, 1, 0, folder / "loop.json", f"bench {network}", precision)
         prepare(torch.device("cpu"), how.threads, how.precision)

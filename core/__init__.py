@@ -54,9 +54,9 @@ def train(model: Classifier, data: Dataset, config: RunConfig) -> Iterator[Epoch
         LightboxError: as core.trainers.classifier.train does
     """
     from core.trainers import classifier
-    from core.trainers.batches import Split
+    from core.trainers.batches import SplitData
     state = classifier.TrainState.fresh(model, config)
-    for record in classifier.train(state, Split.of(data, "train"), Split.of(data, "val"), config):
+    for record in classifier.train(state, SplitData.of(data, "train"), SplitData.of(data, "val"), config):
         if isinstance(record, classifier.EpochRecord):
             yield record
 
@@ -66,8 +66,8 @@ def evaluate(model: Classifier, data: Dataset, split: str = "val", batch_size: i
 
     Intervals, groups and thresholds are for runs: core.evaluation.evaluate.
     """
-    from core.trainers.batches import Batches, Split
+    from core.trainers.batches import Batches, SplitData
     from core.trainers.validation import predict, score
-    images = Split.of(data, split)
+    images = SplitData.of(data, split)
     *_, (_, probs) = predict(model, Batches(images, model.device), batch_size)
     return score(images.labels, probs, model.task)

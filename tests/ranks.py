@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from core.models import build_model
-from core.trainers.batches import Split
+from core.trainers.batches import SplitData
 from core.trainers.classifier import TrainState, train
 from core.trainers.distributed import DistributedGroup, Group
 from core.trainers.records import EpochRecord
@@ -36,7 +36,7 @@ CASES = {
 def trained(group: Group, changes: dict, dtype: torch.dtype) -> tuple[dict, float, list[float]]:
     """Weights and statistics after two epochs, how far the weights went, and the mean losses of the epochs."""
     images, labels = tiny_arrays(45, size=16)
-    splits = [Split(images[..., None], rows, labels[rows]) for rows in (np.arange(WHOLE), np.arange(WHOLE, 45))]
+    splits = [SplitData(images[..., None], rows, labels[rows]) for rows in (np.arange(WHOLE), np.arange(WHOLE, 45))]
     config = tiny_config("none", **{"data.size": 16, "train.epochs": 2, "train.batch_size": 15, **changes})
     model = build_model(config.model, classes=2, size=16, channels=1, task="binary-class", seed=0).to(dtype)
     start = [p.detach().clone() for p in model.parameters()]

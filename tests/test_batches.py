@@ -9,26 +9,26 @@ import torch
 from core.config import DataConfig
 from core.datasets import open_dataset
 from core.trainers import batches
-from core.trainers.batches import Batches, Split, in_portions, shuffled
+from core.trainers.batches import Batches, SplitData, in_portions, shuffled
 from tests.tiny import tiny_npz
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def pixels() -> Split:
+def pixels() -> SplitData:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
-    return Split(images, np.arange(5, 38), np.arange(33) % 3)
+    return SplitData(images, np.arange(5, 38), np.arange(33) % 3)
 
 
 @pytest.fixture
-def features() -> Split:
+def features() -> SplitData:
     """Three copies of five images, and the unchanged ones: the value says which."""
     values = np.arange(20, dtype=np.float32)[:, None] + np.array([0.0, 0.5], np.float32)
-    return Split(values, np.array([7, 2, 9, 4, 5]), np.array([0, 1, 0, 1, 1]), copies=3)
+    return SplitData(values, np.array([7, 2, 9, 4, 5]), np.array([0, 1, 0, 1, 1]), copies=3)
 
 
-def as_plain(split: Split, positions: np.ndarray) -> np.ndarray:
+def as_plain(split: SplitData, positions: np.ndarray) -> np.ndarray:
     return split.images[split.indices[positions]].transpose(0, 3, 1, 2).astype(np.float32) / 255
 
 
@@ -104,7 +104,7 @@ def test_several_findings(pixels):
 def test_a_token_tells_pixels_apart_and_not_splits(tmp_path):
     path = str(tiny_npz(tmp_path, 16))
     at = {size: open_dataset(DataConfig(path, size=size)) for size in (28, 32)}
-    train, val = Split.of(at[28], "train"), Split.of(at[28], "val")
-    assert train.token == val.token != Split.of(at[32], "train").token
+    train, val = SplitData.of(at[28], "train"), SplitData.of(at[28], "val")
+    assert train.token == val.token != SplitData.of(at[32], "train").token
     assert len(train) == 16 and not train.embedded
     np.testing.assert_array_equal(train.labels, at[28].labels[:16])

@@ -47,7 +47,7 @@ def test_one_flipped_bit_anywhere_is_noticed(folder, name, seed):
 def test_the_one_before_is_used_and_it_is_said(folder):
     flip_a_bit(folder / "e0003-s000000" / "weights.safetensors", 0)
     found, said = checkpoints.load_latest(folder)
-    assert found.epoch == 2 and "checksum does not match" in said[0] and "before it was used" in said[0]
+    assert found.epoch == 2 and "checksum does not match" in said[0] and len(said) == 1
 
 
 def test_a_damaged_best_gives_the_newest_sound_epoch_and_says_so(folder):

@@ -104,11 +104,11 @@ def test_the_majority_is_spoken_of_only_where_it_is_known():
 def test_what_the_trainer_says_of_a_loss_that_is_no_number_is_diagnosed():
     """The sentence of the trainer itself, so that the two cannot drift apart."""
     from core.models import build_model
-    from core.trainers.batches import Split
+    from core.trainers.batches import SplitData
     from core.trainers.classifier import TrainState, train
     config = tiny_config("nowhere.npz")
     images, labels = tiny_arrays(16)
-    split = Split(images[..., None], np.arange(16), labels)
+    split = SplitData(images[..., None], np.arange(16), labels)
     state = TrainState.fresh(build_model(config.model, classes=2, size=28, channels=1, seed=0), config)
     with torch.no_grad():
         next(state.model.parameters()).fill_(float("nan"))

@@ -12,7 +12,7 @@ from core.augment.images import augment
 from core.errors import LightboxError
 from core.models import build_model
 from core.trainers import embedding
-from core.trainers.batches import Split
+from core.trainers.batches import SplitData
 from core.trainers.classifier import TrainState, train
 from core.trainers.embedding import backbone_hash, embedded, may_embed
 from core.trainers.records import EpochRecord
@@ -29,7 +29,7 @@ CHANGED = {"augment.rotate": 10.0, "augment.noise": 0.5, "train.copies": 5}
 def splits():
     images, labels = tiny_arrays(90)
     images = images[..., None]
-    return tuple(Split(images, rows, labels[rows], token="tiny") for rows in (np.arange(66), np.arange(66, 90)))
+    return tuple(SplitData(images, rows, labels[rows], token="tiny") for rows in (np.arange(66), np.arange(66, 90)))
 
 
 @pytest.fixture(scope="module")

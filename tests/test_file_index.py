@@ -10,7 +10,7 @@ import torch
 from core.__main__ import main
 from core.errors import LightboxError
 from core.models import build_model
-from core.trainers.batches import Split
+from core.trainers.batches import SplitData
 from core.trainers.classifier import TrainState, train
 from core.trainers.lr_finder import WORSE, find_lr, range_test, suggest
 from tests import trained
@@ -94,7 +94,7 @@ def test_one_that_flies_off_at_once_has_none_either():
 @pytest.fixture(scope="module")
 def split():
     images, labels = tiny_arrays(96)
-    return Split(images[..., None], np.arange(96), labels)
+    return SplitData(images[..., None], np.arange(96), labels)
 
 
 def build(config):
@@ -134,7 +134,7 @@ def test_labels_that_are_noise_give_no_suggestion_where_nothing_can_learn(split)
     model.freeze("all")
     for parameter in model.head_parameters():
         torch.nn.init.zeros_(parameter)
-    features = Split(np.zeros((96, model.features), np.float32), split.indices, np.tile([0, 1], 48), copies=1)
+    features = SplitData(np.zeros((96, model.features), np.float32), split.indices, np.tile([0, 1], 48), copies=1)
     found = suggest(list(find_lr(model, features, config)))
     assert found.lr is None
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_tested_is_said(split):
         list(find_lr(model, split, config))
     assert error.value.code == "finder.nan"
     with pytest.raises(LightboxError, match="0 images"):
-        list(find_lr(model, Split(split.images, np.arange(0), np.arange(0)), config))
+        list(find_lr(model, SplitData(split.images, np.arange(0), np.arange(0)), config))
 
 
 def test_the_command_prints_the_curve_and_what_it_says(tmp_path, capsys, monkeypatch):

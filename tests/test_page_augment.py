@@ -16,7 +16,7 @@ from core.augment import AUGMENTATIONS, PRESETS, active
 from core.augment.images import augment
 from core.config import KNOBS, AugmentConfig, DataConfig, RunConfig
 from core.datasets import open_dataset
-from core.trainers.batches import Batches, Split
+from core.trainers.batches import Batches, SplitData
 from pages.augment.draws import HAPPENED, cache_key, draws_of, is_gray
 from pages.shared.augmentation import CUSTOM
 from tests.followed import no_machine, text_of
@@ -75,7 +75,7 @@ def test_the_draws_are_what_the_trainer_sees_in_these_epochs(tiny):
     config = RunConfig().with_(**{f"augment.{name}": value for name, value in vars(PRESETS["r000"].config).items()},
                                **{"data.dataset": str(tiny), "data.size": 28, "train.seed": 5})
     data = open_dataset(config.data)
-    split = Split.of(data, "train")
+    split = SplitData.of(data, "train")
     positions = np.random.default_rng(0).permutation(len(split))[:32]
     row = int(split.indices[positions[7]])
     draws = draws_of(data, cache_key(data), row, config.augment, 5, 8)

@@ -92,7 +92,8 @@ def test_each_rank_takes_the_gpu_of_its_number(monkeypatch):
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
-    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [
+        {"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
     tiny_npz(tmp_path)
     return RunStore(tmp_path)
 

@@ -54,7 +54,8 @@ import time
 from core.runs.store import RunStore
 from tests.tiny import tiny_config
 store = RunStore()
-run = store.create(tiny_config({str(tiny_npz(tmp_path))!r}, **{{"model.name": "small_cnn", "train.epochs": 200, "train.threads": 0}}))
+changes = {{"model.name": "small_cnn", "train.epochs": 200, "train.threads": 0}}
+run = store.create(tiny_config({str(tiny_npz(tmp_path))!r}, **changes))
 
 def until(ready, seconds=120):
     end = time.monotonic() + seconds
@@ -80,7 +81,7 @@ def test_a_run_that_begins_in_this_process_holds_its_lock(tmp_path, monkeypatch)
     """Windows renames no folder in which a file is open, so there the lock comes after the rename."""
     monkeypatch.setattr("core.runs.store.WINDOWS", True)
     monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "", "memory_bytes": None}]})
-    run, lock = RunStore(tmp_path).begin(tiny_config("none"))
+    run, lock = RunStore(tmp_path).create_here(tiny_config("none"))
     assert run.is_alive() and not run.lock.acquire() and run.status().state == "starting"
     lock.release()
     assert run.status().state == "interrupted"

@@ -24,7 +24,8 @@ HOLD = "import sys, time; from core.files import Lock; Lock(sys.argv[1]).acquire
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [
+        {"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
     monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: None)       # nothing trains in these tests
     return RunStore(tmp_path)
 

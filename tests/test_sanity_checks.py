@@ -120,7 +120,7 @@ def test_random_weights_change_a_map_of_the_network_and_not_a_drawing_of_the_ima
     assert honest.spearman[-1] < 0.3 and drawn.spearman.min() == 1 and drawn.ssim.min() == pytest.approx(1)
     found = run_checks(model, images, ONES, on_edges)
     said = verdict(found)
-    assert said.answer == "no" and "1.00" in said.sentence and "not what the network has learned" in said.sentence
+    assert said.trust == "no" and "1.00" in said.sentence and "not what the network has learned" in said.sentence
 
 
 def test_the_top_forgets_first_and_each_tensor_keeps_its_mean_and_deviation():

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
 from core.errors import LightboxError
-from core.trainers.batches import Batches, Split, shuffled
+from core.trainers.batches import Batches, SplitData, shuffled
 from core.trainers.classifier import TrainState, train
 from core.trainers.records import EpochRecord
 from core.trainers.validation import predict
@@ -90,7 +90,7 @@ def test_global_randomness_is_left_alone(splits):
 def test_several_findings_use_one_sigmoid_each(splits):
     images, _ = tiny_arrays(60)
     labels = np.random.default_rng(0).integers(0, 2, (60, 3))
-    split = Split(images[..., None], np.arange(60), labels)
+    split = SplitData(images[..., None], np.arange(60), labels)
     config = tiny_config("x", **{"train.epochs": 1})
     state = TrainState.fresh(build(config, classes=3, task="multi-label, binary-class"), config)
     *_, last = train(state, split, split, config)
@@ -110,7 +110,7 @@ def test_a_head_on_features_computed_once_equals_the_head_trained_through_the_fr
         (images, _), = Batches(split, torch.device("cpu"))([np.arange(len(split))])
         with torch.no_grad():
             rows = model.embed(images).numpy()
-        features.append(Split(rows, split.indices, split.labels, copies=1))
+        features.append(SplitData(rows, split.indices, split.labels, copies=1))
     cached, short = learn(config, features, model)
     torch.testing.assert_close(cached.model.state_dict(), through.model.state_dict(), rtol=1e-4, atol=1e-4)
     for one, other in zip(epochs_of(records), epochs_of(short)):
@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_ends_in_words(splits):
 
 
 def test_an_empty_split_ends_in_words(splits):
-    empty = Split(splits[0].images, np.arange(0), np.arange(0))
+    empty = SplitData(splits[0].images, np.arange(0), np.arange(0))
     with pytest.raises(LightboxError, match="validation split has 0 images"):
         list(train(TrainState.fresh(build(tiny_config("x")), tiny_config("x")), splits[0], empty, tiny_config("x")))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.metrics import METRICS
-from core.trainers.batches import Batches, Split
+from core.trainers.batches import Batches, SplitData
 from core.trainers.records import EpochRecord, StepRecord, Tick
 from core.trainers.validation import count_predictions, is_better, predict, tracked_images
 from tests import trained
@@ -115,7 +115,7 @@ def test_a_penalty_is_the_same_in_parts(splits):
 
 
 def test_an_undefined_auc_is_none_and_said_and_the_loss_decides(splits):
-    one_class = Split(splits[1].images, splits[1].indices, np.zeros_like(splits[1].labels))
+    one_class = SplitData(splits[1].images, splits[1].indices, np.zeros_like(splits[1].labels))
     _, records = run(tiny_config("x"), (splits[0], one_class))
     epochs = [r for r in records if isinstance(r, EpochRecord)]
     assert all(r.val["roc_auc"] is None for r in epochs) and "undefined" in epochs[0].notes[0]

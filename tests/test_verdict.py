@@ -21,7 +21,7 @@ def made(forgot=0.1, gain=0.2, shifts=0.9, seeds=None, empty=0, **regions) -> Ch
     (made(seeds=0.12), "yes", "0.12"), (made(forgot=0.62, gain=-1, shifts=0), "no", "0.62")])
 def test_the_verdict_gives_the_number_that_decided(found, answer, number):
     said = verdict(found)
-    assert said.answer == answer and number in said.sentence
+    assert said.trust == answer and number in said.sentence
 
 
 def test_where_it_points():

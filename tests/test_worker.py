@@ -25,7 +25,8 @@ from tests.tiny import tiny_config, tiny_npz
 def store(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
+    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [
+        {"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
     tiny_npz(tmp_path)
     return RunStore(tmp_path)
 

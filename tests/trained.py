@@ -9,7 +9,7 @@ from torch import nn
 from core.models import build_model
 from core.models.classifier import Classifier, Preprocessing
 from core.models.network import Network
-from core.trainers.batches import Split
+from core.trainers.batches import SplitData
 from core.trainers.classifier import TrainState, train
 from core.trainers.records import EpochRecord
 from tests.tiny import tiny_arrays
@@ -31,7 +31,7 @@ def one_thread():
 def splits():
     images, labels = tiny_arrays(90)
     images = images[..., None]
-    return (Split(images, np.arange(0, 66), labels[:66]), Split(images, np.arange(66, 90), labels[66:]))
+    return (SplitData(images, np.arange(0, 66), labels[:66]), SplitData(images, np.arange(66, 90), labels[66:]))
 
 
 def build(config, classes=2, task="binary-class"):

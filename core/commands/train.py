@@ -97,7 +97,7 @@ def find_lr(options: Namespace) -> None:
     from core.runs.classifiers import build_for
     from core.runs.device import machine, resolve
     from core.trainers import lr_finder
-    from core.trainers.batches import Split
+    from core.trainers.batches import SplitData
     from core.trainers.compute import prepare
     from core.trainers.probe import way_to_compute
     config = _with(RunConfig(), {"data.dataset": absolute(options.dataset), "model.name": options.model}
@@ -118,7 +118,7 @@ def find_lr(options: Namespace) -> None:
     model = build_for(config, data)
     how = way_to_compute(model, config, device, home(), tell=lambda phase: progress(phase, 0, 0))
     prepare(device, how["threads"], how["precision"])
-    for record in lr_finder.find_lr(model.to(device), Split.of(data, "train"), config, precision=how["precision"],
+    for record in lr_finder.find_lr(model.to(device), SplitData.of(data, "train"), config, precision=how["precision"],
                                  channels_last=how["channels_last"]):
         records.append(record)
         bar.count("Raising the learning rate", record["step"], record["steps"])

@@ -34,9 +34,9 @@ def training_features(run: Run, data, model, progress: Callable[[str, int, int],
     Raises:
         LightboxError: "embedding.room", "disk.full", "disk.not_allowed", "embedding.nan"
     """
-    from core.trainers.batches import Split
+    from core.trainers.batches import SplitData
     from core.trainers.embedding import kept_features, plain_features
-    split, folder = Split.of(data, "train"), home() / "features"
+    split, folder = SplitData.of(data, "train"), home() / "features"
     if not make:
         return kept_features(model, split, run.config, folder)
     return plain_features(model, split, run.config, folder, progress)

@@ -75,7 +75,7 @@ def predict_split(run: Run, split: str, data: Dataset | None = None, progress: C
         LightboxError: "checkpoint.missing" before the first epoch, "checkpoint.damaged", "run.data_changed", "split.empty"
     """
     from core.runs.classifiers import load_classifier
-    from core.trainers.batches import Batches, Split
+    from core.trainers.batches import Batches, SplitData
     from core.trainers.classifier import predict
 
     data = data or open_dataset(run.config.data, progress)
@@ -84,7 +84,7 @@ def predict_split(run: Run, split: str, data: Dataset | None = None, progress: C
         raise LightboxError("run.data_changed", "The images or their split have changed since this run was trained.",
                             "Restore the old images; otherwise its results cannot be compared.")
     loaded = load_classifier(run.id)
-    part = Split.of(data, split)
+    part = SplitData.of(data, split)
     if not len(part):
         raise no_images(split)
     model = loaded.model.to(device)

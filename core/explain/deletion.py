@@ -44,7 +44,8 @@ BASELINES: dict[str, Callable[[Tensor], np.ndarray]] = {"random places": random_
 
 
 @torch.no_grad()
-def deletion_and_insertion(model: nn.Module, images: Tensor, targets: Tensor, maps: Any, *, against: Tensor | None = None, steps: int = STEPS,
+def deletion_and_insertion(model: nn.Module, images: Tensor, targets: Tensor, maps: Any, *,
+                           against: Tensor | None = None, steps: int = STEPS,
                            without: Tensor | None = None,
                            progress: Callable[[int, int], None] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of the class while pixels are removed, or shown, in the order of a map.

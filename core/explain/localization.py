@@ -29,8 +29,9 @@ def energy(maps: Any, regions: Any) -> np.ndarray:
 
 
 def pointing_game(maps: Any, regions: Any) -> np.ndarray:
-    """Return whether each map is highest inside its region, (N,) of 0 and 1; NaN where the map or the region is empty. Where several
-    places are highest, the share of them. Zhang et al., IJCV 2018, https://arxiv.org/abs/1608.00507"""
+    """Return whether each map is highest inside its region, (N,) of 0 and 1; NaN where the map or the region is empty.
+
+    Where several places are highest, the share of them. Zhang et al., IJCV 2018, https://arxiv.org/abs/1608.00507"""
     hot = heat(maps)
     highest = hot == hot.max((1, 2), keepdims=True)
     hits = energy(highest, regions)
@@ -65,8 +66,10 @@ class Place:
 
 
 def places(maps: Any, regions: Mapping[str, Any]) -> dict[str, Place]:
-    """Return `energy` and `pointing_game` for each kind of region {name: (N, H, W) or (H, W) bool}; kinds that no image has are left
-    out."""
+    """Return `energy` and `pointing_game` for each kind of region {name: (N, H, W) or (H, W) bool}.
+
+    Kinds that no image has are left out.
+    """
     result = {}
     for name, region in regions.items():
         region = np.broadcast_to(np.asarray(region, bool), np.shape(maps))

@@ -28,7 +28,8 @@ def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: floa
         (H, W, 3) uint8, RGB
 
     Raises:
-        ValueError: wrong type or shape, a map that is not finite, or negative though it is not signed, opacity or peak out of range
+        ValueError: wrong type or shape, a map that is not finite, or negative though it is not
+            signed, opacity or peak out of range
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] not in (1, 3):
         raise ValueError(f"image must be uint8 of shape (H, W, 1) or (H, W, 3), not {image.dtype} of {image.shape}")

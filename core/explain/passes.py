@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]           # (passes done, passes in all); 
 
 @contextmanager
 def without_trace(model: nn.Module, images: Tensor) -> Iterator[None]:
-    """Switch to eval mode without gradients and without inference mode; afterwards the modes and the random state are as they were.
+    """Switch to eval mode without gradients or inference mode; afterwards modes and random state are as they were.
 
     Modules are set and restored as attributes, one by one: train() may be overridden, and modes may be mixed.
     """

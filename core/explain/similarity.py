@@ -27,7 +27,7 @@ def spearman(one: Any, other: Any) -> np.ndarray:
 
 
 def ssim(one: Any, other: Any) -> np.ndarray:
-    """Return the structural similarity of each pair of maps, (N,) in [-1, 1], each brought to [0, 1] by its own lowest and highest value.
+    """Return the structural similarity of each pair of maps, (N,) in [-1, 1], each scaled to [0, 1] by itself.
 
         ((2 m_a m_b + c1) (2 s_ab + c2)) / ((m_a^2 + m_b^2 + c1) (s_a^2 + s_b^2 + c2)),   c1 = 0.01^2, c2 = 0.03^2
 

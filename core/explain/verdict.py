@@ -9,7 +9,7 @@ from core.explain.sanity_checks import SHIFT, CheckResults
 SAME = 0.5         # rank correlation: from here on the order of the pixels is more kept than lost. Unrelated smooth maps: about 0
 GAIN = 0.02        # of probability: two draws of random places differ by about so much on sixteen images
 STABLE = 0.5       # as SAME, of an image that was moved by SHIFT
-POINTED = 2.0      # times the heat of an even map, from which on the maps are said to point there
+POINTED = 2.0      # times the heat of an even map, from which on the maps point there
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Verdict:
     """What the checks mean together.
 
     Attributes:
-        answer: "yes", "doubtful" or "no"
+        trust: "yes", "doubtful" or "no"
         sentence: why, in plain words, with the number that decided
     """
-    answer: str
+    trust: str
     sentence: str
 
 

@@ -1,7 +1,9 @@
 """What would the network predict if the image were changed? Changes of one image, each a row of a table.
 
 A map shows what a network used; a change tests it. If the prediction depends on a letter at the edge, covering the letter
-changes the probability and rotating the bone does not. H x W pixels, C channels; images are uint8, or float in [0, 1], and stay what they are.
+changes the probability and rotating the bone does not.
+
+H x W pixels, C channels; images are uint8, or float in [0, 1], and stay what they are.
 
 Places are shares of the image: x from its left edge (0) to its right (1), y from its top (0) to its bottom (1).
 """
@@ -118,7 +120,8 @@ CHANGES: dict[str, Change] = {
     "invert": Change("Invert", "Black becomes white and white black.", invert, False),
     "letter": Change("Paste a letter", "A white letter as radiographers place on films. Drag it on the image.", letter,
                      placed=True),
-    "cover": Change("Cover a square", "Hides a part of the image. If the prediction stays, it does not depend on that part alone. "
+    "cover": Change("Cover a square", "Hides a part of the image. If the prediction stays, it does not depend on that part "
+                    "alone. "
                     "Drag it on the image.", cover, placed=True),
 }
 

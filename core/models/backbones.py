@@ -143,10 +143,10 @@ def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, size: 
         plain = _plain(spec, classes)
         family.stem(plain, small, channels)
         notes = _keep_blocks(plain, spec, config)
-        trunk, whole, said = _cut(plain, spec, config)
+        trunk, whole, cut_notes = _cut(plain, spec, config)
         own_head = config.head == "linear" and (not config.cut or whole and not family.hidden)
         network = (_with_its_own_head if own_head else _with_head)(plain, family, trunk, config, classes, channels)
-    notes += said
+    notes += cut_notes
     if family.hidden and not own_head:
         notes.append(f"{spec.title}'s two hidden layers of 4096 are left out: its maps are pooled for this head.")
     if config.weights == "imagenet":
@@ -242,7 +242,7 @@ def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[
 
 def _whole(family: Family, config: ModelConfig) -> list[str]:
     if family.hidden and config.head == "linear":
-        return []                                        # the hidden layers go with any cut, which is said elsewhere
+        return []                                        # the hidden layers go with any cut, which another note says
     return [f"The cut {config.cut} removes nothing: it is the whole backbone, the same as no cut."]
 
 

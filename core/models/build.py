@@ -66,8 +66,8 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
             notes.append("Gray images are normalised with the average of ImageNet's three means and deviations "
                          f"({mean[0]}, {std[0]}).")
         if config.weights.startswith("file:") and config.normalise == "auto":
-            notes.append("A file of weights does not say how pixels were normalised: they are normalised by 0.5 and 0.5 here. CheXNet "
-                         "used ImageNet's normalisation.")
+            notes.append("A file of weights does not say how pixels were normalised: they are normalised by 0.5 and 0.5 here. "
+                         "CheXNet used ImageNet's normalisation.")
     model = Classifier(built.network, preprocessing, task=task, class_names=class_names or tuple(map(str, range(classes))),
                        stages=spec.stages if built.stages is None else built.stages,
                        stage_names=spec.stage_names if built.stage_names is None else built.stage_names, notes=tuple(notes))

@@ -94,7 +94,7 @@ def latency(model: Classifier, size: int | None = None, batch_size: int = 1, run
     Args:
         model: its mode is left as it was
         size: side of the images in pixels; by default that of the model's preprocessing
-        batch_size: images at a time: 1 is how long one waits for an answer
+        batch_size: images at a time: 1 is how long one waits for a prediction
         runs: how often it is measured
         progress: called as progress(phase, done, total)
     """

@@ -33,7 +33,7 @@ class Layer:
         parameters: numbers that it holds and training could change
         trainable: whether it has parameters and training does change them
         flops: multiply-adds. Tools that count multiplications and additions apart, such as torch.utils.flop_counter, give twice
-            as many. Counted are convolutions and linear layers, as in the papers; all else is little beside them
+            as many. Counted are convolutions and linear layers, as in the papers; all else is small in comparison
     """
 
     name: str

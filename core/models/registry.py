@@ -75,7 +75,8 @@ MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (
               "The deepest ResNet of the paper. On a few thousand images it seldom beats a shallow one.",
               "resnet", 60_192_808, *_RESNET, 16, "resnet152-394f9c45.pth"),
     ModelSpec("densenet121", "DenseNet-121",
-              "Every layer gets the outputs of all earlier ones of its block. Few weights, much memory; often used for chest X-rays.",
+              "Every layer gets the outputs of all earlier ones of its block. Few weights, much memory; often used for "
+              "chest X-rays.",
               "densenet", 7_978_856, *_DENSENET, 29, "densenet121-a639ec97.pth"),
     ModelSpec("densenet161", "DenseNet-161",
               "A wider DenseNet: each layer adds 48 maps where the others add 32.",

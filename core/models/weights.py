@@ -1,6 +1,6 @@
 """Weights from elsewhere: ImageNet's through torchvision's loader, a safetensors file, another network's.
 
-What fits is taken by name and shape, the rest keeps its random start, and what was not taken is said. Nothing that a person
+What fits is taken by name and shape, the rest keeps its random start, and a note says what was not taken. Nothing that a person
 brings is ever unpickled.
 """
 
@@ -56,9 +56,9 @@ def fitting(network: nn.Module, shapes: Mapping[str, Shape], leave: tuple[str, .
     fit = [name for name, shape in shapes.items() if name in own and not (leave and name.startswith(leave))
            and (shape == own[name] or _is_colour_for_gray(shape, own[name]))]
     for norm, before in FOLLOWS.items():
-        ours, theirs, found = ({name for name in names if name.startswith(before) and not name.endswith(COUNTER)}
+        ours, theirs, both = ({name for name in names if name.startswith(before) and not name.endswith(COUNTER)}
                                for names in (own, shapes, fit))
-        if not ours == theirs == found:
+        if not ours == theirs == both:
             fit = [name for name in fit if not name.startswith(norm)]
     return fit
 

@@ -94,23 +94,23 @@ def load(folder: Path, with_resume: bool = True) -> Checkpoint:
 
 def places(folder: Path) -> list[tuple[int, int]]:
     """(epochs finished, steps of the next) of all checkpoints, earliest first."""
-    found = (NAME.fullmatch(path.name) for path in folder.glob("e*"))
-    return sorted((int(m[1]), int(m[2])) for m in found if m)
+    names = (NAME.fullmatch(path.name) for path in folder.glob("e*"))
+    return sorted((int(m[1]), int(m[2])) for m in names if m)
 
 
 def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is sound, or None where there is none; and a sentence for each that was not."""
-    said = []
+    notes = []
     for place in reversed(places(folder)):
         try:
-            return load(folder / name_of(*place)), said
+            return load(folder / name_of(*place)), notes
         except LightboxError as error:
-            said.append(f"{error.message} The previous one was used.")
-    return None, said
+            notes.append(f"{error.message} The previous one was used.")
+    return None, notes
 
 
 def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
-    """The weights of the best epoch; of the newest sound epoch where the best one is damaged, which is said.
+    """The weights of the best epoch; of the newest sound epoch where the best one is damaged, with a note about that.
 
     Raises LightboxError "checkpoint.missing" where no epoch was finished, "checkpoint.damaged" where none is sound.
     """
@@ -118,12 +118,12 @@ def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
     if not finished:
         raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.",
                             "Wait for the first one, or choose another run.")
-    best, said = best_epoch(folder), []
+    best, notes = best_epoch(folder), []
     for place in sorted(finished, key=lambda p: p[0] != best):      # stable: the best first, then newest to oldest
         try:
-            return load(folder / name_of(*place), with_resume=False), said
+            return load(folder / name_of(*place), with_resume=False), notes
         except LightboxError as error:
-            said.append(f"{error.message} The next best intact one was used.")
+            notes.append(f"{error.message} The next best intact one was used.")
     raise LightboxError("checkpoint.damaged", "Every checkpoint of this run is damaged: no checksum matches.",
                         "Train again, and check the disk: it may be failing.")
 

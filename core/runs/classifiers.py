@@ -1,7 +1,7 @@
 """Trained classifiers, wherever they come from: a run's best epoch, or weights/ that came with the app.
 
-Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum. So a page
-or a script asks `load_classifier("20261121-0352-k3f9")` or `load_classifier("phantom-body-part")` and gets the same thing.
+Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum. So
+`load_classifier("20261121-0352-k3f9")` and `load_classifier("phantom-body-part")` give the same kind of object.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ class ClassifierInfo:
 
 def shipped_classifiers() -> list[ClassifierInfo]:
     """Those that came with the app. No torch."""
-    found = []
+    classifiers = []
     for file in sorted(SHIPPED.glob("*/meta.json")):
         folder = file.parent
         try:
             meta = json.loads(file.read_text())["meta"]
-            found.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
+            classifiers.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
                                         meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
                                         meta["model"]["name"], (folder / "card.md").read_text().partition("\n")[2]))
         except (OSError, ValueError, KeyError):
             continue
-    return found
+    return classifiers
 
 
 def list_classifiers() -> list[ClassifierInfo]:
     """Those that came with the app, then runs with a finished epoch, newest first. No torch."""
-    found = shipped_classifiers()
+    classifiers = shipped_classifiers()
     for run in RunStore().list():
         data = run.data()
         if data and any(step == 0 and epoch > 0 for epoch, step in checkpoints.places(run.checkpoints)):
-            found.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"],
+            classifiers.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"],
                                         run.config.model.name))
-    return found
+    return classifiers
 
 
 def settings_of(address: str) -> RunConfig:
@@ -76,7 +76,7 @@ def settings_of(address: str) -> RunConfig:
 
 
 def task_of(address: str) -> str:
-    """What a classifier answers, one of core.metrics.TASKS. No torch. Raises LightboxError "run.gone"."""
+    """Return what a classifier predicts, a member of Task. No torch. Raises LightboxError "run.gone"."""
     if is_shipped(address):
         return json.loads((SHIPPED / address / "meta.json").read_text())["meta"]["classifier"]["task"]
     return RunStore().get(address).data()["task"]
@@ -105,15 +105,15 @@ def load_classifier(address: str) -> Loaded:
         LightboxError: "classifier.unknown", "run.gone", "checkpoint.missing", "checkpoint.damaged"
     """
     if is_shipped(address):
-        saved, said = checkpoints.load(SHIPPED / address, with_resume=False), []
+        saved, notes = checkpoints.load(SHIPPED / address, with_resume=False), []
         config = ModelConfig(**saved.meta["model"])
     else:
         run = RunStore().get(address)
-        saved, said = checkpoints.load_best(run.checkpoints)
+        saved, notes = checkpoints.load_best(run.checkpoints)
         config = run.config.model
     model = _build(config, saved.meta["classifier"])
     model.load_state_dict(saved.weights)
-    return Loaded(model.eval().requires_grad_(False), saved.epoch, tuple(said))
+    return Loaded(model.eval().requires_grad_(False), saved.epoch, tuple(notes))
 
 
 def build_for_run(run: Run, data) -> Classifier:

@@ -1,7 +1,7 @@
 """What this machine can train on: CUDA, Apple's MPS, or the CPU. `python -m core.runs.device` prints it as JSON.
 
-Looking needs torch, which takes seconds to import. So the app asks a process of its own once and keeps the answer in
-LIGHTBOX_HOME/machine.json, under a key that changes when the answer could.
+Looking needs torch, which takes seconds to import. So the app asks a process of its own once and keeps the result in
+LIGHTBOX_HOME/machine.json, under a key that changes when the result could.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.files import disk_errors, write_json
 
 
 def probe() -> dict:
-    """Look now. Imports torch.
+    """Look for devices now. Imports torch.
 
     Returns:
         {"devices": [{"device": "cuda:0", "name": str, "memory_bytes": int or None}, ...], "torch": version}; the first is the one
@@ -41,7 +41,7 @@ def probe() -> dict:
 
 
 def machine() -> dict:
-    """`probe` from a process of its own, remembered. Takes seconds the first time, then under a millisecond."""
+    """Return `probe` from a process of its own, remembered. Takes seconds the first time, then under a millisecond."""
     path, key = home() / "machine.json", _key()
     try:
         known = json.loads(path.read_text())
@@ -49,21 +49,21 @@ def machine() -> dict:
             return known["machine"]
     except (OSError, ValueError, KeyError):
         pass
-    answer = subprocess.run([sys.executable, "-m", "core.runs.device"], capture_output=True, text=True,
+    probed = subprocess.run([sys.executable, "-m", "core.runs.device"], capture_output=True, text=True,
                             cwd=Path(__file__).parents[2])
-    if answer.returncode:
+    if probed.returncode:
         raise LightboxError("device.probe", "PyTorch could not be started: "
-                            + (answer.stderr.strip().splitlines() or ["no reason given"])[-1] + ".",
+                            + (probed.stderr.strip().splitlines() or ["no reason given"])[-1] + ".",
                             "Install the requirements again: pip install -r requirements.txt.")
-    found = json.loads(answer.stdout)
+    devices = json.loads(probed.stdout)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"key": key, "machine": found})
-    return found
+        write_json(path, {"key": key, "machine": devices})
+    return devices
 
 
 def resolve(name: str, devices: list[dict]) -> str:
-    """The device that a name stands for: "auto" is the best of `devices`, as `machine` lists them.
+    """Return the device that a name stands for: "auto" is the best of `devices`, as `machine` lists them.
 
     Raises LightboxError "device.unknown" for one that this machine does not have.
     """
@@ -79,7 +79,7 @@ _last_look = (time.perf_counter(), time.process_time())
 
 
 def usage(device) -> dict[str, int | float | None]:
-    """What this process takes of a device; never waits for the device.
+    """Return what this process uses of a device; never waits for the device.
 
     Args:
         device: the torch.device that it trains on
@@ -144,8 +144,10 @@ def _nvml(index: int) -> tuple[Any, Any]:
 
 
 def free_memory() -> int | None:
-    """Bytes of main memory that this process could still take: the least of what the machine has left, what its container has,
-    and what its own limit allows. None where nothing is known."""
+    """Return the bytes of main memory that this process could still take; None where nothing is known.
+
+    It is the least of what the machine has left, what its container has, and what its own limit allows.
+    """
     left = []
     try:
         with open("/proc/meminfo") as file:

@@ -59,18 +59,18 @@ class RunStore:
         """Write a new run and put it into the queue of its device. Does not start anything: see `start_worker`.
 
         Args:
-            tags: what it is found by again, see `Run.annotate`
+            tags: what it can be searched by, see `Run.annotate`
         """
         run, _ = self._write(config, tags, State.QUEUED)
         self.queue.put(run.id, run.device)
         return run
 
-    def begin(self, config: RunConfig) -> tuple[Run, Lock]:
+    def create_here(self, config: RunConfig) -> tuple[Run, Lock]:
         """Write a new run that this process trains itself: it never waits in the queue, and its lock is held from the moment
         that it can be seen."""
         return self._write(config, (), State.STARTING)
 
-    def take(self, run: Run) -> Lock:
+    def resume_here(self, run: Run) -> Lock:
         """Like `resume`, but this process goes on with the run itself; returns its lock, held.
 
         Raises LightboxError "run.alive" while it trains elsewhere, "run.transition" for a finished one.

@@ -25,7 +25,7 @@ UPLOAD_BYTES = 64 * 2**20    # that cross the bus at a time when a split moves t
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitData:
     """The images of one split, and nothing of the others.
 
     Args:
@@ -34,7 +34,7 @@ class Split:
             those of the unchanged images
         indices: (N,) int64, which rows of the data set belong to this split
         labels: (N,) int64 or (N, L) int64, in the order of `indices`
-        token: names the pixels behind `images`, so that what was computed of them can be found again; "" is not known
+        token: names the pixels behind `images`, so that what was computed of them can be read again; "" is not known
         copies: 0 for pixels; k for features of k copies, of which epoch e takes copy e mod k
         note: what a person should know about these batches, a sentence or nothing
     """
@@ -46,11 +46,11 @@ class Split:
     note: str = ""
 
     @staticmethod
-    def of(data, split: str) -> Split:
+    def of(data, split: str) -> SplitData:
         """One split of an open `core.datasets.Dataset`."""
         indices = data.indices(split)
         facts = json.dumps([data.fingerprint, data.size, data.resize, data.channels])
-        return Split(data.images, indices, data.labels[indices], hashlib.sha256(facts.encode()).hexdigest())
+        return SplitData(data.images, indices, data.labels[indices], hashlib.sha256(facts.encode()).hexdigest())
 
     @property
     def embedded(self) -> bool:
@@ -75,7 +75,7 @@ class Batches:
         rows: (B,) int64 on the device, the rows in the data set of the batch that was given last
     """
 
-    def __init__(self, split: Split, device: torch.device):
+    def __init__(self, split: SplitData, device: torch.device):
         self.split, self.device = split, device
         self.labels = torch.from_numpy(np.ascontiguousarray(split.labels)).to(device)
         self.indices = torch.from_numpy(np.ascontiguousarray(split.indices)).to(device)

@@ -26,7 +26,7 @@ from core.augment import active
 from core.augment.images import augment
 from core.config import ModelConfig, RunConfig
 from core.errors import LightboxError
-from core.trainers.batches import Batches, Split
+from core.trainers.batches import Batches, SplitData
 from core.trainers.distributed import Group, has_dropout
 from core.trainers.losses import Objective, build_objective, plain_loss
 from core.trainers.optim import lr_at, set_lr
@@ -48,7 +48,7 @@ from core.trainers.validation import (
 __all__ = ["EpochRecord", "StepRecord", "Tick", "TrainState", "is_better", "predict", "score", "train"]
 
 
-def train(state: TrainState, train_split: Split, val_split: Split, config: RunConfig, *, precision: str = "float32",
+def train(state: TrainState, train_split: SplitData, val_split: SplitData, config: RunConfig, *, precision: str = "float32",
           channels_last: bool = True, compiled: bool = False, group: Group | None = None) -> Iterator[Record]:
     """Train from where `state` stands to the last epoch, or to the early stop.
 
@@ -71,7 +71,7 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
     >>> from core.models import build_model
     >>> images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), dtype=np.uint8)
     >>> labels = np.arange(24) % 2
-    >>> splits = [Split(images, rows, labels[rows]) for rows in (np.arange(16), np.arange(16, 24))]
+    >>> splits = [SplitData(images, rows, labels[rows]) for rows in (np.arange(16), np.arange(16, 24))]
     >>> config = RunConfig().with_(**{"model.name": "small_cnn", "train.epochs": 2})
     >>> model = build_model(config.model, classes=2, size=16, channels=1, task="binary-class")
     >>> records = train(TrainState.fresh(model, config), *splits, config)
@@ -106,9 +106,9 @@ def train(state: TrainState, train_split: Split, val_split: Split, config: RunCo
         learner.group.sync_buffers(model)
         trained = sum(len(positions) for portions in plan for positions in portions)
         trained_seconds = time.perf_counter() - begun
-        loss, right, objected = (state.total / state.count).tolist()
+        loss, correct, objected = (state.total / state.count).tolist()
         check_finite(loss + objected)
-        on_train = {"loss": loss, "accuracy": None if config.train.mixup else right}
+        on_train = {"loss": loss, "accuracy": None if config.train.mixup else correct}
         if config.train.measure_train:
             on_train, _ = yield from _evaluate(model, train_batches, batch_size, epoch)
         on_val, probs = yield from _evaluate(model, val_batches, batch_size, epoch)
@@ -147,9 +147,9 @@ def _learn_epoch(learner: Learner, plan: list[list[np.ndarray]], steps: int, clo
         if not clock.report_due() and state.step < steps:
             yield Tick("train", epoch + 1, state.step, steps)
             continue
-        loss, right, objected = (tally / images).tolist()      # the one wait for the device, about twice a second
+        loss, correct, objected = (tally / images).tolist()      # the one wait for the device, about twice a second
         check_finite(loss + objected)
-        yield StepRecord(epoch + 1, state.step, steps, loss, objected, None if config.train.mixup else right, lr,
+        yield StepRecord(epoch + 1, state.step, steps, loss, objected, None if config.train.mixup else correct, lr,
                          float(_grad_norm(model) if grad_norm is None else grad_norm),
                          clock.images_per_second(), clock.seconds_left())
 
@@ -195,7 +195,7 @@ class Learner:
             batches: the positions of each
 
         Returns:
-            (3,) sums over the images of the step, on the device: cross-entropy, right answers, objective; and the length of
+            (3,) sums over the images of the step, on the device: cross-entropy, correct predictions, objective; and the length of
             the gradient where it was needed
         """
         model, optimiser, positions = self.state.model, self.state.optimiser, np.concatenate(batches)
@@ -235,7 +235,7 @@ class Learner:
             loss = loss + penalty * (len(images) / count)
         with torch.no_grad():
             plain = torch.lerp(plain_loss(logits, others), plain_loss(logits, labels), share).sum()
-            return loss, torch.stack((plain, _right(logits, labels), loss * count)).to(self.state.total)
+            return loss, torch.stack((plain, _correct(logits, labels), loss * count)).to(self.state.total)
 
 
 @contextlib.contextmanager
@@ -247,8 +247,8 @@ def _seeded(place: tuple[int, int, int], device: torch.device) -> Iterator[None]
         yield
 
 
-def _right(logits: Tensor, labels: Tensor) -> Tensor:
-    """The sum over the images of a batch of 1 where the answer is right; with several findings, of the share that is."""
+def _correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the number of correct predictions in a batch; with several findings, each image counts by its share."""
     if labels.ndim == 2:
         return ((logits > 0) == labels.bool()).float().mean(dim=1).sum()
     return (logits.argmax(dim=1) == labels).float().sum()

@@ -46,7 +46,8 @@ def keep_freed_memory() -> None:
 def exactness(device: torch.device, precision: str) -> tuple[bool, list[str]]:
     """Return whether the same seed gives the same bits again on this device, and sentences about it."""
     if device.type == "cpu":
-        return True, ["Exact: on this machine, with the same number of threads, the same seed gives the same numbers to the last bit."]
+        return True, ["Exact: on this machine, with the same number of threads, the same seed gives the same numbers to "
+                      "the last bit."]
     if device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
         return True, ["Exact: PyTorch's deterministic algorithms are on, so on this GPU the same seed gives the same numbers."]
     tf32 = {"cuda": [f"TensorFloat-32 is {'on for validation' if precision == 'bfloat16' else 'off: float32 is float32'}."]}
@@ -65,7 +66,7 @@ def try_compiling(model: nn.Module, batch_size: int, wanted: str, steps: int, pr
         steps: that are left
 
     Returns:
-        the answer, and a sentence about it, empty where nothing was tried
+        whether to, and a sentence about it, empty where nothing was tried
     """
     if wanted == "off" or wanted == "auto" and model.device.type != "cuda":
         return False, ""

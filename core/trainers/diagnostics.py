@@ -70,7 +70,7 @@ def diagnose(records: Sequence[Mapping], epochs: int, *, class_names: Sequence[s
 
     Args:
         records: as `Run.records` gives them
-        epochs: how many were asked for
+        epochs: epochs of the config
         class_names: to name the class that all images get
         reason: of the run's status: a loss that is no number cannot stand in a record
         majority: accuracy of always predicting the most frequent class of the validation images, 0 to 1; None where that is
@@ -102,7 +102,7 @@ def not_a_number(history: History) -> Diagnosis | None:
         return None
     epoch = broken[0]["epoch"] if broken else _epoch_now(history)
     return Diagnosis("not_a_number", f"The loss is no longer a number since epoch {epoch}: the weights have diverged.",
-                 "Start again with a tenth of the learning rate, with warm-up, or with gradient clipping at 1.", epoch)
+                     "Start again with a tenth of the learning rate, with warm-up, or with gradient clipping at 1.", epoch)
 
 
 def collapsed(history: History) -> Diagnosis | None:
@@ -115,8 +115,8 @@ def collapsed(history: History) -> Diagnosis | None:
         return None
     since = f"since epoch {run[0]}" if len(run) > 1 else f"in epoch {run[0]}"
     return Diagnosis("collapsed", f"The predictions have collapsed: {same[-1][1]}, {since}.",
-                 "Try a smaller learning rate. Where one class is much more frequent than the others, turn on class weights or "
-                 "balanced sampling.", run[0])
+                     "Try a smaller learning rate. Where one class is much more frequent than the others, turn on class weights or "
+                     "balanced sampling.", run[0])
 
 
 def rate_too_high(history: History) -> Diagnosis | None:
@@ -124,9 +124,10 @@ def rate_too_high(history: History) -> Diagnosis | None:
     if start is None or now is None or now <= ABOVE_START * start:
         return None
     epoch = next((r["epoch"] for r in history.epochs if r["train_loss"] > ABOVE_START * start), _epoch_now(history))
-    return Diagnosis("rate_too_high", f"The training loss is higher than at the start: it rose from {start:.3g} to {now:.3g}, since epoch {epoch}.",
-                 "The learning rate is too high. Try a tenth of it, or look for one with the learning-rate finder on the page Train.",
-                 epoch)
+    return Diagnosis("rate_too_high", f"The training loss is higher than at the start: it rose from {start:.3g} to {now:.3g}, "
+                     f"since epoch {epoch}.", "The learning rate is too high. Try a tenth of it, or look for one with the "
+                     "learning-rate finder on the page Train.",
+                     epoch)
 
 
 def gradient_explodes(history: History) -> Diagnosis | None:
@@ -135,7 +136,7 @@ def gradient_explodes(history: History) -> Diagnosis | None:
         return None
     epoch = history.steps[-SOME_STEPS]["epoch"]
     return Diagnosis("gradient_explodes", f"The gradient explodes: its norm went from {norms[0]:.2g} to {norms[1]:.2g} by "
-                 f"epoch {epoch}.", "Clip the gradient at 1, or lower the learning rate.", epoch)
+                     f"epoch {epoch}.", "Clip the gradient at 1, or lower the learning rate.", epoch)
 
 
 def gradient_vanishes(history: History) -> Diagnosis | None:
@@ -145,33 +146,33 @@ def gradient_vanishes(history: History) -> Diagnosis | None:
         return None
     epoch = history.steps[-SOME_STEPS]["epoch"]
     return Diagnosis("gradient_vanishes", f"The gradient vanishes: its norm went from {norms[0]:.2g} to {norms[1]:.2g} by "
-                 f"epoch {epoch}, and the loss is {now:.3g} (at first {start:.3g}).",
-                 "Fewer layers, other initial weights or less regularisation may help. Without strided pooling the receptive "
-                 "field of a small CNN is too small to learn from.", epoch)
+                     f"epoch {epoch}, and the loss is {now:.3g} (at first {start:.3g}).",
+                     "Fewer layers, other initial weights or less regularisation may help. Without strided pooling the receptive "
+                     "field of a small CNN is too small to learn from.", epoch)
 
 
 def diverges(history: History) -> Diagnosis | None:
     seen = _risen(history, DIVERGED)
     return seen and Diagnosis("diverges", f"The validation loss diverges: {seen[0]}.",
-                          "The weights of the best epoch are kept. Stop, and try a smaller learning rate, more regularisation or "
-                          "more images; early stopping would have ended the run.", seen[1])
+                              "The weights of the best epoch are kept. Stop, and try a smaller learning rate, more regularisation or "
+                              "more images; early stopping would have ended the run.", seen[1])
 
 
 def overfits(history: History) -> Diagnosis | None:
     seen = _risen(history, OVERFITTED)
     return seen and Diagnosis("overfits", f"The network has begun to overfit: {seen[0]}.",
-                          "It memorises its training images. The weights of the best epoch are kept; data augmentation, weight "
-                          "decay, dropout or early stopping help.", seen[1])
+                              "It memorises its training images. The weights of the best epoch are kept; data augmentation, weight "
+                              "decay, dropout or early stopping help.", seen[1])
 
 
 def first_is_best(history: History) -> Diagnosis | None:
     best = [r["epoch"] for r in history.epochs if r.get("is_best")]
     if len(history.epochs) < FIRST_OF or not best or best[-1] != 1:
         return None
-    return Diagnosis("first_is_best", f"The best epoch is the first: in the {len(history.epochs) - 1} epochs since then the network has not "
-                 "improved on the validation images.",
-                 "The learning rate may be too high, or the network already knew what it can learn here. Try a third of the "
-                 "learning rate, with warm-up.", 1)
+    return Diagnosis("first_is_best", "The best epoch is the first: in the "
+                     f"{len(history.epochs) - 1} epochs since then the network has not improved on the validation images.",
+                     "The learning rate may be too high, or the network already knew what it can learn here. Try a third of the "
+                     "learning rate, with warm-up.", 1)
 
 
 def below_majority(history: History) -> Diagnosis | None:
@@ -179,9 +180,9 @@ def below_majority(history: History) -> Diagnosis | None:
     if history.majority is None or best is None or len(history.epochs) < SINCE or best > history.majority:
         return None
     return Diagnosis("below_majority", "No epoch beats always predicting the most frequent class: the best accuracy is "
-                 f"{best:.3f}, that of the most frequent class {history.majority:.3f}.",
-                 "Look at ROC AUC and balanced accuracy: if they rise, the network does learn, and only the threshold is wrong. If "
-                 "not, try another learning rate, a larger network or other images.", 1)
+                     f"{best:.3f}, that of the most frequent class {history.majority:.3f}.",
+                     "Look at ROC AUC and balanced accuracy: if they rise, the network does learn, and only the threshold is "
+                     "wrong. If not, try another learning rate, a larger network or other images.", 1)
 
 
 RULES: tuple[Callable[[History], Diagnosis | None], ...] = (

@@ -34,7 +34,7 @@ PATIENCE = timedelta(hours=6)      # a rank may wait so long for rank 0, which o
 
 
 class Group:
-    """One process alone, and what the loop asks of several.
+    """One process alone, and the interface of several.
 
     Attributes:
         rank: 0 to size - 1; only rank 0 writes the run's folder
@@ -69,7 +69,7 @@ class Group:
         return forward
 
     def any(self, flag: bool) -> bool:
-        """Whether it holds on some rank. All ranks must ask at the same place."""
+        """Whether it holds on some rank. All ranks must call it at the same place."""
         return flag
 
     def same(self, value: Any) -> Any:

@@ -10,7 +10,7 @@ copies, which the epochs take in turn: copy c is changed by (seed, c), as epoch 
                            <key>.part    the same while it is made: whole rows in order, so a maker that is stopped goes on there
                            <key>.lock    held by who makes it
 
-The key is a hash of everything that the numbers depend on (`_facts`), so nothing is ever found that does not fit.
+The key is a hash of everything that the numbers depend on (`_facts`), so features that do not fit are never read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from core.augment.images import augment
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, sha256, sync_folder, write_json
-from core.trainers.batches import Batches, Split, in_portions
+from core.trainers.batches import Batches, SplitData, in_portions
 
 FORMAT = 1                       # raise it when the same key would give other numbers
 LIMIT_BYTES = 10 * 10**9         # of all features that are kept; the ones that were not used for longest go first
@@ -61,8 +61,9 @@ def may_embed(model: nn.Module, config: RunConfig) -> bool:
     return model.frozen and not config.model.unfreeze_epoch and not config.train.mixup
 
 
-def embedded(model: nn.Module, train_split: Split, val_split: Split, config: RunConfig, folder: Path,
-             progress: Progress | None = None, *, precision: str = "float32", channels_last: bool = True) -> tuple[Split, Split]:
+def embedded(model: nn.Module, train_split: SplitData, val_split: SplitData, config: RunConfig, folder: Path,
+             progress: Progress | None = None, *, precision: str = "float32", channels_last: bool = True
+             ) -> tuple[SplitData, SplitData]:
     """Return the two splits as features of the model's backbone, computed or read again.
 
     Args:
@@ -92,13 +93,13 @@ def embedded(model: nn.Module, train_split: Split, val_split: Split, config: Run
     makers = [_Maker(model, split, blocks[name], config, folder, name, progress or _silent, channels_last)
               for name, split in (("training", train_split), ("validation", val_split))]
     features = [maker.load() for maker in makers]
-    need = sum(maker.bytes for maker, found in zip(makers, features) if found is None)
+    need = sum(maker.bytes for maker, stored in zip(makers, features) if stored is None)
     if need and not _make_room(folder, need, keep={maker.key for maker in makers}):
         note = (f"The backbone is frozen, but its features would take {need / 1e9:.1f} GB, which is more than there is room for: "
                 "they are computed again in every epoch.")
         return dataclasses.replace(train_split, note=note), val_split
     begun = time.perf_counter()
-    features = [maker.make() if found is None else found for maker, found in zip(makers, features)]
+    features = [maker.make() if stored is None else stored for maker, stored in zip(makers, features)]
     seconds = time.perf_counter() - begun
     of_what = f"of {copies} augmented copies of each training image " if changed else ""
     how = f"once, in {seconds:.1f} s" if need else "once, by an earlier run"
@@ -107,12 +108,12 @@ def embedded(model: nn.Module, train_split: Split, val_split: Split, config: Run
             dataclasses.replace(val_split, images=features[1], copies=1))
 
 
-def kept_features(model: nn.Module, split: Split, config: RunConfig, folder: Path) -> np.ndarray | None:
+def kept_features(model: nn.Module, split: SplitData, config: RunConfig, folder: Path) -> np.ndarray | None:
     """Return what `plain_features` has kept, or None: nothing is computed."""
     return _plain(model, split, config, folder, _silent).load()
 
 
-def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Path,
+def plain_features(model: nn.Module, split: SplitData, config: RunConfig, folder: Path,
                    progress: Progress | None = None) -> np.ndarray:
     """Return features (N, F) float32, mapped, of the unchanged images of a split, computed or read again; frozen or not.
 
@@ -128,14 +129,14 @@ def plain_features(model: nn.Module, split: Split, config: RunConfig, folder: Pa
     return maker.make() if features is None else features
 
 
-def _plain(model: nn.Module, split: Split, config: RunConfig, folder: Path, progress: Progress) -> _Maker:
+def _plain(model: nn.Module, split: SplitData, config: RunConfig, folder: Path, progress: Progress) -> _Maker:
     return _Maker(model, split, [_Block(None, False)], config, folder, "training", progress, True)
 
 
 class _Maker:
     """Finds or computes the features of one split."""
 
-    def __init__(self, model: nn.Module, split: Split, blocks: list[_Block], config: RunConfig, folder: Path, name: str,
+    def __init__(self, model: nn.Module, split: SplitData, blocks: list[_Block], config: RunConfig, folder: Path, name: str,
                  progress: Progress, channels_last: bool):
         self.model, self.split, self.blocks, self.config, self.progress = model, split, blocks, config, progress
         self.channels_last, self.sentence = channels_last, f"Computing the features of the {name} images, once"
@@ -230,16 +231,16 @@ class _Maker:
                 images = images.contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16, enabled=block.half):
                 features = self.model.embed(images)
-            found = features.float().cpu().numpy()
-        if not np.isfinite(found).all():
+            rows = features.float().cpu().numpy()
+        if not np.isfinite(rows).all():
             raise LightboxError("embedding.nan", "The frozen backbone gives features that are not finite, so nothing can be "
                                 "learned from them.", "Start from other weights, or set train.precision to float32.")
-        return np.ascontiguousarray(found).tobytes()
+        return np.ascontiguousarray(rows).tobytes()
 
 
-def _facts(model: nn.Module, split: Split, blocks: list[_Block], config: RunConfig, channels_last: bool) -> dict:
+def _facts(model: nn.Module, split: SplitData, blocks: list[_Block], config: RunConfig, channels_last: bool) -> dict:
     """All that the features depend on, as JSON. The device and its threads too: they decide the last bits, and a run is to end
-    in the same ones whether its features were found or computed."""
+    in the same ones whether its features were read or computed."""
     device = next(model.parameters()).device
     changed = any(block.copy is not None for block in blocks)
     pixels = split.token or hashlib.sha256(np.ascontiguousarray(split.images[split.indices])).hexdigest()

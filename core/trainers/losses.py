@@ -74,7 +74,7 @@ def _easiness(log_p: Tensor, gamma: float) -> Tensor | float:
 
 @dataclass(frozen=True)
 class Loss:
-    """One row of LOSSES: the function for one answer an image, and for several findings; None where there is none."""
+    """One row of LOSSES: the function for one class an image, and for several findings; None where there is none."""
     one_answer: Callable
     findings: Callable | None
     needs_order: bool = False
@@ -122,7 +122,7 @@ class Objective:
 
 
 def build_objective(config: TrainConfig, task: str, labels: np.ndarray, classes: int, device: torch.device) -> Objective:
-    """The loss that a config asks for.
+    """Return the loss of a config.
 
     Args:
         labels: (N,) or (N, K) of the training images, for the class weights

@@ -24,7 +24,7 @@ from torch import nn
 
 from core.config import RunConfig
 from core.errors import LightboxError
-from core.trainers.batches import Batches, Split
+from core.trainers.batches import Batches, SplitData
 from core.trainers.classifier import Learner, frozen_in
 from core.trainers.distributed import Group
 from core.trainers.losses import build_objective
@@ -68,8 +68,8 @@ def range_test(step: Callable[[int, float], float], *, low: float = LOW, high: f
         lowest = min(lowest, smooth)
 
 
-def find_lr(model: nn.Module, train_split: Split, config: RunConfig, *, precision: str = "float32", channels_last: bool = True,
-            low: float = LOW, high: float = HIGH, steps: int = STEPS) -> Iterator[dict]:
+def find_lr(model: nn.Module, train_split: SplitData, config: RunConfig, *, precision: str = "float32",
+            channels_last: bool = True, low: float = LOW, high: float = HIGH, steps: int = STEPS) -> Iterator[dict]:
     """`range_test` of a classifier: steps as in the training, with its loss, optimiser, changes of images and frozen layers.
 
     Args:

@@ -3,9 +3,9 @@
 How many threads, in which order the numbers of an image lie in memory, and how many bits each has, change the speed of a small
 machine by a factor of two to five, and nobody can know it beforehand. So a few steps of each are timed when a run begins.
 
-The answer is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config gives the threads:
-beside another busy process one thread can be several times as fast as two. A run asks once and never again, though the load may
-change: sums of floating point numbers depend on the number of threads, so a run that changed its way in the middle could not be
+The result is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config gives the threads:
+next to another busy process one thread can be several times as fast as two. A run measures once and never again, though the load
+may change: sums of floating point numbers depend on the number of threads, so a run that changed its way in the middle could not be
 resumed to the same bits.
 """
 
@@ -48,11 +48,11 @@ class Layout:
 
 def way_to_compute(model: nn.Module, config: RunConfig, device: torch.device, root: Path, threads: int = 0,
                    tell: Callable[[str], object] = lambda phase: None) -> dict:
-    """How a classifier is to be trained on a device: on the CPU the quickest way that is found, elsewhere as the config says.
+    """Choose how a classifier is trained on a device: on the CPU the fastest way measured, elsewhere as the config says.
 
     Args:
         model: left as it is
-        root: LIGHTBOX_HOME, where the answers are remembered
+        root: LIGHTBOX_HOME, where the results are remembered
         threads: of the CPU where the config leaves them open; 0 tries one and all
         tell: told what takes a while, before it begins
 
@@ -78,14 +78,14 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
         model: left as it is; a copy does the steps
         size, channels: of its images
         threads: as configured; 0 tries one and all
-        memory: the file of remembered answers
-        key: what the answer depends on besides the arguments and the free cores: network, stem, versions
+        memory: the file of remembered results
+        key: what the result depends on besides the arguments and the free cores: network, stem, versions
         precision: as configured: "float32", "bfloat16", or "auto", which tries both where BFLOAT16_AGREES
 
     Returns:
-        the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the answer was remembered
+        the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the result was remembered
     """
-    # Where the threads are given the answer holds whatever the load: two runs of the same config then compute the same bits.
+    # Where the threads are given the result holds whatever the load: two runs of the same config then compute the same bits.
     cores = len(_cores())
     free = cores if threads else free_cores()
     load = "" if threads else f" {free} of {cores} cores free"

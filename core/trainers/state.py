@@ -22,8 +22,8 @@ class TrainState:
     Args:
         epoch: epochs finished
         step: steps done of the next epoch
-        total: (3,) sums over the images of those steps, on the device: cross-entropy, right answers, and the objective that
-            was made small. Reading it waits for the device, so that is done only when somebody asks
+        total: (3,) sums over the images of those steps, on the device: cross-entropy, correct predictions, and the objective
+            that was minimised. Reading it waits for the device, so it is read seldom
         count: how many images those were
         best: {"epoch", and every measure of its validation} of the best epoch so far, {} before the first
         seconds: of training so far, over all resumes

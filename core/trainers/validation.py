@@ -60,7 +60,7 @@ def notes_on(values: dict, monitor: str) -> list[str]:
 
 
 def is_better(new: dict, best: dict, monitor: str = "roc_auc") -> bool:
-    """Return whether a validation beats the best so far: by the monitored metric; where that is equal or undefined, by the loss."""
+    """Return whether a validation beats the best so far: by the monitored metric, or by the loss where that decides nothing."""
     if not best:
         return True
     a, b = new.get(monitor), best.get(monitor)

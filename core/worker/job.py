@@ -27,7 +27,7 @@ from core.worker.failures import explain_failure
 if TYPE_CHECKING:
     from core.datasets import Dataset
     from core.runs.checkpoints import Checkpoint
-    from core.trainers.batches import Split
+    from core.trainers.batches import SplitData
     from core.trainers.classifier import EpochRecord, TrainState
     from core.trainers.distributed import Group
     from core.trainers.records import Record
@@ -37,12 +37,14 @@ PHASES = {"train": "Training", "validate": "Validating"}
 
 
 class Stopped(Exception):
-    """Stop was asked for; raised between two steps, with the TrainState to save where there is one."""
+    """A stop was requested; raised between two steps, with the TrainState to save where there is one."""
 
 
 class Job:
-    """Train one run. Stop is watched by a thread. The loop notices between two steps; where a step takes longer than STOP_PATIENCE, the
-    thread saves the state as it was after the last step and ends the process, so that a stop never waits for a slow one.
+    """Train one run.
+
+    A thread watches for Stop. The loop notices it between two steps; where a step takes longer than STOP_PATIENCE, the thread
+    saves the state as it was after the last step and ends the process, so that a stop never waits for a slow one.
 
     Args:
         run: its folder; or, on a rank other than 0, an object with its config that writes nothing (`torchrun.NullRun`)
@@ -130,11 +132,11 @@ class Job:
             self.log(last)                        # it was saved, and then the trainer was killed
         return state, saved, notes
 
-    def _splits(self, data: Dataset) -> tuple[tuple[Split, Split], list[str]]:
+    def _splits(self, data: Dataset) -> tuple[tuple[SplitData, SplitData], list[str]]:
         """Training and validation images, or their features where the backbone is frozen; and a sentence about that."""
-        from core.trainers.batches import Split
+        from core.trainers.batches import SplitData
         from core.trainers.embedding import embedded, may_embed
-        splits = Split.of(data, "train"), Split.of(data, "val")
+        splits = SplitData.of(data, "train"), SplitData.of(data, "val")
         if not may_embed(self.model, self.run.config):
             return splits, []
         self.write_progress(phase="Computing the features of the images once")
@@ -143,7 +145,7 @@ class Job:
                               precision=self.how["precision"], channels_last=self.how["channels_last"])
         return splits, [splits[0].note]
 
-    def _report_start(self, state: TrainState, splits: tuple[Split, Split], notes: list[str]) -> None:
+    def _report_start(self, state: TrainState, splits: tuple[SplitData, SplitData], notes: list[str]) -> None:
         from core.trainers.compute import exactness
         from core.trainers.records import StartRecord
         from core.trainers.validation import tracked_images
@@ -158,7 +160,7 @@ class Job:
 
     # The training
 
-    def _loop(self, state: TrainState, splits: tuple[Split, Split], compiled: bool) -> None:
+    def _loop(self, state: TrainState, splits: tuple[SplitData, SplitData], compiled: bool) -> None:
         from core.trainers.classifier import EpochRecord, StepRecord, train
         loop = train(state, *splits, self.run.config, precision=self.how["precision"],
                      channels_last=self.how["channels_last"], compiled=compiled, group=self.group)
@@ -238,7 +240,7 @@ class Job:
         self.write_progress(**changes)
 
     def _report_opening(self, phase: str, done: int, total: int) -> None:
-        """Write the progress of something that is no training, and stop where that was asked for."""
+        """Write the progress of something that is no training, and stop where that was requested."""
         if self.stop.is_set():
             raise Stopped
         if time.time() - self.progress.at > 0.5:
@@ -297,7 +299,7 @@ class Job:
         return way_to_compute(self.model, self.run.config, self.device, self.root, _fair_share(self.group.size),
                               lambda phase: self.write_progress(phase=phase))
 
-    def _compile(self, split: Split, state: TrainState) -> tuple[bool, str]:
+    def _compile(self, split: SplitData, state: TrainState) -> tuple[bool, str]:
         """Whether the step is compiled, and a sentence about it."""
         from core.trainers.compute import try_compiling
         config = self.run.config.train

@@ -67,7 +67,7 @@ class LoggingJob(Job):
                   file=sys.stderr, flush=True)
 
 
-def train_together(store: RunStore, config: RunConfig | None, resumed: str) -> int:
+def train_distributed(store: RunStore, config: RunConfig | None, resumed: str) -> int:
     """Train on this rank; returns the exit code. All ranks get the same arguments.
 
     Args:
@@ -85,7 +85,7 @@ def train_together(store: RunStore, config: RunConfig | None, resumed: str) -> i
         run, lock, refused = None, None, None
         if group.rank == 0:
             try:
-                run, lock = store.begin(config) if config else _take(store, resumed)
+                run, lock = store.create_here(config) if config else _resume(store, resumed)
             except LightboxError as error:
                 refused = error
         refused = group.same(refused)
@@ -109,9 +109,9 @@ def train_together(store: RunStore, config: RunConfig | None, resumed: str) -> i
         return 0 if status.state in SUCCESS else 1
 
 
-def _take(store: RunStore, run_id: str) -> tuple[Run, Lock]:
+def _resume(store: RunStore, run_id: str) -> tuple[Run, Lock]:
     run = store.get(run_id)
-    return run, store.take(run)
+    return run, store.resume_here(run)
 
 
 def own_device(wanted: str, gpus: int) -> str:
@@ -164,7 +164,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         config = RunConfig.from_json(options.config) if options.config else None
-        return train_together(RunStore(Path(home())), config, options.resume or "")
+        return train_distributed(RunStore(Path(home())), config, options.resume or "")
     except LightboxError as error:
         print(f"{error} [{error.code}]", file=sys.stderr)
         return 2

@@ -120,7 +120,7 @@ def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
     from core.explain.sanity_checks import SHIFT
     from core.explain.verdict import SAME, points_at, verdict, where
     overall = verdict(result)
-    box, icon = BOXES[overall.answer]
+    box, icon = BOXES[overall.trust]
     box(overall.sentence, icon=icon)
     if pointed := where(result):            # a faithful map may show that the network reads the letter
         (st.success if points_at(result) == "finding" else st.warning)(pointed, icon=":material/my_location:")

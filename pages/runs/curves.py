@@ -18,7 +18,7 @@ from core.metrics import METRICS
 from core.runs.store import Run, RunStore
 from pages.shared import run_feed, theme
 from pages.shared.charts import thin
-from pages.shared.layout import choose_param, get_param, set_param, distinct_titles
+from pages.shared.layout import choose_param, distinct_titles, get_param, set_param
 from pages.shared.widget_state import follow
 
 BATCHES = "single batches"                   # the line of a measure that every batch has
