@@ -16,7 +16,7 @@ PAGES = {
     "": ("Lightbox", (f"text={SENTENCE}", "[data-testid=stImage] img", "text=Start with phantom X-rays")),
     "browse": ("Browse", (".st-key-browse_grid .picture", ".st-key-browse_counts table")),
     "add": ("Add images", ("text=My images", "text=Generate phantom X-rays")),
-    "split": ("Split", (".lb-split", "text=Copies and odd images")),
+    "split": ("Split", (".lb-split", "text=Duplicates and outliers")),
     "augment": ("Augment", (".st-key-augment_images img", "text=Noise and blur")),
     "network": ("Network", (".lb-net figure", "text=Multiply-adds", "[data-testid=stDataFrame]")),
     "train": ("Train", (".st-key-train_sample .picture", "text=Queue run", "text=Parameters")),

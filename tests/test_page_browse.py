@@ -275,7 +275,7 @@ def test_a_folder_with_one_class_is_said(tmp_path):
     (tmp_path / "set" / "only").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "set" / "only" / "a.png"), np.zeros((20, 20), np.uint8))
     page = browse(dataset=str(tmp_path / "set"))
-    assert "there is only one class, only" in page.error[0].value.replace("\\", "")
+    assert "one class" in page.error[0].value
 
 
 def test_a_set_that_is_not_here_says_what_a_download_would_bring(monkeypatch):

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core.audit import overlaps
 from core.config import DataConfig
 from core.datasets import open_dataset
-from pages.split import leaks
+from pages.split import summary
 from tests.followed import no_machine, text_of
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
@@ -126,10 +126,10 @@ def test_the_search_shows_the_copy_that_was_planted(folder):
     page.button("split_search").click().run()
     assert not page.exception, page.exception
     text = text_of(page).replace("\\", "")
-    assert "**1 pair of copies**" in text and "1 with different labels" in text
-    assert "patient00000/study1_positive/image1.png" in text and "Same pixels" in text
+    assert "**1 pair of duplicates**" in text and "1 with different labels" in text
+    assert "patient00000/study1_positive/image1.png" in text and "Identical" in text
     chosen(page, "Split").set_value("image").run()
-    assert "**1 pair of copies**" in text_of(page), "what was found is kept when the split changes"
+    assert "**1 pair of duplicates**" in text_of(page), "what was found is kept when the split changes"
 
 
 def test_a_pasted_table_with_a_wrong_total_is_named(folder):
@@ -150,7 +150,7 @@ def test_a_rerun_is_quick(folder):
 
 def test_the_picture_marks_patients_on_both_sides():
     rows = [np.array([0, 1]), np.array([2, 3])]
-    svg, words = leaks.patients_svg(rows, np.array(["train", "train", "train", "test"], dtype=object))
+    svg, words = summary.patients_svg(rows, np.array(["train", "train", "train", "test"], dtype=object))
     assert words == "2 patients, 1 of them in training and in validation or test"
-    assert svg.count(leaks.theme.ANSWERS["wrong"]) == 1 and svg.count(leaks.theme.SPLITS["train"]) == 3
-    assert leaks.patients_svg([], np.array([], dtype=object)) is None
+    assert svg.count(summary.theme.ANSWERS["wrong"]) == 1 and svg.count(summary.theme.SPLITS["train"]) == 3
+    assert summary.patients_svg([], np.array([], dtype=object)) is None

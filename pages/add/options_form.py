@@ -76,7 +76,8 @@ def draw_columns(shown: Preview) -> None:
                help="The column with the file names: a path, a part of it or the bare name; the extension may differ.")
     with labels:
         st.multiselect("Labels", columns, format_func=shorten,
-                       help="What the network learns to predict. Several columns are several tasks.", **follow("add_labels", list(options.labels), put, "labels"))
+                       help="What the network learns to predict. Several columns are several tasks.",
+                       **follow("add_labels", list(options.labels), put, "labels"))
     for (role, (label, help)), column in zip(ROLES.items(), st.columns(4)):
         with column:
             choose(role, label, [NONE, *columns], getattr(options, role), or_none, help=help)

@@ -1,4 +1,4 @@
-"""What the split page shows of an open set: counts and weights, who is on both sides, copies and odd images.
+"""What the page Split shows of an open data set: counts and weights, patients in two splits, duplicates and outliers.
 
 Everything that depends only on the images and the split is worked out once and kept for everybody.
 
@@ -39,7 +39,7 @@ TALLEST = 10          # images of a patient in the picture
 
 
 @dataclass(frozen=True)
-class Facts:
+class SplitSummary:
     """What is known of a split without looking at pixels.
 
     Args:
@@ -61,13 +61,13 @@ class Facts:
     patients: int | None
 
 
-def facts_of(data: Dataset) -> Facts:
-    """The facts of an open set, from the cache where somebody has looked at the same split before."""
-    return _facts(data, (data.fingerprint, data.target, *_made(data)))
+def summary_of(data: Dataset) -> SplitSummary:
+    """Return the summary of an open data set, from the cache where somebody has looked at the same split before."""
+    return _summary(data, (data.fingerprint, data.target, *_made(data)))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _facts(_data: Dataset, known_by: tuple) -> Facts:
+def _summary(_data: Dataset, known_by: tuple) -> SplitSummary:
     data = _data
     split, given = data.table["split"].to_numpy(dtype=object), _given(data)
     other = image_level(data.labels, split, data.config, given)
@@ -78,13 +78,16 @@ def _facts(_data: Dataset, known_by: tuple) -> Facts:
     group, unknown = groups_of(data.table, "patient")
     shown = [] if unknown.all() else _pick(group[~unknown])
     rows = [np.flatnonzero(group == name) for name in shown]
-    return Facts(counts, balanced_weights(data.labels[split == "train"], len(data.class_names)), overlaps(data.table, split),
-                 overlaps(data.table, other), imbalance(data.labels, split, data.class_names), absent_classes(data),
-                 patients_svg(rows, split), patients_svg(rows, other), None if unknown.all() else len(set(group[~unknown])))
+    return SplitSummary(
+        counts=counts, weights=balanced_weights(data.labels[split == "train"], len(data.class_names)),
+        parts=overlaps(data.table, split), ignoring=overlaps(data.table, other),
+        imbalance=imbalance(data.labels, split, data.class_names), absent=absent_classes(data),
+        picture=patients_svg(rows, split), picture_ignoring=patients_svg(rows, other),
+        patients=None if unknown.all() else len(set(group[~unknown])))
 
 
 def has_official(data: Dataset) -> set[str]:
-    """The parts that the set came with, empty where it came without a split."""
+    """Return the parts of the official split, empty where the data set has none."""
     given = set(_given(data))
     return given if {"train"} < given <= set(Split) else set()
 
@@ -106,21 +109,21 @@ def _pick(group: np.ndarray) -> list:
 # ------------------------------------------------------------------------------------------------------------- words and pictures
 
 def sentences(parts: dict[str, Overlap]) -> list[str]:
-    """Markdown: how many images of validation and test are beside a training image of the same patient and study."""
-    said = []
+    """Return in Markdown how many images of validation and test are beside a training image of the same patient and study."""
+    texts = []
     for part in ("val", "test"):
         overlap, name = parts[part], theme.SPLIT_TITLES[part]
         if not overlap.n or overlap.patients is None:
             continue
         shared = f"**{overlap.patients:,} of {overlap.n:,} {name} images ({format_percent(overlap.patient_share)})**"
         of_study = f", {format_percent(overlap.study_share)} a study" if overlap.studies else ""
-        said.append(f"{shared} show a patient who is also in training{of_study}." if overlap.patients else
+        texts.append(f"{shared} show a patient who is also in training{of_study}." if overlap.patients else
                     f"**None of {overlap.n:,} {name} images** shows a patient who is also in training.")
-    return said
+    return texts
 
 
 def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, str] | None:
-    """Patients as columns of squares, a square an image, coloured by part. A line under a column marks a patient who is in
+    """Draw patients as columns of squares, a square an image, coloured by part. A line under a column marks a patient who is in
     training and elsewhere too. At most TALLEST squares a patient.
 
     Args:
@@ -152,16 +155,16 @@ def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, st
             drawn.append(f"<rect x='{step * k + 1}' y='{step * tall + 3}' width='{side}' height='3.5' rx='1' "
                          f"fill='{theme.ANSWERS['wrong']}'/>")
     both = sum(column[0] for column in columns)
-    said = f"{len(columns)} patients, {both} of them in training and in validation or test"
+    text = f"{len(columns)} patients, {both} of them in training and in validation or test"
     return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'>"
-            f"{''.join(drawn)}</svg>", said)
+            f"{''.join(drawn)}</svg>", text)
 
 
-def table_html(facts: Facts, class_names: Sequence[str]) -> str:
-    """Classes x parts with totals, the share of each class in each part as a bar, and the weights. Text is shown as typed."""
-    counts = facts.counts
+def table_html(summary: SplitSummary, class_names: Sequence[str]) -> str:
+    """Return classes x splits with totals, the share of each class in each split as a bar, and the weights."""
+    counts = summary.counts
     parts = [part for part in (*Split, "left out") if counts[part].iloc[-1]]
-    words = theme.SPLIT_TITLES | {"left out": "left out"}
+    words = theme.SPLIT_TITLES | {"left out": "unused"}
     head = "".join(f"<th scope='col'><i style='background:{theme.SPLITS.get(p, 'transparent')}'></i>{words[p].capitalize()}</th>"
                    for p in parts)
     rows = []
@@ -174,7 +177,7 @@ def table_html(facts: Facts, class_names: Sequence[str]) -> str:
                 f"<div><b style='width:{100 * share:.1f}%;background:{theme.SPLITS[part]}'></b></div>"
             small = "" if last else f" <small>{format_percent(share)}</small>"
             cells += f"<td>{row[part]:,}{small}{bar}</td>"
-        weight = "" if last else f"{facts.weights[k]:.4g}" if facts.weights[k] else "-"
+        weight = "" if last else f"{summary.weights[k]:.4g}" if summary.weights[k] else "-"
         rows.append(f"<tr class='{'sum' if last else ''}'><th scope='row'>{html_escape(str(name))}</th>{cells}"
                     f"<td>{row['total']:,}</td><td>{weight}</td></tr>")
     return (f"<table class='lb-split'><thead><tr><th scope='col'>Class</th>{head}<th scope='col'>All</th>"
@@ -182,9 +185,9 @@ def table_html(facts: Facts, class_names: Sequence[str]) -> str:
             f"class'>Weight</th></tr></thead><tbody>{''.join(rows)}</tbody></table>")
 
 
-def totals_add_up(facts: Facts, labels: np.ndarray) -> bool:
-    """Whether rows and columns of the table add up to its totals. With several findings an image is in several rows."""
-    counts = facts.counts
+def totals_add_up(summary: SplitSummary, labels: np.ndarray) -> bool:
+    """Return whether rows and columns of the table add up to its totals. With several findings an image is in several rows."""
+    counts = summary.counts
     across = (counts[[*Split, "left out"]].sum(axis=1) == counts["total"]).all()
     return bool(across and (labels.ndim == 2 or (counts.iloc[:-1].sum() == counts.iloc[-1]).all()))
 
@@ -197,22 +200,22 @@ def _inspected() -> dict[tuple, Inspection]:
 
 
 def inspection_of(data: Dataset) -> Inspection | None:
-    """What the search found in these images, None where nobody has searched yet. The same for any split."""
+    """Return what the search found in these images, None where nobody has searched yet. The same for any split."""
     return _inspected().get(_pixels(data))
 
 
-def keep_inspection(data: Dataset, found: Inspection) -> None:
-    _inspected()[_pixels(data)] = found
+def keep_inspection(data: Dataset, inspection: Inspection) -> None:
+    _inspected()[_pixels(data)] = inspection
 
 
-def audit_of(data: Dataset, found: Inspection) -> Audit:
-    """The audit of an open set, from the cache where somebody has asked before."""
-    return _audit(data, found, (*_pixels(data), data.target, *_made(data)))
+def audit_of(data: Dataset, inspection: Inspection) -> Audit:
+    """Return the audit of an open data set, from the cache where somebody has asked before."""
+    return _audit(data, inspection, (*_pixels(data), data.target, *_made(data)))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _audit(_data: Dataset, _found: Inspection, known_by: tuple) -> Audit:
-    return audit_split(_data, _found)
+def _audit(_data: Dataset, _inspection: Inspection, known_by: tuple) -> Audit:
+    return audit_split(_data, _inspection)
 
 
 def _made(data: Dataset) -> tuple:
@@ -224,14 +227,25 @@ def _pixels(data: Dataset) -> tuple:
     return data.fingerprint, data.size, data.resize, data.channels
 
 
-def pair_captions(found: Audit, pair: DuplicatePair) -> tuple[str, str]:
-    """Under each of two copies: its part and class."""
-    return tuple(f"{theme.SPLIT_TITLES[found.split[row]]}: {found.labels[row]}" for row in (pair.a, pair.b))
+def audit_text(audit: Audit) -> str:
+    """Return in Markdown how many duplicates and outliers there are."""
+    pairs, outliers = len(audit.pairs), len(audit.outliers)
+    if not pairs and not outliers:
+        return "**No duplicates and no outliers.**"
+    across, labels = sum(map(audit.crosses, audit.pairs)), sum(map(audit.contradicts, audit.pairs))
+    return (f"**{pairs:,} pair{'' if pairs == 1 else 's'} of duplicates**, {across:,} across splits, {labels:,} with different "
+            f"labels. **{outliers:,} outlier{'' if outliers == 1 else 's'}.**")
 
 
-def pair_words(found: Audit, pair: DuplicatePair) -> str:
-    """What a pair is: "Same pixels, in training and test"."""
-    kind = "Same pixels" if pair.kind == "exact" else f"Same picture, {'mirrored' if pair.mirrored else 'saved again'}"
-    where = " and ".join(dict.fromkeys(theme.SPLIT_TITLES[found.split[row]] for row in (pair.a, pair.b)))
-    return f"{kind}, {'in ' if found.crosses(pair) else 'both in '}{where}" + \
-        (", with different labels" if found.contradicts(pair) else "")
+def pair_captions(audit: Audit, pair: DuplicatePair) -> tuple[str, str]:
+    """Return the caption of each of two duplicates: its split and class."""
+    return tuple(f"{theme.SPLIT_TITLES[audit.split[row]]}: {audit.labels[row]}" for row in (pair.a, pair.b))
+
+
+def pair_words(audit: Audit, pair: DuplicatePair) -> str:
+    """Return what a pair is in words: "Identical, in training and test"."""
+    near = "Near-duplicate, mirrored" if pair.mirrored else "Near-duplicate"
+    kind = "Identical" if pair.kind == "exact" else near
+    where = " and ".join(dict.fromkeys(theme.SPLIT_TITLES[audit.split[row]] for row in (pair.a, pair.b)))
+    return f"{kind}, {'in ' if audit.crosses(pair) else 'both in '}{where}" + \
+        (", with different labels" if audit.contradicts(pair) else "")
