@@ -170,10 +170,7 @@ def _make(source: Source, folder: Path, size: int, resize: str, channels: int, p
     total = len(index.table)
     state = _read_state(part, size, total) or _Progress(total, channels or 1)
     try:
-        _append(source, part, size, resize, state, progress, wanted=channels)
-    except _Coloured:      # begin again with three channels: happens in the first images of a coloured data set
-        state = _Progress(total, 3)
-        _append(source, part, size, resize, state, progress, wanted=channels)
+        state = _append_all(source, part, size, resize, state, progress, channels)
     except LightboxError as error:
         if error.code != "disk.full":      # the source is broken: what was made from it is worth nothing
             shutil.rmtree(part)
@@ -220,6 +217,18 @@ def _read_state(part: Path, size: int, total: int) -> _Progress | None:
         return None
 
 
+def _append_all(source: Source, part: Path, size: int, resize: str, state: _Progress, progress: Progress,
+                wanted: int) -> _Progress:
+    """Decode the missing images; begin again with three channels where a colour image comes, mostly one of the first."""
+    try:
+        _append(source, part, size, resize, state, progress, wanted)
+        return state
+    except _Coloured:
+        state = _Progress(state.total, 3)
+    _append(source, part, size, resize, state, progress, wanted)
+    return state
+
+
 def _append(source: Source, part: Path, size: int, resize: str, state: _Progress, progress: Progress, wanted: int) -> None:
     """Decode the images from state.done on, in order, and append them to images.npy, keeping `state` up to date."""
     total, row_bytes = state.total, size * size * state.channels
@@ -242,9 +251,9 @@ def _append(source: Source, part: Path, size: int, resize: str, state: _Progress
         return fit(pixels, size, resize, state.channels), source.original_size(i, pixels)
 
     path, resumed = part / "images.npy", state.done > 0
-    # The memory map makes the header and the room for all images. Pixels go through write(), which can say that the disk is full.
-    images = open_memmap(path, mode="r+" if resumed else "w+", dtype=np.uint8, shape=(total, size, size, state.channels))
-    offset = images.offset
+    # The memory map writes the header and makes room for all images. Pixels go through write(), which notices a full disk.
+    shape = (total, size, size, state.channels)
+    offset = open_memmap(path, mode="r+" if resumed else "w+", dtype=np.uint8, shape=shape).offset
     (part / "sizes.u32").touch()      # not there in what an older version began: then those sizes are not known
     source.prepare(enough, progress)
     progress("Preparing the images", state.done, total)
@@ -275,15 +284,18 @@ def _append(source: Source, part: Path, size: int, resize: str, state: _Progress
             save()
             raise
         if state.written < total:      # fewer rows than the header says
-            header = np.lib.format.header_data_from_array_1_0(images[:state.written])
-            del images      # Windows does not shorten a file that is mapped
             file.seek(0)
-            np.lib.format.write_array_header_1_0(file, header)
+            np.lib.format.write_array_header_1_0(file, _header(path, state.written))
             if file.tell() != offset:
                 raise AssertionError("the header of an .npy file changed its length")
             file.truncate(offset + state.written * row_bytes)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _header(path: Path, rows: int) -> dict:
+    """Return the header of the first rows of an .npy file. Its map is closed on return: Windows shortens no mapped file."""
+    return np.lib.format.header_data_from_array_1_0(np.load(path, mmap_mode="r")[:rows])
 
 
 def _decode_all(decode: Callable, write: Callable, save: Callable, state: _Progress, most: int, workers: int | None,
