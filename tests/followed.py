@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core.files import write_json
 from core.runs.run import Progress
 from core.runs.store import Run, RunStore
+from tests.drawn import Drawn, charts
 from tests.tiny import tiny_config
 
 APP = Path(__file__).parents[1] / "pages" / "main.py"
@@ -92,10 +92,8 @@ def html_of(at: AppTest, part: str) -> str:
     return next((e.proto.body for e in at.get("html") if part in e.proto.body), "")
 
 
-def curve(at: AppTest, title: str) -> tuple[pa.Table, dict, str]:
-    """What a chart with this title was given: its table, its Vega-Lite, its text for those who do not see it."""
-    for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
-        spec = json.loads(element.proto.spec)
-        if spec.get("usermeta", {}).get("measure", "").startswith(title):
-            return pa.ipc.open_stream(element.proto.data.data).read_all(), spec, element.proto.alt
-    raise AssertionError(f"no chart {title}")
+def curve(at: AppTest, title: str) -> tuple[pa.Table, Drawn, str]:
+    """What a chart with this title was given: its table, the chart, its words."""
+    chart = next(iter(charts(at, f"{title} by epoch")), None)
+    assert chart, f"no chart {title}"
+    return chart.tables["curve"], chart, chart.alt

@@ -128,10 +128,10 @@ def test_text_and_accent_can_be_read(mode):
         assert contrast(colors["primaryColor"], ground) > 4.5, "the selected segment is written in it"
         assert contrast(colors["linkColor"], ground) > 4.5
     assert contrast(colors["primaryColor"], {"light": "#ffffff", "dark": "#0c1517"}[mode]) > 4.5, "text on a button, pages/shared/theme.py"
-    assert colors["greenColor"] == theme.ANSWERS["right"] and colors["orangeColor"] == theme.ANSWERS["wrong"]
+    assert colors["greenColor"] == theme.OUTCOMES["right"] and colors["orangeColor"] == theme.OUTCOMES["wrong"]
 
 
-@pytest.mark.parametrize("color", [*theme.SPLITS.values(), *theme.ANSWERS.values(), *theme.CLASSES, theme.QUIET])
+@pytest.mark.parametrize("color", [*theme.SPLITS.values(), *theme.OUTCOMES.values(), *theme.CLASSES, theme.QUIET])
 def test_colours_stand_out_from_both_backgrounds(color):
     for mode in ("light", "dark"):
         assert contrast(color, settings()["theme"][mode]["backgroundColor"]) > 2.9
@@ -144,7 +144,7 @@ SIGHTS = {"all cones": np.eye(3),
 
 
 @pytest.mark.parametrize("sight", SIGHTS)
-@pytest.mark.parametrize("group", ["SPLITS", "ANSWERS", "CLASSES"])
+@pytest.mark.parametrize("group", ["SPLITS", "OUTCOMES", "CLASSES"])
 def test_colours_of_a_group_differ_for_everybody(group, sight):
     colors = getattr(theme, group)
     colors = list(colors)[:4] if group == "CLASSES" else list(colors.values())
@@ -208,21 +208,6 @@ def test_what_the_browser_sends_is_checked(value):
 
 # ------------------------------------------------------------------------------------------------------------------------ charts
 
-@pytest.mark.parametrize("n", [3, 500, 501, 20_000])
-def test_thinning_keeps_spikes_and_ends(n):
-    y = np.sin(np.arange(n) / 50)
-    y[n // 3], y[2 * n // 3] = 9, -9
-    x, kept = charts.thin(np.arange(n), y)
-    assert len(x) <= 500 and (np.diff(x) > 0).all() and x[0] == 0 and x[-1] == n - 1
-    assert kept.max() == y.max() and kept.min() == y.min()
-    assert (kept == y[x.astype(int)]).all()
-
-
-def test_thinning_leaves_out_what_is_not_a_number():
-    x, y = charts.thin(np.arange(5), np.array([1, np.nan, 2, np.inf, 3]))
-    assert list(x) == [0, 2, 4] and list(y) == [1, 2, 3]
-
-
 def test_bars_are_sorted_escaped_and_bounded():
     names = ["a", "<script>", "c"] + [f"n{i}" for i in range(20)]
     html = charts.probability_bars(names, [0.1, 0.7, 0.2] + [0.0] * 20, true=2, limit=5)
@@ -240,16 +225,6 @@ def test_a_sparkline_rises_with_its_values():
     points = [tuple(map(float, p.split(","))) for p in svg.split("points='")[1].split("'")[0].split()]
     assert points == [(4, 24), (54, 14), (104, 4)]
     assert "polyline" not in charts.sparkline([])
-
-
-def test_a_curve_of_many_points_is_drawn():
-    def page():
-        import numpy as np
-
-        from pages.shared.charts import show_roc
-        show_roc({"sick": (np.linspace(0, 1, 2000), np.linspace(0, 1, 2000) ** 0.5)}, key="c", point=(0.1, 0.3))
-    app = AppTest.from_function(page).run()
-    assert not app.exception
 
 
 # ------------------------------------------------------------------------------------------------------------------------- words

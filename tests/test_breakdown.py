@@ -23,6 +23,7 @@ from pages.evaluate.groups import groups_of
 from pages.shared.filters import columns_of
 from pages.shared.layout import format_interval
 from tests import judged
+from tests.drawn import charts
 from tests.judged import open_page, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -191,18 +192,16 @@ def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):
     labels, probs, known = stored(people)
     at = open_page("evaluate", run=people.id, section="groups")
     at = next(box for box in at.selectbox if box.label == "Metric in the chart").select("specificity").run()
-    spec, alt = next((json.loads(e.proto.spec), e.proto.alt) for e in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")
-                     if " by Site" in e.proto.alt)
+    chart, = charts(at, "Specificity by Site")
     for group in ("north", "south"):
         of = (known["site"] == group).to_numpy()
         want = metrics.measure(labels[of], probs[of], "binary-class")["specificity"]
         cells, _ = metrics.estimate(labels[of], probs[of], "binary-class", known["patient"].to_numpy()[of], each=(),
                                   names=["specificity"])
-        assert f"{group} {want:.3f} ({cells['specificity'].low:.3f} to {cells['specificity'].high:.3f})" in alt
+        assert f"{group} {want:.3f} ({cells['specificity'].low:.3f} to {cells['specificity'].high:.3f})" in chart.alt
     overall = metrics.measure(labels, probs, "binary-class")["specificity"]
     assert f"Specificity of all images, {overall:.3f}" in text_of(at)
-    assert any(np.allclose(row.get("all", -1), overall) for layer in spec["layer"]
-               for row in layer.get("data", {}).get("values", []))
+    assert [row["value"] for row in chart.rows("overall")] == pytest.approx([overall])
 
 
 def test_another_column_of_the_same_run_is_judged_anew_and_small_groups_are_named(people):

@@ -19,17 +19,18 @@ CORE = {                                    # a part of core: the parts that it 
     "errors": set(),
     "config": {"errors"},
     "files": {"errors"},
-    "models": BASE,                         # these five know nothing of each other
+    "models": BASE,                         # these six know nothing of each other
     "datasets": BASE,
     "augment": BASE,
     "explain": BASE,
     "metrics": BASE,
+    "charts": BASE,
     "audit": BASE | {"datasets"},
     "runs": BASE | {"augment", "datasets", "models"},
     "trainers": BASE | {"augment", "datasets", "metrics", "models"},
     "evaluation": BASE | {"datasets", "metrics", "runs", "trainers"},
     "worker": BASE | {"datasets", "evaluation", "runs", "trainers"},
-    "report": BASE | {"datasets", "evaluation", "metrics", "models", "runs"},
+    "report": BASE | {"charts", "datasets", "evaluation", "metrics", "models", "runs"},
     "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "report", "runs", "trainers"},
     "__main__": BASE | {"commands"},
 }
@@ -37,7 +38,7 @@ CORE[""] = set(CORE) - {"__main__"}        # core/__init__.py, the face
 PROGRAMS = {"worker.queue_worker", "worker.torchrun", "__main__"}           # are started, never imported
 HOUSE = {"app": set(), "pages": {"pages", "core"}, "core": {"core"}}
 EVERYWHERE = {"shared"}                                   # the only folder in pages/ that others may import
-HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom")
+HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom", "altair", "vl_convert")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.runs", "core.runs.queue", "core.runs.device",
             "core.audit", "core.datasets", "core.models", "core.runs.recipes", "core.runs.codes", "core.runs.sweep"]
 

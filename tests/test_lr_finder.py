@@ -12,6 +12,7 @@ from core.__main__ import parser
 from core.commands.options import settings
 from core.config import KNOBS, RunConfig
 from pages.train import lr_finder
+from tests.drawn import Drawn, charts
 from tests.tiny import tiny_config, tiny_npz
 
 PAGE = Path(__file__).with_name("finding_page.py")
@@ -54,9 +55,9 @@ def keys(at: AppTest) -> set[str]:
     return {button.key for button in at.button}
 
 
-def spec(at: AppTest) -> tuple[dict, str]:
-    chart, = at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")
-    return json.loads(chart.proto.spec), chart.proto.alt
+def curve(at: AppTest) -> Drawn:
+    chart, = charts(at)
+    return chart
 
 
 def test_the_command_says_exactly_the_settings():
@@ -78,7 +79,7 @@ def test_the_curve_grows_while_the_form_can_be_used_and_stop_stops(page, monkeyp
     says(monkeypatch, [{"kind": "phase", "phase": "Opening", "done": 3, "total": 9}, *STEPS[:20]], then="time.sleep(60)")
     at = wait(press(page, "find_lr"), lambda search: len(search.records) == 20)
     assert keys(at) == {"find_lr_stop"} and "Step 20 of at most 100" in at.get("progress")[0].proto.text
-    assert spec(at)[1].startswith("Training loss from 0.7")
+    assert curve(at).alt.startswith("Training loss from 0.7")
     at.number_input[0].set_value(0.02).run()
     assert at.session_state["lr_search"].live and "rate 0.02" in at.text[0].value
     process = at.session_state["lr_search"]._process
@@ -90,10 +91,10 @@ def test_the_curve_grows_while_the_form_can_be_used_and_stop_stops(page, monkeyp
 def test_the_suggestion_is_marked_said_and_can_be_taken(page, monkeypatch):
     says(monkeypatch, [*STEPS, FOUND])
     at = wait(press(page, "find_lr"))
-    drawn, alt = spec(at)
-    marks = [layer["data"]["values"][0] for layer in drawn["layer"] if "data" in layer]
-    assert marks == [{"lr": 0.001, "what": "in the form"}, {"lr": 0.0042, "what": "suggested: 0.0042"}]
-    assert all(layer["encoding"]["x"]["scale"]["type"] == "log" for layer in drawn["layer"]) and "Suggested: 0.0042." in alt
+    drawn = curve(at)
+    assert drawn.rows("marks") == [{"rate": 0.001, "what": "in the form"}, {"rate": 0.0042, "what": "suggested"}]
+    assert all(layer["encoding"]["x"]["scale"]["type"] == "log" for layer in drawn.spec["layer"])
+    assert "Suggested: 0.0042." in drawn.alt
     assert any("0\\.0042 \\[so \\*there\\*\\]" in m.value for m in at.markdown)
     assert keys(at) == {"find_lr", "find_lr_use_lr"}                       # the careful one is in the form already
     at = press(at, "find_lr_use_lr").run()

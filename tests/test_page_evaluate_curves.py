@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-import pyarrow as pa
+import pytest
 import sklearn.metrics
 
 from core.evaluation import thresholds
@@ -11,36 +11,27 @@ from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import Threshold
 from tests import judged
+from tests.drawn import charts
 from tests.judged import matrices, open_page, plant, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 SAME = np.array([0, 1] * 20), np.tile([0.4, 0.6], (40, 1))
 
 
-def charts(at) -> dict[str, tuple[list[dict], dict]]:
-    """Words of each chart -> what it was given, and its Vega-Lite."""
-    found = {}
-    for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
-        spec = json.loads(element.proto.spec)
-        rows = spec.get("data", {}).get("values") or pa.ipc.open_stream(element.proto.data.data).read_all().to_pylist()
-        found[element.proto.alt] = rows, spec
-    return found
-
-
 def check_curves(at, true: np.ndarray, score: np.ndarray, cut: float) -> None:
     """The two curves, their dots and what is written below them, against scikit-learn at a threshold."""
-    drawn, words, said = charts(at), text_of(at), score > cut
-    (rows, roc), = (chart for alt, chart in drawn.items() if alt.startswith("ROC curve"))
+    (roc,), (pr,), words, said = charts(at, "ROC curve"), charts(at, "Precision"), text_of(at), score > cut
     fpr, tpr, _ = sklearn.metrics.roc_curve(true, score)
     points = {(round(x, 6), round(y, 6)) for x, y in zip(fpr, tpr)}
-    shown = [(round(row["fpr"], 6), round(row["tpr"], 6)) for row in rows]
+    shown = [(round(row["x"], 6), round(row["y"], 6)) for row in roc.rows("curve")]
     assert set(shown) == points and shown == sorted(shown)
     sensitivity, specificity = said[true == 1].mean(), 1 - said[true == 0].mean()
+    dot, = roc.rows("point")
+    assert (dot["x"], dot["y"]) == pytest.approx((1 - specificity, sensitivity))
     assert f"sensitivity {sensitivity:.3f}, specificity {specificity:.3f}." in words
-    (rows, _), = (chart for alt, chart in drawn.items() if alt.startswith("Precision"))
     right, found, _ = sklearn.metrics.precision_recall_curve(true, score, drop_intermediate=False)
     points = {(round(x, 6), round(y, 6)) for x, y in zip(found[:-1], right)}
-    shown = [(round(row["found"], 6), round(row["right"], 6)) for row in rows]
+    shown = [(round(row["x"], 6), round(row["y"], 6)) for row in pr.rows("curve")]
     assert set(shown) <= points and (1, round(true.mean(), 6)) in shown and len(shown) > 10
     assert f"precision of {true[said].mean():.3f}. Chance level: {true.mean():.3f}" in words
 

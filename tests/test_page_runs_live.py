@@ -150,11 +150,11 @@ def test_earlier_runs_are_drawn_behind_and_stand_in_the_address():
     run = put_run("finished", TWO, name="mine")
     waiting = put_run("queued", name="waits")
     at = open_page("runs", run=run.id, **{"with": f"{first.id},gone,{run.id}"})
-    table, spec, _ = curve(at, "ROC AUC")
+    table, chart, _ = curve(at, "ROC AUC")
     behind = [row for row in table.to_pylist() if row["line"].startswith("first")]
     assert [row["value"] for row in behind] == [0.5, 0.55, 0.58]
     assert [row["value"] for row in table.to_pylist() if row["line"] == "validation"] == [0.61, 0.74]
-    assert spec["encoding"]["x"]["scale"]["domain"] == [0, 3] and "first" in html_of(at, "lightbox-legend")
+    assert chart.axes["x_axis"]["domain"] == [0, 3] and "first" in html_of(at, "lightbox-legend")
     at.session_state["curves_behind"] = True
     chooser = at.run().multiselect(f"with_{run.id}")
     assert [one.split(" (")[0] for one in chooser.options] == ["first", "far"]  # the same data first; not itself; none waiting

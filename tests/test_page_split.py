@@ -152,5 +152,5 @@ def test_the_picture_marks_patients_on_both_sides():
     rows = [np.array([0, 1]), np.array([2, 3])]
     svg, words = summary.patients_svg(rows, np.array(["train", "train", "train", "test"], dtype=object))
     assert words == "2 patients, 1 of them in training and in validation or test"
-    assert svg.count(summary.theme.ANSWERS["wrong"]) == 1 and svg.count(summary.theme.SPLITS["train"]) == 3
+    assert svg.count(summary.theme.OUTCOMES["wrong"]) == 1 and svg.count(summary.theme.SPLITS["train"]) == 3
     assert summary.patients_svg([], np.array([], dtype=object)) is None

@@ -4,7 +4,6 @@ import json
 import shutil
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from core.runs.classifiers import classify, load_classifier
 from core.runs.store import RunStore
 from pages.gradcam.sanity_checks import another_seed
 from tests import judged
+from tests.drawn import charts
 from tests.judged import open_page, plant, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -62,17 +62,6 @@ def labels_of(at) -> list[str]:
     return [b.label for b in at.button]
 
 
-def charts(at) -> list[tuple[list[dict], dict, str]]:
-    """Rows, Vega-Lite and words of each chart of the tests, in their order."""
-    shown = []
-    for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
-        if any(word in element.proto.alt for word in ("trained network's maps", "Deletion and insertion", "Where the heat lies")):
-            spec = json.loads(element.proto.spec)
-            rows = spec.get("data", {}).get("values") or pa.ipc.open_stream(element.proto.data.data).read_all().to_pylist()
-            shown.append((rows, spec, element.proto.alt))
-    return shown
-
-
 def test_the_images_that_are_surest_of_the_class_are_put_to_the_test(run, examined):
     rng = np.random.default_rng(0)
     plant(run, "val", rng.integers(0, 2, 40), rng.dirichlet([1, 1], 40))
@@ -113,18 +102,19 @@ def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kin
     at = press(open_page("gradcam", run=run.id, predicted="all"), "Run the sanity checks")
     verdict, = (box.value for box in at.get(kind) if "point at" not in box.value)
     assert verdict.startswith(words) and [box.value for box in at.get(pointing) if "point at" in box.value]
-    (forgets, _, said), (covers, spec, beats), (places, _, where) = charts(at)
-    assert "trained 1.00, features.12.expand 0.40, features.0 0.10" in said
-    assert [(row["block"], row["value"]) for row in forgets if row["measure"] == "SSIM"] == [
+    (forgets,), (covers,), (where,) = (charts(at, begins) for begins in ("Rank corr", "Deletion and ins", "Where the heat"))
+    spec = covers.spec
+    assert "trained 1.00, features.12.expand 0.40, features.0 0.10" in forgets.alt
+    assert [(row["block"], row["value"]) for row in forgets.rows("maps") if row["measure"] == "SSIM"] == [
         ("trained", 1.0), ("features.12.expand", 0.6), ("features.0", 0.3)]
-    goes = [(row["share"], row["value"]) for row in covers if (row["way"], row["order"]) == ("they go", "the centre")]
+    goes = [(row["share"], row["value"]) for row in covers.rows("curve") if (row["way"], row["order"]) == ("deletion", "the centre")]
     assert np.array(goes) == pytest.approx(np.stack([np.linspace(0, 1, 5), says.deletion["the centre"]], 1))
-    assert spec["encoding"]["strokeDash"]["scale"] == {"domain": ["they go", "they come"], "range": [[1, 0], [4, 3]]}
-    assert f"the map beats the centre by {says.gain:+.2f}" in beats
-    assert [(row["place"], row["energy"], row["area"], row["pointing"]) for row in places] == [
+    assert spec["encoding"]["strokeDash"]["scale"]["domain"] == ["deletion", "insertion"]
+    assert f"the map beats the centre by {says.gain:+.2f}" in covers.alt
+    assert [(row["region"], row["energy"], row["area"], row["pointing"]) for row in where.rows("regions")] == [
         (name, place.energy, place.area, place.pointing) for name, place in says.places.items()]
     name, place = next(iter(says.places.items()))
-    assert f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image" in where
+    assert f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image" in where.alt
     assert f"16 maps. {says.empty} of them are empty" in text_of(at) and "0.93; there is no run with the same settings" in text_of(at)
 
 

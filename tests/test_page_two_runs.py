@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import sklearn.metrics
 
@@ -12,6 +11,7 @@ from core.evaluation.compare import compare, disagreements, pair
 from pages.compare.two_runs import _surest_first
 from pages.shared.layout import escape
 from tests import judged
+from tests.drawn import charts
 from tests.judged import another_seed, galleries, open_page, plant, text_of
 from tests.test_compare import another
 
@@ -38,26 +38,18 @@ def opened(two, **query):
     return open_page("compare", runs=",".join(one.id for one in two), **query)
 
 
-def charts(at, begins: str) -> list[tuple[list[dict], dict, str]]:
-    found = []
-    for element in at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart"):
-        if element.proto.alt.startswith(begins):
-            table = pa.ipc.open_stream(element.proto.data.data).read_all().to_pylist()
-            found.append((table, json.loads(element.proto.spec), element.proto.alt))
-    return found
-
-
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_the_picture_of_the_tests_is_a_less_b_on_this_split(two, split):
     found = compare(*two, split)
-    (rows, spec, alt), = charts(opened(two, split=split), "Difference A minus B")
+    chart, = charts(opened(two, split=split), "Difference A minus B")
+    rows = chart.rows("differences")
     for row, name in zip(rows, ("roc_auc", "accuracy"), strict=True):
         test = found[name]
         assert (row["difference"], row["low"], row["high"]) == pytest.approx((test["difference"], test["low"], test["high"]))
-        assert row["sure"] == ("unlikely to be chance" if test["p"] < 0.05 else "may be chance")
-    assert {row["sure"] for row in rows} == {"unlikely to be chance"} and (rows[0]["difference"] > 0) == (split == "val")
+        assert row["result"] == ("significant" if test["p"] < 0.05 else "not significant")
+    assert {row["result"] for row in rows} == {"significant"} and (rows[0]["difference"] > 0) == (split == "val")
     low, high = (found["roc_auc"][end] for end in ("low", "high"))
-    assert f"{low:+.3f} to {high:+.3f}" in alt and "A is better" in json.dumps(spec, ensure_ascii=False).rsplit("interval", 1)[1]
+    assert f"{low:+.3f} to {high:+.3f}" in chart.alt and "A is better" in json.dumps(chart.spec, ensure_ascii=False).rsplit("interval", 1)[1]
 
 
 def test_new_answers_and_a_new_threshold_are_compared_anew(two):
@@ -109,11 +101,11 @@ def test_seeds_of_each_run_are_told_by_its_letter(two):
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_the_curves_of_both_are_those_of_the_split(two, split):
-    (rows, _, _), = charts(opened(two, view="curves", split=split), "ROC curve")
+    chart, = charts(opened(two, view="curves", split=split), "ROC curve")
     for letter, one in zip("AB", two):
         with np.load(one.folder / "predictions.npz") as stored:
             fpr, tpr, _ = sklearn.metrics.roc_curve(stored[f"{split}_labels"], stored[f"{split}_probs"][:, 1])
-        drawn = {(round(row["fpr"], 6), round(row["tpr"], 6)) for row in rows if row["name"] == letter}
+        drawn = {(round(row["x"], 6), round(row["y"], 6)) for row in chart.rows("curve") if row["class"] == letter}
         assert drawn == {(round(x, 6), round(y, 6)) for x, y in zip(fpr, tpr)}
 
 

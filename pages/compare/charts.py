@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import streamlit as st
 
+from core.charts import comparisons, curves
+from core.charts.chart import thin
 from core.config import ModelConfig
 from core.errors import LightboxError
 from core.evaluation.leaderboard import Entry, Line
@@ -18,7 +19,7 @@ from core.metrics import METRICS
 from core.models import MODELS
 from core.runs.store import RunStore
 from pages.shared import run_feed, theme
-from pages.shared.charts import show_roc, thin
+from pages.shared.charts import line_style, show_chart
 from pages.shared.costs import known_costs, known_times
 from pages.shared.layout import escape, format_interval, long_task
 from pages.shared.predictions import roc_curves, stored_predictions
@@ -35,10 +36,10 @@ def _keys(picked: Sequence[Line]) -> dict[str, str]:
 
 
 def draw_legend(picked: Sequence[Line]) -> None:
-    """Which run is A, which is B, and their colours."""
-    signs = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}</span>"
-                    for name, color in _keys(picked).items())
-    st.html(f"<div class='lightbox-legend lightbox-picked'>{signs}</div>")
+    """Which run is A, which is B, their colours and dashes."""
+    signs = "".join(f"<span><i style='{line_style(color, theme.dash(k), height=3)}'></i>{html.escape(name)}</span>"
+                    for k, (name, color) in enumerate(_keys(picked).items()))
+    st.html(f"<div class='lightbox-legend'>{signs}</div>")
 
 
 # ------------------------------------------------------------------------------------------------------------ curves
@@ -64,22 +65,9 @@ def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], k
             run_feed.follow(run)
             xs, ys = thin(*run_feed.curve(run, "epoch", key), 200)
             lines.append((name, f"{name}, seed {one.config.train.seed}", xs, ys))
-    table = pa.table({"epoch": np.concatenate([xs for *_, xs, _ in lines]), "value": np.concatenate([ys for *_, ys in lines]),
-                      "run": [name for name, _, xs, _ in lines for _ in xs],
-                      "seed": [one for _, one, xs, _ in lines for _ in xs]})
-    color = {"field": "run", "type": "nominal", "legend": None, "scale": {"domain": list(keys), "range": list(keys.values())}}
-    spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0}, "encoding": {
-        "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "scale": {"nice": False, "zero": False},
-              "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6, "titlePadding": 4}},
-        "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False},
-              "axis": {"tickCount": 4, "format": ".3~r"}},
-        "color": color, "detail": {"field": "seed"}, "tooltip": [
-            {"field": "seed", "title": "run"}, {"field": "epoch"}, {"field": "value", "title": title, "format": ".4f"}]},
-        "mark": {"type": "line", "strokeWidth": 2, "point": {"size": 18} if len(table) <= 120 else False}}
-    said = "; ".join(f"{name} ends at {ys[-1]:.3g}" for _, name, _, ys in lines if len(ys))
     with st.container(gap=None):
         st.markdown(f"**{title}**")
-        st.vega_lite_chart(table, spec, key=f"compare_{key}", width="stretch", alt=f"{title} by epoch: {said or 'nothing yet'}.")
+        show_chart(curves.runs(title, lines, keys), key=f"compare_{key}")
 
 
 def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], split: str) -> None:
@@ -106,8 +94,8 @@ def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], spl
         else:
             drawn[name] = one
     if drawn:                                        # called by their letters: the names stand above
-        show_roc({name[0]: curve for name, curve in drawn.items()}, key=f"compare_roc_{split}",
-                 colors=[keys[name] for name in drawn], height=430)
+        show_chart(curves.roc({name[0]: curve for name, curve in drawn.items()}, [keys[name] for name in drawn], height=430),
+             key=f"compare_roc_{split}")
     if missing:
         st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
     others = len(picked) - len(same)
@@ -226,21 +214,9 @@ def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: s
         if frame.empty:
             st.caption("Measured times stand here, after a click on the button above.")
             return
-        x = {"field": name, "type": "quantitative", "title": None, "scale": {"type": "log", "nice": False, "padding": 18},
-             "axis": {"format": ".3~s", "tickCount": 4, "grid": False, "labelOverlap": True}}
-        y = {"type": "quantitative", "title": METRICS[measure].title, "scale": {"zero": False}, "axis": {"tickCount": 4}}
-        color = {"field": "hue", "type": "nominal", "scale": None}
-        tip = [{"field": "run"}, {"field": "data"}, {"field": name, "title": title, "format": ".4s"},
-               {"field": "said", "title": METRICS[measure].title}]
-        spec = {"height": 210, "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0}, "encoding": {"x": x, "color": color},
-                "layer": [
-            {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55}, "encoding": {
-                "y": {"field": "low", **y}, "y2": {"field": "high"}}},
-            {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {
-                "y": {"field": "value", **y}, "tooltip": tip}},
-            {"mark": {"type": "text", "align": "left", "dx": 7, "dy": -6, "fontWeight": "bold"}, "encoding": {
-                "y": {"field": "value", **y}, "text": {"field": "sign"}}}]}
-        frame = frame.assign(sign=_letters(frame, name))
+        points = pd.DataFrame({"x": frame[name], "y": frame["value"], "low": frame["low"], "high": frame["high"],
+                               "label": _letters(frame, name), "color": frame["hue"], "name": frame["run"],
+                               "details": frame["data"] + ": " + frame["said"]})
         said = "; ".join(f"{row['run']} {row[name]:.3g} and {row['said']}" for _, row in frame.iterrows())
-        st.vega_lite_chart(frame, spec, key=f"compare_cost_{name}", width="stretch",
-                           alt=f"{METRICS[measure].title} against {title}: {said}.")
+        show_chart(comparisons.cost(points, title, METRICS[measure].title, limits=METRICS[measure].range,
+                              alt=f"{METRICS[measure].title} against {title}: {said}."), key=f"compare_cost_{name}")

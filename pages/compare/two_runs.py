@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import comparisons
 from core.errors import LightboxError
 from core.evaluation import compare
 from core.evaluation.compare import Pair, differences, disagreements
 from core.evaluation.leaderboard import Entry
 from core.metrics import MULTI_LABEL
 from core.runs.store import Run
-from pages.shared import theme
+from pages.shared.charts import show_chart
 from pages.shared.gallery import gallery
 from pages.shared.layout import escape, format_number, format_probability, get_param, go, link, set_param, show_error
 from pages.shared.open_data import open_set, thumbnails
@@ -148,25 +149,8 @@ def _draw_intervals(tests: Mapping[str, dict]) -> None:
     """Difference A - B with its interval beside zero."""
     if not tests:
         return
-    rows = [{"what": name, "difference": test["difference"], "low": test["low"], "high": test["high"],
-             "sure": "unlikely to be chance" if test["p"] < compare.SURE else "may be chance"}
-            for name, test in tests.items()]
-    reach = max(0.02, *(abs(row[end]) for row in rows for end in ("low", "high"))) * 1.1
-    x = {"type": "quantitative", "scale": {"domain": [-reach, reach], "nice": False},
-         "axis": {"tickCount": 5, "format": "+.3~f", "grid": False, "titlePadding": 4},
-         "title": "B is better \u2190 difference A \u2212 B with its 95 % interval \u2192 A is better"}
-    y = {"field": "what", "type": "nominal", "title": None, "sort": list(tests), "axis": {"ticks": False, "domain": False}}
-    color = {"field": "sure", "type": "nominal", "legend": None, "scale": {
-        "domain": ["unlikely to be chance", "may be chance"], "range": [theme.ANSWERS["right"], theme.QUIET]}}
-    tip = [{"field": "what"}, *({"field": f, "format": "+.3f"} for f in ("difference", "low", "high")), {"field": "sure"}]
-    spec = {"height": {"step": 30}, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0}, "encoding": {"y": y}, "layer": [
-        {"mark": {"type": "rule", "strokeDash": [4, 4], "color": theme.QUIET, "aria": False}, "encoding": {"x": {"datum": 0, **x}, "y": {}}},
-        {"mark": {"type": "rule", "strokeWidth": 3}, "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"},
-                                                                  "color": color, "tooltip": tip}},
-        {"mark": {"type": "point", "filled": True, "size": 90, "opacity": 1}, "encoding": {
-            "x": {"field": "difference", **x}, "color": color, "tooltip": tip}}]}
-    said = "; ".join(f"{row['what']} {row['difference']:+.3f}, {row['low']:+.3f} to {row['high']:+.3f}" for row in rows)
-    st.vega_lite_chart(pd.DataFrame(rows), spec, key="compare_intervals", width="stretch", alt=f"Difference A minus B: {said}.")
+    rows = [(name, test["difference"], test["low"], test["high"], test["p"] < compare.SURE) for name, test in tests.items()]
+    show_chart(comparisons.differences(rows), key="compare_intervals")
 
 
 # -------------------------------------------------------------------------------------------------- where they disagree

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import probabilities
 from core.evaluation.predictions import Predictions
 from core.evaluation.thresholds import sides
 from core.metrics import METRICS, MULTI_LABEL
@@ -28,7 +29,7 @@ from core.metrics.calibration import (
 from core.runs.store import Run
 from pages.evaluate.threshold import class_in_question, first_sought
 from pages.shared import theme
-from pages.shared.charts import heading
+from pages.shared.charts import heading, show_chart
 from pages.shared.layout import format_interval, format_number, format_percent, get_param
 from pages.shared.predictions import class_index, predictions_version, stored_predictions
 
@@ -53,7 +54,7 @@ def draw_calibration(run: Run, split: str, preds: Predictions, k: int | None = N
     t = None if val is None else fitted(str(run.folder), predictions_version(run), task, val)
     result = compared(str(run.folder), split, k, predictions_version(run), task, t, preds)
     color = theme.QUIET if k == TOP else theme.class_color(k)
-    of = "of the predicted class" if k == TOP else f"of {names[k]}"
+    of = "the predicted class" if k == TOP else names[k]
     left, right = st.columns((5, 6), gap="large")
     with left:
         show_diagram(result["diagrams"], color, of, key=f"reliability_{k}")
@@ -144,61 +145,14 @@ def show_bins(diagram: Reliability) -> None:
 
 
 def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: str) -> None:
-    """What came true over what was said, with 95 % intervals, and below it how many images that was."""
-    rows = [{"said": float(said), "came": float(came), "low": float(low), "high": float(high), "n": int(n), "part": part}
-            for part, one in zip(PARTS, diagrams)
-            for said, came, low, high, n in zip(one.said, one.came, one.low, one.high, one.n) if n]
-    counts = [{"from": float(low), "to": float(high), "n": int(n)}
-              for low, high, n in zip(diagrams[0].edges[:-1], diagrams[0].edges[1:], diagrams[0].n)]
-    hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ANSWERS["right"])))
-    worst = max(rows, key=lambda row: row["n"])
+    """The observed frequency over the predicted probability, with 95 % intervals, and below it the images of each bin."""
+    hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ACCENT)))
+    series = [(part, hues[part], one.said, one.came, one.low, one.high, one.n) for part, one in zip(PARTS, diagrams)]
+    first = diagrams[0]
+    fullest = int(np.argmax(first.n))
     with st.container(gap="xxsmall"):
         st.html(heading("Observed against predicted probability", hues))
-        st.vega_lite_chart(pd.DataFrame(rows), diagram_spec(color, of), key=key, width="stretch",
-                           alt=f"Reliability diagram {of}, expected calibration error {diagrams[0].ece:.3f}. The fullest bin has "
-                           f"{worst['n']} images: said {worst['said']:.2f}, came true {worst['came']:.2f}.")
-        st.vega_lite_chart(pd.DataFrame(counts), counts_spec(), key=f"{key}_n", width="stretch",
-                           alt="Images per bin: " + ", ".join(str(row["n"]) for row in counts))
-
-
-SAID = {"domain": [0, 1], "nice": False}
-TENTHS = [0, .2, .4, .6, .8, 1]
-LEFT = {"minExtent": 42, "maxExtent": 42, "titlePadding": 6}           # the same for both charts, so that they stand in line
-
-
-def diagram_spec(color: str, of: str) -> dict:
-    """Vega-Lite, by hand as in pages/shared/charts.py. The rows: said, came, low, high, n, part."""
-    across = {"field": "said", "type": "quantitative", "scale": SAID, "title": None,
-              "axis": {"values": TENTHS, "format": ".1f", "labels": False, "ticks": False}}
-    up = {"field": "came", "type": "quantitative", "scale": SAID, "title": "came true",
-          "axis": {"values": TENTHS, "format": ".1f", **LEFT}}
-    hue = {"field": "part", "type": "nominal", "legend": None, "scale": {"domain": list(PARTS),
-                                                                         "range": [color, theme.ANSWERS["right"]]}}
-    shape = {"field": "part", "type": "nominal", "legend": None, "scale": {"domain": list(PARTS), "range": ["circle", "diamond"]}}
-    tooltip = [{"field": "part", "title": "probabilities"}, {"field": "n", "title": "images"},
-               *({"field": name, "title": title, "format": ".3f"} for name, title in
-                 (("said", f"said {of}, mean"), ("came", "came true"), ("low", "95 % from"), ("high", "95 % to")))]
-    return {"height": 300, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "encoding": {"x": across}, "layer": [
-        {"data": {"values": [{"said": 0, "came": 0}, {"said": 1, "came": 1}]},
-         "mark": {"type": "line", "strokeDash": [4, 4], "color": theme.QUIET, "strokeWidth": 1}, "encoding": {"y": up}},
-        {"mark": {"type": "rule", "strokeWidth": 1.5, "opacity": .6},
-         "encoding": {"y": {"field": "low", "type": "quantitative", "scale": SAID, "title": "came true"}, "y2": {"field": "high"},
-                      "color": hue, "tooltip": tooltip}},
-        {"mark": {"type": "line", "strokeWidth": 1, "opacity": .45}, "encoding": {"y": up, "color": hue}},
-        {"mark": {"type": "point", "filled": True, "opacity": 1},        # many images, a large point
-         "encoding": {"y": up, "color": hue, "shape": shape, "tooltip": tooltip,
-                      "size": {"field": "n", "type": "quantitative", "legend": None, "scale": {"range": [25, 220]}}}}]}
-
-
-def counts_spec() -> dict:
-    """How many images each bin has. The rows: from, to, n."""
-    return {"height": 88, "padding": {"left": 0, "right": 6, "top": 0, "bottom": 0},
-            "encoding": {"x": {"field": "from", "type": "quantitative", "scale": SAID, "title": "probability that was said",
-                               "axis": {"values": TENTHS, "format": ".1f", "grid": False, "titlePadding": 4}},
-                         "x2": {"field": "to"},
-                         "y": {"field": "n", "type": "quantitative", "title": "images", "axis": {"tickCount": 2, **LEFT}}},
-            "layer": [{"mark": {"type": "rect", "color": theme.QUIET, "stroke": None},
-                       "encoding": {"y2": {"datum": 0}, "tooltip": [{"field": "n", "title": "images"}]}},
-                      {"transform": [{"filter": "datum.n > 0"}, {"calculate": "(datum.from + datum.to) / 2", "as": "middle"}],
-                       "mark": {"type": "text", "dy": -7, "fontSize": 10},
-                       "encoding": {"x": {"field": "middle", "type": "quantitative"}, "x2": None, "text": {"field": "n"}}}]}
+        show_chart(probabilities.reliability(series, of=of, horizontal=False, alt=(
+            f"Reliability diagram of {of}, expected calibration error {first.ece:.3f}. The fullest bin has {first.n[fullest]} "
+            f"images: predicted {first.said[fullest]:.2f}, observed {first.came[fullest]:.2f}.")), key=key)
+        show_chart(probabilities.bin_counts(first.edges, first.n), key=f"{key}_n")

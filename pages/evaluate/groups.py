@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import comparisons
 from core.errors import LightboxError
 from core.evaluation import experts, thresholds
 from core.evaluation.evaluate import RunEvaluation
@@ -18,7 +19,7 @@ from core.metrics.estimates import Estimates
 from core.metrics.groups import GroupEvaluation, GroupRow
 from core.runs.store import Run
 from pages.evaluate.results import grouped_evaluation
-from pages.shared import theme
+from pages.shared.charts import show_chart
 from pages.shared.filters import EMPTY, Column, columns_of
 from pages.shared.layout import escape, format_interval, show_error
 from pages.shared.open_data import open_set
@@ -179,33 +180,13 @@ def _known_breakdown(folder: str, split: str, version: int, name: str, threshold
 
 def _draw_dots(rows: Sequence[GroupRow], measure: str, overall: float | None, column: Column) -> None:
     """A dot and its interval for each group, and a line where all images together are."""
-    shown = [{"group": row.group or EMPTY, "value": one.value, "low": one.low, "high": one.high, "n": row.n}
+    shown = [(row.group or EMPTY, one.value, one.low, one.high, row.n)
              for row in rows for one in [row.estimates[measure]] if one.value is not None]
     if not shown:
         st.markdown(f"{METRICS[measure].title} is undefined in each of these groups.")
         return
-    up = {"field": "group", "type": "nominal", "sort": [row["group"] for row in shown], "title": None,
-          "axis": {"labelLimit": 150, "ticks": False, "domain": False, "grid": False}}
-
-    def across(field: str) -> dict:
-        return {"field": field, "type": "quantitative", "title": METRICS[measure].title, "scale": {"zero": False, "padding": 8},
-                "axis": {"tickCount": 5, "titlePadding": 4}}
-    color = theme.CLASSES[2]
-    layers = [{"mark": {"type": "rule", "strokeWidth": 2, "color": color, "opacity": .55},
-               "encoding": {"x": across("low"), "x2": {"field": "high"}}},
-              {"mark": {"type": "point", "filled": True, "size": 80, "color": color, "opacity": 1},
-               "encoding": {"x": across("value"), "tooltip": [
-                   {"field": "group", "title": column.title}, {"field": "n", "title": "images"},
-                   {"field": "value", "title": METRICS[measure].title, "format": ".3f"},
-                   {"field": "low", "format": ".3f"}, {"field": "high", "format": ".3f"}]}}]
-    if overall is not None:
-        layers.insert(0, {"data": {"values": [{"all": overall}]}, "encoding": {"y": None, "x": across("all"), "tooltip": [
-            {"field": "all", "title": "all images", "format": ".3f"}]},
-            "mark": {"type": "rule", "strokeDash": [4, 4], "color": theme.QUIET}})
-    st.vega_lite_chart({"height": 30 * len(shown) + 50, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0},
-                        "data": {"values": shown}, "encoding": {"y": up}, "layer": layers}, key="group_dots", width="stretch",
-                       alt=f"{METRICS[measure].title} by {column.title}: " + "; ".join(
-                           f"{row['group']} {format_interval(row['value'], row['low'], row['high'])}" for row in shown))
+    metric = METRICS[measure]
+    show_chart(comparisons.estimates(shown, metric.title, column.title, overall=overall, limits=metric.range), key="group_dots")
     if overall is not None:
         st.caption(f"Bars are 95 % intervals. The dashed line is {METRICS[measure].title} of all images, {overall:.3f}.")
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import curves
 from core.errors import LightboxError
 from core.evaluation.evaluate import RunEvaluation
 from core.evaluation.predictions import Predictions
@@ -22,7 +23,7 @@ from pages.evaluate.results import Overview, await_baseline, evaluation_of, over
 from pages.evaluate.studies import draw_studies
 from pages.evaluate.threshold import draw_threshold
 from pages.shared import theme
-from pages.shared.charts import show_precision_recall, show_roc
+from pages.shared.charts import show_chart
 from pages.shared.downloads import draw_downloads
 from pages.shared.layout import (
     asked_among,
@@ -95,8 +96,8 @@ def show_roc_of(overview: Overview) -> None:
     st.header("ROC curve", anchor=False, help=f"{METRICS['roc_auc'].help} The curve shows all thresholds at once: sensitivity "
                  "against the false positive rate.")
     point = overview.roc_point
-    show_roc(by_name(overview, overview.roc), key=f"roc_{overview.finding}", point=point, colors=colors_of(overview),
-             point_label=f"threshold {overview.threshold:.2g}" if point else "")
+    show_chart(curves.roc(by_name(overview, overview.roc), colors_of(overview), point=point, point_label=label_of(overview)),
+               key=f"roc_{overview.finding}")
     if point:
         st.caption(f"The dot is the threshold {overview.threshold:.2g}: sensitivity {point[1]:.3f}, "
                    f"specificity {1 - point[0]:.3f}.")
@@ -109,11 +110,16 @@ def show_precision_recall_of(overview: Overview) -> None:
                  "positive. Recall: another word for sensitivity. Where positives are rare, this curve shows false alarms that "
                  "the ROC curve hides.")
     point = overview.pr_point
-    show_precision_recall(by_name(overview, overview.pr), key=f"pr_{overview.finding}", point=point, share=overview.prevalence,
-                          colors=colors_of(overview), point_label=f"threshold {overview.threshold:.2g}" if point else "")
+    show_chart(curves.precision_recall(by_name(overview, overview.pr), colors_of(overview), point=point,
+                                       point_label=label_of(overview), prevalence=overview.prevalence),
+               key=f"pr_{overview.finding}")
     if overview.prevalence is not None:
         precision = f"The dot has a precision of {point[1]:.3f}. " if point else ""
         st.caption(f"{precision}Chance level: {overview.prevalence:.3f}, the prevalence of {escape(overview.names[1])} here.")
+
+
+def label_of(overview: Overview) -> str:
+    return "" if overview.threshold is None else f"threshold {overview.threshold:.2g}"
 
 
 def by_name(overview: Overview, curves: dict) -> dict:

@@ -8,12 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from core import metrics
+from core.charts import comparisons
 from core.config import KNOBS
 from core.evaluation import studies
 from core.evaluation.studies import NATIVE, STUDIES, Member, Point
 from core.metrics import METRICS
 from core.runs.store import Run
 from pages.shared import theme
+from pages.shared.charts import show_chart
 from pages.shared.layout import escape, format_interval, format_number, link
 from pages.shared.predictions import predictions_version, stored_predictions
 from pages.shared.widget_state import follow
@@ -132,35 +134,14 @@ def _colors(kinds: Sequence[str]) -> list[str]:
 def _draw_curve(points: Sequence[Point], study: str, measure: str, key: str) -> None:
     """A line for each kind through the means; a dot for each run; a bar for how sure each mean is."""
     kinds = list(dict.fromkeys(point.kind for point in points))
-    rows = [{"x": p.x, "kind": p.kind, "mean": p.mean, "runs": len(p.values),
-             "low": p.mean - p.spread if p.spread is not None else p.low,
-             "high": p.mean + p.spread if p.spread is not None else p.high} for p in points]
-    dots = [{"x": p.x, "kind": p.kind, "value": value} for p in points if len(p.values) > 1 for value in p.values.values()]
-    places = sorted({p.x for p in points})
-    across = {"field": "x", "type": "quantitative", "title": STUDIES[study].across,
-              "scale": {"type": "log", "nice": False, "padding": 24},
-              "axis": {"values": places, "format": ",d", "grid": False, "titlePadding": 4, "labelOverlap": True}}
-    color = {"field": "kind", "type": "nominal", "title": None, "scale": {"domain": kinds, "range": _colors(kinds)},
-             "legend": {"orient": "top", "offset": 2, "symbolType": "circle", "symbolDash": [1, 0], "symbolStrokeWidth": 0}
-             if len(kinds) > 1 else None}
-    dash = {"field": "kind", "type": "nominal", "legend": None,
-            "scale": {"domain": kinds, "range": [[1, 0] if kind == NATIVE else [5, 4] for kind in kinds]}}
-
-    def up(field: str) -> dict:
-        return {"field": field, "type": "quantitative", "title": METRICS[measure].title, "scale": {"zero": False},
-                "axis": {"tickCount": 5, "titlePadding": 4}}
-    said = [{"field": "kind", "title": "images"}, {"field": "x", "title": STUDIES[study].across, "format": ",d"}]
-    layers = [{"mark": {"type": "rule", "strokeWidth": 2, "opacity": .55},
-               "encoding": {"y": up("low"), "y2": {"field": "high"}}},
-              {"mark": {"type": "line", "strokeWidth": 2}, "encoding": {"y": up("mean"), "strokeDash": dash}},
-              {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": {"y": up("mean"), "tooltip": [
-                  *said, {"field": "mean", "title": METRICS[measure].title, "format": ".3f"}, {"field": "runs"}]}},
-              {"data": {"values": dots}, "mark": {"type": "point", "size": 26, "opacity": .8}, "encoding": {
-                  "y": up("value"), "tooltip": [*said, {"field": "value", "title": "one run", "format": ".3f"}]}}]
-    st.vega_lite_chart({"height": 250, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "data": {"values": rows},
-                        "encoding": {"x": across, "color": color}, "layer": layers if dots else layers[:3]},
-                       key=key, width="stretch", alt=f"{STUDIES[study].title}: " + "; ".join(
-                           f"{p.kind}, {p.x:,}: {METRICS[measure].title} {p.mean:.3f}" for p in points))
+    means = pd.DataFrame([{"x": p.x, "kind": p.kind, "mean": p.mean, "runs": len(p.values),
+                           "low": p.mean - p.spread if p.spread is not None else p.low,
+                           "high": p.mean + p.spread if p.spread is not None else p.high} for p in points])
+    each = pd.DataFrame([{"x": p.x, "kind": p.kind, "value": value}
+                         for p in points if len(p.values) > 1 for value in p.values.values()], columns=["x", "kind", "value"])
+    said = "; ".join(f"{p.kind}, {p.x:,}: {METRICS[measure].title} {p.mean:.3f}" for p in points)
+    show_chart(comparisons.study(means, each, METRICS[measure].title, STUDIES[study].across, dict(zip(kinds, _colors(kinds))),
+                           f"{STUDIES[study].title}: {said}", limits=METRICS[measure].range), key=key)
 
 
 def _draw_table(points: Sequence[Point], study: str, measure: str, key: str) -> None:

@@ -5,7 +5,6 @@ No torch at module level.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +12,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from core.charts import sanity
 from core.datasets import Dataset
 from core.errors import LightboxError
 from core.evaluation.compare import same_but_for_the_seed
@@ -22,8 +22,7 @@ from core.runs.classifiers import as_input
 from core.runs.classifiers import classify as predict
 from core.runs.store import Run, RunStore
 from pages.gradcam.one_map import MapRequest, contrast_name
-from pages.shared import theme
-from pages.shared.charts import heading
+from pages.shared.charts import heading, show_chart
 from pages.shared.heatmaps import classifier, version
 from pages.shared.layout import escape, format_number, long_task
 
@@ -32,9 +31,6 @@ SAMPLED = 64           # at random, of which those with the highest probability 
 RESULTS = 64           # that are kept
 BOXES = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning, ":material/help:"),
          "no": (st.error, ":material/cancel:")}
-COLOURS = {"the map": theme.CLASSES[2], "random places": theme.CLASSES[1], "the centre": theme.CLASSES[0],
-           "the edges": theme.CLASSES[4]}
-HEIGHT = 240
 
 
 def draw_sanity_checks(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest) -> Callable[[], None] | None:
@@ -155,71 +151,14 @@ def _results() -> OrderedDict[tuple, tuple]:
 
 
 def _draw_forgetting(randomised, limit: float, *, key: str) -> None:
-    blocks = list(randomised.blocks)
-    rows = [{"place": i, "block": block, "measure": measure, "value": float(value)}
-            for measure, values in (("rank correlation", randomised.spearman), ("SSIM", randomised.ssim))
-            for i, (block, value) in enumerate(zip(blocks, values))]
-    titles = json.dumps([block.removeprefix("features.").partition(".")[0] for block in blocks])
-    accent = COLOURS["the map"]
-    spec = {"layer": [
-        {"data": {"values": [{"limit": limit}]}, "mark": {"type": "rule", "strokeDash": [2, 3], "color": theme.QUIET},
-         "encoding": {"y": {"field": "limit", "type": "quantitative"}}},
-        {"mark": {"type": "line", "strokeWidth": 2, "color": accent, "point": {"size": 22, "color": accent}},
-         "encoding": {"x": {"field": "place", "type": "quantitative", "title": "random down to",
-                            "axis": {"values": list(range(len(blocks))), "labelExpr": f"{titles}[datum.value]", "grid": False,
-                                     "titlePadding": 4, "labelLimit": 70, "labelAngle": -35}},
-                      "y": {"field": "value", "type": "quantitative", "title": "likeness to the trained map",
-                            "axis": {"tickCount": 5}, "scale": {"domain": [min(-0.2, min(r["value"] for r in rows)), 1]}},
-                      "strokeDash": {"field": "measure", "type": "nominal", "title": None,
-                                     "scale": {"domain": ["rank correlation", "SSIM"], "range": [[1, 0], [4, 3]]},
-                                     "legend": {"orient": "top", "offset": 2}},
-                      "tooltip": [{"field": "block", "title": "random down to"}, {"field": "measure"},
-                                  {"field": "value", "format": ".2f"}]}}]}
-    said = ", ".join(f"{block} {value:.2f}" for block, value in zip(blocks, randomised.spearman))
-    _chart(rows, spec, key, f"Rank correlation with the trained network's maps: {said}.")
+    show_chart(sanity.randomisation(randomised.blocks, randomised.spearman, randomised.ssim, limit), key=key)
 
 
-def _draw_coverage(found, *, key: str) -> None:
-    rows = [{"share": t / (len(values) - 1), "value": float(value), "order": order, "way": way}
-            for way, curves in (("they go", found.deletion), ("they come", found.insertion))
-            for order, values in curves.items() for t, value in enumerate(values)]
-    spec = {"mark": {"type": "line", "strokeWidth": 2},
-            "encoding": {"x": {"field": "share", "type": "quantitative", "title": "share of the pixels",
-                               "axis": {"format": ".0%", "values": [0, .5, 1], "grid": False, "titlePadding": 4}},
-                         "y": {"field": "value", "type": "quantitative", "title": "probability",
-                               "scale": {"domain": [0, 1]}, "axis": {"tickCount": 5}},
-                         "color": {"field": "order", "type": "nominal", "title": None,
-                                   "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
-                                   "legend": {"orient": "top", "offset": 2, "columns": 2, "symbolType": "stroke",
-                                              "columnPadding": 6}},
-                         "strokeDash": {"field": "way", "type": "nominal", "legend": None,
-                                        "scale": {"domain": ["they go", "they come"], "range": [[1, 0], [4, 3]]}},
-                         "opacity": {"condition": {"test": "datum.order == 'the map'", "value": 1}, "value": .6},
-                         "tooltip": [{"field": "order"}, {"field": "way", "title": "pixels"},
-                                     {"field": "share", "format": ".0%"}, {"field": "value", "format": ".2f"}]}}
-    _chart(rows, spec, key, f"Deletion and insertion: the map beats {found.best_baseline} by {found.gain:+.2f} of probability.")
+def _draw_coverage(result, *, key: str) -> None:
+    show_chart(sanity.deletion_insertion(result.deletion, result.insertion, (
+        f"Deletion and insertion: the map beats {result.best_baseline} by {result.gain:+.2f} of probability.")), key=key)
 
 
 def _draw_places(places, *, key: str) -> None:
-    rows = [{"place": name, "energy": place.energy, "area": place.area, "pointing": place.pointing, "images": place.images}
-            for name, place in places.items()]
-    y = {"field": "place", "type": "nominal", "title": None, "sort": [row["place"] for row in rows],
-         "axis": {"ticks": False, "domain": False}}
-    tooltip = [{"field": "place"}, {"field": "energy", "format": ".1%", "title": "share of the heat"},
-               {"field": "area", "format": ".1%", "title": "share of the image"},
-               {"field": "pointing", "format": ".0%", "title": "pointing game"}, {"field": "images", "title": "maps"}]
-    spec = {"encoding": {"y": y, "tooltip": tooltip}, "layer": [
-        {"mark": {"type": "bar", "color": COLOURS["the map"], "height": {"band": .5}},
-         "encoding": {"x": {"field": "energy", "type": "quantitative", "title": "share of the heat", "scale": {"domain": [0, 1]},
-                            "axis": {"format": ".0%", "values": [0, .25, .5, .75, 1], "labelOverlap": True,
-                                     "titlePadding": 4}}}},
-        {"mark": {"type": "tick", "thickness": 2, "color": theme.QUIET, "height": {"band": .8}},
-         "encoding": {"x": {"field": "area", "type": "quantitative"}}}]}
-    said = "; ".join(f"{name}: {100 * place.energy:.0f} % of the heat on {100 * place.area:.0f} % of the image, hottest there in "
-                     f"{100 * place.pointing:.0f} %" for name, place in places.items())
-    _chart(rows, spec, key, f"Where the heat lies. {said}.")
-
-
-def _chart(rows: list[dict], spec: dict, key: str, alt: str) -> None:
-    frame = {"height": HEIGHT, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0}, "data": {"values": rows}}
-    st.vega_lite_chart(frame | spec, key=key, width="stretch", alt=alt)
+    rows = [(name, place.energy, place.area, place.pointing, place.images) for name, place in places.items()]
+    show_chart(sanity.heat_by_region(rows), key=key)

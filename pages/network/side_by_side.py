@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import comparisons
 from core.config import ModelConfig
 from core.errors import LightboxError
 from core.models import MODELS
 from pages.network.counts import Images
 from pages.shared import theme
-from pages.shared.charts import heading
+from pages.shared.charts import heading, show_chart
 from pages.shared.costs import known_costs, known_times
 from pages.shared.layout import escape, long_task
 
@@ -130,18 +132,9 @@ def show_charts(frame: pd.DataFrame) -> None:
 def show_against(frame: pd.DataFrame, y: str, title: str, colours: dict[str, str], *, key: str, height: int = 230) -> None:
     """Parameters against another cost, a point a network in its family's colour, both axes logarithmic."""
     there = frame.dropna(subset=["Parameters", y])
-    there = there.assign(label=there["Network"].where(there["name"].isin(LABELLED), ""))
-    axis = {"type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 14}}
-    hover = [{"field": "Network"}, {"field": "Parameters", "format": ".3g", "title": "Parameters (M)"},
-             {"field": y, "format": ".3g", "title": title}]
-    across = {"field": "Parameters", "title": "Parameters (M)", "axis": {"format": "~g", "tickCount": 4, "grid": False}, **axis}
-    up = {"field": y, "title": title, "axis": {"format": "~g", "tickCount": 4, "grid": False}, **axis}
-    colour = {"field": "Family", "type": "nominal", "legend": None,
-              "scale": {"domain": list(colours), "range": list(colours.values())}}
-    spec = {"height": height, "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0}, "encoding": {"x": across, "y": up},
-            "layer": [{"mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
-                       "encoding": {"tooltip": hover, "color": colour}},
-                      {"mark": {"type": "text", "align": "left", "dx": 6, "dy": -5, "fontSize": 10},
-                       "encoding": {"text": {"field": "label"}}}]}
     said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}" for _, row in there.iterrows())
-    st.vega_lite_chart(there, spec, key=key, width="stretch", alt=f"Parameters in millions against {title}: {said}.")
+    points = pd.DataFrame({"x": there["Parameters"], "y": there[y], "low": np.nan, "high": np.nan,
+                           "label": there["Network"].where(there["name"].isin(LABELLED), ""),
+                           "color": there["Family"].map(colours), "name": there["Network"], "details": there["Family"]})
+    show_chart(comparisons.cost(points, "Parameters (M)", title, log_y=True, height=height,
+                                alt=f"Parameters in millions against {title}: {said}."), key=key)

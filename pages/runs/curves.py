@@ -1,30 +1,26 @@
-"""The curves of a training, which grow while one looks: what can be drawn, and the drawing.
-
-A chart is Vega-Lite written out by hand and an Arrow table: Altair would write the same text anew at every look, in 23 ms a
-chart instead of 0.1 ms.
-"""
+"""The curves of a training, which grow while one looks: which can be shown, and what goes into them."""
 
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import streamlit as st
 
+from core.charts import curves
+from core.charts.chart import thin
+from core.charts.curves import BATCHES, TRAIN, TRAIN_DASH, VAL
 from core.metrics import METRICS
 from core.runs.store import Run, RunStore
 from pages.shared import run_feed, theme
-from pages.shared.charts import thin
+from pages.shared.charts import line_style, show_chart
 from pages.shared.layout import choose_param, distinct_titles, get_param, set_param
 from pages.shared.widget_state import follow
 
-BATCHES = "single batches"                   # the line of a measure that every batch has
-TRAIN, VAL = theme.SPLIT_TITLES["train"], theme.SPLIT_TITLES["val"]
 OVERLAYS = 4                                 # earlier runs beside the one that is looked at
-DASHES = ([1, 0], [7, 3], [2, 2], [8, 3, 2, 3])          # how their lines are told apart: without colour, which has meanings
 POINTS_BEHIND = 150                          # of a curve of an earlier run
 MEASURED = {"running": ("Training: while it learns", "Training numbers are summed over the epoch, on changed images, while the "
                         "weights still move. They are not quite comparable with those of the validation."),
@@ -45,7 +41,7 @@ class Measure:
     val: str = ""
     step: str = ""
     higher_is_better: bool | None = None
-    ceiling: float | None = None
+    limits: tuple[float, float] = (0.0, math.inf)
     format: str = ".3f"
     of_answers: bool = False
     scale: float = 1.0
@@ -55,7 +51,7 @@ def _of(metric: str) -> Measure:
     m = METRICS[metric]
     return Measure("Loss" if metric == "loss" else m.title, m.help, f"train_{metric}", f"val_{metric}",
                    metric if metric in ("loss", "accuracy") else "",
-                   m.higher_is_better, m.range[1] if np.isfinite(m.range[1]) else None, of_answers=True)
+                   m.higher_is_better, m.range, of_answers=True)
 
 
 # In the order in which they are offered.
@@ -68,7 +64,7 @@ MEASURES: dict[str, Measure] = {m: _of(m) for m in ("loss", "roc_auc", "accuracy
     "memory_bytes": Measure("Device memory, GB", "Memory that the training holds on the device.", step="memory_bytes",
                             format=".2f", scale=1e-9),
     "device_use": Measure("Device in use, %", "Share of the time in which the device was computing.", step="device_use",
-                          format=".0f", scale=100, ceiling=100),
+                          format=".0f", scale=100, limits=(0, 100)),
 }
 ALWAYS = ("loss", "roc_auc", "accuracy", "lr", "grad_norm", "images_per_second")          # offered before anything is known
 
@@ -163,16 +159,11 @@ def legend(others: Sequence[str], measured: str | None) -> str:
         tip = f" title='{html.escape(explained, quote=True)}'" if explained else ""
         return f"<span{tip}><i style='{style}'></i>{html.escape(words)}</span>"
 
-    def line(color: str, dash: Sequence[int] = (1, 0), height: int = 2, opacity: float = 1) -> str:
-        ends = np.cumsum(dash)
-        stops = ", ".join(f"{color if i % 2 == 0 else 'transparent'} {end - part}px {end}px"
-                          for i, (part, end) in enumerate(zip(dash, ends)))
-        return f"height:{height}px;opacity:{opacity};background:repeating-linear-gradient(90deg, {stops})"
     train, val = theme.SPLITS["train"], theme.SPLITS["val"]
     how = MEASURED.get(measured)
-    signs = [sign(line(train), TRAIN, how[1] if how else ""), sign(line(train, height=1, opacity=.6), BATCHES),
-             sign(line(val), VAL), sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, kept")]
-    signs += [sign(line(theme.QUIET, dash), name) for name, dash in zip(others, DASHES)]
+    signs = [sign(line_style(train, TRAIN_DASH), TRAIN, how[1] if how else ""), sign(line_style(train, height=1, opacity=.6), BATCHES),
+             sign(line_style(val), VAL), sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, kept")]
+    signs += [sign(line_style(theme.QUIET, theme.dash(k)), name) for k, name in enumerate(others)]
     if how:
         signs.append(f"<span title='{html.escape(how[1], quote=True)}'><u>{how[0]}</u></span>")
     return f"<div class='lightbox-legend'>{''.join(signs)}</div>"
@@ -181,67 +172,20 @@ def legend(others: Sequence[str], measured: str | None) -> str:
 def _show(run: Run, measure: Measure, key: str, others: Mapping[str, Run], epochs: float, best: int | None, height: int) -> None:
     lines = {TRAIN: run_feed.curve(run, "epoch", measure.train), VAL: run_feed.curve(run, "epoch", measure.val),
              BATCHES: thin(*run_feed.curve(run, "step", measure.step))}
-    done = len(lines[VAL][0])
-    for name, other in others.items():
-        behind = run_feed.curve(other, "epoch", measure.val) if measure.val else run_feed.curve(other, "step", measure.step)
-        lines[name] = thin(*behind, POINTS_BEHIND)
-    lines = {name: (xs, ys * measure.scale) for name, (xs, ys) in lines.items() if len(xs)}
-    table = pa.table({"epoch": np.concatenate([xs for xs, _ in lines.values()] or [np.zeros(0)]),
-                      "value": np.concatenate([ys for _, ys in lines.values()] or [np.zeros(0)]),
-                      "line": [name for name, (xs, _) in lines.items() for _ in xs]})
+    behind = {name: thin(*_behind(other, measure), POINTS_BEHIND) for name, other in others.items()}
     better = {True: " Higher is better.", False: " Lower is better.", None: ""}[measure.higher_is_better]
-    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in lines.items()) or "nothing yet"
-    marked = f" The best epoch is {best}." if best else ""
-    domain = _domain([ys for _, ys in lines.values()], measure.ceiling)
-    dashes = {name: list(dash) for name, dash in zip(others, DASHES) if name in lines}
-    spec = _spec(measure, epochs, list(lines), dashes, domain, done <= 40, best, height)
     with st.container(gap=None):
         st.markdown(f"**{measure.title}**", help=measure.help + better)
-        st.vega_lite_chart(table, spec, key=f"curve_{key}", width="stretch",
-                           alt=f"{measure.title} by epoch. {said}.{better}{marked}")
+        show_chart(curves.training(
+            measure.title, _scaled(lines, measure.scale), behind=_scaled(behind, measure.scale), epochs=epochs, best=best,
+            limits=measure.limits, format=measure.format, large=measure.of_answers,
+            higher_is_better=measure.higher_is_better, height=height), key=f"curve_{key}")
 
 
-def _domain(values: list[np.ndarray], ceiling: float | None) -> list[float]:
-    """Lowest and highest value of the y axis: a little more than the curves need, never above what is possible."""
-    if not values:
-        return [0.0, 1.0]
-    low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    return [low - room, high + room if ceiling is None else min(high + room, ceiling)]
+def _behind(run: Run, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+    """The line of an earlier run: validation, or the batches of what validation does not have."""
+    return run_feed.curve(run, "epoch", measure.val) if measure.val else run_feed.curve(run, "step", measure.step)
 
 
-def _spec(measure: Measure, epochs: float, lines: list[str], dashes: Mapping[str, list[int]], domain: list[float],
-          dots: bool, best: int | None, height: int) -> dict:
-    """Vega-Lite of one chart without its data, which has the columns epoch, value, line.
-
-    Layers are only there for lines that are: Vega complains of a layer without data.
-    """
-    colors = [theme.SPLITS[s] for s in ("train", "val")]
-    main = [name for name in (TRAIN, VAL) if name in lines]
-    color = {"field": "line", "type": "nominal", "scale": {"domain": [TRAIN, VAL], "range": colors}, "legend": None}
-    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"domain": domain, "nice": False},
-         "axis": {"tickCount": max(2, height // 55), "format": ".3~r", "labels": bool(lines)}}
-    x = {"field": "epoch", "type": "quantitative", "title": None, "scale": {"domain": [0, epochs], "nice": False},
-         "axis": {"grid": False, "tickMinStep": 1, "format": "d", "tickCount": 6}}
-    tip = [{"field": "line", "title": "what"}, {"field": "epoch", "format": ".4~g"},
-           {"field": "value", "title": measure.title, "format": measure.format}]
-
-    def layer(of: list[str], mark: dict, **encoding) -> dict:
-        return {"transform": [{"filter": {"field": "line", "oneOf": of}}], "encoding": {"tooltip": tip, **encoding}, "mark": mark}
-
-    layers = [{"mark": {"type": "rule", "opacity": 0}}]               # the axes, before there is anything to draw
-    if dashes:
-        dash = {"field": "line", "type": "nominal", "legend": None,
-                "scale": {"domain": list(dashes), "range": list(dashes.values())}}
-        fine = {"strokeWidth": 1.5, "opacity": 0.75} if measure.of_answers else {"strokeWidth": 1, "opacity": 0.5}
-        behind = {"type": "line", "color": theme.QUIET, **fine}
-        layers.append(layer(list(dashes), behind, strokeDash=dash))
-    if BATCHES in lines:
-        layers.append(layer([BATCHES], {"type": "line", "strokeWidth": 1, "opacity": 0.45 if main else 0.9, "color": colors[0]}))
-    if main:
-        layers.append(layer(main, {"type": "line", "strokeWidth": 2, "point": {"size": 22} if dots else False}, color=color))
-    if best and VAL in main:
-        ring = layer([VAL], {"type": "point", "size": 150, "strokeWidth": 2, "color": colors[1], "filled": False})
-        layers.append(ring | {"transform": [*ring["transform"], {"filter": f"datum.epoch === {best}"}]})
-    return {"usermeta": {"measure": measure.title}, "height": height, "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0},
-            "encoding": {"x": x, "y": y}, "layer": layers}
+def _scaled(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], scale: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {name: (xs, ys * scale) for name, (xs, ys) in lines.items()}

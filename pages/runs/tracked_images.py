@@ -111,12 +111,12 @@ def _card(i: int, examples: Examples, now: np.ndarray, before: np.ndarray) -> st
                       quote=True)
     verdict = "right" if right else "wrong"
     return (f"<figure><div class='picture picture-{i}' role='img' aria-label='{alt}' "
-            f"style='border-color:{theme.ANSWERS[verdict]}'></div>"
+            f"style='border-color:{theme.OUTCOMES[verdict]}'></div>"
             f"<figcaption aria-hidden='true'><small>{verdict}</small>{bars}</figcaption></figure>")
 
 
 def _bar(name: str, true: bool, said: bool, now: float, before: float) -> str:
-    color = theme.ANSWERS["right" if true else "wrong"] if said or true else theme.QUIET
+    color = theme.OUTCOMES["right" if true else "wrong"] if said or true else theme.QUIET
     word = f"<b>{html.escape(name)}</b>" if true else html.escape(name)
     return (f"<div class='name'><span title='{html.escape(name, quote=True)}'>{word}</span>"
             f"<span>{html.escape(format_probability(float(now), 0))}</span></div>"

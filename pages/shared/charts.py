@@ -1,7 +1,7 @@
-"""The charts of the pages: arrays and records in, a picture out. No computing beyond thinning.
+"""What the pages draw: `show_chart` puts a chart of core/charts onto a page, in Streamlit's theme, so that both themes work.
 
-Curves are Vega-Lite, in Streamlit's own chart theme, so that both themes work. What stands many times on a page (bars of
-probabilities, sparklines) is plain HTML and SVG: it costs the browser nothing.
+Bars of probabilities and sparklines stand many times on a page; they are plain HTML and SVG, which costs the browser nothing,
+and no charts: they have no axes.
 """
 
 from __future__ import annotations
@@ -11,126 +11,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 import streamlit as st
 
+from core.charts.chart import Chart
 from pages.shared import theme
 from pages.shared.layout import format_probability
 
-POINTS = 500           # more than this makes an update of a live chart slow in the browser
 
-
-def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """At most `points` of a curve. The lowest and the highest value of each stretch stay, and so every spike, and both ends.
-
-    Args:
-        x, y: (N,) numbers; x rises. Places where y is not finite are left out
-    """
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    there = np.isfinite(y)
-    x, y = x[there], y[there]
-    if len(x) <= points:
-        return x, y
-    # Two points of each bin. The bins are as equal as they can be: `longer` of them have one place more than the others.
-    size, longer = divmod(len(x) - 2, (points - 2) // 2)
-    middle = 1 + longer * (size + 1)
-    kept = [np.array([0, len(x) - 1])]
-    for start, bins in ((1, y[1:middle].reshape(longer, size + 1)), (middle, y[middle:-1].reshape(-1, size))):
-        first = start + bins.shape[1] * np.arange(len(bins))
-        kept += [first + pick(bins, axis=1) for pick in (np.argmin, np.argmax) if len(bins)]
-    kept = np.unique(np.concatenate(kept))
-    return x[kept], y[kept]
-
-
-def show_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, colors: Sequence[str] | None = None,
-             point: tuple[float, float] | None = None, point_label: str = "", height: int = 340) -> None:
-    """Receiver operating characteristic: share of the sick found against share of the healthy called back.
-
-    Args:
-        curves: name -> (false positive rate, true positive rate), each (T,) in [0, 1]
-        colors: one for each curve; by default the class colours in order
-        point: the operating point (false positive rate, true positive rate)
-    """
-    thinned = {name: _thin_roc(np.asarray(fpr, float), np.asarray(tpr, float)) for name, (fpr, tpr) in curves.items()}
-    table = pa.table({"fpr": np.concatenate([xs for xs, _ in thinned.values()] or [np.zeros(0)]),
-                      "tpr": np.concatenate([ys for _, ys in thinned.values()] or [np.zeros(0)]),
-                      "name": [name for name, (xs, _) in thinned.items() for _ in xs],
-                      "order": [i for xs, _ in thinned.values() for i in range(len(xs))]})
-    colors = list(colors or [theme.class_color(k) for k in range(len(curves))])
-    spec = _roc_spec(list(curves), colors, point, point_label or "operating point", height)
-    said = f" Operating point: sensitivity {point[1]:.2f}, specificity {1 - point[0]:.2f}." if point else ""
-    st.vega_lite_chart(table, spec, key=key, width="stretch", alt=f"ROC curve of {', '.join(curves)}.{said}")
-
-
-def show_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, key: str, colors: Sequence[str],
-                          point: tuple[float, float] | None = None, point_label: str = "", share: float | None = None,
-                          height: int = 340) -> None:
-    """Of those called, the share that is sick, against the share of the sick found.
-
-    Args:
-        curves: name -> (sensitivity, precision), each (T,) in [0, 1]
-        point: the operating point (sensitivity, precision)
-        share: of the sick among all: where guessing lies
-    """
-    thinned = {name: _thin_roc(*axes) for name, axes in curves.items()}
-    table = pa.table({"found": np.concatenate([xs for xs, _ in thinned.values()]),
-                      "right": np.concatenate([ys for _, ys in thinned.values()]),
-                      "name": [name for name, (xs, _) in thinned.items() for _ in xs],
-                      "order": [i for xs, _ in thinned.values() for i in range(len(xs))]})
-    axis = {"values": [0, .2, .4, .6, .8, 1], "format": ".1f", "titlePadding": 4}
-    unit = {"domain": [0, 1], "nice": False}
-    across, up = ({"field": field, "type": "quantitative", "title": title, "scale": unit, "axis": axis}
-                  for field, title in (("found", "sensitivity (found)"), ("right", "precision (right when called)")))
-    rates = [{"field": field, "title": title, "format": ".3f"}
-             for field, title in (("found", "sensitivity"), ("right", "precision"))]
-    color = {"field": "name", "type": "nominal", "title": None, "scale": {"domain": list(curves), "range": list(colors)},
-             "legend": None}
-    layers = [{"mark": {"type": "line", "strokeWidth": 2},
-               "encoding": {"color": color, "order": {"field": "order", "type": "quantitative"},
-                            "tooltip": [{"field": "name", "title": "curve"}, *rates]}}]
-    if share is not None:
-        layers.insert(0, {"data": {"values": [{"found": x, "right": share} for x in (0, 1)]},
-                          "mark": {"type": "line", "strokeDash": [4, 4], "color": theme.QUIET, "strokeWidth": 1}})
-    if point:
-        layers.append({"data": {"values": [{"found": point[0], "right": point[1], "what": point_label}]},
-                       "mark": {"type": "point", "size": 110, "filled": True, "color": theme.ANSWERS["wrong"], "opacity": 1},
-                       "encoding": {"tooltip": [{"field": "what", "title": "point"}, *rates]}})
-    said = f" Operating point: sensitivity {point[0]:.2f}, precision {point[1]:.2f}." if point else ""
-    st.vega_lite_chart(table, {"height": height, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0},
-                               "encoding": {"x": across, "y": up}, "layer": layers}, key=key, width="stretch",
-                       alt=f"Precision-recall curve of {', '.join(curves)}.{said}")
-
-
-def _roc_spec(names: list[str], colors: list[str], point: tuple[float, float] | None, point_label: str, height: int) -> dict:
-    """Vega-Lite of `show_roc`, whose data has the columns fpr, tpr, name, order. Written by hand: Altair takes 30 ms to make
-    it and to check it, each time anything on the page changes."""
-    axis = {"values": [0, .2, .4, .6, .8, 1], "format": ".1f", "titlePadding": 4}
-    unit = {"domain": [0, 1], "nice": False}
-    across, up = ({"field": field, "type": "quantitative", "title": title, "scale": unit, "axis": axis}
-                  for field, title in (("fpr", "1 - specificity (false alarms)"), ("tpr", "sensitivity (found)")))
-    legend = {"orient": "bottom-right", "labelLimit": 160, "offset": 8} if len(names) > 1 else None
-    color = {"field": "name", "type": "nominal", "title": None, "scale": {"domain": names, "range": colors}, "legend": legend}
-    rates = [{"field": field, "title": title, "format": ".3f"}
-             for field, title in (("tpr", "sensitivity"), ("fpr", "1 - specificity"))]
-    layers = [{"data": {"values": [{"fpr": 0, "tpr": 0}, {"fpr": 1, "tpr": 1}]},
-               "mark": {"type": "line", "strokeDash": [4, 4], "color": theme.QUIET, "strokeWidth": 1}},
-              {"mark": {"type": "line", "strokeWidth": 2},
-               "encoding": {"color": color, "order": {"field": "order", "type": "quantitative"},
-                            "tooltip": [{"field": "name", "title": "curve"}, *rates]}}]
-    if point:
-        layers.append({"data": {"values": [{"fpr": point[0], "tpr": point[1], "what": point_label}]},
-                       "mark": {"type": "point", "size": 110, "filled": True, "color": theme.ANSWERS["wrong"], "opacity": 1},
-                       "encoding": {"tooltip": [{"field": "what", "title": "point"}, *rates]}})
-    return {"height": height, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 0},
-            "encoding": {"x": across, "y": up}, "layer": layers}
-
-
-def _thin_roc(fpr: np.ndarray, tpr: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """A staircase keeps its shape when every k-th corner stays, and both ends."""
-    if len(fpr) <= points:
-        return fpr, tpr
-    kept = np.unique(np.linspace(0, len(fpr) - 1, points).round().astype(int))
-    return fpr[kept], tpr[kept]
+def show_chart(chart: Chart, *, key: str) -> None:
+    """Draw a chart as wide as its column. Its Vega-Lite was built once by altair; its data go to the browser as Arrow."""
+    st.vega_lite_chart(chart.vega_lite(), key=key, width="stretch", alt=chart.alt)
 
 
 def show_probabilities(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
@@ -190,6 +80,14 @@ def sparkline(values: Sequence[float | None], *, color: str = theme.SPLITS["val"
         drawn = f"<line x1='4' x2='{width - 4}' y1='{y}' y2='{y}' stroke='{theme.QUIET}' stroke-dasharray='2 4'/>"
     return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' "
             f"viewBox='0 0 {width} {height}'>{drawn}</svg>")
+
+
+def line_style(color: str, dash: Sequence[int] = (1, 0), height: int = 2, opacity: float = 1) -> str:
+    """Return CSS that draws a piece of a chart's line in a legend beside it."""
+    ends = np.cumsum(dash)
+    stops = ", ".join(f"{color if i % 2 == 0 else 'transparent'} {end - part}px {end}px"
+                      for i, (part, end) in enumerate(zip(dash, ends)))
+    return f"height:{height}px;opacity:{opacity};background:repeating-linear-gradient(90deg, {stops})"
 
 
 def heading(title: str, colors: Mapping[str, str] = {}) -> str:

@@ -75,7 +75,7 @@ def draw_leakage(summary: summaries.SplitSummary) -> None:
     if summary.picture:
         keys = "".join(f"<span><i style='background:{theme.SPLITS[part]}'></i>{title}</span>"
                        for part, title in theme.SPLIT_TITLES.items() if part == "train" or summary.parts[part].n)
-        leak = f"<span><i style='background:{theme.ANSWERS['wrong']};height:.28em'></i>leakage: in training and elsewhere</span>"
+        leak = f"<span><i style='background:{theme.OUTCOMES['wrong']};height:.28em'></i>leakage: in training and elsewhere</span>"
         st.html("<div class='lightbox-heading' style='font-weight:400'>One column per patient, one square per image."
                 f"{keys}{leak}</div>")
         st.caption(f"{summary.patients:,} patients; shown are some with several images, the same ones on both sides. A network "

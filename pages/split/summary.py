@@ -153,7 +153,7 @@ def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, st
             drawn.append(f"<rect x='{x}' y='{y}' width='{side}' height='{side}' rx='1.5' {fill}/>")
         if leaks:
             drawn.append(f"<rect x='{step * k + 1}' y='{step * tall + 3}' width='{side}' height='3.5' rx='1' "
-                         f"fill='{theme.ANSWERS['wrong']}'/>")
+                         f"fill='{theme.OUTCOMES['wrong']}'/>")
     both = sum(column[0] for column in columns)
     text = f"{len(columns)} patients, {both} of them in training and in validation or test"
     return (f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}'>"

@@ -18,12 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import streamlit as st
 
+from core.charts import curves
 from core.config import KNOBS, RunConfig
 from pages.shared import config_form, theme
-from pages.shared.charts import heading
+from pages.shared.charts import heading, show_chart
 from pages.shared.layout import escape, format_seconds
 
 NICE = 10                # the browser and the app go first
@@ -189,32 +189,11 @@ def _draw_suggestion(search: Search, config: RunConfig) -> None:
 def show_curve(records: list[dict], current: float, suggested: float | None) -> None:
     """Loss over the learning rate: of each step faint, smoothed on top; where the form's rate and the suggested one lie."""
     lr, loss, smooth = (np.array([record[key] for record in records], float) for key in ("lr", "loss", "smooth"))
-    start, lowest = smooth[:10].max(), min(loss.min(), smooth.min())
-    top = min(max(loss.max(), smooth.max()), start + max(start - lowest, 0.1 * abs(start)))      # what flies off goes out of it
-    table = pa.table({"lr": lr, "loss": np.clip(loss, lowest, top), "smooth": np.clip(smooth, lowest, top)})
-    color = theme.SPLITS["train"]
-    marks = [(current, "in the form", theme.QUIET, [3, 3])]
+    marks = {"in the form": current}
+    hues = {"in the form": theme.QUIET}
     if suggested is not None:
-        marks.append((suggested, f"suggested: {suggested:g}", theme.ANSWERS["right"], [1, 0]))
-    across = {"field": "lr", "type": "quantitative", "title": "learning rate",
-              "scale": {"type": "log", "nice": False}, "axis": {"grid": False, "format": "~e", "titlePadding": 4, "tickCount": 8}}
-    up = {"type": "quantitative", "title": None, "scale": {"domain": [float(lowest), float(top)], "zero": False},
-          "axis": {"tickCount": 5}}
-    tips = [{"field": field, "format": form} for field, form in (("lr", ".2e"), ("smooth", ".4f"), ("loss", ".4f"))]
-    layers = [{"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.55, "color": color},
-               "encoding": {"x": across, "y": {"field": "loss", **up}}},
-              {"mark": {"type": "line", "strokeWidth": 2, "color": color},
-               "encoding": {"x": across, "y": {"field": "smooth", **up}, "tooltip": tips}}]
-    for rate, what, shade, dash in marks:
-        if lr[0] <= rate <= max(lr[-1], lr[0] * 10):
-            layers.append({"data": {"values": [{"lr": rate, "what": what}]},
-                           "mark": {"type": "rule", "color": shade, "strokeDash": dash, "strokeWidth": 1.5},
-                           "encoding": {"x": across, "tooltip": [{"field": "what"}, {"field": "lr", "format": ".2e"}]}})
-    said = f" Suggested: {suggested:g}." if suggested is not None else ""
-    spec = {"height": 190, "padding": {"left": 0, "right": 6, "top": 6, "bottom": 4}, "layer": layers}
+        marks["suggested"] = suggested
+        hues[f"suggested: {suggested:g}"] = theme.ACCENT
     with st.container(gap="xxsmall"):
-        st.html(heading("Loss at each learning rate", {what: shade for _, what, shade, _ in marks}))
-        st.vega_lite_chart(
-            table, spec, key="find_lr_curve", width="stretch",
-            alt=f"Training loss from {smooth[0]:.3g} at a rate of {lr[0]:.0e} to {smooth[-1]:.3g} at {lr[-1]:.1e}, lowest "
-                f"{smooth.min():.3g} at {lr[smooth.argmin()]:.1e}.{said} The form has {current:g}.")
+        st.html(heading("Loss at each learning rate", hues))
+        show_chart(curves.learning_rates(lr, loss, smooth, marks), key="find_lr_curve")

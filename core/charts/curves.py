@@ -1,0 +1,250 @@
+"""Curves: ROC, precision-recall, training by epoch, the search for a learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from core.charts import axes, palette
+from core.charts.chart import (
+    Chart,
+    built_once,
+    by_name,
+    line_legend,
+    one_each,
+    position,
+    table,
+    thin_staircase,
+)
+
+if TYPE_CHECKING:
+    import altair as alt
+
+TRAIN, VAL, BATCHES = "training", "validation", "single batches"
+TRAIN_DASH = (6, 2)
+FEW = 40                      # epochs up to which each has a dot of its own
+
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+class Plane(NamedTuple):
+    """What stands beside two rates, and in which corner there is room for a legend."""
+
+    x: str
+    y: str
+    corner: str
+
+
+ROC = Plane("False positive rate (1 - specificity)", "True positive rate (sensitivity)", "bottom-right")
+PRECISION_RECALL = Plane("Recall (sensitivity)", "Precision (PPV)", "bottom-left")
+
+
+def roc(curves: Curves, colors: Sequence[str], *, point: tuple[float, float] | None = None,
+        point_label: str = "threshold", labels: Mapping[str, str] | None = None, height: int = 340) -> Chart:
+    """Return ROC curves (receiver operating characteristic): true over false positive rate, for all thresholds.
+
+    Args:
+        curves: name -> (false positive rate, true positive rate), each (T,) in [0, 1]
+        colors: one for each curve
+        point: the operating point (false positive rate, true positive rate)
+        labels: name -> what the legend calls it; without them a single curve has no legend
+    """
+    alt = f"ROC curve of {', '.join(curves)}."
+    if point:
+        alt += f" Operating point: sensitivity {point[1]:.2f}, specificity {1 - point[0]:.2f}."
+    return _rates(ROC, curves, colors, labels, (0, 1), point, point_label, alt, height)
+
+
+def precision_recall(curves: Curves, colors: Sequence[str], *, point: tuple[float, float] | None = None,
+                     point_label: str = "threshold", prevalence: float | None = None,
+                     labels: Mapping[str, str] | None = None, height: int = 340) -> Chart:
+    """Return precision-recall curves.
+
+    Args:
+        curves: name -> (recall, precision), each (T,) in [0, 1]
+        point: the operating point (recall, precision)
+        prevalence: share of the positive class: the precision of guessing
+        colors, labels: as for `roc`
+    """
+    alt = f"Precision-recall curve of {', '.join(curves)}."
+    if point:
+        alt += f" Operating point: recall {point[0]:.2f}, precision {point[1]:.2f}."
+    guessing = (None, None) if prevalence is None else (prevalence, prevalence)
+    return _rates(PRECISION_RECALL, curves, colors, labels, guessing, point, point_label, alt, height)
+
+
+def _rates(plane: Plane, curves: Curves, colors: Sequence[str], labels: Mapping[str, str] | None,
+           guessing: tuple[float | None, float | None], point: tuple[float, float] | None, point_label: str,
+           alt: str, height: int) -> Chart:
+    named = {(labels or {}).get(name, name): thin_staircase(*curve) for name, curve in curves.items()}
+    curve = long_table(named, "x", "y", "class")
+    points = [{"x": point[0], "y": point[1], "what": point_label}] if point else []
+    tables = {"curve": curve.append_column("order", pa.array(np.arange(len(curve)))),
+              "baseline": pa.table({"x": [0.0, 1.0], "y": pa.array(guessing, pa.float64())}),
+              "point": pa.Table.from_pylist(points, pa.schema({"x": pa.float64(), "y": pa.float64(), "what": pa.string()}))}
+    spec = _rates_spec(plane, tuple(named), tuple(colors), len(curves) > 1 or labels is not None)
+    return Chart(spec, tables, alt, {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, width=height - 40)
+
+
+@built_once
+def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...], legend: bool) -> alt.LayerChart:
+    import altair as alt
+    shown = line_legend(orient=plane.corner, labelLimit=220, offset=8) if legend else None
+    rates = [alt.Tooltip("y:Q", title=plane.y, format=".3f"), alt.Tooltip("x:Q", title=plane.x, format=".3f")]
+    looks = by_name("class", names, colors, [palette.dash(k) for k in range(len(names))], shown)
+    baseline = table("baseline").mark_line(strokeDash=[4, 4], color=palette.QUIET, strokeWidth=1)
+    lines = table("curve").mark_line(strokeWidth=2).encode(
+        **looks, order="order:Q", tooltip=[alt.Tooltip("class:N", title="Class"), *rates])
+    dot = table("point").mark_point(
+        shape="diamond", size=170, filled=True, opacity=1, stroke=palette.QUIET, color=colors[0],
+    ).encode(tooltip=[alt.Tooltip("what:N", title="Operating point"), *rates])
+    beside = {"dx": -10, "align": "right"} if plane.corner == "bottom-left" else {"dx": 10, "align": "left"}
+    label = table("point").mark_text(dy=alt.expr("datum.y < 0.1 ? -14 : 16"), **beside).encode(text="what:N")
+    layers = alt.layer(baseline, lines, dot, label)
+    return layers.encode(x=position("x", "x", plane.x), y=position("y", "y", plane.y))
+
+
+def training(title: str, lines: Curves, *, behind: Curves | None = None, epochs: float, best: int | None = None,
+             limits: tuple[float, float] = (-math.inf, math.inf), format: str = ".3f", large: bool = True,
+             legend: bool = False, higher_is_better: bool | None = None, height: int = 190) -> Chart:
+    """Return one metric of a training by epoch; it can be drawn while the run is still learning.
+
+    Args:
+        title: of the metric
+        lines: any of TRAIN, VAL and BATCHES -> (epoch, value)
+        behind: name of an earlier run -> (epoch, value), drawn in gray with a dash for each
+        epochs: right end of the x axis, so that a curve grows into it and the axis stands still
+        best: the epoch whose weights are kept; it gets a ring
+        limits: lowest and highest value that the metric can have
+        format: d3's, of a value in the tooltip
+        large: whether it is a metric of the predictions; the others are drawn finer
+        legend: whether the chart says by itself what its lines are, and what its y axis is
+    """
+    behind = {name: curve for name, curve in (behind or {}).items() if len(curve[0])}
+    shown = {name: lines[name] for name in (BATCHES, TRAIN, VAL) if name in lines and len(lines[name][0])}
+    by_epoch = {name: curve for name, curve in shown.items() if name != BATCHES}
+    epoch, value = map(np.asarray, by_epoch.get(VAL, ([], [])))
+    parts = {"curve": behind | shown,
+             "dots": {name: curve for name, curve in by_epoch.items() if len(curve[0]) <= FEW},
+             "best": {VAL: (epoch[epoch == best], value[epoch == best])}}
+    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in (shown | behind).items())
+    better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
+    marked = f" The best epoch is {best}." if best else ""
+    spec = _training_spec(title, tuple(behind), bool(by_epoch), tuple(shown) if legend else (), format, large)
+    values = joined([ys for _, ys in (behind | shown).values()])
+    return Chart(
+        spec, {name: long_table(part, "epoch", "value", "line") for name, part in parts.items()},
+        f"{title} by epoch. {said or 'Nothing yet'}.{better}{marked}",
+        {"x_axis": axes.linear([0, epochs], integers=True, room=0, count=6),
+         "y_axis": axes.linear(values, limits=limits, count=max(3, height // 36))}, height=height)
+
+
+@built_once
+def _training_spec(title: str, behind: tuple[str, ...], by_epoch: bool, legend: tuple[str, ...], format: str,
+                   large: bool) -> alt.LayerChart:
+    import altair as alt
+    names = (*behind, BATCHES, TRAIN, VAL)
+    train, val = palette.SPLITS["train"], palette.SPLITS["val"]
+    colors = (*[palette.QUIET] * len(behind), train, train, val)
+    dashes = (*[palette.dash(k) for k in range(len(behind))], (1, 0), TRAIN_DASH, (1, 0))
+    widths = (*[1.5 if large else 1] * len(behind), 1, 2, 2)
+    opacities = (*[0.75 if large else 0.5] * len(behind), 0.45 if by_epoch else 0.9, 1, 1)
+    shown = line_legend(orient="top", values=list(legend)) if legend else None
+    tooltip = [alt.Tooltip("line:N", title="Line"), alt.Tooltip("epoch:Q", title="Epoch", format=".4~g"),
+               alt.Tooltip("value:Q", title=title, format=format)]
+    color = by_name("line", names, colors, dashes, shown)
+    lines = table("curve").mark_line().encode(
+        **color, tooltip=tooltip,
+        strokeWidth=alt.StrokeWidth("line:O", legend=None, scale=one_each(names, widths)),
+        opacity=alt.Opacity("line:O", legend=None, scale=one_each(names, opacities)))
+    dots = table("dots").mark_point(filled=True, size=22, opacity=1).encode(color=color["color"], tooltip=tooltip)
+    ring = table("best").mark_point(size=150, strokeWidth=2, filled=False, opacity=1, color=val)
+    titles = ("Epoch", title) if legend else (None, None)
+    return alt.layer(lines, dots, ring.encode(tooltip=tooltip)).encode(
+        x=position("x", "epoch", titles[0], grid=False), y=position("y", "value", titles[1]))
+
+
+def runs(title: str, lines: Sequence[tuple[str, str, np.ndarray, np.ndarray]], colors: Mapping[str, str], *,
+         height: int = 190) -> Chart:
+    """Return one metric of several runs by epoch.
+
+    Args:
+        lines: (name, name with its seed, epoch (N,), value (N,)); those of one name look alike
+        colors: name -> colour
+    """
+    curve = pa.table({"epoch": joined([xs for *_, xs, _ in lines]), "value": joined([ys for *_, ys in lines]),
+                      "run": pa.array([name for name, _, xs, _ in lines for _ in xs], pa.string()),
+                      "seed": pa.array([seed for _, seed, xs, _ in lines for _ in xs], pa.string())})
+    said = "; ".join(f"{seed} ends at {ys[-1]:.3g}" for _, seed, _, ys in lines if len(ys))
+    spec = _runs_spec(title, tuple(colors), tuple(colors.values()), len(curve) <= 3 * FEW)
+    return Chart(spec, {"curve": curve}, f"{title} by epoch: {said or 'nothing yet'}.",
+                 {"x_axis": axes.linear(curve["epoch"].to_numpy(), integers=True, room=0),
+                  "y_axis": axes.linear(curve["value"].to_numpy(), count=5)}, height=height)
+
+
+@built_once
+def _runs_spec(title: str, names: tuple[str, ...], colors: tuple[str, ...], dots: bool) -> alt.Chart:
+    import altair as alt
+    point = alt.OverlayMarkDef(size=18) if dots else False
+    return table("curve").mark_line(strokeWidth=2, point=point).encode(
+        x=position("x", "epoch", "Epoch", grid=False), y=position("y", "value"), detail="seed:N",
+        **by_name("run", names, colors, [palette.dash(k) for k in range(len(names))], None),
+        tooltip=[alt.Tooltip("seed:N", title="Run"), alt.Tooltip("epoch:Q", title="Epoch"),
+                 alt.Tooltip("value:Q", title=title, format=".4f")])
+
+
+def learning_rates(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray,
+                   marks: Mapping[str, float], *, height: int = 190) -> Chart:
+    """Return the loss at each learning rate of a range test (Smith, WACV 2017): each step faint, smoothed on top.
+
+    Args:
+        rates, losses, smoothed: (N,) each; what flies off to the top goes out of the picture
+        marks: what it is -> learning rate, an upright line each: the first dashed, the second solid
+    """
+    start, lowest = smoothed[:10].max(), min(losses.min(), smoothed.min())
+    top = min(max(losses.max(), smoothed.max()), start + max(start - lowest, 0.1 * abs(start)))
+    curve = pa.table({"rate": rates, "loss": np.clip(losses, lowest, top),
+                      "smoothed": np.clip(smoothed, lowest, top)})
+    shown = {what: rate for what, rate in marks.items() if rates[0] <= rate <= max(rates[-1], rates[0] * 10)}
+    lines = pa.table({"rate": pa.array(shown.values(), pa.float64()), "what": pa.array(shown, pa.string())})
+    words = "".join(f" {what.capitalize()}: {rate:g}." for what, rate in marks.items())
+    said = (f"Training loss from {smoothed[0]:.3g} at a learning rate of {rates[0]:.0e} to {smoothed[-1]:.3g} at "
+            f"{rates[-1]:.1e}, lowest {smoothed.min():.3g} at {rates[smoothed.argmin()]:.1e}.{words}")
+    return Chart(_range_test_spec(tuple(marks)), {"curve": curve, "marks": lines}, said,
+                 {"x_axis": axes.log([*rates, *shown.values()], powers=True, room=0, count=8),
+                  "y_axis": axes.linear([lowest, top], room=0.02)}, height=height)
+
+
+@built_once
+def _range_test_spec(marks: tuple[str, ...]) -> alt.LayerChart:
+    import altair as alt
+    train = palette.SPLITS["train"]
+    tooltip = [alt.Tooltip("rate:Q", title="Learning rate", format=".2e"),
+               alt.Tooltip("smoothed:Q", title="Cross-entropy, smoothed", format=".4f"),
+               alt.Tooltip("loss:Q", title="Cross-entropy", format=".4f")]
+    x = position("x", "rate", "Learning rate", log=True, grid=False)
+    each = table("curve").mark_line(strokeWidth=1, opacity=0.55, color=train).encode(
+        x=x, y=position("y", "loss", "Cross-entropy"))
+    smooth = table("curve").mark_line(strokeWidth=2, color=train).encode(
+        x=x, y=position("y", "smoothed", "Cross-entropy"), tooltip=tooltip)
+    looks = by_name("what", marks, (palette.QUIET, palette.ACCENT)[:len(marks)], ((3, 3), (1, 0))[:len(marks)], None)
+    rules = table("marks").mark_rule(strokeWidth=1.5).encode(
+        x=x, **looks, tooltip=[alt.Tooltip("what:N", title="Mark"),
+                               alt.Tooltip("rate:Q", title="Learning rate", format=".2e")])
+    return alt.layer(each, smooth, rules)
+
+
+def long_table(curves: Curves, x: str, y: str, name: str) -> pa.Table:
+    """Return curves as rows of x, y and the curve's name, in their order."""
+    names = np.repeat(np.array(list(curves), object), [len(xs) for xs, _ in curves.values()])
+    return pa.table({x: joined([xs for xs, _ in curves.values()]), y: joined([ys for _, ys in curves.values()]),
+                     name: pa.array(names, pa.string())})
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return arrays one after the other; without any, an empty one of numbers."""
+    return np.concatenate([np.zeros(0), *(np.asarray(part, float) for part in parts)])

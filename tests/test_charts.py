@@ -1,0 +1,374 @@
+"""Charts against answers from elsewhere: scikit-learn's curves, the labels that are really drawn, names that
+are drawn as typed."""
+
+import io
+import itertools
+import math
+import platform
+import re
+import subprocess
+import sys
+import time
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from PIL import Image
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
+
+from core.charts import architecture, axes, comparisons, curves, palette, probabilities, sanity
+from core.charts.chart import Chart, built_once, position, table, thin, thin_staircase
+from core.charts.save import as_png, as_svg
+from core.metrics.calibration import reliability
+from core.metrics.ranking import pr_curve
+from core.metrics.ranking import roc_curve as our_roc_curve
+
+ROOT = Path(__file__).parents[1]
+ODD = ["<b>$x$</b>", "a:b", "lung.left[0]", "it's \"q\" & 'r'", "back\\slash", "datum.x", "100 %", "1"]
+RANDOM = np.random.default_rng(0)
+LABELS = RANDOM.integers(0, 2, 300)
+SCORES = np.clip(0.5 + 0.2 * (2 * LABELS - 1) + RANDOM.normal(0, 0.25, 300), 0, 1).round(2)
+EPOCHS = np.arange(1.0, 11)
+
+
+def texts(svg: str) -> list[str]:
+    """What is written in a picture, in its order."""
+    return [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")
+            and element.text]
+
+
+def ticks(axis: axes.Axis, log: bool = False) -> list[str]:
+    """The labels that are really drawn along an axis."""
+    @built_once
+    def build(log: bool) -> alt.Chart:
+        return table("none").mark_point().encode(x=position("x", "x", log=log))
+    return texts(as_svg(Chart(build(log), {"none": pa.table({"x": pa.array([], pa.float64())})}, "",
+                              {"x_axis": axis})))
+
+
+# -----------------------------------------------------------------------------------------------------------
+# axes
+
+RANGES = [[0.9998, 1], [0.5, 0.51], [0, 3], [1e-6, 1], [1, 1], [0, 0], [0.7, 0.7], [-0.03, 0.02],
+          [99990, 100010], [0, 2.5e6],
+          [1e-9, 3e-9], [0.99999999, 1], [-1, 1], [1234.5, 1234.6], [], [math.nan], [math.inf, 2, 3]]
+
+
+@pytest.mark.parametrize("values", RANGES, ids=str)
+@pytest.mark.parametrize("count", [3, 5, 8])
+def test_labels_of_neighbouring_ticks_differ_and_say_where_the_tick_is(values, count):
+    axis = axes.linear(values, count=count)
+    assert 2 <= len(axis.ticks) <= count and len(set(axis.labels)) == len(axis.labels)
+    steps = np.diff(axis.ticks)
+    assert steps == pytest.approx(steps[0], rel=1e-6)
+    assert np.array([float(label.replace(",", "")) for label in axis.labels]) == pytest.approx(axis.ticks,
+                                                                                               abs=1e-3 * steps[0])
+    low, high = axis.domain
+    assert low <= axis.ticks[0] and axis.ticks[-1] <= high
+    assert all(low <= value <= high for value in values if math.isfinite(value))
+
+
+@pytest.mark.parametrize("values", RANGES, ids=str)
+def test_the_labels_that_are_drawn_are_those(values):
+    axis = axes.linear(values)
+    assert ticks(axis) == list(axis.labels)
+
+
+@pytest.mark.parametrize("values", [[1e-6, 1], [1e-3, 1e-3], [2e-4, 8e-4], [3e5, 2e8], [1.1, 1.3],
+                                    [5e-8, 9e13], []], ids=str)
+@pytest.mark.parametrize("powers", [True, False])
+def test_labels_of_logarithmic_axes_differ_and_are_drawn(values, powers):
+    axis = axes.log(values, powers=powers)
+    assert 2 <= len(axis.ticks) and len(set(axis.labels)) == len(axis.labels) and axis.domain[0] > 0
+    assert ticks(axis, log=True) == list(axis.labels)
+
+
+def test_learning_rates_are_written_as_powers():
+    assert axes.log([1e-6, 1], powers=True, count=8).labels == ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2",
+                                                                "1e-1", "1e0")
+
+
+@pytest.mark.parametrize("values", [[0.9998, 1], [0, 1], [1, 1], [0, 0], [0.001, 0.999]], ids=str)
+def test_the_axis_of_a_share_never_goes_past_it(values):
+    low, high = axes.linear(values, limits=(0, 1)).domain
+    assert 0 <= low < high <= 1
+
+
+@pytest.mark.parametrize("last", [1, 2, 3, 7, 12, 40, 300, 5000])
+@pytest.mark.parametrize("count", [3, 6])
+def test_epochs_and_counts_are_whole_numbers(last, count):
+    axis = axes.linear([0, last], integers=True, room=0, count=count)
+    assert axis.domain == (0, last) and all(label.replace(",", "").isdigit() for label in axis.labels)
+    assert len(axis.ticks) <= count
+
+
+def test_differences_have_a_sign():
+    assert axes.linear([-0.02, 0.02], signed=True).labels == ("-0.02", "-0.01", "0.00", "+0.01", "+0.02")
+
+
+def test_a_growing_curve_moves_its_axis_only_now_and_then():
+    """Each move draws the whole chart anew in the browser."""
+    domains = [axes.linear([0.3 - i / 1e4, 0.7]).domain for i in range(100)]
+    assert len(set(domains)) < 10
+
+
+# -----------------------------------------------------------------------------------------------------------
+# curves
+
+def test_the_points_of_the_roc_curve_are_scikit_learns():
+    fpr, tpr, _ = our_roc_curve(LABELS == 1, SCORES)
+    chart = curves.roc({"ill": (fpr, tpr)}, ["red"], point=(0.2, 0.8))
+    rows = chart.tables["curve"].to_pydict()
+    wanted_fpr, wanted_tpr, _ = roc_curve(LABELS, SCORES)
+    assert rows["x"] == pytest.approx(wanted_fpr) and rows["y"] == pytest.approx(wanted_tpr)
+    path, = (element.get("d") for element in ElementTree.fromstring(as_svg(chart)).iter()
+             if element.get("aria-roledescription") == "line mark"
+             and "Class: ill" in (element.get("aria-label") or ""))
+    side = chart.width, chart.height
+    drawn = np.array(re.findall(r"[ML]([-\d.e]+),([-\d.e]+)", path), float)
+    assert drawn / side == pytest.approx(np.stack([wanted_fpr, 1 - wanted_tpr], 1), abs=2e-3)
+
+
+def test_the_points_of_the_precision_recall_curve_are_scikit_learns():
+    precision, recall, _ = pr_curve(LABELS == 1, SCORES)
+    rows = curves.precision_recall({"ill": (recall, precision)}, ["red"],
+                                   prevalence=0.4).tables["curve"].to_pydict()
+    wanted_precision, wanted_recall, _ = precision_recall_curve(LABELS, SCORES)
+    assert rows["x"] == pytest.approx(wanted_recall) and rows["y"] == pytest.approx(wanted_precision)
+
+
+def test_the_points_of_the_reliability_diagram_are_scikit_learns():
+    scores = np.clip(SCORES + 0.0037, 0, 1)                     # off the edges of the bins
+    bins = reliability(LABELS == 1, scores)
+    columns = list(vars(bins).values())                         # edges, images, predicted, observed, lowest, highest
+    chart = probabilities.reliability([("ill", "red", *columns[2:6], columns[1])], of="ill", alt="")
+    rows = chart.tables["points"].to_pydict()
+    observed, predicted = calibration_curve(LABELS, scores, n_bins=10)
+    assert rows["observed"] == pytest.approx(observed) and rows["predicted"] == pytest.approx(predicted)
+    assert sum(rows["n"]) == 300
+
+
+def test_bars_of_the_histogram_are_those_of_numpy():
+    chart = probabilities.histogram(LABELS, SCORES, ["well", "ill"], threshold=0.5, bins=30)
+    rows = chart.tables["bins"].to_pylist()
+    for k, name in enumerate(("well", "ill")):
+        wanted, edges = np.histogram(SCORES[LABELS == k], 30, (0, 1))
+        assert [row["n"] for row in rows if row["class"] == name] == wanted.tolist()
+        assert [row["low"] for row in rows if row["class"] == name] == pytest.approx(edges[:-1])
+
+
+def test_numbers_in_the_confusion_matrix_are_scikit_learns():
+    true, predicted = RANDOM.integers(0, 3, 200), RANDOM.integers(0, 3, 200)
+    wanted = confusion_matrix(true, predicted)
+    drawn = texts(as_svg(probabilities.confusion(wanted, ["a", "b", "c"])))
+    assert [int(text) for text in drawn if text.isdigit()] == wanted.ravel().tolist()
+
+
+def training(**more) -> Chart:
+    lines = {curves.TRAIN: (EPOCHS, 1 / EPOCHS), curves.VAL: (EPOCHS, 1.2 / EPOCHS),
+             curves.BATCHES: (np.linspace(0.1, 10, 50), 1 / np.linspace(1, 10, 50))}
+    return curves.training("Cross-entropy", lines, epochs=10, best=10, **more)
+
+
+def test_a_training_has_a_line_each_and_a_ring_around_the_best_epoch():
+    chart = training(behind={"earlier": (EPOCHS, 2 / EPOCHS)}, legend=True)
+    lines = [element.get("aria-label") for element in ElementTree.fromstring(as_svg(chart)).iter()
+             if element.get("aria-roledescription") == "line mark"]
+    assert [next(name for name in ("earlier", curves.BATCHES, curves.TRAIN, curves.VAL) if name in line)
+            for line in lines] == [
+        "earlier", curves.BATCHES, curves.TRAIN, curves.VAL]                  # validation is drawn over the rest
+    assert chart.tables["best"].to_pylist() == [{"epoch": 10, "value": pytest.approx(0.12),
+                                                 "line": curves.VAL}]
+    assert {curves.TRAIN, curves.VAL, curves.BATCHES, "Epoch", "Cross-entropy"} <= set(texts(as_svg(chart)))
+
+
+def test_an_empty_training_is_drawn_with_its_axes():
+    chart = curves.training("ROC AUC", {}, epochs=3)
+    assert texts(as_svg(chart))[:4] == ["0", "1", "2", "3"] and "Nothing yet" in chart.alt
+
+
+# -----------------------------------------------------------------------------------------------------------
+# every kind
+
+def every_kind(names: list[str]) -> dict[str, Chart]:
+    """A chart of each kind in which these names stand."""
+    fpr, tpr, _ = roc_curve(LABELS, SCORES)
+    colors = [palette.class_color(k) for k in range(len(names))]
+    each = np.linspace(0, 1, 6)
+    frame = pd.DataFrame({"x": 10.0 ** np.arange(len(names)) * 1e4, "y": np.linspace(0.7, 0.9, len(names)),
+                          "low": 0.6, "high": 0.95,
+                          "label": names, "color": colors, "name": names, "details": names})
+    means = pd.DataFrame({"x": np.tile([100, 200], len(names)), "kind": np.repeat(names, 2), "mean": 0.8,
+                          "low": 0.7, "high": 0.9,
+                          "runs": 2})
+    bins = list(vars(reliability(LABELS == 1, SCORES)).values())
+    return {
+        "roc": curves.roc({name: (fpr, tpr) for name in names}, colors),
+        "precision_recall": curves.precision_recall({name: (tpr, 1 - fpr) for name in names}, colors),
+        "training": curves.training("Loss", {}, behind={name: (EPOCHS, EPOCHS) for name in names}, epochs=10),
+        "runs": curves.runs("Loss", [(name, name, EPOCHS, 1 / EPOCHS) for name in names],
+                            dict(zip(names, colors))),
+        "learning_rates": curves.learning_rates(np.geomspace(1e-6, 1, 40), EPOCHS.repeat(4), EPOCHS.repeat(4),
+                                                {names[0]: 1e-3}),
+        "histogram": probabilities.histogram(LABELS, SCORES, names[:2], threshold=0.5),
+        "reliability": probabilities.reliability([(name, color, *bins[2:6], bins[1]) for name,
+                                                  color in zip(names, colors)],
+                                                 alt="", of=names[0], legend=True),
+        "bin_counts": probabilities.bin_counts(bins[0], bins[1], of=names[0]),
+        "confusion": probabilities.confusion(np.eye(len(names), dtype=int), names),
+        "estimates": comparisons.estimates([(name, 0.8, 0.7, 0.9, 10) for name in names], "Accuracy",
+                                           names[0], overall=0.8),
+        "differences": comparisons.differences([(name, 0.02, -0.01, 0.04, False) for name in names]),
+        "study": comparisons.study(means, means.rename(columns={"mean": "value"}), "Accuracy",
+                                   "Training images",
+                                   dict(zip(names, colors)), "", limits=(0, 1)),
+        "cost": comparisons.cost(frame, "Parameters", "Accuracy", alt="", limits=(0, 1)),
+        "cost_log": comparisons.cost(frame.assign(y=frame["x"]), "Parameters", "Multiply-adds", alt="",
+                                     log_y=True),
+        "randomisation": sanity.randomisation(names, np.linspace(1, 0, len(names)),
+                                              np.linspace(1, 0, len(names)), 0.5),
+        "deletion_insertion": sanity.deletion_insertion({name: 1 - each for name in names[:4]},
+                                                        {name: each for name in names[:4]}, ""),
+        "heat": sanity.heat_by_region([(name, 0.3, 0.1, 0.5, 16) for name in names]),
+        "architecture": architecture.architecture([(name, (64, 7, 7), 1000, k % 2 == 0) for k,
+                                                   name in enumerate(names)]),
+    }
+
+
+# Kinds whose names are not written: told in a legend beside the chart, in the tooltip or in the words of the
+# chart.
+UNWRITTEN = {"training", "runs", "learning_rates"}
+
+
+@pytest.mark.parametrize("kind", every_kind(["a", "b"]))
+def test_every_kind_is_drawn_and_writes_odd_names_as_typed(kind):
+    chart = every_kind(ODD)[kind]
+    written = texts(as_svg(chart))
+    if kind in ("histogram",):
+        assert {*ODD[:2], f"Predicted probability of {ODD[1]}"} <= set(written)
+    elif kind == "bin_counts":
+        assert f"Predicted probability of {ODD[0]}" in written
+    elif kind == "randomisation":                                        # the first part of a dotted name is its block
+        assert {name.partition(".")[0] for name in ODD} <= set(written)
+    elif kind not in UNWRITTEN:
+        assert set(ODD[:4] if kind == "deletion_insertion" else ODD) <= set(written)
+    assert chart.alt or kind in ("reliability", "study", "cost", "cost_log", "deletion_insertion")
+    shown = Image.open(io.BytesIO(as_png(chart))).convert("RGB")
+    assert shown.getpixel((0, 0)) == (255, 255, 255) and len(shown.getcolors(1 << 24)) > 10
+
+
+def test_altair_agrees_with_every_chart():
+    """Its schema is that of Vega-Lite: it would raise on a misspelt word."""
+    for chart in every_kind(["a", "b"]).values():
+        spec = chart.vega_lite()
+        alt.Chart.from_dict(spec | {"datasets": {name: rows.to_pylist() for name,
+                                                 rows in spec["datasets"].items()}})
+
+
+def test_the_same_data_give_the_same_bytes():
+    (one, png), (other, same) = ((as_svg(chart), as_png(chart)) for chart in (training(), training()))
+    assert one == other and png == same
+    width, height = Image.open(io.BytesIO(png)).size
+    shown = ElementTree.fromstring(one)
+    assert (width / float(shown.get("width")), height / float(shown.get("height"))) == pytest.approx((200 / 72,) * 2, rel=0.01)
+
+
+# socket() on x86-64 and on ARM. The filter loads the number of a call; where it is that one the kernel
+# answers EPERM.
+SOCKET_CALL = {"x86_64": 41, "aarch64": 198}.get(platform.machine())
+FORBID_SOCKETS = f"""
+import ctypes, socket, sys
+class Filter(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_ushort), ("yes", ctypes.c_ubyte), ("no", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filters", ctypes.POINTER(Filter))]
+filters = (Filter * 4)((0x20, 0, 0, 0), (0x15, 0, 1, {SOCKET_CALL}), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, filters)), 0, 0) == 0
+try:
+    socket.socket()
+    sys.exit("a socket could be opened")
+except PermissionError:
+    pass
+""" if sys.platform == "linux" and SOCKET_CALL else ""
+SAVE = """
+import sys
+from core.charts.save import as_png, as_svg
+from tests.test_charts import training
+sys.stdout.buffer.write(as_png(training()) + as_svg(training()).encode())
+"""
+
+
+def test_saving_needs_no_network():
+    """In a process in which Linux refuses every socket a chart becomes the same bytes."""
+    done = subprocess.run([sys.executable, "-c", FORBID_SOCKETS + SAVE], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert done.stdout == as_png(training()) + as_svg(training()).encode()
+
+
+# -----------------------------------------------------------------------------------------------------------
+# cost
+
+def test_a_chart_that_was_drawn_before_costs_next_to_nothing():
+    training().vega_lite()
+    began = time.process_time()
+    for _ in range(50):
+        training().vega_lite()
+    assert (time.process_time() - began) / 50 < 0.004                  # altair alone takes 9 ms
+
+
+def test_a_spec_is_built_once_for_the_same_options():
+    calls = []
+
+    @built_once
+    def build(title: str) -> alt.Chart:
+        calls.append(title)
+        return table("none").mark_point().encode(x=position("x", "x", title))
+    assert build("a") is build("a") and build("b") is not build("a") and calls == ["a", "b"]
+
+
+@pytest.mark.parametrize("n", [3, 500, 501, 20_000])
+def test_thinning_keeps_spikes_and_ends(n):
+    y = np.sin(np.arange(n) / 50)
+    y[n // 3], y[2 * n // 3] = 9, -9
+    x, kept = thin(np.arange(n), y)
+    assert len(x) <= 500 and (np.diff(x) > 0).all() and x[0] == 0 and x[-1] == n - 1
+    assert kept.max() == y.max() and kept.min() == y.min()
+    assert (kept == y[x.astype(int)]).all()
+
+
+def test_thinning_leaves_out_what_is_not_a_number():
+    x, y = thin(np.arange(5), np.array([1, np.nan, 2, np.inf, 3]))
+    assert list(x) == [0, 2, 4] and list(y) == [1, 2, 3]
+
+
+def test_a_thinned_staircase_keeps_its_ends_and_goes_on_rising():
+    x, y = thin_staircase(np.linspace(0, 1, 2000), np.linspace(0, 1, 2000) ** 0.5)
+    assert len(x) == 500 and (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1) and (np.diff(x) > 0).all()
+
+
+# -----------------------------------------------------------------------------------------------------------
+# palette
+
+def test_pages_and_reports_share_one_palette():
+    found = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    for mode in ("light", "dark"):
+        assert found[mode]["chartCategoricalColors"] == list(palette.CLASSES)
+        assert found[mode]["greenColor"] == palette.OUTCOMES["right"] and found[mode]["orangeColor"] == palette.OUTCOMES["wrong"]
+    elsewhere = [path for folder in ("core", "pages") for path in (ROOT / folder).rglob("*.py")
+                 if path.name != "palette.py"]
+    known = {*palette.SPLITS.values(), *palette.CLASSES}
+    assert [(path.name, color) for path in elsewhere for color in re.findall("#[0-9a-f]{6}", path.read_text())
+            if color in known] == []
+
+
+def test_lines_of_a_chart_differ_by_more_than_their_colour():
+    dashes = [palette.dash(k) for k in range(4)]
+    assert len(set(dashes)) == 4 and all(one != other for one,
+                                         other in itertools.pairwise(map(palette.dash, range(12))))
