@@ -14,7 +14,7 @@ import pytest
 from core.datasets.phantom import PhantomConfig, PhantomSource, render, xray
 from core.datasets.phantom.body import Body, Finding, Insert
 from core.datasets.phantom.bones import pebble, shaft
-from core.datasets.phantom.cohort import _VIEW, PARTS, patient_of, pose_of, stream, study_of
+from core.datasets.phantom.cohort import PARTS, Purpose, patient_of, pose_of, stream, study_of
 from core.datasets.phantom.findings import fracture
 from core.datasets.phantom.layers import Layers, Model
 from core.datasets.phantom.materials import CORTEX, FAT, SOFT, SPONGY, STEEL
@@ -193,7 +193,7 @@ def traced(which, finding: bool, size: int = 150) -> Layers:
     visit = study_of(config, *which[:2])
     view = visit.views[which[2]]
     model = pose_of(config, *which[:2], view.flexion, visit.finding if finding else "none")
-    matrix, grid = placed(model.body, patient_of(config, which[0]), visit, view, stream(config, _VIEW, *which), size)
+    matrix, grid = placed(model.body, patient_of(config, which[0]), visit, view, stream(config, Purpose.VIEW, *which), size)
     return model.trace(matrix, grid)
 
 

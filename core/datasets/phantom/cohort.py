@@ -7,6 +7,7 @@ image 3 of a study is the same whether it is made first or last, by one process 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
@@ -129,11 +130,16 @@ class Study:
     views: tuple[View, ...]
 
 
-_PATIENT, _BONES, _STUDY, _FINDING, _VIEW, _SPLIT = range(6)    # one random stream for each purpose; switches.py has more
-_PERSON = 20
+class Purpose(IntEnum):
+    """What random numbers are for; each has a stream of its own. Never renumber: these numbers make the images."""
+
+    PATIENT, BONES, STUDY, FINDING, VIEW, SPLIT = range(6)
+    LETTER, HOSPITAL, EXPOSURE, SITE, WRONG_LABEL, COPY = range(6, 12)
+    SIGN_PLACE, COPY_PIXELS = 12, 13
+    PERSON = 20
 
 
-def stream(config: PhantomConfig, purpose: int, *which: int) -> np.random.Generator:
+def stream(config: PhantomConfig, purpose: Purpose, *which: int) -> np.random.Generator:
     """Return the random numbers of one purpose for one patient, study or view."""
     return np.random.default_rng([config.seed, purpose, *which])
 
@@ -141,7 +147,7 @@ def stream(config: PhantomConfig, purpose: int, *which: int) -> np.random.Genera
 @lru_cache(maxsize=1024)
 def patient_of(config: PhantomConfig, patient: int) -> Patient:
     """Return patient number `patient` (0 ...)."""
-    rng = stream(config, _PATIENT, person_of(config, patient))
+    rng = stream(config, Purpose.PATIENT, person_of(config, patient))
     age = int(np.clip(rng.normal(48, 19), 18, 92))
     frail = max(age - 50, 0) / 42                               # bone is lost from about fifty on
     return Patient(age=age, size=float(np.clip(rng.normal(1.0, 0.065), 0.84, 1.16)),
@@ -159,7 +165,7 @@ def person_of(config: PhantomConfig, patient: int) -> int:
 def _persons(config: PhantomConfig) -> list[int]:
     """Return the person of each patient number: random pairs of numbers are one person."""
     persons = list(range(config.patients))
-    drawn = stream(config, _PERSON).permutation(config.patients)
+    drawn = stream(config, Purpose.PERSON).permutation(config.patients)
     for k in range(min(round(config.two_numbers * config.patients / 2), config.patients // 2)):
         one, other = sorted(map(int, drawn[2 * k:2 * k + 2]))
         persons[other] = one
@@ -169,7 +175,7 @@ def _persons(config: PhantomConfig) -> list[int]:
 @lru_cache(maxsize=4096)
 def study_of(config: PhantomConfig, patient: int, study: int) -> Study:
     """Return study number `study` (0 ...) of a patient."""
-    rng = stream(config, _STUDY, patient, study)
+    rng = stream(config, Purpose.STUDY, patient, study)
     part = patient_of(config, patient).part if rng.random() < 0.6 else str(rng.choice(config.parts))
     side = str(rng.choice(("left", "right")))
     finding = str(rng.choice(FINDINGS)) if rng.random() < config.abnormal else "none"
@@ -182,14 +188,14 @@ def pose_of(config: PhantomConfig, patient: int, study: int, flexion: float, fin
     """Return the body of a study bent by `flexion` degrees, with its finding or, for finding="none", without."""
     part = study_of(config, patient, study).part
     person = person_of(config, patient)
-    bones = stream(config, _BONES, person, list(PARTS).index(part))        # the same bones in each study of a patient
+    bones = stream(config, Purpose.BONES, person, list(PARTS).index(part))        # the same bones in each study of a patient
     body = PARTS[part].build(bones, patient_of(config, patient).thick, flexion)
-    return Model(add_finding(finding, body, stream(config, _FINDING, patient, study)))
+    return Model(add_finding(finding, body, stream(config, Purpose.FINDING, patient, study)))
 
 
 def splits(config: PhantomConfig) -> list[str]:
     """Return "train", "val" or "test" for each patient: 70, 15 and 15 %."""
-    order = stream(config, _SPLIT).permutation(config.patients)
+    order = stream(config, Purpose.SPLIT).permutation(config.patients)
     place = np.empty(config.patients, int)
     place[order] = np.arange(config.patients)
     bounds = 0.7 * config.patients, 0.85 * config.patients

@@ -14,7 +14,6 @@ import numpy as np
 
 from core.datasets.phantom.rays import Grid
 
-STREAM = 12                       # random stream of where signs lie
 LEAD_THICKNESS = 0.8              # mm
 HEIGHT, STROKE = 0.085, 0.19      # of the letter, as a share of the field's longer side; of its strokes, as a share of that
 

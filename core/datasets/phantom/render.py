@@ -10,7 +10,7 @@ import numpy as np
 
 from core.datasets.phantom import marks, xray
 from core.datasets.phantom.body import Body
-from core.datasets.phantom.cohort import _VIEW, DEFAULT, PARTS, PhantomConfig, patient_of, pose_of, stream, study_of
+from core.datasets.phantom.cohort import DEFAULT, PARTS, PhantomConfig, Purpose, patient_of, pose_of, stream, study_of
 from core.datasets.phantom.layers import Model
 from core.datasets.phantom.materials import LEAD
 from core.datasets.phantom.rays import Grid
@@ -78,7 +78,7 @@ def size_of(patient: int, study: int, view: int, config: PhantomConfig = DEFAULT
     """Width and height in pixels of what `render` makes at config.longest, without making it."""
     visit = study_of(config, patient, study)
     projection = visit.views[view]
-    rng = stream(config, _VIEW, patient, study, view)
+    rng = stream(config, Purpose.VIEW, patient, study, view)
     body = _same_field(visit.part, projection.flexion) or pose_of(config, patient, study, projection.flexion, visit.finding).body
     grid = placed(body, patient_of(config, patient), visit, projection, rng, config.longest)[1]
     return grid.width, grid.height
@@ -122,7 +122,7 @@ class _Shot:
 def _set_up(patient: int, study: int, view: int, size: int, config: PhantomConfig, finding: bool) -> _Shot:
     who, visit = patient_of(config, patient), study_of(config, patient, study)
     projection = visit.views[view]
-    rng = stream(config, _VIEW, patient, study, view)           # the same draws in the same order, with finding or without
+    rng = stream(config, Purpose.VIEW, patient, study, view)           # the same draws in the same order, with finding or without
     model = pose_of(config, patient, study, projection.flexion, visit.finding if finding else "none")
     matrix, grid = placed(model.body, who, visit, projection, rng, size)
     exposure = xray.Exposure(photons=30_000 * rng.lognormal(0, 0.35), scatter=0.12 * rng.uniform(0.6, 1.4), noise=config.noise)
@@ -134,7 +134,7 @@ def _set_up(patient: int, study: int, view: int, size: int, config: PhantomConfi
     if signs.exposure:
         exposure = replace(exposure, photons=exposure.photons * marks.EXPOSURES[signs.exposure].photons)
     if signs is not NO_SIGNS:                                   # how a sign lies is drawn apart, so the body stays the same
-        own = stream(config, marks.STREAM, patient, study, view)
+        own = stream(config, Purpose.SIGN_PLACE, patient, study, view)
         marker, frame = marks.place_letter(grid, own), marks.frame_of(signs.site, grid, own)
         shutter = shutter if frame is None else frame
     return _Shot(model, matrix, grid, exposure, display, shutter, signs, marker, rng)

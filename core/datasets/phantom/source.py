@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.config import Task, home
 from core.datasets.phantom.cache import LONGEST, RenderCache
-from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Study, patient_of, person_of, splits, stream, study_of
+from core.datasets.phantom.cohort import DEFAULT, PhantomConfig, Purpose, Study, patient_of, person_of, splits, stream, study_of
 from core.datasets.phantom.render import marker_mask, render, size_of
 from core.datasets.phantom.switches import NO_SIGNS, copies_of, recorded_finding, signs_of
 from core.datasets.phantom.workers import run_workers
@@ -110,17 +110,17 @@ def render_image(config: PhantomConfig, image_id: str, size: int | None = None, 
         size: pixels of the longer side, before a copy is cropped; None is config.longest
         marker: False leaves the mask of letters and marks empty, which is quicker
     """
-    which, copy = parse_image_id(image_id), None
-    if which[1] >= patient_of(config, which[0]).studies:
+    own = parse_image_id(image_id)
+    which, copy = own, None
+    if own[1] >= patient_of(config, own[0]).studies:
         copy = _copies(config)[image_id]
         which = parse_image_id(copy["copy_of"])
     pixels, mask = render(*which, size=size, config=config)
     drawn = marker and (config.markers or config.letters or config.hospital)
     shown = PhantomImage(pixels, mask, marker_mask(*which, size, config) if drawn else np.zeros_like(mask))
-    return shown if copy is None else _saved_again(shown, copy["copy_how"], stream(config, COPY_NOISE, *parse_image_id(image_id)))
-
-
-COPY_NOISE = 13                   # random stream of what happens to the pixels of a copy
+    if copy is None:
+        return shown
+    return _saved_again(shown, copy["copy_how"], stream(config, Purpose.COPY_PIXELS, *own))
 
 
 @lru_cache(maxsize=16)
@@ -130,9 +130,9 @@ def _copies(config: PhantomConfig) -> dict[str, dict]:
     return table[table["copy_of"] != ""].set_index("image_id").to_dict("index") if "copy_of" in table else {}
 
 
-def _saved_again(shown: PhantomImage, how: str, rng: np.random.Generator) -> PhantomImage:
+def _saved_again(image: PhantomImage, how: str, rng: np.random.Generator) -> PhantomImage:
     """Return the same image after one of COPY_KINDS; it looks the same."""
-    pixels = shown.pixels
+    pixels = image.pixels
     if how == "saved as JPEG":
         pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_GRAYSCALE)
     elif how == "noise":
@@ -143,8 +143,8 @@ def _saved_again(shown: PhantomImage, how: str, rng: np.random.Generator) -> Pha
         h, w = pixels.shape
         top, bottom, left, right = rng.uniform(0.005, 0.02, 4) * (h, h, w, w)
         window = slice(round(top), h - round(bottom)), slice(round(left), w - round(right))
-        return PhantomImage(*(np.ascontiguousarray(image[window]) for image in (pixels, shown.mask, shown.marker)))
-    return replace(shown, pixels=np.clip(np.round(pixels), 0, 255).astype(np.uint8))
+        return PhantomImage(*(np.ascontiguousarray(array[window]) for array in (pixels, image.mask, image.marker)))
+    return replace(image, pixels=np.clip(np.round(pixels), 0, 255).astype(np.uint8))
 
 
 class PhantomSource(Source):
@@ -215,7 +215,7 @@ class PhantomSource(Source):
         width, height = size_of(*(parse_image_id(copy["copy_of"]) if copy else which), config=self.config)
         if copy and copy["copy_how"] == "crop":
             blank = np.zeros((height, width), np.uint8)
-            noise = stream(self.config, COPY_NOISE, *which)
+            noise = stream(self.config, Purpose.COPY_PIXELS, *which)
             height, width = _saved_again(PhantomImage(blank, blank > 0, blank > 0), "crop", noise).pixels.shape
         return width, height
 

@@ -15,10 +15,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from core.datasets.phantom.cohort import PhantomConfig, person_of, stream, study_of
+from core.datasets.phantom.cohort import PhantomConfig, Purpose, person_of, stream, study_of
 from core.datasets.phantom.findings import FINDINGS
 
-_LETTER, _HOSPITAL, _EXPOSURE, _SITE, _WRONG, _COPY = range(6, 12)          # random streams; cohort.py has those before
 COPY_KINDS = ("exact", "saved as JPEG", "noise", "brightness", "crop")
 
 
@@ -46,18 +45,22 @@ def signs_of(config: PhantomConfig, patient: int, study: int, view: int) -> Sign
         return NO_SIGNS
     abnormal = recorded_finding(config, patient, study) != "none"
 
-    def follows(purpose: int, strength: float) -> bool:
+    def follows(purpose: Purpose, strength: float) -> bool:
         by_label, coin = stream(config, purpose, patient, study).random(2)
         return abnormal if by_label < strength else bool(coin < 0.5)
 
     letter = letter_by = ""
     if config.markers or config.letters:
-        tells = stream(config, _LETTER, patient, study, view).random() < config.letters
+        tells = stream(config, Purpose.LETTER, patient, study, view).random() < config.letters
         right = abnormal != config.contrary if tells else study_of(config, patient, study).side == "right"
         letter, letter_by = "R" if right else "L", "label" if tells else "side"
-    return Signs(letter, letter_by, bool(config.hospital) and follows(_HOSPITAL, config.hospital),
-                 ("weak" if follows(_EXPOSURE, config.exposure) else "strong") if config.exposure else "",
-                 ("B" if follows(_SITE, config.sites) else "A") if config.sites else "")
+    hospital = bool(config.hospital) and follows(Purpose.HOSPITAL, config.hospital)
+    exposure = site = ""
+    if config.exposure:
+        exposure = "weak" if follows(Purpose.EXPOSURE, config.exposure) else "strong"
+    if config.sites:
+        site = "B" if follows(Purpose.SITE, config.sites) else "A"
+    return Signs(letter, letter_by, hospital, exposure, site)
 
 
 def recorded_finding(config: PhantomConfig, patient: int, study: int, finding: str | None = None) -> str:
@@ -65,7 +68,7 @@ def recorded_finding(config: PhantomConfig, patient: int, study: int, finding: s
     finding = study_of(config, patient, study).finding if finding is None else finding
     if not config.wrong_labels:
         return finding
-    rng = stream(config, _WRONG, patient, study)
+    rng = stream(config, Purpose.WRONG_LABEL, patient, study)
     if rng.random() >= config.wrong_labels:
         return finding
     return "none" if finding != "none" else str(rng.choice(FINDINGS))
@@ -87,7 +90,7 @@ def copies_of(config: PhantomConfig, patients: tuple[int, ...]) -> tuple[Copy, .
     Args:
         patients: the patient number of each image
     """
-    rng = stream(config, _COPY)
+    rng = stream(config, Purpose.COPY)
     chosen = sorted(rng.permutation(len(patients))[:round(config.copies * len(patients))])
     people = np.array([person_of(config, p) for p in range(config.patients)])
     copies = []
