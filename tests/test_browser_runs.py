@@ -10,7 +10,7 @@ from tests.browser_support import wait_idle
 from tests.followed import epoch_record, put_run, start_record
 from tests.tiny import tiny_config, tiny_npz
 
-STRIP = "[...document.querySelectorAll('.lightbox-strip .bar i')].map(bar => bar.style.width).join()"
+STRIP = "[...document.querySelectorAll('.lightbox-tracked .bar i')].map(bar => bar.style.width).join()"
 AFTER = re.compile(r"validation images after epoch \d+")
 
 
@@ -27,8 +27,8 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
     page.goto(f"{app.url}/runs?run={run.id}")            # whoever looks starts the trainer
 
     # The strip: eight images, whose bars move by themselves
-    expect(page.locator(".lightbox-strip figure")).to_have_count(8, timeout=120_000)
-    assert page.locator(".lightbox-strip .picture").first.evaluate(
+    expect(page.locator(".lightbox-tracked figure")).to_have_count(8, timeout=120_000)
+    assert page.locator(".lightbox-tracked .picture").first.evaluate(
         "picture => getComputedStyle(picture).backgroundImage").startswith('url("data:image/jpeg')
     seen, bars = epoch_of(page), page.evaluate(STRIP)
     page.wait_for_function(f"before => {STRIP} !== before", arg=bars, timeout=60_000)
@@ -37,7 +37,7 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
     expect(page.get_by_text("Stopped", exact=True).first).to_be_visible(timeout=120_000)
     wait_idle(page)
     last = page.evaluate(STRIP)
-    slider = page.get_by_role("slider", name="Epoch of the strip")
+    slider = page.get_by_role("slider", name="Epoch of the tracked images")
     slider.focus()
     slider.press("Home")
     expect(page.get_by_text("validation images after epoch 1", exact=False)).to_be_visible()

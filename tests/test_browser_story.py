@@ -62,7 +62,7 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     first = page.evaluate(CURVES)
     page.wait_for_function(f"before => {CURVES}.some((now, i) => i < before.length && now !== before[i])", arg=first,
                            timeout=LONG)
-    judge = page.get_by_role("link", name="Next: judge it")
+    judge = page.get_by_role("link", name="Next: evaluate it")
     expect(judge).to_be_visible(timeout=LONG)
     assert "run=" in page.url
     wait_idle(page)

@@ -51,7 +51,7 @@ def test_a_run_that_does_not_train_says_why_and_offers_what_can_be_done(state, w
     assert words.split(" ")[-1].rstrip(".") in text_of(at).replace("\\", "")
     assert run_feed.STATES[state][0] in text_of(at)
     assert buttons(at) == wanted
-    assert bool([link for link in at.get("page_link") if "judge" in link.proto.label]) == (state == "finished")
+    assert bool([link for link in at.get("page_link") if "evaluate" in link.proto.label]) == (state == "finished")
 
 
 @pytest.mark.parametrize("state, words", [("starting", "Epoch 3 of 3"), ("running", "Epoch 3 of 3, step 3 of 6"),

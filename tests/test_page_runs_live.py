@@ -14,7 +14,7 @@ from core.files import write_json
 from core.runs.run import Notes
 from core.runs.store import RunStore
 from pages.runs import curves
-from pages.runs.tracked_images import Examples, cards
+from pages.runs.tracked_images import TrackedImages, cards
 from pages.shared import run_feed
 from tests.followed import APP, curve, epoch_record, html_of, no_machine, open_page, put_run, start_record, step_record, text_of
 from tests.tiny import tiny_npz
@@ -63,7 +63,7 @@ def test_the_strip_shows_the_newest_epoch_and_the_slider_goes_back(tmp_path):
     assert "--from:60.0%;width:55.0%" in html_of(at, "<figure>")            # it moves from where it stood an epoch before
     at.slider[0].set_value(1).run()
     assert widths(at) == [90.0, 10.0, 80.0, 20.0] and "after epoch 1" in text_of(at)
-    assert "it is &lt;b&gt;$x$; the network says normal 80.0 %: wrong." in html_of(at, "<figure>")
+    assert "true class &lt;b&gt;$x$, predicted normal 80.0 %: wrong." in html_of(at, "<figure>")
     run.append(epoch_record(4, 0.9, strip=[[1, 0], [0, 1]]))
     at.run()
     assert "after epoch 1" in text_of(at)                                    # who went back stays there
@@ -89,7 +89,7 @@ def test_without_the_images_there_are_bars_and_a_sentence(tmp_path):
     run, _, _ = run_with_strip(tmp_path)
     write_json(run.folder / "data.json", run.data() | {"split_hash": "another"})
     at = open_page("runs", run=run.id)
-    assert "The images have changed since this run" in text_of(at) and len(widths(at)) == 4
+    assert "The data set has changed since this run" in text_of(at) and len(widths(at)) == 4
     assert not html_of(at, "background-image: url")
 
 
@@ -100,16 +100,16 @@ def test_a_run_from_before_the_strip_shows_none():
 
 
 def test_of_many_classes_the_true_one_comes_first_and_the_most_probable_next():
-    examples = Examples(np.array([4]), tuple("abcdef"))
+    examples = TrackedImages(np.array([4]), tuple("abcdef"))
     drawn = cards(examples, [[.1, .4, .05, .25, .15, .05]], None)
     assert re.findall(r"title='(\w)'", drawn) == ["e", "b", "d"] and ">wrong<" in drawn and "<b>e</b>" in drawn
 
 
 def test_several_findings_are_right_only_when_all_are():
     names = ("effusion", "mass", "nodule")
-    right = cards(Examples(np.array([[1, 0, 1]]), names), [[.9, .2, .6]], None)
-    wrong = cards(Examples(np.array([[1, 0, 1]]), names), [[.9, .7, .6]], None)
-    nothing = cards(Examples(np.array([[0, 0, 0]]), names), [[.1, .2, .3]], None)
+    right = cards(TrackedImages(np.array([[1, 0, 1]]), names), [[.9, .2, .6]], None)
+    wrong = cards(TrackedImages(np.array([[1, 0, 1]]), names), [[.9, .7, .6]], None)
+    nothing = cards(TrackedImages(np.array([[0, 0, 0]]), names), [[.1, .2, .3]], None)
     assert ">right<" in right and "it is effusion, nodule" in right
     assert ">wrong<" in wrong and "mass 70.0 %" in wrong
     assert ">right<" in nothing and "it is no finding; the network says no finding: right" in nothing
@@ -250,7 +250,7 @@ def test_a_note_is_saved_at_once_and_the_loser_is_told():
     assert widget(two, "text_area", "Note").value == "from before" and "<b>mine</b> $x$" in plain(two)
     widget(two, "text_area", "Note").set_value("theirs").run()
     assert run.notes().text == "theirs"                   # who writes last wins, and hears what was there
-    assert "Yours is kept; the other one was: <b>mine</b> $x$" in plain(two)
+    assert "Yours is saved; the other one was: <b>mine</b> $x$" in plain(two)
     one.run()
     one.button("note_reload").click().run()
     assert widget(one, "text_area", "Note").value == "theirs" and "Another window" not in plain(one)
@@ -330,7 +330,7 @@ def test_the_queue_is_shown_in_order_moved_and_emptied():
     assert order() == ["run 1", "run 2"] and runs[0].status().state == "stopped"
     at.button("queue_clear").click().run()
     assert order() == [] and {run.status().state for run in runs} == {"stopped"}
-    assert "Nothing waits" in text_of(at)
+    assert "No run is waiting" in text_of(at)
 
 
 def test_stop_all_ends_what_waits_and_what_trains():

@@ -1,10 +1,9 @@
-"""The queue and all runs; the chosen one live."""
+"""Runs: one run live, all runs, the queue."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from core.errors import LightboxError
@@ -14,19 +13,18 @@ from core.runs.states import LIVE, RESUMABLE, Status
 from core.runs.store import Run, RunStore
 from core.trainers.diagnostics import diagnose
 from pages.runs import curves
+from pages.runs.details import DETAILS
 from pages.runs.run_notes import draw_notes
 from pages.runs.run_queue import draw_queue
-from pages.runs.tracked_images import Examples, examples_of, show_examples
+from pages.runs.tracked_images import TrackedImages, draw_tracked, load_tracked
 from pages.shared import config_form, layout, run_feed
 from pages.shared.layout import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 from pages.shared.run_table import all_tags, draw_table
 
-LOG_LINES = 60                     # of the log's end
 ACTION_WIDTH = 170                 # pixels
 TAGS = 4                           # of a run beside its state
-ALARMS = 2                         # as many stand above the curves, the others behind a button
+DIAGNOSES = 2                      # as many stand above the curves, the others behind a button
 REDRAW_SECONDS = 10.0              # while something trains, the list of all runs is at most so old
-ORDER = {True: "channels last", False: "channels first"}
 
 st.html(Path(__file__).with_suffix(".css"))
 store = RunStore()
@@ -64,13 +62,13 @@ def watch() -> None:
     except LightboxError as error:                       # deleted between two looks: the next one says so
         show_error(error)
         return
-    draw_alarms(run, status, records)
+    draw_diagnoses(run, status, records)
     draw_numbers(status, progress, records)
     draw_curves(run, status, progress, records)
 
 
 def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
-    """In words, what the run does and why; and what one can do with it."""
+    """What the run is doing and why, and what one can do with it."""
     word, color = run_feed.STATES[status.state]
     with st.container(horizontal=True, vertical_alignment="center", key="run_state"):
         st.badge(word, color=color)
@@ -79,16 +77,16 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
         st.markdown(escape(run_feed.in_words(status, progress, ahead, run.device)) + tags, width="stretch")
         if status.state not in LIVE:
             with st.popover("Delete", key="run_delete", icon=":material/delete:"):
-                st.markdown("The run, its curves and its weights are removed for good.")
+                st.markdown("Deletes the run with its curves and weights. This cannot be undone.")
                 st.button("Delete this run", key="run_delete_now", type="primary", on_click=attempt, args=(delete, run))
         fits = run_feed.fitting_batch(records) if status.state == "failed" else None
-        if fits and st.button(f"Again with batches of {fits}", key="run_again_smaller", type="primary",
-                              help="The device ran out of memory. So many images at once fit; everything else stays."):
+        if fits and st.button(f"Retry with batch size {fits}", key="run_again_smaller", type="primary",
+                              help="The device ran out of memory. This batch size fits; everything else stays the same."):
             config_form.fill(run.config)
             config_form.put("train.batch_size", fits)
             go("train", dataset=run.config.data.dataset)
-        if st.button("Again with changes", key="run_again", icon=":material/replay:",
-                     help="Opens the form with the settings of this run."):
+        if st.button("Duplicate and edit", key="run_again", icon=":material/replay:",
+                     help="Opens the form on the page Train with the settings of this run."):
             go("train", run=run.id, again="1")
         with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
             draw_action(run, status)
@@ -97,64 +95,65 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
 
 
 def draw_action(run: Run, status: Status) -> None:
-    """The one thing that is most likely to be wanted next."""
+    """The one thing that a person most likely wants next."""
     if status.state in run_feed.ACTIVE:
         st.button("Stop", key="run_stop", icon=":material/stop:", width="stretch", on_click=attempt, args=(run.stop,),
                   disabled=status.state == "stopping",
-                  help="Ends the training within five seconds and keeps where it stands, so that it can be resumed.")
+                  help="Saves a checkpoint and ends the training within five seconds. It can be resumed.")
     elif status.state in RESUMABLE:
         st.button("Resume", key="run_resume", icon=":material/play_arrow:", type="primary", width="stretch", on_click=attempt,
-                  args=(resume, run), help="Goes on exactly where the last checkpoint stands.")
-    elif st.button("Train on top of it", key="run_on_top", icon=":material/stacks:", width="stretch",
+                  args=(resume, run), help="Continues exactly from the last checkpoint.")
+    elif st.button("Fine-tune from this run", key="run_on_top", icon=":material/stacks:", width="stretch",
                    help="A new run that starts from the weights of the best epoch."):
         go("train", run=run.id)
 
 
-def draw_alarms(run: Run, status: Status, records: list[dict]) -> None:
-    """What goes wrong, in words, the gravest first."""
-    found = diagnose(records, run.config.train.epochs, class_names=examples.class_names, reason=status.reason,
-                   majority=examples.majority)
-    if not found:
+def draw_diagnoses(run: Run, status: Status, records: list[dict]) -> None:
+    """What goes wrong, the gravest first."""
+    diagnoses = diagnose(records, run.config.train.epochs, class_names=tracked.class_names, reason=status.reason,
+                         majority=tracked.majority)
+    if not diagnoses:
         return
-    with st.container(key="alarms", gap="xsmall"):
-        for alarm in found[:ALARMS]:
-            st.warning(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
-        if len(found) > ALARMS:
-            with st.popover(f"{len(found) - ALARMS} more"):
-                for alarm in found[ALARMS:]:
-                    st.markdown(f"**{escape(alarm.sentence)}** {escape(alarm.advice)}")
+    with st.container(key="diagnoses", gap="xsmall"):
+        for one in diagnoses[:DIAGNOSES]:
+            st.warning(f"**{escape(one.sentence)}** {escape(one.advice)}")
+        if len(diagnoses) > DIAGNOSES:
+            with st.popover(f"{len(diagnoses) - DIAGNOSES} more"):
+                for one in diagnoses[DIAGNOSES:]:
+                    st.markdown(f"**{escape(one.sentence)}** {escape(one.advice)}")
 
 
 def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
     epochs, steps = ([r for r in records if r["kind"] == kind] for kind in ("epoch", "step"))
     best, last = run_feed.best_epoch(records) or {}, steps[-1] if steps else {}
-    speed = progress.images_per_second if status.state in LIVE else epochs[-1]["images_per_second"] if epochs else None
+    measured = epochs[-1]["images_per_second"] if epochs else None
+    speed = progress.images_per_second if status.state in LIVE else measured
     monitor = best.get("monitor", "roc_auc")
-    beside = "accuracy" if monitor != "accuracy" else "roc_auc"
-    device = {"memory_bytes": ("Memory", layout.format_bytes, "Memory of the device that the training holds."),
-              "device_use": ("Device use", lambda share: f"{100 * share:.0f} %",
-                             "Share of the time in which the device was computing, when it was last looked at.")}
-    device = {name: said for name, said in device.items() if last.get(name) is not None}
+    other = "accuracy" if monitor != "accuracy" else "roc_auc"
+    device = {"memory_bytes": ("Memory", layout.format_bytes, "Memory of the device that the training uses."),
+              "device_use": ("Utilisation", lambda share: f"{100 * share:.0f} %",
+                             "Share of the time in which the device was computing, at the last measurement.")}
+    device = {name: shown for name, shown in device.items() if last.get(name) is not None}
     at, first, second, pace, *more, clock = st.columns(5 + len(device))
-    at.metric("Epochs finished", f"{len(epochs)} of {progress.epochs or '-'}",
-              help="In an epoch the network sees every training image once.")
+    at.metric("Epochs", f"{len(epochs)} of {progress.epochs or '-'}",
+              help="Finished epochs. In an epoch the network sees every training image once.")
     first.metric(f"Best {METRICS[monitor].title}", layout.format_number(best.get(f"val_{monitor}")), help=(
         METRICS[monitor].help + " Measured on the validation images. "
-        + (f"Reached in epoch {best['epoch']}, whose weights are kept." if best else "Known after the first epoch.")))
-    second.metric(f"{METRICS[beside].title} then", layout.format_number(best.get(f"val_{beside}")),
-                  help=f"{METRICS[beside].help} On the validation images, in the best epoch.")
-    pace.metric("Images/s", layout.format_number(speed, 0), help="Training images, over the last seconds.")
+        + (f"Reached in epoch {best['epoch']}, whose weights are saved." if best else "Known after the first epoch.")))
+    second.metric(f"{METRICS[other].title} at the best epoch", layout.format_number(best.get(f"val_{other}")),
+                  help=f"{METRICS[other].help} On the validation images, at the epoch with the best {METRICS[monitor].title}.")
+    pace.metric("Images/s", layout.format_number(speed, 0), help="Training images per second, over the last seconds.")
     for column, (name, (title, words, help)) in zip(more, device.items()):
         column.metric(title, words(last[name]), help=help)
     if status.state in run_feed.ACTIVE:
         clock.metric("Time left", layout.format_seconds(progress.seconds_left), help="At the speed of the last seconds.")
     else:
         clock.metric("Time taken", layout.format_seconds(sum(r["seconds"] for r in epochs) if epochs else None),
-                     help="Of training and validation, without waiting.")
+                     help="Training and validation, without time in the queue.")
 
 
 def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
-    """Which curves, beside which runs; the curves; and a few images between them."""
+    """Which curves, of which runs; the curves; and the tracked images between them."""
     with st.container(horizontal=True, vertical_alignment="center", key="curves_of"):
         chosen = curves.choose_measures(records)
         others = curves.choose_others(run.id, rows, store)
@@ -162,12 +161,12 @@ def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict
         st.html(curves.legend(list(others), measured))
     end = (progress.epochs if status.state in run_feed.ACTIVE else 0) or run_feed.place(records) or 1
     curves.show_curves(run, records, chosen, others, epochs=end, of_answers=True)
-    show_examples(run.id, examples, records)
+    draw_tracked(run.id, tracked, records)
     curves.show_curves(run, records, chosen, others, epochs=end, of_answers=False)
 
 
 def attempt(action: Callable, *args) -> None:
-    """Do what a button says; why it could not be done stays on the page until the next button."""
+    """Do what a button says; if it fails, the reason stays on the page until the next button."""
     st.session_state.pop("run_refusal", None)
     try:
         action(*args)
@@ -186,69 +185,20 @@ def delete(run: Run) -> None:
     st.session_state["run_deleted"] = True
 
 
-def draw_settings(run: Run) -> None:
-    table = pd.DataFrame(run_feed.changed_first(run.config))
-    n = int(table.pop("changed").sum())
-    st.caption(f"{n} setting{'s differ' if n != 1 else ' differs'} from the default and stand{'' if n != 1 else 's'} first. "
-               "A run's settings never change: take them into a new run with the button above.")
-    st.dataframe(table, hide_index=True, height=320, alt="Settings of this run beside the defaults", column_config={
-        "setting": "Setting", "value": "This run", "default": "Default"})
-
-
-def draw_data(run: Run) -> None:
-    data = run.data()
-    if not data:
-        st.caption("Known once the run has opened its images.")
-        return
-    n = data["n"]
-    st.markdown(f"**{escape(data['title'])}**: {n['train']:,} training, {n['val']:,} validation and {n['test']:,} test images "
-                f"of {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}.")
-    st.markdown(escape(data["split_note"]))
-    times = run.times_test_opened()
-    st.caption(f"Classes: {escape(', '.join(data['class_names']))}. The test images stay shut until you open them on the page "
-               + (f"Evaluate; that was done {times} time{'s' if times > 1 else ''}." if times else "Evaluate."))
-
-
-def draw_how(run: Run) -> None:
-    starts = run.records("start")
-    if not starts:
-        st.caption("Known once the run has started.")
-        return
-    start = starts[-1]
-    how = start["how"]
-    st.markdown(f"{start['parameters']:,} parameters on {escape(start['device'])}, {escape(how['precision'])}, "
-                f"{how['threads']} CPU thread{'s' if how['threads'] != 1 else ''}, "
-                f"{ORDER[how['channels_last']]} in memory.")
-    for note in start["notes"]:
-        st.markdown(escape(note))
-    if how["tried"]:
-        st.caption("What was tried at the start, to find the quickest way to compute on this machine:")
-        st.dataframe(pd.DataFrame([{"CPU threads": row["threads"], "Order in memory": ORDER[row["channels_last"]],
-                                    "Precision": row.get("precision", "float32"),
-                                    "Images per second": round(row["images_per_second"])} for row in how["tried"]]),
-                     hide_index=True, width="content", alt="Ways to compute and how quick they were")
-
-
-def draw_log(run: Run) -> None:
-    lines = run.log().splitlines()
-    st.code("\n".join(lines[-LOG_LINES:]) or "The trainer has said nothing.", language=None, wrap_lines=True, height=320)
-
-
-def examples_now() -> Examples:
-    """The images of the strip. Known once the run has started: then its state has changed, and the page is drawn anew."""
+def tracked_now() -> TrackedImages:
+    """The tracked images. Known once the run has started: then its state has changed, and the page is drawn anew."""
     try:
         run = store.get(run_id)
-        return examples_of(run, run_feed.follow(run))
-    except LightboxError:                                # said where the run is shown
-        return Examples([], ())
+        return load_tracked(run, run_feed.follow(run))
+    except LightboxError:                                # shown where the run is
+        return TrackedImages([], ())
 
 
-examples = examples_now()
-if examples.style:
-    st.html(examples.style)
+tracked = tracked_now()
+if tracked.style:
+    st.html(tracked.style)
 watch()
-about = {"Settings": draw_settings, "Images and split": draw_data, "How it computes": draw_how, "Log": draw_log}
-runs_tab, queue_tab, notes_tab, *tabs = st.tabs(["All runs", "Queue", "Notes and tags", *about])
+runs_tab, queue_tab, notes_tab, *tabs = st.tabs(["All runs", "Queue", "Notes and tags", *DETAILS])
 with runs_tab:
     draw_table(rows)
 with queue_tab:
@@ -256,10 +206,10 @@ with queue_tab:
 try:
     with notes_tab:
         draw_notes(store.get(run_id), all_tags(rows))
-    for tab, draw in zip(tabs, about.values()):
+    for tab, draw in zip(tabs, DETAILS.values()):
         with tab:
             draw(store.get(run_id))
 except LightboxError as error:                           # deleted while the page was drawn
     show_error(error)
 if drawn.get(run_id) == "finished":
-    next_step("Next: judge it", "evaluate", run=run_id)
+    next_step("Next: evaluate it", "evaluate", run=run_id)

@@ -1,4 +1,4 @@
-"""The runs that wait, in their order, and what can be done about it."""
+"""The queue: waiting runs in their order, and buttons to change it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ SHOWN = 8              # as many have buttons at once
 
 
 def draw_queue(store: RunStore, rows: Sequence[run_feed.Row]) -> None:
-    """The queue: for each run its place and buttons; when all of it will be done; and the way to stop it all."""
+    """Draw the queue: for each run its place and buttons; when all will be finished; and buttons to stop or clear it."""
     if error := st.session_state.pop("queue_refusal", None):
         show_error(error)
     known, waiting = {row.id: row for row in rows}, store.queue.waiting()
     training = [row for row in rows if row.state in ("starting", "running")]
     if not waiting and not training:
-        st.caption("Nothing waits and nothing trains. Runs that are queued on the page Train stand here in their order.")
+        st.caption("No run is waiting or training. Runs queued on the page Train appear here in their order.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_when_done(store, rows, len(waiting), len(training)), width="stretch")
         with st.popover("Stop all", icon=":material/stop_circle:"):
-            st.markdown(f"Takes {len(waiting)} waiting run{'s' if len(waiting) != 1 else ''} out of the queue and stops what "
-                        "trains. Each keeps where it stands and can be resumed.")
-            st.button("Stop them all", key="queue_stop_all", type="primary", on_click=_attempt, args=(_stop_all, store))
+            st.markdown(f"Removes {len(waiting)} waiting run{'s' if len(waiting) != 1 else ''} from the queue and stops the "
+                        "training ones. Each can be resumed.")
+            st.button("Stop all runs", key="queue_stop_all", type="primary", on_click=_attempt, args=(_stop_all, store))
         if waiting:
             with st.popover("Clear the queue", icon=":material/playlist_remove:"):
-                st.markdown("What trains now goes on. The waiting runs are stopped before they began; each can be resumed.")
-                st.button("Clear it", key="queue_clear", type="primary", on_click=_attempt, args=(store.stop_waiting,))
+                st.markdown("Running trainings continue. The waiting runs are removed before they start; each can be resumed.")
+                st.button("Clear", key="queue_clear", type="primary", on_click=_attempt, args=(store.stop_waiting,))
     shown = waiting if st.session_state.get("queue_all") else waiting[:SHOWN]
     first_of: set[str] = set()
     for place, (run_id, device) in enumerate(shown, start=1):
@@ -44,24 +44,24 @@ def draw_queue(store: RunStore, rows: Sequence[run_feed.Row]) -> None:
             st.markdown(f"{place}. {about}" + "".join(f" :gray-badge[{escape(tag)}]" for tag in (row.tags if row else ())),
                         width="stretch")
             for name, icon, what, does in (("first", "vertical_align_top", "To the front", store.queue.move_first),
-                                           ("up", "arrow_upward", "One place up", store.queue.move_up)):
+                                           ("up", "arrow_upward", "Move up", store.queue.move_up)):
                 st.button(what, key=f"queue_{name}_{run_id}", icon=f":material/{icon}:", disabled=is_first, on_click=_attempt,
                           args=(does, run_id))
             st.button("Remove", key=f"queue_remove_{run_id}", icon=":material/close:", on_click=_attempt,
-                      args=(_remove, store, run_id), help="It is stopped before it began, and can be resumed.")
+                      args=(_remove, store, run_id), help="It can be resumed later.")
     if len(waiting) > SHOWN:
         st.toggle(f"Show all {len(waiting)}", key="queue_all")
 
 
 def _when_done(store: RunStore, rows: Sequence[run_feed.Row], waiting: int, training: int) -> str:
-    said = " and ".join(f"{n} run{'s' if n > 1 else ''} {verb}{'' if n > 1 else 's'}"
-                        for n, verb in ((training, "train"), (waiting, "wait")) if n)
+    counts = " and ".join(f"{n} run{'s' if n > 1 else ''} {verb}"
+                        for n, verb in ((training, "training"), (waiting, "waiting")) if n)
     seconds, unknown = run_feed.seconds_of_queue(store, rows)
     if unknown == waiting + training:
-        return f"{said}. How long they take is not known: nothing like them was trained here yet."
+        return f"{counts}. Time unknown: nothing similar has been trained on this machine yet."
     end = time.strftime("%H:%M" if seconds < 12 * 3600 else "%d %b %H:%M", time.localtime(time.time() + seconds))
     more = f", not counting {unknown} run{'s' if unknown > 1 else ''} of unknown length" if unknown else ""
-    return f"{said}. All done in about **{format_seconds(seconds)}**, at {end}{more}."
+    return f"{counts}. Finished in about **{format_seconds(seconds)}**, at {end}{more}."
 
 
 def _attempt(action, *args) -> None:

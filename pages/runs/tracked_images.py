@@ -1,4 +1,4 @@
-"""A few validation images, always the same, with what the network says of them after each epoch: bars that move as it learns.
+"""Tracked images: a few validation images, always the same, with their predictions after each epoch as bars that move.
 
 The images go to the browser once, as a rule of style; what is drawn anew after each epoch is a few kilobytes of HTML.
 """
@@ -25,15 +25,15 @@ BARS = 3               # classes of each image; the true one is always there
 
 
 @dataclass(frozen=True)
-class Examples:
-    """The images of one run's strip.
+class TrackedImages:
+    """The tracked images of one run.
 
     Args:
         labels: (n,) class numbers, or (n, K) of 0 and 1 where an image may have several findings
         class_names: K names
         style: a <style> element with the images; "" where they are not open
         why_not: a sentence on why they are not
-        majority: accuracy on the validation images of always giving the most frequent answer; None where it is not known
+        majority: accuracy on the validation images of always predicting the most frequent class; None where it is not known
     """
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -42,72 +42,72 @@ class Examples:
     majority: float | None = None
 
 
-def examples_of(run: Run, records: Sequence[Mapping]) -> Examples:
-    """What the strip of a run shows. Opens a data set that is prepared, but prepares none."""
+def load_tracked(run: Run, records: Sequence[Mapping]) -> TrackedImages:
+    """Load the tracked images of a run. Opens a data set that is prepared, but prepares none."""
     start = next((r for r in reversed(records) if r["kind"] == "start"), {})
     rows, labels = start.get("strip_rows") or [], np.array(start.get("strip_labels") or [], np.int64)
-    facts = run.data()
-    names = tuple(facts.get("class_names", ()))
+    about = run.data()
+    names = tuple(about.get("class_names", ()))
     try:
         if not preview.ready(run.config.data):
-            return Examples(labels, names, why_not="The images are not prepared at this size, so only the bars are shown.")
+            return TrackedImages(labels, names, why_not="The data set is not prepared at this size: only the bars are shown.")
         data = open_data.open_set(run.config.data)
-        if data.split_hash != facts.get("split_hash"):
-            return Examples(labels, names, why_not="The images have changed since this run, so only the bars are shown.")
+        if data.split_hash != about.get("split_hash"):
+            return TrackedImages(labels, names, why_not="The data set has changed since this run: only the bars are shown.")
         style = _style(data, tuple(rows), data.fingerprint) if rows else ""
-        return Examples(labels, names, style, majority=_majority(data, data.split_hash))
+        return TrackedImages(labels, names, style, majority=_majority(data, data.split_hash))
     except LightboxError as error:
-        return Examples(labels, names, why_not=f"Only the bars are shown. {error.message}")
+        return TrackedImages(labels, names, why_not=f"Only the bars are shown. {error.message}")
 
 
-def show_examples(run_id: str, examples: Examples, records: Sequence[Mapping]) -> None:
-    """The strip, with a slider over the epochs that follows the newest until it is moved. Nothing where no epoch has one."""
+def draw_tracked(run_id: str, images: TrackedImages, records: Sequence[Mapping]) -> None:
+    """Draw the tracked images, with a slider over the epochs that follows the newest until it is moved. Nothing without them."""
     by_epoch = {r["epoch"]: r["strip"] for r in records if r["kind"] == "epoch" and r.get("strip")}
-    if not by_epoch or not len(examples.labels) or not examples.class_names:
+    if not by_epoch or not len(images.labels) or not images.class_names:
         return
     newest, oldest = max(by_epoch), min(by_epoch)
-    held_run, held = st.session_state.get("strip_epoch", (run_id, None))
+    held_run, held = st.session_state.get("tracked_epoch", (run_id, None))
     epoch = held if held_run == run_id and held in by_epoch else newest
-    with st.container(key="strip", gap="xsmall"):
+    with st.container(key="tracked", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{len(examples.labels)} validation images** after epoch {epoch}", width="content", help=(
-                "What the network says of them: always the same images, and it never learns from them. Bars are probabilities; "
-                "the name of the true class is bold, its bar green; orange is a wrong answer. Move the slider to go back; at its "
-                "end it follows the newest epoch."))
+            st.markdown(f"**{len(images.labels)} validation images** after epoch {epoch}", width="content", help=(
+                "Predictions for the same images after each epoch; the network does not learn from them. Bars are probabilities: "
+                "the true class is bold with a green bar, orange is a wrong prediction. Move the slider to go back; at its end "
+                "it follows the newest epoch."))
             if newest > oldest:
-                # Not through pages.shared.widget_state: that tells a new widget its value at each look, under the hand that drags it.
-                key = f"strip_{run_id}_{newest}"
-                st.slider("Epoch of the strip", oldest, newest, epoch, key=key, label_visibility="collapsed", width=300,
+                # Not by widget_state.follow: that sends a new widget its value at each look, under the hand that drags it.
+                key = f"tracked_{run_id}_{newest}"
+                st.slider("Epoch of the tracked images", oldest, newest, epoch, key=key, label_visibility="collapsed", width=300,
                           on_change=_hold, args=(run_id, newest, key))
-        if examples.why_not:
-            st.caption(examples.why_not)
-        st.html(cards(examples, by_epoch[epoch], by_epoch.get(epoch - 1)))
+        if images.why_not:
+            st.caption(images.why_not)
+        st.html(cards(images, by_epoch[epoch], by_epoch.get(epoch - 1)))
 
 
-def cards(examples: Examples, probs: Sequence[Sequence[float]], before: Sequence[Sequence[float]] | None) -> str:
-    """HTML of the strip: a card for each image.
+def cards(images: TrackedImages, probs: Sequence[Sequence[float]], before: Sequence[Sequence[float]] | None) -> str:
+    """Return HTML of the tracked images: a card for each.
 
     Args:
         probs: (n, K) after this epoch
         before: the same after the epoch before, from which the bars move; None where there is none
     """
-    return "<div class='lightbox-strip'>" + "".join(
-        _card(i, examples, np.array(now), np.array(now if before is None else before[i]))
-        for i, now in enumerate(probs[:len(examples.labels)])) + "</div>"
+    return "<div class='lightbox-tracked'>" + "".join(
+        _card(i, images, np.array(now), np.array(now if before is None else before[i]))
+        for i, now in enumerate(probs[:len(images.labels)])) + "</div>"
 
 
-def _card(i: int, examples: Examples, now: np.ndarray, before: np.ndarray) -> str:
-    names, label = examples.class_names, examples.labels[i]
-    several = examples.labels.ndim == 2
+def _card(i: int, images: TrackedImages, now: np.ndarray, before: np.ndarray) -> str:
+    names, label = images.class_names, images.labels[i]
+    several = images.labels.ndim == 2
     true = label.astype(bool) if several else np.arange(len(now)) == label
-    said = now >= 0.5 if several else np.arange(len(now)) == now.argmax()
-    right = bool((true == said).all())
+    predicted = now >= 0.5 if several else np.arange(len(now)) == now.argmax()
+    right = bool((true == predicted).all())
     # The true ones first, then the most probable; two or three classes keep their order, so that nothing jumps.
     order = np.lexsort((-now, ~true))[:BARS] if len(now) > BARS else np.arange(len(now))
-    bars = "".join(_bar(names[k], true[k], said[k], now[k], before[k]) for k in order)
+    bars = "".join(_bar(names[k], true[k], predicted[k], now[k], before[k]) for k in order)
     truth = ", ".join(names[k] for k in np.flatnonzero(true)) or "no finding"
-    answer = ", ".join(f"{names[k]} {format_probability(float(now[k]))}" for k in np.flatnonzero(said)) or "no finding"
-    alt = html.escape(f"Validation image {i + 1}: it is {truth}; the network says {answer}: {'right' if right else 'wrong'}.",
+    prediction = ", ".join(f"{names[k]} {format_probability(float(now[k]))}" for k in np.flatnonzero(predicted)) or "no finding"
+    alt = html.escape(f"Validation image {i + 1}: true class {truth}, predicted {prediction}: {'right' if right else 'wrong'}.",
                       quote=True)
     verdict = "right" if right else "wrong"
     return (f"<figure><div class='picture picture-{i}' role='img' aria-label='{alt}' "
@@ -115,8 +115,8 @@ def _card(i: int, examples: Examples, now: np.ndarray, before: np.ndarray) -> st
             f"<figcaption aria-hidden='true'><small>{verdict}</small>{bars}</figcaption></figure>")
 
 
-def _bar(name: str, true: bool, said: bool, now: float, before: float) -> str:
-    color = theme.OUTCOMES["right" if true else "wrong"] if said or true else theme.QUIET
+def _bar(name: str, true: bool, predicted: bool, now: float, before: float) -> str:
+    color = theme.OUTCOMES["right" if true else "wrong"] if predicted or true else theme.QUIET
     word = f"<b>{html.escape(name)}</b>" if true else html.escape(name)
     return (f"<div class='name'><span title='{html.escape(name, quote=True)}'>{word}</span>"
             f"<span>{html.escape(format_probability(float(now), 0))}</span></div>"
@@ -126,7 +126,7 @@ def _bar(name: str, true: bool, said: bool, now: float, before: float) -> str:
 def _hold(run_id: str, newest: int, key: str) -> None:
     """At its end the slider follows the training again."""
     epoch = st.session_state[key]
-    st.session_state["strip_epoch"] = run_id, None if epoch == newest else epoch
+    st.session_state["tracked_epoch"] = run_id, None if epoch == newest else epoch
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -139,7 +139,7 @@ def _style(_data, rows: tuple[int, ...], fingerprint: str) -> str:
         if image.ndim == 3:
             image = image[..., ::-1]                     # cv2 writes BGR
         coded = base64.b64encode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]).decode()
-        rules.append(f".lightbox-strip .picture-{i} {{ background-image: url(data:image/jpeg;base64,{coded}); }}")
+        rules.append(f".lightbox-tracked .picture-{i} {{ background-image: url(data:image/jpeg;base64,{coded}); }}")
     return "<style>" + "\n".join(rules) + "</style>"
 
 

@@ -1,0 +1,64 @@
+"""What a run was trained with, in tabs: its settings, its data, how it computes, its log."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.runs.store import Run
+from pages.shared import run_feed
+from pages.shared.layout import escape
+
+LOG_LINES = 60                     # of the log's end
+ORDER = {True: "channels last", False: "channels first"}
+
+
+def draw_settings(run: Run) -> None:
+    table = pd.DataFrame(run_feed.changed_first(run.config))
+    n = int(table.pop("changed").sum())
+    st.caption(f"{n} setting{'s' if n != 1 else ''} differ{'' if n != 1 else 's'} from the default, listed first. "
+               "The settings of a run never change: use \"Duplicate and edit\" for a new run with other ones.")
+    st.dataframe(table, hide_index=True, height=320, alt="Settings of this run and the defaults", column_config={
+        "setting": "Setting", "value": "This run", "default": "Default"})
+
+
+def draw_data(run: Run) -> None:
+    data = run.data()
+    if not data:
+        st.caption("Available once the run has opened its images.")
+        return
+    n = data["n"]
+    st.markdown(f"**{escape(data['title'])}**: {n['train']:,} training, {n['val']:,} validation and {n['test']:,} test images "
+                f"of {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}.")
+    st.markdown(escape(data["split_note"]))
+    times = run.times_test_opened()
+    st.caption(f"Classes: {escape(', '.join(data['class_names']))}. The test set stays locked until you open it on the page "
+               + (f"Evaluate; it was opened {times} time{'s' if times > 1 else ''}." if times else "Evaluate."))
+
+
+def draw_hardware(run: Run) -> None:
+    starts = run.records("start")
+    if not starts:
+        st.caption("Available once the run has started.")
+        return
+    start = starts[-1]
+    how = start["how"]
+    st.markdown(f"{start['parameters']:,} parameters on {escape(start['device'])}, {escape(how['precision'])}, "
+                f"{how['threads']} CPU thread{'s' if how['threads'] != 1 else ''}, "
+                f"{ORDER[how['channels_last']]} in memory.")
+    for note in start["notes"]:
+        st.markdown(escape(note))
+    if how["tried"]:
+        st.caption("Tried at the start to find the fastest configuration on this machine:")
+        st.dataframe(pd.DataFrame([{"CPU threads": row["threads"], "Memory format": ORDER[row["channels_last"]],
+                                    "Precision": row.get("precision", "float32"),
+                                    "Images per second": round(row["images_per_second"])} for row in how["tried"]]),
+                     hide_index=True, width="content", alt="Configurations and their speed")
+
+
+def draw_log(run: Run) -> None:
+    lines = run.log().splitlines()
+    st.code("\n".join(lines[-LOG_LINES:]) or "The log is empty.", language=None, wrap_lines=True, height=320)
+
+
+DETAILS = {"Settings": draw_settings, "Data": draw_data, "Hardware": draw_hardware, "Log": draw_log}
