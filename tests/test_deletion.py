@@ -19,8 +19,8 @@ def test_deletion_and_insertion_of_a_linear_network_in_closed_form():
     model[1].bias.fill_(0.3)
     images = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     share = weights * images.numpy().reshape(3, 16)
-    deletion, insertion = deletion_and_insertion(model, images, torch.zeros(3, dtype=torch.int64), share.reshape(3, 4, 4), steps=8,
-                                   without=torch.zeros_like(images))
+    deletion, insertion = deletion_and_insertion(model, images, torch.zeros(3, dtype=torch.int64), share.reshape(3, 4, 4),
+                                                 steps=8, without=torch.zeros_like(images))
     falling = -np.sort(-share, axis=1)
     come = np.concatenate([np.zeros((3, 1)), np.cumsum(falling, 1)], axis=1)[:, ::2]
     assert insertion == pytest.approx(1 / (1 + np.exp(-(0.3 + come))), abs=1e-6)
@@ -58,7 +58,8 @@ def test_pixels_of_equal_value_go_in_random_order():
     """An empty map has no order: a third of all pixels is a third of those on the left, and not the top third of the image."""
     images, empty = torch.ones(2, 1, 60, 60), np.zeros((2, 60, 60))
     images[1, :, :20] = 0                                                # the second has no light at the top
-    deletion, _ = deletion_and_insertion(Findings(), images, torch.tensor([0, 0]), empty, steps=3, without=torch.zeros_like(images))
+    deletion, _ = deletion_and_insertion(Findings(), images, torch.tensor([0, 0]), empty, steps=3,
+                                         without=torch.zeros_like(images))
     light = np.array([[1], [2 / 3]]) * (1 - np.arange(4) / 3)
     assert deletion == pytest.approx(1 / (1 + np.exp(-light)), abs=0.01)
 

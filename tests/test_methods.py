@@ -21,7 +21,7 @@ from core.explain.input_gradients import integrated_gradients
 from core.explain.passes import feature_maps, maps_at, without_trace
 from core.explain.perturbation import occlusion
 from core.models import build_model
-from tests.test_grad_cam import Noisy, Overheard, Tiny, mixed, pictures, same, torchvision_model, trace
+from tests.explained import Noisy, Overheard, Tiny, mixed, pictures, same, torchvision_model, trace
 
 # denseblock4: after it torchvision's DenseNet has an in-place ReLU, see core.explain.gradcam; so both read A before the norm.
 LAYERS = {"resnet18": "layer4", "squeezenet1_1": "features.7", "densenet121": "features.denseblock4"}

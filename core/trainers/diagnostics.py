@@ -115,8 +115,8 @@ def collapsed(history: History) -> Diagnosis | None:
         return None
     since = f"since epoch {run[0]}" if len(run) > 1 else f"in epoch {run[0]}"
     return Diagnosis("collapsed", f"The predictions have collapsed: {same[-1][1]}, {since}.",
-                     "Try a smaller learning rate. Where one class is much more frequent than the others, turn on class weights or "
-                     "balanced sampling.", run[0])
+                     "Try a smaller learning rate. Where one class is much more frequent than the others, turn on class "
+                     "weights or balanced sampling.", run[0])
 
 
 def rate_too_high(history: History) -> Diagnosis | None:
@@ -154,15 +154,15 @@ def gradient_vanishes(history: History) -> Diagnosis | None:
 def diverges(history: History) -> Diagnosis | None:
     seen = _risen(history, DIVERGED)
     return seen and Diagnosis("diverges", f"The validation loss diverges: {seen[0]}.",
-                              "The weights of the best epoch are kept. Stop, and try a smaller learning rate, more regularisation or "
-                              "more images; early stopping would have ended the run.", seen[1])
+                              "The weights of the best epoch are kept. Stop, and try a smaller learning rate, more regularisation "
+                              "or more images; early stopping would have ended the run.", seen[1])
 
 
 def overfits(history: History) -> Diagnosis | None:
     seen = _risen(history, OVERFITTED)
     return seen and Diagnosis("overfits", f"The network has begun to overfit: {seen[0]}.",
-                              "It memorises its training images. The weights of the best epoch are kept; data augmentation, weight "
-                              "decay, dropout or early stopping help.", seen[1])
+                              "It memorises its training images. The weights of the best epoch are kept; data augmentation, "
+                              "weight decay, dropout or early stopping help.", seen[1])
 
 
 def first_is_best(history: History) -> Diagnosis | None:

@@ -5,7 +5,7 @@ machine by a factor of two to five, and nobody can know it beforehand. So a few 
 
 The result is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config gives the threads:
 next to another busy process one thread can be several times as fast as two. A run measures once and never again, though the load
-may change: sums of floating point numbers depend on the number of threads, so a run that changed its way in the middle could not be
+may change: sums of floating point numbers depend on the number of threads, so a run that changed them in the middle could not be
 resumed to the same bits.
 """
 
