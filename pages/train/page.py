@@ -91,14 +91,11 @@ def draw_numbers(ahead: preview.RunPreview) -> None:
     steps, parameters, time = st.columns(3)
     total = f" {ahead.steps * epochs:,} steps in {epochs} epochs." if ahead.steps else ""
     steps.metric("Steps", number(ahead.steps), help=f"Per epoch: training images divided by the batch size.{total}")
-    all_of_it = f"{ahead.parameters / 1e6:.3g} M"
-    if ahead.trainable < ahead.parameters:
-        parameters.metric("Parameters", f"{ahead.trainable / 1e6:.3g} of {all_of_it}",
-                          help=f"{ahead.trainable:,} of {ahead.parameters:,} are trainable, the rest is frozen.")
-    else:
-        parameters.metric("Parameters", all_of_it, help=f"All {ahead.parameters:,} are trainable." if ahead.exact else
-                          "Approximate: the number of classes and channels is known once the images are prepared.")
+    parameters.metric("Parameters", f"{ahead.parameters / 1e6:.3g} M", help=f"{ahead.parameters:,} in all." if ahead.exact else
+                      "Approximate: the number of classes and channels is known once the images are prepared.")
     time.metric("Time", ahead.time, help="Of the whole run, on this machine.")
+    if ahead.trainable < ahead.parameters:
+        st.caption(f"{ahead.trainable:,} parameters are trainable, {ahead.parameters - ahead.trainable:,} are frozen.")
     if ahead.flops:
         st.caption(escape(f"{ahead.flops / 1e9:.3g} G multiply-adds per image; a training step needs about "
                           f"{format_bytes(ahead.step_bytes)}."), help="To classify one image; and in float32 for one "

@@ -46,16 +46,16 @@ def draw_recipes() -> None:
         st.pills("Recipe", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g], required=True,
                  key="recipe_group", persist_state="session",
                  help="Settings that go together. Those of the reports reproduce their runs on the chosen data set.")
-        recipe = {"options": keys, "format_func": lambda key: RECIPES[key].title,
-                  **follow(f"recipe_{group}", shown, _choose)}
         if group == CODE:
             st.text_input("Code of a run", placeholder="DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary",
                           key="recipe_code", persist_state="session", on_change=_set_from_code,
                           help="As report R001 names its runs. Sets what the code contains and keeps the rest.")
         elif as_menu:
-            st.selectbox("Run of the report", placeholder="Choose a run of the report", width="stretch", **recipe)
+            st.selectbox("Run of the report", keys, format_func=_title, placeholder="Choose a run of the report",
+                         width="stretch", **follow(f"recipe_{group}", shown, _choose))
         else:
-            st.pills("Recipe", label_visibility="collapsed", **recipe)
+            st.pills("Recipe", keys, format_func=_title, label_visibility="collapsed",
+                     **follow(f"recipe_{group}", shown, _choose))
     if group == CODE:
         _show_code()
     elif shown:
@@ -114,6 +114,10 @@ def _selected() -> tuple[str | None, bool]:
     return None, False
 
 
+def _title(key: str) -> str:
+    return RECIPES[key].title
+
+
 def _choose(key: str | None) -> None:
     if key:
         _fill(key, False)
@@ -137,7 +141,7 @@ def _fill(key: str, corrected: bool) -> None:
 def _set_from_code() -> None:
     """Set what the code contains. `_show_code` says what cannot be read."""
     try:
-        code = st.session_state["recipe_code"] or ""
+        code = st.session_state["recipe_code"]
         for name, value in parse(code).changes.items() if code.strip() else ():
             config_form.put(name, value)
     except LightboxError:
@@ -145,7 +149,7 @@ def _set_from_code() -> None:
 
 
 def _show_code() -> None:
-    code = st.session_state.get("recipe_code") or ""
+    code = st.session_state["recipe_code"]
     if not code.strip():
         return
     try:
