@@ -21,13 +21,13 @@ _element = st.components.v2.component(
 )
 
 
-def counts_table(counts: pd.DataFrame, *, key: str, take: Callable[[str | None, str | None], None], chosen: str | None = None,
-                 split: str | None = None) -> None:
-    """Show `Dataset.counts`; a click on a class, a split or a number chooses it, a click on what is chosen lets it go.
+def counts_table(counts: pd.DataFrame, *, key: str, on_choose: Callable[[str | None, str | None], None],
+                 chosen: str | None = None, split: str | None = None) -> None:
+    """Show `Dataset.counts`; a click on a class, a split or a number chooses it, a second click clears it.
 
     Args:
         counts: classes (index, the last row is the total) x train, val, test, total in this order
-        take: called before the page runs again with the (class name, split) that shall be shown; None means all
+        on_choose: called before the page runs again with the (class name, split) that shall be shown; None means all
         chosen, split: what is shown now
     """
     names, splits = [str(name) for name in counts.index[:-1]], list(theme.SPLITS)
@@ -38,7 +38,7 @@ def counts_table(counts: pd.DataFrame, *, key: str, take: Callable[[str | None, 
         if cell:
             k, s = cell
             name, part = None if k is None else names[k], None if s is None else splits[s]
-            take(*((None, None) if (name, part) == (chosen, split) else (name, part)))
+            on_choose(*((None, None) if (name, part) == (chosen, split) else (name, part)))
 
     _element(key=key, on_clicked_change=clicked, data={
         "names": names, "counts": [row[:-1] for row in rows], "totals": [row[-1] for row in rows], "all": total,
@@ -47,7 +47,7 @@ def counts_table(counts: pd.DataFrame, *, key: str, take: Callable[[str | None, 
 
 
 def read_cell(value: object, classes: int, splits: int) -> tuple[int | None, int | None] | None:
-    """What the browser sent, [class, split] with -1 for all, if that is a place in the table. It is a stranger's word."""
+    """Check what the browser sent, [class, split] with -1 for all; None where that is no place in the table."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         return None
     if not all(isinstance(v, int) and -1 <= v < most for v, most in zip(value, (classes, splits))):

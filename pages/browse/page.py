@@ -154,7 +154,7 @@ def draw_pager(selection: Selection, total: int) -> None:
                       gap="small", wrap=False):
         st.button("Previous", icon=":material/chevron_left:", key="browse_previous", shortcut="P", on_click=go_to_page,
                   args=(page - 1,), disabled=page == 1, type="tertiary")
-        st.number_input("Page", 1, last, label_visibility="collapsed", width=100, **follow("browse_page", page, go_to_page))
+        st.number_input("Page", 1, last, label_visibility="collapsed", width=90, **follow("browse_page", page, go_to_page))
         st.markdown(f"of {last:,}", width="content")
         st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
                   on_click=go_to_page, args=(page + 1,), disabled=page == last, type="tertiary")
@@ -181,7 +181,7 @@ def draw_summary(name: str, data: Dataset, key: tuple, counts, query: Query, row
     """Left of the grid: counts, an overview of the images that are selected, what to know about the data set."""
     chosen = data.class_names[query.label] if query.label not in (None, NO_FINDING) else None
     counts_table(counts, key="browse_counts", split=query.split, chosen=chosen,
-                 take=lambda class_name, split: set_class_and_split(data, class_name, split))
+                 on_choose=lambda class_name, split: set_class_and_split(data, class_name, split))
     view = st.segmented_control("Overview of the selected images", list(overview.VIEWS), key="browse_overview",
                                 format_func=overview.VIEWS.get, default="sizes", required=True, persist_state="session",
                                 label_visibility="collapsed", width="stretch")

@@ -21,7 +21,7 @@ from pages.shared import config_form, layout, run_feed
 from pages.shared.layout import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 from pages.shared.run_table import all_tags, draw_table
 
-ACTION_WIDTH = 170                 # pixels
+ACTION_WIDTH = 210                 # pixels
 TAGS = 4                           # of a run beside its state
 DIAGNOSES = 2                      # as many stand above the curves, the others behind a button
 REDRAW_SECONDS = 10.0              # while something trains, the list of all runs is at most so old
@@ -124,32 +124,38 @@ def draw_diagnoses(run: Run, status: Status, records: list[dict]) -> None:
 
 
 def draw_numbers(status: Status, progress: Progress, records: list[dict]) -> None:
+    """The headline numbers, as many beside each other as there is room for."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", gap="medium", key="run_numbers"):
+        for label, value, help in headline(status, progress, records):
+            st.metric(label, value, help=help, width="content")
+
+
+def headline(status: Status, progress: Progress, records: list[dict]) -> list[tuple[str, str, str]]:
+    """(label, value, help) of each number."""
     epochs, steps = ([r for r in records if r["kind"] == kind] for kind in ("epoch", "step"))
     best, last = run_feed.best_epoch(records) or {}, steps[-1] if steps else {}
     measured = epochs[-1]["images_per_second"] if epochs else None
     speed = progress.images_per_second if status.state in LIVE else measured
     monitor = best.get("monitor", "roc_auc")
     other = "accuracy" if monitor != "accuracy" else "roc_auc"
-    device = {"memory_bytes": ("Memory", layout.format_bytes, "Memory of the device that the training uses."),
-              "device_use": ("Utilisation", lambda share: f"{100 * share:.0f} %",
-                             "Share of the time in which the device was computing, at the last measurement.")}
-    device = {name: shown for name, shown in device.items() if last.get(name) is not None}
-    at, first, second, pace, *more, clock = st.columns(5 + len(device))
-    at.metric("Epochs", f"{len(epochs)} of {progress.epochs or '-'}",
-              help="Finished epochs. In an epoch the network sees every training image once.")
-    first.metric(f"Best {METRICS[monitor].title}", layout.format_number(best.get(f"val_{monitor}")), help=(
-        METRICS[monitor].help + " Measured on the validation images. "
-        + (f"Reached in epoch {best['epoch']}, whose weights are saved." if best else "Known after the first epoch.")))
-    second.metric(f"{METRICS[other].title} at the best epoch", layout.format_number(best.get(f"val_{other}")),
-                  help=f"{METRICS[other].help} On the validation images, at the epoch with the best {METRICS[monitor].title}.")
-    pace.metric("Images/s", layout.format_number(speed, 0), help="Training images per second, over the last seconds.")
-    for column, (name, (title, words, help)) in zip(more, device.items()):
-        column.metric(title, words(last[name]), help=help)
+    reached = f"Reached in epoch {best['epoch']}, whose weights are saved." if best else "Known after the first epoch."
+    numbers = [
+        ("Epochs", f"{len(epochs)} of {progress.epochs or '-'}",
+         "Finished epochs. In an epoch the network sees every training image once."),
+        (f"Best {METRICS[monitor].title}", layout.format_number(best.get(f"val_{monitor}")),
+         f"{METRICS[monitor].help} Measured on the validation images. {reached}"),
+        (f"{METRICS[other].title} at the best epoch", layout.format_number(best.get(f"val_{other}")),
+         f"{METRICS[other].help} On the validation images, at the epoch with the best {METRICS[monitor].title}."),
+        ("Images/s", layout.format_number(speed, 0), "Training images per second, over the last seconds.")]
+    if last.get("memory_bytes") is not None:
+        numbers.append(("Memory", layout.format_bytes(last["memory_bytes"]), "Memory of the device that the training uses."))
+    if last.get("device_use") is not None:
+        numbers.append(("Utilisation", layout.format_percent(last["device_use"], 0),
+                        "Share of the time in which the device was computing, at the last measurement."))
     if status.state in run_feed.ACTIVE:
-        clock.metric("Time left", layout.format_seconds(progress.seconds_left), help="At the speed of the last seconds.")
-    else:
-        clock.metric("Time taken", layout.format_seconds(sum(r["seconds"] for r in epochs) if epochs else None),
-                     help="Training and validation, without time in the queue.")
+        return [*numbers, ("Time left", layout.format_seconds(progress.seconds_left), "At the speed of the last seconds.")]
+    seconds = sum(r["seconds"] for r in epochs) if epochs else None
+    return [*numbers, ("Time taken", layout.format_seconds(seconds), "Training and validation, without time in the queue.")]
 
 
 def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:

@@ -1,10 +1,10 @@
-"""Which rows of a table somebody wants to see, and in which order: filters on columns, a search over all of them, sorting.
+"""Filter, search and sort the rows of a table.
 
-Functions of a table and a few words, without widgets. What is asked of a column is one text, so that it can stand in the
+Functions of a table and a few values, without widgets. What is asked of a column is one text, so that it can stand in the
 address: "elbow" is the whole value or, where no value is that, a part of it; "20..40" is a range of numbers, open at an end
-that is left out; "(empty)" is a column that says nothing.
+that is left out; "(empty)" is an empty cell.
 
-N rows, n of them chosen.
+N rows, n of them selected.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)?\s*\.\.\s*(-?\d+(?:\.\d+)?)?\s*")
 
 @dataclass(frozen=True)
 class Column:
-    """A column that can be asked about.
+    """A column that can be filtered.
 
     Args:
         values: all of them where they are few, else ()
         low, high: where all values are numbers and they are many, else None
-        whole: whether these numbers are whole
+        whole: whether these are whole numbers
     """
 
     name: str
@@ -45,40 +45,40 @@ class Column:
 
 
 def columns_of(table: pd.DataFrame) -> dict[str, Column]:
-    """The columns that tell images apart, in the table's order; `split` is left out, it has a place of its own."""
-    found = {}
-    for name in table.columns:
-        values = pd.unique(table[name])
-        if name == "split" or len(values) < 2:
-            continue
-        if len(values) <= VALUES:
-            found[name] = Column(name, tuple(sorted(map(str, values), key=natural)))
-            continue
-        filled = values[values != ""]
-        numbers = pd.to_numeric(pd.Series(filled), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        if np.isfinite(numbers).all() and name not in ("image_id", "patient", "study"):      # those are names, also "0012"
-            found[name] = Column(name, low=float(numbers.min()), high=float(numbers.max()), whole=bool((numbers % 1 == 0).all()))
-        else:
-            found[name] = Column(name)
-    return found
+    """Return the columns that can be filtered, in the table's order; `split` is left out, it has a chip of its own."""
+    names = [name for name in table.columns if name != "split"]
+    columns = [_column(name, pd.unique(table[name])) for name in names]
+    return {column.name: column for column in columns if column is not None}
+
+
+def _column(name: str, values: np.ndarray) -> Column | None:
+    """None where all values are the same."""
+    if len(values) < 2:
+        return None
+    if len(values) <= VALUES:
+        return Column(name, tuple(sorted(map(str, values), key=natural)))
+    numbers = pd.to_numeric(pd.Series(values[values != ""]), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if name in ("image_id", "patient", "study") or not np.isfinite(numbers).all():      # those are names, also "0012"
+        return Column(name)
+    return Column(name, low=float(numbers.min()), high=float(numbers.max()), whole=bool((numbers % 1 == 0).all()))
 
 
 def matches(values: pd.Series, asked: str) -> np.ndarray:
-    """(N,) bool: which values are what is asked for, as the module says."""
+    """Return (N,) bool: which values match a filter, as the module says."""
     equal = (values == ("" if asked == EMPTY else asked)).to_numpy(bool)
     if asked == EMPTY or equal.any():
         return equal
     limits = RANGE.fullmatch(asked)
     if limits and any(limits.groups()):
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        low, high = (float(limit) if limit else None for limit in limits.groups())
-        return np.isfinite(numbers) & (True if low is None else numbers >= low) & (True if high is None else numbers <= high)
+        low, high = (limit or end for limit, end in zip(limits.groups(), ("-inf", "inf")))
+        return np.isfinite(numbers) & (numbers >= float(low)) & (numbers <= float(high))
     return values.str.lower().str.contains(asked.lower(), regex=False).to_numpy(bool)
 
 
 def select_rows(labels: np.ndarray, table: pd.DataFrame, split: str | None = None, label: int | None = None,
                 filters: Mapping[str, str] | None = None) -> np.ndarray:
-    """Rows that fulfil everything asked for, (n,) int64 in rising order.
+    """Return the rows that match all filters, (n,) int64 in rising order.
 
     Args:
         labels: (N,) class numbers, or (N, K) of 0 and 1 for several findings
@@ -100,7 +100,7 @@ def select_rows(labels: np.ndarray, table: pd.DataFrame, split: str | None = Non
 
 
 def text_of(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, ...]) -> pd.Series:
-    """N texts in small letters with all that a row says, its class among it: what is searched."""
+    """Return N texts in lower case with all values of a row and its class: what is searched."""
     lines = table[table.columns[0]].astype("str")
     for name in table.columns[1:]:
         lines = lines + "\n" + table[name]
@@ -111,7 +111,7 @@ def text_of(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, ...
 
 
 def search(text: pd.Series, words: str) -> np.ndarray:
-    """(N,) bool: rows whose text contains each of the words somewhere."""
+    """Return (N,) bool: rows whose text contains each of the words somewhere."""
     keep = np.ones(len(text), bool)
     for word in words.lower().split()[:20]:
         keep &= text.str.contains(word, regex=False).to_numpy(bool)
@@ -119,12 +119,12 @@ def search(text: pd.Series, words: str) -> np.ndarray:
 
 
 def arrange(rows: np.ndarray, order: str, table: pd.DataFrame | None = None, labels: np.ndarray | None = None) -> np.ndarray:
-    """Rows in an order.
+    """Sort rows.
 
     Args:
         order: "set", as the set has them; "random", shuffled the same for everybody, so that a link shows the same; "class";
-            or a column of the table, numbers by size and names as a person sorts them (2 before 10). A "-" in front turns it
-            round. Rows that say nothing come last
+            or a column of the table, numbers by size and names as a person sorts them (2 before 10). A "-" in front sorts
+            in descending order. Empty values come last
     """
     if order == "random":
         return np.random.default_rng(0).permutation(rows)
@@ -139,7 +139,7 @@ def arrange(rows: np.ndarray, order: str, table: pd.DataFrame | None = None, lab
 
 
 def _rank(values: pd.Series) -> np.ndarray:
-    """(N,) float64 that sorts as a person would; NaN where the value is empty."""
+    """Return (N,) float64 that sorts as a person would; NaN where the value is empty."""
     codes, different = pd.factorize(values)
     different = np.asarray(different, object)
     filled = different != ""
@@ -151,9 +151,10 @@ def _rank(values: pd.Series) -> np.ndarray:
 
 
 def natural(text: str) -> list:
-    """A key that sorts "wrist 2" before "wrist 10"."""
+    """Return a key that sorts "wrist 2" before "wrist 10"."""
     parts = re.split(r"(\d+)", text.lower())
-    parts[1::2] = [(len(digits := part.lstrip("0")), digits) for part in parts[1::2]]      # an int of 10,000 digits is refused
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    parts[1::2] = [(len(d), d) for d in digits]            # not int(d), which refuses 10,000 digits
     return parts
 
 
@@ -177,8 +178,8 @@ def by_study(table: pd.DataFrame, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def chip_columns(columns: Mapping[str, Column], target: str = "", most: int = 2) -> dict[str, Column]:
-    """The columns that tell most at a glance, so many of them: few values, what the set says beyond the usual first, the view
-    always. The one that the chosen target is made from is left out: the class chip does that."""
+    """Return at most `most` columns for chips: with few values, those beyond the usual first, the view always. The one that
+    the chosen target is made from is left out: the class chip does that."""
     few = {name: column for name, column in columns.items() if column.values and name not in (target, "width", "height")}
     view = ["view"] if "view" in few else []
     extras = [name for name in few if name not in ("image_id", "patient", "study", "view", "path")]

@@ -42,7 +42,7 @@ _element = st.components.v2.component(
 def gallery(images: np.ndarray | Sequence[np.ndarray] | Callable[[], Sequence[np.ndarray]], *, key: str, aria_label: str,
             captions: Sequence[str] | None = None, marks: Sequence[str | None] | None = None, tile: int = 96,
             selected: int | None = None, cache_key: object = None, breaks: Sequence[int] = ()) -> int | None:
-    """Show images as a grid of tiles and say which one was clicked (or chosen with the arrow keys and Enter).
+    """Draw images as a grid of tiles and return which one was clicked (or chosen with the arrow keys and Enter).
 
     Args:
         images: (N, S, S, C) uint8, or N images (H, W, C) of any size; C = 1 or 3. Not square: black bars are added. Or a
@@ -83,7 +83,7 @@ def gallery(images: np.ndarray | Sequence[np.ndarray] | Callable[[], Sequence[np
 
 
 def pack(header: dict, sheet: bytes) -> bytes:
-    """The bytes for the browser, as the module says."""
+    """Return the bytes for the browser, as the module says."""
     text = json.dumps(header).encode()
     return struct.pack("<I", len(text)) + text + sheet
 
@@ -111,7 +111,7 @@ def draw_sheet(images: np.ndarray | Sequence[np.ndarray], side: int) -> tuple[np
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _sheet(_images, token: str, tile: int) -> tuple[bytes, dict]:
-    """The encoded sheet and its layout. Few tiles are sent twice as sharp, for screens with small pixels."""
+    """Return the encoded sheet and its layout. Few tiles are sent twice as sharp, for screens with small pixels."""
     _images = _images() if callable(_images) else _images
     largest = max(max(image.shape[:2]) for image in _images)
     side = min(largest, tile * 2 if len(_images) <= 60 else round(tile * 1.25))
@@ -126,7 +126,7 @@ def _sheet(_images, token: str, tile: int) -> tuple[bytes, dict]:
 
 
 def _token(images: np.ndarray | Sequence[np.ndarray]) -> str:
-    """A hash of all pixels and shapes."""
+    """Return a hash of all pixels and shapes."""
     digest = hashlib.sha256()
     for image in images:
         digest.update(str(image.shape).encode())
@@ -135,5 +135,5 @@ def _token(images: np.ndarray | Sequence[np.ndarray]) -> str:
 
 
 def _index(value: object, n: int) -> int | None:
-    """What the browser sent, if it is the number of a tile. It is a stranger's word, so it is checked."""
+    """Return what the browser sent, if it is the number of a tile. It may be anything, so it is checked."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < n else None

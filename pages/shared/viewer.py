@@ -23,7 +23,7 @@ _element = st.components.v2.component(
 
 
 def viewer(image: bytes, kind: str, *, key: str, alt: str) -> None:
-    """Show an encoded image. A click (or Enter) shows it pixel by pixel about that place, the next one whole again.
+    """Draw an encoded image. A click (or Enter) shows it pixel by pixel about that place, the next one whole again.
 
     Args:
         image: a PNG or JPEG

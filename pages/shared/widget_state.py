@@ -3,8 +3,8 @@
 The browser sends the values of *all* widgets with every click. Who clicks twice before the page has answered (a slow line, a
 busy machine) sends, with the second click, what the other widgets held before the first one changed them, and Streamlit takes
 that for an edit: a recipe was undone by the next field that was filled in. So a widget is a new one, with a new key, whenever
-the program changes its value, and counts as edited only when it holds something else than it held before: what a widget says
-that is gone already is no news.
+the program changes its value, and counts as edited only when it holds something else than it held before: what a widget sends
+that is gone already is ignored.
 
 What stands in a popover the browser does not draw before it is opened, and then it no longer knows the value: nothing would be
 chosen, and a click would lose what was. So such a widget is drawn only while its popover is open:
@@ -24,15 +24,15 @@ from typing import Any
 import streamlit as st
 
 
-def follow(name: str, value: Any, take: Callable[..., None], *args: Any) -> dict[str, Any]:
-    """The keywords `key`, `on_change` and `args` for a widget that shows `value`.
+def follow(name: str, value: Any, on_edit: Callable[..., None], *args: Any) -> dict[str, Any]:
+    """Return the keywords `key`, `on_change` and `args` for a widget that shows `value`.
 
         st.number_input("Epochs", **follow("epochs", form["epochs"], put, "epochs"))
 
     Args:
         name: of the widget: its first key, and the stem of those that follow
-        value: what it shall show now
-        take: called as `take(*args, new)` when the person has changed it. What `take` does not keep goes back to `value`.
+        value: what it shows now
+        on_edit: called as `on_edit(*args, new)` when the person has changed it. What it does not keep goes back to `value`.
     """
     held, versions = _held(), st.session_state.setdefault("versions_of_widgets", {})
     key = _key(name, versions.get(name, 0))
@@ -40,9 +40,9 @@ def follow(name: str, value: Any, take: Callable[..., None], *args: Any) -> dict
         versions[name] = versions.get(name, 0) + 1
         key = _key(name, versions[name])
     held[key] = value
-    if _is_news(key) or st.session_state[key] != value:
+    if _may_be_unknown(key) or st.session_state[key] != value:
         st.session_state[key] = list(value) if isinstance(value, list) else value
-    return {"key": key, "on_change": _edited, "args": (key, take, *args)}
+    return {"key": key, "on_change": _edited, "args": (key, on_edit, *args)}
 
 
 def count_run() -> None:
@@ -50,9 +50,9 @@ def count_run() -> None:
     st.session_state["runs_finished"] = st.session_state.get("runs_finished", 0) + 1
 
 
-def _is_news(key: str) -> bool:
-    """Whether the browser may not have heard the value of a widget: it is new, or back from another page, and not two runs have
-    come to their end since. A click interrupts a run, what that run had said may never arrive, and the browser would then show
+def _may_be_unknown(key: str) -> bool:
+    """Return whether the browser may not have heard the value of a widget: it is new, or back from another page, and not two
+    runs have come to their end since. A click interrupts a run, what that run had sent may never arrive, and the browser would then show
     and send back Streamlit's own default, such as the least number that is allowed."""
     since, finished = st.session_state.setdefault("widgets_since", {}), st.session_state.get("runs_finished", 0)
     if key not in st.session_state:
@@ -65,12 +65,12 @@ def _key(name: str, version: int) -> str:
 
 
 def _held() -> dict[str, Any]:
-    """key -> what that widget held last, those that are gone included."""
+    """Return key -> what that widget held last, those that are gone included."""
     return st.session_state.setdefault("held_by_widgets", {})
 
 
-def _edited(key: str, take: Callable[..., None], *args: Any) -> None:
+def _edited(key: str, on_edit: Callable[..., None], *args: Any) -> None:
     new, held = st.session_state[key], _held()
     if new != held.get(key):
         held[key] = new
-        take(*args, new)
+        on_edit(*args, new)
