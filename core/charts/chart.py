@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 POINTS = 500           # more than this makes an update of a live chart slow in the browser
-PADDING = {"left": 0, "right": 6, "top": 6, "bottom": 0}
+PADDING = {"left": 0, "right": 6, "top": 6, "bottom": 2}
 DIAGONAL = pa.table({"x": [0.0, 1.0], "y": [0.0, 1.0]})
 
 

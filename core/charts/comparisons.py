@@ -46,7 +46,7 @@ def estimates(rows: Estimates, title: str, by: str, *, overall: float | None = N
 def _estimates_spec(title: str, by: str, groups: tuple[str, ...]) -> alt.LayerChart:
     import altair as alt
     y = alt.Y("group:N", sort=list(groups), title=None,
-              axis=alt.Axis(labelLimit=150, ticks=False, domain=False, grid=False))
+              axis=alt.Axis(labelLimit=150, ticks=False, domain=False, labelFlush=False, grid=False))
     base = table("groups").encode(y=y, tooltip=[
         alt.Tooltip("group:N", title=by), alt.Tooltip("n:Q", title="Images"),
         alt.Tooltip("value:Q", title=title, format=".3f"),
@@ -87,7 +87,7 @@ def _differences_spec(names: tuple[str, ...]) -> alt.LayerChart:
     color = alt.Color("result:N", legend=None, scale=one_each(results, (palette.ACCENT, palette.QUIET)))
     shape = alt.Shape("result:N", legend=None, scale=one_each(results, ("circle", "diamond")))
     base = table("differences").encode(
-        y=alt.Y("metric:N", title=None, sort=list(names), axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("metric:N", title=None, sort=list(names), axis=alt.Axis(ticks=False, domain=False, labelFlush=False)),
         color=color,
         tooltip=[alt.Tooltip("metric:N", title="Metric"),
                  alt.Tooltip("difference:Q", title="A minus B", format="+.3f"),

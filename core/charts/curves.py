@@ -32,15 +32,15 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Plane(NamedTuple):
-    """What stands beside two rates, and in which corner there is room for a legend."""
+    """What stands beside two rates, and whether there is room to the left of a point or to its right."""
 
     x: str
     y: str
-    corner: str
+    room: str
 
 
-ROC = Plane("False positive rate (1 - specificity)", "True positive rate (sensitivity)", "bottom-right")
-PRECISION_RECALL = Plane("Recall (sensitivity)", "Precision (PPV)", "bottom-left")
+ROC = Plane("False positive rate (1 - specificity)", "True positive rate (sensitivity)", "right")
+PRECISION_RECALL = Plane("Recall (sensitivity)", "Precision (PPV)", "left")
 
 
 def roc(curves: Curves, colors: Sequence[str], *, point: tuple[float, float] | None = None,
@@ -86,14 +86,16 @@ def _rates(plane: Plane, curves: Curves, colors: Sequence[str], labels: Mapping[
     tables = {"curve": curve.append_column("order", pa.array(np.arange(len(curve)))),
               "baseline": pa.table({"x": [0.0, 1.0], "y": pa.array(guessing, pa.float64())}),
               "point": pa.Table.from_pylist(points, pa.schema({"x": pa.float64(), "y": pa.float64(), "what": pa.string()}))}
-    spec = _rates_spec(plane, tuple(named), tuple(colors), len(curves) > 1 or labels is not None)
-    return Chart(spec, tables, alt, {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, width=height - 40)
+    legend = len(curves) > 1 or labels is not None
+    height += 20 * math.ceil(len(curves) / 2) if legend else 0
+    return Chart(_rates_spec(plane, tuple(named), tuple(colors), legend), tables, alt,
+                 {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, width=height - 40)
 
 
 @built_once
 def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...], legend: bool) -> alt.LayerChart:
     import altair as alt
-    shown = line_legend(orient=plane.corner, labelLimit=220, offset=8) if legend else None
+    shown = line_legend(orient="bottom", columns=2, labelLimit=150) if legend else None
     rates = [alt.Tooltip("y:Q", title=plane.y, format=".3f"), alt.Tooltip("x:Q", title=plane.x, format=".3f")]
     looks = by_name("class", names, colors, [palette.dash(k) for k in range(len(names))], shown)
     baseline = table("baseline").mark_line(strokeDash=[4, 4], color=palette.QUIET, strokeWidth=1)
@@ -102,7 +104,7 @@ def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...], l
     dot = table("point").mark_point(
         shape="diamond", size=170, filled=True, opacity=1, stroke=palette.QUIET, color=colors[0],
     ).encode(tooltip=[alt.Tooltip("what:N", title="Operating point"), *rates])
-    beside = {"dx": -10, "align": "right"} if plane.corner == "bottom-left" else {"dx": 10, "align": "left"}
+    beside = {"dx": -10, "align": "right"} if plane.room == "left" else {"dx": 10, "align": "left"}
     label = table("point").mark_text(dy=alt.expr("datum.y < 0.1 ? -14 : 16"), **beside).encode(text="what:N")
     layers = alt.layer(baseline, lines, dot, label)
     return layers.encode(x=position("x", "x", plane.x), y=position("y", "y", plane.y))

@@ -138,12 +138,12 @@ def bin_counts(edges: np.ndarray, counts: np.ndarray, *, of: str = "", height: i
 def _bin_counts_spec(of: str) -> alt.LayerChart:
     import altair as alt
     across = f"Predicted probability{of and f' of {of}'}"
-    y = position("y", "n", "Images", **LEFT)
+    y, flush = position("y", "n", "Images", **LEFT), {"labelFlush": True}        # as wide as the diagram above
     bars = table("bins").mark_rect(color=palette.QUIET).encode(
-        x=position("x", "low", across, grid=False), x2="high:Q", y=y, y2=alt.datum(0),
+        x=position("x", "low", across, grid=False, **flush), x2="high:Q", y=y, y2=alt.datum(0),
         tooltip=alt.Tooltip("n:Q", title="Images"))
     numbers = table("bins").transform_filter("datum.n > 0").mark_text(dy=-7, fontSize=10).encode(
-        x=position("x", "middle", across, grid=False), y=y, text="n:Q")
+        x=position("x", "middle", across, grid=False, **flush), y=y, text="n:Q")
     return alt.layer(bars, numbers)
 
 

@@ -119,7 +119,7 @@ def heat_by_region(rows: Sequence[tuple[str, float, float, float, int]]) -> Char
 def _heat_spec(names: tuple[str, ...]) -> alt.LayerChart:
     import altair as alt
     base = table("regions").encode(
-        y=alt.Y("region:N", title=None, sort=list(names), axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("region:N", title=None, sort=list(names), axis=alt.Axis(ticks=False, domain=False, labelFlush=False)),
         tooltip=[alt.Tooltip("region:N", title="Region"),
                  alt.Tooltip("energy:Q", title="Share of the heat", format=".1%"),
                  alt.Tooltip("area:Q", title="Share of the image", format=".1%"),

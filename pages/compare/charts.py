@@ -193,7 +193,7 @@ def _frame(lines: Sequence[Line], picked: Sequence[Line], measure: str) -> pd.Da
             known = [x for x in map(of, line.entries) if x is not None]
             row[name] = float(np.mean(known)) if known else None
         rows.append(row)
-    rows.sort(key=lambda row: row["letter"], reverse=True)               # what is picked is drawn over the rest, A last
+    rows.sort(key=lambda row: (row["letter"] != "", -LETTERS.find(row["letter"])))      # what is picked is drawn last, A on top
     return pd.DataFrame(rows).astype({name: float for name in (*COSTS, "value", "low", "high")})
 
 

@@ -155,4 +155,4 @@ def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: s
         show_chart(probabilities.reliability(series, of=of, horizontal=False, alt=(
             f"Reliability diagram of {of}, expected calibration error {first.ece:.3f}. The fullest bin has {first.n[fullest]} "
             f"images: predicted {first.said[fullest]:.2f}, observed {first.came[fullest]:.2f}.")), key=key)
-        show_chart(probabilities.bin_counts(first.edges, first.n), key=f"{key}_n")
+        show_chart(probabilities.bin_counts(first.edges, first.n, of=of), key=f"{key}_n")
