@@ -16,9 +16,8 @@ from core.datasets.geometry import scale
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen, Decision, chosen_for
 from core.runs.classifiers import SHIPPED, ClassifierInfo, settings_of
-from core.runs.classifiers import classify as predict
 from core.runs.store import RunStore
-from pages.shared.heatmaps import classifier, original_of, version
+from pages.shared.heatmaps import original_of, version
 from pages.shared.layout import format_percent, format_probability
 from pages.shared.open_data import dataset, thumbnails
 
@@ -48,16 +47,6 @@ def read_file(name: str, content: bytes) -> InputImage:
     """Decode an uploaded file. Raises LightboxError as `decode_image` does."""
     picture = decode_image(content)
     return InputImage(name, picture.pixels, picture.notes, hashlib.sha256(content).hexdigest())
-
-
-def probs_of(address: str, image: InputImage) -> np.ndarray:
-    """Return the (K,) probabilities that a classifier predicts."""
-    return _probs_of(address, version(address), image.token, image.pixels)
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _probs_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
-    return predict(classifier(address).model, [_pixels])[0]
 
 
 def decision_rule(address: str) -> Chosen:

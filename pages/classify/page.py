@@ -11,7 +11,6 @@ from pages.classify.image import (
     decision_rule,
     headline,
     preprocessing_steps,
-    probs_of,
     read_file,
     samples_of,
     threshold_note,
@@ -19,7 +18,7 @@ from pages.classify.image import (
 from pages.shared.charts import show_probabilities
 from pages.shared.gallery import gallery
 from pages.shared.heatmap_image import on_original, show_map
-from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, stage_names, warm_up_classifier
+from pages.shared.heatmaps import choose_layer, classifier, map_of, probs_of, warm_up_classifier
 from pages.shared.layout import Chip, empty, escape, next_step, page_header, show_error
 
 CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only its own classes and "
@@ -70,7 +69,7 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
     picture, text = st.columns([6, 5], gap="large")
     with text:
         place = st.container()
-        decision = rule.decide(probs_of(info.address, image), choose_calibration(rule))
+        decision = rule.decide(probs_of(info.address, image.pixels, image.token), choose_calibration(rule))
         best = max(decision.called or range(len(names)), key=decision.probs.__getitem__)
         show_decision(place, info, image, rule, decision)
         left, right = st.columns(2)
@@ -78,9 +77,7 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
             target = st.selectbox("Class to explain", range(len(names)), index=best, format_func=names.__getitem__,
                                   key=f"explain_{info.address}_{image.token}")
         with right:
-            layers = stage_names(loaded.model.stages)
-            layer = st.selectbox("Layer", list(layers), index=len(layers) - 1, format_func=layers.get,
-                                 key=f"layer_{info.address}", help=LAYER_HELP)
+            layer = choose_layer(loaded, f"layer_{info.address}")
         show_preprocessing(image, preprocessing)
         st.caption(CAUTION)
         for note in loaded.notes:
@@ -118,10 +115,11 @@ def show_preprocessing(image: InputImage, preprocessing) -> None:
     """Three small pictures, and as many sentences as it takes."""
     st.markdown("**Preprocessing**")
     pictures, sentences = preprocessing_steps(image, preprocessing)
-    for column, (title, pixels) in zip(st.columns(3), pictures):
-        with column:
-            st.image(pixels, width="stretch", alt=title)
-            st.caption(title)
+    with st.container(key="preprocessing"):
+        for column, (title, pixels) in zip(st.columns(3), pictures):
+            with column:
+                st.image(pixels, width="stretch", alt=title)
+                st.caption(title)
     st.caption(" ".join(escape(sentence) for sentence in sentences))
 
 

@@ -13,7 +13,6 @@ from core.evaluation import thresholds
 from core.evaluation.predictions import Predictions
 from core.metrics import MULTI_LABEL
 from core.metrics.confusion import thresholds_of_classes
-from core.runs.classifiers import Loaded
 from core.runs.marks import Mark
 from core.runs.store import Run
 from pages.errors.marks import draw_mark
@@ -21,7 +20,7 @@ from pages.errors.related import draw_nearest, draw_other_runs, draw_patient, pr
 from pages.shared.charts import show_probabilities
 from pages.shared.error_order import SplitView, description
 from pages.shared.heatmap_image import on_original, show_map
-from pages.shared.heatmaps import LAYER_HELP, classifier, map_of, original_of, stage_names
+from pages.shared.heatmaps import choose_layer, classifier, map_of, original_of
 from pages.shared.image_facts import facts_html
 from pages.shared.layout import escape
 
@@ -80,10 +79,3 @@ def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows:
     known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")]
     known += [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
     st.html(facts_html(known))
-
-
-def choose_layer(loaded: Loaded, key: str, width: int | str = "stretch") -> str:
-    """A menu of the network's stages, from fine to coarse, the last one by default. Returns a dotted name."""
-    names = stage_names(loaded.model.stages)
-    return st.selectbox("Layer", list(names), index=len(names) - 1, format_func=names.get, key=key, width=width,
-                        help=LAYER_HELP)

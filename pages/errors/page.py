@@ -11,11 +11,11 @@ from core.metrics.confident_learning import Suspects
 from core.runs.marks import Mark
 from core.runs.store import Run, RunStore
 from pages.errors import marks as marking
-from pages.errors.details import choose_layer, draw_details
+from pages.errors.details import draw_details
 from pages.errors.map_gallery import MapSettings, Tiles, draw_images, draw_maps, draw_side_by_side
 from pages.shared import error_order
 from pages.shared.error_order import SplitView
-from pages.shared.heatmaps import classifier, warm_up_classifier
+from pages.shared.heatmaps import choose_layer, classifier, warm_up_classifier
 from pages.shared.layout import asked_among, choose_param, empty, escape, next_step, page_header, run_chip, set_param, show_error
 from pages.shared.open_data import dataset
 from pages.shared.picking import requested_image

@@ -19,7 +19,7 @@ from pages.shared.gallery import gallery
 from pages.shared.heatmaps import classifier, version
 from pages.shared.layout import escape, format_probability, go, long_task, show_error
 from pages.shared.open_data import thumbnails
-from pages.shared.predictions import predictions_version, stored_predictions
+from pages.shared.predictions import BY_PREDICTIONS, stored_predictions
 
 NEAREST = 10           # training images beside one that is looked at
 OTHER_RUNS = 40        # at most so many other runs are shown, the newest
@@ -147,14 +147,14 @@ def predictions_of_other_runs(run: Run, runs: Sequence[Run], split: str, image_i
     The same images: the same split of the same ids, the same classes and the same label.
     """
     images, preds = _images_of(run), stored_predictions(run, split)
-    at = _places(str(run.folder), split, predictions_version(run), preds).get(image_id)
+    at = _places(run, preds).get(image_id)
     others = [other for other in runs if other.id != run.id and _images_of(other) == images]
     result = []
     for other in others[:OTHER_RUNS] if at is not None else []:
         theirs = stored_predictions(other, split)
         if theirs is None:
             continue
-        place = _places(str(other.folder), split, predictions_version(other), theirs).get(image_id)
+        place = _places(other, theirs).get(image_id)
         if place is None or not np.array_equal(theirs.labels[place], preds.labels[at]):
             continue
         view = split_view(other, Predictions(theirs.labels[[place]], theirs.probs[[place]], [image_id], theirs.epoch),
@@ -201,7 +201,7 @@ def _known_images() -> dict[str, tuple]:
     return {}
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _places(folder: str, split: str, version: int, _preds: Predictions) -> dict[str, int]:
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
+def _places(run: Run, preds: Predictions) -> dict[str, int]:
     """image_id -> its position in the predictions."""
-    return {image_id: i for i, image_id in enumerate(_preds.image_ids)}
+    return {image_id: i for i, image_id in enumerate(preds.image_ids)}

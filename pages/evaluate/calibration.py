@@ -31,7 +31,7 @@ from pages.evaluate.threshold import class_in_question, first_sought
 from pages.shared import theme
 from pages.shared.charts import heading, show_chart
 from pages.shared.layout import format_interval, format_number, format_percent, get_param
-from pages.shared.predictions import class_index, predictions_version, stored_predictions
+from pages.shared.predictions import BY_PREDICTIONS, class_index, stored_predictions
 
 PARTS = ("as predicted", "calibrated")
 TOP = -1                      # of several classes: the predicted class, whichever it is, instead of one class
@@ -51,8 +51,8 @@ def draw_calibration(run: Run, split: str, preds: Predictions, k: int | None = N
                  "the class. A network may rank images well and still be far too confident.")
     k = class_of(about) if k is None else k
     val = stored_predictions(run, "val")
-    t = None if val is None else fitted(str(run.folder), predictions_version(run), task, val)
-    result = compared(str(run.folder), split, k, predictions_version(run), task, t, preds)
+    t = None if val is None else fitted(run, val)
+    result = compared(run, preds, k, t)
     color = theme.QUIET if k == TOP else theme.class_color(k)
     of = "the predicted class" if k == TOP else names[k]
     left, right = st.columns((5, 6), gap="large")
@@ -76,17 +76,17 @@ def class_of(about: dict) -> int:
     return first_sought(names) if positive is None else positive
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def fitted(folder: str, version: int, task: str, _val: Predictions) -> float:
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
+def fitted(run: Run, val: Predictions) -> float:
     """Return the temperature of the predictions on validation."""
-    return temperature(_val.labels, _val.probs, task)
+    return temperature(val.labels, val.probs, run.data()["task"])
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def compared(folder: str, split: str, k: int, version: int, task: str, t: float | None, _preds: Predictions) -> dict:
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
+def compared(run: Run, preds: Predictions, k: int, t: float | None) -> dict:
     """Return, before and after the temperature, "diagrams" [Reliability], "loss" and "brier" [float], all of one or two; and "n",
     "by_chance": see `ece_by_chance`."""
-    labels, before = _preds.labels, _preds.probs.astype(np.float64)
+    labels, before, task = preds.labels, preds.probs.astype(np.float64), run.data()["task"]
     both = [before] if t is None else [before, apply_temperature(before, t, task)]
     pairs = [answers(labels, probs) if k == TOP else sides(labels, probs, task, k) for probs in both]
     return {"diagrams": [reliability(*one) for one in pairs], "n": len(labels), "by_chance": ece_by_chance(pairs[0][1]),

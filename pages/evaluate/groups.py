@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,12 @@ from core.metrics import METRICS, MULTI_LABEL, groups
 from core.metrics.estimates import Estimates
 from core.metrics.groups import GroupEvaluation, GroupRow
 from core.runs.store import Run
-from pages.evaluate.results import grouped_evaluation
+from pages.evaluate.results import grouped_evaluation, with_patients
 from pages.shared.charts import show_chart
 from pages.shared.filters import EMPTY, Column, columns_of
 from pages.shared.layout import escape, format_interval, show_error
 from pages.shared.open_data import open_set
-from pages.shared.predictions import dataset_rows, predictions_version, stored_predictions
+from pages.shared.predictions import BY_THRESHOLD, dataset_rows, stored_predictions
 
 BANDS = 4                  # quartiles of a column of numbers
 MANY = 8                   # a column with more numbers than this is cut into quartiles
@@ -59,7 +59,7 @@ def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluati
         table = data.table.iloc[dataset_rows(run, split, preds, data)]
     except LightboxError as refused:
         error = refused
-    _draw_by_patient(result, **grouped_evaluation(run, split, preds))
+    _draw_by_patient(result, **grouped_evaluation(run, split, with_patients(run, preds)))
     st.header("By group", anchor=False, help="Metrics of the images with one value of a column. A network that is good "
                  "overall may be poor for some: for a body part, an age group, a hospital.")
     if error is not None:
@@ -157,25 +157,18 @@ def _choose(name: str, label: str, options: Mapping[str, str], default: str) -> 
 
 def _rows(subject: Subject, column: Column, values: Sequence[str]) -> list[GroupRow]:
     """The largest group first; of numbers the smallest, and those without a number last."""
-    rows = _breakdown(subject, column.name, values)
+    rows = _breakdown(subject.run, subject.split, subject.preds, subject.metrics, column.name, values, subject.patients)
     if not is_cut(column):
         return rows
     return sorted(rows, key=lambda row: float(row.group.split()[0]) if row.group else np.inf)
 
 
-def _breakdown(subject: Subject, name: str, values: Sequence[str]) -> list[GroupRow]:
-    """`core.metrics.groups.breakdown`, once for each version of predictions and threshold. `name` stands for `values`."""
-    run, threshold = subject.run, thresholds.of(subject.run)
-    return _known_breakdown(str(run.folder), subject.split, predictions_version(run), name, repr(threshold), subject.metrics,
-                            subject, values, threshold)
-
-
-@st.cache_data(max_entries=256, show_spinner="Evaluating each group ...")
-def _known_breakdown(folder: str, split: str, version: int, name: str, threshold: str, metrics: tuple[str, ...],
-                     _subject: Subject, _values: Sequence[str], _threshold: float | np.ndarray) -> list[GroupRow]:
-    preds = _subject.preds
-    return groups.breakdown(preds.labels, preds.probs, _subject.result.task, _values, _subject.patients, names=metrics,
-                            threshold=_threshold)
+@st.cache_data(max_entries=256, show_spinner="Evaluating each group ...", hash_funcs=BY_THRESHOLD)
+def _breakdown(run: Run, split: str, preds: Predictions, metrics: Sequence[str], name: str, _values: Sequence[str],
+               _patients: np.ndarray | None) -> list[GroupRow]:
+    """`core.metrics.groups.breakdown`. `name` stands for the values."""
+    return groups.breakdown(preds.labels, preds.probs, run.data()["task"], _values, _patients, names=metrics,
+                            threshold=thresholds.of(run))
 
 
 def _draw_dots(rows: Sequence[GroupRow], measure: str, overall: float | None, column: Column) -> None:
@@ -233,8 +226,8 @@ def _draw_experts(subject: Subject, part_of: Mapping[str, str], runs: Sequence[R
             ours, theirs = experts.same_images(preds.image_ids, stored[i].image_ids)
             patients = None if subject.patients is None else subject.patients[ours]
             for name, of, all_preds, kept in (("this run", run, preds, ours), (others[i].name, others[i], stored[i], theirs)):
-                expert = replace(subject, run=of, preds=_subset(all_preds, kept), patients=patients)
-                row, = _breakdown(expert, f"{run.id} and {i}", [part] * len(kept))
+                row, = _breakdown(of, subject.split, _subset(all_preds, kept), subject.metrics, f"{run.id} and {i}",
+                                  [part] * len(kept), patients)
                 rows.append(({"group": part, "network": name}, row))
     _draw_rows(rows, subject.metrics, {"group": column.title, "network": "Run"}, "experts", "Experts on their own part")
 

@@ -21,78 +21,55 @@ from core.metrics.estimates import PROPORTIONS
 from core.metrics.groups import GroupEvaluation
 from core.runs.store import Run
 from pages.shared.open_data import open_set
-from pages.shared.predictions import class_index, one_finding, predictions_version, roc_curves
+from pages.shared.predictions import BY_PREDICTIONS, BY_THRESHOLD, class_index, one_finding, roc_curves
 
-# ------------------------------------------------------------------------------------------------ metrics, by image
+# ----------------------------------------------------------------------------------------------------------- metrics
 
 def evaluation_of(run: Run, split: str, preds: Predictions, each: bool = False) -> RunEvaluation:
-    """Return `core.evaluation.evaluate.evaluate_predictions` of stored predictions, computed once for each version and threshold.
+    """Return `core.evaluation.evaluate.evaluate_predictions` of stored predictions, cached. Opens nothing.
 
     The logistic baseline is in it where it was fitted before: see `await_baseline`.
 
     Args:
         each: all metrics for each class too, for which more must be resampled; otherwise only proportions
     """
-    opened = run.times_test_opened() if split == "test" else 0
-    version = (str(run.folder), split, predictions_version(run), repr(thresholds.of(run)), opened,
-               _patients_known(run, preds), each)
-    result = _evaluation(*version, run, preds)
-    thread = _baseline_threads().get((str(run.folder), split))
-    return result if thread is None or thread.is_alive() else _with_baselines(*version, run, preds, result)
+    preds, opened = with_patients(run, preds), run.times_test_opened() if split == "test" else 0
+    result, thread = _evaluation(run, split, preds, each, opened), _baseline_threads().get((str(run.folder), split))
+    if thread is None or thread.is_alive():
+        return result
+    return _with_baselines(run, split, preds, each, opened, result)
 
 
-@st.cache_data(max_entries=64, show_spinner="Evaluating: all metrics with their intervals ...")
-def _evaluation(folder: str, split: str, version: int, threshold: str, opened: int, patients: bool, each: bool,
-                _run: Run, _preds: Predictions) -> RunEvaluation:
-    if kept_baseline(_run.data(), split) is None:
-        _fit_baseline(_run, split)                           # meanwhile, in a thread
-    return evaluate.evaluate_predictions(_run, split, with_patients(_run, _preds), groups=False,
-                                         each=None if each else PROPORTIONS)
+@st.cache_data(max_entries=64, show_spinner="Evaluating: all metrics with their intervals ...", hash_funcs=BY_THRESHOLD)
+def _evaluation(run: Run, split: str, preds: Predictions, each: bool, opened: int) -> RunEvaluation:
+    if kept_baseline(run.data(), split) is None:
+        _fit_baseline(run, split)                           # meanwhile, in a thread
+    return evaluate.evaluate_predictions(run, split, preds, groups=False, each=None if each else PROPORTIONS)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _with_baselines(folder: str, split: str, version: int, threshold: str, opened: int, patients: bool, each: bool,
-                    _run: Run, _preds: Predictions, _result: RunEvaluation) -> RunEvaluation:
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_THRESHOLD)
+def _with_baselines(run: Run, split: str, preds: Predictions, each: bool, opened: int,
+                    _result: RunEvaluation) -> RunEvaluation:
     """Asked of the set itself: what the run noted of the baseline may be of an older way to name sets."""
-    return replace(evaluate.with_baselines(_run, _result, _preds, _ready_set(_run)), fitted=True)
+    return replace(evaluate.with_baselines(run, _result, preds, _ready_set(run)), fitted=True)
 
 
-# ------------------------------------------------------------------------------------------ by study and by patient
-
+@st.cache_data(max_entries=64, show_spinner="Evaluating by study and by patient ...", hash_funcs=BY_THRESHOLD)
 def grouped_evaluation(run: Run, split: str, preds: Predictions) -> dict[str, GroupEvaluation | None]:
-    """Return `core.evaluation.evaluate.evaluate_by_group`, computed once for each version of the predictions and of the threshold."""
-    return _grouped(str(run.folder), split, predictions_version(run), repr(thresholds.of(run)), _patients_known(run, preds),
-                    run, preds)
-
-
-@st.cache_data(max_entries=64, show_spinner="Evaluating by study and by patient ...")
-def _grouped(folder: str, split: str, version: int, threshold: str, patients: bool, _run: Run,
-             _preds: Predictions) -> dict[str, GroupEvaluation | None]:
-    return evaluate.evaluate_by_group(_run, with_patients(_run, _preds))
+    """Return `core.evaluation.evaluate.evaluate_by_group` of predictions `with_patients`."""
+    return evaluate.evaluate_by_group(run, preds)
 
 
 def with_patients(run: Run, preds: Predictions) -> Predictions:
-    """Return predictions with patients and studies, also where they were stored before these were stored with them."""
-    if preds.patients is None and preds.studies is None and (data := _ready_set(run)) is not None:
-        return add_patients(preds, data)
-    return preds
+    """Return predictions with patients and studies. Old ones were stored without: they get them once the set is ready."""
+    known = preds.patients is not None or preds.studies is not None
+    data = None if known else _ready_set(run)
+    return preds if data is None else _joined(run, preds, data)
 
 
-def _patients_known(run: Run, preds: Predictions) -> bool:
-    """Whether patients and studies are known: stored with the predictions, or in the set once it is ready. That may happen while
-    the page is open, and intervals by image must not stay then."""
-    key = str(run.folder), predictions_version(run)
-    if preds.patients is None and preds.studies is None and key not in _once_ready():
-        if not is_ready(run.config.data):
-            return False
-        _once_ready().add(key)
-    return True
-
-
-@st.cache_resource(show_spinner=False)
-def _once_ready() -> set:
-    """(folder of a run, version of its predictions) of old predictions whose set has been ready."""
-    return set()
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
+def _joined(run: Run, preds: Predictions, data: Dataset) -> Predictions:
+    return add_patients(preds, data)
 
 
 def _ready_set(run: Run) -> Dataset | None:
@@ -172,22 +149,13 @@ class Overview:
     prevalence: float | None
 
 
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_THRESHOLD)
 def overview_of(run: Run, split: str, preds: Predictions, finding: str | None = None) -> Overview:
-    """Return matrix and curves, from the cache unless predictions or threshold are new.
-
-    `finding` is its number as in the address. Raises LightboxError as `core.metrics.check`.
-    """
-    about, threshold = run.data(), thresholds.of(run)
-    k = (class_index(finding, len(about["class_names"])) or 0) if about["task"] == MULTI_LABEL else None
-    return _overview(str(run.folder), split, predictions_version(run), repr(threshold), k, preds, about, threshold)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _overview(folder: str, split: str, version: int, threshold: str, k: int | None, _preds: Predictions, _about: dict,
-              _threshold: float | np.ndarray) -> Overview:
-    labels, probs, task, names = _preds.labels, _preds.probs, _about["task"], tuple(_about["class_names"])
+    """Return matrix and curves. `finding` is its number as in the address. Raises LightboxError as `core.metrics.check`."""
+    labels, probs, task, names = preds.labels, preds.probs, run.data()["task"], tuple(run.data()["class_names"])
     metrics.check(labels, probs, task)
-    cut = float(np.broadcast_to(_threshold, probs.shape[1])[k or 0])
+    k = (class_index(finding, len(names)) or 0) if task == MULTI_LABEL else None
+    cut = float(np.broadcast_to(thresholds.of(run), probs.shape[1])[k or 0])
     if k is not None:
         labels, probs = one_finding(labels, probs, k)
         task, names = "binary-class", (f"no {names[k]}", names[k])

@@ -17,7 +17,7 @@ from core.runs.store import Run
 from pages.shared import theme
 from pages.shared.charts import show_chart
 from pages.shared.layout import escape, format_interval, format_number, link
-from pages.shared.predictions import predictions_version, stored_predictions
+from pages.shared.predictions import BY_PREDICTIONS, stored_predictions
 from pages.shared.widget_state import follow
 
 OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
@@ -100,26 +100,19 @@ def _choose_runs(this: Member, known: dict[str, Member]) -> None:
                                     st.session_state["study_runs"].__setitem__, this.id))
 
 
+@st.cache_resource(max_entries=2000, show_spinner=False, hash_funcs={
+    Run: lambda run: (str(run.folder), (run.folder / "data.json").exists())})
 def _member(run: Run) -> Member:
-    return _known_member(str(run.folder), (run.folder / "data.json").exists(), run)
+    return Member(run.id, run.name, run.config, run.data(), studies.native_side(run))
 
 
-@st.cache_resource(max_entries=2000, show_spinner=False)
-def _known_member(folder: str, started: bool, _run: Run) -> Member:
-    return Member(_run.id, _run.name, _run.config, _run.data(), studies.native_side(_run))
-
-
+@st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_PREDICTIONS)
 def _value(run: Run, split: str, metric: str) -> tuple | None:
     """Value, low, high, from stored predictions; None where there are none. Nothing is predicted or opened here."""
-    return _known_value(str(run.folder), split, predictions_version(run), metric, run)
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _known_value(folder: str, split: str, version: int, metric: str, _run: Run) -> tuple | None:
-    preds = stored_predictions(_run, split)
+    preds = stored_predictions(run, split)
     if preds is None:
         return None
-    estimates, _ = metrics.estimate(preds.labels, preds.probs, _run.data()["task"], preds.patients, names=[metric], each=(),
+    estimates, _ = metrics.estimate(preds.labels, preds.probs, run.data()["task"], preds.patients, names=[metric], each=(),
                                     draws=400)
     return estimates[metric].value, estimates[metric].low, estimates[metric].high
 

@@ -17,9 +17,8 @@ from core.explain import METHODS, Method
 from core.metrics import MULTI_LABEL
 from core.metrics import predict as predict_class
 from core.runs.classifiers import Loaded, as_input
-from core.runs.classifiers import classify as predict
 from pages.gradcam.what_if import Picture, change_in_points, changed, class_and_probability, show_pair
-from pages.shared.heatmaps import LAYER_HELP, classifier, is_quick, map_of, version
+from pages.shared.heatmaps import BY_PIXELS, LAYER_HELP, classifier, is_quick, map_of, probs_of, version
 from pages.shared.layout import asked_among, choose_param, escape
 from pages.shared.widget_state import follow
 
@@ -131,7 +130,7 @@ def draw_pictures(address: str, data: Dataset, row: int, request: MapRequest, ch
     names, method = loaded.model.class_names, METHODS[request.method]
     image, token = np.asarray(data.images[row]), token_of(data, row)
     target, title = names[request.target], map_title(request, names)
-    before = _probs_of(address, version(address), token, image)
+    before = probs_of(address, image, token)
     text = class_and_probability(target, before[request.target])
     missing = []
     progress = st.container()                    # always there: what stands below keeps its place, and is not shown twice
@@ -146,7 +145,7 @@ def draw_pictures(address: str, data: Dataset, row: int, request: MapRequest, ch
 
     if changes:
         last, digest = changed(image, changes)
-        after = _probs_of(address, version(address), digest, last)
+        after = probs_of(address, last, digest)
         pictures = [Picture(image, title="Original", text=text, label=f"The image. {title}", **explained(image, token)),
                     Picture(last, title="Changed", text=class_and_probability(target, after[request.target]), outlined=False,
                             moved=change_in_points(before[request.target], after[request.target]),
@@ -198,11 +197,6 @@ def _map(address: str, image: np.ndarray, token: str, request: MapRequest) -> np
     return map_of(address, image, token, request.target, request.layer, request.method, request.against)
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
-def _probs_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
-    return predict(classifier(address).model, [_pixels])[0]
-
-
 def prediction_change(task: str, names: Sequence[str], before: np.ndarray, after: np.ndarray,
                       threshold: float | np.ndarray = 0.5) -> str:
     """Whether the prediction is another after the change, in a sentence."""
@@ -224,14 +218,8 @@ def scale_sentence(peak: float, method: Method, both: bool) -> str:
     return f"{sentence} Blue is evidence against the class." if method.signed else sentence
 
 
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_PIXELS)
 def mask_on_square(data: Dataset, row: int) -> np.ndarray | None:
     """Return where the finding truly is, on the square that the network sees: (S, S) bool; None where it is unknown."""
-    mask = _mask_of((data.fingerprint, row), data)
-    if mask is None:
-        return None
-    return fit(mask[..., None].astype(np.uint8) * 255, data.size, data.resize, 1)[..., 0] > 127
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _mask_of(key: tuple, _data: Dataset) -> np.ndarray | None:
-    return _data.mask(key[1])
+    mask = data.mask(row)
+    return None if mask is None else fit(mask[..., None].astype(np.uint8) * 255, data.size, data.resize, 1)[..., 0] > 127

@@ -30,6 +30,7 @@ from pages.shared.open_data import warm_up
 
 BATCH = 8              # images in one step: with more, feature maps leave the CPU's cache and it gets slower
 HALF_FROM = 64         # pixels a side from which many maps at once are computed in bfloat16: below it gains nothing
+BY_PIXELS = {Dataset: lambda data: (data.fingerprint, data.size, data.resize, data.channels)}
 LAYER_HELP = "Early layers respond to fine detail, late ones to whole objects. Grad-CAM is meant for the last one."
 
 
@@ -90,6 +91,16 @@ def _warming(address: str, version: tuple) -> threading.Thread:
     thread = threading.Thread(target=load, name="warm-up-classifier", daemon=True)
     thread.start()
     return thread
+
+
+def probs_of(address: str, pixels: np.ndarray, token: str) -> np.ndarray:
+    """Return the (K,) probabilities that a classifier predicts for a picture (H, W, C); `token` stands for its pixels."""
+    return _probs_of(address, version(address), token, pixels)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _probs_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> np.ndarray:
+    return predict(classifier(address).model, [_pixels])[0]
 
 
 # ----------------------------------------------------------------------------------------------------------------- maps
@@ -261,16 +272,15 @@ def _cache() -> MapCache:
     return MapCache(limit=256 * 2**20)
 
 
+@st.cache_data(max_entries=32, show_spinner=False, hash_funcs=BY_PIXELS)
 def original_of(data: Dataset, row: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return image and mask at full resolution, cached. Raises LightboxError when the file is gone or broken."""
-    return _original_of((data.fingerprint, row), data)
+    """Return image and mask at full resolution. Raises LightboxError when the file is gone or broken."""
+    return data.original(row), data.mask(row)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
-def _original_of(key: tuple, _data: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
-    return _data.original(key[1]), _data.mask(key[1])
-
-
-def stage_names(stages: Sequence[str]) -> dict[str, str]:
-    """Return layers from fine to coarse with their titles: "network.layer4" -> "layer4 (4 of 4)"."""
-    return {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i, name in enumerate(stages, 1)}
+def choose_layer(loaded: Loaded, key: str, width: int | str = "stretch") -> str:
+    """A menu of the network's stages, from fine to coarse, the last one by default. Returns a dotted name."""
+    stages = loaded.model.stages
+    titles = {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i, name in enumerate(stages, 1)}
+    return st.selectbox("Layer", list(titles), index=len(titles) - 1, format_func=titles.get, key=key, width=width,
+                        help=LAYER_HELP)

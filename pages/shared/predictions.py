@@ -14,6 +14,7 @@ import streamlit as st
 from core import metrics
 from core.datasets import Dataset
 from core.errors import LightboxError
+from core.evaluation import thresholds
 from core.evaluation.predictions import Predictions, load_predictions, predict_split
 from core.metrics import MULTI_LABEL
 from core.runs import checkpoints
@@ -148,11 +149,6 @@ def is_locked(run: Run, split: str) -> bool:
     return True
 
 
-def stored_predictions(run: Run, split: str) -> Predictions | None:
-    """Return `core.evaluation.predictions.load_predictions`, read once for each version of the file. Shared: do not change it."""
-    return _stored(str(run.folder), split, predictions_version(run), run)
-
-
 def predictions_version(run: Run) -> int:
     """Return a number that changes when the file of predictions does."""
     try:
@@ -161,9 +157,16 @@ def predictions_version(run: Run) -> int:
         return 0
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _stored(folder: str, split: str, version: int, _run: Run) -> Predictions | None:
-    return load_predictions(_run, split)
+# How a cached function tells its arguments apart: by the version of the predictions, and by that and the threshold.
+BY_PREDICTIONS = {Run: lambda run: (str(run.folder), predictions_version(run)), Dataset: lambda data: data.fingerprint,
+                  Predictions: lambda preds: (preds.epoch, len(preds.labels), preds.image_ids[:1], preds.patients is None)}
+BY_THRESHOLD = BY_PREDICTIONS | {Run: lambda run: (str(run.folder), predictions_version(run), repr(thresholds.of(run)))}
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
+def stored_predictions(run: Run, split: str) -> Predictions | None:
+    """Return `core.evaluation.predictions.load_predictions`, read once for each version of the file. Shared: do not change it."""
+    return load_predictions(run, split)
 
 
 @st.cache_resource(show_spinner=False)
@@ -187,14 +190,10 @@ def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Se
 
 # ----------------------------------------------------------------------------------------------- which rows of the set
 
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
 def dataset_rows(run: Run, split: str, preds: Predictions, data: Dataset) -> np.ndarray:
     """Return the (N,) rows of the data set for the images of the predictions. Raises LightboxError "run.data_changed"."""
-    return _dataset_rows(str(run.folder), split, predictions_version(run), data.fingerprint, preds, data)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _dataset_rows(folder: str, split: str, version: int, fingerprint: str, _preds: Predictions, _data: Dataset) -> np.ndarray:
-    rows = pd.Index(_data.table["image_id"].astype(str)).get_indexer(pd.Index(_preds.image_ids))
+    rows = pd.Index(data.table["image_id"].astype(str)).get_indexer(pd.Index(preds.image_ids))
     if (rows < 0).any():
         raise LightboxError("run.data_changed", "Some images that this run predicted are no longer in the data set.",
                             "Put the old images back, or train again on the new ones.")
