@@ -16,6 +16,7 @@ from core import metrics
 from core.datasets import open_dataset
 from core.evaluation import thresholds
 from core.evaluation.predictions import Predictions, with_patients
+from core.metrics.operating_points import Threshold
 from core.runs import checkpoints
 from core.runs.store import Run
 from pages.evaluate import groups as breakdown
@@ -185,7 +186,7 @@ def test_groups_know_their_patients_and_the_threshold_that_is_frozen_meanwhile(p
             want = cells_of(labels[of], probs[of], known["patient"].to_numpy()[of], threshold)
             assert table.loc[group, list(want)].to_dict() == want
             assert want != cells_of(labels[of], probs[of], None, threshold)
-        thresholds.freeze(people, thresholds.Threshold(0.65))
+        thresholds.freeze(people, Threshold(0.65))
 
 
 def test_the_dots_are_the_measure_of_each_group_beside_that_of_all(people):

@@ -1,4 +1,4 @@
-"""The threshold in a real browser: every number follows the drag while the server is silent, and is that of core.judge."""
+"""The threshold in a real browser: every number follows the drag while the server is silent, and is what Python computes."""
 
 import re
 import shutil
@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from core.evaluation.thresholds import choose, of, operate, per_thousand
+from core.evaluation.thresholds import of
+from core.metrics.operating_points import choose
 from core.runs.store import RunStore
 from tests import judged
 from tests.browser_support import SlowLine, wait_idle
 from tests.judged import plant
+from tests.operating import operate, per_thousand
 
 trained = judged.trained          # fixture
 RNG = np.random.default_rng(4)
@@ -41,7 +43,7 @@ def shown(page) -> float:
 
 
 def check_all(page, labels, scores, prevalence: float, patients=None) -> None:
-    """Every number in sight against core.evaluation.thresholds at the threshold that is written there."""
+    """Every number in sight against tests/operating.py at the threshold that is written there."""
     at = operate(labels, scores, shown(page), prevalence, patients)
     cells = page.locator(".matrix td b").all_inner_texts()
     assert [int(text) for text in cells] == [at.tp, at.fn, at.fp, at.tn]
@@ -52,8 +54,8 @@ def check_all(page, labels, scores, prevalence: float, patients=None) -> None:
             ["-", "-"] if value is None else [f"{value:.3f}", f"{limits[0]:.3f} to {limits[1]:.3f}"]), name
     people = per_thousand(at.sensitivity, at.specificity, prevalence)
     words = page.locator(".threshold .sentence").inner_text()
-    assert [int(n.replace(",", "")) for n in re.findall(r"(\d[\d,]*) (?:with|found|missed|called)", words)] == [
-        people["sick"], people["found"], people["missed"], people["called_back"]]
+    assert [int(n.replace(",", "")) for n in re.findall(r"(\d[\d,]*) (?:with|detected|missed|false)", words)] == [
+        people["sick"], people["detected"], people["missed"], people["false_alarms"]]
     assert f"sensitivity {at.sensitivity:.3f}, specificity {at.specificity:.3f}" in (
         page.locator(".curves svg").first.get_attribute("aria-label"))
 
@@ -84,8 +86,8 @@ def test_a_drag_is_answered_without_the_server(app, page, run):
         page.keyboard.press(key)
         assert shown(page) < before
         check_all(page, LABELS, SCORES, patients=PATIENTS, prevalence=0.035)
-    assert slider.get_attribute("aria-valuetext") == f"0: {LABELS.sum()} found, 0 missed, {(~LABELS).sum()} false alarms"
-    for button, rule, wish in (("Youden", "youden", {}), ("Wanted sensitivity", "sensitivity", {"sensitivity": 0.8}),
+    assert slider.get_attribute("aria-valuetext") == f"0: {LABELS.sum()} detected, 0 missed, {(~LABELS).sum()} false alarms"
+    for button, rule, wish in (("Youden", "youden", {}), ("Target sensitivity", "sensitivity", {"sensitivity": 0.8}),
                                ("Cost ratio", "cost", {"cost": 30.0, "prevalence": 0.035})):
         if wish:
             page.get_by_role("spinbutton", name=button).fill(str(next(iter(wish.values()))))
@@ -97,9 +99,9 @@ def test_a_drag_is_answered_without_the_server(app, page, run):
 
 def test_what_is_frozen_on_validation_is_only_looked_at_on_test(app, page, run):
     open_threshold(page, app, run, "val")
-    page.get_by_role("button", name="Wanted sensitivity").click()
+    page.get_by_role("button", name="Target sensitivity").click()
     page.get_by_role("button", name="Freeze").click()
-    expect(page.locator(".threshold .kept")).to_contain_text("Frozen for the test")
+    expect(page.locator(".threshold .kept")).to_contain_text("Frozen for test")
     chosen = choose("sensitivity", LABELS, SCORES, sensitivity=0.95)
     assert of(run) == chosen.value
     wait_idle(page)
@@ -107,15 +109,15 @@ def test_what_is_frozen_on_validation_is_only_looked_at_on_test(app, page, run):
     assert shown(page) == pytest.approx(chosen.value, abs=5.1e-4)
     expect(page.locator(".threshold .kept")).to_contain_text("frozen on validation")
     check_all(page, LABELS[::-1], SCORES[::-1], LABELS.mean())
-    for name in ("Youden", "Freeze", "Let it go"):
+    for name in ("Youden", "Freeze", "Unfreeze"):
         assert page.get_by_role("button", name=name).count() == 0
     page.get_by_role("slider", name="Threshold").focus()
     page.keyboard.press("PageUp")
-    expect(page.locator(".threshold .kept")).to_contain_text("Only looking")
+    expect(page.locator(".threshold .kept")).to_contain_text("Not kept")
     check_all(page, LABELS[::-1], SCORES[::-1], LABELS.mean())
     page.get_by_role("button", name="Back to").click()
     assert shown(page) == pytest.approx(chosen.value, abs=5.1e-4) and of(run) == chosen.value
     open_threshold(page, app, run, "val")
-    page.get_by_role("button", name="Let it go").click()
+    page.get_by_role("button", name="Unfreeze").click()
     expect(page.locator(".threshold .kept")).to_contain_text("Nothing is frozen")
     assert of(run) == 0.5

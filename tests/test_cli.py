@@ -16,7 +16,8 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from core.evaluation.decision import chosen_for
 from core.evaluation.predictions import load_predictions
-from core.evaluation.thresholds import Threshold, freeze, unfreeze
+from core.evaluation.thresholds import freeze, unfreeze
+from core.metrics.operating_points import Threshold
 from core.runs.store import RunStore
 from tests.judged import plant
 from tests.tiny import tiny_npz

@@ -13,6 +13,7 @@ from core.config import RunConfig
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.compare import compare, differences, disagreements, fold_seeds, p_text, pair, same_but_for_the_seed
+from core.metrics.operating_points import Threshold
 from core.runs.store import RunStore
 from tests import judged
 from tests.judged import plant
@@ -72,7 +73,7 @@ def test_it_compares_image_by_image_whatever_their_order(two):
 
 def test_each_run_answers_with_its_own_threshold(two):
     a, b, labels, p_a, p_b = two
-    thresholds.freeze(a, thresholds.Threshold(0.8))
+    thresholds.freeze(a, Threshold(0.8))
     both = pair(a, b)
     assert (both.answers[0] == (p_a > 0.8)).all() and (both.answers[1] == (p_b > 0.5)).all()
     assert (both.image_ids == pair(a, a).image_ids).all()

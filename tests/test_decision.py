@@ -7,8 +7,9 @@ from scipy.special import expit, logit, softmax
 
 from core.evaluation.decision import Chosen, chosen_for
 from core.evaluation.predictions import load_predictions
-from core.evaluation.thresholds import Threshold, freeze
+from core.evaluation.thresholds import freeze
 from core.metrics.confusion import thresholds_of_classes
+from core.metrics.operating_points import Threshold
 from core.runs.classifiers import shipped_classifiers
 from tests import judged
 

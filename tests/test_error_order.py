@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.datasets import open_dataset
 from core.evaluation import thresholds
+from core.metrics.operating_points import Threshold
 from core.runs.marks import marks_csv, put_mark, read_marks
 from core.runs.store import RunStore
 from pages.errors import marks as marking
@@ -73,7 +74,7 @@ def test_a_confused_pair_opens_its_images(run):
 
 def test_predictions_are_at_the_chosen_threshold(run):
     planted(run)
-    thresholds.freeze(run, thresholds.Threshold(0.4))
+    thresholds.freeze(run, Threshold(0.4))
     at = open_page("errors", run=run.id)
     assert galleries(at)[0]["captions"] == ["1 \u2192 0, 97 %"] and "Threshold 0.400" in text_of(at)
 

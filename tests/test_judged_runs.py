@@ -18,6 +18,7 @@ from core.evaluation.predictions import load_predictions, predict_split, ready_d
 from core.evaluation.warnings import warnings_of
 from core.metrics import METRICS, MULTI_LABEL, Estimate, measure
 from core.metrics.evaluation import Note
+from core.metrics.operating_points import Threshold
 from tests import judged
 from tests.judged import plant
 from tests.tiny import tiny_config, tiny_npz
@@ -134,7 +135,7 @@ def test_a_run_is_evaluated_with_baselines_warnings_and_its_threshold(run):
         row["roc_auc"] for row in stored["per_class"]] == [one.values["roc_auc"] for one in result.per_class]
     for key in ("accuracy", "roc_auc"):
         assert stored[f"{key}_interval"] in ([stored["measures"][key]["low"], stored["measures"][key]["high"]], None)
-    thresholds.freeze(run, thresholds.Threshold(0.8))
+    thresholds.freeze(run, Threshold(0.8))
     again = evaluate_predictions(run, "val", preds)
     assert again.threshold == 0.8 and again.value("sensitivity") == pytest.approx(
         (preds.probs[preds.labels == 1, 1] > 0.8).mean())

@@ -12,6 +12,7 @@ from core.evaluation.evaluate import evaluate
 from core.evaluation.leaderboard import Entry, best, entry, fold, known_score, order, score, single
 from core.evaluation.predictions import load_predictions
 from core.metrics.intervals import wilson_by_patient
+from core.metrics.operating_points import Threshold
 from tests import judged
 from tests.judged import plant
 
@@ -40,7 +41,7 @@ def test_new_answers_and_a_new_threshold_are_scored_anew(run):
     plant(run, "val", labels, np.stack([0.4 - 0.3 * labels, 0.6 + 0.3 * labels], 1))       # 0.6 and 0.9: all above one half
     assert known_score(run, "val") is None and entry(run).unscored == ("val",)
     assert score(run, "val")["measures"]["accuracy"][0] == 0.5
-    thresholds.freeze(run, thresholds.Threshold(0.7))
+    thresholds.freeze(run, Threshold(0.7))
     assert score(run, "val")["measures"]["accuracy"][0] == 1.0
 
 

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from core.evaluation.decision import Chosen, Decision, chosen_for
-from core.evaluation.thresholds import Threshold, freeze
+from core.evaluation.thresholds import freeze
+from core.metrics.operating_points import Threshold
 from core.report.export import export
 from core.runs.classifiers import classify, load_classifier
 from pages.classify.image import headline, threshold_note

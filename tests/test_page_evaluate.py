@@ -11,7 +11,7 @@ from core import metrics
 from core.evaluation import thresholds
 from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import load_predictions
-from core.evaluation.thresholds import Threshold
+from core.metrics.operating_points import Threshold
 from core.runs import checkpoints
 from pages.shared.layout import escape, format_number
 from tests import judged

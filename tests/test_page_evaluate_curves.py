@@ -9,7 +9,7 @@ import sklearn.metrics
 from core.evaluation import thresholds
 from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import load_predictions
-from core.evaluation.thresholds import Threshold
+from core.metrics.operating_points import Threshold
 from tests import judged
 from tests.drawn import charts
 from tests.judged import matrices, open_page, plant, text_of

@@ -5,6 +5,7 @@ import pytest
 
 from core.evaluation import thresholds
 from core.explain import feature_maps
+from core.metrics.operating_points import Threshold
 from core.runs.classifiers import load_classifier
 from pages.gradcam import one_map
 from pages.gradcam.what_if import DEFAULTS, changes_of
@@ -45,7 +46,7 @@ def turn(at, label: str, value):
 @pytest.mark.parametrize("threshold, note", [(None, "The prediction stays 0."), (0.3, "The prediction changes from 1 to 0.")])
 def test_the_changed_image_is_predicted_at_the_threshold_of_the_run(planted, answers, threshold, note):
     if threshold:
-        thresholds.freeze(planted, thresholds.Threshold(threshold))
+        thresholds.freeze(planted, Threshold(threshold))
     at = turn(open_page("gradcam", run=planted.id, target="1"), "Invert", True)
     header, = pairs(at)
     assert [picture["text"] for picture in header["pictures"]] == ["1: 40.0 %", "1: 20.0 %"]

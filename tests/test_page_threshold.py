@@ -8,8 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.evaluation.predictions import load_predictions
-from core.evaluation.thresholds import HAND, Threshold, choose, freeze, of
+from core.evaluation.thresholds import freeze, of
 from core.metrics.calibration import ece, temperature
+from core.metrics.operating_points import HAND, Threshold, choose
 from core.runs import checkpoints
 from pages.evaluate.threshold import chosen, first_sought, read_wanted
 from tests import judged
@@ -35,11 +36,14 @@ def draw(run, split: str = "val", part: str = "threshold", **query: str) -> AppT
 
 
 def sent(at: AppTest) -> tuple[dict, np.ndarray, np.ndarray]:
-    """What the browser gets: header, scores of the positives and of the negatives."""
+    """What the browser gets: header, and the scores of positives and negatives as its points imply them, rising."""
     data, = (e.proto.bytes for e in at.get("bidi_component") if e.proto.component_name.endswith("lightbox_threshold"))
     length, = struct.unpack("<I", data[:4])
-    header, scores = json.loads(data[4:4 + length]), np.frombuffer(data[4 + length:], "<f4")
-    return header, scores[:header["n"]], scores[header["n"]:]
+    header, columns = json.loads(data[4:4 + length]), np.frombuffer(data[4 + length:], "<f4")
+    points = dict(zip(header["columns"], columns.reshape(len(header["columns"]), -1)))
+    scores = [np.repeat(points["lowest"][1:], np.diff(points[side]).astype(int))[::-1] for side in ("tp", "fp")]
+    assert (header["m"], header["n"]) == tuple(map(len, scores))
+    return header, *scores
 
 
 def become(run, task: str, *names: str) -> None:
@@ -85,7 +89,7 @@ def test_on_test_the_frozen_one_is_shown_and_nothing_can_be_sent(run):
     labels, p = RNG.integers(0, 2, 40), RNG.random(40)
     for split in ("val", "test"):
         plant(run, split, labels, np.stack([1 - p, p], 1))
-    freeze(run, Threshold(0.25, sought=1))
+    freeze(run, Threshold(0.25, positive_class=1))
     at = draw(run, "test", sought="1")
     header, *_ = sent(at)
     assert header["test"] and header["frozen"] == {"value": 0.25, "says": "by hand"}
@@ -135,6 +139,6 @@ def test_the_healthy_class_is_not_the_one_that_is_sought():
 
 def test_a_frozen_threshold_says_where_it_comes_from():
     names = ["well", "ill"]
-    assert Threshold(.1, "sensitivity", {"sensitivity": .95}, sought=1).in_words(names) == "sensitivity for ill at least 0.95"
-    assert Threshold(.1, "cost", {"cost": 10, "prevalence": .02}, sought=1).in_words(names) == (
-        "a missed ill is worth 10 false alarms at a prevalence of 2 %")
+    assert Threshold(.1, "sensitivity", {"sensitivity": .95}, positive_class=1).in_words(names) == "sensitivity for ill at least 0.95"
+    assert Threshold(.1, "cost", {"cost": 10, "prevalence": .02}, positive_class=1).in_words(names) == (
+        "a missed ill costs as much as 10 false alarms at a prevalence of 2 %")

@@ -14,6 +14,7 @@ from core.evaluation.shortcut_test import Answered, Conflict
 from core.explain.localization import Place
 from core.explain.randomisation import Randomised
 from core.explain.sanity_checks import CheckResults
+from core.metrics.operating_points import Threshold
 from core.runs.classifiers import classify, load_classifier
 from core.runs.store import RunStore
 from pages.gradcam.sanity_checks import another_seed
@@ -202,7 +203,7 @@ def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms
         "roc_auc": ["0.83"] * 2, "sensitivity": ["0.91"] * 2, "specificity": ["0.72"] * 2}
     at.run()
     assert len(calls) == 1 and "Run the shortcut test" not in labels_of(at)
-    thresholds.freeze(phantoms, thresholds.Threshold(0.3))
+    thresholds.freeze(phantoms, Threshold(0.3))
     assert "Run the shortcut test" in labels_of(at.run()), "at another threshold there are other answers"
     thresholds.unfreeze(phantoms)
     for meta in phantoms.checkpoints.glob("e*/meta.json"):

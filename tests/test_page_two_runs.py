@@ -8,6 +8,7 @@ import sklearn.metrics
 
 from core.evaluation import thresholds
 from core.evaluation.compare import compare, disagreements, pair
+from core.metrics.operating_points import Threshold
 from pages.compare.two_runs import _surest_first
 from pages.shared.layout import escape
 from tests import judged
@@ -58,7 +59,7 @@ def test_new_answers_and_a_new_threshold_are_compared_anew(two):
     answer(b, "val", 0.2, 9)
     after, found = opened(two), compare(a, b)
     assert escape(found["roc_auc"]["sentence"]) in text_of(after) and escape(found["roc_auc"]["sentence"]) not in text_of(before)
-    thresholds.freeze(a, thresholds.Threshold(0.8))
+    thresholds.freeze(a, Threshold(0.8))
     frozen = compare(a, b)
     assert frozen["disagreements"] != found["disagreements"] == len(galleries(after)[0]["captions"])
     assert len(galleries(opened(two))[0]["captions"]) == frozen["disagreements"]

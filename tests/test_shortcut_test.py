@@ -15,6 +15,7 @@ from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.shortcut_test import COUNTERS, Answered, can_lie, conflict, judged, regions_of, taken_again
+from core.metrics.operating_points import Threshold
 from tests import judged as fixtures
 
 run, trained = fixtures.run, fixtures.trained          # fixtures
@@ -113,7 +114,7 @@ def test_each_letter_is_judged_on_all_validation_images_at_the_threshold_of_the_
     data, steps = split_anew(sets[name]), []
     watch(data)
     if threshold:
-        thresholds.freeze(run, thresholds.Threshold(threshold))
+        thresholds.freeze(run, Threshold(threshold))
     found = conflict(run, data=data, progress=lambda *step: steps.append(step[1:]))
     asked = (["own"] if own == "own" else []) + list(COUNTERS)
     assert [row.name for row in found.rows] == asked and [row.name for row in found.rows if row.as_trained] == [own]

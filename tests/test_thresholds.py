@@ -9,12 +9,12 @@ from sklearn import metrics as sk
 
 from core import metrics
 from core.errors import LightboxError
-from core.evaluation import thresholds
-from core.evaluation.thresholds import Threshold, candidates, choose, freeze, frozen, of, operate, per_thousand, unfreeze
-from core.metrics.intervals import wilson_by_patient
+from core.evaluation.thresholds import freeze, frozen, of, unfreeze
+from core.metrics.operating_points import Threshold, candidates, choose, one_class, operating_points, ratio_interval
 from core.runs import checkpoints
 from tests import judged
 from tests.judged import rename_classes
+from tests.operating import operate, predictive_values
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -86,26 +86,34 @@ def test_rates_and_intervals_are_those_of_the_confusion_matrix():
     assert at.npv == pytest.approx(tn / (tn + fn))
 
 
-def test_images_of_a_patient_count_for_what_they_are_worth_at_every_threshold():
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_points_are_those_of_each_threshold_alone(shared):
     labels, scores = scores_of(4, 80)
     scores = np.round(scores, 1)                                  # with ties
-    patients = np.array([f"p{i}" for i in np.random.default_rng(1).integers(0, 15, 80)])
+    scores[:3] = 0                                                # below which no threshold lies
+    patients = np.array([f"p{i}" for i in np.random.default_rng(1).integers(0, 15, 80)]) if shared else None
+    points = operating_points(labels, scores, patients)
+    assert len(points.lowest) == len(candidates(labels, scores)[0])
     for t in np.linspace(0, 1, 23):
-        at, called = operate(labels, scores, t, patients=patients), scores > t
-        assert at.sensitivity_interval == pytest.approx(wilson_by_patient(called[labels], patients[labels]))
-        assert at.specificity_interval == pytest.approx(wilson_by_patient(~called[~labels], patients[~labels]))
-        if at.ppv is not None:
-            ratio = thresholds.ratio_interval(at.sensitivity, at.sensitivity_interval, 1 - at.specificity,
-                                              wilson_by_patient(called[~labels], patients[~labels]))
-            odds = at.prevalence / (1 - at.prevalence)
-            low, high = (1.0 if np.isinf(r) else odds * r / (odds * r + 1) for r in ratio)
-            assert at.ppv_interval == pytest.approx((low, high))
-    alone = [f"q{i}" for i in range(80)]
-    assert operate(labels, scores, 0.4, patients=alone) == operate(labels, scores, 0.4)
+        at, i = operate(labels, scores, t, 0.2, patients), np.flatnonzero(points.lowest > t)[-1]
+        assert (points.tp[i], points.fp[i]) == (at.tp, at.fp)
+        assert tuple(points.sensitivity[i]) == pytest.approx(at.sensitivity_interval)
+        assert tuple(points.specificity[i]) == pytest.approx(at.specificity_interval)
+        for limits, ratio, flipped in ((at.ppv_interval, points.lr_positive[i], False), (at.npv_interval, points.lr_negative[i], True)):
+            if limits is None:
+                assert np.isnan(ratio).all()
+                continue
+            after = [1.0 if np.isinf(r) else 0.2 * r / (0.2 * r + 0.8) for r in ratio]      # odds(0.2) times the ratio
+            assert tuple(1 - x for x in after[::-1]) if flipped else tuple(after) == pytest.approx(limits)
+
+
+def test_points_without_positives_are_undefined_but_no_error():
+    points = operating_points(np.zeros(3, bool), np.array([.1, .6, .7]))
+    assert points.fp.tolist() == [0, 1, 2, 3] and np.isnan(points.sensitivity).all() and not np.isnan(points.specificity).any()
 
 
 def test_predictive_values_at_another_prevalence_by_counting_people():
-    (ppv, (low, high)), (npv, between) = thresholds.predictive_values(90, 10, 5, 95, 0.02)
+    (ppv, (low, high)), (npv, between) = predictive_values(90, 10, 5, 95, 0.02)
     assert ppv == pytest.approx(1800 / (1800 + 4900)) and npv == pytest.approx(93100 / (93100 + 200))    # of 100,000 people
     assert low < ppv < high and between[0] < npv < between[1]
 
@@ -113,15 +121,15 @@ def test_predictive_values_at_another_prevalence_by_counting_people():
 @pytest.mark.parametrize("a, la, ua, b, lb, ub", [(.8, .7, .88, .2, .12, .31), (.5, .2, .8, .05, .01, .2),
                                                   (1, .9, 1, .3, .2, .4)])
 def test_the_limits_of_a_ratio_are_roots_of_their_equation(a, la, ua, b, lb, ub):
-    low, high = thresholds.ratio_interval(a, (la, ua), b, (lb, ub))
+    (low, high), = ratio_interval(np.array([a]), np.array([[la, ua]]), np.array([b]), np.array([[lb, ub]]))
     assert (a - low * b) ** 2 == pytest.approx((a - la) ** 2 + low**2 * (ub - b) ** 2) and low < a / b
     assert (a - high * b) ** 2 == pytest.approx((ua - a) ** 2 + high**2 * (b - lb) ** 2) and high > a / b
 
 
 def test_predictive_values_without_a_false_alarm_or_a_call():
-    (ppv, (low, high)), _ = thresholds.predictive_values(20, 5, 0, 100, 0.2)
+    (ppv, (low, high)), _ = predictive_values(20, 5, 0, 100, 0.2)
     assert ppv == 1 and high == 1 and 0.5 < low < 1
-    (ppv, limits), (npv, _) = thresholds.predictive_values(0, 25, 0, 100, 0.2)
+    (ppv, limits), (npv, _) = predictive_values(0, 25, 0, 100, 0.2)
     assert (ppv, limits) == (None, None) and npv == pytest.approx(0.8)
 
 
@@ -131,16 +139,9 @@ def test_the_interval_of_a_predictive_value_covers_the_truth():
     truth = share * se / (share * se + (1 - share) * (1 - sp))
     held = 0
     for tp, fp in zip(rng.binomial(m, se, 2000), rng.binomial(n, 1 - sp, 2000)):
-        (_, (low, high)), _ = thresholds.predictive_values(int(tp), int(m - tp), int(fp), int(n - fp), share)
+        (_, (low, high)), _ = predictive_values(int(tp), int(m - tp), int(fp), int(n - fp), share)
         held += low <= truth <= high
     assert 0.93 <= held / 2000 <= 0.975
-
-
-def test_what_happens_to_a_thousand_people():
-    assert per_thousand(0.9, 0.91, 0.035) == {"sick": 35, "found": 32, "missed": 3, "called_back": 87}
-    assert per_thousand(1, 1, 0.0004) == {"sick": 0, "found": 0, "missed": 0, "called_back": 0}
-    at = per_thousand(0.5, 0.5, 0.001)
-    assert at["found"] + at["missed"] == at["sick"] == 1
 
 
 def test_one_side_has_no_rate_but_no_fault_either():
@@ -156,7 +157,7 @@ def test_one_side_has_no_rate_but_no_fault_either():
     ("threshold.wish", lambda y, s: choose("cost", y, s, cost=float("nan"))),
     ("threshold.wish", lambda y, s: choose("sensitivity", y, np.zeros(len(s)), sensitivity=0.5)),
     ("threshold.prevalence", lambda y, s: choose("cost", y, s, cost=2, prevalence=1.0)),
-    ("threshold.prevalence", lambda y, s: operate(y, s, 0.5, 0.0)),
+    ("threshold.prevalence", lambda y, s: choose("cost", y, s, cost=2, prevalence=0.0)),
 ])
 def test_what_cannot_be_chosen_is_said(code, call):
     with pytest.raises(LightboxError) as said:
@@ -196,12 +197,12 @@ def test_of_two_classes_the_first_may_be_the_one_that_is_sought(run):
     rng = np.random.default_rng(8)
     p = np.clip(rng.random(200), 0, 1).astype(np.float32)
     probs, labels = np.stack([1 - p, p], axis=1), (rng.random(200) < p).astype(int)
-    positive, scores = thresholds.sides(labels, probs, "binary-class", 0)
+    positive, scores = one_class(labels, probs, "binary-class", 0)
     chosen = choose("sensitivity", positive, scores, sensitivity=0.9)
     freeze(run, chosen, 0)
     called = metrics.predict(probs, "binary-class", of(run)) == 0
     assert (called == (scores > chosen.value)).all() and called[labels == 0].mean() >= 0.9
-    assert frozen(run, 0).value == pytest.approx(chosen.value) and frozen(run, 0).sought == frozen(run, 1).sought == 0
+    assert frozen(run, 0).value == pytest.approx(chosen.value) and frozen(run, 0).positive_class == frozen(run, 1).positive_class == 0
     unfreeze(run, 0)
     assert of(run) == 0.5 and frozen(run, 0) is None
 

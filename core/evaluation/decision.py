@@ -16,9 +16,9 @@ import numpy as np
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.predictions import load_predictions
-from core.evaluation.thresholds import Threshold
 from core.metrics.calibration import COLDEST, HOTTEST, apply_temperature, temperature
 from core.metrics.confusion import MULTI_LABEL, predict, thresholds_of_classes
+from core.metrics.operating_points import Threshold
 from core.runs import checkpoints
 from core.runs.classifiers import is_shipped, task_of
 from core.runs.store import Run, RunStore

@@ -14,7 +14,6 @@ import streamlit as st
 
 from core.charts import probabilities
 from core.evaluation.predictions import Predictions
-from core.evaluation.thresholds import sides
 from core.metrics import METRICS, MULTI_LABEL
 from core.metrics.calibration import (
     COLDEST,
@@ -26,6 +25,7 @@ from core.metrics.calibration import (
     reliability,
     temperature,
 )
+from core.metrics.operating_points import one_class
 from core.runs.store import Run
 from pages.evaluate.threshold import class_in_question, first_sought
 from pages.shared import theme
@@ -88,7 +88,7 @@ def compared(run: Run, preds: Predictions, k: int, t: float | None) -> dict:
     "by_chance": see `ece_by_chance`."""
     labels, before, task = preds.labels, preds.probs.astype(np.float64), run.data()["task"]
     both = [before] if t is None else [before, apply_temperature(before, t, task)]
-    pairs = [answers(labels, probs) if k == TOP else sides(labels, probs, task, k) for probs in both]
+    pairs = [answers(labels, probs) if k == TOP else one_class(labels, probs, task, k) for probs in both]
     return {"diagrams": [reliability(*one) for one in pairs], "n": len(labels), "by_chance": ece_by_chance(pairs[0][1]),
             **{name: [METRICS[name].function(labels, probs, task) for probs in both] for name in ("loss", "brier")}}
 

@@ -1,22 +1,21 @@
-// The browser's side of pages/evaluate/threshold.py: every number that follows the drag. What each means: core/evaluation/thresholds.py.
+// The browser's side of pages/evaluate/threshold.py: shows the rates that Python computed at the threshold that is dragged to.
 
 const shown = new WeakMap()      // the element on the page -> its state: threshold, prevalence, wishes, how it came to them
 const SVG = "http://www.w3.org/2000/svg"
-const Z = 1.959964               // as in core/metrics/ranking.py
 const END = 0.0001               // where the stretched scale of scores ends, on either side
 const STEPS = 1000               // of the slider
 const PREVALENCES = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90]     // in %
-const GAINS = {                  // what a rule makes as large as it can, as in RULES
-  youden: (found, left) => found + left - 1,
-  sensitivity: (found, left, prevalence, wish) => found >= wish - 1e-12 ? left : -Infinity,
-  cost: (found, left, prevalence, wish) => -(wish * prevalence * (1 - found) + (1 - prevalence) * (1 - left)),
+const GAINS = {                  // what a rule maximises, as in RULES; what is frozen is chosen again by Python
+  youden: (sensitivity, specificity) => sensitivity + specificity - 1,
+  sensitivity: (sensitivity, specificity, prevalence, wish) => sensitivity >= wish - 1e-12 ? specificity : -Infinity,
+  cost: (sensitivity, specificity, prevalence, wish) => -(wish * prevalence * (1 - sensitivity) + (1 - prevalence) * (1 - specificity)),
 }
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
   const place = parentElement.querySelector(".threshold")
   if (!place || !data) return
-  const { header, ...scores } = unpack(data)
+  const { header, ...rest } = unpack(data)
   const before = shown.get(place)
   if (before?.header.id === header.id) {            // the same scores: what a person set stays
     const was = before.header.frozen?.value
@@ -27,62 +26,41 @@ export default function (component) {
     return
   }
   before?.watch.disconnect()
-  shown.set(place, build(place, header, scores, setTriggerValue, before))
+  shown.set(place, build(place, header, rest, setTriggerValue, before))
 }
 
 function unpack(data) {
   const bytes = data instanceof Uint8Array ? data : new Uint8Array(data)
   const length = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
-  const rest = new Float32Array(bytes.slice(4 + length).buffer)            // a copy: the view may start at any byte
-  const m = header.n, n = header.by_patient ? (rest.length - 2) / 2 - m : rest.length - m
-  const worthOf = (first, many) => header.by_patient ? rest.subarray(first, first + many + 1) : null
-  return { header, positives: rest.subarray(0, m), negatives: rest.subarray(m, m + n),
-           worths: [worthOf(m + n, m), worthOf(m + n + m + 1, n)] }
+  const all = new Float32Array(bytes.slice(4 + length).buffer), count = all.length / header.columns.length  // a copy: may be unaligned
+  const points = Object.fromEntries(header.columns.map((name, i) => [name, all.subarray(i * count, (i + 1) * count)]))
+  return { header, points, count }
 }
 
-// ------------------------------------------------------------------------------------------------------------ numbers
+// ---------------------------------------------------------------------------------------------------------- the points
 
-function above(sorted, t) {      // how many are larger than t
-  let low = 0, high = sorted.length
+// The point that holds at a threshold: the last one of which all positive scores are above it.
+function at(points, count, t) {
+  let low = 0, high = count - 1
   while (low < high) {
-    const middle = (low + high) >> 1
-    if (sorted[middle] > t) high = middle
-    else low = middle + 1
+    const middle = (low + high + 1) >> 1
+    if (points.lowest[middle] > t) low = middle
+    else high = middle - 1
   }
-  return sorted.length - low
+  return low
 }
 
-function wilson(k, many, n = many) {      // k of so many, which count for n independent ones
-  const p = k / many, middle = (p * n + Z * Z / 2) / (n + Z * Z)
-  const half = Z * Math.sqrt(n) / (n + Z * Z) * Math.sqrt(p * (1 - p) + Z * Z / (4 * n))
-  return [Math.max(middle - half, 0), Math.min(middle + half, 1)]
+// The threshold half way between the lowest score of a point and the next score, as in core/metrics/operating_points.py.
+function middle(points, count, i) {
+  if (i === 0) return 1
+  const below = i + 1 < count ? points.lowest[i + 1] : 0
+  return below + (points.lowest[i] - below) / 2
 }
 
-function predictive(share, right, wrong) {      // value and limits; null where nobody got that answer
-  const a = right[0] / right[1], b = wrong[0] / wrong[1]
-  if (!(a + b > 0)) return null
-  const [la, ua] = wilson(...right), [lb, ub] = wilson(...wrong)
-  const root = (x, y) => Math.sqrt(Math.max(0, (a * b) ** 2 - x * (2 * a - x) * y * (2 * b - y)))
-  const low = la > 0 ? la * (2 * a - la) / (a * b + root(la, ub)) : 0
-  const high = lb > 0 ? (a * b + root(ua, lb)) / (lb * (2 * b - lb)) : Infinity
-  const by = ratio => ratio === Infinity ? 1 : share * ratio / (share * ratio + 1 - share)
-  return { value: share * a / (share * a + (1 - share) * b), limits: [by(low), by(high)] }
-}
-
-// Each threshold that makes a difference, from "call nobody" down: { t, tp, fp }.
-function cuts(positives, negatives) {
-  const found = [{ t: 1, tp: 0, fp: 0 }]
-  let i = positives.length, j = negatives.length
-  while (i || j) {
-    const edge = Math.max(i ? positives[i - 1] : -1, j ? negatives[j - 1] : -1)
-    if (edge <= 0) break                            // no threshold in [0, 1] calls a score of 0
-    while (i && positives[i - 1] === edge) i--
-    while (j && negatives[j - 1] === edge) j--
-    const below = Math.max(i ? positives[i - 1] : 0, j ? negatives[j - 1] : 0)
-    found.push({ t: below + (edge - below) / 2, tp: positives.length - i, fp: negatives.length - j })
-  }
-  return found
+// Bayes: the probability after a result with this likelihood ratio.
+function posterior(prior, ratio) {
+  return ratio === Infinity ? 1 : prior * ratio / (prior * ratio + 1 - prior)
 }
 
 const number = (value, digits = 3) => Number.isFinite(value) ? value.toFixed(digits) : "-"
@@ -98,11 +76,13 @@ function score(t) {              // a threshold in as many digits as it needs
 
 // ---------------------------------------------------------------------------------------------------------- the element
 
-function build(place, header, { positives, negatives, worths }, send, before) {
-  const m = positives.length, n = negatives.length, both = m > 0 && n > 0
+function build(place, header, { points, count }, send, before) {
+  const { m, n } = header, both = m > 0 && n > 0
   const here = both ? m / (m + n) : 0.5
-  const all = cuts(positives, negatives)
-  const ends = [...positives, ...negatives].filter(p => p < 0.05 || p > 0.95).length
+  const indices = [...points.lowest.keys()]
+  const images = indices.slice(1).map(i => [points.lowest[i], points.tp[i] - points.tp[i - 1], points.fp[i] - points.fp[i - 1]])
+  images.push([0, m - points.tp[count - 1], n - points.fp[count - 1]])          // a score of 0 is above no threshold
+  const ends = images.reduce((sum, [p, a, b]) => sum + (p < 0.05 || p > 0.95 ? a + b : 0), 0)
   const state = {
     header, send, t: header.frozen?.value ?? 0.5, how: header.frozen ? "frozen" : "start",
     prevalence: before?.asked ? before.prevalence : here, asked: before?.asked ?? false,
@@ -117,11 +97,11 @@ function build(place, header, { positives, negatives, worths }, send, before) {
   const picture = shape("svg", { role: "img" })
   picture.onpointerdown = event => { picture.setPointerCapture(event.pointerId); drag(event) }
   picture.onpointermove = event => { if (picture.hasPointerCapture(event.pointerId)) drag(event) }
-  const at = make("output", { className: "at" })
+  const readout = make("output", { className: "at" })
   const stretch = make("input", { type: "checkbox", checked: state.stretched })
   stretch.onchange = () => { state.stretched = stretch.checked; draw() }
-  const stretchLabel = make("label", { className: "small", title: "Shows more of the scores near 0 and near 1, where many lie." },
-                            stretch, "stretch both ends")
+  const stretchLabel = make("label", { className: "small", title: "Logit scale: shows more of the scores near 0 and 1." },
+                            stretch, "logit scale")
 
   const rules = make("div", { className: "row" })
   for (const rule of header.rules) {
@@ -150,7 +130,7 @@ function build(place, header, { positives, negatives, worths }, send, before) {
   const typed = make("input", { type: "number", min: 0.01, max: 99.99, step: "any" })
   typed.setAttribute("aria-label", "Prevalence in percent")
   typed.onchange = () => { const p = Number(typed.value) / 100; if (p > 0 && p < 1) ask(p); else draw() }
-  const asHere = make("button", { type: "button", title: "The share of them among these images." }, `as here: ${percent(here)}`)
+  const asHere = make("button", { type: "button", title: "The prevalence among these images." }, `as in these images: ${percent(here)}`)
   asHere.onclick = () => { state.asked = false; state.prevalence = here; draw() }
 
   const sentence = make("p", { className: "sentence" }), kept = make("div", { className: "kept" })
@@ -163,10 +143,10 @@ function build(place, header, { positives, negatives, worths }, send, before) {
 
   place.replaceChildren(
     make("div", { className: "left" },
-      make("div", { className: "row between" }, make("h4", {}, "Scores by true class; shaded: called back"), stretchLabel),
-      picture, slider, make("div", { className: "row between" }, at),
+      make("div", { className: "row between" }, make("h4", {}, "Scores by true class; shaded: flagged"), stretchLabel),
+      picture, slider, make("div", { className: "row between" }, readout),
       ...(header.test ? [] : [rules]),
-      make("div", { className: "row" }, make("label", { title: "Share of people with the finding among those who will come. PPV, "
+      make("div", { className: "row" }, make("label", { title: "Share of positives in the population where it will be used. PPV, "
         + "NPV and the sentence below depend on it; sensitivity and specificity do not." }, "Prevalence"), prevalence,
         make("span", { className: "rule" }, typed, " %"), asHere),
       sentence, kept),
@@ -190,9 +170,9 @@ function build(place, header, { positives, negatives, worths }, send, before) {
   }
 
   function apply(rule) {
-    const gains = all.map(cut => GAINS[rule](cut.tp / m, 1 - cut.fp / n, state.prevalence, state.wishes[rule]))
+    const gains = indices.map(i => GAINS[rule](points.tp[i] / m, 1 - points.fp[i] / n, state.prevalence, state.wishes[rule]))
     const best = gains.reduce((a, b) => Math.max(a, b))
-    if (best > -Infinity) set(all[gains.findIndex(gain => gain >= best - 1e-12)].t, rule)
+    if (best > -Infinity) set(middle(points, count, gains.findIndex(gain => gain >= best - 1e-12)), rule)
   }
 
   function drag(event) {
@@ -222,49 +202,50 @@ function build(place, header, { positives, negatives, worths }, send, before) {
 
   function draw() {
     const { t, prevalence: share, header } = state
-    const tp = above(positives, t), fp = above(negatives, t), fn = m - tp, tn = n - fp
-    const found = tp / m, left = tn / n
+    const i = at(points, count, t), tp = points.tp[i], fp = points.fp[i], fn = m - tp, tn = n - fp
+    const sensitivity = tp / m, specificity = tn / n
     slider.value = Math.round(toPlace(t) * STEPS)
-    at.replaceChildren("Threshold ", make("b", {}, score(t)), ...(state.how in GAINS
+    readout.replaceChildren("Threshold ", make("b", {}, score(t)), ...(state.how in GAINS
       ? [` ${header.rules.find(rule => rule.rule === state.how).title}`] : []))
-    slider.setAttribute("aria-valuetext", `${score(t)}: ${tp} found, ${fn} missed, ${fp} false alarms`)
+    slider.setAttribute("aria-valuetext", `${score(t)}: ${tp} detected, ${fn} missed, ${fp} false alarms`)
     typed.value = Number((100 * share).toPrecision(3))
     prevalence.value = nearest(100 * share)
     prevalence.setAttribute("aria-valuetext", percent(share))
     asHere.disabled = !both
 
-    const sick = people(1000 * share), caught = Math.min(sick, people(1000 * share * found))
-    const nothing = people(1000 * (1 - share) * (1 - left))
+    const sick = people(1000 * share), detected = Math.min(sick, people(1000 * share * sensitivity))
+    const alarms = people(1000 * (1 - share) * (1 - specificity))
     sentence.replaceChildren(...(both ? [`Of 1,000 such patients, ${whole(sick)} with \u201c${header.name}\u201d: `,
-      make("b", {}, `${whole(caught)} found`), ", ", make("b", {}, `${whole(sick - caught)} missed`), ", ",
-      make("b", {}, `${whole(nothing)} called back for nothing`), "."]
-      : ["All images here are of one side, so a threshold cannot be judged."]))
-    drawTables(tp, fn, fp, tn, share)
+      make("b", {}, `${whole(detected)} detected`), ", ", make("b", {}, `${whole(sick - detected)} missed`), ", ",
+      make("b", {}, `${whole(alarms)} false alarms`), "."]
+      : ["All images here are of one class, so a threshold cannot be evaluated."]))
+    drawTables(i, tp, fn, fp, tn, share)
     drawKept()
     drawScores()
-    const precision = cut => cut.tp + cut.fp ? share * cut.tp / m / (share * cut.tp / m + (1 - share) * cut.fp / n) : NaN
+    const precision = (tp, fp) => tp + fp ? posterior(share, (tp / m) / (fp / n)) : NaN
     const frozen = frozenRates()
     drawCurve(roc, room.roc, "1 - specificity", "sensitivity", [[0, 0], [1, 1]],
-              () => [...all.map(cut => [cut.fp / n, cut.tp / m]), [1, 1]], [1 - left, found], frozen,
-              `Operating point: sensitivity ${number(found)}, specificity ${number(left)}.`)
+              () => [...indices.map(i => [points.fp[i] / n, points.tp[i] / m]), [1, 1]], [1 - specificity, sensitivity], frozen,
+              `Operating point: sensitivity ${number(sensitivity)}, specificity ${number(specificity)}.`)
     drawCurve(pr, room.pr, "sensitivity (recall)", "precision (PPV)", [[0, share], [1, share]], () => {
       let area = 0
-      for (let i = 1; i < all.length; i++) area += (all[i].tp - all[i - 1].tp) / m * precision(all[i])
+      for (let i = 1; i < count; i++) area += (points.tp[i] - points.tp[i - 1]) / m * precision(points.tp[i], points.fp[i])
       prTitle.textContent = `Precision-recall at ${percent(share)}, average precision ${number(area)}`
       prTitle.title = "Precision depends on the prevalence: the rarer the finding, the lower the curve. Dashed: guessing."
-      return [...all.slice(1).map(cut => [cut.tp / m, precision(cut)]), [1, share]]
-    }, tp + fp ? [found, precision({ tp, fp })] : null,
-              frozen && frozen[1] + frozen[0] > 0 ? [frozen[1], precision({ tp: frozen[1] * m, fp: frozen[0] * n })] : null,
-              `Operating point: sensitivity ${number(found)}, precision ${number(precision({ tp, fp }))}.`)
+      return [...indices.slice(1).map(i => [points.tp[i] / m, precision(points.tp[i], points.fp[i])]), [1, share]]
+    }, tp + fp ? [sensitivity, precision(tp, fp)] : null,
+              frozen && frozen[1] + frozen[0] > 0 ? [frozen[1], precision(frozen[1] * m, frozen[0] * n)] : null,
+              `Operating point: sensitivity ${number(sensitivity)}, precision ${number(precision(tp, fp))}.`)
   }
 
   function frozenRates() {         // (1 - specificity, sensitivity) of what is frozen, where the line is elsewhere
     const value = state.header.frozen?.value
     if (value === undefined || same(value, state.t) || !both) return null
-    return [above(negatives, value) / n, above(positives, value) / m]
+    const i = at(points, count, value)
+    return [points.fp[i] / n, points.tp[i] / m]
   }
 
-  function drawTables(tp, fn, fp, tn, share) {
+  function drawTables(i, tp, fn, fp, tn, share) {
     const cell = (count, of, right, label) => {
       const td = make("td", { className: right ? "good" : "bad" }, make("b", {}, whole(count)),
                       make("small", {}, of ? `${(100 * count / of).toFixed(1)} %` : "-"))
@@ -274,30 +255,32 @@ function build(place, header, { positives, negatives, worths }, send, before) {
     }
     const { name, rest } = state.header
     matrix.replaceChildren(make("caption", {}, "Images at this threshold"),
-      make("tr", {}, head(""), head("called back", "col"), head("left alone", "col")),
-      make("tr", {}, head(name, "row"), cell(tp, m, true, "found"), cell(fn, m, false, "missed")),
-      make("tr", {}, head(rest, "row"), cell(fp, n, false, "false alarms"), cell(tn, n, true, "rightly left alone")))
-    const positive = worths[0]?.[tp], negative = worths[1]?.[fp]
-    const row = (title, help, k, of, worth, rate) => {
-      const th = head(title, "row")
+      make("tr", {}, head(""), head("flagged", "col"), head("not flagged", "col")),
+      make("tr", {}, head(name, "row"), cell(tp, m, true, "true positives"), cell(fn, m, false, "missed")),
+      make("tr", {}, head(rest, "row"), cell(fp, n, false, "false alarms"), cell(tn, n, true, "true negatives")))
+    const row = (title, help, value, limits, counted = "") => {
+      const th = head(title, "row"), known = Number.isFinite(value)
       th.title = help
-      const says = rate ?? (of ? { value: k / of, limits: wilson(k, of, worth) } : null)
-      return make("tr", {}, th, make("td", {}, says ? number(says.value) : "-"),
-                  make("td", {}, says ? `${number(says.limits[0])} to ${number(says.limits[1])}` : "-"),
-                  make("td", {}, of === null ? "" : `${whole(k)} of ${whole(of)}`))
+      return make("tr", {}, th, make("td", {}, number(value)),
+                  make("td", {}, known ? `${number(limits[0])} to ${number(limits[1])}` : "-"), make("td", {}, counted))
     }
-    const at = `among people of whom ${percent(share)} have it.`
+    const limits = (name, by = x => x) => [by(points[`${name}_low`][i]), by(points[`${name}_high`][i])]
+    const among = `at a prevalence of ${percent(share)}.`
     const how = state.header.by_patient
-      ? "Wilson's interval, by patient: images of one patient hang together and count for fewer."
-      : "Wilson's interval, each image by itself."
+      ? "Wilson's interval, by patient: images of the same patient are correlated, so they count for fewer."
+      : "Wilson's interval, images taken as independent."
+    const ppv = both && tp + fp ? posterior(share, (tp / m) / (fp / n)) : NaN
+    const npv = both && fn + tn ? 1 - posterior(share, (fn / m) / (tn / n)) : NaN
     rates.replaceChildren(make("caption", { title: how }, "Rates with 95 % intervals"),
-      row("Sensitivity", "Of the images with the finding, the share that is called back.", tp, m, positive),
-      row("Specificity", "Of the images without it, the share that is left alone.", tn, n, negative),
-      row(`PPV at ${percent(share)}`, `Of those who are called back, the share that has it, ${at}`, 0, null, null,
-          both ? predictive(share, [tp, m, positive], [fp, n, negative]) : null),
-      row(`NPV at ${percent(share)}`, `Of those who are left alone, the share that is well, ${at}`, 0, null, null,
-          both ? predictive(1 - share, [tn, n, negative], [fn, m, positive]) : null))
-    for (const tr of [...rates.rows].slice(2)) if (tr.cells[1].textContent === "-") tr.title = "Nobody gets that answer."
+      row("Sensitivity", "Share of the positive images that are flagged.", tp / m, limits("sensitivity"),
+          `${whole(tp)} of ${whole(m)}`),
+      row("Specificity", "Share of the negative images that are not flagged.", tn / n, limits("specificity"),
+          `${whole(tn)} of ${whole(n)}`),
+      row(`PPV at ${percent(share)}`, `Positive predictive value: share of the flagged who have it, ${among}`, ppv,
+          limits("lr_positive", ratio => posterior(share, ratio))),
+      row(`NPV at ${percent(share)}`, `Negative predictive value: share of those not flagged who do not have it, ${among}`, npv,
+          limits("lr_negative", ratio => 1 - posterior(share, ratio)).reverse()))
+    for (const tr of [...rates.rows].slice(2)) if (tr.cells[1].textContent === "-") tr.title = "Nobody gets that result."
   }
 
   function drawKept() {
@@ -315,21 +298,21 @@ function build(place, header, { positives, negatives, worths }, send, before) {
       if (same(t, start)) parts.push(make("span", {}, `This threshold is ${from}.`))
       else {
         kept.className = "kept looking"
-        parts.push(make("span", {}, make("b", {}, "Only looking. "), `The threshold of this run is ${score(start)}, ${from}. `
-          + "A threshold picked by the test images would be too good to be true, so this one cannot be kept."),
+        parts.push(make("span", {}, make("b", {}, "Not kept. "), `The threshold of this run is ${score(start)}, ${from}. `
+          + "A threshold chosen on the test images would be optimistic, so this one cannot be frozen."),
           button(`Back to ${score(start)}`, () => set(start, "frozen")))
       }
     } else {
-      if (!frozen) parts.push(make("span", {}, "Nothing is frozen: the test is judged at 0.5."))
-      else parts.push(make("span", {}, `Frozen for the test: ${score(frozen.value)}, ${frozen.says}.`))
-      if (!frozen || !same(frozen.value, t)) parts.push(button(`Freeze ${score(t)} for the test`,
+      if (!frozen) parts.push(make("span", {}, "Nothing is frozen: test is evaluated at 0.5."))
+      else parts.push(make("span", {}, `Frozen for test: ${score(frozen.value)}, ${frozen.says}.`))
+      if (!frozen || !same(frozen.value, t)) parts.push(button(`Freeze ${score(t)} for test`,
         () => state.send("froze", [how in GAINS ? how : "hand", t, state.wishes[how] ?? null, state.prevalence]), true))
       if (frozen && !same(frozen.value, t))
         parts.push(button(`Back to ${score(frozen.value)}`, () => set(frozen.value, "frozen")))
-      if (frozen) parts.push(button("Let it go", () => state.send("let_go", true)))
+      if (frozen) parts.push(button("Unfreeze", () => state.send("let_go", true)))
       const opened = header.opened === 1 ? "once" : `${header.opened} times`
       if (header.opened) parts.push(make("span", { className: "small" },
-        `The test set of this run was opened ${opened} already. A threshold should be frozen before anybody looks.`))
+        `The test set of this run was opened ${opened} before. Freeze a threshold before opening it.`))
     }
     const focused = [...kept.querySelectorAll("button")].indexOf(kept.getRootNode().activeElement)
     kept.replaceChildren(...parts)
@@ -348,18 +331,18 @@ function build(place, header, { positives, negatives, worths }, send, before) {
     parts.push(shape("line", { x1: line, x2: line, y1: 0, y2: height - axis, class: "cut", stroke: state.header.point }))
     over.replaceChildren(...parts)
     picture.setAttribute("aria-label", `Histogram of scores: ${m} images of ${state.header.name} above, ${n} of `
-      + `${state.header.rest} below, each side to its own scale. The line stands at ${score(state.t)}.`)
+      + `${state.header.rest} below, each on its own scale. The threshold is at ${score(state.t)}.`)
   }
 
   function bars(x, width, height, axis) {
     const bins = 40, step = (width - 16) / bins, middle = (height - axis) / 2, parts = []
-    const count = scores => {
+    const histogram = column => {
       const sums = new Array(bins).fill(0)
-      for (const p of scores) sums[Math.min(bins - 1, Math.floor(toPlace(p) * bins))]++
+      for (const image of images) sums[Math.min(bins - 1, Math.floor(toPlace(image[0]) * bins))] += image[column]
       return sums
     }
-    for (const [scores, color, up] of [[positives, state.header.color, true], [negatives, state.header.quiet, false]]) {
-      const sums = count(scores), most = Math.max(1, ...sums)
+    for (const [column, color, up] of [[1, state.header.color, true], [2, state.header.quiet, false]]) {
+      const sums = histogram(column), most = Math.max(1, ...sums)
       sums.forEach((sum, b) => {
         if (!sum) return
         const long = Math.max(1, (middle - 15) * sum / most)      // above and below stands whose they are
@@ -387,7 +370,7 @@ function build(place, header, { positives, negatives, worths }, send, before) {
 
     function frame() {
       const parts = []
-      if (!both) return [text(width / 2, height / 2, "no curve: one side has no images", "middle")]
+      if (!both) return [text(width / 2, height / 2, "no curve: one class has no images", "middle")]
       for (const tick of [0, 0.2, 0.4, 0.6, 0.8, 1]) {
         parts.push(shape("line", { x1: x(0), x2: x(1), y1: y(tick), y2: y(tick), class: "grid" }),
                    text(edge.l - 5, y(tick) + 4, tick.toFixed(1), "end"),

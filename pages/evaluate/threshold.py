@@ -1,16 +1,14 @@
-"""The threshold that one drags: what it finds, misses and calls back for nothing, at once.
+"""The threshold that one drags: true positives, misses and false alarms, at once.
 
-All that follows the drag is computed in the browser, from the scores of both sides: the numbers change with the pointer and not
-after the server's answer. Which numbers those are is said, and tested, in core/evaluation/thresholds.py; the browser test compares the
-two. What is frozen is chosen again here, from the scores themselves: what a browser sends is a stranger's word.
+The rates and limits at every threshold are computed here, once, by core/metrics/operating_points.py, and sent to the browser,
+which looks them up: the numbers change with the pointer and not after a round trip. What is frozen is chosen again here, from the
+scores themselves: what a browser sends is not trusted.
 
 The bytes that go to the browser are
 
     4 bytes   length of the header, little-endian
     header    JSON, padded with spaces so that what follows starts at a multiple of four
-    scores    float32, those of the positives, rising, then those of the negatives
-    worths    float32, where patients have several images: for how many independent images the m positives count where none, one,
-              ... all of them are called (m + 1), then the same of the negatives
+    columns   float32, (T,) each: those of COLUMNS
 """
 
 from __future__ import annotations
@@ -28,9 +26,17 @@ import streamlit as st
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.predictions import Predictions
-from core.evaluation.thresholds import HAND, RULES, Threshold
 from core.metrics import MULTI_LABEL
 from core.metrics.intervals import as_codes
+from core.metrics.operating_points import (
+    HAND,
+    RULES,
+    OperatingPoints,
+    Threshold,
+    choose,
+    one_class,
+    operating_points,
+)
 from core.runs.store import Run
 from pages.evaluate.results import evaluation_of, with_patients
 from pages.shared import theme
@@ -43,6 +49,9 @@ WELL = ("normal", "benign", "healthy", "negative", "no ")        # how the name 
 
 RULES_SHOWN = [{"rule": name, "title": rule.title, "help": rule.help,
                 "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))} for name, rule in RULES.items()]
+
+COLUMNS = ["lowest", "tp", "fp", *(f"{rate}_{end}" for rate in ("sensitivity", "specificity", "lr_positive", "lr_negative")
+                                     for end in ("low", "high"))]
 
 _element = st.components.v2.component(
     "lightbox_threshold",
@@ -67,12 +76,13 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
         k = class_in_question(about, "threshold") if k is None else k
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
-    arrays = _arrays(str(run.folder), split, k, predictions_version(run), about["task"], run, found)
+    points, m, by_patient = _points(str(run.folder), split, k, predictions_version(run), about["task"], run, found)
     area = evaluation_of(run, split, found, each=True).per_class[k].estimates["roc_auc"]
     header = {
-        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{predictions_version(run)}".encode()).hexdigest()[:16], "n": len(arrays[0]),
+        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{predictions_version(run)}".encode()).hexdigest()[:16], "m": m,
+        "n": len(found.labels) - m, "columns": COLUMNS,
         "auc": format_interval(area.value, area.low, area.high), "auc_interval": area.method,
-        "by_patient": len(arrays) > 2, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
+        "by_patient": by_patient, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
         "opened": run.times_test_opened(),
         "frozen": None if frozen is None else {"value": frozen.value, "says": frozen.in_words(names)},
         "color": theme.class_color(k), "quiet": theme.QUIET, "point": theme.OUTCOMES["wrong"]}
@@ -89,7 +99,7 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
         except LightboxError as error:
             st.session_state[f"{key}_error"] = error
     tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}       # test has no such buttons
-    _element(key=key, data=pack(header, *arrays), **tools)
+    _element(key=key, data=pack(header, *columns_of(points)), **tools)
     if about["task"] not in ("binary-class", MULTI_LABEL):
         st.caption("This is one class against the rest. The answers of this network are still the likeliest class, whatever "
                    "is frozen here.")
@@ -130,7 +140,7 @@ def chosen(found: Predictions, task: str, k: int, rule: str, value: float, wish:
     if rule == HAND:
         return Threshold(value, epoch=found.epoch)
     wanted = RULES[rule].wish
-    return thresholds.choose(rule, *thresholds.sides(found.labels, found.probs, task, k), prevalence=prevalence,
+    return choose(rule, *one_class(found.labels, found.probs, task, k), prevalence=prevalence,
                              epoch=found.epoch, **({wanted[0]: wish} if wanted else {}))
 
 
@@ -142,6 +152,12 @@ def read_wanted(value: object) -> tuple[str, float, float | None, float] | None:
     if rule != HAND and rule not in RULES or not _real(at) or not _real(prevalence) or wish is not None and not _real(wish):
         return None
     return rule, float(at), None if wish is None else float(wish), float(prevalence)
+
+
+def columns_of(points: OperatingPoints) -> list[np.ndarray]:
+    """The (T,) columns of COLUMNS."""
+    intervals = (points.sensitivity, points.specificity, points.lr_positive, points.lr_negative)
+    return [points.lowest, points.tp, points.fp, *(side for limits in intervals for side in limits.T)]
 
 
 def pack(header: dict, *arrays: np.ndarray) -> bytes:
@@ -156,10 +172,10 @@ def _real(value: object) -> bool:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _arrays(folder: str, split: str, k: int, version: int, task: str, _run: Run, _found: Predictions) -> tuple[np.ndarray, ...]:
-    """The scores of the positives and those of the negatives, rising; and their worths where patients have several images."""
-    positive, scores = thresholds.sides(_found.labels, _found.probs, task, k)
+def _points(folder: str, split: str, k: int, version: int, task: str, _run: Run,
+            _found: Predictions) -> tuple[OperatingPoints, int, bool]:
+    """The operating points, how many images are positive, and whether patients have several images."""
+    positive, scores = one_class(_found.labels, _found.probs, task, k)
     patients = with_patients(_run, _found).patients
-    shared = patients is not None and len(np.unique(as_codes(patients))) < len(patients)
-    return (np.sort(scores[positive]), np.sort(scores[~positive]),
-            *(thresholds.worths(positive, scores, patients) if shared else ()))
+    by_patient = patients is not None and len(np.unique(as_codes(patients))) < len(patients)
+    return operating_points(positive, scores, patients if by_patient else None), int(positive.sum()), by_patient
