@@ -123,14 +123,14 @@ def test_a_measure_is_offered_where_it_was_recorded_and_drawn_when_chosen():
     at = open_page("runs", run=new.id)
     with pytest.raises(AssertionError):
         curve(at, "Cohen's kappa")
-    pill(at, "curves_choice", "How good the answers are").set_value(["cohen_kappa"]).run()
+    pill(at, "curves_choice", "Metrics").set_value(["cohen_kappa"]).run()
     table, _, alt = curve(at, "Cohen's kappa")
     assert table.to_pydict() == {"epoch": [2, 1, 2], "value": [0.5, 0.2, 0.4], "line": ["training", "validation", "validation"]}
     assert "Higher is better" in alt
     with pytest.raises(AssertionError):
         curve(at, "ROC AUC")
     assert curve(at, "Learning rate")                     # the other group stands as it was
-    pill(at, "curves_choice", "How the training goes").set_value(["memory_bytes"]).run()
+    pill(at, "curves_choice", "Training").set_value(["memory_bytes"]).run()
     assert curve(at, "Device memory, GB")[0]["value"].to_pylist() == [3.0]
 
 
@@ -170,7 +170,7 @@ def test_a_run_called_like_a_line_is_told_apart():
     assert len(lines) == 2 and "validation" in lines
 
 
-@pytest.mark.parametrize("measured, words", [("running", "while it learns"), ("evaluated", "measured like validation")])
+@pytest.mark.parametrize("measured, words", [("running", "running average"), ("evaluated", "evaluated like validation")])
 def test_the_page_says_how_the_training_numbers_came_about(measured, words):
     put_run("finished", [start_record(), epoch_record(1, 0.6, measured=measured)])
     assert words in html_of(open_page("runs"), "lightbox-legend")

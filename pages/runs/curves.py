@@ -22,18 +22,20 @@ from pages.shared.widget_state import follow
 
 OVERLAYS = 4                                 # earlier runs beside the one that is looked at
 POINTS_BEHIND = 150                          # of a curve of an earlier run
-MEASURED = {"running": ("Training: while it learns", "Training numbers are summed over the epoch, on changed images, while the "
-                        "weights still move. They are not quite comparable with those of the validation."),
-            "evaluated": ("Training: measured like validation", "After each epoch the training images are measured like the "
-                          "validation images: unchanged, with the weights at the epoch's end.")}
+MEASURED = {
+    "running": ("Training: running average", "Training values are averaged over the epoch, on augmented images, while the weights "
+                "still change. They are not quite comparable with the validation values."),
+    "evaluated": ("Training: evaluated like validation", "After each epoch the training images are evaluated like the validation "
+                  "images: not augmented, with the weights at the end of the epoch."),
+}
 
 
 @dataclass(frozen=True)
 class Measure:
     """One curve that can be shown. `train` and `val` are its keys in the "epoch" records, `step` that in the "step" records.
 
-    `of_answers`: judges the answers, and is drawn large; the others say how the training goes. `scale`: what the recorded number
-    is multiplied by to be in the unit of the title.
+    `is_metric`: evaluates predictions, and is drawn large; the others describe the training. `scale`: what the recorded number is
+    multiplied by to be in the unit of the title.
     """
     title: str
     help: str
@@ -43,7 +45,7 @@ class Measure:
     higher_is_better: bool | None = None
     limits: tuple[float, float] = (0.0, math.inf)
     format: str = ".3f"
-    of_answers: bool = False
+    is_metric: bool = False
     scale: float = 1.0
 
 
@@ -51,26 +53,26 @@ def _of(metric: str) -> Measure:
     m = METRICS[metric]
     return Measure("Loss" if metric == "loss" else m.title, m.help, f"train_{metric}", f"val_{metric}",
                    metric if metric in ("loss", "accuracy") else "",
-                   m.higher_is_better, m.range, of_answers=True)
+                   m.higher_is_better, m.range, is_metric=True)
 
 
 # In the order in which they are offered.
 MEASURES: dict[str, Measure] = {m: _of(m) for m in ("loss", "roc_auc", "accuracy", *METRICS)} | {
-    "lr": Measure("Learning rate", "Size of a step. It follows the schedule that was chosen.", step="lr", format=".2~e"),
-    "grad_norm": Measure("Length of the gradient", "How strongly the loss pulls at the weights. Near 0 nothing is learned any "
-                         "more; where it shoots up, the steps are wild.", step="grad_norm"),
-    "images_per_second": Measure("Images per second", "Training images, over the last seconds.", step="images_per_second",
-                                 format=".0f"),
-    "memory_bytes": Measure("Device memory, GB", "Memory that the training holds on the device.", step="memory_bytes",
+    "lr": Measure("Learning rate", "Step size of the optimiser, following the schedule.", step="lr", format=".2~e"),
+    "grad_norm": Measure("Gradient norm", "Norm of the gradient of the loss. Near 0 the network no longer learns; spikes mean "
+                         "unstable steps.", step="grad_norm"),
+    "images_per_second": Measure("Images per second", "Training images per second, over the last seconds.",
+                                 step="images_per_second", format=".0f"),
+    "memory_bytes": Measure("Device memory, GB", "Memory of the device that the training uses.", step="memory_bytes",
                             format=".2f", scale=1e-9),
-    "device_use": Measure("Device in use, %", "Share of the time in which the device was computing.", step="device_use",
+    "device_use": Measure("Device utilisation, %", "Share of the time in which the device was computing.", step="device_use",
                           format=".0f", scale=100, limits=(0, 100)),
 }
 ALWAYS = ("loss", "roc_auc", "accuracy", "lr", "grad_norm", "images_per_second")          # offered before anything is known
 
 
 def offered(records: Sequence[Mapping]) -> list[str]:
-    """The measures that a training has, in the order of MEASURES. Older runs recorded less."""
+    """Return the curves that a training has, in the order of MEASURES. Older runs recorded less."""
     last = {kind: next((r for r in reversed(records) if r["kind"] == kind), {}) for kind in ("step", "epoch")}
     first = next((r for r in records if r["kind"] == "epoch"), {})
     return [key for key, m in MEASURES.items() if key in ALWAYS
@@ -78,27 +80,28 @@ def offered(records: Sequence[Mapping]) -> list[str]:
             or m.step and last["step"].get(m.step) is not None]
 
 
-def choose_measures(records: Sequence[Mapping]) -> list[str]:
-    """Which of the measures that a training has are shown: keys of MEASURES, in their order. Kept for the whole session."""
+def choose_curves(records: Sequence[Mapping]) -> list[str]:
+    """Let a person choose curves and return them: keys of MEASURES, in their order. Kept for the whole session."""
     there = offered(records)
     chosen = [key for key in st.session_state.get("curves_shown", ALWAYS) if key in there]
     with st.popover("Curves", icon=":material/show_chart:", key="curves_choice",
                     on_change="rerun") as choice:
-        for title, of_answers in (("How good the answers are", True), ("How the training goes", False)) if choice.open else ():
-            options = [key for key in there if MEASURES[key].of_answers == of_answers]
+        groups = (("Metrics", True), ("Training", False)) if choice.open else ()
+        for title, is_metric in groups:
+            options = [key for key in there if MEASURES[key].is_metric == is_metric]
             st.pills(title, options, selection_mode="multi", format_func=lambda key: MEASURES[key].title,
                      help="  \n".join(f"**{MEASURES[key].title}**: {MEASURES[key].help}" for key in options),
-                     **follow(f"curves_{of_answers}", [key for key in chosen if key in options], _take_measures, of_answers))
+                     **follow(f"curves_{is_metric}", [key for key in chosen if key in options], _set_curves, is_metric))
     return [key for key in there if key in chosen]
 
 
-def _take_measures(of_answers: bool, keys: Sequence[str]) -> None:
-    kept = [key for key in st.session_state.get("curves_shown", ALWAYS) if MEASURES[key].of_answers != of_answers]
+def _set_curves(is_metric: bool, keys: Sequence[str]) -> None:
+    kept = [key for key in st.session_state.get("curves_shown", ALWAYS) if MEASURES[key].is_metric != is_metric]
     st.session_state["curves_shown"] = [*kept, *keys]
 
 
 def choose_others(run_id: str, rows: Sequence[run_feed.Row], store: RunStore) -> dict[str, Run]:
-    """Earlier runs whose curves are drawn behind: name -> run. They stand in the address as ?with=<id>,<id>.
+    """Let a person choose earlier runs to draw behind: name -> run. They stand in the address as ?with=<id>,<id>.
 
     Args:
         run_id: the run that is looked at
@@ -110,16 +113,16 @@ def choose_others(run_id: str, rows: Sequence[run_feed.Row], store: RunStore) ->
     names = distinct_titles({row.id: f"{row.name} ({row.when})" for row in trained})
     chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]
     with st.popover("Compare with", icon=":material/stacked_line_chart:",
-                    disabled=not names, help="Draws the curves of earlier runs faintly behind.", key="curves_behind",
+                    disabled=not names, help="Draws the curves of earlier runs behind.", key="curves_behind",
                     on_change="rerun") as behind:
         if behind.open:
             st.multiselect("Earlier runs", list(names), format_func=lambda one: names.get(one, one), max_selections=OVERLAYS,
-                           placeholder=f"Up to {OVERLAYS}", width=420, **follow(f"with_{run_id}", chosen, _take_others),
-                           help="Those with the same images stand first. They are kept in the address, so that it can be sent.")
+                           placeholder=f"Up to {OVERLAYS}", width=420, **follow(f"with_{run_id}", chosen, _set_others),
+                           help="Runs on the same data set come first. The choice is part of the link to this page.")
     return {names[one]: store.get(one) for one in chosen}
 
 
-def _take_others(ids: Sequence[str]) -> None:
+def _set_others(ids: Sequence[str]) -> None:
     if ids:
         choose_param("with", ",".join(ids))
     else:
@@ -128,19 +131,21 @@ def _take_others(ids: Sequence[str]) -> None:
 
 
 def show_curves(run: Run, records: Sequence[Mapping], chosen: Sequence[str], others: Mapping[str, Run], *, epochs: float,
-                of_answers: bool) -> None:
-    """The chosen measures beside each other: those that judge the answers, large, or those of how the training goes, small.
+                is_metric: bool) -> None:
+    """Draw the chosen curves beside each other: metrics large, those of the training small.
 
     Args:
         chosen: keys of MEASURES
         others: name -> an earlier run, drawn faintly behind
         epochs: right end of the x axis, so that a curve grows into it and the axis stands still
     """
-    shown = [key for key in chosen if MEASURES[key].of_answers == of_answers]
-    best = (run_feed.best_epoch(records) or {}).get("epoch") if of_answers else None
+    shown = [key for key in chosen if MEASURES[key].is_metric == is_metric]
+    best = (run_feed.best_epoch(records) or {}).get("epoch") if is_metric else None
     end = max([epochs, *(run_feed.place(run_feed.follow(other)) for other in others.values())])
-    per_row = 5 if not of_answers else 4 if len(shown) == 4 else 3
-    height = 84 if not of_answers else 190 if len(shown) <= per_row else 150
+    per_row, height = 5, 84
+    if is_metric:
+        per_row = 4 if len(shown) == 4 else 3
+        height = 190 if len(shown) <= per_row else 150
     for start in range(0, len(shown), per_row):
         columns = st.columns(max(3, min(per_row, len(shown))) if len(shown) != 2 else 2)
         for column, key in zip(columns, shown[start:start + per_row]):
@@ -149,11 +154,11 @@ def show_curves(run: Run, records: Sequence[Mapping], chosen: Sequence[str], oth
 
 
 def legend(others: Sequence[str], measured: str | None) -> str:
-    """HTML of the line that says what the lines of all curves are.
+    """Return HTML of the legend of all curves.
 
     Args:
         others: names of the earlier runs
-        measured: "running" or "evaluated": how the training numbers came about; None where that is not known
+        measured: "running" or "evaluated": how the training values came about; None where that is unknown
     """
     def sign(style: str, words: str, explained: str = "") -> str:
         tip = f" title='{html.escape(explained, quote=True)}'" if explained else ""
@@ -161,8 +166,9 @@ def legend(others: Sequence[str], measured: str | None) -> str:
 
     train, val = theme.SPLITS["train"], theme.SPLITS["val"]
     how = MEASURED.get(measured)
-    signs = [sign(line_style(train, TRAIN_DASH), TRAIN, how[1] if how else ""), sign(line_style(train, height=1, opacity=.6), BATCHES),
-             sign(line_style(val), VAL), sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, kept")]
+    signs = [sign(line_style(train, TRAIN_DASH), TRAIN, how[1] if how else ""),
+             sign(line_style(train, height=1, opacity=.6), BATCHES), sign(line_style(val), VAL),
+             sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, saved")]
     signs += [sign(line_style(theme.QUIET, theme.dash(k)), name) for k, name in enumerate(others)]
     if how:
         signs.append(f"<span title='{html.escape(how[1], quote=True)}'><u>{how[0]}</u></span>")
@@ -178,7 +184,7 @@ def _show(run: Run, measure: Measure, key: str, others: Mapping[str, Run], epoch
         st.markdown(f"**{measure.title}**", help=measure.help + better)
         show_chart(curves.training(
             measure.title, _scaled(lines, measure.scale), behind=_scaled(behind, measure.scale), epochs=epochs, best=best,
-            limits=measure.limits, format=measure.format, large=measure.of_answers,
+            limits=measure.limits, format=measure.format, large=measure.is_metric,
             higher_is_better=measure.higher_is_better, height=height), key=f"curve_{key}")
 
 

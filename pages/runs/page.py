@@ -161,14 +161,14 @@ def headline(status: Status, progress: Progress, records: list[dict]) -> list[tu
 def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
     """Which curves, of which runs; the curves; and the tracked images between them."""
     with st.container(horizontal=True, vertical_alignment="center", key="curves_of"):
-        chosen = curves.choose_measures(records)
+        chosen = curves.choose_curves(records)
         others = curves.choose_others(run.id, rows, store)
         measured = next((r.get("measured") for r in reversed(records) if r["kind"] == "epoch"), None)
         st.html(curves.legend(list(others), measured))
     end = (progress.epochs if status.state in run_feed.ACTIVE else 0) or run_feed.place(records) or 1
-    curves.show_curves(run, records, chosen, others, epochs=end, of_answers=True)
+    curves.show_curves(run, records, chosen, others, epochs=end, is_metric=True)
     draw_tracked(run.id, tracked, records)
-    curves.show_curves(run, records, chosen, others, epochs=end, of_answers=False)
+    curves.show_curves(run, records, chosen, others, epochs=end, is_metric=False)
 
 
 def attempt(action: Callable, *args) -> None:
