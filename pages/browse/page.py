@@ -154,7 +154,7 @@ def draw_pager(selection: Selection, total: int) -> None:
                       gap="small", wrap=False):
         st.button("Previous", icon=":material/chevron_left:", key="browse_previous", shortcut="P", on_click=go_to_page,
                   args=(page - 1,), disabled=page == 1, type="tertiary")
-        st.number_input("Page", 1, last, label_visibility="collapsed", width=90, **follow("browse_page", page, go_to_page))
+        st.number_input("Page", 1, last, label_visibility="collapsed", width=75, **follow("browse_page", page, go_to_page))
         st.markdown(f"of {last:,}", width="content")
         st.button("Next", icon=":material/chevron_right:", icon_position="right", key="browse_next", shortcut="N",
                   on_click=go_to_page, args=(page + 1,), disabled=page == last, type="tertiary")

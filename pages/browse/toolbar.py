@@ -56,7 +56,7 @@ def draw_toolbar(columns: Mapping[str, Column], as_chips: Mapping[str, Column], 
         study_column: "study", "patient" or None: what images can be grouped by
     """
     words = asked_param("q") or ""
-    st.text_input("Search", placeholder="Search all columns", icon=":material/search:", label_visibility="collapsed", width=190,
+    st.text_input("Search", placeholder="Search all columns", icon=":material/search:", label_visibility="collapsed", width=170,
                   help="Finds images whose class or row of the table contains all of these words.",
                   **follow("browse_q", words, set_filter, "q"))
     _draw_more_filters({name: column for name, column in columns.items() if name not in as_chips})
@@ -97,7 +97,7 @@ def _choose_order(columns: Mapping[str, Column]) -> str:
     by = (asked_param("sort") or "").removeprefix("-")
     if by in orders:
         orders[f"-{by}"] = f"{orders[by]}, descending"
-    order = _choose("sort", "Order", orders, 150)
+    order = _choose("sort", "Order", orders, 140)
     if order not in ("set", "random"):
         descending = order.startswith("-")
         st.button("", icon=f":material/arrow_{'downward' if descending else 'upward'}:", key="browse_turn", type="tertiary",

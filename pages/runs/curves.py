@@ -23,8 +23,8 @@ from pages.shared.widget_state import follow
 OVERLAYS = 4                                 # earlier runs beside the one that is looked at
 POINTS_BEHIND = 150                          # of a curve of an earlier run
 MEASURED = {
-    "running": ("Training: running average", "Training values are averaged over the epoch, on augmented images, while the weights "
-                "still change. They are not quite comparable with the validation values."),
+    "running": ("Training: running average", "Training values are averaged over the epoch, on augmented images, while the "
+                "weights still change. They are not quite comparable with the validation values."),
     "evaluated": ("Training: evaluated like validation", "After each epoch the training images are evaluated like the validation "
                   "images: not augmented, with the weights at the end of the epoch."),
 }
