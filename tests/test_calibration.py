@@ -8,7 +8,7 @@ from sklearn.calibration import calibration_curve
 from core import metrics
 from core.errors import LightboxError
 from core.metrics import METRICS, MULTI_LABEL, wilson_interval
-from core.metrics.calibration import answers, apply_temperature, ece, ece_by_chance, reliability, temperature
+from core.metrics.calibration import apply_temperature, ece, ece_by_chance, reliability, temperature, top_label
 
 TASKS = ["binary-class", "multi-class", MULTI_LABEL]
 
@@ -26,7 +26,7 @@ def answers_at(task: str, t: float, n: int = 300, seed: int = 0) -> tuple[np.nda
 def outcomes_of(task: str, labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the diagram of a task is about: class 1, the answer, the first finding."""
     return {"binary-class": (labels == 1, probs[:, 1]), MULTI_LABEL: (labels.reshape(len(labels), -1)[:, 0] == 1, probs[:, 0]),
-            "multi-class": answers(labels.reshape(len(labels), -1)[:, 0], probs)}[task]
+            "multi-class": top_label(labels.reshape(len(labels), -1)[:, 0], probs)}[task]
 
 
 def test_the_diagram_is_scikit_learns():
@@ -34,10 +34,10 @@ def test_the_diagram_is_scikit_learns():
     found = reliability(labels, probs[:, 1])
     came, said = calibration_curve(labels, probs[:, 1], n_bins=10)
     there = found.n > 0
-    assert found.came[there] == pytest.approx(came) and found.said[there] == pytest.approx(said)
+    assert found.observed[there] == pytest.approx(came) and found.predicted[there] == pytest.approx(said)
     assert found.n.sum() == len(labels)
     b = int(there.argmax())
-    assert (found.low[b], found.high[b]) == wilson_interval(round(found.came[b] * found.n[b]), found.n[b])
+    assert (found.low[b], found.high[b]) == wilson_interval(round(found.observed[b] * found.n[b]), found.n[b])
 
 
 def test_ece_of_numbers_that_one_can_add_up():
@@ -46,7 +46,7 @@ def test_ece_of_numbers_that_one_can_add_up():
     assert ece(came, came.astype(float)) == 0
     assert ece(1 - came, came.astype(float)) == 1
     found = reliability(came, said)
-    assert found.n.tolist() == [0, 0, 2, 0, 0, 0, 0, 0, 0, 4] and np.isnan(found.came[0])
+    assert found.n.tolist() == [0, 0, 2, 0, 0, 0, 0, 0, 0, 4] and np.isnan(found.observed[0])
 
 
 def test_a_probability_of_one_is_in_the_last_bin_and_no_image_is_an_error():
@@ -67,7 +67,7 @@ def test_what_chance_alone_shows_is_what_is_seen_of_perfect_probabilities():
 
 def test_the_answer_of_several_classes_with_its_probability():
     probs = np.array([[.6, .3, .1], [.2, .3, .5]])
-    right, said = answers(np.array([0, 1]), probs)
+    right, said = top_label(np.array([0, 1]), probs)
     assert right.tolist() == [True, False] and said.tolist() == [.6, .5]
 
 

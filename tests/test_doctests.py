@@ -34,6 +34,8 @@ MODULES = (
     "core.explain.methods",
     "core.files",
     "core.metrics",
+    "core.metrics.calibration",
+    "core.metrics.confident_learning",
     "core.metrics.confusion",
     "core.metrics.estimates",
     "core.metrics.evaluation",

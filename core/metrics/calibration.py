@@ -1,12 +1,10 @@
-"""Is a probability what it says? Of all images that got 0.8, eight in ten should have the class.
+"""Calibration: of all images with a predicted probability of 0.8, eight in ten should have the class.
 
-Arrays in, numbers out. N images, K classes:
+    outcomes    (N,) bool: does the image have the class, or was the prediction correct?
+    predicted   (N,) in [0, 1]: the predicted probability of that
 
-    outcomes    (N,) bool: did it come true?          the class is there, or the answer was right
-    said        (N,) in [0, 1]: the probability that was said of it
-
-One class, or finding, against the rest: outcomes are its labels, `said` its column. For the answers of several classes
-together see `answers`. The remedy for a network that is too sure is one number, the temperature, fitted on validation.
+One class, or finding, against the rest: outcomes are its labels, `predicted` its column. Several classes together: `top_label`.
+An overconfident network is corrected by one number, the temperature, fitted on validation.
 """
 
 from __future__ import annotations
@@ -26,92 +24,97 @@ COLDEST, HOTTEST = 0.02, 50.0     # temperatures that are tried
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: what was said beside what came true, a row for each bin. All (B,); NaN where a bin is empty.
+    """A reliability diagram: observed frequency against predicted probability. All (B,); NaN where a bin is empty.
 
     Args:
-        edges: (B + 1,) of the bins; a bin holds its lower edge, the last one both
+        edges: (B + 1,) of the bins; a bin includes its lower edge, the last one both
         n: images
-        said: mean probability
-        came: share that came true, with `low` and `high` of Wilson's interval at 95 %
+        predicted: mean predicted probability
+        observed: share of the outcomes that are true, with `low` and `high` of Wilson's 95 % interval
     """
     edges: np.ndarray
     n: np.ndarray
-    said: np.ndarray
-    came: np.ndarray
+    predicted: np.ndarray
+    observed: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: sum_b n_b / N |came_b - said_b|, eq. (3) of Guo et al., ICML 2017."""
+        """The expected calibration error: sum_b n_b / N |observed_b - predicted_b|, eq. (3) of Guo et al., ICML 2017."""
         there = self.n > 0
-        return float((self.n[there] * abs(self.came[there] - self.said[there])).sum() / self.n.sum())
+        return float((self.n[there] * abs(self.observed[there] - self.predicted[there])).sum() / self.n.sum())
 
 
-def reliability(outcomes: np.ndarray, said: np.ndarray, bins: int = BINS) -> Reliability:
-    """Compare what was said with what came true, in bins of equal width.
+def reliability(outcomes: np.ndarray, predicted: np.ndarray, bins: int = BINS) -> Reliability:
+    """Compare predicted probabilities with outcomes, in bins of equal width.
 
-    Raises LightboxError "metrics.empty" without images.
+    Raises:
+        LightboxError: "metrics.empty" without images
+
+    >>> found = reliability([True, True, False, True], [.8, .8, .8, .8])
+    >>> float(found.observed[8]), round(found.ece, 3)
+    (0.75, 0.05)
     """
-    outcomes, said = np.asarray(outcomes).astype(bool), np.asarray(said, np.float64)
-    if not len(said):
-        raise LightboxError("metrics.empty", "There are no images to judge.", "Choose a split that has some.")
-    place = _bins(said, bins)
+    outcomes, predicted = np.asarray(outcomes).astype(bool), np.asarray(predicted, np.float64)
+    if not len(predicted):
+        raise LightboxError("metrics.empty", "There are no images to evaluate.", "Choose a split that has some.")
+    place = _bins(predicted, bins)
     n = np.bincount(place, minlength=bins)
     hits = np.bincount(place, weights=outcomes, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean, came = np.bincount(place, weights=said, minlength=bins) / n, hits / n
+        mean, observed = np.bincount(place, weights=predicted, minlength=bins) / n, hits / n
     limits = np.array([wilson_interval(k, total) if total else (np.nan, np.nan) for k, total in zip(hits, n)])
-    return Reliability(np.linspace(0, 1, bins + 1), n, mean, came, *limits.T)
+    return Reliability(np.linspace(0, 1, bins + 1), n, mean, observed, *limits.T)
 
 
-def ece(outcomes: np.ndarray, said: np.ndarray, bins: int = BINS) -> float:
-    """`Reliability.ece` alone: 0 is what it says, 1 is sure and always wrong."""
-    return reliability(outcomes, said, bins).ece
+def ece(outcomes: np.ndarray, predicted: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error alone: 0 is calibrated, 1 is certain and always wrong."""
+    return reliability(outcomes, predicted, bins).ece
 
 
-def ece_by_chance(said: np.ndarray, bins: int = BINS, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """The ECE that perfect probabilities would show with these very images: (mean, the value that one in twenty exceeds).
+def ece_by_chance(predicted: np.ndarray, bins: int = BINS, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Return the ECE that perfectly calibrated probabilities would show on these images: (mean, 95th percentile).
 
-    With few images in a bin the share that comes true misses what was said by luck alone, so no ECE is ever 0. Outcomes are
-    drawn as often as was said: the consistency resampling of Brocker & Smith, Weather Forecast 22, 2007.
+    With few images in a bin the observed frequency differs from the prediction by chance alone, so no ECE is ever 0. Outcomes
+    are drawn with the predicted probabilities: the consistency resampling of Brocker & Smith, Weather Forecast 22, 2007.
     """
-    said = np.asarray(said, np.float64)
-    place, random = _bins(said, bins), np.random.default_rng(seed)
+    predicted = np.asarray(predicted, np.float64)
+    place, random = _bins(predicted, bins), np.random.default_rng(seed)
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(place[order]) > 0])
-    said = said[order]
-    found = np.array([abs(np.add.reduceat((random.random(len(said)) < said) - said, starts)).sum() for _ in range(draws)])
-    return float(found.mean() / len(said)), float(np.quantile(found, 0.95) / len(said))
+    predicted = predicted[order]
+    errors = np.array([abs(np.add.reduceat((random.random(len(predicted)) < predicted) - predicted, starts)).sum() for _ in range(draws)])
+    return float(errors.mean() / len(predicted)), float(np.quantile(errors, 0.95) / len(predicted))
 
 
-def answers(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of several classes the answer alone: (N,) was it right, (N,) the probability that it was given with (Guo et al. 2017).
+def top_label(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return of the most probable of several classes (N,) whether it is correct, and (N,) its probability (Guo et al. 2017).
 
     Args:
         labels: (N,) int; probs: (N, K)
     """
-    said = probs.argmax(axis=1)
-    return said == labels, probs[np.arange(len(probs)), said]
+    preds = probs.argmax(axis=1)
+    return preds == labels, probs[np.arange(len(probs)), preds]
 
 
 # --------------------------------------------------------------------------------------------------------- temperature
 
 def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
-    """The T that makes the cross-entropy of softmax(z / T), or sigmoid(z / T) for findings, smallest. Guo et al. 2017, eq. (9).
+    """Fit the T that minimises the cross-entropy of softmax(z / T), or sigmoid(z / T) for findings. Guo et al. 2017, eq. (9).
 
-    The logits z are log p: softmax does not see what is added to all of them. In b = 1 / T the loss is convex, since its slope
+    The logits z are log p: softmax is invariant to a constant added to all of them. In b = 1 / T the loss is convex, since its slope
 
         dL/db = mean_i (sum_k p_ik(b) z_ik - z_i,y_i)
 
-    rises, so its root is found by halving. Above 1 the network was too sure of itself, below 1 not sure enough.
+    is increasing, so its root is found by bisection. Above 1 the network is overconfident, below 1 underconfident.
 
     Args:
         labels, probs, task: as in `core.metrics`; several findings share one T
 
     Returns:
-        T from 0.02 to 50; an end of that range where no T in it is the best: at 0.02 every answer is right, at 50 the scores
-        say nothing
+        T from 0.02 to 50; an end of that range where the optimum lies outside: at 0.02 every prediction is correct, at 50 the
+        scores are uninformative
 
     Raises:
         LightboxError: as `core.metrics.check`
@@ -128,7 +131,11 @@ def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
 
 
 def apply_temperature(probs: np.ndarray, t: float, task: str) -> np.ndarray:
-    """(N, K) probabilities at temperature t. Neither the order of an image's classes nor its answer at 0.5 changes."""
+    """Return (N, K) probabilities at temperature t. Neither the ranking of an image's classes nor its prediction at 0.5 changes.
+
+    >>> apply_temperature(np.array([[.2, .8]]), 2.0, "binary-class").round(3).tolist()
+    [[0.333, 0.667]]
+    """
     return _soft(_logits(np.asarray(probs, np.float64), task) / t, task)
 
 
@@ -145,5 +152,5 @@ def _soft(logits: np.ndarray, task: str) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def _bins(said: np.ndarray, bins: int) -> np.ndarray:
-    return np.minimum((said * bins).astype(np.int64), bins - 1)
+def _bins(predicted: np.ndarray, bins: int) -> np.ndarray:
+    return np.minimum((predicted * bins).astype(np.int64), bins - 1)

@@ -1,20 +1,20 @@
-"""Which labels may be wrong? Confident learning: answers that a network never learned from, against the labels.
+"""Which labels may be wrong? Confident learning: out-of-sample predictions against the labels.
 
-Northcutt, Jiang & Chuang, JAIR 70, 2021, https://arxiv.org/abs/1911.00068. A network is sure of some classes and timid in
-others, so a fixed cut of its probabilities would suspect one class and spare the next. Each class j gets its own: how sure the
-network is of j, on average, where the label says j,
+Northcutt, Jiang & Chuang, JAIR 70, 2021, https://arxiv.org/abs/1911.00068. A network is more confident in
+some classes than in others, so a fixed threshold would suspect one class and spare the next. Each class j gets its own: the mean
+confidence in j of the images labelled j,
 
     t_j = mean of p_j over the images labelled j                                                    (eq. 2)
 
-An image is confidently of class j when p_j >= t_j, of several such classes the likeliest. The confident joint counts
+An image is confidently of class j when p_j >= t_j, of several such classes the most probable. The confident joint counts
 
     C_ij = images labelled i and confidently of class j                                             (eq. 1)
 
-and what stands off its diagonal is suspected. Scaled so that its rows add up to the labels that there are, C estimates how often
+and what lies off its diagonal is suspected. Scaled so that its rows add up to the labels that there are, C estimates how often
 each label stands on an image of each class: Q_ij, eq. 3.
 
-It only works with answers for images that were not trained on, as those of validation and test are; and what it finds are
-suspicions: an image that is hard looks much like one that is mislabelled. A person has to look.
+It only works with predictions for images that were not trained on, as those of validation and test; and its results are
+suspicions: a hard image looks much like a mislabelled one. A person has to look.
 
 N images, K classes.
 """
@@ -28,7 +28,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Suspects:
-    """What confident learning thinks of N labels.
+    """The result of confident learning on N labels.
 
     Args:
         suspected: (N,) bool
@@ -47,7 +47,7 @@ class Suspects:
 
     @property
     def order(self) -> np.ndarray:
-        """(N,) positions, the most suspicious first: the suspected by their margin (lowest first), then the others by theirs.
+        """(N,) positions, the most suspicious first: the suspected by margin (lowest first), then the others.
 
         The normalised margin of the paper's section 3.2 ("prune by noise rate" ranks by it).
         """
@@ -60,11 +60,15 @@ class Suspects:
 
 
 def find_suspects(labels: np.ndarray, probs: np.ndarray) -> Suspects:
-    """Rank labels by how little a network believes them.
+    """Find labels that a network's predictions contradict.
 
     Args:
-        labels: (N,) int64 in 0..K-1; for several findings ask for each as two classes
-        probs: (N, K) in [0, 1], of images that the network did not learn from
+        labels: (N,) int64 in 0..K-1; several findings: one at a time, as two classes
+        probs: (N, K) in [0, 1], of images that the network was not trained on
+
+    >>> labels, p = np.array([0, 0, 0, 1, 1, 1]), np.array([.1, .2, .95, .9, .8, .9])
+    >>> find_suspects(labels, np.stack([1 - p, p], axis=1)).suspected.tolist()
+    [False, False, True, False, False, False]
     """
     n, k = probs.shape
     rows, truth = np.arange(n), np.eye(k, dtype=bool)[labels]

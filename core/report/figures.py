@@ -93,7 +93,7 @@ def calibration(what: Contents) -> Chart | None:
     series, said = [], []
     for name, color, positive, scores in _one_against_rest(what):
         bins = reliability(positive, scores)
-        series.append((name, color, bins.said, bins.came, bins.low, bins.high, bins.n))
+        series.append((name, color, bins.predicted, bins.observed, bins.low, bins.high, bins.n))
         said.append(f"{name} {bins.ece:.3f}")
     return probabilities.reliability(series, legend=True, height=340,
                                      alt=f"Reliability diagram. Expected calibration error: {', '.join(said)}.")

@@ -19,11 +19,11 @@ from core.metrics.calibration import (
     COLDEST,
     HOTTEST,
     Reliability,
-    answers,
     apply_temperature,
     ece_by_chance,
     reliability,
     temperature,
+    top_label,
 )
 from core.metrics.operating_points import one_class
 from core.runs.store import Run
@@ -88,7 +88,7 @@ def compared(run: Run, preds: Predictions, k: int, t: float | None) -> dict:
     "by_chance": see `ece_by_chance`."""
     labels, before, task = preds.labels, preds.probs.astype(np.float64), run.data()["task"]
     both = [before] if t is None else [before, apply_temperature(before, t, task)]
-    pairs = [answers(labels, probs) if k == TOP else one_class(labels, probs, task, k) for probs in both]
+    pairs = [top_label(labels, probs) if k == TOP else one_class(labels, probs, task, k) for probs in both]
     return {"diagrams": [reliability(*one) for one in pairs], "n": len(labels), "by_chance": ece_by_chance(pairs[0][1]),
             **{name: [METRICS[name].function(labels, probs, task) for probs in both] for name in ("loss", "brier")}}
 
@@ -138,8 +138,8 @@ def show_bins(diagram: Reliability) -> None:
     """A row for each bin that has images."""
     rows = [{"from": format_percent(low, 0), "to": format_percent(high, 0), "images": int(n), "predicted": format_percent(p),
              "observed": format_interval(observed, *limits, digits=2)}
-            for low, high, n, p, observed, *limits in zip(diagram.edges[:-1], diagram.edges[1:], diagram.n, diagram.said,
-                                                          diagram.came, diagram.low, diagram.high) if n]
+            for low, high, n, p, observed, *limits in zip(diagram.edges[:-1], diagram.edges[1:], diagram.n, diagram.predicted,
+                                                          diagram.observed, diagram.low, diagram.high) if n]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration_bins",
                  alt="For each bin: images, mean predicted probability, observed frequency with its 95 % interval")
 
@@ -147,12 +147,12 @@ def show_bins(diagram: Reliability) -> None:
 def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: str) -> None:
     """The observed frequency over the predicted probability, with 95 % intervals, and below it the images of each bin."""
     hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ACCENT)))
-    series = [(part, hues[part], one.said, one.came, one.low, one.high, one.n) for part, one in zip(PARTS, diagrams)]
+    series = [(part, hues[part], one.predicted, one.observed, one.low, one.high, one.n) for part, one in zip(PARTS, diagrams)]
     first = diagrams[0]
     fullest = int(np.argmax(first.n))
     with st.container(gap="xxsmall"):
         st.html(heading("Observed against predicted probability", hues))
         show_chart(probabilities.reliability(series, of=of, horizontal=False, alt=(
             f"Reliability diagram of {of}, expected calibration error {first.ece:.3f}. The fullest bin has {first.n[fullest]} "
-            f"images: predicted {first.said[fullest]:.2f}, observed {first.came[fullest]:.2f}.")), key=key)
+            f"images: predicted {first.predicted[fullest]:.2f}, observed {first.observed[fullest]:.2f}.")), key=key)
         show_chart(probabilities.bin_counts(first.edges, first.n, of=of), key=f"{key}_n")
