@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from core.config import Task
 from core.errors import LightboxError
 from core.models.network import Network
 
@@ -50,7 +51,7 @@ class Classifier(nn.Module):
     Attributes:
         network: the Network that does the work; its parameters have torchvision's names
         preprocessing: what its input must look like
-        task: "binary-class" | "multi-class" | "multi-label, binary-class" | "ordinal-regression"
+        task: a member of Task
         class_names: K names in the order of the logits
         stages: dotted names of its feature maps from fine to coarse; Grad-CAM takes the last one by default
         stage_names: the same in words that a config uses for cut and freeze, such as "layer3"; they begin alike, and there
@@ -150,7 +151,7 @@ class Classifier(nn.Module):
     def probabilities(self, logits: Tensor) -> Tensor:
         """(N, K) logits -> (N, K) float32 in [0, 1]: several findings each for itself, else summing to 1."""
         logits = logits.float()                       # bfloat16 has eight bits: a softmax of it would not sum to 1
-        return logits.sigmoid() if self.task == "multi-label, binary-class" else logits.softmax(dim=1)
+        return logits.sigmoid() if self.task == Task.MULTILABEL else logits.softmax(dim=1)
 
     @property
     def device(self) -> torch.device:

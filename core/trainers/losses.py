@@ -19,12 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.config import TrainConfig
+from core.config import Task, TrainConfig
 from core.datasets.splits import balanced_weights
 from core.errors import LightboxError
 
-MULTI_LABEL = "multi-label, binary-class"
-ORDERED = ("ordinal-regression", "binary-class")      # two classes are in order whichever comes first
+ORDERED = (Task.ORDINAL, Task.BINARY)      # two classes are in order whichever comes first
 
 
 # ------------------------------------------------------- (logits, targets, weights (K,), gamma) -> (B,), one an image
@@ -130,7 +129,7 @@ def build_objective(config: TrainConfig, task: str, labels: np.ndarray, classes:
     Raises:
         LightboxError: "train.loss" for the ordinal loss where the classes have no order
     """
-    loss, findings = LOSSES[config.loss], task == MULTI_LABEL
+    loss, findings = LOSSES[config.loss], task == Task.MULTILABEL
     if loss.needs_order and task not in ORDERED:
         raise LightboxError("train.loss", "The ordinal loss needs classes that have an order, such as grades of a disease.",
                             "Use the loss auto or focal for this task.")

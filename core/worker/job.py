@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.config import Split
 from core.errors import LightboxError
 from core.files import write_json
 from core.runs.device import free_memory, usable_cores, usage
@@ -136,7 +137,7 @@ class Job:
         """Training and validation images, or their features where the backbone is frozen; and a sentence about that."""
         from core.trainers.batches import SplitData
         from core.trainers.embedding import embedded, may_embed
-        splits = SplitData.of(data, "train"), SplitData.of(data, "val")
+        splits = SplitData.of(data, Split.TRAIN), SplitData.of(data, Split.VAL)
         if not may_embed(self.model, self.run.config):
             return splits, []
         self.write_progress(phase="Computing the features of the images once")
@@ -195,7 +196,7 @@ class Job:
         if self.writes:
             self.write_progress(phase="Predicting the validation images")
             from core.evaluation.predictions import predict_split
-            predict_split(self.run, "val", data=data, progress=self._report_opening, device=self.device_name)
+            predict_split(self.run, Split.VAL, data=data, progress=self._report_opening, device=self.device_name)
         config = self.run.config.train
         why = why_it_ended(state.epoch, state.best, config)
         self.log({"kind": "end", "epoch": state.epoch, "best": state.best, "seconds": state.seconds,
@@ -280,7 +281,7 @@ class Job:
         facts = {"dataset": data.name, "title": data.title, "task": data.task, "target": data.target,
                  "class_names": list(data.class_names), "size": data.size, "resize": data.resize, "channels": data.channels,
                  "fingerprint": data.fingerprint, "split_hash": data.split_hash, "split_note": data.split_note,
-                 "n": {split: len(data.indices(split)) for split in ("train", "val", "test")}}
+                 "n": {split: len(data.indices(split)) for split in Split}}
         if self.group and self.group.same(data.split_hash) != data.split_hash:
             raise LightboxError("run.data_differ", "Another machine of this training has other images, or another split of them.",
                                 "Give all machines the same files.")
