@@ -46,7 +46,7 @@ SWITCHES = {
         "The network reads the marker instead of the bone. Grad-CAM lights up in the corner, and accuracy drops when the marker "
         "is covered."),
     "hospital": Switch(
-        "Hospital label predicts the class",
+        "Hospital name predicts the label",
         "A printed hospital name in the corner: in this share on the abnormal images only, in the rest at random.",
         "As if all sick patients came from one hospital: excellent here, useless elsewhere."),
     "exposure": Switch(
