@@ -69,7 +69,7 @@ def draw_examples() -> None:
     st.caption("Images: PNG, JPEG, BMP, TIFF, WebP, GIF and DICOM, 8 or 16 bits, gray or colour.")
 
 
-# ------------------------------------------------------------------------------------------------------------- the result
+# ------------------------------------------------------------------------------------------------- the result
 
 def draw_result(shown: Preview) -> None:
     st.header("Result", anchor=False)
@@ -126,7 +126,7 @@ def draw_fits(shown: Preview) -> None:
             st.html(read_options.fits_of(str(shown.path), repr(shown.options), image, size, result.source, row))
 
 
-# ------------------------------------------------------------------------------------------------------- what was added
+# --------------------------------------------------------------------------------------------- what was added
 
 def draw_custom_datasets() -> None:
     sets = list_custom_datasets()

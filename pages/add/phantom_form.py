@@ -1,7 +1,8 @@
-"""The form that generates a data set of phantom radiographs: what is in it, what is wrong with it, and a few examples.
+"""The form that generates a data set of phantom radiographs: its contents, planted faults, a few examples.
 
-Every setting is a field of core.datasets.phantom.PhantomConfig. What a person chose lives in one dictionary of the session, so
-it outlasts a change of page. Saving writes the settings down under a name; the images are generated when it is opened.
+Every setting is a field of core.datasets.phantom.PhantomConfig. What a person chose lives in one dictionary
+of the session, so it outlasts a change of page. Saving writes the settings down under a name; the images are
+generated when it is opened.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MOST_PATIENTS = 2000        # of a data set that is generated here; the command 
 
 @dataclass(frozen=True)
 class Switch:
-    """A fault that can be planted: its label, what it does to the images, and what a student can learn from it."""
+    """A fault that can be planted: its label, what it does to the images, what a student can learn."""
 
     label: str
     does: str
@@ -162,8 +163,8 @@ def _draw_save(config: PhantomConfig) -> None:
 
 
 def save_phantom(config: PhantomConfig, title: str) -> str:
-    """Save a data set under its title and return its name. The same settings and title give the same data set: a double click
-    makes one."""
+    """Save a data set under its title and return its name. The same settings and title give the same data
+    set: a double click makes one."""
     title = " ".join(title.split()) or "My phantom radiographs"
     options = json.loads(json.dumps(options_to_json(config)))
     for custom in list_custom_datasets():
@@ -174,7 +175,7 @@ def save_phantom(config: PhantomConfig, title: str) -> str:
     return custom.name
 
 
-# -------------------------------------------------------------------------------------------------------------- examples
+# --------------------------------------------------------------------------------------------------- examples
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def _examples(settings: str) -> tuple[list[np.ndarray], list[str]]:
@@ -193,7 +194,8 @@ def _examples(settings: str) -> tuple[list[np.ndarray], list[str]]:
 
 
 def _by_label(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (image_id, caption) of two normal and two abnormal studies, of different body parts where there are several."""
+    """Return (image_id, caption) of two normal and two abnormal studies, of different body parts where there
+    are several."""
     first = table.drop_duplicates("study")
     chosen = []
     for _, group in first.groupby(first["finding"] != "none"):

@@ -1,4 +1,4 @@
-"""What the page Add images shows of a path: the read options, how they read it, and what the scan gives. Cached."""
+"""What the page Add images shows of a path: read options and the result of the scan, cached."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Preview:
         formats: those in which it may be read, the likeliest first
         options: the read options, with everything filled in that was detected
         table: how each column of a table was read (core.datasets.table.TablePreview), None for other formats
-        names: what is read from some file names, for class folders; None for other formats, and where there is nothing to read
+        names: what is read from some file names, for class folders; None for other formats, and where there
+            is nothing to read
         result: None where `error` says what is wrong
     """
 
@@ -57,7 +58,8 @@ class Preview:
 
 
 def preview(path: str, format: str | None, values: dict[str, Any]) -> Preview:
-    """Scan a path with the options that a person chose. A zip is unpacked first, with progress and a Stop button.
+    """Scan a path with the options that a person chose. A zip is unpacked first, with progress and a Stop
+    button.
 
     Raises LightboxError where there is nothing that could be read.
     """
@@ -100,8 +102,8 @@ def added_as(shown: Preview) -> str | None:
 
 
 def keep_upload(name: str, content: bytes) -> str:
-    """Save a file that came through the browser and return its path. A zip is not kept twice: it is deleted once it is
-    unpacked. Raises LightboxError as `unpack` does, "disk.full"."""
+    """Save a file that came through the browser and return its path. A zip is not kept twice: it is deleted
+    once it is unpacked. Raises LightboxError as `unpack` does, "disk.full"."""
     safe = "".join(c if c.isalnum() and c.isascii() or c in "._-" else "-" for c in Path(name).name).lstrip(".")[-80:] or "file"
     folder = home() / "uploads" / hashlib.sha256(content).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ def keep_upload(name: str, content: bytes) -> str:
         folder.rmdir()
 
 
-# -------------------------------------------------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------------------------------------- what is shown
 
 def columns_table(shown: Preview) -> pd.DataFrame:
     """Return a row for each column of the table: how it was read."""
@@ -152,7 +154,7 @@ def sample_rows(result: ScanResult, count: int = 4) -> list[int]:
 
 @st.cache_data(ttl=600, max_entries=200, show_spinner=False)
 def fits_of(path: str, options: str, image: str, size: int, _source: Any, _row: int) -> str:
-    """Return HTML of one image as it is, stretched, padded and cropped; a sentence where it cannot be read."""
+    """Return HTML of one image as it is, stretched, padded and cropped; or why it cannot be read."""
     try:
         return fits_html(_source.original(_row), size)
     except LightboxError as error:

@@ -27,7 +27,8 @@ def counts_table(counts: pd.DataFrame, *, key: str, on_choose: Callable[[str | N
 
     Args:
         counts: classes (index, the last row is the total) x train, val, test, total in this order
-        on_choose: called before the page runs again with the (class name, split) that shall be shown; None means all
+        on_choose: called before the page runs again with the (class name, split) that shall be shown; None
+            means all
         chosen, split: what is shown now
     """
     names, splits = [str(name) for name in counts.index[:-1]], list(theme.SPLITS)
@@ -47,7 +48,7 @@ def counts_table(counts: pd.DataFrame, *, key: str, on_choose: Callable[[str | N
 
 
 def read_cell(value: object, classes: int, splits: int) -> tuple[int | None, int | None] | None:
-    """Check what the browser sent, [class, split] with -1 for all; None where that is no place in the table."""
+    """Check what the browser sent, [class, split] with -1 for all; None where that is no cell."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         return None
     if not all(isinstance(v, int) and -1 <= v < most for v, most in zip(value, (classes, splits))):

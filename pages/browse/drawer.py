@@ -1,4 +1,4 @@
-"""One image in full: its pixels, its finding outlined, ways to make it square, its patient, its row of the table."""
+"""One image in full: its pixels, its finding outlined, ways to make it square, its patient, its metadata."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _draw_patient(data: Dataset, row: int) -> None:
 
 
 def patient_rows(table: pd.DataFrame, row: int) -> np.ndarray:
-    """Return all rows of the patient of `row`, itself among them; only `row` where the patient is not known."""
+    """Return all rows of the patient of `row`, itself among them; only `row` where the patient is unknown."""
     patient = table["patient"].iat[row]
     return np.flatnonzero((table["patient"] == patient).to_numpy()) if patient else np.array([row])
 
@@ -88,7 +88,8 @@ def _fits_of(_data: Dataset, key: tuple, row: int) -> str:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def full_image(_data: Dataset, key: tuple, row: int, outlined: bool) -> tuple[bytes, str, tuple[int, ...], bool]:
-    """Return one image at full resolution: encoded, its MIME type, its shape (H, W, C), and whether it has a mask to outline.
+    """Return one image at full resolution: encoded, its MIME type, its shape (H, W, C), and whether it has a
+    mask to outline.
 
     Raises LightboxError where the file cannot be read any more.
     """
@@ -102,7 +103,7 @@ def full_image(_data: Dataset, key: tuple, row: int, outlined: bool) -> tuple[by
 
 
 def outline(pixels: np.ndarray, mask: np.ndarray, color: str = "#63bccb") -> np.ndarray:
-    """Draw a line round a mask: (H, W, C) uint8 and (H, W) bool -> (H, W, 3) uint8. Inside nothing is changed."""
+    """Draw a line round a mask: (H, W, C) uint8 and (H, W) bool -> (H, W, 3) uint8."""
     drawn = np.repeat(pixels, 3 // pixels.shape[2], axis=2).copy()
     width = max(1, round(max(mask.shape) / 300))
     around = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2 * width)
@@ -112,7 +113,7 @@ def outline(pixels: np.ndarray, mask: np.ndarray, color: str = "#63bccb") -> np.
 
 
 def table_facts(data: Dataset, row: int, shape: tuple[int, ...] | None) -> list[tuple[str, str]]:
-    """Return what is known of one image: class, split, size of the original (H, W, C), and its row of the table."""
+    """Return what is known of one image: class, split, size of the original, and its row of the table."""
     record = data.table.iloc[row].to_dict()
     facts = [("Class", class_text(data, row)), ("Split", theme.SPLIT_TITLES.get(record.pop("split"), ""))]
     if shape:

@@ -28,7 +28,8 @@ FAIR = 64                        # enough where it spares a wait
 def open_or_offer(name: str) -> tuple[Dataset, tuple[Chip, ...]]:
     """Return the open data set and the chip of its sizes, if there are several.
 
-    Where it is not on this disk its download is offered, where it cannot be opened the reason is shown: the page ends there.
+    Where it is not on this disk its download is offered, where it cannot be opened the reason is shown: the
+    page ends there.
     """
     try:
         sizes, on_disk = sizes_of(name)
@@ -65,8 +66,8 @@ def sizes_of(dataset: str) -> tuple[tuple[int, ...], bool]:
 
 
 def first_size(dataset: str, sizes: tuple[int, ...], on_disk: bool) -> int:
-    """Return the size that a page opens with: one that is prepared already, else one that is good to look at; the smallest
-    for what has to be downloaded, so that nobody waits unasked."""
+    """Return the size that a page opens with: one that is prepared already, else one that is good to look at;
+    the smallest for what has to be downloaded, so that nobody waits unasked."""
     if not on_disk:
         return sizes[0]
     ready = [s for s in sizes if s >= FAIR and is_ready(DataConfig(dataset, size=s))]
@@ -100,7 +101,8 @@ def _offer_download(name: str, size: int) -> None:
 
 
 def _open(name: str, size: int, chips: tuple[Chip, ...]) -> Dataset:
-    """Open a data set, with the task that the address asks for. What must be prepared shows progress below the page's header."""
+    """Open a data set, with the task that the address asks for. What must be prepared shows progress below
+    the page's header."""
     config = DataConfig(name, size=size)
     prepared = st.session_state.get("browse_opened") == (name, size) or is_ready(config)
     if not prepared:

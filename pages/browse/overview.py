@@ -1,7 +1,7 @@
-"""What the selected images look like as a whole, for a narrow column: original sizes, pixel values, mean images.
+"""What the selected images look like as a whole: original sizes, pixel values, mean images.
 
-Small pictures are plain HTML and SVG: they cost the server and the browser nothing. What is computed is cached by values: the
-data set and the query.
+Small pictures are plain HTML and SVG: they cost the server and the browser nothing. What is computed is
+cached by values: the data set and the query.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _sizes(_data: Dataset, _rows: np.ndarray, key: tuple, query: Query) -> str:
 
 
 def sizes_html(sizes: np.ndarray, total: int) -> str:
-    """Return a sentence and two histograms of original sizes, (n, 2) width and height in pixels, of `total` images."""
+    """Return a sentence and two histograms of original sizes, (n, 2) width and height, of `total` images."""
     if not len(sizes):
         return ("<div class='lb-chart'><p>The original sizes are unknown: an older version prepared these images. Click an "
                 "image to see its size.</p></div>")
@@ -73,7 +73,8 @@ def sizes_html(sizes: np.ndarray, total: int) -> str:
 
 
 def bars_html(counts: np.ndarray, edges: np.ndarray, title: str, write) -> str:
-    """Return a histogram: (B,) counts over (B + 1,) edges; `write` formats an edge. Resting on a bar shows its numbers."""
+    """Return a histogram: (B,) counts over (B + 1,) edges; `write` formats an edge. Resting on a bar shows
+    its numbers."""
     most = max(1, int(counts.max(initial=0)))
     bars = "".join(f"<b style='height:{100 * n / most:.1f}%' title='{write(a)} to {write(b)}: {n:,}'></b>"
                    for n, a, b in zip(counts, edges, edges[1:]))
@@ -141,7 +142,8 @@ def _show_averages(data: Dataset, rows: np.ndarray, key: tuple, query: Query) ->
 
 
 def pairs(means: Averages, names: Sequence[str]) -> tuple[np.ndarray, list[str], float]:
-    """Return mean and standard deviation of each group in turn, (2 G, S, S, C) uint8, captions, and what is drawn white."""
+    """Return mean and standard deviation of each group in turn, (2 G, S, S, C) uint8, captions, and what is
+    drawn white."""
     largest = float(means.spread.max(initial=0))
     spread = means.spread * (255 / largest if largest else 0)
     pictures = np.stack([means.mean, spread], axis=1).reshape(-1, *means.mean.shape[1:])

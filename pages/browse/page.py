@@ -1,7 +1,7 @@
-"""Browse: look at the images of a data set, filtered, searched and sorted, page by page; a click opens one in full.
+"""Browse: the images of a data set, filtered, searched and sorted, page by page; a click opens one in full.
 
-Everything that is looked at stands in the address: ?dataset= &target= &split= &class= &page= &image= &q= &sort= &rows= and a
-parameter for each column that is filtered, so that a link shows somebody else the same.
+Everything that is looked at stands in the address: ?dataset= &target= &split= &class= &page= &image= &q=
+&sort= &rows= and a parameter for each column that is filtered, so that a link shows somebody else the same.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ STUDY_IMAGES = 4          # images that a study is thought to have: so many fewe
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows that are looked at: (n,) in their order, where studies begin in them, and the part on this page."""
+    """The (n,) rows that are looked at, in their order; where studies begin; the part on this page."""
 
     rows: np.ndarray
     starts: np.ndarray | None
@@ -77,7 +77,7 @@ def go_to_page(number: int) -> None:
     st.query_params["page"] = str(number)
 
 
-# ------------------------------------------------------------------------------------------------ the chips of the header
+# ------------------------------------------------------------------------------------ the chips of the header
 
 def any_class(data: Dataset) -> str:
     """The value of the class chip that takes all; a class may be called "all"."""
@@ -122,11 +122,11 @@ def label_of(data: Dataset, value: str) -> int | None:
     return NO_FINDING if value == NONE else None
 
 
-# -------------------------------------------------------------------------------------------------------------- the grid
+# --------------------------------------------------------------------------------------------------- the grid
 
 def select_page(data: Dataset, key: tuple, query: Query, toolbar: Toolbar, opened: int | None) -> Selection:
-    """The rows that match, and the page of the address. Other images begin at their first page; a link to an image opens the
-    page where it stands."""
+    """The rows that match, and the page of the address. Other images begin at their first page; a link to an
+    image opens the page where it stands."""
     rows, starts = select(data, key, query)
     count, unit = (len(rows), toolbar.per_page) if starts is None else (len(starts), toolbar.per_page // STUDY_IMAGES)
     asked = st.query_params.get("page")
@@ -175,10 +175,10 @@ def draw_grid(data: Dataset, selection: Selection, toolbar: Toolbar, opened: int
     return int(shown[clicked])
 
 
-# ------------------------------------------------------------------------------------------- counts, and what to know
+# ----------------------------------------------------------------------------------- counts, and what to know
 
 def draw_summary(name: str, data: Dataset, key: tuple, counts, query: Query, rows: np.ndarray) -> None:
-    """Left of the grid: counts, an overview of the images that are selected, what to know about the data set."""
+    """Left of the grid: counts, an overview of the selected images, what to know about the data set."""
     chosen = data.class_names[query.label] if query.label not in (None, NO_FINDING) else None
     counts_table(counts, key="browse_counts", split=query.split, chosen=chosen,
                  on_choose=lambda class_name, split: set_class_and_split(data, class_name, split))
@@ -201,7 +201,7 @@ def draw_summary(name: str, data: Dataset, key: tuple, counts, query: Query, row
     link("Add your own images", "add", icon=":material/add:")
 
 
-# -------------------------------------------------------------------------------------------------------------- the page
+# --------------------------------------------------------------------------------------------------- the page
 
 def draw_page() -> None:
     name = get_param("dataset", "phantom")

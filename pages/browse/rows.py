@@ -1,7 +1,7 @@
 """Which images Browse shows: the rows that match a query, in an order, page by page.
 
-Functions of a data set and a few values, without widgets. A page of the grid touches only its own images, and the rows of a
-query are cached by its values, so 100,000 images page as quickly as 100.
+Functions of a data set and a few values, without widgets. A page of the grid touches only its own images, and
+the rows of a query are cached by its values, so 100,000 images page as quickly as 100.
 
 N images, n of them selected.
 """
@@ -72,7 +72,8 @@ def overview_of(_data: Dataset, key: tuple) -> tuple[pd.DataFrame, dict[str, fil
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def study_column(_data: Dataset, key: tuple) -> str | None:
-    """Return "study" where the table says which images were taken together, else "patient" where it says whose they are."""
+    """Return "study" where the table says which images were taken together, else "patient" where it says
+    whose they are."""
     return next((name for name in ("study", "patient") if (_data.table[name] != "").any()), None)
 
 
@@ -90,7 +91,7 @@ def limits(asked: str, low: float, high: float) -> tuple[float, float]:
     return min(first, last), max(first, last)
 
 
-# ---------------------------------------------------------------------------------------------------------------- pages
+# ------------------------------------------------------------------------------------------------------ pages
 
 def pages(count: int, per_page: int) -> int:
     """Return how many pages there are; no images still have one."""
@@ -118,7 +119,7 @@ def part_of_page(page: int, count: int, unit: int, starts: np.ndarray | None) ->
 
 
 def page_of(row: int, rows: np.ndarray, per_page: int, starts: np.ndarray | None = None) -> int | None:
-    """Return the page on which a row stands, None where it is not among `rows`. By study, `per_page` counts those."""
+    """Return the page of a row, None where it is not among `rows`. By study, `per_page` counts studies."""
     at = np.flatnonzero(rows == row)
     if not len(at):
         return None
@@ -131,10 +132,10 @@ def parse_page(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 1
 
 
-# ---------------------------------------------------------------------------------------------------------------- words
+# ------------------------------------------------------------------------------------------------------ words
 
 def captions_of(data: Dataset, rows: np.ndarray, by_study: bool) -> list[str]:
-    """Return the text under each tile: the class; where studies stand in rows also whose it is, and which view."""
+    """Return the text under each tile: the class; by study also patient, study and view."""
     classes = [class_text(data, row) for row in rows]
     if not by_study:
         return classes

@@ -119,7 +119,7 @@ def _draw_view(study_column: str | None, by_study: bool) -> int:
     return st.session_state.get("browse_tile", TILE)
 
 
-# -------------------------------------------------------------------------------------------------- filters on any column
+# -------------------------------------------------------------------------------------- filters on any column
 
 def _draw_more_filters(columns: Mapping[str, Column]) -> None:
     if not columns:

@@ -32,10 +32,11 @@ MEASURED = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One curve that can be shown. `train` and `val` are its keys in the "epoch" records, `step` that in the "step" records.
+    """One curve that can be shown. `train` and `val` are its keys in the "epoch" records, `step` that in the
+    "step" records.
 
-    `is_metric`: evaluates predictions, and is drawn large; the others describe the training. `scale`: what the recorded number is
-    multiplied by to be in the unit of the title.
+    `is_metric`: evaluates predictions, and is drawn large; the others describe the training. `scale`: what
+    the recorded number is multiplied by to be in the unit of the title.
     """
     title: str
     help: str
@@ -81,7 +82,7 @@ def offered(records: Sequence[Mapping]) -> list[str]:
 
 
 def choose_curves(records: Sequence[Mapping]) -> list[str]:
-    """Let a person choose curves and return them: keys of MEASURES, in their order. Kept for the whole session."""
+    """Let a person choose curves and return them: keys of MEASURES, in their order."""
     there = offered(records)
     chosen = [key for key in st.session_state.get("curves_shown", ALWAYS) if key in there]
     with st.popover("Curves", icon=":material/show_chart:", key="curves_choice",
@@ -101,7 +102,8 @@ def _set_curves(is_metric: bool, keys: Sequence[str]) -> None:
 
 
 def choose_others(run_id: str, rows: Sequence[run_feed.Row], store: RunStore) -> dict[str, Run]:
-    """Let a person choose earlier runs to draw behind: name -> run. They stand in the address as ?with=<id>,<id>.
+    """Let a person choose earlier runs to draw behind: name -> run. They stand in the address as
+    ?with=<id>,<id>.
 
     Args:
         run_id: the run that is looked at

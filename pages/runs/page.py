@@ -41,7 +41,8 @@ drawn_at = time.monotonic()
 
 @st.fragment(run_every=1.0 if active else None)
 def watch() -> None:
-    """What moves by itself. When a run has changed its state the whole page is drawn again once, and now and then besides."""
+    """What moves by itself. When a run has changed its state the whole page is drawn again once, and now and
+    then besides."""
     run_feed.recover(store)
     now = run_feed.states(store)
     if run_id not in now and not st.session_state.pop("run_deleted", False):
@@ -192,7 +193,7 @@ def delete(run: Run) -> None:
 
 
 def tracked_now() -> TrackedImages:
-    """The tracked images. Known once the run has started: then its state has changed, and the page is drawn anew."""
+    """The tracked images, known once the run has started: its state changes then, and the page is drawn anew."""
     try:
         run = store.get(run_id)
         return load_tracked(run, run_feed.follow(run))

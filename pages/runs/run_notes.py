@@ -16,8 +16,8 @@ from pages.shared.widget_state import follow
 def draw_notes(run: Run, known_tags: Sequence[str]) -> None:
     """Draw the editor. What is typed is saved when the field is left.
 
-    It shows what this person wrote or has seen last, so that another window never changes a text under one's hands; where the
-    file holds something else by now, a warning says so, and a click shows it.
+    It shows what this person wrote or has seen last, so that another window never changes a text under one's
+    hands; where the file holds something else by now, a warning says so, and a click shows it.
 
     Args:
         known_tags: of all runs, to choose from

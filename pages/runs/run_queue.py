@@ -16,7 +16,8 @@ SHOWN = 8              # as many have buttons at once
 
 
 def draw_queue(store: RunStore, rows: Sequence[run_feed.Row]) -> None:
-    """Draw the queue: for each run its place and buttons; when all will be finished; and buttons to stop or clear it."""
+    """Draw the queue: for each run its place and buttons; when all will be finished; and buttons to stop or
+    clear it."""
     if error := st.session_state.pop("queue_refusal", None):
         show_error(error)
     known, waiting = {row.id: row for row in rows}, store.queue.waiting()

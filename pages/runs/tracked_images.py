@@ -1,6 +1,7 @@
-"""Tracked images: a few validation images, always the same, with their predictions after each epoch as bars that move.
+"""Tracked images: a few validation images with their predictions after each epoch, as bars that move.
 
-The images go to the browser once, as a rule of style; what is drawn anew after each epoch is a few kilobytes of HTML.
+The images go to the browser once, as a rule of style; what is drawn anew after each epoch is a few kilobytes
+of HTML.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class TrackedImages:
         class_names: K names
         style: a <style> element with the images; "" where they are not open
         why_not: a sentence on why they are not
-        majority: accuracy on the validation images of always predicting the most frequent class; None where it is not known
+        majority: accuracy on the validation images of always predicting the most frequent class; None where
+            it is not known
     """
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -61,7 +63,8 @@ def load_tracked(run: Run, records: Sequence[Mapping]) -> TrackedImages:
 
 
 def draw_tracked(run_id: str, images: TrackedImages, records: Sequence[Mapping]) -> None:
-    """Draw the tracked images, with a slider over the epochs that follows the newest until it is moved. Nothing without them."""
+    """Draw the tracked images, with a slider over the epochs that follows the newest until it is moved.
+    Nothing without them."""
     by_epoch = {r["epoch"]: r["strip"] for r in records if r["kind"] == "epoch" and r.get("strip")}
     if not by_epoch or not len(images.labels) or not images.class_names:
         return

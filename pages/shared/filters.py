@@ -1,8 +1,8 @@
 """Filter, search and sort the rows of a table.
 
-Functions of a table and a few values, without widgets. What is asked of a column is one text, so that it can stand in the
-address: "elbow" is the whole value or, where no value is that, a part of it; "20..40" is a range of numbers, open at an end
-that is left out; "(empty)" is an empty cell.
+Functions of a table and a few values, without widgets. What is asked of a column is one text, so that it can
+stand in the address: "elbow" is the whole value or, where no value is that, a part of it; "20..40" is a range
+of numbers, open at an end that is left out; "(empty)" is an empty cell.
 
 N rows, n of them selected.
 """
@@ -45,7 +45,8 @@ class Column:
 
 
 def columns_of(table: pd.DataFrame) -> dict[str, Column]:
-    """Return the columns that can be filtered, in the table's order; `split` is left out, it has a chip of its own."""
+    """Return the columns that can be filtered, in the table's order; `split` is left out, it has a chip of
+    its own."""
     names = [name for name in table.columns if name != "split"]
     columns = [_column(name, pd.unique(table[name])) for name in names]
     return {column.name: column for column in columns if column is not None}
@@ -122,9 +123,9 @@ def arrange(rows: np.ndarray, order: str, table: pd.DataFrame | None = None, lab
     """Sort rows.
 
     Args:
-        order: "set", as the set has them; "random", shuffled the same for everybody, so that a link shows the same; "class";
-            or a column of the table, numbers by size and names as a person sorts them (2 before 10). A "-" in front sorts
-            in descending order. Empty values come last
+        order: "set", as the set has them; "random", shuffled the same for everybody, so that a link shows the
+            same; "class"; or a column of the table, numbers by size and names as a person sorts them (2
+            before 10). A "-" in front sorts in descending order. Empty values come last
     """
     if order == "random":
         return np.random.default_rng(0).permutation(rows)
@@ -162,7 +163,8 @@ def by_study(table: pd.DataFrame, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Bring the images of a study together (of a patient, where no studies are known).
 
     Returns:
-        (n,) the same rows, studies in the order in which they come first; and (m,) where in them each study begins
+        (n,) the same rows, studies in the order in which they come first; and (m,) where in them each study
+        begins
     """
     of = table["study"] if (table["study"] != "").any() else table["patient"]
     names = of.iloc[rows]
@@ -178,8 +180,8 @@ def by_study(table: pd.DataFrame, rows: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def chip_columns(columns: Mapping[str, Column], target: str = "", most: int = 2) -> dict[str, Column]:
-    """Return at most `most` columns for chips: with few values, those beyond the usual first, the view always. The one that
-    the chosen target is made from is left out: the class chip does that."""
+    """Return at most `most` columns for chips: with few values, those beyond the usual first, the view
+    always. The one that the chosen target is made from is left out: the class chip does that."""
     few = {name: column for name, column in columns.items() if column.values and name not in (target, "width", "height")}
     view = ["view"] if "view" in few else []
     extras = [name for name in few if name not in ("image_id", "patient", "study", "view", "path")]

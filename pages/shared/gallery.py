@@ -1,14 +1,15 @@
 """A grid of any images that can be clicked: one sheet with all of them, one element in the page.
 
-An element for each image is slow: the browser decodes, lays out and asks for each one alone. So all tiles are put on one
-sheet (a sprite), sent once, and each tile is a window on its place of the sheet. The bytes that go to the browser are
+An element for each image is slow: the browser decodes, lays out and asks for each one alone. So all tiles are
+put on one sheet (a sprite), sent once, and each tile is a window on its place of the sheet. The bytes that go
+to the browser are
 
     4 bytes   length of the header, little-endian
     header    JSON: columns, pitch, captions, marks ...
     sheet     PNG or JPEG
 
-N images of S x S pixels, C channels. The sheet has a border of repeated pixels round each tile: without it a browser that
-scales the sheet mixes in the neighbour's edge.
+N images of S x S pixels, C channels. The sheet has a border of repeated pixels round each tile: without it a
+browser that scales the sheet mixes in the neighbour's edge.
 """
 
 from __future__ import annotations
@@ -42,19 +43,20 @@ _element = st.components.v2.component(
 def gallery(images: np.ndarray | Sequence[np.ndarray] | Callable[[], Sequence[np.ndarray]], *, key: str, aria_label: str,
             captions: Sequence[str] | None = None, marks: Sequence[str | None] | None = None, tile: int = 96,
             selected: int | None = None, cache_key: object = None, breaks: Sequence[int] = ()) -> int | None:
-    """Draw images as a grid of tiles and return which one was clicked (or chosen with the arrow keys and Enter).
+    """Draw images as a grid of tiles and return which one was clicked, or chosen by keyboard.
 
     Args:
-        images: (N, S, S, C) uint8, or N images (H, W, C) of any size; C = 1 or 3. Not square: black bars are added. Or a
-            function that makes them, called only while their sheet is not known: give a `cache_key`, and N captions
+        images: (N, S, S, C) uint8, or N images (H, W, C) of any size; C = 1 or 3. Not square: black bars are
+            added. Or a function that makes them, called only while their sheet is not cached: give a
+            `cache_key`, and N captions
         key: name of this grid, unique on the page
         aria_label: what the grid shows, for people who do not see it
         captions: a text under each tile, shown exactly as it is; at most three lines
         marks: "right", "wrong" or None for each tile: a coloured edge with a sign
         tile: side of a tile on the screen, in CSS pixels
         selected: index of the tile that is drawn as chosen
-        cache_key: anything hashable that stands for these images (a data set's fingerprint and the row numbers); without it
-            the pixels themselves are hashed
+        cache_key: anything hashable that stands for these images (a data set's fingerprint and the row
+            numbers); without it the pixels themselves are hashed
         breaks: indices of tiles that begin a new row
 
     Returns:
@@ -92,8 +94,9 @@ def draw_sheet(images: np.ndarray | Sequence[np.ndarray], side: int) -> tuple[np
     """Put tiles of `side` pixels on one sheet.
 
     Returns:
-        (H, W, C) uint8 and where the tiles are: n, columns, rows, side, pitch (distance of two tiles), border, all in pixels.
-        Tile i begins at x = (i % columns) * pitch + border, y = (i // columns) * pitch + border.
+        (H, W, C) uint8 and where the tiles are: n, columns, rows, side, pitch (distance of two tiles),
+        border, all in pixels. Tile i begins at x = (i % columns) * pitch + border, y = (i // columns) * pitch
+        + border.
     """
     channels = max(image.shape[-1] for image in images)
     border = 2
@@ -111,7 +114,7 @@ def draw_sheet(images: np.ndarray | Sequence[np.ndarray], side: int) -> tuple[np
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _sheet(_images, token: str, tile: int) -> tuple[bytes, dict]:
-    """Return the encoded sheet and its layout. Few tiles are sent twice as sharp, for screens with small pixels."""
+    """Return the encoded sheet and its layout. Few tiles are sent twice as sharp, for fine screens."""
     _images = _images() if callable(_images) else _images
     largest = max(max(image.shape[:2]) for image in _images)
     side = min(largest, tile * 2 if len(_images) <= 60 else round(tile * 1.25))

@@ -1,4 +1,5 @@
-"""What several pages show of one image: its class in words, its pixels encoded, names and values in two columns."""
+"""What several pages show of one image: its class in words, its pixels encoded, names and values in two
+columns."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def class_text(data: Dataset, row: int) -> str:
 
 
 def encode(pixels: np.ndarray) -> tuple[str, bytes]:
-    """Encode (H, W, C) uint8 as (MIME type, bytes): lossless up to EXACT pixels, above as JPEG of high quality."""
+    """Encode (H, W, C) uint8 as (MIME type, bytes): lossless up to EXACT pixels, above as JPEG of high
+    quality."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.shape[2] == 3 else pixels
     if pixels.shape[0] * pixels.shape[1] <= EXACT:
         return "image/png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

@@ -1,12 +1,13 @@
-"""What every page has: the line at its top, the link at its foot, errors in words, and how numbers are written.
+"""What every page has: the line at its top, the link at its foot, errors, progress, numbers as text.
 
-The address is the truth for what a page shows: `?dataset=phantom&run=...`. A chip reads its value from there, else from what
-this person chose last, else takes its default, and writes it back, so that the address can be sent to somebody.
+The address is the truth for what a page shows: `?dataset=phantom&run=...`. A chip reads its value from there,
+else from what this person chose last, else takes its default, and writes it back, so that the address can be
+sent to somebody.
 
-Streamlit's own `bind="query-params"` does less: it writes what a widget shows ("Phantom radiographs") and not what it stands
-for, so that a run would be addressed by a title that others share; it takes a value that is the default out of the address, and
-passes over one that is unknown without a word; and one cannot change it with a link. `persist_state="session"` keeps what does
-not stand in the address.
+Streamlit's own `bind="query-params"` does less: it writes what a widget shows ("Phantom radiographs") and not
+what it stands for, so that a run would be addressed by a title that others share; it takes a value that is
+the default out of the address, and passes over one that is unknown without a word; and one cannot change it
+with a link. `persist_state="session"` keeps what does not stand in the address.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ PAGES = Path(__file__).parents[1]
 
 
 def page_file(page: str) -> str:
-    """Return the file of a page from its address: "train" -> "train/page.py". Raises KeyError where there is none."""
+    """Return the file of a page: "train" -> "train/page.py". Raises KeyError where there is none."""
     if not (PAGES / page / "page.py").exists():
         raise KeyError(f"there is no page {page}")
     return f"{page}/page.py"
 
 
-# --------------------------------------------------------------------------------------------------------- the address
+# ------------------------------------------------------------------------------------------------ the address
 
 def asked_param(name: str) -> str | None:
     """Return `?name=` of the address.
 
-    A click made before the browser has heard of the last choice comes with the address from before it. For two seconds after
-    a choice that address is not believed; a step back in the browser comes later than that.
+    A click made before the browser has heard of the last choice comes with the address from before it. For
+    two seconds after a choice that address is not believed; a step back in the browser comes later than that.
     """
     asked = st.query_params.get(name)
     before, chosen, when = st.session_state.get(f"chosen_{name}", (None, None, -math.inf))
@@ -48,7 +49,8 @@ def asked_param(name: str) -> str | None:
 
 
 def asked_among(name: str, label: str, options: Container[str]) -> str | None:
-    """Return `?name=` of the address where it is one of `options`. Of anything else a sentence says that there is none."""
+    """Return `?name=` of the address where it is one of `options`. Of anything else a sentence says that
+    there is none."""
     asked = asked_param(name)
     if asked and asked not in options:
         st.warning(_unknown(label, asked))
@@ -102,7 +104,8 @@ class Chip:
 
 
 def page_header(title: str, *chips: Chip) -> tuple[str | None, ...]:
-    """Draw the line at the top of a page: a small title and the chips. Returns their values in order, None without options.
+    """Draw the line at the top of a page: a small title and the chips. Returns their values in order, None
+    without options.
 
     For a value in the address that is not among the options a sentence says so, and the default is shown.
     """
@@ -135,8 +138,8 @@ def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
 
 
 def distinct_titles(options: Mapping[str, str]) -> dict[str, str]:
-    """Return value -> title, all different: the browser sends back the title, so of two alike only one could be chosen. Those
-    that are alike get the end of their value."""
+    """Return value -> title, all different: the browser sends back the title, so of two alike only one could
+    be chosen. Those that are alike get the end of their value."""
     count: dict[str, int] = {}
     for text in options.values():
         count[text] = count.get(text, 0) + 1
@@ -150,7 +153,8 @@ def _set_chip(name: str, value: str | None) -> None:
 
 
 def dataset_chip() -> Chip:
-    """Return the chip of the data set: one that has a name, or the path of a folder or .npz file, which may be typed."""
+    """Return the chip of the data set: one that has a name, or the path of a folder or .npz file, which may
+    be typed."""
     from core.datasets import list_datasets
     return Chip("dataset", "Data set", {info.name: info.title for info in list_datasets()}, default="phantom", free=True,
                 width=240)
@@ -161,7 +165,7 @@ def run_chip(runs: list) -> Chip:
     return Chip("run", "Run", {run.id: run.name for run in runs}, width=400)
 
 
-# --------------------------------------------------------------------------------------------------- from page to page
+# ------------------------------------------------------------------------------------------ from page to page
 
 def next_step(label: str, page: str, **query: str | None) -> None:
     """Draw the link at the foot of a page: `next_step("Next: train", "train", dataset=name)`."""
@@ -183,7 +187,7 @@ def go(page: str, **query: str | None) -> None:
 
 
 def empty(sentence: str, label: str, page: str, **query: str | None) -> None:
-    """Draw what a page shows when there is nothing to show: one sentence, and the button that changes that."""
+    """Draw what an empty page shows: one sentence, and the button that changes that."""
     with st.container(horizontal_alignment="center", key=f"empty_{page}"):
         st.space("large")
         st.markdown(sentence, width="content")
@@ -192,7 +196,7 @@ def empty(sentence: str, label: str, page: str, **query: str | None) -> None:
         st.space("large")
 
 
-# -------------------------------------------------------------------------------------------------- when it goes wrong
+# ----------------------------------------------------------------------------------------- when it goes wrong
 
 def show_error(error: LightboxError) -> None:
     """Draw what happened and what to do, in the place where it happened."""
@@ -203,7 +207,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&\"'/@])")
 
 
 def escape(text: object) -> str:
-    """Return text for Markdown that is shown exactly as it is. For whatever comes from a file or was typed."""
+    """Return text for Markdown that is shown exactly as it is: for what comes from a file or was typed."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
@@ -212,7 +216,7 @@ def shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[:length // 3]} ... {text[-(length - length // 3 - 5):]}"
 
 
-# ----------------------------------------------------------------------------------------------------- what takes long
+# -------------------------------------------------------------------------------------------- what takes long
 
 @contextmanager
 def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], None]]:
@@ -221,8 +225,9 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
         with long_task("Preparing Phantom radiographs", key="phantom_64") as progress:
             open_dataset(config, progress)            # calls progress(phase, done, total) now and then
 
-    Stop ends the script at the next call of `progress` (by an exception of Streamlit's own that passes through the work). The
-    page then shows a sentence and a Continue button, and runs no further. What the work kept, it keeps.
+    Stop ends the script at the next call of `progress` (by an exception of Streamlit's own that passes
+    through the work). The page then shows a sentence and a Continue button, and runs no further. What the
+    work kept, it keeps.
     """
     stopped = f"stopped_{key}"
     if st.session_state.get(stopped):
@@ -258,7 +263,7 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
     place.empty()
 
 
-# ------------------------------------------------------------------------------------------------------------- numbers
+# ---------------------------------------------------------------------------------------------------- numbers
 
 def format_number(value: float | None, digits: int = 3) -> str:
     """Format a number: 0.9134 -> "0.913"; None and NaN, where a number is not defined, -> "-"."""
@@ -271,7 +276,8 @@ def format_percent(value: float | None, digits: int = 1) -> str:
 
 
 def format_probability(p: float | None, digits: int = 1) -> str:
-    """Format a probability of a network, never certain: 0.9134 -> "91.3 %", 0.99999 -> "> 99.9 %", 0.0 -> "< 0.1 %"."""
+    """Format a probability of a network, never certain: 0.9134 -> "91.3 %", 0.99999 -> "> 99.9 %", 0.0 -> "<
+    0.1 %"."""
     text, step = format_percent(p, digits), 10 ** -digits
     if text == f"{100:.{digits}f} %":
         return f"> {100 - step:.{digits}f} %"

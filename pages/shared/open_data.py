@@ -1,7 +1,7 @@
 """What the pages open, kept open for everybody: data sets, torch, and what this machine is.
 
-Kept by names and values, never by a person's session: thirty tabs share one mapped store. A server does none of this when it
-starts: the first page would come later by what the import of torch takes.
+Kept by names and values, never by a person's session: thirty tabs share one mapped store. A server does none
+of this when it starts: the first page would come later by what the import of torch takes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ KEPT = 8               # data sets that stay open; the pixels are mapped, so eac
 
 
 def dataset(data: DataConfig) -> Dataset:
-    """Open a data set for a page that has nothing else to show: where it cannot be opened, the page says why and ends here."""
+    """Open a data set for a page that has nothing else to show: where it cannot be opened, the page says why
+    and ends here."""
     try:
         return open_set(data)
     except LightboxError as error:
@@ -51,14 +52,16 @@ def open_set(data: DataConfig) -> Dataset:
 
 
 def thumbnails(data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple]:
-    """Return the pixels of some rows and what stands for them: `images, cache_key` of `pages.shared.gallery.gallery`."""
+    """Return the pixels of some rows and what stands for them: `images, cache_key` of
+    `pages.shared.gallery.gallery`."""
     rows = np.asarray(rows, np.int64)
     return data.images[rows], (data.fingerprint, data.size, data.resize, data.channels, rows.tobytes())
 
 
 @st.cache_data(ttl=10, show_spinner="Checking the path")
 def look_at(path: str) -> str:
-    """Return in a sentence what there is at a path, without decoding it. Raises LightboxError where it cannot be used."""
+    """Return in a sentence what there is at a path, without decoding it. Raises LightboxError where it cannot
+    be used."""
     source = open_source(DataConfig(path))
     if source is None:
         return "Will be unpacked when opened." if path.lower().endswith(".zip") else "Will be downloaded when opened."
@@ -75,8 +78,9 @@ def _opened() -> OrderedDict:
 def _stamp(data: DataConfig) -> str:
     """Return the fingerprint of the source: a folder that changes is opened anew.
 
-    Looks at most every ten seconds, and less often where looking takes long: a folder of 100,000 files is listed in a second,
-    and who pages through it should not wait for that. So looking takes at most a hundredth of the time.
+    Looks at most every ten seconds, and less often where looking takes long: a folder of 100,000 files is
+    listed in a second, and who pages through it should not wait for that. So looking takes at most a
+    hundredth of the time.
     """
     known, now = _stamps(), time.monotonic()
     if data not in known or now > known[data][1]:
@@ -96,8 +100,8 @@ def _stamps() -> dict[DataConfig, tuple[str, float]]:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> threading.Thread:
-    """Import torch and torchvision in the background, once for the whole server. They take seconds; a page that will need
-    them calls this at its top, and by the time of the first click they are there."""
+    """Import torch and torchvision in the background, once for the whole server. They take seconds; a page
+    that will need them calls this at its top, and by the time of the first click they are there."""
     def load() -> None:
         import torch  # noqa: F401
         import torchvision  # noqa: F401

@@ -1,4 +1,5 @@
-"""The look of the pages: the few rules of style that .streamlit/config.toml cannot express, and the colours of core/charts.
+"""The look of the pages: the few rules of style that .streamlit/config.toml cannot express, and the colours
+of core/charts.
 
 Gray values of images are never coloured; only maps are.
 """

@@ -1,6 +1,7 @@
 """One image as large as there is room, and at its own pixels after a click.
 
-Streamlit's own image element makes everything wider than 1,460 pixels smaller; a radiograph is looked at closer than that.
+Streamlit's own image element makes everything wider than 1,460 pixels smaller; a radiograph is looked at
+closer than that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _element = st.components.v2.component(
 
 
 def viewer(image: bytes, kind: str, *, key: str, alt: str) -> None:
-    """Draw an encoded image. A click (or Enter) shows it pixel by pixel about that place, the next one whole again.
+    """Draw an encoded image. A click (or Enter) shows it pixel by pixel about that place, the next one whole
+    again.
 
     Args:
         image: a PNG or JPEG

@@ -1,13 +1,14 @@
 """A widget that shows a value which lives elsewhere: in the form of a run, in the address.
 
-The browser sends the values of *all* widgets with every click. Who clicks twice before the page has answered (a slow line, a
-busy machine) sends, with the second click, what the other widgets held before the first one changed them, and Streamlit takes
-that for an edit: a recipe was undone by the next field that was filled in. So a widget is a new one, with a new key, whenever
-the program changes its value, and counts as edited only when it holds something else than it held before: what a widget sends
-that is gone already is ignored.
+The browser sends the values of *all* widgets with every click. Who clicks twice before the page has answered
+(a slow line, a busy machine) sends, with the second click, what the other widgets held before the first one
+changed them, and Streamlit takes that for an edit: a recipe was undone by the next field that was filled in.
+So a widget is a new one, with a new key, whenever the program changes its value, and counts as edited only
+when it holds something else than it held before: what a widget sends that is gone already is ignored.
 
-What stands in a popover the browser does not draw before it is opened, and then it no longer knows the value: nothing would be
-chosen, and a click would lose what was. So such a widget is drawn only while its popover is open:
+What stands in a popover the browser does not draw before it is opened, and then it no longer knows the value:
+nothing would be chosen, and a click would lose what was. So such a widget is drawn only while its popover is
+open:
 
     with st.popover("Columns", key="columns", on_change="rerun") as columns:
         if columns.open:
@@ -32,7 +33,8 @@ def follow(name: str, value: Any, on_edit: Callable[..., None], *args: Any) -> d
     Args:
         name: of the widget: its first key, and the stem of those that follow
         value: what it shows now
-        on_edit: called as `on_edit(*args, new)` when the person has changed it. What it does not keep goes back to `value`.
+        on_edit: called as `on_edit(*args, new)` when the person has changed it. What it does not keep goes
+            back to `value`.
     """
     held, versions = _held(), st.session_state.setdefault("versions_of_widgets", {})
     key = _key(name, versions.get(name, 0))
@@ -51,9 +53,10 @@ def count_run() -> None:
 
 
 def _may_be_unknown(key: str) -> bool:
-    """Return whether the browser may not have heard the value of a widget: it is new, or back from another page, and not two
-    runs have come to their end since. A click interrupts a run, what that run had sent may never arrive, and the browser would then show
-    and send back Streamlit's own default, such as the least number that is allowed."""
+    """Return whether the browser may not have heard the value of a widget: it is new, or back from another
+    page, and not two runs have come to their end since. A click interrupts a run, what that run had sent may
+    never arrive, and the browser would then show and send back Streamlit's own default, such as the least
+    number that is allowed."""
     since, finished = st.session_state.setdefault("widgets_since", {}), st.session_state.get("runs_finished", 0)
     if key not in st.session_state:
         since[key] = finished

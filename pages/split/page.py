@@ -1,4 +1,5 @@
-"""Split: choose training, validation and test images, check for leakage, find duplicates. Train uses what is chosen here."""
+"""Split: choose training, validation and test images, check for leakage, find duplicates. Train uses what is
+chosen here."""
 
 from pathlib import Path
 

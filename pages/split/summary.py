@@ -1,4 +1,5 @@
-"""What the page Split shows of an open data set: counts and weights, patients in two splits, duplicates and outliers.
+"""What the page Split shows of an open data set: counts and weights, patients in two splits, duplicates and
+outliers.
 
 Everything that depends only on the images and the split is worked out once and kept for everybody.
 
@@ -43,10 +44,12 @@ class SplitSummary:
     """What is known of a split without looking at pixels.
 
     Args:
-        counts: images per class (rows, the last is "total") and part (columns train, val, test, left out, total)
+        counts: images per class (rows, the last is "total") and part (columns train, val, test, left out,
+            total)
         weights: (K,) of the classes in the loss, when classes are weighted
         parts, ignoring: overlap with training, of this split and of one that ignores patients
-        picture, picture_ignoring: the same patients in both, see `patients_svg`; None where no patient has two images
+        picture, picture_ignoring: the same patients in both, see `patients_svg`; None where no patient has
+            two images
         patients: how many patients there are, None where they are not known
     """
 
@@ -62,7 +65,8 @@ class SplitSummary:
 
 
 def summary_of(data: Dataset) -> SplitSummary:
-    """Return the summary of an open data set, from the cache where somebody has looked at the same split before."""
+    """Return the summary of an open data set, from the cache where somebody has looked at the same split
+    before."""
     return _summary(data, (data.fingerprint, data.target, *_made(data)))
 
 
@@ -98,7 +102,8 @@ def _given(data: Dataset) -> np.ndarray:
 
 
 def _pick(group: np.ndarray) -> list:
-    """At most COLUMNS patients with several images, evenly spread from those with the most to those with two."""
+    """At most COLUMNS patients with several images, evenly spread from those with the most to those with
+    two."""
     sizes = pd.Series(group).value_counts(sort=True)
     several = sizes.index[sizes > 1]
     if not len(several):
@@ -106,10 +111,11 @@ def _pick(group: np.ndarray) -> list:
     return [several[i] for i in np.unique(np.linspace(0, len(several) - 1, COLUMNS).round().astype(int))]
 
 
-# ------------------------------------------------------------------------------------------------------------- words and pictures
+# ----------------------------------------------------------------------------------------- words and pictures
 
 def sentences(parts: dict[str, Overlap]) -> list[str]:
-    """Return in Markdown how many images of validation and test are beside a training image of the same patient and study."""
+    """Return in Markdown how many images of validation and test are beside a training image of the same
+    patient and study."""
     texts = []
     for part in ("val", "test"):
         overlap, name = parts[part], theme.SPLIT_TITLES[part]
@@ -123,8 +129,8 @@ def sentences(parts: dict[str, Overlap]) -> list[str]:
 
 
 def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, str] | None:
-    """Draw patients as columns of squares, a square an image, coloured by part. A line under a column marks a patient who is in
-    training and elsewhere too. At most TALLEST squares a patient.
+    """Draw patients as columns of squares, a square an image, coloured by part. A line under a column marks a
+    patient who is in training and elsewhere too. At most TALLEST squares a patient.
 
     Args:
         rows: of each patient
@@ -161,7 +167,8 @@ def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, st
 
 
 def table_html(summary: SplitSummary, class_names: Sequence[str]) -> str:
-    """Return classes x splits with totals, the share of each class in each split as a bar, and the weights."""
+    """Return classes x splits with totals, the share of each class in each split as a bar, and the
+    weights."""
     counts = summary.counts
     parts = [part for part in (*Split, "left out") if counts[part].iloc[-1]]
     words = theme.SPLIT_TITLES | {"left out": "unused"}
@@ -186,13 +193,14 @@ def table_html(summary: SplitSummary, class_names: Sequence[str]) -> str:
 
 
 def totals_add_up(summary: SplitSummary, labels: np.ndarray) -> bool:
-    """Return whether rows and columns of the table add up to its totals. With several findings an image is in several rows."""
+    """Return whether rows and columns of the table add up to its totals. With several findings an image is in
+    several rows."""
     counts = summary.counts
     across = (counts[[*Split, "left out"]].sum(axis=1) == counts["total"]).all()
     return bool(across and (labels.ndim == 2 or (counts.iloc[:-1].sum() == counts.iloc[-1]).all()))
 
 
-# ---------------------------------------------------------------------------------------------------------- what the pixels say
+# ---------------------------------------------------------------------------------------- what the pixels say
 
 @st.cache_resource(show_spinner=False)
 def _inspected() -> dict[tuple, Inspection]:
@@ -200,7 +208,8 @@ def _inspected() -> dict[tuple, Inspection]:
 
 
 def inspection_of(data: Dataset) -> Inspection | None:
-    """Return what the search found in these images, None where nobody has searched yet. The same for any split."""
+    """Return what the search found in these images, None where nobody has searched yet. The same for any
+    split."""
     return _inspected().get(_pixels(data))
 
 

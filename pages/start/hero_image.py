@@ -1,4 +1,5 @@
-"""The picture on the start page: a row of phantom radiographs. `python -m pages.start.hero_image` draws it again.
+"""The picture on the start page: a row of phantom radiographs. `python -m pages.start.hero_image` draws it
+again.
 
 It is kept as a file because the first phantom of a new server takes a second, and the start page should not.
 """
