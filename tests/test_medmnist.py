@@ -87,21 +87,6 @@ def test_other_counts_are_a_note_and_other_labels_an_error(lightbox_home):
         open_dataset(DataConfig("breastmnist", size=28))
 
 
-def test_ordinal_colour_and_several_findings(lightbox_home):
-    rng = np.random.default_rng(0)
-    for name, channels, labels in (("retinamnist", (3,), lambda n: np.arange(n).reshape(n, 1) % 5),
-                                   ("chestmnist", (), lambda n: rng.integers(0, 2, (n, 14)))):
-        content = {}
-        for split in ("train", "val", "test"):
-            content[f"{split}_images"] = rng.integers(0, 256, (20, 28, 28, *channels), dtype=np.uint8)
-            content[f"{split}_labels"] = labels(20)
-        (lightbox_home / "datasets").mkdir(exist_ok=True)
-        np.savez(lightbox_home / "datasets" / f"{name}.npz", **content)
-    retina, chest = (open_dataset(DataConfig(name, size=28)) for name in ("retinamnist", "chestmnist"))
-    assert retina.task == "ordinal-regression" and retina.channels == 3 and retina.images.shape == (60, 28, 28, 3)
-    assert chest.task == "multi-label, binary-class" and chest.labels.shape == (60, 14) and len(chest.class_names) == 14
-
-
 @pytest.mark.parametrize("name", medmnist.INFO)
 @pytest.mark.parametrize("size", medmnist.SIZES)
 def test_each_of_the_twelve_sets_opens_at_each_size(lightbox_home, name, size):

@@ -65,6 +65,25 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(store_module, "SAVE_EVERY", 0.0)
 
 
+class Stop(Exception):
+    pass
+
+
+def make_half(source):
+    """Stop after 20 images or a few more; the folder where they are."""
+    def stop_at_20(sentence, done, total):
+        if done >= 20:
+            raise Stop
+
+    with pytest.raises(Stop):
+        make(source, progress=stop_at_20)
+    return part_of(source)
+
+
+def part_of(source):
+    return folder_of(source).with_name(folder_of(source).name + ".part")
+
+
 def whole(store, n=40):
     np.testing.assert_array_equal(store.images[:, 0, 0, 0], np.arange(n))
     assert store.images.shape == (n, 16, 16, 1) and store.images.dtype == np.uint8
@@ -91,12 +110,7 @@ class Sized(Numbers):
 
 
 def test_the_size_of_the_original_is_kept_also_when_stopped_halfway(small_chunks):
-    def stop_at_20(sentence, done, total):
-        if done >= 20:
-            raise Stop
-
-    with pytest.raises(Stop):
-        make(Sized(bad=(3,)), progress=stop_at_20)
+    make_half(Sized(bad=(3,)))
     table = make(Sized(bad=(3,))).index.table
     assert table["height"].tolist() == [str(i + 1) for i in range(40) if i != 3] and set(table["width"]) == {"20"}
     assert make(Sized(bad=(3,))).index.table["height"].tolist() == table["height"].tolist(), "and when it is opened again"
@@ -134,9 +148,7 @@ def test_a_store_from_before_sizes_were_kept_opens_without_them():
 
 
 def test_one_that_was_stopped_before_sizes_were_kept_goes_on(small_chunks):
-    with pytest.raises(Stop):
-        make(Numbers(), progress=lambda s, done, total: (_ for _ in ()).throw(Stop) if done >= 20 else None)
-    part = folder_of(Numbers()).with_name(folder_of(Numbers()).name + ".part")
+    part = make_half(Numbers())
     done = json.loads((part / "progress.json").read_text())["done"]
     (part / "sizes.u32").unlink()
     source = Numbers()
@@ -186,18 +198,9 @@ def test_channels_are_what_the_images_have_unless_asked(small_chunks, colour, ch
     assert (store.images[gray] == np.array(gray)[:, None, None, None]).all()
 
 
-class Stop(Exception):
-    pass
-
-
 def test_stopped_it_keeps_what_it_has_and_goes_on_from_there(small_chunks):
-    def stop_at_20(sentence, done, total):
-        if done >= 20:
-            raise Stop
-
     source = Numbers(bad=(3,))
-    with pytest.raises(Stop):
-        make(source, progress=stop_at_20)
+    make_half(source)
     assert not is_stored(source, 16, "pad", 0)
     first = len(source.asked)
     store = make(source)
@@ -221,7 +224,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(lightbox_home):
         time.sleep(rng.uniform(0.0, 0.25))
         child.send_signal(signal.SIGKILL)
         child.wait()
-    progress = folder_of(Numbers()).with_name(folder_of(Numbers()).name + ".part") / "progress.json"
+    progress = part_of(Numbers()) / "progress.json"
     before = json.loads(progress.read_text())["done"] if progress.exists() else 0
     source = Numbers(n=200)
     whole(make(source), 200)
@@ -261,10 +264,7 @@ def test_a_damaged_store_is_made_anew(damage):
 
 
 def test_progress_that_promises_pixels_that_are_not_there_is_not_believed(small_chunks):
-    with pytest.raises(Stop):
-        make(Numbers(), progress=lambda s, done, total: (_ for _ in ()).throw(Stop) if done >= 20 else None)
-    part = folder_of(Numbers()).with_name(folder_of(Numbers()).name + ".part")
-    os.truncate(part / "images.npy", 1000)
+    os.truncate(make_half(Numbers()) / "images.npy", 1000)
     whole(make(Numbers()))
 
 
