@@ -67,8 +67,8 @@ def test_labels_of_neighbouring_ticks_differ_and_say_where_the_tick_is(values, c
     assert 2 <= len(axis.ticks) <= count and len(set(axis.labels)) == len(axis.labels)
     steps = np.diff(axis.ticks)
     assert steps == pytest.approx(steps[0], rel=1e-6)
-    assert np.array([float(label.replace(",", "")) for label in axis.labels]) == pytest.approx(axis.ticks,
-                                                                                               abs=1e-3 * steps[0])
+    read = [float(label.replace(",", "")) for label in axis.labels]
+    assert read == pytest.approx(axis.ticks, abs=1e-3 * steps[0])
     low, high = axis.domain
     assert low <= axis.ticks[0] and axis.ticks[-1] <= high
     assert all(low <= value <= high for value in values if math.isfinite(value))
@@ -146,8 +146,9 @@ def test_the_points_of_the_precision_recall_curve_are_scikit_learns():
 def test_the_points_of_the_reliability_diagram_are_scikit_learns():
     scores = np.clip(SCORES + 0.0037, 0, 1)                     # off the edges of the bins
     bins = reliability(LABELS == 1, scores)
-    columns = list(vars(bins).values())                         # edges, images, predicted, observed, lowest, highest
-    chart = probabilities.reliability([("ill", "red", *columns[2:6], columns[1])], of="ill", alt="")
+    columns = list(vars(bins).values())             # edges, images, predicted, observed, lowest, highest
+    chart = probabilities.reliability([probabilities.Bins("ill", "red", *columns[2:6], columns[1])], of="ill",
+                                      alt="")
     rows = chart.tables["points"].to_pydict()
     observed, predicted = calibration_curve(LABELS, scores, n_bins=10)
     assert rows["observed"] == pytest.approx(observed) and rows["predicted"] == pytest.approx(predicted)
@@ -182,7 +183,7 @@ def test_a_training_has_a_line_each_and_a_ring_around_the_best_epoch():
              if element.get("aria-roledescription") == "line mark"]
     assert [next(name for name in ("earlier", curves.BATCHES, curves.TRAIN, curves.VAL) if name in line)
             for line in lines] == [
-        "earlier", curves.BATCHES, curves.TRAIN, curves.VAL]                  # validation is drawn over the rest
+        "earlier", curves.BATCHES, curves.TRAIN, curves.VAL]           # validation is drawn over the rest
     assert chart.tables["best"].to_pylist() == [{"epoch": 10, "value": pytest.approx(0.12),
                                                  "line": curves.VAL}]
     assert {curves.TRAIN, curves.VAL, curves.BATCHES, "Epoch", "Cross-entropy"} <= set(texts(as_svg(chart)))
@@ -217,7 +218,8 @@ def every_kind(names: list[str]) -> dict[str, Chart]:
         "learning_rates": curves.learning_rates(np.geomspace(1e-6, 1, 40), EPOCHS.repeat(4), EPOCHS.repeat(4),
                                                 {names[0]: 1e-3}),
         "histogram": probabilities.histogram(LABELS, SCORES, names[:2], threshold=0.5),
-        "reliability": probabilities.reliability([(name, color, *bins[2:6], bins[1]) for name,
+        "reliability": probabilities.reliability([probabilities.Bins(name, color, *bins[2:6], bins[1])
+                                                  for name,
                                                   color in zip(names, colors)],
                                                  alt="", of=names[0], legend=True),
         "bin_counts": probabilities.bin_counts(bins[0], bins[1], of=names[0]),
@@ -254,7 +256,7 @@ def test_every_kind_is_drawn_and_writes_odd_names_as_typed(kind):
         assert {*ODD[:2], f"Predicted probability of {ODD[1]}"} <= set(written)
     elif kind == "bin_counts":
         assert f"Predicted probability of {ODD[0]}" in written
-    elif kind == "randomisation":                                        # the first part of a dotted name is its block
+    elif kind == "randomisation":                       # the first part of a dotted name is its block
         assert {name.partition(".")[0] for name in ODD} <= set(written)
     elif kind not in UNWRITTEN:
         assert set(ODD[:4] if kind == "deletion_insertion" else ODD) <= set(written)
@@ -276,7 +278,8 @@ def test_the_same_data_give_the_same_bytes():
     assert one == other and png == same
     width, height = Image.open(io.BytesIO(png)).size
     shown = ElementTree.fromstring(one)
-    assert (width / float(shown.get("width")), height / float(shown.get("height"))) == pytest.approx((200 / 72,) * 2, rel=0.01)
+    scale = width / float(shown.get("width")), height / float(shown.get("height"))
+    assert scale == pytest.approx((200 / 72, 200 / 72), rel=0.01)
 
 
 # socket() on x86-64 and on ARM. The filter loads the number of a call; where it is that one the kernel
@@ -285,10 +288,12 @@ SOCKET_CALL = {"x86_64": 41, "aarch64": 198}.get(platform.machine())
 FORBID_SOCKETS = f"""
 import ctypes, socket, sys
 class Filter(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_ushort), ("yes", ctypes.c_ubyte), ("no", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+    _fields_ = [("code", ctypes.c_ushort), ("yes", ctypes.c_ubyte), ("no", ctypes.c_ubyte),
+                ("k", ctypes.c_uint)]
 class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filters", ctypes.POINTER(Filter))]
-filters = (Filter * 4)((0x20, 0, 0, 0), (0x15, 0, 1, {SOCKET_CALL}), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000))
+filters = (Filter * 4)((0x20, 0, 0, 0), (0x15, 0, 1, {SOCKET_CALL}),
+                       (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000))
 libc = ctypes.CDLL(None)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.byref(Program(4, filters)), 0, 0) == 0
 try:
@@ -360,7 +365,8 @@ def test_pages_and_reports_share_one_palette():
     found = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
     for mode in ("light", "dark"):
         assert found[mode]["chartCategoricalColors"] == list(palette.CLASSES)
-        assert found[mode]["greenColor"] == palette.OUTCOMES["right"] and found[mode]["orangeColor"] == palette.OUTCOMES["wrong"]
+        assert found[mode]["greenColor"] == palette.OUTCOMES["right"]
+        assert found[mode]["orangeColor"] == palette.OUTCOMES["wrong"]
     elsewhere = [path for folder in ("core", "pages") for path in (ROOT / folder).rglob("*.py")
                  if path.name != "palette.py"]
     known = {*palette.SPLITS.values(), *palette.CLASSES}

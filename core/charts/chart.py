@@ -84,9 +84,17 @@ def position(channel: str, name: str, title: str | None = None, *, log: bool = F
     import altair as alt
     param = f"{channel}_axis"
     scale = alt.Scale(domain=alt.expr(f"{param}.domain"), nice=False, type="log" if log else alt.Undefined)
-    style = {"values": alt.expr(f"{param}.ticks"), "titlePadding": 4, "labelOverlap": False, "labelFlush": False,
+    style = {"values": alt.expr(f"{param}.ticks"),
+             "titlePadding": 4, "labelOverlap": False, "labelFlush": False,
              "labelExpr": f"{param}.labels[indexof({param}.ticks, datum.value)]"}
     return getattr(alt, channel.upper())(f"{name}:Q", title=title, scale=scale, axis=alt.Axis(**style | axis))
+
+
+def row_labels(name: str, names: Sequence[str]) -> alt.Y:
+    """Return a y with a row for each name in a column, in their order from top to bottom."""
+    import altair as alt
+    style = alt.Axis(labelLimit=150, ticks=False, domain=False, grid=False, labelFlush=False)
+    return alt.Y(f"{name}:N", title=None, sort=list(names), axis=style)
 
 
 def one_each(names: Sequence[str], values: Sequence) -> alt.Scale:

@@ -45,7 +45,7 @@ PRECISION_RECALL = Plane("Recall (sensitivity)", "Precision (PPV)", "left")
 
 def roc(curves: Curves, colors: Sequence[str], *, point: tuple[float, float] | None = None,
         point_label: str = "threshold", labels: Mapping[str, str] | None = None, height: int = 340) -> Chart:
-    """Return ROC curves (receiver operating characteristic): true over false positive rate, for all thresholds.
+    """Return ROC curves (receiver operating characteristic): true over false positive rate at all thresholds.
 
     Args:
         curves: name -> (false positive rate, true positive rate), each (T,) in [0, 1]
@@ -83,9 +83,10 @@ def _rates(plane: Plane, curves: Curves, colors: Sequence[str], labels: Mapping[
     named = {(labels or {}).get(name, name): thin_staircase(*curve) for name, curve in curves.items()}
     curve = long_table(named, "x", "y", "class")
     points = [{"x": point[0], "y": point[1], "what": point_label}] if point else []
+    columns = pa.schema({"x": pa.float64(), "y": pa.float64(), "what": pa.string()})
     tables = {"curve": curve.append_column("order", pa.array(np.arange(len(curve)))),
               "baseline": pa.table({"x": [0.0, 1.0], "y": pa.array(guessing, pa.float64())}),
-              "point": pa.Table.from_pylist(points, pa.schema({"x": pa.float64(), "y": pa.float64(), "what": pa.string()}))}
+              "point": pa.Table.from_pylist(points, columns)}
     legend = len(curves) > 1 or labels is not None
     height += 20 * math.ceil(len(curves) / 2) if legend else 0
     return Chart(_rates_spec(plane, tuple(named), tuple(colors), legend), tables, alt,
@@ -93,7 +94,8 @@ def _rates(plane: Plane, curves: Curves, colors: Sequence[str], labels: Mapping[
 
 
 @built_once
-def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...], legend: bool) -> alt.LayerChart:
+def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...],
+                legend: bool) -> alt.LayerChart:
     import altair as alt
     shown = line_legend(orient="bottom", columns=2, labelLimit=150) if legend else None
     rates = [alt.Tooltip("y:Q", title=plane.y, format=".3f"), alt.Tooltip("x:Q", title=plane.x, format=".3f")]
@@ -110,16 +112,17 @@ def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...], l
     return layers.encode(x=position("x", "x", plane.x), y=position("y", "y", plane.y))
 
 
-def training(title: str, lines: Curves, *, behind: Curves | None = None, epochs: float, best: int | None = None,
-             limits: tuple[float, float] = (-math.inf, math.inf), format: str = ".3f", large: bool = True,
-             legend: bool = False, higher_is_better: bool | None = None, height: int = 190) -> Chart:
+def training(title: str, lines: Curves, *, epochs: float, behind: Curves | None = None,
+             best: int | None = None, limits: tuple[float, float] = (-math.inf, math.inf),
+             format: str = ".3f", large: bool = True, legend: bool = False,
+             higher_is_better: bool | None = None, height: int = 190) -> Chart:
     """Return one metric of a training by epoch; it can be drawn while the run is still learning.
 
     Args:
         title: of the metric
         lines: any of TRAIN, VAL and BATCHES -> (epoch, value)
-        behind: name of an earlier run -> (epoch, value), drawn in gray with a dash for each
         epochs: right end of the x axis, so that a curve grows into it and the axis stands still
+        behind: name of an earlier run -> (epoch, value), drawn in gray with a dash for each
         best: the epoch whose weights are kept; it gets a ring
         limits: lowest and highest value that the metric can have
         format: d3's, of a value in the tooltip
@@ -133,7 +136,8 @@ def training(title: str, lines: Curves, *, behind: Curves | None = None, epochs:
     parts = {"curve": behind | shown,
              "dots": {name: curve for name, curve in by_epoch.items() if len(curve[0]) <= FEW},
              "best": {VAL: (epoch[epoch == best], value[epoch == best])}}
-    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in (shown | behind).items())
+    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now"
+                     for name, (_, ys) in (shown | behind).items())
     better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
     marked = f" The best epoch is {best}." if best else ""
     spec = _training_spec(title, tuple(behind), bool(by_epoch), tuple(shown) if legend else (), format, large)
@@ -158,16 +162,16 @@ def _training_spec(title: str, behind: tuple[str, ...], by_epoch: bool, legend: 
     shown = line_legend(orient="top", values=list(legend)) if legend else None
     tooltip = [alt.Tooltip("line:N", title="Line"), alt.Tooltip("epoch:Q", title="Epoch", format=".4~g"),
                alt.Tooltip("value:Q", title=title, format=format)]
-    color = by_name("line", names, colors, dashes, shown)
+    looks = by_name("line", names, colors, dashes, shown)
     lines = table("curve").mark_line().encode(
-        **color, tooltip=tooltip,
+        **looks,
         strokeWidth=alt.StrokeWidth("line:O", legend=None, scale=one_each(names, widths)),
         opacity=alt.Opacity("line:O", legend=None, scale=one_each(names, opacities)))
-    dots = table("dots").mark_point(filled=True, size=22, opacity=1).encode(color=color["color"], tooltip=tooltip)
+    dots = table("dots").mark_point(filled=True, size=22, opacity=1).encode(color=looks["color"])
     ring = table("best").mark_point(size=150, strokeWidth=2, filled=False, opacity=1, color=val)
     titles = ("Epoch", title) if legend else (None, None)
-    return alt.layer(lines, dots, ring.encode(tooltip=tooltip)).encode(
-        x=position("x", "epoch", titles[0], grid=False), y=position("y", "value", titles[1]))
+    return alt.layer(lines, dots, ring).encode(
+        tooltip=tooltip, x=position("x", "epoch", titles[0], grid=False), y=position("y", "value", titles[1]))
 
 
 def runs(title: str, lines: Sequence[tuple[str, str, np.ndarray, np.ndarray]], colors: Mapping[str, str], *,
@@ -201,7 +205,7 @@ def _runs_spec(title: str, names: tuple[str, ...], colors: tuple[str, ...], dots
 
 def learning_rates(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray,
                    marks: Mapping[str, float], *, height: int = 190) -> Chart:
-    """Return the loss at each learning rate of a range test (Smith, WACV 2017): each step faint, smoothed on top.
+    """Return the loss at each learning rate of a range test (Smith, WACV 2017), of each step and smoothed.
 
     Args:
         rates, losses, smoothed: (N,) each; what flies off to the top goes out of the picture
@@ -214,8 +218,9 @@ def learning_rates(rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray,
     shown = {what: rate for what, rate in marks.items() if rates[0] <= rate <= max(rates[-1], rates[0] * 10)}
     lines = pa.table({"rate": pa.array(shown.values(), pa.float64()), "what": pa.array(shown, pa.string())})
     words = "".join(f" {what.capitalize()}: {rate:g}." for what, rate in marks.items())
-    said = (f"Training loss from {smoothed[0]:.3g} at a learning rate of {rates[0]:.0e} to {smoothed[-1]:.3g} at "
-            f"{rates[-1]:.1e}, lowest {smoothed.min():.3g} at {rates[smoothed.argmin()]:.1e}.{words}")
+    said = (f"Training loss from {smoothed[0]:.3g} at a learning rate of {rates[0]:.0e} "
+            f"to {smoothed[-1]:.3g} at {rates[-1]:.1e}, lowest {smoothed.min():.3g} at "
+            f"{rates[smoothed.argmin()]:.1e}.{words}")
     return Chart(_range_test_spec(tuple(marks)), {"curve": curve, "marks": lines}, said,
                  {"x_axis": axes.log([*rates, *shown.values()], powers=True, room=0, count=8),
                   "y_axis": axes.linear([lowest, top], room=0.02)}, height=height)
@@ -233,7 +238,8 @@ def _range_test_spec(marks: tuple[str, ...]) -> alt.LayerChart:
         x=x, y=position("y", "loss", "Cross-entropy"))
     smooth = table("curve").mark_line(strokeWidth=2, color=train).encode(
         x=x, y=position("y", "smoothed", "Cross-entropy"), tooltip=tooltip)
-    looks = by_name("what", marks, (palette.QUIET, palette.ACCENT)[:len(marks)], ((3, 3), (1, 0))[:len(marks)], None)
+    n = len(marks)
+    looks = by_name("what", marks, (palette.QUIET, palette.ACCENT)[:n], ((3, 3), (1, 0))[:n], None)
     rules = table("marks").mark_rule(strokeWidth=1.5).encode(
         x=x, **looks, tooltip=[alt.Tooltip("what:N", title="Mark"),
                                alt.Tooltip("rate:Q", title="Learning rate", format=".2e")])
@@ -243,8 +249,8 @@ def _range_test_spec(marks: tuple[str, ...]) -> alt.LayerChart:
 def long_table(curves: Curves, x: str, y: str, name: str) -> pa.Table:
     """Return curves as rows of x, y and the curve's name, in their order."""
     names = np.repeat(np.array(list(curves), object), [len(xs) for xs, _ in curves.values()])
-    return pa.table({x: joined([xs for xs, _ in curves.values()]), y: joined([ys for _, ys in curves.values()]),
-                     name: pa.array(names, pa.string())})
+    return pa.table({x: joined([xs for xs, _ in curves.values()]),
+                     y: joined([ys for _, ys in curves.values()]), name: pa.array(names, pa.string())})
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:

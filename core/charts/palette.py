@@ -16,7 +16,7 @@ CLASSES = ("#8b5fd0", "#b5881c", "#2296a4", "#61693f", "#c44f86", "#2da184",
            "#136e9a", "#a0694b", "#9889d6", "#789f52", "#b0413a", "#216f65")
 ACCENT = "#2296a4"          # what a chart is about, where it is neither a split nor a class
 QUIET = "#8a9097"           # axes, the diagonal, a baseline: what there is to compare with
-DASHES = ((1, 0), (7, 3), (2, 2), (8, 3, 2, 3))          # of lines that are told apart by more than their colour
+DASHES = ((1, 0), (7, 3), (2, 2), (8, 3, 2, 3))          # of lines, beside their colour
 
 
 def class_color(k: int) -> str:

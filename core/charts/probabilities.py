@@ -1,11 +1,10 @@
-"""Predicted probabilities: their histogram by true class, the reliability diagram, and the confusion matrix
-that follows."""
+"""Predicted probabilities: histogram by true class, reliability diagram, confusion matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from core.charts.chart import DIAGONAL, Chart, built_once, one_each, position, t
 if TYPE_CHECKING:
     import altair as alt
 
-LEFT = {"minExtent": 42, "maxExtent": 42, "titlePadding": 6}       # the same for two charts that stand in line
+LEFT = {"minExtent": 42, "maxExtent": 42, "titlePadding": 6}       # of two charts that stand in line
 SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "triangle-left",
           "triangle-right")
 
@@ -34,14 +33,14 @@ def histogram(labels: np.ndarray, scores: np.ndarray, names: Sequence[str], *, t
     edges = np.linspace(0, 1, bins + 1)
     counts = [np.histogram(scores[labels == k], edges)[0] for k in (0, 1)]
     rows = pa.table({"low": np.tile(edges[:-1], 2), "high": np.tile(edges[1:], 2),
-                     "n": np.concatenate(counts),
-                     "class": [name for name in names for _ in range(bins)]})
+                     "n": np.concatenate(counts), "class": [name for name in names for _ in range(bins)]})
     said = "; ".join(f"{name}: {np.sum(labels == k)} images, median {np.median(scores[labels == k]):.2f}"
                      for k, name in enumerate(names) if np.any(labels == k))
     return Chart(_histogram_spec(tuple(names)), {"bins": rows, "threshold": pa.table({"x": [threshold]})},
-                 f"Histogram of the predicted probability of {names[1]} by true class. {said}. Threshold {threshold:.3g}.",
-                 {"x_axis": axes.shares(), "y_axis": axes.linear([0, *map(max, counts)], limits=(0, np.inf),
-                                                                 integers=True)})
+                 f"Histogram of the predicted probability of {names[1]} by true class. {said}. "
+                 f"Threshold {threshold:.3g}.",
+                 {"x_axis": axes.shares(),
+                  "y_axis": axes.linear([0, *map(max, counts)], limits=(0, np.inf), integers=True)})
 
 
 @built_once
@@ -50,46 +49,49 @@ def _histogram_spec(names: tuple[str, ...]) -> alt.LayerChart:
     colors = [palette.class_color(k) for k in (0, 1)]
     color = alt.Color("class:N", title="True class", scale=one_each(names, colors),
                       legend=alt.Legend(orient="top", labelLimit=160))
-    x, y = position("x", "low", f"Predicted probability of {names[1]}", grid=False), position("y", "n",
-                                                                                              "Images")
-    tooltip = [alt.Tooltip("class:N", title="True class"), alt.Tooltip("n:Q", title="Images"),
-               alt.Tooltip("low:Q", title="From", format=".3f"),
-               alt.Tooltip("high:Q", title="To", format=".3f")]
-    # The second class is hatched by its outline: where both lie over each other, each edge can still be seen.
+    x = partial(position, "x", title=f"Predicted probability of {names[1]}", grid=False)
+    # The second class has a dashed outline: where both lie over each other, each edge can still be seen.
     bars = table("bins").transform_filter("datum.n > 0").mark_bar(opacity=0.45, strokeWidth=1.2).encode(
-        x=x, x2="high:Q", y=y, y2=alt.datum(0), color=color, tooltip=tooltip,
+        x=x("low"), x2="high:Q", y=position("y", "n", "Images"), y2=alt.datum(0), color=color,
         stroke=alt.Stroke("class:N", legend=None, scale=one_each(names, colors)),
-        strokeDash=alt.StrokeDash("class:N", legend=None, scale=one_each(names, ((1, 0), (3, 2)))))
+        strokeDash=alt.StrokeDash("class:N", legend=None, scale=one_each(names, ((1, 0), (3, 2)))),
+        tooltip=[alt.Tooltip("class:N", title="True class"), alt.Tooltip("n:Q", title="Images"),
+                 alt.Tooltip("low:Q", title="From", format=".3f"),
+                 alt.Tooltip("high:Q", title="To", format=".3f")])
     line = table("threshold").mark_rule(strokeDash=[5, 3], strokeWidth=1.5, color=palette.QUIET).encode(
-        x=position("x", "x", f"Predicted probability of {names[1]}", grid=False),
-        tooltip=alt.Tooltip("x:Q", title="Threshold", format=".3f"))
+        x=x("x"), tooltip=alt.Tooltip("x:Q", title="Threshold", format=".3f"))
     return alt.layer(bars, line)
 
 
-def reliability(series: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]],
-                *, of: str = "",
-                alt: str, horizontal: bool = True, legend: bool = False, height: int = 300) -> Chart:
-    """Return a reliability diagram: the observed frequency over the predicted probability, with intervals, a
-    point a bin.
+class Bins(NamedTuple):
+    """One line of a reliability diagram. All but the first two are (B,), over bins of equal width."""
+
+    name: str
+    color: str
+    predicted: np.ndarray        # mean predicted probability
+    observed: np.ndarray         # share that is positive, and the limits of its interval
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray                # images; a bin without any is left out
+
+
+def reliability(series: Sequence[Bins], *, alt: str, of: str = "", horizontal: bool = True,
+                legend: bool = False,
+                height: int = 300) -> Chart:
+    """Return a reliability diagram: the observed frequency over the predicted probability, a point a bin.
 
     Args:
-        series: (name, colour, mean predicted probability, observed frequency, lowest, highest, images), each
-            (B,) over the bins of equal width; a bin without images is left out
         of: whose probability it is
         horizontal: whether the x axis has labels; not where `bin_counts` stands below
     """
-    parts = [(name, *(np.asarray(column, float)[np.asarray(one[-1]) > 0] for column in one))
-             for name, _, *one in series]
-    columns = {column: np.concatenate([part[i] for part in parts])
-               for i, column in enumerate(("predicted", "observed", "low", "high", "n"), 1)}
-    points = pa.table({**columns, "series": pa.array([name for name, values, *_ in parts for _ in values],
-                                                     pa.string())})
-    spec = _reliability_spec(tuple(name for name, *_ in series), tuple(color for _, color, *_ in series), of,
-                             horizontal, legend)
-    share = axes.shares()
-    return Chart(spec, {"points": points, "baseline": DIAGONAL}, alt, {"x_axis": share, "y_axis": share},
-                 height=height,
-                 width=height)
+    rows = [{"series": one.name, "predicted": float(one.predicted[i]), "observed": float(one.observed[i]),
+             "low": float(one.low[i]), "high": float(one.high[i]), "n": int(one.n[i])}
+            for one in series for i in np.flatnonzero(one.n)]
+    spec = _reliability_spec(tuple(one.name for one in series), tuple(one.color for one in series), of,
+                             horizontal,
+                             legend)
+    return Chart(spec, {"points": pa.Table.from_pylist(rows), "baseline": DIAGONAL}, alt,
+                 {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, width=height)
 
 
 @built_once
@@ -105,17 +107,18 @@ def _reliability_spec(names: tuple[str, ...], colors: tuple[str, ...], of: str, 
     dash = alt.StrokeDash("series:N", legend=None, scale=one_each(names, [palette.dash(k) for k in numbers]))
     across = across if horizontal else None
     hidden = {} if horizontal else {"labels": False, "ticks": False}
-    x, y = partial(position, "x", title=across, **hidden), partial(position, "y", title="Observed frequency", **LEFT)
+    x = partial(position, "x", title=across, **hidden)
+    y = partial(position, "y", title="Observed frequency", **LEFT)
     tooltip = [alt.Tooltip("series:N", title="Probabilities"), alt.Tooltip("n:Q", title="Images"),
                *(alt.Tooltip(f"{name}:Q", title=title, format=".3f") for name, title in (
                    ("predicted", "Predicted probability, mean"), ("observed", "Observed frequency"),
                    ("low", "95 % from"), ("high", "95 % to")))]
     diagonal = table("baseline").mark_line(strokeDash=[4, 4], color=palette.QUIET, strokeWidth=1)
-    points = table("points").encode(x=x("predicted"), color=color)
-    intervals = points.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=y("low"), y2="high:Q", tooltip=tooltip)
+    points = table("points").encode(x=x("predicted"), color=color, tooltip=tooltip)
+    intervals = points.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=y("low"), y2="high:Q")
     lines = points.mark_line(strokeWidth=1, opacity=0.5).encode(y=y("observed"), strokeDash=dash)
-    size = alt.Size("n:Q", legend=None, scale=alt.Scale(range=[25, 220]))              # many images, a large point
-    dots = points.mark_point(filled=True, opacity=1).encode(y=y("observed"), shape=shape, size=size, tooltip=tooltip)
+    size = alt.Size("n:Q", legend=None, scale=alt.Scale(range=[25, 220]))         # many images, a large point
+    dots = points.mark_point(filled=True, opacity=1).encode(y=y("observed"), shape=shape, size=size)
     return alt.layer(diagonal.encode(x=x("x"), y=y("y")), intervals, lines, dots)
 
 
@@ -126,9 +129,10 @@ def bin_counts(edges: np.ndarray, counts: np.ndarray, *, of: str = "", height: i
         edges: (B + 1,) in [0, 1]
         counts: (B,) images
     """
-    rows = pa.table({"low": edges[:-1], "high": edges[1:], "middle": (edges[:-1] + edges[1:]) / 2,
-                     "n": counts})
-    return Chart(_bin_counts_spec(of), {"bins": rows}, f"Images per bin: {', '.join(str(int(n)) for n in counts)}.",
+    middle = (edges[:-1] + edges[1:]) / 2
+    rows = pa.table({"low": edges[:-1], "high": edges[1:], "middle": middle, "n": counts})
+    said = f"Images per bin: {', '.join(str(int(n)) for n in counts)}."
+    return Chart(_bin_counts_spec(of), {"bins": rows}, said,
                  {"x_axis": axes.shares(),
                   "y_axis": axes.linear([0, *counts], limits=(0, np.inf), count=3, integers=True, room=0.25)},
                  height=height)
@@ -138,7 +142,7 @@ def bin_counts(edges: np.ndarray, counts: np.ndarray, *, of: str = "", height: i
 def _bin_counts_spec(of: str) -> alt.LayerChart:
     import altair as alt
     across = f"Predicted probability{of and f' of {of}'}"
-    y, flush = position("y", "n", "Images", **LEFT), {"labelFlush": True}        # as wide as the diagram above
+    y, flush = position("y", "n", "Images", **LEFT), {"labelFlush": True}     # as wide as the diagram above
     bars = table("bins").mark_rect(color=palette.QUIET).encode(
         x=position("x", "low", across, grid=False, **flush), x2="high:Q", y=y, y2=alt.datum(0),
         tooltip=alt.Tooltip("n:Q", title="Images"))
@@ -148,8 +152,7 @@ def _bin_counts_spec(of: str) -> alt.LayerChart:
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Chart:
-    """Return a confusion matrix: true classes down, predicted classes across; the darker, the larger the
-    share of the row.
+    """Return a confusion matrix: true classes down, predicted across; dark is a large share of the row.
 
     Args:
         matrix: (K, K) images
@@ -161,8 +164,8 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Chart:
     said = "; ".join(f"{true} predicted as {predicted}: {matrix[i, j]}" for i, true in enumerate(names)
                      for j, predicted in enumerate(names) if matrix[i, j])
     side = 45 * len(names) + 30
-    return Chart(_confusion_spec(tuple(names)), {"cells": cells}, f"Confusion matrix. {said}.", height=side,
-                 width=side)
+    return Chart(_confusion_spec(tuple(names)), {"cells": cells}, f"Confusion matrix. {said}.",
+                 height=side, width=side)
 
 
 @built_once
@@ -176,8 +179,8 @@ def _confusion_spec(names: tuple[str, ...]) -> alt.LayerChart:
         x=place(alt.X, "predicted", "Predicted class", labelAngle=-30), y=place(alt.Y, "true", "True class"),
         tooltip=[alt.Tooltip("true:N", title="True class"),
                  alt.Tooltip("predicted:N", title="Predicted class"),
-                 alt.Tooltip("n:Q", title="Images"), alt.Tooltip("share:Q", title="Share of the true class",
-                                                                 format=".1%")])
+                 alt.Tooltip("n:Q", title="Images"),
+                 alt.Tooltip("share:Q", title="Share of the true class", format=".1%")])
     color = alt.Color("share:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=["#eef4f6", "#0b4f5e"]))
     ink = alt.condition("datum.share > 0.5", alt.value("#ffffff"), alt.value("#15191c"))
     return alt.layer(base.mark_rect().encode(color=color),

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from core.charts import axes, palette
 from core.charts.axes import Axis
-from core.charts.chart import Chart, built_once, line_legend, one_each, position, table
+from core.charts.chart import Chart, built_once, line_legend, one_each, position, row_labels, table
 
 if TYPE_CHECKING:
     import altair as alt
@@ -22,8 +22,7 @@ MEASURES = ("rank correlation", "SSIM")
 
 def randomisation(blocks: Sequence[str], rank_correlation: np.ndarray, ssim: np.ndarray,
                   limit: float) -> Chart:
-    """Return how alike maps stay while the weights become random, from the last layer to the first (Adebayo
-    et al. 2018).
+    """Return how alike maps stay while the weights become random, last layer first (Adebayo et al. 2018).
 
     Args:
         blocks: names of the layers, in the order in which they become random
@@ -39,8 +38,8 @@ def randomisation(blocks: Sequence[str], rank_correlation: np.ndarray, ssim: np.
     said = ", ".join(f"{block} {value:.2f}" for block, value in zip(blocks, rank_correlation))
     return Chart(_randomisation_spec(), {"maps": rows, "limit": pa.table({"y": [float(limit)]})},
                  f"Rank correlation with the maps of the trained network: {said}.",
-                 {"x_axis": ends, "y_axis": axes.linear([0, 1, *rows["value"].to_numpy()], limits=(-1, 1),
-                                                        count=6)},
+                 {"x_axis": ends,
+                  "y_axis": axes.linear([0, 1, *rows["value"].to_numpy()], limits=(-1, 1), count=6)},
                  height=HEIGHT)
 
 
@@ -62,16 +61,14 @@ def _randomisation_spec() -> alt.LayerChart:
 
 def deletion_insertion(deletion: Mapping[str, np.ndarray], insertion: Mapping[str, np.ndarray],
                        alt: str) -> Chart:
-    """Return the probability while pixels are deleted (solid) and inserted (dashed), marked ones first
-    (Petsiuk et al. 2018).
+    """Return the probability while pixels are deleted (solid) or inserted (dashed) (Petsiuk et al. 2018).
 
     Args:
-        deletion, insertion: order of the pixels -> (T + 1,) probability, from none to all of the pixels; the
-            first is the map
+        deletion, insertion: order of the pixels -> (T + 1,) probability, none to all of them; first the map
     """
-    parts = [(way, order, np.asarray(values, float)) for way,
-             curves in (("deletion", deletion), ("insertion", insertion))
-             for order, values in curves.items()]
+    parts = [(way, order, np.asarray(values, float))
+             for way, curves in (("deletion", deletion), ("insertion", insertion)) for order,
+             values in curves.items()]
     rows = pa.table({"share": np.concatenate([np.linspace(0, 1, len(values)) for *_, values in parts]),
                      "value": np.concatenate([values for *_, values in parts]),
                      "order": [order for _, order, values in parts for _ in values],
@@ -101,25 +98,23 @@ def heat_by_region(rows: Sequence[tuple[str, float, float, float, int]]) -> Char
     """Return which share of the heat lies in each region, beside the region's share of the image.
 
     Args:
-        rows: (region, share of the heat, share of the image, share of maps whose hottest place lies in it,
-            maps)
+        rows: (region, share of the heat, share of the image, share of maps that are hottest in it, maps)
     """
     names, energy, area, pointing, images = zip(*rows)
-    said = "; ".join(f"{name}: {100 * heat:.0f} % of the heat on {100 * size:.0f} % of the image, hottest there in "
-                     f"{100 * hits:.0f} %" for name, heat, size, hits, _ in rows)
+    said = "; ".join(f"{name}: {100 * heat:.0f} % of the heat on {100 * size:.0f} % of the image, "
+                     f"hottest there in {100 * hits:.0f} %" for name, heat, size, hits, _ in rows)
     regions = pa.table({"region": list(names), "energy": np.array(energy, float),
-                        "area": np.array(area, float),
-                        "pointing": np.array(pointing, float), "images": np.array(images)})
+                        "area": np.array(area, float), "pointing": np.array(pointing, float),
+                        "images": np.array(images)})
     return Chart(_heat_spec(names), {"regions": regions}, f"Where the heat lies. {said}.",
-                 {"x_axis": axes.shares()},
-                 height=HEIGHT)
+                 {"x_axis": axes.shares()}, height=HEIGHT)
 
 
 @built_once
 def _heat_spec(names: tuple[str, ...]) -> alt.LayerChart:
     import altair as alt
     base = table("regions").encode(
-        y=alt.Y("region:N", title=None, sort=list(names), axis=alt.Axis(ticks=False, domain=False, labelFlush=False)),
+        y=row_labels("region", names),
         tooltip=[alt.Tooltip("region:N", title="Region"),
                  alt.Tooltip("energy:Q", title="Share of the heat", format=".1%"),
                  alt.Tooltip("area:Q", title="Share of the image", format=".1%"),

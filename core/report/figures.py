@@ -93,10 +93,10 @@ def calibration(what: Contents) -> Chart | None:
     series, said = [], []
     for name, color, positive, scores in _one_against_rest(what):
         bins = reliability(positive, scores)
-        series.append((name, color, bins.predicted, bins.observed, bins.low, bins.high, bins.n))
+        series.append(probabilities.Bins(name, color, bins.predicted, bins.observed, bins.low, bins.high, bins.n))
         said.append(f"{name} {bins.ece:.3f}")
-    return probabilities.reliability(series, legend=True, height=340,
-                                     alt=f"Reliability diagram. Expected calibration error: {', '.join(said)}.")
+    alt = f"Reliability diagram. Expected calibration error: {', '.join(said)}."
+    return probabilities.reliability(series, legend=True, height=340, alt=alt)
 
 
 def confusion_matrix(what: Contents) -> Chart | None:
@@ -116,7 +116,7 @@ def architecture(stages: Sequence) -> Chart:
     return draw_stages([(stage.name, stage.shape, stage.parameters, stage.frozen) for stage in stages])
 
 
-FIGURES: dict[str, tuple[str, Callable[[Contents], Chart | None]]] = {          # file name: (caption, its function)
+FIGURES: dict[str, tuple[str, Callable[[Contents], Chart | None]]] = {      # file name: (caption, function)
     "roc": ("ROC curve on the {split} images; the diamond is the threshold in use.", roc),
     "precision_recall": ("Precision-recall curve; the dashed line is guessing.", precision_recall),
     "confusion": ("Confusion matrix on the {split} images: rows are true classes, columns predicted classes.",

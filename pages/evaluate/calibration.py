@@ -147,7 +147,8 @@ def show_bins(diagram: Reliability) -> None:
 def show_diagram(diagrams: Sequence[Reliability], color: str, of: str, *, key: str) -> None:
     """The observed frequency over the predicted probability, with 95 % intervals, and below it the images of each bin."""
     hues = dict(zip(PARTS[:len(diagrams)], (color, theme.ACCENT)))
-    series = [(part, hues[part], one.predicted, one.observed, one.low, one.high, one.n) for part, one in zip(PARTS, diagrams)]
+    series = [probabilities.Bins(part, hues[part], one.predicted, one.observed, one.low, one.high, one.n)
+              for part, one in zip(PARTS, diagrams)]
     first = diagrams[0]
     fullest = int(np.argmax(first.n))
     with st.container(gap="xxsmall"):

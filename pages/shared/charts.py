@@ -1,7 +1,7 @@
-"""What the pages draw: `show_chart` puts a chart of core/charts onto a page, in Streamlit's theme, so that both themes work.
+"""What the pages draw: `show_chart` puts a chart of core/charts onto a page, in Streamlit's light or dark theme.
 
-Bars of probabilities and sparklines stand many times on a page; they are plain HTML and SVG, which costs the browser nothing,
-and no charts: they have no axes.
+Bars of probabilities and sparklines stand many times on a page and have no axes: they are plain HTML and SVG, which
+costs the browser nothing, and not altair's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pages.shared.layout import format_probability
 
 
 def show_chart(chart: Chart, *, key: str) -> None:
-    """Draw a chart as wide as its column. Its Vega-Lite was built once by altair; its data go to the browser as Arrow."""
+    """Draw a chart as wide as its column. Altair built its Vega-Lite once; its data go to the browser as Arrow."""
     st.vega_lite_chart(chart.vega_lite(), key=key, width="stretch", alt=chart.alt)
 
 
