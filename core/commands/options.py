@@ -28,8 +28,8 @@ class Command:
 
     Args:
         help: for the list of all commands
-        function: (options) -> the exit code; None is 0. What it imports, it imports when it is called: the list of commands
-            stands at once
+        function: (options) -> the exit code; None is 0. What it imports, it imports when it is called: the
+            list of commands stands at once
     """
 
     name: str
@@ -58,7 +58,10 @@ def split_argument(help: str, default: str = "val") -> Argument:
 
 
 def pairs(items: list[str], like: str = "key=value") -> dict[str, str]:
-    """Return {"labels": "diagnosis"} from ["labels=diagnosis"]. Raises LightboxError "cli.set" for an item without a value."""
+    """Return {"labels": "diagnosis"} from ["labels=diagnosis"].
+
+    Raises LightboxError "cli.set" for an item without a value.
+    """
     values = {}
     for item in items:
         key, equals, value = item.partition("=")

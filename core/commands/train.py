@@ -21,7 +21,8 @@ def train(options: Namespace) -> int:
     config = None if options.resume else _config(options)
     if "TORCHELASTIC_RUN_ID" in os.environ:       # one of several processes of torchrun, which train the run themselves
         if options.grid:
-            raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.", "Leave one of them out.")
+            raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.",
+                                            "Leave one of them out.")
         run = ["--config", config.to_json()] if config else ["--resume", options.resume]
         os.execv(sys.executable, [sys.executable, "-m", "core.worker.torchrun", *run])
     store = RunStore()
@@ -34,20 +35,25 @@ def train(options: Namespace) -> int:
     if options.queue:
         print("\n".join(run.id for run in runs))
         return 0
-    return max(_follow(store, run, f"{n} of {len(runs)}  " if len(runs) > 1 else "") for n, run in enumerate(runs, 1))
+    return max(_follow(store, run, f"{n} of {len(runs)}  " if len(runs) > 1 else "") for n,
+               run in enumerate(runs, 1))
 
 
 def _config(options: Namespace) -> RunConfig:
     """Return the settings of a new run, as the command line gives them."""
-    changes = {"data.dataset": absolute(options.dataset), "model.name": options.model, "data.size": options.size,
-               "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device, "name": options.name}
+    changes = {"data.dataset": absolute(options.dataset), "model.name": options.model,
+               "data.size": options.size,
+               "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device,
+               "name": options.name}
     changes |= settings(options.set)
     config = RunConfig()
     if options.recipe:
         from core.runs.recipes import apply
-        config = apply(config.with_(**{"data.dataset": changes["data.dataset"]}), options.recipe, options.right)
+        config = apply(config.with_(**{"data.dataset": changes["data.dataset"]}), options.recipe,
+                       options.right)
     elif options.right:
-        raise LightboxError("cli.right", "--right corrects a recipe, and none was given.", "Write --recipe KEY --right.")
+        raise LightboxError("cli.right", "--right corrects a recipe, and none was given.",
+                                         "Write --recipe KEY --right.")
     return _with(config, changes)
 
 
@@ -65,7 +71,7 @@ def _grid(config: RunConfig, items: list[str]) -> list[RunConfig]:
 
 
 def _follow(store, run, prefix: str = "") -> int:
-    """Show a run's progress until it ends. Ctrl-C stops the run, with a checkpoint. `prefix` stands before its id."""
+    """Show a run's progress until it ends; `prefix` stands before its id. Ctrl-C stops the run."""
     bar, stopping, checked = Bar(), False, time.monotonic()
     while True:
         try:
@@ -118,7 +124,8 @@ def find_lr(options: Namespace) -> None:
     model = build_for(config, data)
     how = way_to_compute(model, config, device, home(), tell=lambda phase: progress(phase, 0, 0))
     prepare(device, how["threads"], how["precision"])
-    for record in lr_finder.find_lr(model.to(device), SplitData.of(data, "train"), config, precision=how["precision"],
+    for record in lr_finder.find_lr(model.to(device), SplitData.of(data, "train"), config,
+                                    precision=how["precision"],
                                  channels_last=how["channels_last"]):
         records.append(record)
         bar.count("Raising the learning rate", record["step"], record["steps"])

@@ -94,7 +94,7 @@ class RunConfig:
     def from_json(text: str) -> RunConfig:
         """Read what `to_json` wrote. Unknown settings are ignored, missing ones take their default.
 
-        Raises LightboxError "config.damaged" for what is no such JSON, "config.value" for a value not allowed.
+        Raises LightboxError "config.damaged" for no such JSON, "config.value" for a value not allowed.
         """
         try:
             raw = json.loads(text)

@@ -9,7 +9,7 @@ from core.config.knob import knob
 
 
 class Task(StrEnum):
-    """What is learned from an image, in MedMNIST's words. A member is its text: `Task.BINARY == "binary-class"`."""
+    """What is learned from an image, in MedMNIST's words. A member equals its text."""
 
     BINARY = "binary-class"
     MULTICLASS = "multi-class"

@@ -15,14 +15,14 @@ BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "n
 
 @dataclass(frozen=True)
 class Group:
-    """Knobs that stand together in the form under the heading `part`, in an expander where there is a title."""
+    """Knobs that stand together under the heading `part`, in an expander where there is a title."""
 
     part: str
     title: str = ""
 
 
-# A knob without a group belongs to the one that is called like its section. Two are not here: "header" is drawn as a chip,
-# "augment" by the page Augment, beside its own table of augmentations.
+# A knob without a group belongs to the one that is called like its section. Two are not here: "header" is
+# drawn as a chip, "augment" by the page Augment, beside its own table of augmentations.
 GROUPS = {
     "images": Group("Data"), "data": Group("Data", "Split, folds, resizing"),
     "network": Group("Network"), "cnn": Group("Network"),
@@ -46,7 +46,8 @@ class Knob:
         grid: values that a grid of runs offers; by default those of the menu
         step: of a slider; a number without one is typed, because it spans powers of ten
         group: key of GROUPS
-        shown_if, hidden_if: other setting -> the value (* is a wildcard) with which this one has an effect, or none
+        shown_if, hidden_if: other setting -> the value (* is a wildcard) that gives this one an effect, or
+            none
         beside: the label beside the switch of an augmentation
         name: dotted
     """
@@ -98,7 +99,7 @@ class Knob:
                                 f"It must lie between {self.low} and {self.high}.")
 
     def convert(self, value: Any) -> Any:
-        """Return a value, such as a string from the command line, as the setting's type. Raises as `check` does."""
+        """Return a value, such as the command line's string, as the setting's type; or raise as `check`."""
         kind = type(self.default)
         try:
             if kind is bool and isinstance(value, str):

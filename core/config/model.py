@@ -12,7 +12,7 @@ POOLING = {"max": "Max", "avg": "Mean", "min": "Min"}
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which network, its initial weights, which layers train. What begins with cnn_ is for the network `cnn`."""
+    """Which network, its initial weights, which layers train. What begins with cnn_ is for `cnn` alone."""
 
     name: str = knob(
         "resnet18", "Network", "The architecture. Begin with a small one: it shows sooner whether the data "
@@ -40,7 +40,8 @@ class ModelConfig:
         "only the head trains. A stage such as layer2: everything up to it is frozen.",
         offered={"none": "None", "all": "Whole backbone"})
     unfreeze_epoch: int = knob(
-        0, "Unfreeze after", "After this many epochs every layer trains. 0: frozen layers stay frozen.", low=0,
+        0, "Unfreeze after", "After this many epochs every layer trains. 0: frozen layers stay frozen.",
+                             low=0,
         high=1000, unit="epochs", hidden_if={"model.freeze": "none"})
     blocks: int = knob(
         0, "Dense blocks", "Keep only the first blocks of a DenseNet. 0: all four.", low=0, high=4, step=1,

@@ -7,16 +7,18 @@
     da_{0,1}        data augmentation
     ts_W_H          target size in pixels
     t_{0,1}         1: all layers are trained, 0: the backbone is frozen
-    s_{0,1}         the report does not explain it. It stands between what Keras's reader of images takes (target size, batch
-                    size), where `shuffle` has its place: it is read so, and is always 1, since Lightbox always shuffles
+    s_{0,1}         the report does not explain it. It stands between parameters of Keras's image reader
+    (target
+                    size, batch size), where `shuffle` has its place: it is read so, and is always 1
     bs_N            batch size
-    cl kg fg lp gp sd fcd    of the network `cnn` alone: convolutions, kernel and filter growth, local and global pooling,
-                    spatial dropout and dropout before the last layer (05 is 0.5)
+    cl kg fg lp gp sd fcd    of the network `cnn` alone: convolutions, kernel and filter growth, local and
+                    global pooling, spatial dropout and dropout before the last layer (05 is 0.5)
     <class>         what it was trained on: a part of the body, as MURA's folders are called, or all
     binary          the kind of task
     training        stands at the end of some of the report's files
 
-The code has no optimiser, initial weights, loss or seed. `parse` returns only what stands there; `notes` name what is open.
+The code has no optimiser, initial weights, loss or seed. `parse` returns only what stands there; `notes` name
+what is open.
 """
 
 from __future__ import annotations
@@ -33,12 +35,14 @@ from core.models import MODELS
 # Word of a task in the code -> MedMNIST's. The report has binary alone.
 TASKS = {"binary": "binary-class", "multiclass": "multi-class", "multilabel": "multi-label, binary-class",
          "ordinal": "ordinal-regression"}
-FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG", "cnn": "CNN",
+FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG",
+            "cnn": "CNN",
             "small_cnn": "SmallCNN", "own_resnet": "OwnResNet"}
 GROWTH = "funnel_in|funnel_out|constant"
 
 # Key of the code -> (pattern of its value, the field, text -> value, value -> text).
-_SHARE = (r"\d+", lambda text: float(f"{text[0]}.{text[1:] or 0}"), lambda value: f"{value:g}".replace(".", ""))
+_SHARE = (r"\d+", lambda text: float(f"{text[0]}.{text[1:] or 0}"),
+          lambda value: f"{value:g}".replace(".", ""))
 _WORD = (str, str)
 OF_A_CNN = {
     "cl": (r"\d+", "model.cnn_layers", int, str),
@@ -82,7 +86,8 @@ def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
         task: MedMNIST's word, such as "binary-class"; "" leaves the last word of the code out
     """
     model, data = config.model, config.data
-    parts = [network_code(model.name), f"da_{int(bool(active(config.augment)))}", f"ts_{data.size}_{data.size}",
+    parts = [network_code(model.name), f"da_{int(bool(active(config.augment)))}",
+             f"ts_{data.size}_{data.size}",
              f"t_{int(model.freeze == 'none')}", "s_1", f"bs_{config.train.batch_size}"]
     if model.name == "cnn":
         parts += [f"{key}_{write(config.get(name))}" for key, (_, name, _, write) in OF_A_CNN.items()]
@@ -98,14 +103,15 @@ def class_code(name: str) -> str:
 
 
 def parse(code: str) -> Parsed:
-    """Read a code. Missing parts, blanks instead of underscores and `bs4` for `bs_4`, as tables shorten it, are allowed; what
-    follows a comma is not looked at.
+    """Read a code. Missing parts, blanks instead of underscores and `bs4` for `bs_4`, as tables shorten it,
+    are allowed; what follows a comma is not looked at.
 
     Raises LightboxError "code.unread" with what was not understood.
     """
     text = re.sub(r"[\s_]+", "_", code.partition(",")[0].strip()).strip("_")
     networks = sorted(MODELS, key=lambda name: -len(network_code(name)))
-    name = next((name for name in networks if re.match(re.escape(network_code(name)) + r"(_|$)", text, re.IGNORECASE)), None)
+    name = next((name for name in networks if re.match(re.escape(network_code(name)) + r"(_|$)", text,
+                                                       re.IGNORECASE)), None)
     if name is None:
         raise LightboxError("code.unread", f"{code[:80]!r} does not begin with a known network.",
                             f"For example {name_code(RunConfig())}. Networks: {', '.join(map(network_code, MODELS))}.")
@@ -119,7 +125,8 @@ def parse(code: str) -> Parsed:
     words = re.sub(r"_?training$", "", words)
     if match := re.search(rf"(?:^|_)({'|'.join(TASKS)})$", words):
         words, last = words[:match.start()], match[1]
-    if re.match(r"(da|ts|t|s|bs|cl|sd|fcd)_?\d|(kg|fg|lp|gp)_", words):         # in another order, or with another value
+    if re.match(r"(da|ts|t|s|bs|cl|sd|fcd)_?\d|(kg|fg|lp|gp)_",
+                words):         # in another order, or with another value
         raise LightboxError("code.unread", f"{words[:80]!r} in the code is not understood.",
                             f"A code looks like {name_code(RunConfig())}, in this order.")
     return _as_changes(name, values, words, TASKS.get(last, ""))
@@ -149,7 +156,8 @@ def _as_changes(name: str, values: dict[str, str], classname: str, task: str) ->
         notes.append("s_0 means training without shuffling; here images are always shuffled.")
     of_a_cnn = {key: value for key, value in values.items() if key in OF_A_CNN}
     if of_a_cnn and name != "cnn":
-        raise LightboxError("code.unread", f"{', '.join(of_a_cnn)} in the code belong to the network CNN only.",
+        raise LightboxError("code.unread", f"{', '.join(of_a_cnn)} in the code belong to the network CNN "
+                                           "only.",
                             "Begin the code with CNN, or leave them out.")
     changes |= {OF_A_CNN[key][1]: OF_A_CNN[key][2](value) for key, value in of_a_cnn.items()}
     RunConfig().with_(**changes)                     # checks the limits

@@ -2,8 +2,9 @@
 
     configs = expand(config, {"model.name": ["resnet18", "resnet50"], "train.seed": [0, 1, 2]})       # 6 runs
 
-Besides the settings of core/config, `augment` takes the names of core.augment.PRESETS and `recipe` the keys of
-core.runs.recipes.RECIPES; data.fold takes the word all. The other settings of a combination override its recipe.
+Besides the settings of core/config, `augment` takes the names of core.augment.PRESETS and `recipe` the keys
+of core.runs.recipes.RECIPES; data.fold takes the word all. The other settings of a combination override its
+recipe.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from core.runs.codes import name_code
 
 LIMIT = 200                     # runs in one grid: more is a mistake more often than a plan
 ALL = "all"                     # of data.fold: every fold there is
-IN_CODE = {"model.name", "augment", "data.size", "model.freeze", "train.batch_size", "data.dataset"}   # parts of a run's code
+IN_CODE = {"model.name", "augment", "data.size", "model.freeze", "train.batch_size",
+           "data.dataset"}   # parts of a run's code
 
 
 def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = LIMIT) -> list[RunConfig]:
@@ -35,14 +37,15 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
         values: setting -> values, strings or of its type; a setting without values stays as it is
 
     Raises:
-        LightboxError: "grid.field" for an unknown setting, "grid.many" beyond `limit` runs, "grid.folds" for all folds
-            where there are none, or what is wrong with a value, with the combination that has it
+        LightboxError: "grid.field" for an unknown setting, "grid.many" beyond `limit` runs, "grid.folds" for
+            all folds where there are none, or what is wrong with a value, with the combination that has it
     """
     values = {name: list(dict.fromkeys(given)) for name, given in values.items() if len(given)}
     if unknown := [name for name in values if name not in {*KNOBS, "augment", "recipe"}]:
         raise LightboxError("grid.field", f"There is no setting called {unknown[0][:80]}.",
                             f"A grid takes augment, recipe, {', '.join(sorted(KNOBS))}.")
-    # Recipes first, the rest of a combination overrides them; folds last, so that `all` knows how many there are.
+    # Recipes first, the rest of a combination overrides them; folds last, so that `all` knows how many there
+    # are.
     order = sorted(values, key=lambda name: (name != "recipe", name == "data.fold"))
     names: dict[RunConfig, str] = {}
     _check_count(limit, math.prod(len(given) for given in values.values()))
@@ -53,7 +56,8 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
                 made = _changed(config, one)
             except LightboxError as error:
                 where = ", ".join(f"{name} = {value}" for name, value in one.items())
-                raise LightboxError(error.code, error.message, f"{error.hint} In the combination {where}.".strip()) from None
+                raise LightboxError(error.code, error.message,
+                                    f"{error.hint} In the combination {where}.".strip()) from None
             names.setdefault(dataclasses.replace(made, name=""), _name(made, one, values))
             _check_count(limit, len(names))
     return [dataclasses.replace(made, name=name) for made, name in names.items()]
@@ -69,7 +73,8 @@ def parse_values(items: Sequence[str]) -> dict[str, list[str]]:
         name, equals, given = item.partition("=")
         texts = [text.strip() for text in given.split(",") if text.strip()]
         if not equals or not texts:
-            raise LightboxError("cli.grid", f"--grid {item} has no values.", "Write section.field=value,value.")
+            raise LightboxError("cli.grid", f"--grid {item} has no values.",
+                                "Write section.field=value,value.")
         values.setdefault(name, []).extend(texts)
     return values
 
@@ -115,5 +120,7 @@ def _word(name: str) -> str:
 
 def _check_count(limit: int, count: int) -> None:
     if count > limit:
-        raise LightboxError("grid.many", f"This grid has more than {limit} runs ({count:,})." if count > limit + 1 else
-                            f"This grid has more than {limit} runs.", "Choose fewer values, or make two grids.")
+        raise LightboxError("grid.many", f"This grid has more than {limit} runs ({count:,})."
+                            if count > limit + 1 else
+                            f"This grid has more than {limit} runs.",
+                            "Choose fewer values, or make two grids.")

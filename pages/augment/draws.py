@@ -1,7 +1,7 @@
 """An image as several epochs of a run see it.
 
-The page and the trainer ask the same function for the same numbers: draw k of an image is what a run with this seed sees
-of it in its epoch k.
+The page and the trainer ask the same function for the same numbers: draw k of an image is what a run with
+this seed sees of it in its epoch k.
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ def wait_for_torch() -> None:
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, seed: int, first: int) -> Draws:
-    """Return what a run with this seed sees of an image in the epochs `first`, `first` + 1 ..., counted from 0.
+def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, seed: int,
+             first: int) -> Draws:
+    """Return what a run with this seed sees of an image in the epochs `first`, `first` + 1 ..., counted from
+    0.
 
     `known_by` stands for the data set in the cache, as `cache_key` gives it.
     """
     import torch
 
     from core.augment.images import augment, draw
-    index, image = torch.tensor([row]), torch.from_numpy(np.array(_data.images[row])).permute(2, 0, 1)[None].float() / 255
+    index, image = torch.tensor([row]), torch.from_numpy(np.array(_data.images[row])).permute(2, 0,
+                                                                                              1)[None].float() / 255
     out, captions = [], []
     before = torch.get_num_threads()
     torch.set_num_threads(1)                     # the work is small: a second thread would only wait
@@ -79,8 +82,11 @@ def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, s
             changed = augment(image, config, (seed, epoch), index)
             out.append((changed[0] * 255).round().byte().permute(1, 2, 0).numpy())
             drawn = draw(config, (seed, epoch), index)
-            captions.append(", ".join(filter(None, (HAPPENED[name](values[0].tolist()) for name, values in drawn.items()
-                                                 if image.shape[1] == 3 or AUGMENTATIONS[name].group != "colour"))))
+            captions.append(", ".join(filter(None,
+                                             (HAPPENED[name](values[0].tolist()) for name,
+                                              values in drawn.items()
+                                                 if image.shape[1] == 3
+                                              or AUGMENTATIONS[name].group != "colour"))))
     finally:
         torch.set_num_threads(before)
     return Draws(np.stack(out), tuple(text or "unchanged" for text in captions))

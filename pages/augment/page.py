@@ -1,6 +1,7 @@
 """Augment: data augmentation, seen on the training images themselves.
 
-?dataset= and ?image= stand in the address. What is chosen here is the form of the next run: Train shows the same.
+?dataset= and ?image= stand in the address. What is chosen here is the form of the next run: Train shows the
+same.
 """
 
 from pathlib import Path
@@ -60,7 +61,8 @@ def draw_images(data: Dataset) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(epochs, width="content",
                     help="This image as a run with these settings and this seed sees it in each epoch.")
-        st.button("Next epochs", icon=":material/casino:", key="augment_again", on_click=next_epochs, type="tertiary")
+        st.button("Next epochs", icon=":material/casino:", key="augment_again", on_click=next_epochs,
+                  type="tertiary")
     clicked = gallery(draws.images, key="augment_draws", tile=92, selected=shown,
                       aria_label=f"{epochs}: click one to enlarge it")
     if clicked is not None:
@@ -103,7 +105,8 @@ def draw_list() -> None:
         for name, entry in AUGMENTATIONS.items():
             if entry.group != group:
                 continue
-            with st.container(key=f"augment_row_{name}", horizontal=True, vertical_alignment="center", gap="small"):
+            with st.container(key=f"augment_row_{name}", horizontal=True, vertical_alignment="center",
+                              gap="small"):
                 tooltip = " ".join([entry.help, *(caveat.sentence for caveat in entry.caveats)])
                 st.toggle(KNOBS[f"augment.{name}"].label, width=150, help=escape(tooltip),
                           **follow(f"augment_on_{name}", name in on, _switch, name))

@@ -1,4 +1,4 @@
-"""A network, counted for the images at hand. Counting needs torch, which nobody waits for: it starts in the background."""
+"""A network, counted for the images at hand. Counting needs torch, which starts in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:                                     # core.models.layers impor
 
 @dataclass(frozen=True)
 class Images:
-    """What the network is given. `data` is the open set; None before it is prepared, the rest is then a guess."""
+    """What the network is given. `data` is None before the set is prepared; the rest is then a guess."""
 
     data: Dataset | None
     classes: int
@@ -73,7 +73,8 @@ def _wait() -> None:
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def count(model: ModelConfig, classes: int, size: int, channels: int, batch_size: int, optimiser: str) -> Counts:
+def count(model: ModelConfig, classes: int, size: int, channels: int, batch_size: int,
+          optimiser: str) -> Counts:
     """Count a network. Raises LightboxError where it cannot be built."""
     from core.models.costs import build_on_meta, costs
     from core.models.layers import layer_table, stage_table, totals

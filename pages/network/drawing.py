@@ -30,11 +30,12 @@ def show_drawing(title: str, stages: Sequence[Stage], size: int, channels: int,
     """
     st.html(STYLE)
     st.html(drawing(title, stages, size, channels, pixels))
-    st.caption("Box height: rows of the feature map. Box width: number of channels, on a logarithmic scale. Below: "
-               "channels x height x width, layers with weights, parameters.")
+    st.caption("Box height: rows of the feature map. Box width: number of channels, on a logarithmic scale. "
+               "Below: channels x height x width, layers with weights, parameters.")
 
 
-def drawing(title: str, stages: Sequence[Stage], size: int, channels: int, pixels: np.ndarray | None = None) -> str:
+def drawing(title: str, stages: Sequence[Stage], size: int, channels: int,
+            pixels: np.ndarray | None = None) -> str:
     """Return the HTML of `show_drawing`."""
     kind = "gray" if channels == 1 else "colour"
     image = f"<img src='{data_uri(pixels)}' alt=''>" if pixels is not None else "<i class='picture'></i>"
@@ -55,7 +56,8 @@ def _stage(stage: Stage, high: int) -> str:
     tooltip = f"{stage.name}: {_shape(stage)}, {layers} with weights, {stage.parameters:,} parameters"
     return _figure(f"{tooltip}, {state}" if state else tooltip,
                    f"<i class='{state}' style='width:{width:.0f}px;height:{height:.0f}px'></i>",
-                   stage.name, _shape(stage), layers, short(stage.parameters), "frozen" if stage.frozen else "")
+                   stage.name, _shape(stage), layers, short(stage.parameters),
+                   "frozen" if stage.frozen else "")
 
 
 def _figure(tooltip: str, picture: str, name: str, *lines: str) -> str:

@@ -38,25 +38,27 @@ def draw_totals(counts: Counts, batch_size: int) -> None:
     trainable.metric("Trainable", f"{totals.trainable:,}", help="Weights that training changes.")
     frozen.metric("Frozen", f"{totals.frozen:,}", help="Weights that stay as they are.")
     work, memory, step = st.columns(3)
-    work.metric("Multiply-adds", short(totals.flops), help="To classify one image (MACs). Where a multiplication and an "
-                "addition count as two operations (FLOPs), the number is twice as large.")
+    work.metric("Multiply-adds", short(totals.flops), help="To classify one image (MACs). Where a "
+                "multiplication and an addition count as two operations (FLOPs), the number is twice as "
+                "large.")
     memory.metric("Memory per image", format_bytes(costs.activation_bytes),
-                  help="Activations that a training step keeps of each image for the backward pass, in float32.")
+                  help="Activations that a training step keeps of each image for the backward pass, in "
+                       "float32.")
     step.metric("Memory per step", format_bytes(costs.training_bytes),
-                help=f"Training with a batch size of {batch_size}, in float32: parameters, gradients, optimiser state, and "
-                "the activations of the batch.")
+                help=f"Training with a batch size of {batch_size}, in float32: parameters, gradients, "
+                "optimiser state, and the activations of the batch.")
 
 
 def draw_picture(config: RunConfig, images: Images) -> Counts | None:
-    """Draw the network and, for the CNN builder, its receptive field. Return the counts, None while torch starts."""
+    """Draw the network and the CNN builder's receptive field. Return the counts, None while torch starts."""
     sample, counts = images.sample(), None
     steps = plan(config.model, images.size, images.channels) if config.model.name == "cnn" else ()
     if torch_is_ready():
         counts = count(config.model, *images.shape, config.train.batch_size, config.optim.name)
         show_drawing(MODELS[config.model.name].title, counts.stages, images.size, images.channels, sample)
     if steps:
-        st.markdown("**Receptive field**", help="A unit of a feature map depends on a square of the image. Choose a layer, "
-                    "or move the pointer over the image to look from another place.")
+        st.markdown("**Receptive field**", help="A unit of a feature map depends on a square of the image. "
+                    "Choose a layer, or move the pointer over the image to look from another place.")
         sentence, warn = field_sentence(steps, images.size)
         (st.warning if warn else st.caption)(sentence)
         show_field(sample, steps, key="network_field")
@@ -88,7 +90,8 @@ open_data.warm_up()
 (dataset,) = page_header("Network", dataset_chip())
 config_form.choose_dataset(dataset)
 body = st.container(key="network_body", horizontal=True)
-picture, controls, views = (body.container(key=f"network_{part}") for part in ("picture", "controls", "views"))
+picture, controls, views = (body.container(key=f"network_{part}")
+                            for part in ("picture", "controls", "views"))
 with controls:
     draw_controls()
 try:

@@ -24,9 +24,10 @@ def show_pooling(pixels: np.ndarray) -> None:
                     for kind, title in KNOBS["model.cnn_pool"].choices.items()]
     st.html(STYLE)
     st.html(f"<div class='lb-pool'>{''.join(figures)}</div>")
-    st.markdown("Max pooling keeps what is bright; min pooling keeps what is dark, such as a fracture line in a bone. On "
-                "the negative they swap: min(x) = 255 - max(255 - x). So a network with max pooling can also learn to "
-                "keep what is dark: its filters can flip the sign before the pooling.")
+    st.markdown("Max pooling keeps what is bright; min pooling keeps what is dark, such as a fracture line "
+                "in a bone. On the negative they swap: min(x) = 255 - max(255 - x). So a network with max "
+                "pooling can also learn to keep what is dark: its filters can flip the sign before the "
+                "pooling.")
 
 
 def _figure(title: str, below: str, pixels: np.ndarray) -> str:

@@ -33,11 +33,14 @@ def show_field(pixels: np.ndarray, steps: Sequence[Step], *, key: str) -> None:
     size = len(pixels)
     rows = [{"title": f"{step.name.replace('layer', 'Layer ')}, {step.kind} {step.kernel} x {step.kernel}"
                       + (f", stride {step.stride}" if step.stride > 1 else ""),
-             "maps": f"{step.channels} maps of {step.size} x {step.size}", "size": step.size, "field": step.field,
-             "jump": step.jump, "first": step.window(0)[0], "share": format_percent(min(1, step.field / size), 0)}
+             "maps": f"{step.channels} maps of {step.size} x {step.size}", "size": step.size,
+             "field": step.field,
+             "jump": step.jump, "first": step.window(0)[0],
+             "share": format_percent(min(1, step.field / size), 0)}
             for step in steps]
     _field(data={"image": data_uri(pixels), "size": size, "steps": rows,
-                 "alt": f"A training image; a unit of the last layer sees {steps[-1].field} of its {size} pixels"},
+                 "alt": f"A training image; a unit of the last layer sees {steps[-1].field} of its {size} "
+                        "pixels"},
            key=key)
 
 
@@ -50,5 +53,5 @@ def field_sentence(steps: Sequence[Step], size: int) -> tuple[str, bool]:
     share = format_percent(field / size, 0)
     if field / size >= SMALL:
         return f"{seen}, {share} of the image's side. Larger structures are never seen as a whole.", False
-    return (f"{seen}, only {share} of the image's side. The network can judge texture, but not larger findings or "
-            "how structures lie to each other. A larger pooling stride widens the field most."), True
+    return (f"{seen}, only {share} of the image's side. The network can judge texture, but not larger "
+            "findings or how structures lie to each other. A larger pooling stride widens the field most."), True

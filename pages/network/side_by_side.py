@@ -1,4 +1,4 @@
-"""All networks side by side: parameters, multiply-adds, memory and time, none of which follows from another."""
+"""All networks side by side: parameters, multiply-adds, memory and time. None follows from another."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ if TYPE_CHECKING:                                     # core.models.costs import
     from core.models.costs import Costs
 
 FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG"}
-LABELLED = ("resnet18", "resnet152", "densenet264", "squeezenet1_0", "squeezenet1_1", "vgg16", "small_cnn", "cnn")
+LABELLED = ("resnet18", "resnet152", "densenet264", "squeezenet1_0", "squeezenet1_1", "vgg16", "small_cnn",
+            "cnn")
 MEASURED = ("resnet18", "resnet50", "densenet121", "squeezenet1_1")       # unless others are chosen
 COSTS = {                                             # column -> (title, tooltip)
     "Parameters": ("Parameters (M)", "In millions, with one linear layer as the head."),
     "Multiply-adds": ("Multiply-adds (G)", "To classify one image, in billions."),
     "Memory": ("Memory per image (MB)", "Activations that a training step keeps of each image, in float32."),
-    "Time": ("Time per image (ms)", "To classify one image on one core of this machine: the median of seven. Measured on "
-                                    "request."),
+    "Time": ("Time per image (ms)", "To classify one image on one core of this machine: the median of seven. "
+                                    "Measured on request."),
 }
 
 
@@ -43,11 +44,12 @@ def show_side_by_side(model: ModelConfig, images: Images) -> None:
             count_all(configs, images.shape, progress)
     names, button = st.columns([4, 1], vertical_alignment="bottom")
     with names:
-        chosen = st.multiselect("Networks to time", list(configs), default=[n for n in MEASURED if n in configs],
+        chosen = st.multiselect("Networks to time", list(configs),
+                                default=[n for n in MEASURED if n in configs],
                                 format_func=lambda name: MODELS[name].title, key="network_measured",
                                 persist_state="session",
-                                help="How long one image takes on one core of this machine. Large networks take some "
-                                "seconds to measure.")
+                                help="How long one image takes on one core of this machine. Large networks "
+                                "take some seconds to measure.")
     with button:
         if st.button("Measure", key="network_measure", disabled=not chosen, width="stretch"):
             st.session_state["network_measuring"] = chosen
@@ -80,7 +82,7 @@ def count_all(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
 
 def measure(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
             progress: Callable[[str, int, int], None]) -> None:
-    """Fill `known_times` with the seconds that each takes to classify one image on the CPU, with random weights."""
+    """Fill `known_times` with the seconds that each takes to classify one image on the CPU."""
     from core.models import build_model
     from core.models.costs import latency
     classes, size, channels = shape
@@ -91,7 +93,7 @@ def measure(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
 
 
 def side_by_side(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> pd.DataFrame:
-    """Return one row per network: name, family, title, and the columns of COSTS, NaN where a cost is not known."""
+    """Return a row per network: name, family, title, and the columns of COSTS, NaN where not known."""
     rows = []
     for name, config in configs.items():
         costs, seconds = known_costs().get((config, *shape)), known_times().get((config, *shape))
@@ -101,7 +103,8 @@ def side_by_side(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -
             row |= {"Parameters": costs.parameters / 1e6, "Multiply-adds": costs.flops / 1e9,
                     "Memory": costs.activation_bytes / 1e6}
         rows.append(row)
-    return pd.DataFrame(rows, columns=["name", "Family", "Network", *COSTS]).astype(dict.fromkeys(COSTS, float))
+    return pd.DataFrame(rows, columns=["name", "Family", "Network", *COSTS]).astype(dict.fromkeys(COSTS,
+                                                                                                  float))
 
 
 def show_table(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> None:
@@ -110,8 +113,10 @@ def show_table(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> 
     for reason in dict.fromkeys(reason for reason in costs if isinstance(reason, str)):
         st.caption(escape(reason))
     frame = side_by_side(configs, shape).drop(columns=["name", "Family"])
-    st.dataframe(frame.rename(columns={column: title for column, (title, _) in COSTS.items()}), hide_index=True,
-                 width="stretch", height="content", placeholder="", key="network_all", alt="What each network costs",
+    st.dataframe(frame.rename(columns={column: title for column, (title, _) in COSTS.items()}),
+                 hide_index=True,
+                 width="stretch", height="content", placeholder="", key="network_all",
+                 alt="What each network costs",
                  column_config={title: st.column_config.NumberColumn(help=help, format="%.3g")
                                 for title, help in COSTS.values()})
 
@@ -129,12 +134,15 @@ def show_charts(frame: pd.DataFrame) -> None:
                 st.caption("Press Measure to see times here.")
 
 
-def show_against(frame: pd.DataFrame, y: str, title: str, colours: dict[str, str], *, key: str, height: int = 230) -> None:
+def show_against(frame: pd.DataFrame, y: str, title: str, colours: dict[str, str], *, key: str,
+                 height: int = 230) -> None:
     """Parameters against another cost, a point a network in its family's colour, both axes logarithmic."""
     there = frame.dropna(subset=["Parameters", y])
-    said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}" for _, row in there.iterrows())
+    said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}" for _,
+                     row in there.iterrows())
     points = pd.DataFrame({"x": there["Parameters"], "y": there[y], "low": np.nan, "high": np.nan,
                            "label": there["Network"].where(there["name"].isin(LABELLED), ""),
-                           "color": there["Family"].map(colours), "name": there["Network"], "details": there["Family"]})
+                           "color": there["Family"].map(colours), "name": there["Network"],
+                           "details": there["Family"]})
     show_chart(comparisons.cost(points, "Parameters (M)", title, log_y=True, height=height,
                                 alt=f"Parameters in millions against {title}: {said}."), key=key)

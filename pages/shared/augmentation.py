@@ -16,15 +16,16 @@ CUSTOM = "custom"                # what the menu shows when the settings are non
 
 
 def chosen() -> AugmentConfig:
-    """Return what the form holds. A value that is not allowed is replaced by its default; `config_form.read` reports it."""
+    """Return what the form holds, the default for a value that is not allowed."""
     values = {f.name: config_form.value_of(f"augment.{f.name}") for f in fields(AugmentConfig)}
     return AugmentConfig(**{name: value for name, value in values.items() if isinstance(value, float)})
 
 
 def draw_presets(page: str) -> None:
-    """Draw the menu of presets; choosing one sets all augmentations. Each page that has it needs a name of its own."""
+    """Draw the menu of presets; choosing one sets all augmentations. `page` is that on which it stands."""
     selected = preset_of(chosen()) or CUSTOM
-    titles = {key: preset.title for key, preset in PRESETS.items()} | ({CUSTOM: "Custom"} if selected == CUSTOM else {})
+    titles = {key: preset.title for key, preset in PRESETS.items()} | ({CUSTOM: "Custom"}
+                                                                       if selected == CUSTOM else {})
     st.selectbox("Preset", list(titles), format_func=lambda key: titles.get(key, key),
                  **follow(f"augment_preset@{page}", selected, _choose_preset),
                  help="Sets all augmentations. " + escape(" ".join(f"{preset.title}: {preset.help}"
@@ -38,7 +39,8 @@ def draw_on_train() -> None:
     with preset:
         draw_presets("train")
     with see:
-        link("All augmentations", "augment", icon=":material/visibility:", dataset=config_form.value_of("data.dataset"))
+        link("All augmentations", "augment", icon=":material/visibility:",
+             dataset=config_form.value_of("data.dataset"))
 
 
 def _choose_preset(key: str) -> None:

@@ -1,7 +1,8 @@
 """The form of a run. Each widget is drawn from its Knob in core/config: label, help, limits, menu, group.
 
-What a person chose lives in one dictionary of the session, the widgets only show it: so it outlasts a change of page, an
-error and a closed expander. A value that is not allowed stays as it was typed, until `read` says what is wrong.
+What a person chose lives in one dictionary of the session, the widgets only show it: so it outlasts a change
+of page, an error and a closed expander. A value that is not allowed stays as it was typed, until `read` says
+what is wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pages.shared.widget_state import follow
 FILE = "file:"                      # how model.weights begins where it is a file
 
 
-# ------------------------------------------------------------------------------------------------------ the values
+# ------------------------------------------------------------------------------------------------- the values
 
 def value_of(name: str) -> Any:
     """Return what the form holds for a setting ("optim.lr"), as it was chosen or typed."""
@@ -57,9 +58,11 @@ def fill(config: RunConfig) -> None:
 
 
 def apply_address() -> LightboxError | None:
-    """Obey ?run=<id>: fill the form with that run's settings and start from its weights; with &again=1, from its own start.
+    """Obey ?run=<id>: fill the form with that run's settings and start from its weights; with &again=1, from
+    its own start.
 
-    The parameters then leave the address: from here on the form is the person's. Return what is wrong with the run.
+    The parameters then leave the address: from here on the form is the person's. Return what is wrong with
+    the run.
     """
     run_id, again = st.query_params.pop("run", None), st.query_params.pop("again", None)
     if not run_id:
@@ -106,10 +109,10 @@ def _edit(name: str, value: Any) -> None:
             put(blocks, KNOBS[blocks].default)
 
 
-# ------------------------------------------------------------------------------------------------------- the menus
+# -------------------------------------------------------------------------------------------------- the menus
 
 def options_of(name: str) -> dict[Any, str]:
-    """Return value -> words of a setting's menu, of what this machine and this data set offer; {} for one without a menu."""
+    """Return value -> words of a setting's menu, here and for this data set; {} without a menu."""
     return MENUS[name]() if name in MENUS else dict(KNOBS[name].choices or KNOBS[name].offered)
 
 
@@ -142,8 +145,10 @@ def _freezes() -> dict[str, str]:
 def _weights() -> dict[str, str]:
     """Random, ImageNet, shipped classifiers and finished runs with the same network, a file."""
     network, chosen = value_of("model.name"), str(value_of("model.weights"))
-    sources = [(f"run:{info.address}", info.network, f"{info.title} (came with the app)") for info in shipped_classifiers()]
-    sources += [(f"run:{row.id}", row.network, f"{row.name}, {row.when}") for row in run_feed.all_runs(RunStore())
+    sources = [(f"run:{info.address}", info.network, f"{info.title} (came with the app)")
+               for info in shipped_classifiers()]
+    sources += [(f"run:{row.id}", row.network, f"{row.name}, {row.when}")
+                for row in run_feed.all_runs(RunStore())
                 if row.state == "finished"]
     runs = {value: title for value, of, title in sources if of == network or value == chosen}
     file = chosen if chosen.startswith(FILE) else FILE
@@ -152,7 +157,8 @@ def _weights() -> dict[str, str]:
 
 def _devices() -> dict[str, str]:
     devices = preview.devices()
-    return {"auto": f"Automatic: {devices[0]['name']}"} | {d["device"]: f"{d['device']}: {d['name']}" for d in devices}
+    return {"auto": f"Automatic: {devices[0]['name']}"} | {d["device"]: f"{d['device']}: {d['name']}"
+                                                           for d in devices}
 
 
 def _folds() -> dict[int, str]:
@@ -174,7 +180,7 @@ MENUS: dict[str, Callable[[], dict[Any, str]]] = {
     "train.device": _devices, "data.fold": _folds, "data.target": _targets}
 
 
-# ------------------------------------------------------------------------------------------------------ the widgets
+# ------------------------------------------------------------------------------------------------ the widgets
 
 def applies(name: str) -> bool:
     """Return whether a setting has an effect, given what else is chosen. A menu of one entry is no choice."""
@@ -186,7 +192,8 @@ def names_in(group: str) -> list[str]:
     return [name for name, knob in KNOBS.items() if knob.group == group]
 
 
-def draw_part(part: str, above: Callable[[], None] | None = None, below: Callable[[], None] | None = None) -> None:
+def draw_part(part: str, above: Callable[[], None] | None = None,
+              below: Callable[[], None] | None = None) -> None:
     """Draw a part of the form: a heading, its open groups, its folded groups.
 
     Args:
@@ -208,7 +215,7 @@ def draw_part(part: str, above: Callable[[], None] | None = None, below: Callabl
 
 
 def changes_in(group: str) -> str:
-    """Return what of a group is not at its default, such as "head MLP (1024, 512), dropout 0.5"; else "default"."""
+    """Return what of a group is not at its default ("head MLP (1024, 512), dropout 0.5"), or "default"."""
     changes = [f"{KNOBS[name].label.lower()} {words(name, value_of(name))}" for name in names_in(group)
                if value_of(name) != KNOBS[name].default and applies(name)]
     return ", ".join(changes) or "default"
@@ -228,7 +235,8 @@ def draw(name: str, label: str = "", page: str = "") -> None:
 
     Args:
         label: instead of the setting's own, where something beside it says what it is
-        page: on another page than Train, its name: Streamlit loses the value of a widget that stands on two pages
+        page: on another page than Train, its name: Streamlit loses the value of a widget that stands on two
+            pages
     """
     knob, options = KNOBS[name], options_of(name)
     if name == "data.target" and value_of(name) not in options:
@@ -250,7 +258,8 @@ def draw(name: str, label: str = "", page: str = "") -> None:
         st.slider(min_value=knob.low, max_value=knob.high, step=knob.step, format="%g", **shared)
     else:                                                  # what does not fit is shown, `read` says why
         low, high = (knob.low, knob.high) if fits else (None, None)
-        by = {"step": 1} if isinstance(knob.default, int) else {"step": knob.default / 10 or 0.1, "format": "%g"}
+        by = {"step": 1} if isinstance(knob.default, int) else {"step": knob.default / 10 or 0.1,
+                                                                "format": "%g"}
         st.number_input(min_value=low, max_value=high, **by, **shared)
     if name == "model.weights" and str(value).startswith(FILE):
         _draw_weights_file(value)
@@ -264,13 +273,15 @@ def draw_target() -> None:
 
 def draw_name() -> None:
     """Draw the field for the run's name."""
-    st.text_input("Name", placeholder="Optional", max_chars=200, **follow("knob_name", value_of("name"), _edit, "name"),
-                  help="To find the run again. Without one it is named after its network, data set and image size.")
+    st.text_input("Name", placeholder="Optional", max_chars=200,
+                  **follow("knob_name", value_of("name"), _edit, "name"),
+                  help="To find the run again. Without one it is named after its network, data set and image "
+                       "size.")
 
 
 def _draw_weights_file(value: str) -> None:
-    st.text_input("File", placeholder="/path/to/weights.safetensors", help="A safetensors file on the machine that "
-                  "trains. Parameter names as in torchvision or in CheXNet's are understood.",
+    st.text_input("File", placeholder="/path/to/weights.safetensors", help="A safetensors file on the "
+                  "machine that trains. Parameter names as in torchvision or in CheXNet's are understood.",
                   **follow("weights_file", value.removeprefix(FILE), _edit_file))
 
 

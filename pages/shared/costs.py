@@ -1,4 +1,4 @@
-"""What networks cost, counted and measured once for everybody: the pages Network and Compare ask for the same ones."""
+"""What networks cost, counted and measured once for everybody, on Network and on Compare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:                                     # core.models.costs import
 
 @st.cache_resource(show_spinner=False)
 def known_costs() -> dict[tuple, Costs | str]:
-    """(network, classes, size, channels) -> its costs for one image, or why it cannot be built. For everybody, while it runs."""
+    """Return (network, classes, size, channels) -> its costs for one image, or why it cannot be built."""
     return {}
 
 

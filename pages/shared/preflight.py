@@ -21,7 +21,8 @@ from core.runs.classifiers import settings_of
 from pages.shared.layout import format_bytes
 
 # What decides which images are held back. A fraction of training only leaves some out.
-SPLIT = ("data.split", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds", "data.fold")
+SPLIT = ("data.split", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds",
+         "data.fold")
 MAJORITY = 0.7               # from this fraction of one class on, accuracy says little
 MEMORY = 0.85                # of a device's memory, what a step may take
 
@@ -44,10 +45,11 @@ class Facts:
 
     @cached_property
     def majority(self) -> tuple[str, float] | None:
-        """(the most frequent class of the training images, its fraction); None for several labels or unknown images."""
+        """(the majority class of the training images, its fraction); None for several labels or unknown images."""
         if self.data is None or self.data.labels.ndim != 1 or not self.n_train:
             return None
-        counts = np.bincount(self.data.labels[self.data.indices("train")], minlength=len(self.data.class_names))
+        counts = np.bincount(self.data.labels[self.data.indices("train")],
+                             minlength=len(self.data.class_names))
         return self.data.class_names[counts.argmax()], counts.max() / counts.sum()
 
 
@@ -74,7 +76,8 @@ def _memory(f: Facts) -> str | None:
     batch = f.config.train.batch_size
     if not f.step_bytes or not f.memory_bytes or f.step_bytes(batch) <= MEMORY * f.memory_bytes:
         return None
-    fits = [n for n in (2**k for k in range(11, 0, -1)) if n < batch and f.step_bytes(n) <= MEMORY * f.memory_bytes]
+    fits = [n for n in (2**k for k in range(11, 0, -1)) if n < batch
+            and f.step_bytes(n) <= MEMORY * f.memory_bytes]
     advice = (f"A batch size of {fits[0]} fits; gradient accumulation makes up for it." if fits else
               "Choose smaller images.")
     return (f"A step with {batch} images needs about {format_bytes(f.step_bytes(batch))}; the device has "
@@ -90,8 +93,8 @@ def _earlier_run(f: Facts) -> str | None:
         return (f"The initial weights are those of a {MODELS[before.model.name].title} and do not fit a "
                 f"{MODELS[config.model.name].title}. Choose the same network, or random initial weights.")
     if any(before.get(name) != config.get(name) for name in SPLIT):
-        return ("The earlier run had another split, so it may have been trained on images that are validation or test "
-                "images here: the results of this run would be too optimistic.")
+        return ("The earlier run had another split, so it may have been trained on images that are "
+                "validation or test images here: the results of this run would be too optimistic.")
     return None
 
 
@@ -101,14 +104,14 @@ def _no_imagenet(f: Facts) -> str | None:
     file, title = imagenet_file(f.config.model.name), MODELS[f.config.model.name].title
     if file is None:
         return f"There are no ImageNet weights for {title}: the run would fail."
-    return (f"ImageNet weights for {title} are not on this machine. The run downloads them, or fails without a network "
-            f"connection. The file belongs here: {file}.")
+    return (f"ImageNet weights for {title} are not on this machine. The run downloads them, or fails without "
+            f"a network connection. The file belongs here: {file}.")
 
 
 def _frozen_random(f: Facts) -> str | None:
     if f.config.model.weights == "none" and f.config.model.freeze != "none":
-        return ("The frozen layers start from random weights and stay random: only the head trains, on meaningless "
-                "features. Start from ImageNet weights or a run, or freeze nothing.")
+        return ("The frozen layers start from random weights and stay random: only the head trains, on "
+                "meaningless features. Start from ImageNet weights or a run, or freeze nothing.")
     return None
 
 
@@ -128,8 +131,8 @@ def _patience(f: Facts) -> str | None:
 
 def _batch_size(f: Facts) -> str | None:
     if f.n_train and f.config.train.batch_size > f.n_train:
-        return (f"The batch size of {f.config.train.batch_size} is larger than the training set ({f.n_train:,} images): "
-                "an epoch is one step.")
+        return (f"The batch size of {f.config.train.batch_size} is larger than the training set "
+                f"({f.n_train:,} images): an epoch is one step.")
     return None
 
 
@@ -167,16 +170,18 @@ def _augmentation(f: Facts) -> str | None:
     if not sentences:
         return None
     more = len(sentences) - 1
-    return sentences[0] + (f" The page Augment has {more} more warning{'s' if more > 1 else ''}." if more else "")
+    return sentences[0] + (f" The page Augment has {more} more warning{'s' if more > 1 else ''}." if more
+                           else "")
 
 
 def _patients(f: Facts) -> str | None:
     if f.config.data.split in ("image", "study"):
-        return ("This split ignores patients: images of one patient may be in both training and test, and the results "
-                "will be too optimistic. Fine as a demonstration, not for a report.")
+        return ("This split ignores patients: images of one patient may be in both training and test, and "
+                "the results will be too optimistic. Fine as a demonstration, not for a report.")
     return None
 
 
 CHECKS: tuple[Callable[[Facts], str | None], ...] = (
-    _memory, _earlier_run, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance, _balanced_twice,
+    _memory, _earlier_run, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
+    _balanced_twice,
     _batch_size, _augmentation, _patients)

@@ -1,6 +1,7 @@
 """The preview of a run before it is queued: images, steps, parameters, time, warnings.
 
-It is read from what is there already (an open pixel store, earlier runs); nothing is prepared or downloaded for it.
+It is read from what is there already (an open pixel store, earlier runs); nothing is prepared or downloaded
+for it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class RunPreview:
         data: the open set, None before its images are prepared
         counts: images of each split, None if not known yet
         steps: in one epoch, None if not known yet
-        parameters, trainable: of the network; `exact` says whether they were counted or are the published ones
+        parameters, trainable: of the network; `exact` says whether they were counted or are the published
+            ones
         flops: multiply-adds for one image, None until they are counted
         step_bytes: memory of a training step, None until that is counted
         time, time_note: how long in words, and how that is known
@@ -67,13 +69,15 @@ def preview_run(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> 
         devices: of this machine
 
     Raises:
-        LightboxError: what is wrong with the data, the split or the device; the run would fail with the same error
+        LightboxError: what is wrong with the data, the split or the device; the run would fail with the same
+            error
     """
     device = resolve(config.train.device, devices)
     data = open_data.open_set(config.data) if ready(config.data) else None
     if data is not None:
         counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
-    elif config.data.dataset in DATASETS and config.data.split in ("auto", "official") and not config.data.folds \
+    elif config.data.dataset in DATASETS and config.data.split in ("auto",
+                                                                   "official") and not config.data.folds \
             and config.data.train_fraction == 1:
         counts = dict(DATASETS[config.data.dataset].info().counts)
     else:
@@ -86,11 +90,13 @@ def preview_run(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> 
                   next((d.get("memory_bytes") for d in devices if d["device"] == device), None))
     return RunPreview(config, data, counts, steps, counted.parameters if counted else published,
                       counted.trainable if counted else published, counted is not None and data is not None,
-                      counted and counted.flops, counted and counted.step_bytes(config.train.batch_size), device,
+                      counted and counted.flops, counted and counted.step_bytes(config.train.batch_size),
+                      device,
                       time, note, warnings_of(facts))
 
 
-def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int | None = None) -> tuple[str, str]:
+def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
+              flops: int | None = None) -> tuple[str, str]:
     """Estimate how long a run takes, from earlier runs on this machine.
 
     Args:
@@ -104,15 +110,17 @@ def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
         return "-", "The time depends on the number of images, which is known once they are prepared."
     if not similar:
         guess = _guess(config, device, n_train, rows, flops) if flops else None
-        return guess or ("-", "We will know the time after the first epoch: this network has not been trained here at this "
-                              "image size.")
+        return guess or ("-", "We will know the time after the first epoch: this network has not been "
+                              "trained here at this image size.")
     epoch = similar.seconds * n_train / similar.n_train
     return (format_seconds(epoch * config.train.epochs),
-            f"About {format_seconds(epoch)} per epoch, as in the run of {similar.when} with this network and image size.")
+            f"About {format_seconds(epoch)} per epoch, as in the run of {similar.when} with this network and "
+            "image size.")
 
 
-def time_of_all(configs: Sequence[RunConfig], devices: list[dict], n_train: int, rows: Sequence[Row]) -> tuple[float, int]:
-    """Return the seconds that several runs take one after the other, and how many are unknown and not in that sum."""
+def time_of_all(configs: Sequence[RunConfig], devices: list[dict], n_train: int,
+                rows: Sequence[Row]) -> tuple[float, int]:
+    """Return the seconds that several runs take together, and how many are unknown and not in that sum."""
     total, unknown = 0.0, 0
     for config in configs:
         similar = _similar(config, resolve(config.train.device, devices), rows)
@@ -124,18 +132,20 @@ def time_of_all(configs: Sequence[RunConfig], devices: list[dict], n_train: int,
 
 
 def _similar(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
-    """The latest run whose epochs took as long as this one's would: the same network, the same layers trained."""
+    """The latest run with the same network and trained layers: its epochs took as long as this one's would."""
     small = uses_small_stem(config.model, config.data.size)
     for row in rows:
-        same = (row.network, row.size, row.small_stem, row.device) == (config.model.name, config.data.size, small, device)
+        same = (row.network, row.size, row.small_stem, row.device) == (config.model.name, config.data.size,
+                                                                       small, device)
         if row.seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
             return row
     return None
 
 
-def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int) -> tuple[str, str] | None:
-    """The time from another network's speed: as many multiply-adds a second. None where there is no such run, or where
-    layers are frozen, which makes an epoch shorter by an unknown factor."""
+def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int) -> tuple[str,
+                                                                                                   str] | None:
+    """The time from another network's speed: as many multiply-adds a second. None where there is no such run,
+    or where layers are frozen, which makes an epoch shorter by an unknown factor."""
     if config.model.freeze != "none":
         return None
     for row in rows:
@@ -150,13 +160,14 @@ def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], fl
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _flops_of(run_id: str) -> int | None:
-    """Multiply-adds of an earlier run's network for an image, None where layers were frozen or the run is gone."""
+    """Multiply-adds per image of an earlier run, None where layers were frozen or the run is gone."""
     try:
         run = RunStore().get(run_id)
         config, data = run.config, run.data()
         if config.model.freeze != "none" or not data:
             return None
-        return _count(config.model, len(data["class_names"]), data["size"], data["channels"], config.optim.name).flops
+        return _count(config.model, len(data["class_names"]), data["size"], data["channels"],
+                      config.optim.name).flops
     except LightboxError:
         return None
 
@@ -193,7 +204,7 @@ def sample(data: Dataset, n: int = 12) -> np.ndarray:
 
 @st.cache_data(ttl=3, show_spinner=False)
 def ready(data: DataConfig) -> bool:
-    """Return whether the images are prepared; looks at most every three seconds. Raises LightboxError for no such set."""
+    """Return whether the images are prepared. Raises LightboxError for no such data set."""
     open_source(data)
     return is_ready(data)
 
@@ -205,7 +216,7 @@ def devices() -> list[dict]:
 
 
 def name_of(device: str, known: list[dict]) -> str:
-    """Return a device in words: "cuda:0" -> "NVIDIA H200 (cuda:0)", "cpu" -> "2 CPU cores". `known` is what `devices` lists."""
+    """Return a device in words: "cuda:0" -> "NVIDIA H200 (cuda:0)". `known` is what `devices` lists."""
     name = next((d["name"] for d in known if d["device"] == device), device)
     return name if device in ("cpu", "mps", name) else f"{name} ({device})"
 
@@ -228,8 +239,8 @@ class _Counted:
 
 
 def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
-    """What the network costs; None before torch is imported. Before the images are prepared, for as many classes as the
-    data set is known to have, else two, and for colour unless gray was chosen.
+    """What the network costs; None before torch is imported. Before the images are prepared, for as many
+    classes as the data set is known to have, else two, and for colour unless gray was chosen.
 
     Raises LightboxError where such a network cannot be built.
     """

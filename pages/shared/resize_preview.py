@@ -33,7 +33,8 @@ def fits_html(pixels: np.ndarray, size: int, chosen: str | None = None) -> str:
     figures = [_figure(shown, 100 * width / longer, "Original", f"{width:,} x {height:,} px", frame)]
     for way, title in WAYS.items():
         mark = " (used here)" if way == chosen else ""
-        figures.append(_figure(fit(pixels, size, way, channels), 100, title + mark, cost_of(height, width, size, way)))
+        figures.append(_figure(fit(pixels, size, way, channels), 100, title + mark,
+                               cost_of(height, width, size, way)))
     return f"<div class='lb-fits'>{''.join(figures)}</div>"
 
 
@@ -51,7 +52,7 @@ def cost_of(height: int, width: int, size: int, resize: str) -> str:
 
 
 def fit_longest(pixels: np.ndarray, longest: int) -> np.ndarray:
-    """Shrink (H, W, C) uint8, keeping its aspect ratio, so that its longer side has at most `longest` pixels."""
+    """Shrink (H, W, C) uint8, keeping its aspect ratio, until its longer side has `longest` pixels."""
     height, width, channels = pixels.shape
     share = longest / max(height, width)
     if share >= 1:

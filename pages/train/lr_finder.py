@@ -1,8 +1,10 @@
-"""The learning-rate finder on the page Train: a button, the curve while it grows, and the rate that it suggests.
+"""The learning-rate finder on the page Train: a button, the curve while it grows, and the rate that it
+suggests.
 
-`python -m core find-lr` makes the steps in a process of its own; its lines are read here. A fragment shows what has come:
-the form stays usable meanwhile, and Stop works at once. (A click inside a fragment does not interrupt a running fragment,
-so work in the script itself, as `pages.shared.layout.long_task` does it, could not be stopped from here.)
+`python -m core find-lr` makes the steps in a process of its own; its lines are read here. A fragment shows
+what has come: the form stays usable meanwhile, and Stop works at once. (A click inside a fragment does not
+interrupt a running fragment, so work in the script itself, as `pages.shared.layout.long_task` does it, could
+not be stopped from here.)
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ from pages.shared.layout import escape, format_seconds
 
 NICE = 10                # the browser and the app go first
 UNWATCHED = 300.0        # seconds without a viewer after which a search is stopped: its tab was closed
-HELP = ("Trains a copy of the network for about a hundred steps while the learning rate rises, until the loss diverges. A "
-        "good learning rate is where the loss falls fastest.")
+HELP = ("Trains a copy of the network for about a hundred steps while the learning rate rises, until the "
+        "loss diverges. A good learning rate is where the loss falls fastest.")
 # What the search does not depend on.
-IRRELEVANT = {"optim.lr", "optim.schedule", "optim.every", "optim.factor", "optim.warmup", "train.epochs", "train.patience",
+IRRELEVANT = {"optim.lr", "optim.schedule", "optim.every", "optim.factor", "optim.warmup", "train.epochs",
+              "train.patience",
          "train.monitor", "train.measure_train", "train.copies", "train.compile", "model.unfreeze_epoch"}
 
 
@@ -118,7 +121,7 @@ def _command(config: RunConfig) -> list[str]:
     return command
 
 
-# ------------------------------------------------------------------------------------------------------------- on the page
+# ------------------------------------------------------------------------------------------------ on the page
 
 def draw_finder(config: RunConfig) -> None:
     """Draw the button, and below it the curve and the suggestion.
@@ -159,7 +162,8 @@ def _draw_progress(search: Search) -> None:
     if search.records:
         step, steps = search.records[-1]["step"], search.records[-1]["steps"]
         left = search.seconds_left()
-        text = f"Step {step} of at most {steps}" + (f", {format_seconds(left)} left" if left is not None else "")
+        text = f"Step {step} of at most {steps}" + (f", {format_seconds(left)} left" if left is not None
+                                                    else "")
         share = step / steps
     else:
         text = search.phase + (f": {search.done:,} of {search.total:,}" if search.total else "")
@@ -187,8 +191,9 @@ def _draw_suggestion(search: Search, config: RunConfig) -> None:
 
 
 def show_curve(records: list[dict], current: float, suggested: float | None) -> None:
-    """Loss over the learning rate: of each step faint, smoothed on top; where the form's rate and the suggested one lie."""
-    lr, loss, smooth = (np.array([record[key] for record in records], float) for key in ("lr", "loss", "smooth"))
+    """Show the loss over the learning rate, of each step and smoothed; the form's rate and the suggestion."""
+    lr, loss, smooth = (np.array([record[key] for record in records], float)
+                        for key in ("lr", "loss", "smooth"))
     marks = {"in the form": current}
     hues = {"in the form": theme.QUIET}
     if suggested is not None:

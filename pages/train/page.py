@@ -48,13 +48,15 @@ def draw_preview() -> None:
     draw_numbers(ahead)
     draw_warnings(ahead)
     config_form.draw_name()
-    queue_button.draw_queue_button("Queue run", "queue_run", lambda store: store.create(config_form.read()).id,
+    queue_button.draw_queue_button("Queue run", "queue_run",
+                                   lambda store: store.create(config_form.read()).id,
                                    type="primary", icon=":material/play_arrow:")
     if error := queue_button.queue_error():
         show_error(error)
     waiting = preview.waiting_on(ahead.device)
     queue = f" {waiting} run{'s' if waiting > 1 else ''} already in the queue." if waiting else ""
-    st.caption(f"Trains on {escape(preview.name_of(ahead.device, devices))} in the background: you can close the browser."
+    st.caption(f"Trains on {escape(preview.name_of(ahead.device, devices))} in the background: you can close "
+               "the browser."
                + queue)
     sweep.draw_grid(ahead, devices, runs)
 
@@ -87,19 +89,23 @@ def draw_numbers(ahead: preview.RunPreview) -> None:
     train.metric("Training", number(ahead.counts["train"]), help="Images that the network learns from.")
     val.metric("Validation", number(ahead.counts["val"]),
                help="Images evaluated after each epoch, never trained on: they choose the best epoch.")
-    test.metric("Test", number(ahead.counts["test"]), help="Images held out until you unlock them on the page Evaluate.")
+    test.metric("Test", number(ahead.counts["test"]), help="Images held out until you unlock them on the "
+                                                           "page Evaluate.")
     steps, parameters, time = st.columns(3)
     total = f" {ahead.steps * epochs:,} steps in {epochs} epochs." if ahead.steps else ""
-    steps.metric("Steps", number(ahead.steps), help=f"Per epoch: training images divided by the batch size.{total}")
-    parameters.metric("Parameters", f"{ahead.parameters / 1e6:.3g} M", help=f"{ahead.parameters:,} in all." if ahead.exact else
-                      "Approximate: the number of classes and channels is known once the images are prepared.")
+    steps.metric("Steps", number(ahead.steps), help="Per epoch: training images divided by the batch "
+                                                    f"size.{total}")
+    parameters.metric("Parameters", f"{ahead.parameters / 1e6:.3g} M",
+                      help=f"{ahead.parameters:,} in all." if ahead.exact else
+                      "Approximate: the number of classes and channels is known once the images are "
+                      "prepared.")
     time.metric("Time", ahead.time, help="Of the whole run, on this machine.")
     if ahead.trainable < ahead.parameters:
         st.caption(f"{ahead.trainable:,} parameters are trainable, {ahead.parameters - ahead.trainable:,} are frozen.")
     if ahead.flops:
         st.caption(escape(f"{ahead.flops / 1e9:.3g} G multiply-adds per image; a training step needs about "
-                          f"{format_bytes(ahead.step_bytes)}."), help="To classify one image; and in float32 for one "
-                   "batch. A frozen backbone needs less: its features are computed once.")
+                          f"{format_bytes(ahead.step_bytes)}."), help="To classify one image; and in float32 "
+                   "for one batch. A frozen backbone needs less: its features are computed once.")
     st.caption(escape(ahead.time_note))
 
 
@@ -111,7 +117,8 @@ def draw_warnings(ahead: preview.RunPreview) -> None:
     for sentence in ahead.warnings:
         st.warning(escape(sentence))
     if preflight.lacks_imagenet(ahead.config):
-        st.button("Start from random weights instead", key="from_random", on_click=config_form.start_from_random)
+        st.button("Start from random weights instead", key="from_random",
+                  on_click=config_form.start_from_random)
 
 
 open_data.warm_up()                                # counting a network's parameters needs torch

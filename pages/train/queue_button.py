@@ -1,7 +1,7 @@
 """The buttons that put runs into the queue.
 
-A button carries a token that is good for one press: the second click of a double click, which comes with the token of the
-first, makes no other run but leads to the one that is there already.
+A button carries a token that is good for one press: the second click of a double click, which comes with the
+token of the first, makes no other run but leads to the one that is there already.
 """
 
 from __future__ import annotations

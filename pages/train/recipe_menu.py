@@ -1,4 +1,4 @@
-"""Fill the form at once: by a recipe, by a recipe with its report's mistakes corrected, by the code of a run."""
+"""Fill the form at once: by a recipe, as its report did it or corrected, or by the code of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PILLS = 5                                     # up to so many recipes of a group
 
 # Metrics as the reports print them, in the order of a sentence. The rest is not shown here.
 METRICS = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "cohen_kappa": "kappa", "loss": "loss", "f1": "F1",
-           "macro_f1": "macro F1", "val_accuracy": "validation accuracy", "train_accuracy": "training accuracy",
+           "macro_f1": "macro F1", "val_accuracy": "validation accuracy",
+           "train_accuracy": "training accuracy",
            "true_positives": "TP", "false_negatives": "FN", "false_positives": "FP", "true_negatives": "TN"}
 
 
@@ -34,7 +35,7 @@ def apply_address() -> None:
 
 
 def draw_recipes() -> None:
-    """Draw the recipes by report. The one whose settings the form holds is selected; choosing one sets them."""
+    """Draw the recipes by report; choosing one sets the form. The one that the form holds is selected."""
     selected, corrected = _selected()
     if "recipe_group" not in st.session_state:
         st.session_state["recipe_group"] = RECIPES[selected].report if selected else ""
@@ -42,16 +43,21 @@ def draw_recipes() -> None:
     keys = [key for key, recipe in RECIPES.items() if recipe.report == group]
     shown = selected if selected in keys else None
     as_menu = len(keys) > PILLS
-    with st.container(key="recipes", horizontal=as_menu or group == CODE, vertical_alignment="bottom", gap="small"):
-        st.pills("Recipe", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g], required=True,
+    with st.container(key="recipes", horizontal=as_menu or group == CODE, vertical_alignment="bottom",
+                      gap="small"):
+        st.pills("Recipe", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g],
+                 required=True,
                  key="recipe_group", persist_state="session",
-                 help="Settings that go together. Those of the reports reproduce their runs on the chosen data set.")
+                 help="Settings that go together. Those of the reports reproduce their runs on the chosen "
+                      "data set.")
         if group == CODE:
             st.text_input("Code of a run", placeholder="DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary",
                           key="recipe_code", persist_state="session", on_change=_set_from_code,
-                          help="As report R001 names its runs. Sets what the code contains and keeps the rest.")
+                          help="As report R001 names its runs. Sets what the code contains and keeps the "
+                               "rest.")
         elif as_menu:
-            st.selectbox("Run of the report", keys, format_func=_title, placeholder="Choose a run of the report",
+            st.selectbox("Run of the report", keys, format_func=_title,
+                         placeholder="Choose a run of the report",
                          width="stretch", **follow(f"recipe_{group}", shown, _choose))
         else:
             st.pills("Recipe", keys, format_func=_title, label_visibility="collapsed",
@@ -78,7 +84,8 @@ def _draw_selected(key: str, corrected: bool) -> None:
             st.toggle("Corrected", **follow("recipe_corrected", corrected, _fill, key),
                       help=escape(f"Without the mistakes that are named above: {changes}."))
         for name, title in datasets:
-            st.button(f"Use {escape(title)}", key=f"recipe_set_{name}", on_click=_use_dataset, args=(name, key, corrected),
+            st.button(f"Use {escape(title)}", key=f"recipe_set_{name}", on_click=_use_dataset,
+                      args=(name, key, corrected),
                       help="The report's data set." if recipe.stand_in != name else
                       "Stands in for the report's data set, which is not here.")
 
@@ -105,7 +112,9 @@ def _changes(key: str, corrected: bool) -> tuple[tuple[str, Any], ...]:
 
 
 def _selected() -> tuple[str | None, bool]:
-    """(the recipe whose settings the form holds, whether corrected). Of two alike, the one that was chosen last."""
+    """(the recipe whose settings the form holds, whether corrected). Of two alike, the one that was chosen
+    last.
+    """
     last = st.session_state.get("recipe_chosen")
     for key in [last, *RECIPES] if last in RECIPES else RECIPES:
         for corrected in (False, True):

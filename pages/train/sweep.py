@@ -24,11 +24,13 @@ TITLES = {"augment": "Data augmentation", "data.fold": "All folds"}
 
 
 def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[Row]) -> None:
-    """Draw the choice of settings and values; say how many runs that is and how long they take; queue them."""
+    """Draw the choice of settings and values; say how many runs that is and how long they take; queue
+    them.
+    """
     with st.expander(f"Grid of runs{_size_of(_chosen())}", key="grid"):
         fields = st.multiselect("Vary", _fields(), default=FIRST, format_func=_title, key="grid_fields",
-                                persist_state="session", help="Queues one run for each combination of the values chosen "
-                                "below. All other settings are as in the form.")
+                                persist_state="session", help="Queues one run for each combination of the "
+                                "values chosen below. All other settings are as in the form.")
         for name in fields:
             _draw_values(name)
         try:
@@ -48,7 +50,9 @@ def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[Row]) -
 
 
 def create_runs(store: RunStore) -> str:
-    """Queue all runs of the grid with one tag, by which the page Runs then shows them. Return the first one's id."""
+    """Queue all runs of the grid with one tag, by which the page Runs then shows them. Return the first one's
+    id.
+    """
     first, tag = "", f"grid-{secrets.token_hex(2)}"
     for config in expand(config_form.read(), _chosen(), LIMIT):
         run = store.create(config)
@@ -59,9 +63,12 @@ def create_runs(store: RunStore) -> str:
 
 
 def _fields() -> list[str]:
-    """What a grid may vary: an augmentation preset, all folds, each setting with a menu, a switch or values to try."""
+    """What a grid may vary: an augmentation preset, all folds, each setting with a menu, a switch or values
+    to try.
+    """
     names = [name for name, knob in KNOBS.items()
-             if knob.grid or knob.choices or knob.offered or name == "model.name" or isinstance(knob.default, bool)]
+             if knob.grid or knob.choices or knob.offered or name == "model.name"
+             or isinstance(knob.default, bool)]
     return [*names, "augment", "data.fold"]
 
 
@@ -76,11 +83,13 @@ def _options(name: str) -> list:
 def _draw_values(name: str) -> None:
     if name == "data.fold":
         folds = config_form.value_of("data.folds")
-        st.caption(f"One run for each of the {folds} folds." if folds else "First set the number of folds under Data.")
+        st.caption(f"One run for each of the {folds} folds." if folds else "First set the number of folds "
+                                                                           "under Data.")
         return
     default = KNOBS[name].default if name in KNOBS else ""
     typed = isinstance(default, int | float) and not isinstance(default, bool)
-    st.multiselect(_title(name), _options(name), accept_new_options=typed, key=f"grid_{name}", persist_state="session",
+    st.multiselect(_title(name), _options(name), accept_new_options=typed, key=f"grid_{name}",
+                   persist_state="session",
                    format_func=lambda value: _words(name, value))
 
 
