@@ -107,7 +107,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_lines(path: Path) -> list[dict]:
-    """The JSON objects of a file, a line each. A torn line (the writer was killed there) is left out."""
+    """Return the JSON objects of a file, a line each. A torn line (the writer was killed there) is left out."""
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
@@ -140,7 +140,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hex digits."""
+    """Return SHA-256 of a file, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -35,16 +35,15 @@ def train(options: Namespace) -> int:
     if options.queue:
         print("\n".join(run.id for run in runs))
         return 0
-    return max(_follow(store, run, f"{n} of {len(runs)}  " if len(runs) > 1 else "") for n,
-               run in enumerate(runs, 1))
+    return max(_follow(store, run, f"{n} of {len(runs)}  " if len(runs) > 1 else "")
+               for n, run in enumerate(runs, 1))
 
 
 def _config(options: Namespace) -> RunConfig:
     """Return the settings of a new run, as the command line gives them."""
     changes = {"data.dataset": absolute(options.dataset), "model.name": options.model,
-               "data.size": options.size,
-               "train.epochs": options.epochs, "train.seed": options.seed, "train.device": options.device,
-               "name": options.name}
+               "data.size": options.size, "train.epochs": options.epochs, "train.seed": options.seed,
+               "train.device": options.device, "name": options.name}
     changes |= settings(options.set)
     config = RunConfig()
     if options.recipe:

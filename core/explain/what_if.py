@@ -158,7 +158,7 @@ def change(image: np.ndarray, wanted: Mapping[str, Any]) -> np.ndarray:
 
 
 def is_change(name: str, value: Any) -> bool:
-    """Whether a value of CHANGES[name] changes anything."""
+    """Return whether a value of CHANGES[name] changes anything."""
     return value is not None and (CHANGES[name].placed or value != CHANGES[name].neutral)
 
 

@@ -136,7 +136,7 @@ FAMILIES = {
 
 def build_backbone(spec: ModelSpec, *, config: ModelConfig, classes: int, size: int, small: bool, channels: int,
                    seed: int) -> Built:
-    """The network of that name with `classes` outputs; see `core.models.build_model`."""
+    """Return the network of that name with `classes` outputs; see `core.models.build_model`."""
     family = FAMILIES[spec.family]
     with torch.random.fork_rng(devices=[]):              # torchvision draws from the global generator
         torch.default_generator.manual_seed(seed)        # torch.manual_seed would reseed the GPU as well

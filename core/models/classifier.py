@@ -73,11 +73,11 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(preprocessing.std).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, S, S) float in [0, 1] -> (N, K) logits. Raises TypeError for integers: divide uint8 by 255 first."""
+        """Return (N, C, S, S) float in [0, 1] -> (N, K) logits. Raises TypeError for integers: divide uint8 by 255 first."""
         return self.head(self.embed(images))
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, C, S, S) float in [0, 1] -> features (N, F). Raises TypeError for integers.
+        """Return (N, C, S, S) float in [0, 1] -> features (N, F). Raises TypeError for integers.
 
         What is frozen is left out of the graph: nothing there needs a gradient, so autograd records nothing.
         """
@@ -86,7 +86,7 @@ class Classifier(nn.Module):
         return self.network.embed((images - self.mean) / self.std)
 
     def head(self, features: Tensor) -> Tensor:
-        """Features (N, F) as `embed` gives them -> (N, K) logits."""
+        """Return features (N, F) as `embed` gives them -> (N, K) logits."""
         return self.network.classify(features)
 
     @property
@@ -95,7 +95,7 @@ class Classifier(nn.Module):
         return self.network.width
 
     def penalty(self, logits: Tensor) -> Tensor | None:
-        """What the network itself adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
+        """Return what the network itself adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
         return self.network.penalty(logits)
 
     # --- what learns ---
@@ -140,16 +140,16 @@ class Classifier(nn.Module):
         return self
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """The parameters of the head."""
+        """Return the parameters of the head."""
         return [p for name in self.network.head_parts for p in self.network.get_submodule(name).parameters()]
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """All others."""
+        """Return all others."""
         head = set(map(id, self.head_parameters()))
         return [p for p in self.parameters() if id(p) not in head]
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(N, K) logits -> (N, K) float32 in [0, 1]: several findings each for itself, else summing to 1."""
+        """Return (N, K) logits -> (N, K) float32 in [0, 1]: several findings each for itself, else summing to 1."""
         logits = logits.float()                       # bfloat16 has eight bits: a softmax of it would not sum to 1
         return logits.sigmoid() if self.task == Task.MULTILABEL else logits.softmax(dim=1)
 

@@ -90,7 +90,7 @@ class CNN(Network):
 
 
 def build_cnn(spec: ModelSpec, *, config: ModelConfig, classes: int, size: int, small: bool, channels: int, seed: int) -> Built:
-    """The network that the knobs `cnn_` describe; see `core.models.build_model`.
+    """Return the network that the knobs `cnn_` describe; see `core.models.build_model`.
 
     Its parts are `layers` (layer1 ... layerL), `pool` and `head`. There is no stem, so `small` changes nothing. The concat head
     brings its own pooling.
@@ -120,7 +120,7 @@ def build_cnn(spec: ModelSpec, *, config: ModelConfig, classes: int, size: int, 
 
 
 def build_trunk(config: ModelConfig, size: int, channels: int) -> nn.Sequential:
-    """The convolutions: (N, channels, size, size) -> (N, C, S, S), in blocks called layer1, layer2 ...
+    """Return the convolutions: (N, channels, size, size) -> (N, C, S, S), in blocks called layer1, layer2 ...
 
     Weights are drawn for ReLU (He et al., ICCV 2015) from torch's global generator; biases start at 0.
 
@@ -143,7 +143,7 @@ def build_trunk(config: ModelConfig, size: int, channels: int) -> nn.Sequential:
 
 
 def l2_penalty(head: Iterable[nn.Module], logits: Tensor, kernel: float, activity: float) -> Tensor:
-    """What L2 adds to the loss, as Keras's kernel_regularizer and activity_regularizer do.
+    """Return what L2 adds to the loss, as Keras's kernel_regularizer and activity_regularizer do.
 
         kernel * sum(w^2) over the weights of the head's linear layers, without biases
         + activity * sum(logits^2) / N

@@ -64,7 +64,7 @@ def costs(config: ModelConfig, classes: int, size: int, channels: int, batch_siz
 
 
 def build_on_meta(config: ModelConfig, classes: int, size: int, channels: int) -> Classifier:
-    """The network with shapes but without numbers, frozen as the config says."""
+    """Return the network with shapes but without numbers, frozen as the config says."""
     with torch.device("meta"):
         return build_model(dataclasses.replace(config, weights="none"), classes=classes, size=size, channels=channels)
 

@@ -25,7 +25,7 @@ class AverageAndMaximum(nn.Module):
 
 
 def average() -> nn.Module:
-    """(N, F', h, w) -> (N, F')."""
+    """Return (N, F', h, w) -> (N, F')."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
 
 

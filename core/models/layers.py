@@ -103,7 +103,7 @@ def layer_table(model: Classifier, size: int | None = None) -> list[Layer]:
 
 
 def stage_table(model: Classifier, size: int | None = None) -> list[Stage]:
-    """The same layers in groups: what comes before the first stage, each stage with what leads to it, and the head."""
+    """Return the same layers in groups: what comes before the first stage, each stage with what leads to it, and the head."""
     layers, shapes = _look(model, size)
     words = dict(zip(model.stages, model.stage_names))
     return [replace(stage, name=words.get(stage.name, stage.name.rpartition(".")[2]))
@@ -142,7 +142,7 @@ def _look(model: Classifier, size: int | None) -> tuple[list[Layer], dict[str, t
 
 
 def totals(layers: Sequence[Layer]) -> Totals:
-    """The sums of a table. A layer is trained as a whole or not at all."""
+    """Return the sums of a table. A layer is trained as a whole or not at all."""
     parameters = sum(layer.parameters for layer in layers)
     trainable = sum(layer.parameters for layer in layers if layer.trainable)
     return Totals(parameters, trainable, parameters - trainable, sum(layer.flops for layer in layers),

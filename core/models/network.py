@@ -32,30 +32,30 @@ class Network(nn.Module):
         self.trunk_parts, self.pool_parts, self.head_parts, self.width = trunk, pool, head, width
 
     def maps(self, images: Tensor) -> Tensor:
-        """(N, C, S, S), normalised -> (N, F', h, w)."""
+        """Return (N, C, S, S), normalised -> (N, F', h, w)."""
         return self._call(self.trunk_parts, images)
 
     def embed(self, images: Tensor) -> Tensor:
-        """(N, C, S, S), normalised -> features (N, F)."""
+        """Return (N, C, S, S), normalised -> features (N, F)."""
         return self._call(self.pool_parts, self.maps(images))
 
     def classify(self, features: Tensor) -> Tensor:
-        """(N, F) -> logits (N, K)."""
+        """Return (N, F) -> logits (N, K)."""
         return self._call(self.head_parts, features)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.embed(images))
 
     def penalty(self, logits: Tensor) -> Tensor | None:
-        """What this network adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
+        """Return what this network adds to the loss of a batch of (N, K) logits: a scalar, or None for nothing."""
         return None
 
     def backbone(self) -> tuple[str, ...]:
-        """Dotted names of the parts before the head, in the order of their use."""
+        """Return dotted names of the parts before the head, in the order of their use."""
         return self.trunk_parts + self.pool_parts
 
     def upto(self, address: str) -> list[str]:
-        """Dotted names of all backbone parts from the first to the module `address`, that one included.
+        """Return dotted names of all backbone parts from the first to the module `address`, that one included.
 
         Where the module lies inside a part, its siblings before it are listed instead of the part. Raises KeyError where
         there is none such.

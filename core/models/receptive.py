@@ -86,7 +86,7 @@ def chain(layers: Iterable[tuple[str, str, int, int, int]], size: int, channels:
 
 
 def plan(config: ModelConfig, size: int, channels: int) -> tuple[Step, ...]:
-    """The layers of the network `cnn` as its knobs say, each a convolution and, with a window above 1, a pooling.
+    """Return the layers of the network `cnn` as its knobs say, each a convolution and, with a window above 1, a pooling.
 
     Args:
         config: its fields cnn_layers, cnn_kernels, cnn_filters, cnn_pool_size and cnn_pool_stride, and cut, which leaves out

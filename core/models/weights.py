@@ -44,7 +44,7 @@ Shape = tuple[int, ...]
 
 
 def fitting(network: nn.Module, shapes: Mapping[str, Shape], leave: tuple[str, ...] = ()) -> list[str]:
-    """Names of the network's tensors that weights of those names and shapes can give.
+    """Return names of the network's tensors that weights of those names and shapes can give.
 
     A first convolution for colour fits a gray network: see `take`.
 
@@ -77,7 +77,7 @@ def take(network: nn.Module, names: list[str], fetch: Callable[[str], Tensor]) -
 
 
 def left_over(network: nn.Module, taken: list[str]) -> list[str]:
-    """Names of the network's tensors that are not among `taken`."""
+    """Return names of the network's tensors that are not among `taken`."""
     return [name for name in network.state_dict() if name not in set(taken) and not name.endswith(COUNTER)]
 
 
@@ -88,7 +88,7 @@ def _is_colour_for_gray(shape: Shape, own: Shape) -> bool:
 # --- ImageNet's, through torchvision's loader ---
 
 def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:
-    """ImageNet's weights by torchvision's loader: from TORCH_HOME, or fetched and checked against the hash in the name.
+    """Return ImageNet's weights by torchvision's loader: from TORCH_HOME, or fetched and checked against the hash in the name.
 
     IMAGENET1K_V1 for all: some later versions had a newer recipe, and comparing them with others compares recipes.
 
@@ -121,7 +121,7 @@ def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:
 
 
 def imagenet_path(spec: ModelSpec) -> Path:
-    """Where torchvision's loader keeps that file."""
+    """Return where torchvision's loader keeps that file."""
     return Path(torch.hub.get_dir()) / "checkpoints" / spec.weights_file
 
 
@@ -184,7 +184,7 @@ def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
 
 
 def renamed(name: str, known: Mapping[str, object]) -> str:
-    """A name by torchvision's rules: RULES applied in turn until it is among `known`."""
+    """Return a name by torchvision's rules: RULES applied in turn until it is among `known`."""
     for pattern, replacement in RULES:
         if name in known:
             break

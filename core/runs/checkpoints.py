@@ -93,13 +93,13 @@ def load(folder: Path, with_resume: bool = True) -> Checkpoint:
 
 
 def places(folder: Path) -> list[tuple[int, int]]:
-    """(epochs finished, steps of the next) of all checkpoints, earliest first."""
+    """Return (epochs finished, steps of the next) of all checkpoints, earliest first."""
     names = (NAME.fullmatch(path.name) for path in folder.glob("e*"))
     return sorted((int(m[1]), int(m[2])) for m in names if m)
 
 
 def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint that is sound, or None where there is none; and a sentence for each that was not."""
+    """Return the newest checkpoint that is sound, or None where there is none; and a sentence for each that was not."""
     notes = []
     for place in reversed(places(folder)):
         try:
@@ -110,7 +110,7 @@ def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
-    """The weights of the best epoch; of the newest sound epoch where the best one is damaged, with a note about that.
+    """Return the weights of the best epoch; of the newest sound epoch where the best one is damaged, with a note about that.
 
     Raises LightboxError "checkpoint.missing" where no epoch was finished, "checkpoint.damaged" where none is sound.
     """
@@ -139,7 +139,7 @@ def prune(folder: Path, best_epoch: int) -> None:
 
 
 def best_epoch(folder: Path) -> int | None:
-    """The best epoch so far, as the newest readable checkpoint says."""
+    """Return the best epoch so far, as the newest readable checkpoint says."""
     for place in reversed(places(folder)):
         try:
             return json.loads((folder / name_of(*place) / "meta.json").read_text())["meta"]["best"]["epoch"]
@@ -149,5 +149,5 @@ def best_epoch(folder: Path) -> int | None:
 
 
 def checksum(meta: dict) -> str:
-    """SHA-256 of a meta, whatever the order of its keys."""
+    """Return SHA-256 of a meta, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()

@@ -43,7 +43,7 @@ class ClassifierInfo:
 
 
 def shipped_classifiers() -> list[ClassifierInfo]:
-    """Those that came with the app. No torch."""
+    """Return those that came with the app. No torch."""
     classifiers = []
     for file in sorted(SHIPPED.glob("*/meta.json")):
         folder = file.parent
@@ -58,7 +58,7 @@ def shipped_classifiers() -> list[ClassifierInfo]:
 
 
 def list_classifiers() -> list[ClassifierInfo]:
-    """Those that came with the app, then runs with a finished epoch, newest first. No torch."""
+    """Return those that came with the app, then runs with a finished epoch, newest first. No torch."""
     classifiers = shipped_classifiers()
     for run in RunStore().list():
         data = run.data()
@@ -69,7 +69,7 @@ def list_classifiers() -> list[ClassifierInfo]:
 
 
 def settings_of(address: str) -> RunConfig:
-    """The settings that a classifier was trained with. Raises LightboxError "run.gone"."""
+    """Return the settings that a classifier was trained with. Raises LightboxError "run.gone"."""
     if is_shipped(address):
         return RunConfig.from_json((SHIPPED / address / "config.json").read_text())
     return RunStore().get(address).config
@@ -83,7 +83,7 @@ def task_of(address: str) -> str:
 
 
 def is_shipped(address: str) -> bool:
-    """Whether it came with the app."""
+    """Return whether it came with the app."""
     return bool(address) and "/" not in address and (SHIPPED / address / "meta.json").exists()
 
 
@@ -176,7 +176,7 @@ def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:
 
 
 def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
-    """Probabilities of pictures of any size: (N, K) float32 in [0, 1]."""
+    """Return probabilities of pictures of any size: (N, K) float32 in [0, 1]."""
     import torch
     with torch.no_grad():
         return model.probabilities(model(as_input(model, pictures))).cpu().numpy()

@@ -36,8 +36,7 @@ from core.models import MODELS
 TASKS = {"binary": "binary-class", "multiclass": "multi-class", "multilabel": "multi-label, binary-class",
          "ordinal": "ordinal-regression"}
 FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG",
-            "cnn": "CNN",
-            "small_cnn": "SmallCNN", "own_resnet": "OwnResNet"}
+            "cnn": "CNN", "small_cnn": "SmallCNN", "own_resnet": "OwnResNet"}
 GROWTH = "funnel_in|funnel_out|constant"
 
 # Key of the code -> (pattern of its value, the field, text -> value, value -> text).
@@ -87,8 +86,8 @@ def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
     """
     model, data = config.model, config.data
     parts = [network_code(model.name), f"da_{int(bool(active(config.augment)))}",
-             f"ts_{data.size}_{data.size}",
-             f"t_{int(model.freeze == 'none')}", "s_1", f"bs_{config.train.batch_size}"]
+             f"ts_{data.size}_{data.size}", f"t_{int(model.freeze == 'none')}", "s_1",
+             f"bs_{config.train.batch_size}"]
     if model.name == "cnn":
         parts += [f"{key}_{write(config.get(name))}" for key, (_, name, _, write) in OF_A_CNN.items()]
     parts.append(class_code(classname or data.dataset))
@@ -110,8 +109,8 @@ def parse(code: str) -> Parsed:
     """
     text = re.sub(r"[\s_]+", "_", code.partition(",")[0].strip()).strip("_")
     networks = sorted(MODELS, key=lambda name: -len(network_code(name)))
-    name = next((name for name in networks if re.match(re.escape(network_code(name)) + r"(_|$)", text,
-                                                       re.IGNORECASE)), None)
+    name = next((name for name in networks
+                 if re.match(re.escape(network_code(name)) + r"(_|$)", text, re.IGNORECASE)), None)
     if name is None:
         raise LightboxError("code.unread", f"{code[:80]!r} does not begin with a known network.",
                             f"For example {name_code(RunConfig())}. Networks: {', '.join(map(network_code, MODELS))}.")
@@ -125,8 +124,7 @@ def parse(code: str) -> Parsed:
     words = re.sub(r"_?training$", "", words)
     if match := re.search(rf"(?:^|_)({'|'.join(TASKS)})$", words):
         words, last = words[:match.start()], match[1]
-    if re.match(r"(da|ts|t|s|bs|cl|sd|fcd)_?\d|(kg|fg|lp|gp)_",
-                words):         # in another order, or with another value
+    if re.match(r"(da|ts|t|s|bs|cl|sd|fcd)_?\d|(kg|fg|lp|gp)_", words):      # in another order, or of another value
         raise LightboxError("code.unread", f"{words[:80]!r} in the code is not understood.",
                             f"A code looks like {name_code(RunConfig())}, in this order.")
     return _as_changes(name, values, words, TASKS.get(last, ""))

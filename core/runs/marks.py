@@ -39,7 +39,7 @@ class Mark:
 
 
 def marks_file(dataset: str, root: Path | None = None) -> Path:
-    """The file of a set. `dataset` may be a path: the end of its name is shown, a hash tells it from others."""
+    """Return the file of a set. `dataset` may be a path: the end of its name is shown, a hash tells it from others."""
     name = re.sub(r"[^A-Za-z0-9-]+", "_", Path(dataset).name)[:40]
     return Path(root or home()) / "marks" / f"{name}-{hashlib.sha256(dataset.encode()).hexdigest()[:8]}.json"
 
@@ -86,7 +86,7 @@ def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | N
 
 
 def marks_csv(dataset: str, root: Path | None = None) -> str:
-    """All marks of a set as CSV with the columns COLUMNS; `changed` in UTC. Raises LightboxError "marks.damaged"."""
+    """Return all marks of a set as CSV with the columns COLUMNS; `changed` in UTC. Raises LightboxError "marks.damaged"."""
     out = io.StringIO()
     table = csv.writer(out)
     table.writerow(COLUMNS)

@@ -60,7 +60,7 @@ class Queue:
             return True
 
     def waiting(self) -> list[tuple[str, str]]:
-        """(run id, device) of all that wait, first come first."""
+        """Return (run id, device) of all that wait, first come first."""
         if not self.path.exists():
             return []
         with self._write() as db:

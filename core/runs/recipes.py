@@ -24,8 +24,8 @@ from core.augment import PRESETS
 from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 
-GROUPS = {"": "Basic", "R000": "R000: body part", "R001": "R001: normal or abnormal", "R002": "R002: MedMNIST",
-          "R004": "R004: COVID-19"}
+GROUPS = {"": "Basic", "R000": "R000: body part", "R001": "R001: normal or abnormal",
+          "R002": "R002: MedMNIST", "R004": "R004: COVID-19"}
 
 
 @dataclass(frozen=True)
@@ -61,30 +61,33 @@ def _augmented(preset: str) -> dict[str, float]:
 
 
 # The optimiser as the reports describe it: plain Adam, no decay, no warm-up. Lightbox's own defaults differ.
-PLAIN_ADAM = {"optim.name": "adam", "optim.weight_decay": 0.0, "optim.warmup": 0.0, "optim.schedule": "constant"}
+PLAIN_ADAM = {"optim.name": "adam", "optim.weight_decay": 0.0, "optim.warmup": 0.0,
+              "optim.schedule": "constant"}
 
 BASIC = {
     "quick": Recipe("Quick look", "A small network pretrained on X-rays of bones, small images, few epochs: "
                     "about a minute. Shows problems in the data before you wait for a long run.",
-                    {"model.name": "squeezenet1_1", "model.weights": "run:phantom-body-part", "data.size": 64, "train.epochs": 5,
-                     "train.batch_size": 32, "optim.lr": 3e-4}),             # at 0.001 a SqueezeNet collapses to one class
+                    {"model.name": "squeezenet1_1", "model.weights": "run:phantom-body-part", "data.size": 64,
+                     "train.epochs": 5, "train.batch_size": 32,
+                     "optim.lr": 3e-4}),                         # at 0.001 a SqueezeNet collapses to one class
     "careful": Recipe("Careful", "ImageNet weights, 128 px, mild augmentation as between one X-ray exposure "
                       "and the next. Slow on a CPU.",
-                      {"model.name": "resnet18", "model.weights": "imagenet", "data.size": 128, "train.epochs": 15,
-                       "train.batch_size": 32, "optim.lr": 3e-4, **_augmented("gentle")}),
+                      {"model.name": "resnet18", "model.weights": "imagenet", "data.size": 128,
+                       "train.epochs": 15, "train.batch_size": 32, "optim.lr": 3e-4, **_augmented("gentle")}),
     "medmnist": Recipe("MedMNIST protocol", "As in MedMNIST v2 (Yang et al. 2023): ResNet-18 at 28 px, Adam "
                        "at 0.001, batch size 128, learning rate divided by 10 at 50 % and 75 % of 100 "
                        "epochs, no augmentation.",
-                       {"model.name": "resnet18", "data.size": 28, "train.epochs": 100, "train.batch_size": 128,
-                        **PLAIN_ADAM, "optim.schedule": "step"}),
+                       {"model.name": "resnet18", "data.size": 28, "train.epochs": 100,
+                        "train.batch_size": 128, **PLAIN_ADAM, "optim.schedule": "step"}),
 }
 
 
 # -------------------------------------------------------------------------------------- R000: which body part
 
-_R000 = {"data.size": 224, "data.resize": "stretch", "data.channels": 3, "data.split": "image", "data.val_fraction": 0.1,
-         "data.test_fraction": 0.2, **PLAIN_ADAM, "optim.lr": 1e-4, "optim.schedule": "every", "optim.every": 5,
-         "optim.factor": 0.5, "train.epochs": 15, "train.batch_size": 32, **_augmented("r000")}
+_R000 = {"data.size": 224, "data.resize": "stretch", "data.channels": 3, "data.split": "image",
+         "data.val_fraction": 0.1, "data.test_fraction": 0.2, **PLAIN_ADAM, "optim.lr": 1e-4,
+         "optim.schedule": "every", "optim.every": 5, "optim.factor": 0.5, "train.epochs": 15,
+         "train.batch_size": 32, **_augmented("r000")}
 _R000_HELP = ("{0} classifies elbow, shoulder and wrist: 224 px, 15 epochs, Adam at 0.0001 (halved every 5 epochs), "
               "cross-entropy, augmentation of its Table 3, split 70:10:20. Not stated, so chosen here: batch size 32, random "
               "initial weights, images stretched to a square. Its split ignores patients: 88 % of its test images show a "
@@ -92,22 +95,24 @@ _R000_HELP = ("{0} classifies elbow, shoulder and wrist: 224 px, 15 epochs, Adam
 
 
 def _r000(network: str, title: str, reported: dict[str, float]) -> Recipe:
-    return Recipe(title, _R000_HELP.format(title), {"model.name": network, **_R000}, "R000", {"test": reported}, "mura",
-                  {"data.split": "patient", "train.measure_train": True}, "body_part", "phantom")
+    return Recipe(title, _R000_HELP.format(title), {"model.name": network, **_R000}, "R000",
+                  {"test": reported}, "mura", {"data.split": "patient", "train.measure_train": True},
+                  "body_part", "phantom")
 
 
 R000 = {
-    "r000-densenet169": _r000("densenet169", "DenseNet-169", {"accuracy": 0.9810077519379845, "loss": 0.06210914945316522,
-                                                              "train_accuracy": 0.9771, "val_accuracy": 0.9992}),
+    "r000-densenet169": _r000("densenet169", "DenseNet-169",
+                              {"accuracy": 0.9810077519379845, "loss": 0.06210914945316522,
+                               "train_accuracy": 0.9771, "val_accuracy": 0.9992}),
     "r000-resnet50": _r000("resnet50", "ResNet-50", {"accuracy": 0.98372, "loss": 0.04789}),
 }
 
 
 # ----------------------------------------------------------------------------------- R001: normal or abnormal
 
-_R001 = {"data.size": 224, "data.resize": "crop", "data.channels": 3, "data.split": "image", "data.val_fraction": 0.1,
-         "data.test_fraction": 0.0, **PLAIN_ADAM, "optim.lr": 1e-3, "train.class_weights": True, "train.monitor": "roc_auc",
-         "train.epochs": 30, "train.patience": 5}
+_R001 = {"data.size": 224, "data.resize": "crop", "data.channels": 3, "data.split": "image",
+         "data.val_fraction": 0.1, "data.test_fraction": 0.0, **PLAIN_ADAM, "optim.lr": 1e-3,
+         "train.class_weights": True, "train.monitor": "roc_auc", "train.epochs": 30, "train.patience": 5}
 _R001_HOW = ("224 px, Adam, cross-entropy with class weights, 10 % of the training images for validation, "
              "early stopping by ROC AUC; the official test set is kept. Not stated, so chosen here: learning "
              "rate 0.001 (Keras's default), at most 30 epochs, patience 5. Its validation split ignores "
@@ -116,10 +121,11 @@ _R001_HOW = ("224 px, Adam, cross-entropy with class weights, 10 % of the traini
 _R001_CORRECTED = {"data.split": "patient"}
 
 
-def _metrics(loss: float, accuracy: float, auc: float, precision: float, recall: float, f1: float, kappa: float) -> dict:
+def _metrics(loss: float, accuracy: float, auc: float, precision: float, recall: float, f1: float,
+             kappa: float) -> dict:
     """A row of R001's table."""
-    return {"loss": loss, "accuracy": accuracy, "roc_auc": auc, "macro_precision": precision, "macro_recall": recall,
-            "macro_f1": f1, "cohen_kappa": kappa}
+    return {"loss": loss, "accuracy": accuracy, "roc_auc": auc, "macro_precision": precision,
+            "macro_recall": recall, "macro_f1": f1, "cohen_kappa": kappa}
 
 
 def _r001_densenet(depth: int, variant: str, reported: Mapping[str, Mapping[str, float]]) -> Recipe:
@@ -134,8 +140,9 @@ def _r001_densenet(depth: int, variant: str, reported: Mapping[str, Mapping[str,
     }[variant]
     title = f"DenseNet-{depth}" + {"": "", "augmented": ", augmented", "mlp": ", MLP head"}[variant]
     return Recipe(title, f"DenseNet-{depth} with ImageNet weights: {words}. Batch size 4, {_R001_HOW}",
-                  {"model.name": f"densenet{depth}", "model.weights": "imagenet", "model.freeze": "all", "train.batch_size": 4,
-                   **_R001, **more}, "R001", reported, "mura", _R001_CORRECTED, "abnormality", "phantom-mura")
+                  {"model.name": f"densenet{depth}", "model.weights": "imagenet", "model.freeze": "all",
+                   "train.batch_size": 4, **_R001, **more}, "R001", reported, "mura", _R001_CORRECTED,
+                  "abnormality", "phantom-mura")
 
 
 def _r001_cnn(layers: int, reported: Mapping[str, Mapping[str, float]], more: str = "") -> Recipe:
@@ -146,9 +153,10 @@ def _r001_cnn(layers: int, reported: Mapping[str, Mapping[str, float]], more: st
                   f"0.686, is that of guessing (0.693).{more}",
                   {"model.name": "cnn", "model.cnn_layers": layers, "model.cnn_kernels": "funnel_in",
                    "model.cnn_filters": "constant", "model.cnn_pool": "avg", "model.cnn_pool_size": 2,
-                   "model.cnn_pool_stride": 1, "model.cnn_global_pool": "avg", "model.cnn_spatial_dropout": 0.5,
-                   "model.dropout": 0.5, "model.cnn_l2_kernel": 0.01, "model.cnn_l2_activity": 0.01, "train.batch_size": 8,
-                   **_R001}, "R001", reported, "mura", {**_R001_CORRECTED, "model.cnn_pool_stride": 2}, "abnormality",
+                   "model.cnn_pool_stride": 1, "model.cnn_global_pool": "avg",
+                   "model.cnn_spatial_dropout": 0.5, "model.dropout": 0.5, "model.cnn_l2_kernel": 0.01,
+                   "model.cnn_l2_activity": 0.01, "train.batch_size": 8, **_R001}, "R001", reported, "mura",
+                  {**_R001_CORRECTED, "model.cnn_pool_stride": 2}, "abnormality",
                   "phantom-mura")
 
 
@@ -180,8 +188,8 @@ R001 = {
 
 # --------------------------------------------------------------------------------------------- R002: MedMNIST
 
-_R002_SETS = ("pathmnist", "chestmnist", "dermamnist", "octmnist", "pneumoniamnist", "retinamnist", "breastmnist", "organamnist",
-              "organcmnist", "organsmnist")
+_R002_SETS = ("pathmnist", "chestmnist", "dermamnist", "octmnist", "pneumoniamnist", "retinamnist",
+              "breastmnist", "organamnist", "organcmnist", "organsmnist")
 # One number is misprinted in the report ("075226", OCT with ResNet-18) and is left out.
 _R002_TABLE = {
     18: ((.98071, .69807, .90152, .95088, .96157, .71389, .49603, .99597, .98904, .96778),
@@ -210,11 +218,11 @@ def _r002(depth: int, augmented: bool) -> Recipe:
                   "images, which leaves one pixel of a 28 px image at the end. Its ResNet-18 on BreastMNIST "
                   "predicts the majority class for every image: compare each number with the majority "
                   "baseline.",
-                  {"model.name": f"resnet{depth}", "model.stem": "standard", "data.size": 28, "train.epochs": 100,
-                   "train.batch_size": 128, **PLAIN_ADAM, "optim.lr": 1e-3, "optim.schedule": "step",
-                   **(_augmented("r002") if augmented else {})},
-                  "R002", _r002_reported(depth, augmented), "medmnist", {"model.stem": "small", "train.class_weights": True},
-                  stand_in="breastmnist")
+                  {"model.name": f"resnet{depth}", "model.stem": "standard", "data.size": 28,
+                   "train.epochs": 100, "train.batch_size": 128, **PLAIN_ADAM, "optim.lr": 1e-3,
+                   "optim.schedule": "step", **(_augmented("r002") if augmented else {})},
+                  "R002", _r002_reported(depth, augmented), "medmnist",
+                  {"model.stem": "small", "train.class_weights": True}, stand_in="breastmnist")
 
 
 R002 = {f"r002-resnet{depth}" + ("-simple" if augmented else ""): _r002(depth, augmented)
@@ -224,23 +232,27 @@ R002 = {f"r002-resnet{depth}" + ("-simple" if augmented else ""): _r002(depth, a
 # --------------------------------------------------------------------------------- R004: death within 30 days
 
 _R004 = {"model.weights": "imagenet", "model.freeze": "all", "model.head": "concat", "model.dropout": 0.5,
-         "model.normalise": "none", "data.size": 320, "data.channels": 3, "data.split": "image", "data.val_fraction": 0.2,
-         "data.test_fraction": 0.0, **PLAIN_ADAM, "optim.lr": 1e-3, "train.epochs": 5, "train.batch_size": 64}
+         "model.normalise": "none", "data.size": 320, "data.channels": 3, "data.split": "image",
+         "data.val_fraction": 0.2, "data.test_fraction": 0.0, **PLAIN_ADAM, "optim.lr": 1e-3,
+         "train.epochs": 5, "train.batch_size": 64}
 _R004_HOW = ("5 epochs, Adam at 0.001, split 4:1. 320 px and batch size 64 are those of its printed summary; "
              "the learning rate is constant, as no schedule is mentioned. ")
 _R004_WRONG = ("It was evaluated on the images that chose the epoch, ignored patients, and did nothing about "
                "class imbalance (30 deaths among 278): always predicting survival is more accurate (0.892) "
                "than any of its networks.")
-_R004_CORRECTED = {"data.split": "patient", "data.val_fraction": 0.15, "data.test_fraction": 0.2, "train.class_weights": True}
+_R004_CORRECTED = {"data.split": "patient", "data.val_fraction": 0.15, "data.test_fraction": 0.2,
+                   "train.class_weights": True}
 
 
 def _counts(tp: int, fn: int, fp: int, tn: int, f1: float) -> dict[str, dict[str, float]]:
-    return {"validation": {"true_positives": tp, "false_negatives": fn, "false_positives": fp, "true_negatives": tn, "f1": f1}}
+    return {"validation": {"true_positives": tp, "false_negatives": fn, "false_positives": fp,
+                           "true_negatives": tn, "f1": f1}}
 
 
 def _r004(title: str, what: str, reported: Mapping[str, Mapping[str, float]], **changes: Any) -> Recipe:
     more = {name.replace("__", "."): value for name, value in changes.items()}
-    return Recipe(title, f"{what} {_R004_HOW}{_R004_WRONG}", {**_R004, **more}, "R004", reported, "covid", _R004_CORRECTED)
+    return Recipe(title, f"{what} {_R004_HOW}{_R004_WRONG}", {**_R004, **more}, "R004", reported, "covid",
+                  _R004_CORRECTED)
 
 
 def _r004_backbone(name: str, title: str, *counts: float) -> Recipe:
@@ -250,8 +262,8 @@ def _r004_backbone(name: str, title: str, *counts: float) -> Recipe:
 
 
 def _r004_cut(cut: str, title: str, what: str, *counts: float) -> Recipe:
-    return _r004(title, f"SqueezeNet 1.0 {what}; the same head.", _counts(*counts), model__name="squeezenet1_0",
-                 model__cut=cut)
+    return _r004(title, f"SqueezeNet 1.0 {what}; the same head.", _counts(*counts),
+                 model__name="squeezenet1_0", model__cut=cut)
 
 
 R004 = {
@@ -278,17 +290,20 @@ R004 = {
                            "trained by SGD with momentum 0.9; learning rate divided by 10 every 7 epochs. "
                            "The report's text says ResNet-50, its code builds ResNet-18. 21 epochs instead "
                            "of 5, or the rate would never fall; otherwise:", {},
-                           model__name="resnet18", model__head="linear", model__dropout=0.0, optim__name="sgd",
-                           optim__momentum=0.9, optim__schedule="every", optim__every=7, optim__factor=0.1, train__epochs=21),
+                           model__name="resnet18", model__head="linear", model__dropout=0.0,
+                           optim__name="sgd", optim__momentum=0.9, optim__schedule="every", optim__every=7,
+                           optim__factor=0.1, train__epochs=21),
     "r004-survey": Recipe("Survey: DenseNet of two blocks", "A survey in the report shortens DenseNet-121: "
                           "the first two dense blocks, with six layers in the second, were best. Split "
                           "60:20:20, 20 epochs, Adam at 0.001. Not stated, so chosen here: 224 px, batch "
                           "size 32, random initial weights. The best of twelve settings was chosen and "
                           "reported on the same validation images: part of its lead is luck.",
-                          {"model.name": "densenet121", "model.blocks": 2, "model.block_layers": 6, "data.size": 224,
-                           "data.split": "image", "data.val_fraction": 0.2, "data.test_fraction": 0.2, **PLAIN_ADAM,
-                           "optim.lr": 1e-3, "train.epochs": 20, "train.batch_size": 32}, "R004",
-                          {"validation": {"accuracy": .9038, "loss": .4107, "train_accuracy": .9883, "train_loss": .3345}},
+                          {"model.name": "densenet121", "model.blocks": 2, "model.block_layers": 6,
+                           "data.size": 224, "data.split": "image", "data.val_fraction": 0.2,
+                           "data.test_fraction": 0.2, **PLAIN_ADAM, "optim.lr": 1e-3, "train.epochs": 20,
+                           "train.batch_size": 32}, "R004",
+                          {"validation": {"accuracy": .9038, "loss": .4107, "train_accuracy": .9883,
+                                          "train_loss": .3345}},
                           "covid", {"data.split": "patient"}),
 }
 
@@ -306,9 +321,11 @@ def changes_of(key: str, corrected: bool = False) -> dict[str, Any]:
     Raises LightboxError "recipe.unknown".
     """
     if key not in RECIPES:
-        raise LightboxError("recipe.unknown", f"There is no recipe called {key[:80]!r}.", f"There are: {', '.join(RECIPES)}.")
+        raise LightboxError("recipe.unknown", f"There is no recipe called {key[:80]!r}.",
+                            f"There are: {', '.join(RECIPES)}.")
     recipe = RECIPES[key]
-    return {name: KNOBS[name].default for name in SETTINGS} | dict(recipe.changes) | dict(recipe.corrections if corrected else {})
+    defaults = {name: KNOBS[name].default for name in SETTINGS}
+    return {**defaults, **recipe.changes, **(recipe.corrections if corrected else {})}
 
 
 def apply(config: RunConfig, key: str, corrected: bool = False) -> RunConfig:
@@ -333,8 +350,10 @@ def targets_of(dataset: str) -> tuple[str, ...]:
         if dataset in DATASETS:
             return both if dataset.startswith("phantom") else ()
         if own := load_custom_dataset(dataset):
-            possible = {"abnormality": own.options.get("abnormal", True), "body_part": len(own.options.get("parts") or both) > 1}
-            return tuple(name for name, there in possible.items() if there) if own.format in ("mura", "phantom") else ()
+            possible = {"abnormality": own.options.get("abnormal", True),
+                        "body_part": len(own.options.get("parts") or both) > 1}
+            has_both = own.format in ("mura", "phantom")
+            return tuple(name for name, there in possible.items() if there and has_both)
         return both if is_mura(Path(dataset).expanduser()) else ()
     except (LightboxError, OSError, ValueError):
         return ()

@@ -84,11 +84,11 @@ class Run:
         return Lock(self.folder / "run.lock")
 
     def is_alive(self) -> bool:
-        """Whether a trainer holds the run's lock. The kernel frees it however the trainer ends."""
+        """Return whether a trainer holds the run's lock. The kernel frees it however the trainer ends."""
         return Lock.is_held(self.folder / "run.lock")
 
     def status(self) -> Status:
-        """The state as written. A live state without a living trainer reads as interrupted."""
+        """Return the state as written. A live state without a living trainer reads as interrupted."""
         status = self._written()
         if status.state in LIVE and not self.is_alive():
             again = self._written()                         # it may have ended properly between the two looks
@@ -96,7 +96,7 @@ class Run:
         return status
 
     def written_state(self) -> State:
-        """The state in status.json, without asking whether the trainer lives."""
+        """Return the state in status.json, without asking whether the trainer lives."""
         return self._written().state
 
     def mark_interrupted(self) -> None:
@@ -133,7 +133,7 @@ class Run:
         append_line(self.folder / "metrics.jsonl", json.dumps(record, allow_nan=False))
 
     def records(self, kind: str | None = None) -> list[dict]:
-        """What the trainer reported, in order, all of it or one kind: "start", "step", "epoch", "end".
+        """Return what the trainer reported, in order, all of it or one kind: "start", "step", "epoch", "end".
 
         After a kill the trainer goes back to its last checkpoint and does some steps again. Each "start" record says
         where it begins, and what had been reported from there on is dropped: curves never run twice over one place.
@@ -147,7 +147,7 @@ class Run:
         return [r for r in kept if kind is None or r.get("kind") == kind]
 
     def notes(self) -> Notes:
-        """What people wrote; nothing where nobody has, or where the file cannot be read."""
+        """Return what people wrote; nothing where nobody has, or where the file cannot be read."""
         try:
             raw = self._read("notes.json")
             return Notes(str(raw["text"]), tuple(str(tag) for tag in raw["tags"]))
@@ -170,7 +170,7 @@ class Run:
             return before
 
     def data(self) -> dict:
-        """data.json, or {} before the first start."""
+        """Return data.json, or {} before the first start."""
         try:
             return self._read("data.json")
         except LightboxError:
@@ -225,7 +225,7 @@ def _place(record: dict) -> tuple[int, int]:
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:
-    """Tags on one line, each once, in the order given. Raises LightboxError "run.notes" for too many or a too long one."""
+    """Return tags on one line, each once, in the order given. Raises LightboxError "run.notes" for too many or a too long one."""
     tags = list(dict.fromkeys(filter(None, (" ".join(str(tag).split()) for tag in tags))))
     if len(tags) > TAGS:
         raise LightboxError("run.notes", f"There are {len(tags)} tags.", f"A run may have {TAGS}.")

@@ -131,7 +131,7 @@ class RunStore:
                 half.rmdir()
 
     def get(self, run_id: str) -> Run:
-        """The run of an id. Raises LightboxError "run.gone"."""
+        """Return the run of an id. Raises LightboxError "run.gone"."""
         run = Run(self.root / "runs" / run_id, self.queue)
         if not run_id or "/" in run_id or run_id.startswith(".") or not (run.folder / "config.json").exists():
             raise LightboxError("run.gone", f"There is no run {run_id}.",
@@ -139,7 +139,7 @@ class RunStore:
         return run
 
     def list(self) -> list[Run]:
-        """All runs, newest first. A folder that cannot be read is left out."""
+        """Return all runs, newest first. A folder that cannot be read is left out."""
         readable = []
         for run in self._folders():
             try:
@@ -199,7 +199,7 @@ class RunStore:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a result."""
+    """Return versions of what decides a result."""
     known = {"python": platform.python_version()}
     for package in ("torch", "torchvision", "numpy", "opencv-python-headless"):
         try:

@@ -23,8 +23,8 @@ from core.runs.codes import name_code
 
 LIMIT = 200                     # runs in one grid: more is a mistake more often than a plan
 ALL = "all"                     # of data.fold: every fold there is
-IN_CODE = {"model.name", "augment", "data.size", "model.freeze", "train.batch_size",
-           "data.dataset"}   # parts of a run's code
+# What stands in a run's code.
+IN_CODE = {"model.name", "augment", "data.size", "model.freeze", "train.batch_size", "data.dataset"}
 
 
 def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = LIMIT) -> list[RunConfig]:
@@ -120,7 +120,6 @@ def _word(name: str) -> str:
 
 def _check_count(limit: int, count: int) -> None:
     if count > limit:
-        raise LightboxError("grid.many", f"This grid has more than {limit} runs ({count:,})."
-                            if count > limit + 1 else
+        raise LightboxError("grid.many", f"This grid has more than {limit} runs ({count:,})." if count > limit + 1 else
                             f"This grid has more than {limit} runs.",
                             "Choose fewer values, or make two grids.")

@@ -165,7 +165,7 @@ def _memory() -> float:
 
 
 def shuffled(n: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Positions 0..n-1 in an order that depends on (seed, epoch) only, in portions of batch_size.
+    """Return positions 0..n-1 in an order that depends on (seed, epoch) only, in portions of batch_size.
 
     A last portion of one image is left out, because batch norm has no variance for it; another image the next epoch.
     """

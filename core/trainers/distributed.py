@@ -43,11 +43,11 @@ class Group:
     rank, size = 0, 1
 
     def share(self, batch):
-        """This rank's part of an array or tensor of a whole batch, along its first axis; may be empty."""
+        """Return this rank's part of an array or tensor of a whole batch, along its first axis; may be empty."""
         return batch
 
     def whole(self, part: Tensor) -> Tensor:
-        """The whole batch from every rank's part, in order. No gradient flows through it."""
+        """Return the whole batch from every rank's part, in order. No gradient flows through it."""
         return part
 
     def sync_buffers(self, model: nn.Module) -> None:
@@ -57,35 +57,35 @@ class Group:
         """Raise LightboxError "train.parts" where a batch of `smallest` images is too small to be divided."""
 
     def notes(self, model: nn.Module) -> list[str]:
-        """Sentences about how the result differs from that of one process."""
+        """Return sentences about how the result differs from that of one process."""
         return []
 
     def sum(self, numbers: Tensor) -> Tensor:
-        """The sum of a small tensor over the ranks."""
+        """Return the sum of a small tensor over the ranks."""
         return numbers
 
     def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """What a training step calls instead of `forward`, a function of the model's parameters."""
+        """Return what a training step calls instead of `forward`, a function of the model's parameters."""
         return forward
 
     def any(self, flag: bool) -> bool:
-        """Whether it holds on some rank. All ranks must call it at the same place."""
+        """Return whether it holds on some rank. All ranks must call it at the same place."""
         return flag
 
     def same(self, value: Any) -> Any:
-        """Rank 0's value, on every rank."""
+        """Return rank 0's value, on every rank."""
         return value
 
     @contextlib.contextmanager
     def rank_0_first(self) -> Iterator[None]:
-        """Rank 0 goes through this alone, then the others: what it leaves in a cache is made once."""
+        """Let rank 0 go through this alone, then the others: what it leaves in a cache is made once."""
         yield
 
     def explain(self, reason: str) -> None:
         """Leave a sentence for the other ranks about why this one ends."""
 
     def explanation(self) -> str:
-        """What another rank left, or an empty string."""
+        """Return what another rank left, or an empty string."""
         return ""
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class DistributedGroup(Group):
         self.count = 0                       # images of the whole batch under way
 
     def rows(self, rank: int) -> slice:
-        """Which images of the batch under way are a rank's."""
+        """Return which images of the batch under way are a rank's."""
         small, larger = divmod(self.count, self.size)
         begin = rank * small + min(rank, larger)
         return slice(begin, begin + small + (rank < larger))

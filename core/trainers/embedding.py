@@ -147,7 +147,7 @@ class _Maker:
         self.file, self.about, self.part, self.lock = (folder / f"{self.key}.{end}" for end in ("npy", "json", "part", "lock"))
 
     def load(self) -> np.ndarray | None:
-        """(rows, F) float32, mapped; None where they are not there or not as they were written."""
+        """Return (rows, F) float32, mapped; None where they are not there or not as they were written."""
         try:
             about = json.loads(self.about.read_bytes())
             features = np.load(self.file, mmap_mode="r", allow_pickle=False)
@@ -256,7 +256,7 @@ def _facts(model: nn.Module, split: SplitData, blocks: list[_Block], config: Run
 
 
 def backbone_hash(model: nn.Module) -> str:
-    """SHA-256 of what a Classifier's backbone is: its layers, and its weights and statistics. The head plays no part."""
+    """Return SHA-256 of what a Classifier's backbone is: its layers, and its weights and statistics. The head plays no part."""
     network, digest = model.network, hashlib.sha256()
     for part in network.trunk_parts + network.pool_parts:
         module = network.get_submodule(part)

@@ -110,7 +110,7 @@ class Objective:
         return self.function(logits, targets, self.weights, self.gamma)
 
     def targets(self, labels: Tensor) -> Tensor:
-        """(B,) or (B, K) labels -> (B, K) float32, smoothed."""
+        """Return (B,) or (B, K) labels -> (B, K) float32, smoothed."""
         if self.findings:
             return labels.float() * (1 - self.smoothing) + self.smoothing / 2
         return one_hot(labels, len(self.weights)) * (1 - self.smoothing) + self.smoothing / len(self.weights)
@@ -140,12 +140,12 @@ def build_objective(config: TrainConfig, task: str, labels: np.ndarray, classes:
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """(B,) int64 -> (B, K) float32 of 0 and 1. torch's own looks at the values, and so waits for the device."""
+    """Return (B,) int64 -> (B, K) float32 of 0 and 1. torch's own looks at the values, and so waits for the device."""
     return (labels[:, None] == torch.arange(classes, device=labels.device)).float()
 
 
 def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B,) cross-entropy without weights or smoothing: what `metrics.cross_entropy` measures, so that curves compare."""
+    """Return (B,) cross-entropy without weights or smoothing: what `metrics.cross_entropy` measures, so that curves compare."""
     if labels.ndim == 2:
         return F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none").mean(dim=1)
     return F.cross_entropy(logits, labels, reduction="none")

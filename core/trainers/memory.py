@@ -15,7 +15,7 @@ SAFE_SHARE = 0.8      # of the free memory: a program needs some for itself, and
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory was not enough: Python's, CUDA's, or that of PyTorch's allocator on the CPU."""
+    """Return whether an error says that memory was not enough: Python's, CUDA's, or that of PyTorch's allocator on the CPU."""
     text = str(error).lower()
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and ("out of memory" in text or "defaultcpuallocator" in text
@@ -23,7 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def batch_that_fits(model: nn.Module, config: RunConfig, precision: str, channels_last: bool, free: int | None) -> int | None:
-    """A batch size, halved from the config's until it fits; None where not even two images do.
+    """Return a batch size, halved from the config's until it fits; None where not even two images do.
 
     On a GPU a step of each is tried: memory that is not there is refused there, and nothing else suffers. Main memory is never
     tried, because a system short of it stops other programs; there the need is counted and compared with what is free.
@@ -40,7 +40,7 @@ def batch_that_fits(model: nn.Module, config: RunConfig, precision: str, channel
 
 
 def first_that_fits(batch: int, fits: Callable[[int], bool]) -> int | None:
-    """The first of batch, batch/2, batch/4 ... that fits, or None where even 2 does not."""
+    """Return the first of batch, batch/2, batch/4 ... that fits, or None where even 2 does not."""
     while batch >= 2:
         if fits(batch):
             return batch

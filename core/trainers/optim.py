@@ -20,7 +20,7 @@ OPTIMISERS = {
 
 
 def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimiser of all weights, frozen ones too: they have no gradient and stay, and may learn later.
+    """Return the optimiser of all weights, frozen ones too: they have no gradient and stay, and may learn later.
 
     Weight decay spares biases and the scales of normalisation, which it would only push to zero. Each group has an
     "lr_scale", the share of the learning rate that it gets: `config.backbone_lr` for the backbone, 1 for the head.
@@ -94,7 +94,7 @@ SCHEDULES = {
 
 
 def lr_at(config: OptimConfig, step: int, steps: int, steps_per_epoch: int) -> float:
-    """The learning rate of step 0 <= step < steps: a straight rise during the warm-up, then the schedule.
+    """Return the learning rate of step 0 <= step < steps: a straight rise during the warm-up, then the schedule.
 
     A formula of the step alone, so that a resumed run needs nothing but its place. "every" counts its epochs from the
     start of the training; the others spread over what the warm-up leaves.

@@ -72,7 +72,7 @@ def way_to_compute(model: nn.Module, config: RunConfig, device: torch.device, ro
 
 def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Path, key: str,
            precision: str = "float32") -> tuple[Layout, list[dict]]:
-    """The quickest layout for training `model` on the CPU, and the table of what was tried.
+    """Return the quickest layout for training `model` on the CPU, and the table of what was tried.
 
     Args:
         model: left as it is; a copy does the steps
@@ -128,20 +128,20 @@ def _layout(row: dict) -> Layout:
 
 
 def precisions(wanted: str) -> tuple[str, ...]:
-    """What a config's `train.precision` allows on this CPU, the quickest first."""
+    """Return what a config's `train.precision` allows on this CPU, the quickest first."""
     if wanted != "auto":
         return (wanted,)
     return ("bfloat16", "float32") if BFLOAT16_AGREES and torch.ops.mkldnn._is_mkldnn_bf16_supported() else ("float32",)
 
 
 def network_key(config: ModelConfig) -> str:
-    """A hash of everything in a ModelConfig that changes the work of a step, which is all but the weights' source."""
+    """Return a hash of everything in a ModelConfig that changes the work of a step, which is all but the weights' source."""
     facts = {key: value for key, value in asdict(config).items() if key != "weights"}
     return f"{config.name} {hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def free_cores() -> int:
-    """How many of the cores that this process may use had nothing to do just now; this process sleeps meanwhile."""
+    """Return how many of the cores that this process may use had nothing to do just now; this process sleeps meanwhile."""
     try:
         before = _idle_ticks()
         time.sleep(WATCH)

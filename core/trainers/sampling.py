@@ -9,7 +9,7 @@ from core.trainers.batches import in_portions, shuffled
 
 
 def plan_epoch(labels: np.ndarray, config: TrainConfig, epoch: int) -> list[list[np.ndarray]]:
-    """The steps of an epoch: for each its batches, for each batch its positions within the training split.
+    """Return the steps of an epoch: for each its batches, for each batch its positions within the training split.
 
     Args:
         labels: (N,) or (N, K) of the training split
@@ -23,7 +23,7 @@ def plan_epoch(labels: np.ndarray, config: TrainConfig, epoch: int) -> list[list
 
 
 def balanced(labels: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """N positions drawn with replacement, so that each class is expected equally often.
+    """Return N positions drawn with replacement, so that each class is expected equally often.
 
     An image with several findings counts as one of its rarest; images without any are a class of their own.
     """
@@ -35,7 +35,7 @@ def balanced(labels: np.ndarray, batch_size: int, seed: int, epoch: int) -> list
 
 
 def rarest_finding(labels: np.ndarray) -> np.ndarray:
-    """(N, K) of 0 and 1 -> (N,): the finding of each image that the fewest images have, -1 where there is none."""
+    """Return (N, K) of 0 and 1 -> (N,): the finding of each image that the fewest images have, -1 where there is none."""
     count = labels.sum(axis=0)
     return np.where(labels.any(axis=1), np.where(labels == 1, count, len(labels) + 1).argmin(axis=1), -1)
 
@@ -47,7 +47,7 @@ SAMPLERS = {
 
 
 def mixture(alpha: float, n: int, place: tuple[int, ...]) -> tuple[float, np.ndarray]:
-    """How the images of a batch are mixed: image i becomes share * image i + (1 - share) * image partner[i].
+    """Return how the images of a batch are mixed: image i becomes share * image i + (1 - share) * image partner[i].
 
     share ~ Beta(alpha, alpha), one number for a batch; Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018,
     and as their program does, the partners are the same batch in another order.

@@ -43,7 +43,7 @@ class TrainState:
         return TrainState(model, build_optimiser(model, config.optim))
 
     def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weights, optimiser state) as flat dicts of tensors that live on; copy them to keep them.
+        """Return (weights, optimiser state) as flat dicts of tensors that live on; copy them to keep them.
 
         The optimiser's are named after their weight: "network.conv1.weight.exp_avg".
         """
@@ -54,12 +54,12 @@ class TrainState:
         return self.model.state_dict(), moments
 
     def meta(self) -> dict:
-        """The rest, as JSON."""
+        """Return the rest, as JSON."""
         return {"epoch": self.epoch, "step": self.step, "total": self.total.tolist(), "count": self.count,
                 "best": self.best, "seconds": self.seconds}
 
     def is_sound(self) -> bool:
-        """Whether every number so far was one; otherwise the state must not be saved."""
+        """Return whether every number so far was one; otherwise the state must not be saved."""
         return bool(torch.isfinite(self.total).all())
 
     def load(self, weights: dict[str, Tensor], moments: dict[str, Tensor], meta: dict) -> None:

@@ -315,7 +315,7 @@ class Job:
 
 
 def describe(model) -> dict:
-    """What is needed to build this classifier again, without its weights."""
+    """Return what is needed to build this classifier again, without its weights."""
     return {"preprocessing": asdict(model.preprocessing), "task": model.task, "class_names": list(model.class_names)}
 
 

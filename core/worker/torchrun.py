@@ -115,7 +115,7 @@ def _resume(store: RunStore, run_id: str) -> tuple[Run, Lock]:
 
 
 def own_device(wanted: str, gpus: int) -> str:
-    """The device of this rank: the GPU of its number on this machine, or the CPU.
+    """Return the device of this rank: the GPU of its number on this machine, or the CPU.
 
     Raises LightboxError "device.unknown" where there are fewer GPUs than processes.
     """

@@ -72,8 +72,8 @@ def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, s
     import torch
 
     from core.augment.images import augment, draw
-    index, image = torch.tensor([row]), torch.from_numpy(np.array(_data.images[row])).permute(2, 0,
-                                                                                              1)[None].float() / 255
+    index = torch.tensor([row])
+    image = torch.from_numpy(np.array(_data.images[row])).permute(2, 0, 1)[None].float() / 255
     out, captions = [], []
     before = torch.get_num_threads()
     torch.set_num_threads(1)                     # the work is small: a second thread would only wait
@@ -82,11 +82,9 @@ def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, s
             changed = augment(image, config, (seed, epoch), index)
             out.append((changed[0] * 255).round().byte().permute(1, 2, 0).numpy())
             drawn = draw(config, (seed, epoch), index)
-            captions.append(", ".join(filter(None,
-                                             (HAPPENED[name](values[0].tolist()) for name,
-                                              values in drawn.items()
-                                                 if image.shape[1] == 3
-                                              or AUGMENTATIONS[name].group != "colour"))))
+            changes = [HAPPENED[name](values[0].tolist()) for name, values in drawn.items()
+                       if image.shape[1] == 3 or AUGMENTATIONS[name].group != "colour"]
+            captions.append(", ".join(filter(None, changes)))
     finally:
         torch.set_num_threads(before)
     return Draws(np.stack(out), tuple(text or "unchanged" for text in captions))

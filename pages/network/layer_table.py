@@ -12,12 +12,11 @@ if TYPE_CHECKING:                                     # core.models.layers impor
     from core.models.layers import Layer
 
 TITLES = {"Conv2d": "Convolution", "BatchNorm2d": "Batch norm", "BatchNorm1d": "Batch norm",
-          "DroppedLinear": "Linear",
-          "PooledConv": "Linear", "MaxPool2d": "Max pooling", "AvgPool2d": "Average pooling",
-          "AdaptiveAvgPool2d": "Global average pooling", "AdaptiveMaxPool2d": "Global max pooling",
-          "AverageAndMaximum": "Global average and max pooling", "GlobalPool": "Global pooling",
-          "Pool": "Pooling",
-          "Dropout2d": "Spatial dropout", "Identity": "Identity (left out)"}
+          "DroppedLinear": "Linear", "PooledConv": "Linear", "MaxPool2d": "Max pooling",
+          "AvgPool2d": "Average pooling", "AdaptiveAvgPool2d": "Global average pooling",
+          "AdaptiveMaxPool2d": "Global max pooling", "AverageAndMaximum": "Global average and max pooling",
+          "GlobalPool": "Global pooling", "Pool": "Pooling", "Dropout2d": "Spatial dropout",
+          "Identity": "Identity (left out)"}
 
 
 def show_layers(layers: list[Layer], file_name: str) -> None:
@@ -27,8 +26,7 @@ def show_layers(layers: list[Layer], file_name: str) -> None:
         st.caption(f"{len(frame)} layers in the order in which they run; outputs are channels x height x "
                    "width for one image.", width="content")
         st.download_button("Download CSV", layer_csv(layers), file_name, "text/csv",
-                           icon=":material/download:",
-                           type="tertiary", key="network_csv")
+                           icon=":material/download:", type="tertiary", key="network_csv")
     whole = st.column_config.NumberColumn(format="localized")
     st.dataframe(frame, hide_index=True, height=360, width="stretch", key="network_layers",
                  alt="The layers of the network",

@@ -34,8 +34,7 @@ def show_field(pixels: np.ndarray, steps: Sequence[Step], *, key: str) -> None:
     rows = [{"title": f"{step.name.replace('layer', 'Layer ')}, {step.kind} {step.kernel} x {step.kernel}"
                       + (f", stride {step.stride}" if step.stride > 1 else ""),
              "maps": f"{step.channels} maps of {step.size} x {step.size}", "size": step.size,
-             "field": step.field,
-             "jump": step.jump, "first": step.window(0)[0],
+             "field": step.field, "jump": step.jump, "first": step.window(0)[0],
              "share": format_percent(min(1, step.field / size), 0)}
             for step in steps]
     _field(data={"image": data_uri(pixels), "size": size, "steps": rows,

@@ -103,8 +103,8 @@ def side_by_side(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -
             row |= {"Parameters": costs.parameters / 1e6, "Multiply-adds": costs.flops / 1e9,
                     "Memory": costs.activation_bytes / 1e6}
         rows.append(row)
-    return pd.DataFrame(rows, columns=["name", "Family", "Network", *COSTS]).astype(dict.fromkeys(COSTS,
-                                                                                                  float))
+    frame = pd.DataFrame(rows, columns=["name", "Family", "Network", *COSTS])
+    return frame.astype(dict.fromkeys(COSTS, float))
 
 
 def show_table(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> None:
@@ -113,10 +113,9 @@ def show_table(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> 
     for reason in dict.fromkeys(reason for reason in costs if isinstance(reason, str)):
         st.caption(escape(reason))
     frame = side_by_side(configs, shape).drop(columns=["name", "Family"])
-    st.dataframe(frame.rename(columns={column: title for column, (title, _) in COSTS.items()}),
-                 hide_index=True,
-                 width="stretch", height="content", placeholder="", key="network_all",
-                 alt="What each network costs",
+    titles = {column: title for column, (title, _) in COSTS.items()}
+    st.dataframe(frame.rename(columns=titles), hide_index=True, width="stretch", height="content",
+                 placeholder="", key="network_all", alt="What each network costs",
                  column_config={title: st.column_config.NumberColumn(help=help, format="%.3g")
                                 for title, help in COSTS.values()})
 
@@ -138,8 +137,8 @@ def show_against(frame: pd.DataFrame, y: str, title: str, colours: dict[str, str
                  height: int = 230) -> None:
     """Parameters against another cost, a point a network in its family's colour, both axes logarithmic."""
     there = frame.dropna(subset=["Parameters", y])
-    said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}" for _,
-                     row in there.iterrows())
+    said = "; ".join(f"{row['Network']} {row['Parameters']:.3g} M and {row[y]:.3g}"
+                     for _, row in there.iterrows())
     points = pd.DataFrame({"x": there["Parameters"], "y": there[y], "low": np.nan, "high": np.nan,
                            "label": there["Network"].where(there["name"].isin(LABELLED), ""),
                            "color": there["Family"].map(colours), "name": there["Network"],

@@ -24,8 +24,7 @@ def chosen() -> AugmentConfig:
 def draw_presets(page: str) -> None:
     """Draw the menu of presets; choosing one sets all augmentations. `page` is that on which it stands."""
     selected = preset_of(chosen()) or CUSTOM
-    titles = {key: preset.title for key, preset in PRESETS.items()} | ({CUSTOM: "Custom"}
-                                                                       if selected == CUSTOM else {})
+    titles = {key: preset.title for key, preset in PRESETS.items()} | ({CUSTOM: "Custom"} if selected == CUSTOM else {})
     st.selectbox("Preset", list(titles), format_func=lambda key: titles.get(key, key),
                  **follow(f"augment_preset@{page}", selected, _choose_preset),
                  help="Sets all augmentations. " + escape(" ".join(f"{preset.title}: {preset.help}"

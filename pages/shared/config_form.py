@@ -157,8 +157,8 @@ def _weights() -> dict[str, str]:
 
 def _devices() -> dict[str, str]:
     devices = preview.devices()
-    return {"auto": f"Automatic: {devices[0]['name']}"} | {d["device"]: f"{d['device']}: {d['name']}"
-                                                           for d in devices}
+    best = {"auto": f"Automatic: {devices[0]['name']}"}
+    return best | {device["device"]: f"{device['device']}: {device['name']}" for device in devices}
 
 
 def _folds() -> dict[int, str]:
@@ -258,9 +258,9 @@ def draw(name: str, label: str = "", page: str = "") -> None:
         st.slider(min_value=knob.low, max_value=knob.high, step=knob.step, format="%g", **shared)
     else:                                                  # what does not fit is shown, `read` says why
         low, high = (knob.low, knob.high) if fits else (None, None)
-        by = {"step": 1} if isinstance(knob.default, int) else {"step": knob.default / 10 or 0.1,
-                                                                "format": "%g"}
-        st.number_input(min_value=low, max_value=high, **by, **shared)
+        whole = isinstance(knob.default, int)
+        st.number_input(min_value=low, max_value=high, step=1 if whole else knob.default / 10 or 0.1,
+                        format="%d" if whole else "%g", **shared)
     if name == "model.weights" and str(value).startswith(FILE):
         _draw_weights_file(value)
 

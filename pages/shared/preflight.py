@@ -76,8 +76,8 @@ def _memory(f: Facts) -> str | None:
     batch = f.config.train.batch_size
     if not f.step_bytes or not f.memory_bytes or f.step_bytes(batch) <= MEMORY * f.memory_bytes:
         return None
-    fits = [n for n in (2**k for k in range(11, 0, -1)) if n < batch
-            and f.step_bytes(n) <= MEMORY * f.memory_bytes]
+    powers = (2**k for k in range(11, 0, -1))
+    fits = [n for n in powers if n < batch and f.step_bytes(n) <= MEMORY * f.memory_bytes]
     advice = (f"A batch size of {fits[0]} fits; gradient accumulation makes up for it." if fits else
               "Choose smaller images.")
     return (f"A step with {batch} images needs about {format_bytes(f.step_bytes(batch))}; the device has "
@@ -170,8 +170,7 @@ def _augmentation(f: Facts) -> str | None:
     if not sentences:
         return None
     more = len(sentences) - 1
-    return sentences[0] + (f" The page Augment has {more} more warning{'s' if more > 1 else ''}." if more
-                           else "")
+    return sentences[0] + (f" The page Augment has {more} more warning{'s' if more > 1 else ''}." if more else "")
 
 
 def _patients(f: Facts) -> str | None:
@@ -183,5 +182,4 @@ def _patients(f: Facts) -> str | None:
 
 CHECKS: tuple[Callable[[Facts], str | None], ...] = (
     _memory, _earlier_run, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
-    _balanced_twice,
-    _batch_size, _augmentation, _patients)
+    _balanced_twice, _batch_size, _augmentation, _patients)

@@ -76,9 +76,7 @@ def preview_run(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> 
     data = open_data.open_set(config.data) if ready(config.data) else None
     if data is not None:
         counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
-    elif config.data.dataset in DATASETS and config.data.split in ("auto",
-                                                                   "official") and not config.data.folds \
-            and config.data.train_fraction == 1:
+    elif _has_published_counts(config.data):
         counts = dict(DATASETS[config.data.dataset].info().counts)
     else:
         counts = dict.fromkeys(("train", "val", "test"))
@@ -91,8 +89,12 @@ def preview_run(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> 
     return RunPreview(config, data, counts, steps, counted.parameters if counted else published,
                       counted.trainable if counted else published, counted is not None and data is not None,
                       counted and counted.flops, counted and counted.step_bytes(config.train.batch_size),
-                      device,
-                      time, note, warnings_of(facts))
+                      device, time, note, warnings_of(facts))
+
+
+def _has_published_counts(data: DataConfig) -> bool:
+    return (data.dataset in DATASETS and data.split in ("auto", "official") and not data.folds
+            and data.train_fraction == 1)
 
 
 def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
@@ -135,15 +137,15 @@ def _similar(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
     """The latest run with the same network and trained layers: its epochs took as long as this one's would."""
     small = uses_small_stem(config.model, config.data.size)
     for row in rows:
-        same = (row.network, row.size, row.small_stem, row.device) == (config.model.name, config.data.size,
-                                                                       small, device)
+        same = (row.network == config.model.name and row.size == config.data.size
+                and row.small_stem == small and row.device == device)
         if row.seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
             return row
     return None
 
 
-def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row], flops: int) -> tuple[str,
-                                                                                                   str] | None:
+def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
+           flops: int) -> tuple[str, str] | None:
     """The time from another network's speed: as many multiply-adds a second. None where there is no such run,
     or where layers are frozen, which makes an epoch shorter by an unknown factor."""
     if config.model.freeze != "none":

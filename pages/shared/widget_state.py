@@ -57,7 +57,8 @@ def _may_be_unknown(key: str) -> bool:
     page, and not two runs have come to their end since. A click interrupts a run, what that run had sent may
     never arrive, and the browser would then show and send back Streamlit's own default, such as the least
     number that is allowed."""
-    since, finished = st.session_state.setdefault("widgets_since", {}), st.session_state.get("runs_finished", 0)
+    since, finished = st.session_state.setdefault("widgets_since", {}), st.session_state.get("runs_finished",
+                                                                                             0)
     if key not in st.session_state:
         since[key] = finished
     return finished - since.get(key, finished) < 2

@@ -162,8 +162,7 @@ def _draw_progress(search: Search) -> None:
     if search.records:
         step, steps = search.records[-1]["step"], search.records[-1]["steps"]
         left = search.seconds_left()
-        text = f"Step {step} of at most {steps}" + (f", {format_seconds(left)} left" if left is not None
-                                                    else "")
+        text = f"Step {step} of at most {steps}" + (f", {format_seconds(left)} left" if left is not None else "")
         share = step / steps
     else:
         text = search.phase + (f": {search.done:,} of {search.total:,}" if search.total else "")

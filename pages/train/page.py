@@ -49,8 +49,8 @@ def draw_preview() -> None:
     draw_warnings(ahead)
     config_form.draw_name()
     queue_button.draw_queue_button("Queue run", "queue_run",
-                                   lambda store: store.create(config_form.read()).id,
-                                   type="primary", icon=":material/play_arrow:")
+                                   lambda store: store.create(config_form.read()).id, type="primary",
+                                   icon=":material/play_arrow:")
     if error := queue_button.queue_error():
         show_error(error)
     waiting = preview.waiting_on(ahead.device)

@@ -22,8 +22,8 @@ PILLS = 5                                     # up to so many recipes of a group
 # Metrics as the reports print them, in the order of a sentence. The rest is not shown here.
 METRICS = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "cohen_kappa": "kappa", "loss": "loss", "f1": "F1",
            "macro_f1": "macro F1", "val_accuracy": "validation accuracy",
-           "train_accuracy": "training accuracy",
-           "true_positives": "TP", "false_negatives": "FN", "false_positives": "FP", "true_negatives": "TN"}
+           "train_accuracy": "training accuracy", "true_positives": "TP", "false_negatives": "FN",
+           "false_positives": "FP", "true_negatives": "TN"}
 
 
 def apply_address() -> None:
@@ -46,8 +46,7 @@ def draw_recipes() -> None:
     with st.container(key="recipes", horizontal=as_menu or group == CODE, vertical_alignment="bottom",
                       gap="small"):
         st.pills("Recipe", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g],
-                 required=True,
-                 key="recipe_group", persist_state="session",
+                 required=True, key="recipe_group", persist_state="session",
                  help="Settings that go together. Those of the reports reproduce their runs on the chosen "
                       "data set.")
         if group == CODE:
@@ -57,8 +56,8 @@ def draw_recipes() -> None:
                                "rest.")
         elif as_menu:
             st.selectbox("Run of the report", keys, format_func=_title,
-                         placeholder="Choose a run of the report",
-                         width="stretch", **follow(f"recipe_{group}", shown, _choose))
+                         placeholder="Choose a run of the report", width="stretch",
+                         **follow(f"recipe_{group}", shown, _choose))
         else:
             st.pills("Recipe", keys, format_func=_title, label_visibility="collapsed",
                      **follow(f"recipe_{group}", shown, _choose))

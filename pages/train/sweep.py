@@ -67,8 +67,8 @@ def _fields() -> list[str]:
     to try.
     """
     names = [name for name, knob in KNOBS.items()
-             if knob.grid or knob.choices or knob.offered or name == "model.name"
-             or isinstance(knob.default, bool)]
+             if knob.grid or knob.choices or knob.offered or name == "model.name" or isinstance(knob.default,
+                                                                                                bool)]
     return [*names, "augment", "data.fold"]
 
 
@@ -89,8 +89,7 @@ def _draw_values(name: str) -> None:
     default = KNOBS[name].default if name in KNOBS else ""
     typed = isinstance(default, int | float) and not isinstance(default, bool)
     st.multiselect(_title(name), _options(name), accept_new_options=typed, key=f"grid_{name}",
-                   persist_state="session",
-                   format_func=lambda value: _words(name, value))
+                   persist_state="session", format_func=lambda value: _words(name, value))
 
 
 def _chosen() -> dict[str, list]:
