@@ -196,7 +196,7 @@ def _turn_hue(images: Tensor, turn: Tensor) -> Tensor:
 # --- numbers without a state ---
 
 def uniform(seed_epoch: tuple[int, int], indices: Tensor, stream: int = 0) -> Tensor:
-    """(N,) int64 -> (N, STREAM) float32 in [0, 1): number j of image i is always the same for a seed, an epoch and a stream."""
+    """Draw (N,) int64 -> (N, STREAM) float32 from [0, 1): number j of image i is the same for a seed, an epoch and a stream."""
     key = _key(seed_epoch, stream)
     column = torch.arange(STREAM, device=indices.device)
     counter = indices.long()[:, None] * STREAM + column          # every number has a place of its own in one sequence
@@ -205,7 +205,7 @@ def uniform(seed_epoch: tuple[int, int], indices: Tensor, stream: int = 0) -> Te
 
 
 def normal(seed_epoch: tuple[int, int], indices: Tensor, count: int) -> Tensor:
-    """(N,) int64 -> (N, count) float32 of a standard normal distribution: number j of image i is always the same.
+    """Draw (N,) int64 -> (N, count) float32 from a standard normal distribution: number j of image i is always the same.
 
     Two numbers from each 64 bits: Box and Muller, "A note on the generation of random normal deviates", 1958,
     https://doi.org/10.1214/aoms/1177706645.
@@ -233,7 +233,7 @@ _GAMMA, _MIX1, _MIX2 = map(_signed, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x9
 
 
 def splitmix64(state: Tensor) -> Tensor:
-    """The output of SplitMix64 for a state: a shuffle of all 64-bit numbers in which neighbours land far apart.
+    """Return the output of SplitMix64 for a state: a shuffle of all 64-bit numbers in which neighbours land far apart.
 
     Steele, Lea and Flood, OOPSLA 2014, https://doi.org/10.1145/2660193.2660195. int64 holds the bits; it wraps as
     unsigned numbers do, and the masks make its shifts fill with zeros.

@@ -74,8 +74,7 @@ class Folder(Source):
         self.description = "Images from a local folder with one subfolder per class."
 
     def fingerprint(self) -> str:
-        """From name, size and time of change of every file and from the options: it changes with a file that is added, removed
-        or saved again."""
+        """Return a hash of the options and of name, size and time of change of every file."""
         return fingerprint_of(self._list()[0], self.options)
 
     def scan(self, progress: Progress | None = None) -> Index:

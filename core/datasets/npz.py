@@ -164,7 +164,7 @@ class Npz(Source):
         return {split: self.headers[f"{split}_images"].shape[0] for split in self.splits}
 
     def fingerprint(self) -> str:
-        """From the checksums that the file carries of its arrays: quick, and equal wherever the content is equal."""
+        """Return a hash of the checksums that the file carries of its arrays: quick, and equal wherever the content is equal."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 facts = sorted((i.filename, i.file_size, i.CRC) for i in archive.infolist())

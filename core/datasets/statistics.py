@@ -97,7 +97,7 @@ def gray_values(data: Dataset, groups: Sequence[Group], budget: int = BUDGET) ->
 
 
 def averages(data: Dataset, groups: Sequence[Group], budget: int = BUDGET) -> Averages:
-    """Mean and standard deviation of each pixel over the images of each group; at most `budget` pixel values are read.
+    """Return mean and standard deviation of each pixel over the images of each group; at most `budget` pixel values are read.
 
         mean = sum x / n        spread = sqrt(sum x^2 / n - mean^2)
 

@@ -114,7 +114,7 @@ class Table(Source):
         self.description = f"Images listed in the table {self.path.name}."
 
     def fingerprint(self) -> str:
-        """From the table's content, the options, and name, size and time of change of every file in the folder."""
+        """Return a hash of the table's content, the options, and name, size and time of change of every file in the folder."""
         with open_file(self.path) as file:
             digest = hashlib.file_digest(file, "sha256")
         digest.update(options_text(self.options).encode("utf-8", "replace"))

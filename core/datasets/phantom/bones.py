@@ -31,26 +31,26 @@ class Bone:
     far: bool = False
 
     def moved(self, matrix: np.ndarray) -> Bone:
-        """The bone after an affine (4, 4) map."""
+        """Return the bone after an affine (4, 4) map."""
         back = np.linalg.inv(matrix)
         return self.each(lambda solids: solids.moved(matrix, back))
 
     def cut(self, *planes) -> Bone:
-        """The part of the bone on the inner side of planes (4,): n . x + d <= 0, in its outer, inner and canal solids."""
+        """Return the part of the bone on the inner side of planes (4,): n . x + d <= 0, in its outer, inner and canal solids."""
         return replace(self, outer=self.outer.cut(*planes), inner=self.inner.cut(*planes), canal=self.canal.cut(*planes))
 
     def each(self, change) -> Bone:
-        """The bone with all its groups of solids changed by one function."""
+        """Return the bone with all its groups of solids changed by one function."""
         return Bone(self.name, change(self.outer), change(self.inner), change(self.canal),
                     change(self.outer_cuts), change(self.inner_cuts), self.far)
 
     def hollowed(self, outer: Solids, inner: Solids) -> Bone:
-        """The bone with a socket: `inner` is the larger of two solids, so that a rim of cortex is left around `outer`."""
+        """Return the bone with a socket: `inner` is the larger of two solids, so that a rim of cortex is left around `outer`."""
         return replace(self, outer_cuts=join(self.outer_cuts, outer), inner_cuts=join(self.inner_cuts, inner))
 
 
 def fuse(name: str, *bones: Bone) -> Bone:
-    """One bone of several parts that overlap, listed from the shaft outwards."""
+    """Return one bone of several parts that overlap, listed from the shaft outwards."""
     first, *rest = bones
     groups = [[getattr(first, g)] + [getattr(b, g).overlapping() for b in rest]
               for g in ("outer", "inner", "canal", "outer_cuts", "inner_cuts")]
@@ -58,7 +58,7 @@ def fuse(name: str, *bones: Bone) -> Bone:
 
 
 def between(at: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Values half way between the stations of a smooth curve through (at, y): cubic Hermite with three-point slopes."""
+    """Return values half way between the stations of a smooth curve through (at, y): cubic Hermite with three-point slopes."""
     h = at[1:] - at[:-1]
     rise = (y[1:] - y[:-1]) / h
     slope = np.empty_like(y)
@@ -69,7 +69,7 @@ def between(at: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def shaft(name: str, start, end, profile, *, flat: float = 1.0, across=(1, 0, 0), closed: tuple[bool, bool] = (True, True),
           rng: np.random.Generator | None = None, wobble: float = 0.015) -> Bone:
-    """A bone along an axis.
+    """Build a bone along an axis.
 
     Args:
         start, end: (3,) mm
@@ -122,7 +122,7 @@ def _opening(cortex: np.ndarray) -> np.ndarray:
 
 def pebble(name: str, centre, half, *, along=(0, 0, 1), across=(1, 0, 0), cortex: float = 1.0,
            rng: np.random.Generator | None = None, wobble: float = 0.03) -> Bone:
-    """A rounded bone or a knob of one: an ellipsoid with half axes (across, third, along) in mm, and its shell."""
+    """Build a rounded bone or a knob of one: an ellipsoid with half axes (across, third, along) in mm, and its shell."""
     half = np.asarray(half, float)
     if rng is not None:
         half = half * (1 + wobble * rng.standard_normal(3))

@@ -57,7 +57,7 @@ def ulna(rng: np.random.Generator) -> Bone:
 
 
 def notch() -> tuple[Solids, Solids]:
-    """The room for the trochlea in the ulna, and the same room with its rim of cortex."""
+    """Build the room for the trochlea in the ulna, and the same room with its rim of cortex."""
     across = frame((-26, 0, 3), (1, 0.03, 0), (0, 1, 0))
     room, rim = (slices(44, np.array([0.0, 1.0]), np.full(2, r), np.full(1, r), 1.0).moved(across) for r in (13.2, 14.6))
     return room, rim
@@ -71,7 +71,7 @@ def radius(rng: np.random.Generator) -> Bone:
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """An elbow bent by `flexion` degrees (0 is straight); `thick` scales the soft tissue."""
+    """Build an elbow bent by `flexion` degrees (0 is straight); `thick` scales the soft tissue."""
     bend = turn(0, -flexion)
 
     def soft_tissue(part: SoftTissue) -> None:

@@ -18,7 +18,7 @@ FOLDED = 66
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """A finger bent by `flexion` degrees in each joint; `thick` scales the soft tissue."""
+    """Build a finger bent by `flexion` degrees in each joint; `thick` scales the soft tissue."""
     number = int(rng.integers(2, 6))                         # index to little finger
     others = [n for n in (2, 3, 4, 5) if n != number]
     beside, wide = number + int(rng.choice([n - number for n in others if abs(n - number) == 1])), rng.random() < 0.5

@@ -66,7 +66,7 @@ def _metacarpal(name: str) -> Bone:
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """A forearm on an elbow bent by `flexion` degrees (0 is straight); `thick` scales the soft tissue."""
+    """Build a forearm on an elbow bent by `flexion` degrees (0 is straight); `thick` scales the soft tissue."""
     bend = _FROM_ELBOW @ turn(0, flexion)                    # the upper arm bends, the forearm stays
     bones = [_radius(rng), _ulna(rng), elbow.humerus(rng).moved(bend)]
     hand = [*wrist.carpals(rng, 1.5 + 0.4 * rng.random()), *(_metacarpal(name) for name in wrist.RAYS)]

@@ -104,7 +104,7 @@ def finger_skin(bones: list[Phalanx], thick: float) -> list[Solids]:
 
 
 def palm(part: SoftTissue) -> None:
-    """The soft tissue of the palm, up to the webs between the fingers, with the ball of the thumb."""
+    """Build the soft tissue of the palm, up to the webs between the fingers, with the ball of the thumb."""
     part.tube((-4, -150, 0), (0, 45, 0), [(0, 32), (0.5, 28), (0.84, 25.5), (1, 4)], 0.72)
     part.tube((-1, -36, 1), (-4.5, 82, 3), [(0, 6), (0.14, 21), (0.32, 28), (0.56, 33), (0.84, 35), (0.95, 28), (1, 14)], 0.42)
     for number in () if part.less else (2, 3, 4, 5):         # between the fingers' roots the skin ends in webs
@@ -119,7 +119,7 @@ def palm(part: SoftTissue) -> None:
 
 
 def soft_tissue(digits: list[list[Phalanx]], thick: float) -> tuple[Solids, Solids, dict[str, range]]:
-    """Skin and muscle of a palm with some fingers, and which solids of the skin are around which bone."""
+    """Build skin and muscle of a palm with some fingers, and which solids of the skin are around which bone."""
     skin, muscle = skin_and_muscle(palm, thick, fat=3.2)
     parts, around, size = [skin], {}, len(skin)
     for bones in digits:
@@ -138,7 +138,7 @@ def on_finger(bones: list[Phalanx], k: int, where: float, radius: float) -> Site
 
 
 def in_palm(number: int, beyond: list[Phalanx], where: float, radius: float) -> Site:
-    """A place on a metacarpal, likewise."""
+    """Return a place on a metacarpal, likewise."""
     base, head, width, _ = RAYS[f"metacarpal {number}"]
     base, head = np.array(base, float), np.array(head, float)
     return Site(f"metacarpal {number}", tuple(base + where * (head - base)), tuple(direction(base, head)), radius * width,
@@ -146,7 +146,7 @@ def in_palm(number: int, beyond: list[Phalanx], where: float, radius: float) -> 
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """A hand with its fingers bent and fanned by `flexion` degrees; `thick` scales the soft tissue."""
+    """Build a hand with its fingers bent and fanned by `flexion` degrees; `thick` scales the soft tissue."""
     digits = {number: digit(number, flexion * DIGITS[number][2]) for number in DIGITS}
     bones = [radius(rng), ulna(rng), *carpals(rng, 1.5 + 0.4 * rng.random())]
     for number, parts in digits.items():

@@ -32,7 +32,7 @@ def _humerus(rng: np.random.Generator) -> Bone:
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """An arm whose elbow is bent by `flexion` degrees, and which is then raised sideways as far, so that the trunk does not
+    """Build an arm whose elbow is bent by `flexion` degrees, and which is then raised sideways as far, so that the trunk does not
     stand before it from the side; `thick` scales the soft tissue."""
     bend = _FROM_ELBOW @ turn(0, -flexion)
     raised = shift(*SHOULDER) @ turn(2, -8 - flexion)        # the trunk turns about the joint, the arm stays

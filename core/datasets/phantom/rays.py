@@ -30,12 +30,12 @@ class Grid(NamedTuple):
     width: int
 
     def coarse(self, step: int) -> Grid:
-        """The same field with pixels `step` times as large."""
+        """Return the same field with pixels `step` times as large."""
         half = (step - 1) / 2 * self.pitch
         return Grid(self.left + half, self.top + half, self.pitch * step, -(-self.height // step), -(-self.width // step))
 
     def finer(self, step: int) -> Grid:
-        """The same field with step x step rays in each pixel."""
+        """Return the same field with step x step rays in each pixel."""
         back = (step - 1) / (2 * step) * self.pitch
         return Grid(self.left - back, self.top - back, self.pitch / step, self.height * step, self.width * step)
 
@@ -92,7 +92,7 @@ class Rays:
         self.planes = [range(starts[i], starts[i + 1]) for i in range(len(solids))]
 
     def interval(self, i: int, window: tuple) -> tuple[np.ndarray, np.ndarray]:
-        """Entry and exit depth of each ray of a window through solid i; entry >= exit where the ray misses.
+        """Return entry and exit depth of each ray of a window through solid i; entry >= exit where the ray misses.
 
         Seen nearly end-on, a cone or a waist has a < 0: inside is then *outside* of the two roots, and the planes leave one of
         the two pieces (the longer is taken; profiles have a station on each waist, so that there is no second).
@@ -124,7 +124,7 @@ class Rays:
         return near, far
 
     def path(self, which: range | list, holes: range | list = ()) -> Path | None:
-        """Length of each ray inside the union of some solids, less what lies inside the union of others.
+        """Return length of each ray inside the union of some solids, less what lies inside the union of others.
 
             |A - B| = |A or B| - |B|
 

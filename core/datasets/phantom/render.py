@@ -19,7 +19,7 @@ from core.datasets.phantom.switches import NO_SIGNS, Signs, signs_of
 
 
 def placed(body: Body, patient, study, view, rng: np.random.Generator, longest: int) -> tuple[np.ndarray, Grid]:
-    """How the part lies: the matrix from the body's frame to the view's, and the pixels of the exposed field."""
+    """Return how the part lies: the matrix from the body's frame to the view's, and the pixels of the exposed field."""
     turn_by, tilt, roll = view.turn + rng.normal(0, 5), view.tilt + rng.normal(0, 3), rng.normal(0, 6)
     width, height = (side * patient.size * rng.uniform(0.90, 1.12) for side in body.field)
     pitch = max(width, height) / longest
@@ -75,7 +75,7 @@ def render(patient: int, study: int, view: int, size: int | None = None, config:
 
 
 def size_of(patient: int, study: int, view: int, config: PhantomConfig = DEFAULT) -> tuple[int, int]:
-    """Width and height in pixels of what `render` makes at config.longest, without making it."""
+    """Return width and height in pixels of what `render` makes at config.longest, without making it."""
     visit = study_of(config, patient, study)
     projection = visit.views[view]
     rng = stream(config, Purpose.VIEW, patient, study, view)
@@ -93,7 +93,7 @@ def _same_field(part: str, flexion: float) -> Body | None:
 
 def marker_mask(patient: int, study: int, view: int, size: int | None = None,
                 config: PhantomConfig = DEFAULT) -> np.ndarray:
-    """Where the letter of lead and the printed name are in what `render` makes: (H, W) bool, all False without them."""
+    """Return where the lead letter and the printed name are in what `render` makes: (H, W) bool, all False without them."""
     shot = _set_up(patient, study, view, size or config.longest, config, finding=True)
     mask = np.zeros((shot.grid.height, shot.grid.width), bool)
     if shot.signs.letter:
@@ -141,7 +141,7 @@ def _set_up(patient: int, study: int, view: int, size: int, config: PhantomConfi
 
 
 def soft_tissue_attenuation(layers: xray.Layers) -> float:
-    """Neper of soft tissue in the middle of the body: the console sets its window by this, never by bone or metal."""
+    """Return neper of soft tissue in the middle of the body: the console sets its window by this, never by bone or metal."""
     thickness = layers.soft_tissue[::4, ::4]
     if layers.air is not None:
         thickness = thickness - 0.74 * layers.air[::4, ::4]

@@ -23,7 +23,7 @@ def _humerus(rng: np.random.Generator) -> Bone:
 
 
 def upper_end(rng: np.random.Generator) -> list[Bone]:
-    """The head of the humerus, and the two tubercles where the muscles of the shoulder pull."""
+    """Build the head of the humerus, and the two tubercles where the muscles of the shoulder pull."""
     head = pebble("head", (-3, 1, 0), (24.5, 23.5, 23.0), along=(-0.7, 0.7, 0.2), cortex=1.3, rng=rng)
     greater = pebble("greater tubercle", (14.5, 3, 1), (9.5, 15, 16), along=(0.1, 1, 0), cortex=1.2, rng=rng)
     lesser = pebble("lesser tubercle", (6, -4, 17), (7, 6, 10), along=(0, 1, 0), cortex=1.0, rng=rng)
@@ -119,7 +119,7 @@ def _soft_tissue(part: SoftTissue) -> None:
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """A shoulder with the arm at the side; `thick` scales the soft tissue, `flexion` is not used."""
+    """Build a shoulder with the arm at the side; `thick` scales the soft tissue, `flexion` is not used."""
     bones = [_humerus(rng), scapula(rng), clavicle(), *(_rib(number, rng) for number in range(6))]
     skin, muscle = skin_and_muscle(_soft_tissue, thick, fat=6.0)
     down = (0.05, -1, 0)

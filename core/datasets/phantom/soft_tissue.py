@@ -23,7 +23,7 @@ class SoftTissue:
         self.grow, self.less, self.parts = np.sqrt(thick), less, []
 
     def tube(self, start, end, profile, flat: float, turned: np.ndarray | None = None) -> None:
-        """A tube from `start` to `end` (3,), mm, with half widths at some fractions of its length; flat: depth over width."""
+        """Add a tube from `start` to `end` (3,), mm, with half widths at some fractions of its length; flat: depth over width."""
         at, radius = np.array(profile, float).T
         radius = np.maximum(radius * self.grow - self.less, 0.1)
         middle = np.sqrt(np.maximum(between(at, radius ** 2), 0.01))
@@ -32,7 +32,7 @@ class SoftTissue:
         self.parts.append((solids if turned is None else solids.moved(turned)).overlapping())
 
     def ellipsoid(self, centre, half, along=(0, 1, 0)) -> None:
-        """An ellipsoid with half axes (across, third, along), mm."""
+        """Add an ellipsoid with half axes (across, third, along), mm."""
         self.parts.append(solid_ellipsoid(centre, np.asarray(half, float) * self.grow - self.less, along))
 
     @property
@@ -41,7 +41,7 @@ class SoftTissue:
 
 
 def skin_and_muscle(build: Callable[[SoftTissue], None], thick: float, fat: float) -> tuple[Solids, Solids]:
-    """The surface that `build` draws, and the same one `fat` mm deeper in the average patient."""
+    """Return the surface that `build` draws, and the same one `fat` mm deeper in the average patient."""
     surfaces = SoftTissue(thick, 0.0), SoftTissue(thick, fat * thick)
     for surface in surfaces:
         build(surface)

@@ -36,28 +36,28 @@ class Solids:
         return len(self.quadrics)
 
     def moved(self, matrix: np.ndarray, back: np.ndarray | None = None) -> Solids:
-        """The solids after x -> matrix x, for an affine (4, 4) matrix; `back` is its inverse, where known."""
+        """Return the solids after x -> matrix x, for an affine (4, 4) matrix; `back` is its inverse, where known."""
         if not len(self):
             return self
         back = np.linalg.inv(matrix) if back is None else back
         return Solids(back.T @ self.quadrics @ back, self.planes @ back, self.corners @ matrix.T, self.apart)
 
     def cut(self, *planes) -> Solids:
-        """Only what lies on the inner side of more planes, each (4,): n . x + d <= 0."""
+        """Return only what lies on the inner side of more planes, each (4,): n . x + d <= 0."""
         extra = np.broadcast_to(np.asarray(planes, float), (len(self), len(planes), 4))
         return Solids(self.quadrics, np.concatenate([self.planes, extra], 1), self.corners, self.apart)
 
     def take(self, which) -> Solids:
-        """Some of the solids, by mask or index."""
+        """Return some of the solids, by mask or index."""
         return Solids(self.quadrics[which], self.planes[which], self.corners[which], self.apart[which])
 
     def overlapping(self) -> Solids:
-        """The same solids, to be united with what comes before them."""
+        """Return the same solids, to be united with what comes before them."""
         return Solids(self.quadrics, self.planes, self.corners, np.zeros(len(self), bool))
 
 
 def join(*groups: Solids) -> Solids:
-    """All solids of several groups, with as many planes as the most cut one needs."""
+    """Return all solids of several groups, with as many planes as the most cut one needs."""
     if len(groups) == 1:
         return groups[0]
     planes = np.zeros((sum(map(len, groups)), max(group.planes.shape[1] for group in groups), 4))
@@ -70,7 +70,7 @@ def join(*groups: Solids) -> Solids:
 
 
 def nothing() -> Solids:
-    """No solid at all."""
+    """Return no solid at all."""
     return Solids(np.zeros((0, 4, 4)), np.zeros((0, 2, 4)), np.zeros((0, 8, 4)), np.zeros(0, bool))
 
 
@@ -79,7 +79,7 @@ _BALL = np.diag([1.0, 1, 1, -1])
 
 
 def frame(centre, along, across=(1, 0, 0)) -> np.ndarray:
-    """(4, 4) matrix of a place: its z axis points `along`, its x axis as nearly `across` as a right angle allows."""
+    """Return (4, 4) matrix of a place: its z axis points `along`, its x axis as nearly `across` as a right angle allows."""
     z = np.array(along, float)
     z /= math.sqrt(z @ z)
     x = np.array(across, float)
@@ -94,7 +94,7 @@ def frame(centre, along, across=(1, 0, 0)) -> np.ndarray:
 
 
 def turn(axis: int, degrees: float) -> np.ndarray:
-    """(4, 4) rotation about the x (0), y (1) or z (2) axis."""
+    """Return (4, 4) rotation about the x (0), y (1) or z (2) axis."""
     angle = np.deg2rad(degrees)
     i, j = [(1, 2), (2, 0), (0, 1)][axis]
     matrix = np.eye(4)
@@ -104,25 +104,25 @@ def turn(axis: int, degrees: float) -> np.ndarray:
 
 
 def shift(x: float, y: float, z: float) -> np.ndarray:
-    """(4, 4) translation."""
+    """Return (4, 4) translation."""
     matrix = np.eye(4)
     matrix[:3, 3] = x, y, z
     return matrix
 
 
 def scale(x: float, y: float, z: float) -> np.ndarray:
-    """(4, 4) scaling."""
+    """Return (4, 4) scaling."""
     return np.diag([x, y, z, 1.0])
 
 
 def ellipsoid(centre, half, along=(0, 0, 1), across=(1, 0, 0)) -> Solids:
-    """An ellipsoid with half axes (across, third, along) in mm."""
+    """Return an ellipsoid with half axes (across, third, along) in mm."""
     matrix = frame(centre, along, across) @ scale(*half)
     return Solids(_BALL[None], np.zeros((1, 2, 4)), _CUBE[None], np.zeros(1, bool)).moved(matrix)
 
 
 def box(centre, half, along=(0, 0, 1), across=(1, 0, 0)) -> Solids:
-    """A box with half sides (across, third, along) in mm."""
+    """Return a box with half sides (across, third, along) in mm."""
     planes = np.zeros((1, 6, 4))
     planes[0, :, 3] = -1
     for m in range(6):
@@ -133,7 +133,7 @@ def box(centre, half, along=(0, 0, 1), across=(1, 0, 0)) -> Solids:
 
 def slices(length: float, at: np.ndarray, radius: np.ndarray, middle: np.ndarray, flat: float,
            offset: np.ndarray | None = None) -> Solids:
-    """A shaft along z as slices that meet in planes, each with radius^2 quadratic in z, so a quadric.
+    """Return a shaft along z as slices that meet in planes, each with radius^2 quadratic in z, so a quadric.
 
     Args:
         length: mm from z = 0 to the last station

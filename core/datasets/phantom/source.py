@@ -240,7 +240,7 @@ class PhantomSource(Source):
         return self.image(i).marker
 
     def fingerprint(self) -> str:
-        """From version and settings: no pixel has to be rendered to know whether they changed."""
+        """Return a hash of version and settings: no pixel has to be rendered to know whether they changed."""
         settings = {"seed": 0, "patients": 400, "abnormal": 0.43, "longest": 512, "noise": True} | self.config.changed()
         text = json.dumps([VERSION, settings], sort_keys=True)          # the five that there were first are always in it
         return "phantom-" + hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -75,7 +75,7 @@ _HEAD = ((-1.2, -2.2, 0), (6.6, 8.4, 7.8))                   # the head of the c
 
 
 def carpals(rng, gap: float) -> list[Bone]:
-    """Eight pebbles with flat facets where two of them meet, `gap` mm apart."""
+    """Build eight pebbles with flat facets where two of them meet, `gap` mm apart."""
     bones = {name: pebble(name, centre, half, along=along, cortex=0.75, rng=rng)
              for name, (centre, half, along) in _CARPALS.items()}
     for one, other, point, towards in _JOINTS:
@@ -94,7 +94,7 @@ def carpals(rng, gap: float) -> list[Bone]:
 
 
 def metacarpal(name: str, rng: np.random.Generator) -> Bone:
-    """One of the five bones of the palm."""
+    """Build one of the five bones of the palm."""
     base, head, width, _ = RAYS[name]
     return shaft(name, base, head, [
         (0, 1.35 * width, 0.6), (0.14, 1.38 * width, 1.2), (0.45, 0.94 * width, 2.1), (0.78, 1.26 * width, 1.2),
@@ -137,7 +137,7 @@ def _soft_tissue(part: SoftTissue) -> None:
 
 
 def build(rng: np.random.Generator, thick: float, flexion: float) -> Body:
-    """A wrist; `thick` scales the soft tissue. `flexion` is not used: the hand lies flat."""
+    """Build a wrist; `thick` scales the soft tissue. `flexion` is not used: the hand lies flat."""
     gap = 1.5 + 0.4 * rng.random()                           # mm of cartilage, which no ray can see
     bones = [radius(rng), ulna(rng), *carpals(rng, gap)]
     for name in RAYS:

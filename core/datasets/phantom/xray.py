@@ -92,7 +92,7 @@ def counts(line: np.ndarray, pitch: float, exposure: Exposure, rng: np.random.Ge
 
 
 def wide_blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur by a standard deviation of many pixels, worked out on a coarse copy."""
+    """Blur by a Gaussian with a standard deviation of many pixels, computed on a coarse copy."""
     step = max(1, int(sigma / 3))
     small = cv2.resize(image, (-(-image.shape[1] // step), -(-image.shape[0] // step)), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REPLICATE)
@@ -161,7 +161,7 @@ def _tile() -> np.ndarray:
 
 
 def trabeculae(grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    """A random piece of spongy texture for a grid, (H, W) float32, about -1 to 1 at full resolution, mean 0."""
+    """Return a random piece of spongy texture for a grid, (H, W) float32, about -1 to 1 at full resolution, mean 0."""
     tile = _tile()
     height, width = (min(TILE_SIZE, int(np.ceil(n * grid.pitch / TILE_PITCH)) + 1) for n in (grid.height, grid.width))
     y, x = int(rng.random() * (TILE_SIZE - height + 1)), int(rng.random() * (TILE_SIZE - width + 1))
@@ -171,7 +171,7 @@ def trabeculae(grid: Grid, rng: np.random.Generator) -> np.ndarray:
 
 
 def clouds(grid: Grid, rng: np.random.Generator, cells: int = 14) -> np.ndarray:
-    """Slow random variation (muscle bellies), (H, W) float32, deviation about 1, `cells` hills along the longer side."""
+    """Return slow random variation (muscle bellies), (H, W) float32, deviation about 1, `cells` hills along the longer side."""
     coarse = rng.standard_normal((cells, cells), np.float32)               # the same draws at every size
     longer = max(grid.height, grid.width)
     coarse = coarse[:max(round(cells * grid.height / longer), 2), :max(round(cells * grid.width / longer), 2)]
