@@ -243,7 +243,7 @@ def test_time_is_foretold_from_the_same_network_size_and_device_only():
     rows = run_feed.all_runs(RunStore())
     config = RunConfig().with_(**{"model.name": "squeezenet1_1", "data.size": 28, "train.epochs": 10})
     time_, why = preview.time_hint(config, "cpu", 192, rows)              # median 4 s for 96 images: 8 s for 192, ten times
-    assert time_ == "1 min 20 s" and "8.0 s an epoch" in why
+    assert time_ == "1 min 20 s" and "8.0 s per epoch" in why
     for other in ({"data.size": 64}, {"model.name": "resnet18"}, {"model.stem": "standard"}):
         assert preview.time_hint(config.with_(**other), "cpu", 192, rows)[0] == "-"
     assert preview.time_hint(config, "cuda:0", 192, rows)[0] == "-"
@@ -254,7 +254,7 @@ def test_another_network_s_time_is_guessed_by_multiply_adds(monkeypatch):
     monkeypatch.setattr(preview, "_flops_of", {RunStore().list()[0].id: 100}.get)
     rows, config = run_feed.all_runs(RunStore()), RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
     time_, why = preview.time_hint(config, "cpu", 192, rows, flops=300)    # 2 x the images, 3 x the work, 10 times
-    assert time_ == "~ 4 min" and "guess" in why
+    assert time_ == "~ 4 min" and "estimate" in why
     assert preview.time_hint(config.with_(**{"model.freeze": "all"}), "cpu", 192, rows, flops=300)[0] == "-"
 
 
