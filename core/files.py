@@ -59,7 +59,7 @@ def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
-    """`write_atomic` of a JSON value. NaN and infinity raise ValueError: JSON has none."""
+    """Write a JSON value with `write_atomic`. NaN and infinity raise ValueError: JSON has none."""
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False), durable)
 
 

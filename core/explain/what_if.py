@@ -32,7 +32,7 @@ def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def blur(image: np.ndarray, percent: float) -> np.ndarray:
-    """Gaussian blur; its standard deviation is `percent` of the longer side. The edge pixels are repeated outwards."""
+    """Blur with a Gaussian; its standard deviation is `percent` of the longer side. The edge pixels are repeated outwards."""
     sigma = percent / 100 * max(image.shape[:2])
     return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
 
@@ -49,7 +49,7 @@ def noise(image: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def invert(image: np.ndarray, on: bool) -> np.ndarray:
-    """1 - image: bones become dark, as on some viewers."""
+    """Invert the image, 1 - image: bones become dark, as on some viewers."""
     return 1 - image if on else image
 
 

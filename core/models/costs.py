@@ -70,7 +70,7 @@ def build_on_meta(config: ModelConfig, classes: int, size: int, channels: int) -
 
 
 def saved_bytes(model: Classifier, images: Tensor) -> int:
-    """Bytes that autograd keeps between the forward and the backward pass of one step. Each piece of memory counts once, however
+    """Return the bytes that autograd keeps between forward and backward pass of one step. Each piece of memory counts once, however
     often it is needed; parameters and the images themselves do not count, they are there anyway."""
     own = {_memory(tensor) for tensor in (*model.parameters(), *model.buffers(), images)}
     kept: dict[int, Tensor] = {}                 # holds the tensors, so that no memory is freed and its number used again
@@ -87,7 +87,7 @@ def saved_bytes(model: Classifier, images: Tensor) -> int:
 
 def latency(model: Classifier, size: int | None = None, batch_size: int = 1, runs: int = 7,
             progress: Callable[[str, int, int], None] | None = None) -> float:
-    """Median seconds an image to classify, measured where the model lies, in evaluation mode; the first two runs do not count.
+    """Measure the median seconds an image takes to classify, where the model lies, in evaluation mode, after two runs.
 
     On a CPU it is one core that works: with several, other programs on the machine would decide the result.
 

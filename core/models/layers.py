@@ -93,7 +93,7 @@ def _multiply_adds(module: nn.Module, output: Tensor) -> int:
 
 
 def layer_table(model: Classifier, size: int | None = None) -> list[Layer]:
-    """Every module that computes, in the order in which it first runs; one that runs more often has one row, its work added up.
+    """Return every module that computes, in the order in which it first runs; if it runs more often, its work is added up.
 
     Args:
         model: on any device, in any mode; it is left as it was

@@ -117,12 +117,12 @@ def load_classifier(address: str) -> Loaded:
 
 
 def build_for_run(run: Run, data) -> Classifier:
-    """`build_for` of a run's settings."""
+    """Build the network that a run starts with, see `build_for`."""
     return build_for(run.config, data)
 
 
 def build_for(config: RunConfig, data) -> Classifier:
-    """The network that a run would start with, on the CPU: random, ImageNet's weights, a file's, or another run's best epoch.
+    """Build the network that a run starts with, on the CPU: random, ImageNet's weights, a file's, or another run's best epoch.
 
     Args:
         config: of the run
@@ -165,7 +165,7 @@ def _take_over(model: Classifier, before: Classifier) -> list[str]:
 
 
 def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:
-    """Pictures of any size, each (H, W, 1 or 3) uint8, as the classifier's input: (N, C, S, S) float32 in [0, 1].
+    """Turn pictures of any size, each (H, W, 1 or 3) uint8, into the classifier's input: (N, C, S, S) float32 in [0, 1].
 
     The same geometry as the pixel store's, so a dropped file is seen exactly as a training image was.
     """

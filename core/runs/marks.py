@@ -45,7 +45,7 @@ def marks_file(dataset: str, root: Path | None = None) -> Path:
 
 
 def read_marks(dataset: str, root: Path | None = None) -> dict[str, Mark]:
-    """image_id -> its mark, in the order in which they were first made.
+    """Return image_id -> its mark, in the order in which they were first made.
 
     Raises LightboxError "marks.damaged": the file is there and cannot be read. It is then never written over.
     """

@@ -116,7 +116,7 @@ class Objective:
         return one_hot(labels, len(self.weights)) * (1 - self.smoothing) + self.smoothing / len(self.weights)
 
     def weight(self, labels: np.ndarray) -> float:
-        """By what the sum over these images is divided. From the labels as they lie in memory: nothing waits for a device."""
+        """Return what the sum over these images is divided by. From labels in main memory: nothing waits for a device."""
         return float(len(labels) if self.findings else self.class_weights[labels].sum())
 
 

@@ -105,7 +105,7 @@ def tracked_images(labels: np.ndarray, count: int = TRACKED) -> np.ndarray:
 
 
 def check_finite(value: float) -> None:
-    """Raises LightboxError "train.nan" for what is no number."""
+    """Raise LightboxError "train.nan" for what is not a number."""
     if not math.isfinite(value):
         raise LightboxError("train.nan", "The loss is no longer a number, so the training was stopped.",
                             "The learning rate is probably too high: try a tenth of it. The last good checkpoint is kept.")
