@@ -70,8 +70,10 @@ def build_on_meta(config: ModelConfig, classes: int, size: int, channels: int) -
 
 
 def saved_bytes(model: Classifier, images: Tensor) -> int:
-    """Return the bytes that autograd keeps between forward and backward pass of one step. Each piece of memory counts once, however
-    often it is needed; parameters and the images themselves do not count, they are there anyway."""
+    """Return the bytes that autograd keeps between the forward and the backward pass of one step.
+
+    Each piece of memory counts once, however often it is needed. Parameters and images do not count: they are there anyway.
+    """
     own = {_memory(tensor) for tensor in (*model.parameters(), *model.buffers(), images)}
     kept: dict[int, Tensor] = {}                 # holds the tensors, so that no memory is freed and its number used again
 

@@ -63,7 +63,7 @@ class Step:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return (before, after) as Keras and TensorFlow pad with "same": the output has ceil(size / stride), an odd pixel goes after."""
+    """Return (before, after) of the padding "same" of Keras: the output has ceil(size / stride), an odd pixel goes after."""
     total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
     return total // 2, total - total // 2
 

@@ -154,8 +154,8 @@ def gradient_vanishes(history: History) -> Diagnosis | None:
 def diverges(history: History) -> Diagnosis | None:
     seen = _risen(history, DIVERGED)
     return seen and Diagnosis("diverges", f"The validation loss diverges: {seen[0]}.",
-                              "The weights of the best epoch are kept. Stop, and try a smaller learning rate, more regularisation "
-                              "or more images; early stopping would have ended the run.", seen[1])
+                              "The weights of the best epoch are kept. Stop, and try a smaller learning rate, more "
+                              "regularisation or more images; early stopping would have ended the run.", seen[1])
 
 
 def overfits(history: History) -> Diagnosis | None:
