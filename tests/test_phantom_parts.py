@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from core.datasets import DataConfig, open_source
+from core.config import DataConfig
+from core.datasets import open_source
 from core.datasets.phantom import SEVEN_PARTS, PhantomConfig, render, xray
 from core.datasets.phantom.body import Finding
 from core.datasets.phantom.cohort import PARTS, patient_of
