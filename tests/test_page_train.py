@@ -9,12 +9,12 @@ from core.datasets import open_dataset
 from core.errors import LightboxError
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
-from pages.shared import config_form, preview
+from pages.shared import config_form
 from pages.shared.layout import escape
-from pages.shared.preflight import Facts, warnings_of
 from pages.train import queue_button, sweep
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.tiny import tiny_config, tiny_npz
+from tests.train_form import by_key, choose_recipe, queue, recipe_of, type_in, widgets
 
 
 @pytest.fixture(autouse=True)
@@ -29,41 +29,6 @@ def tiny(tmp_path):
     path = tiny_npz(tmp_path)
     open_dataset(tiny_config(path).data)
     return path
-
-
-def widgets(at) -> dict:
-    """Knob -> its widget, for all that the page draws."""
-    found = [*at.number_input, *at.selectbox, *at.slider, *at.toggle, *at.text_input]
-    return {w.key.removeprefix("knob_").split("~")[0].removesuffix("_as_typed"): w
-            for w in found if w.key and w.key.startswith("knob_")}
-
-
-def by_key(at, kind: str, name: str):
-    """A widget whose key changes with what it shows."""
-    return next(widget for widget in getattr(at, kind) if widget.key and widget.key.split("~")[0] == name)
-
-
-def choose_recipe(at, key: str):
-    """Choose the group, then the recipe: pills where there are few, else a menu."""
-    group = RECIPES[key].report
-    by_key(at, "pills", "recipe_group").set_value(group).run()
-    return recipe_of(at, group).set_value(key).run()
-
-
-def recipe_of(at, group: str):
-    many = sum(recipe.report == group for recipe in RECIPES.values()) > 5
-    return by_key(at, "selectbox" if many else "pills", f"recipe_{group}")
-
-
-def type_in(at, name: str, value) -> None:
-    """What a browser sends when somebody types what is not among the options; AppTest only takes an option."""
-    at.session_state["form_of_a_run"][name] = value
-
-
-def queue(at):
-    at.button("queue_run").click().run()
-    assert not at.exception, at.exception
-    return at
 
 
 # -------------------------------------------------------------------------------------------------------------------- the form
@@ -301,7 +266,8 @@ def test_the_code_of_a_run_fills_the_form_or_is_a_sentence():
     assert {name: drawn[name].value for name in said} == said
     assert "trained on XR_HUMERUS" in text_of(at).replace("\\", "")
     by_key(at, "text_input", "recipe_code").set_value("AlexNet_bs_4").run()
-    assert "does not begin with a known network" in text_of(at) and by_key(at, "text_input", "recipe_code").value == "AlexNet_bs_4"
+    assert "does not begin with a known network" in text_of(at)
+    assert by_key(at, "text_input", "recipe_code").value == "AlexNet_bs_4"
 
 
 # ------------------------------------------------------------------------------------------------------------------- the grid
@@ -329,17 +295,6 @@ def test_a_grid_that_cannot_be_is_a_sentence():
     assert at.run().button("queue_grid").label == "Queue 5 runs"
 
 
-def test_the_time_of_a_grid_is_that_of_its_runs(monkeypatch):
-    run = put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])
-    from pages.shared import run_feed
-    from tests.followed import CPU
-    rows = run_feed.all_runs(RunStore())
-    like = run.config.with_(**{"train.epochs": 10})
-    frozen = like.with_(**{"model.freeze": "all"})                    # is of another speed
-    seconds, unknown = preview.time_of_all([like, like, frozen], CPU["devices"], rows[0].n_train, rows)
-    assert (seconds, unknown) == (pytest.approx(80.0), 1)
-
-
 def test_a_link_to_a_run_fills_the_form_once():
     run = put_run("finished", [start_record(), epoch_record(1, 0.7)], **{"optim.lr": 0.02})
     at = open_page("train", run=run.id, again="1")
@@ -363,115 +318,3 @@ def test_going_on_with_another_network_is_advised_against():
 def test_a_link_to_a_run_that_is_gone_is_a_sentence():
     at = open_page("train", run="20200101-000000-0000")
     assert "There is no run 20200101" in text_of(at).replace("\\", "")
-
-
-# ---------------------------------------------------------------------------------------------------------------- the preview
-
-def test_the_numbers_beside_the_form(tiny, monkeypatch):
-    at = open_page("train", dataset=str(tiny))
-    widgets(at)["data.size"].set_value(28)
-    widgets(at)["train.batch_size"].set_value(20)
-    at.run()
-    shown = {m.label: m.value for m in at.metric}
-    assert (shown["Training"], shown["Validation"], shown["Test"]) == ("96", "24", "24")
-    assert shown["Steps"] == "5"                        # 96 / 20, rounded up
-    assert shown["Parameters"] == "11.7 M" and shown["Time"] == "-"
-    import torch  # noqa: F401
-    monkeypatch.setattr("pages.shared.open_data.warm_up", lambda: threading.Thread())      # has ended
-    shown = {m.label: m.value for m in at.run().metric}
-    # ResNet-18 without its thousand classes (513,000) and 7x7 colour filters (9,408), with two classes and 3x3 gray filters
-    assert shown["Parameters"] == f"{(11_689_512 - 513_000 - 9_408 + 2 * 513 + 64 * 9) / 1e6:.3g} M" == "11.2 M"
-
-
-def test_a_learning_rate_can_be_looked_for_where_the_form_makes_sense():
-    at = open_page("train")
-    assert "find_lr" in [b.key for b in at.button]
-    type_in(at, "optim.lr", -1.0)
-    assert "find_lr" not in [b.key for b in at.run().button]
-
-
-def test_counts_of_a_known_set_are_there_before_its_images():
-    at = open_page("train", dataset="breastmnist")
-    shown = {m.label: m.value for m in at.metric}
-    assert (shown["Training"], shown["Validation"], shown["Test"]) == ("546", "78", "156")
-    assert "not prepared" in text_of(at)
-
-
-def test_preparing_the_images_from_the_page(tmp_path):
-    at = open_page("train", dataset=str(tiny_npz(tmp_path)))
-    assert {m.label: m.value for m in at.metric}["Training"] == "-"
-    at.button("prepare").click().run()
-    assert not at.exception and {m.label: m.value for m in at.metric}["Training"] == "96"
-
-
-def test_samples_take_classes_in_turn(tiny):
-    data = open_dataset(tiny_config(tiny).data)
-    rows = preview.sample(data, 6)
-    assert data.labels[rows].tolist() == [0, 1] * 3 and set(rows) <= set(data.indices("train"))
-
-
-@pytest.mark.parametrize("changes, said", [
-    ({"model.freeze": "all"}, "stay random"),
-    ({"model.freeze": "all", "model.weights": "imagenet", "model.unfreeze_epoch": 10}, "Unfreezing after 10 epochs never happens"),
-    ({"train.patience": 10}, "Early stopping after 10 epochs never happens"),
-    ({"train.class_weights": True, "train.sampling": "balanced"}, "only one of them"),
-    ({"augment.flip_vertical": 0.5}, "diaphragm above the lungs"),
-    ({"model.weights": "imagenet"}, "ImageNet weights for ResNet-18 are not on this machine"),
-    ({"data.split": "image"}, "ignores patients"),
-])
-def test_what_seldom_ends_well_is_said(changes, said, monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert warnings_of(Facts(RunConfig())) == ()
-    assert any(said in sentence for sentence in warnings_of(Facts(RunConfig().with_(**changes))))
-
-
-def test_what_depends_on_the_images_and_the_machine_is_said(tiny):
-    data = open_dataset(tiny_config(tiny).data)
-    data.labels[data.indices("train")] = 0
-    config = tiny_config(tiny, **{"train.monitor": "accuracy", "train.batch_size": 100})
-    said = " ".join(warnings_of(Facts(config, data, 96, lambda n: 3e6 * n, 2 * 10**8)))
-    assert "100% of the training images are" in said and "not by accuracy" in said
-    assert "100 images needs about 300 MB; the device has 200 MB. A batch size of 32 fits" in said
-    assert "larger than the training set (96 images)" in said
-    rare = " ".join(warnings_of(Facts(config.with_(**{"train.monitor": "roc_auc", "train.batch_size": 16}), data, 96)))
-    assert "Class weights or balanced sampling" in rare and "MB" not in rare
-
-
-def test_random_numbers_instead_of_weights_that_are_not_there(monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    at = choose_recipe(open_page("train"), "r004-resnet18")
-    assert "checkpoints/resnet18-f37072fd.pth" in text_of(at).replace("\\", "")
-    at.button("from_random").click().run()
-    drawn = widgets(at)
-    assert (drawn["model.weights"].value, drawn["model.freeze"].value) == ("none", "none")
-    assert "from_random" not in [b.key for b in at.button]
-
-
-def test_a_mirror_image_is_warned_of():
-    at = open_page("train")
-    widgets(at)["augment.flip"].set_value(0.5)
-    assert "heart" in at.run().warning[0].value
-
-
-def test_how_many_wait_is_said():
-    put_run("queued")
-    put_run("queued")
-    assert "2 runs already in the queue" in text_of(open_page("train"))
-
-
-def test_the_device_is_named_in_words(monkeypatch):
-    from pages.shared.preview import name_of
-    known = [{"device": "cuda:0", "name": "NVIDIA H200"}, {"device": "cpu", "name": "2 CPU cores"}]
-    assert [name_of(d, known) for d in ("cuda:0", "cpu", "cuda:7")] == ["NVIDIA H200 (cuda:0)", "2 CPU cores", "cuda:7"]
-
-
-def test_a_set_that_cannot_be_opened_leaves_the_foot_of_the_page(tmp_path, monkeypatch):
-    """Nothing in it can be read: that shows only when the images are prepared."""
-    no_machine(monkeypatch)
-    for name in ("a", "b"):
-        (tmp_path / "set" / name).mkdir(parents=True)
-        (tmp_path / "set" / name / "x.png").write_bytes(b"no image")
-    at = open_page("train", dataset=str(tmp_path / "set"))
-    at = at.button("prepare").click().run()
-    assert "None of the 2 images could be read" in text_of(at).replace("\\", "")
-    assert [link.label for link in at.get("page_link")][-1] == "Next: watch it learn"
