@@ -26,6 +26,17 @@ clicked = gallery(images, key="grid", aria_label="Grays", captions=[ODD, *map(st
 st.text(f"clicked {clicked}")
 cell = confusion(np.array([[8, 2], [1, 9]]), [ODD, "sick"], key="matrix")
 st.text(f"cell {cell}")
+# What pages/shared/streamlit.css names of Streamlit's own.
+left, right = st.columns(2)
+left.metric("Number", "1")
+left.slider("Size", 0, 9)
+left.multiselect("Tags", ["one"], default=["one"])
+left.button("Go", type="primary")
+right.caption("small")
+right.page_link("https://example.org", label="a link")
+right.file_uploader("A file")
+right.vega_lite_chart({"data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {"x": {"field": "x"}}}, alt="a point")
+
 st.markdown(escape(ODD))
 show_error(LightboxError("test.odd", ODD, "Try again."))
 
@@ -38,14 +49,3 @@ if st.toggle("Work"):
             progress("Working", i + 1, 60)
     st.text(f"all done in {st.session_state['worked']} pieces")
 st.text(f"ticked {st.checkbox('Tick')}")
-
-# What pages/shared/streamlit.css names of Streamlit's own.
-left, right = st.columns(2)
-left.metric("Number", "1")
-left.slider("Size", 0, 9)
-left.multiselect("Tags", ["one"], default=["one"])
-left.button("Go", type="primary")
-right.caption("small")
-right.page_link("https://example.org", label="a link")
-right.file_uploader("A file")
-right.vega_lite_chart({"data": {"values": [{"x": 1}]}, "mark": "point", "encoding": {"x": {"field": "x"}}}, alt="a point")

@@ -48,7 +48,7 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     expect(page.get_by_text(re.compile(r"All \d+ images of this patient"))).to_be_visible()
     page.get_by_role("link", name=re.compile("^Next")).click()
 
-    # Split: by patient nobody is on both sides; the same shares without regard to patients show what that would do
+    # Split: by patient there is no leakage; the same fractions ignoring patients show what that would do
     expect(page.locator("h1")).to_have_text("Split", timeout=LONG)
     expect(page.get_by_text(re.compile("validation images"))).not_to_have_count(0, timeout=LONG)
     wait_idle(page)
@@ -57,7 +57,7 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     shared = page.get_by_text(re.compile(r"^\d+ of \d+ test images \(\d+\.\d %\) show a patient who is also in training"))
     expect(shared).to_be_visible()
     pick(page, "Split", "By image, ignoring patients")
-    expect(shared).to_have_count(2)                      # now both sides of the page say so
+    expect(shared).to_have_count(2)                      # now both halves of the page say so
     pick(page, "Split", "By patient")
     page.get_by_role("button", name="Find duplicates and outliers").click()
     expect(page.get_by_text(re.compile(r"pairs? of duplicates, \d+ across splits"))).to_be_visible(timeout=LONG)

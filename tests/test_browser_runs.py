@@ -1,4 +1,4 @@
-"""The page Runs in a browser, with a real training: the strip moves, an earlier run is drawn behind, a tag finds it again."""
+"""The page Runs in a browser, with a real training: predictions move, an earlier run is drawn behind, a tag finds it again."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests.browser_support import wait_idle
 from tests.followed import epoch_record, put_run, start_record
 from tests.tiny import tiny_config, tiny_npz
 
-STRIP = "[...document.querySelectorAll('.lightbox-tracked .bar i')].map(bar => bar.style.width).join()"
+BARS = "[...document.querySelectorAll('.lightbox-tracked .bar i')].map(bar => bar.style.width).join()"
 AFTER = re.compile(r"validation images after epoch \d+")
 
 
@@ -26,22 +26,22 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
     run = RunStore(app.home).create(tiny_config(tiny_npz(tmp_path), name="the new one", **{"train.epochs": 1000}))
     page.goto(f"{app.url}/runs?run={run.id}")            # whoever looks starts the trainer
 
-    # The strip: eight images, whose bars move by themselves
+    # The tracked images: eight, whose bars move by themselves
     expect(page.locator(".lightbox-tracked figure")).to_have_count(8, timeout=120_000)
     assert page.locator(".lightbox-tracked .picture").first.evaluate(
         "picture => getComputedStyle(picture).backgroundImage").startswith('url("data:image/jpeg')
-    seen, bars = epoch_of(page), page.evaluate(STRIP)
-    page.wait_for_function(f"before => {STRIP} !== before", arg=bars, timeout=60_000)
+    seen, bars = epoch_of(page), page.evaluate(BARS)
+    page.wait_for_function(f"before => {BARS} !== before", arg=bars, timeout=60_000)
     assert epoch_of(page) > seen
     page.get_by_role("button", name="Stop", exact=True).click()     # however fast the machine is, the training is still under way
     expect(page.get_by_text("Stopped", exact=True).first).to_be_visible(timeout=120_000)
     wait_idle(page)
-    last = page.evaluate(STRIP)
+    last = page.evaluate(BARS)
     slider = page.get_by_role("slider", name="Epoch of the tracked images")
     slider.focus()
     slider.press("Home")
     expect(page.get_by_text("validation images after epoch 1", exact=False)).to_be_visible()
-    page.wait_for_function(f"before => {STRIP} !== before", arg=last)
+    page.wait_for_function(f"before => {BARS} !== before", arg=last)
 
     # An earlier run behind the curves
     page.get_by_role("button", name=re.compile("Compare with")).click()
