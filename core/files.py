@@ -1,7 +1,8 @@
 """Files that are whole or not there: the one atomic write, the one checked append, the one lock.
 
 A process can be killed between any two instructions and a disk can be full. So nothing is ever written over:
-`write_atomic` writes beside the target, flushes to the disk and renames, which a file system does in one step.
+`write_atomic` writes beside the target, flushes to the disk and renames, which a file system does in one
+step.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
     Temporary file in the same folder, fsync, rename, fsync of the folder.
 
     Args:
-        durable: False leaves out both fsync: still never torn by a killed process, but a power cut may bring the old
-            content back. For what is written every second and costs nothing to lose.
+        durable: False leaves out both fsync: still never torn by a killed process, but a power cut may bring
+            the old content back. For what is written every second and costs nothing to lose.
 
     Raises:
-        LightboxError: "disk.full" where there is no space; the old file is untouched and the temporary one is gone
+        LightboxError: "disk.full" where there is no space; the old file is untouched and the temporary one is
+            gone
         OSError: any other fault of the file system
     """
     path = Path(path)
@@ -64,7 +66,10 @@ def write_json(path: Path, value: Any, durable: bool = True) -> None:
 
 
 def _replace(source: str, target: Path) -> None:
-    """Rename over a file. Windows refuses while somebody reads it, which takes them a moment: try again for a second."""
+    """Rename over a file.
+
+    Windows refuses while somebody reads it, which takes them a moment: try again for a second.
+    """
     for _ in range(100 if WINDOWS else 0):
         try:
             return os.replace(source, target)
@@ -74,7 +79,10 @@ def _replace(source: str, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names, so that a rename survives a power cut. Windows opens no folders, and keeps a journal."""
+    """Flush a folder's list of names, so that a rename survives a power cut.
+
+    Windows opens no folders, and keeps a journal.
+    """
     if WINDOWS:
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -87,8 +95,8 @@ def sync_folder(folder: Path) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line with a single checked write, on a line of its own even after a torn one.
 
-    A full disk writes short without an error, so the count is compared; the part that got through is taken back.
-    Raises LightboxError "disk.full".
+    A full disk writes short without an error, so the count is compared; the part that got through is taken
+    back. Raises LightboxError "disk.full".
     """
     with disk_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
@@ -107,7 +115,10 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_lines(path: Path) -> list[dict]:
-    """Return the JSON objects of a file, a line each. A torn line (the writer was killed there) is left out."""
+    """Return the JSON objects of a file, a line each.
+
+    A torn line (the writer was killed there) is left out.
+    """
     try:
         raw = Path(path).read_bytes()
     except FileNotFoundError:
@@ -148,8 +159,9 @@ def sha256(path: Path) -> str:
 class Lock:
     """Lock a file: held by one process at a time, freed by the kernel when that process dies, however it dies.
 
-    On Linux and macOS it is an flock, on Windows a locked byte (filelock chooses). A second Lock of the same file is refused in
-    the same process too, and the file stays: a run's lock is the proof that its trainer lives.
+    On Linux and macOS it is an flock, on Windows a locked byte (filelock chooses). A second Lock of the same
+    file is refused in the same process too, and the file stays: a run's lock is the proof that its trainer
+    lives.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "run.lock"
@@ -194,7 +206,10 @@ class Lock:
 
     @staticmethod
     def is_held(path: Path) -> bool:
-        """Return whether somebody holds the lock of a file, which need not exist. Takes milliseconds where it is held."""
+        """Return whether somebody holds the lock of a file, which need not exist.
+
+        Takes milliseconds where it is held.
+        """
         try:
             handle = os.open(path, os.O_RDWR)
         except FileNotFoundError:

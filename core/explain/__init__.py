@@ -5,8 +5,8 @@
     feature_maps  the layers that have maps
     overlay       a map drawn on its image, colour_scale its legend (numpy and OpenCV only)
 
-The methods themselves: gradcam (maps of a layer, one pass), perturbation (many changed images), input_gradients.
-What they share: passes (one pass that leaves no trace).
+The methods themselves: gradcam (maps of a layer, one pass), perturbation (many changed images),
+input_gradients. What they share: passes (one pass that leaves no trace).
 """
 
 from core.explain.methods import METHODS, Method, explain

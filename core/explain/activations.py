@@ -15,7 +15,10 @@ from core.explain.passes import gradients_at, maps_at, module_of, without_trace
 
 
 def activations(model: nn.Module, images: Tensor, layer: str | None = None) -> np.ndarray:
-    """Return the feature maps of a layer: (N, F, h, w) float32, in the layer's own unit. Raises as `grad_cam` does."""
+    """Return the feature maps of a layer: (N, F, h, w) float32, in the layer's own unit.
+
+    Raises as `grad_cam` does.
+    """
     with without_trace(model, images):
         return maps_at(model, images, layer)[0].cpu().numpy()
 

@@ -50,14 +50,17 @@ def deletion_and_insertion(model: nn.Module, images: Tensor, targets: Tensor, ma
                            progress: Callable[[int, int], None] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability of the class while pixels are removed, or shown, in the order of a map.
 
-    Petsiuk et al., BMVC 2018, https://arxiv.org/abs/1806.07421. A removed pixel shows the blurred image: a black hole would be
+    Petsiuk et al., BMVC 2018, https://arxiv.org/abs/1806.07421. A removed pixel shows the blurred image: a
+    black hole would be
     a sign of its own that no training image had. Pixels of equal value go in random order.
 
     Args:
         maps: (N, H, W); the highest value goes, or comes, first
-        against: (N,) other classes: the probability of the class where only these two are possible, 1 / (1 + exp(y_b - y_a))
+        against: (N,) other classes: the probability of the class where only these two are possible, 1 / (1 +
+            exp(y_b - y_a))
         steps: T, in which all pixels go
-        without: (N, C, H, W), what is left without any pixel; None is the image blurred by a tenth of its side
+        without: (N, C, H, W), what is left without any pixel; None is the image blurred by a tenth of its
+            side
 
     Returns:
         deletion, insertion: (N, T + 1) probabilities in [0, 1] after 0, 1/T ... 1 of the pixels went, or came

@@ -14,9 +14,9 @@ Arguments and result are the same for all:
     raises    KeyError: no layer of that name; the message lists those that there are.
               ValueError: the layer gives no (N, F, h, w) map, or y does not depend on it; targets that do not fit
 
-A is the output of the layer as the layer returned it; what a later operation does to it in place changes a copy. This
-matters for DenseNet, where torchvision applies an in-place ReLU to the output of `features`: A is the map before that
-ReLU, after the last batch norm, and may be negative.
+A is the output of the layer as the layer returned it; what a later operation does to it in place changes a
+copy. This matters for DenseNet, where torchvision applies an in-place ReLU to the output of `features`: A is
+the map before that ReLU, after the last batch norm, and may be negative.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def grad_cam_pp(model: nn.Module, images: Tensor, targets: Tensor, layer: str | 
         alpha_k   = sum_ij a_k[i, j] relu(g)                                                    (eq. 5)
         L         = relu(sum_k alpha_k A_k),       g = dy / dA_k[i, j]                          (eq. 6)
 
-    The paper takes A after a ReLU. Where A may be negative, the denominator can pass through zero; there a is taken as 0.
+    The paper takes A after a ReLU. Where A may be negative, the denominator can pass through zero; there a is
+    taken as 0.
     Chattopadhay et al., WACV 2018, https://arxiv.org/abs/1710.11063
     """
     with without_trace(model, images):
@@ -74,8 +75,8 @@ def hires_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
 
         L = relu(sum_k dy / dA_k * A_k)
 
-    At the last layer before average pooling and one linear layer it equals Grad-CAM; at earlier ones Grad-CAM's mean may
-    highlight places that the network did not use, and this does not.
+    At the last layer before average pooling and one linear layer it equals Grad-CAM; at earlier ones
+    Grad-CAM's mean may highlight places that the network did not use, and this does not.
     Draelos and Carin, 2020, https://arxiv.org/abs/2011.08891
     """
     with without_trace(model, images):
@@ -98,12 +99,16 @@ def layer_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
 
 def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
               against: Tensor | None = None) -> Tensor:
-    """Return Eigen-CAM: what varies most over the places of a layer; in the unit of its maps, >= 0. The same for every class.
+    """Return Eigen-CAM: what varies most over the places of a layer; in the unit of its maps, >= 0.
+
+    The same for every class.
 
         A = U S V^T  (h w places x F channels, less the mean of each channel);   L = relu(A v_1)
 
-    v_1 has no sign of its own: it is taken so that places where the layer is more active get the larger values.
-    `targets` and `against` are only checked. Muhammad and Yeasin, IJCNN 2020, https://arxiv.org/abs/2008.00299
+    v_1 has no sign of its own: it is taken so that places where the layer is more active get the larger
+    values.
+    `targets` and `against` are only checked. Muhammad and Yeasin, IJCNN 2020,
+    https://arxiv.org/abs/2008.00299
     """
     with without_trace(model, images):
         maps, logits = maps_at(model, images, layer)

@@ -1,6 +1,7 @@
 """Explanations by the gradient with respect to the pixels themselves: fine detail, no layer.
 
-Arguments as in core.explain.gradcam; `layer` is not used. Both return signed maps, the channels of a colour image added up.
+Arguments as in core.explain.gradcam; `layer` is not used. Both return signed maps, the channels of a colour
+image added up.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def integrated_gradients(model: nn.Module, images: Tensor, targets: Tensor, laye
 
         L_i = (x_i - b_i) * mean_m  dy / dx_i at b + (m - 1/2) / M (x - b),   m = 1 .. M      (eq. 1, by the midpoint rule)
 
-    with b = 0, black. The map adds up to y(x) - y(b), up to the error of the rule. (N, H, W) in logits, signed.
+    with b = 0, black. The map adds up to y(x) - y(b), up to the error of the rule. (N, H, W) in logits,
+    signed.
     Sundararajan et al., ICML 2017, https://arxiv.org/abs/1703.01365
     """
     with without_trace(model, images):

@@ -16,7 +16,8 @@ RING = 0.1         # width of the border ring, of the side
 def energy(maps: Any, regions: Any) -> np.ndarray:
     """Return the share of each map's heat that lies in its region, (N,) in [0, 1]; NaN where the map or the region is empty.
 
-    Wang et al., CVPR Workshops 2020, section 4.2 (energy-based pointing game), https://arxiv.org/abs/1910.01279
+    Wang et al., CVPR Workshops 2020, section 4.2 (energy-based pointing game),
+    https://arxiv.org/abs/1910.01279
 
     Args:
         maps: (N, H, W)
@@ -31,7 +32,8 @@ def energy(maps: Any, regions: Any) -> np.ndarray:
 def pointing_game(maps: Any, regions: Any) -> np.ndarray:
     """Return whether each map is highest inside its region, (N,) of 0 and 1; NaN where the map or the region is empty.
 
-    Where several places are highest, the share of them. Zhang et al., IJCV 2018, https://arxiv.org/abs/1608.00507"""
+    Where several places are highest, the share of them. Zhang et al., IJCV 2018,
+    https://arxiv.org/abs/1608.00507"""
     hot = heat(maps)
     highest = hot == hot.max((1, 2), keepdims=True)
     hits = energy(highest, regions)
@@ -51,7 +53,8 @@ class Place:
 
     Attributes:
         images: how many have a map and such a region
-        energy: mean share of the heat in it; area: mean share of the image that it covers, what an even map would have
+        energy: mean share of the heat in it; area: mean share of the image that it covers, what an even map
+            would have
         pointing: share of the maps that are highest in it
     """
     images: int

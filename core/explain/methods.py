@@ -1,4 +1,7 @@
-"""METHODS: all ways to explain a prediction, with what a person should know of each. No torch until one is used."""
+"""METHODS: all ways to explain a prediction, with what a person should know of each.
+
+No torch until one is used.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ class Method:
         source: paper, year, address
         signed: negative values count: evidence against the class
         layered: looks into a layer that can be chosen; else it works on the pixels
-        function: (model, images (N, C, H, W) in [0, 1], targets (N,), layer=None, *, against=None) -> (N, H, W) float32
+        function: (model, images (N, C, H, W) in [0, 1], targets (N,), layer=None, *, against=None) -> (N, H,
+            W) float32
         unit: of the map's numbers
         by_class: the map depends on the class that is explained
         many: needs many passes an image; its function takes progress=(done, total), too
@@ -113,11 +117,13 @@ def explain(method: str, model: nn.Module, images: Tensor, targets: Tensor, laye
         images: (N, C, H, W) float32 in [0, 1]
         targets: (N,) int64, the class to explain for each image
         layer: dotted name; None is the last feature map. Methods that are not layered ignore it
-        against: (N,) int64: explain the difference of two logits instead, targets less against. Ignored by a method that is
-            not `by_class`
-        progress: called with what is done and all that is to be done, in passes through the model; may raise to stop
-        half: compute in bfloat16 up to the layer (everywhere, if the method is not layered) where the processor has it:
-            about 1.7 times as fast, for galleries; a map is then off by some hundredths of its peak
+        against: (N,) int64: explain the difference of two logits instead, targets less against. Ignored by a
+            method that is not `by_class`
+        progress: called with what is done and all that is to be done, in passes through the model; may raise
+            to stop
+        half: compute in bfloat16 up to the layer (everywhere, if the method is not layered) where the
+            processor has it: about 1.7 times as fast, for galleries; a map is then off by some hundredths of
+            its peak
 
     Returns:
         (N, H, W) float32 in the method's unit, not rescaled; >= 0 unless the method is signed

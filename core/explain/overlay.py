@@ -13,15 +13,15 @@ def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: floa
         v   = min(cam / peak, 1)
         out = (1 - opacity v) image + opacity v colour(v)
 
-    So where the map is zero the image shows as it is, and a map of zeros changes nothing. A signed map takes |v| in both
-    formulas but for the side of the colours.
+    So where the map is zero the image shows as it is, and a map of zeros changes nothing. A signed map takes
+    |v| in both formulas but for the side of the colours.
 
     Args:
         image: (H, W), (H, W, 1) or (H, W, 3) uint8
         cam: (h, w) float, >= 0 unless `signed`; brought to (H, W) by bilinear interpolation
         opacity: 0 shows the image alone, 1 hides it where the map is at its peak
-        peak: the value that gets the brightest colour, in the map's unit. None takes the map's own maximum; give one
-            number for several maps that should be compared, and say on the page which it was
+        peak: the value that gets the brightest colour, in the map's unit. None takes the map's own maximum;
+            give one number for several maps that should be compared, and say on the page which it was
         signed: negative values count; they get the cold colours of `coloured`
 
     Returns:
@@ -52,7 +52,10 @@ def overlay(image: np.ndarray, cam: np.ndarray, opacity: float = 0.6, peak: floa
 
 
 def coloured(value: np.ndarray) -> np.ndarray:
-    """Return the colour of each value from -1 to 1: (..., 3) uint8, RGB. Below zero: the scale with red and blue exchanged."""
+    """Return the colour of each value from -1 to 1: (..., 3) uint8, RGB.
+
+    Below zero: the scale with red and blue exchanged.
+    """
     colour = colour_scale()[np.rint(np.abs(value) * 255).astype(np.uint8)]
     return np.where((np.asarray(value) < 0)[..., None], colour[..., ::-1], colour) if np.min(value, initial=0) < 0 else colour
 
@@ -60,8 +63,9 @@ def coloured(value: np.ndarray) -> np.ndarray:
 def colour_scale(n: int = 256, signed: bool = False) -> np.ndarray:
     """Return the colours from 0 to the peak, or with `signed` from the lowest to the peak, for a legend: (n, 3) uint8, RGB.
 
-    Inferno (Smith and van der Walt, SciPy 2015): its lightness rises evenly from black, so equal steps look equal, also
-    in print and to people who see colours differently. A rainbow shows edges where the map has none.
+    Inferno (Smith and van der Walt, SciPy 2015): its lightness rises evenly from black, so equal steps look
+    equal, also in print and to people who see colours differently. A rainbow shows edges where the map has
+    none.
     """
     if signed:
         return coloured(np.linspace(-1, 1, n))

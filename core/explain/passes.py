@@ -6,12 +6,13 @@
     score          the logit of a class, or the difference of two
     in_batches     many passes an image, a bounded number at a time
 
-Only the part between the layer and the logits needs gradients. So the forward pass starts without them; a hook on the
-layer puts a fresh leaf in the place of its output and switches gradients on from there. The trunk costs what it costs
-in a plain prediction and keeps no activations. Inside torch.autocast the trunk is computed in bfloat16, and what comes after
-the layer in float32: where the map is made, no digit is lost.
+Only the part between the layer and the logits needs gradients. So the forward pass starts without them; a
+hook on the layer puts a fresh leaf in the place of its output and switches gradients on from there. The trunk
+costs what it costs in a plain prediction and keeps no activations. Inside torch.autocast the trunk is
+computed in bfloat16, and what comes after the layer in float32: where the map is made, no digit is lost.
 
-Shapes: images (N, C, H, W) in [0, 1], logits (N, K), a layer's maps (N, F, h, w), targets and against (N,) whole numbers.
+Shapes: images (N, C, H, W) in [0, 1], logits (N, K), a layer's maps (N, F, h, w), targets and against (N,)
+whole numbers.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ def upsampled(maps: Tensor, images: Tensor) -> Tensor:
 def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, int]]:
     """Return the layers that have maps: name -> (channels, height, width), in the order in which they finish.
 
-    Found by sending the first of `images` (N, C, H, W) through the model, which is left as it was. Maps of a single
-    place (after global pooling) are left out: they can show nothing.
+    Found by sending the first of `images` (N, C, H, W) through the model, which is left as it was. Maps of a
+    single place (after global pooling) are left out: they can show nothing.
     """
     shapes: dict[str, tuple[int, int, int]] = {}
     me = threading.get_ident()

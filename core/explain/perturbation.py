@@ -1,7 +1,9 @@
-"""Explanations from predictions alone: change the image, and see what that does to the logit. Slow, and without gradients.
+"""Explanations from predictions alone: change the image, and see what that does to the logit.
 
-Arguments as in core.explain.gradcam. `progress(done, total)` is called after each batch of at most `passes.BATCH` images
-with the passes done and needed; what it raises passes through and stops the work.
+Slow, and without gradients.
+
+Arguments as in core.explain.gradcam. `progress(done, total)` is called after each batch of at most
+`passes.BATCH` images with the passes done and needed; what it raises passes through and stops the work.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def occlusion(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
         stride: how far it moves; None takes half the window
         cover: brightness of the square in [0, 1]; None takes the mean of each channel of the image
 
-    Returns (N, H, W) in logits: positive where what is there is evidence for the class, negative where it is evidence against it.
+    Returns (N, H, W) in logits: positive where what is there is evidence for the class, negative where it is
+    evidence against it.
     """
     height, width = images.shape[2:]
     window = window or max(1, round(min(height, width) / WINDOWS))

@@ -6,8 +6,8 @@
     run_checks           all of it for some images, with where the maps point (core.explain.localization) and how similar those of
                          another seed are (core.explain.similarity); core.explain.verdict says what it means
 
-Shapes: N images of C channels and H x W pixels in [0, 1], maps (N, H, W). Of a signed map only evidence for the class counts as
-heat.
+Shapes: N images of C channels and H x W pixels in [0, 1], maps (N, H, W). Of a signed map only evidence for
+the class counts as heat.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class CheckResults:
         deletion, insertion: "the map" and the names of BASELINES -> (T + 1,) mean probability
         gain: by how much the map's insertion less deletion (areas) beats the best baseline, in probability
         best_baseline: that one's name
-        shifts: see `shift_stability`; seeds: similarity to the maps of a network from another seed, None where there is none
+        shifts: see `shift_stability`; seeds: similarity to the maps of a network from another seed, None
+            where there is none
         places: see `places`
     """
     images: int
@@ -89,7 +90,8 @@ def run_checks(model: nn.Module, images: Tensor, targets: Tensor, method: Explai
         targets: (N,) the classes that are explained
         method, layer: as `randomisation` has them
         against: (N,) other classes: check the evidence for the ones in contrast with the others
-        regions: {name: (N, H, W) or (H, W) bool} where the truth is known; the border ring is always looked at
+        regions: {name: (N, H, W) or (H, W) bool} where the truth is known; the border ring is always looked
+            at
         other: a network that was trained the same way from another seed
         progress: called now and then; may raise to stop
     """

@@ -15,7 +15,9 @@ from torch import Tensor
 
 
 def spearman(one: Any, other: Any) -> np.ndarray:
-    """Return the rank correlation of each pair of maps, (N,) in [-1, 1]; 0 where a map is constant. Ties share their mean rank.
+    """Return the rank correlation of each pair of maps, (N,) in [-1, 1]; 0 where a map is constant.
+
+    Ties share their mean rank.
 
     Args:
         one, other: (N, H, W)

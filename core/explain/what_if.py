@@ -1,11 +1,12 @@
 """What would the network predict if the image were changed? Changes of one image, each a row of a table.
 
-A map shows what a network used; a change tests it. If the prediction depends on a letter at the edge, covering the letter
-changes the probability and rotating the bone does not.
+A map shows what a network used; a change tests it. If the prediction depends on a letter at the edge,
+covering the letter changes the probability and rotating the bone does not.
 
 H x W pixels, C channels; images are uint8, or float in [0, 1], and stay what they are.
 
-Places are shares of the image: x from its left edge (0) to its right (1), y from its top (0) to its bottom (1).
+Places are shares of the image: x from its left edge (0) to its right (1), y from its top (0) to its bottom
+(1).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def blur(image: np.ndarray, percent: float) -> np.ndarray:
-    """Blur with a Gaussian; its standard deviation is `percent` of the longer side. The edge pixels are repeated outwards."""
+    """Blur with a Gaussian; its standard deviation is `percent` of the longer side.
+
+    The edge pixels are repeated outwards.
+    """
     sigma = percent / 100 * max(image.shape[:2])
     return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE).reshape(image.shape)
 
@@ -93,7 +97,8 @@ class Change:
         function: image, value or keywords -> image
         neutral: the value that changes nothing
         low, high, step, unit: of the value, where it is a number; unit is a format such as "%d deg"
-        placed: whether it takes keywords (x, y, side, ...) instead of a value: it has a place that can be dragged
+        placed: whether it takes keywords (x, y, side, ...) instead of a value: it has a place that can be
+            dragged
     """
 
     title: str

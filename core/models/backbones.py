@@ -5,8 +5,8 @@
     SqueezeNet   Iandola et al., 2016, https://arxiv.org/abs/1602.07360
     VGG          Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556
 
-All parameters keep torchvision's names: its weights load here, and what is saved here loads there if shapes agree.
-Differences from torchvision, all of them:
+All parameters keep torchvision's names: its weights load here, and what is saved here loads there if shapes
+agree. Differences from torchvision, all of them:
 
     small stem   a 3x3 convolution of stride 1 and no pooling before the first block (VGG has such a convolution already)
     gray input   the first convolution takes one channel
@@ -200,9 +200,10 @@ def _keep_blocks(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> list
 def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[str, ...], bool, list[str]]:
     """Leave out what comes after the cut; returns the trunk that is left, whether that is all of it, and sentences.
 
-    A number counts the outermost modules of torchvision's network as Python's slices do, `children()[:cut]`, which is how
-    fastai cuts. SqueezeNet has two, `features` and `classifier`: 1 and -1 are its whole backbone, and from 2 on ImageNet's
-    classifier is kept as well, whose thousand outputs are then the features.
+    A number counts the outermost modules of torchvision's network as Python's slices do, `children()[:cut]`,
+    which is how fastai cuts. SqueezeNet has two, `features` and `classifier`: 1 and -1 are its whole
+    backbone, and from 2 on ImageNet's classifier is kept as well, whose thousand outputs are then the
+    features.
     """
     family, cut = FAMILIES[spec.family], config.cut.strip()
     if not cut:

@@ -19,14 +19,16 @@ BUILDERS: dict[str, Callable[..., Built]] = {"cnn": build_cnn}
 def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, resize: str = "pad", seed: int = 0,
                 task: str = "multi-class", class_names: tuple[str, ...] = (),
                 preprocessing: Preprocessing | None = None, statistics: Statistics | None = None) -> Classifier:
-    """Build a classifier in training mode on the CPU, frozen as the config says. The same arguments give the same weights.
+    """Build a classifier in training mode on the CPU, frozen as the config says.
+
+    The same arguments give the same weights.
 
     The caller's random state is left as it was.
 
     Args:
-        config: weights "imagenet" loads through torchvision, "file:<path>" from a safetensors file. "none" and "run:<id>" start
-            from random numbers: for a run, and for any saved classifier, the caller loads the state afterwards and gives its
-            `preprocessing`
+        config: weights "imagenet" loads through torchvision, "file:<path>" from a safetensors file. "none"
+            and "run:<id>" start from random numbers: for a run, and for any saved classifier, the caller
+            loads the state afterwards and gives its `preprocessing`
         classes: K, the number of logits (two for binary-class)
         size: side of the square images in pixels, 16 to 512
         channels: 1 for gray, 3 for colour
@@ -34,12 +36,13 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
         task: a member of Task; it decides between softmax and sigmoid
         class_names: K names; empty names them by their number
         preprocessing: what a saved classifier expects; None derives it from the other arguments
-        statistics: mean and std of each channel of the training images in [0, 1], for normalise "own"; without them 0.5 and
-            0.5, for those who only want to know sizes
+        statistics: mean and std of each channel of the training images in [0, 1], for normalise "own";
+            without them 0.5 and 0.5, for those who only want to know sizes
 
     Raises:
-        LightboxError: "model.unknown", "model.size" (too small for the standard stem), "model.cut", "model.blocks",
-            "model.freeze", "weights.unknown", "weights.unavailable", "weights.missing", "weights.broken", "weights.unlike"
+        LightboxError: "model.unknown", "model.size" (too small for the standard stem), "model.cut",
+            "model.blocks", "model.freeze", "weights.unknown", "weights.unavailable", "weights.missing",
+            "weights.broken", "weights.unlike"
 
     >>> import torch
     >>> model = build_model(ModelConfig("small_cnn"), classes=2, size=28, channels=1, class_names=("normal", "abnormal"))

@@ -54,9 +54,10 @@ class Classifier(nn.Module):
         task: a member of Task
         class_names: K names in the order of the logits
         stages: dotted names of its feature maps from fine to coarse; Grad-CAM takes the last one by default
-        stage_names: the same in words that a config uses for cut and freeze, such as "layer3"; they begin alike, and there
-            may be fewer
-        notes: sentences about how it was built that a person should know, such as weights that could not be used
+        stage_names: the same in words that a config uses for cut and freeze, such as "layer3"; they begin
+            alike, and there may be fewer
+        notes: sentences about how it was built that a person should know, such as weights that could not be
+            used
     """
 
     def __init__(self, network: Network, preprocessing: Preprocessing, *, task: str, class_names: tuple[str, ...],
@@ -73,7 +74,10 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(preprocessing.std).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (N, C, S, S) float in [0, 1] -> (N, K) logits. Raises TypeError for integers: divide uint8 by 255 first."""
+        """Return (N, C, S, S) float in [0, 1] -> (N, K) logits.
+
+        Raises TypeError for integers: divide uint8 by 255 first.
+        """
         return self.head(self.embed(images))
 
     def embed(self, images: Tensor) -> Tensor:
@@ -103,11 +107,12 @@ class Classifier(nn.Module):
     def freeze(self, upto: str) -> None:
         """Choose which part of the backbone keeps its weights; all else learns.
 
-        A frozen part stays in evaluation mode whatever `train` says: the running statistics of its batch norms stand still
-        and it drops nothing.
+        A frozen part stays in evaluation mode whatever `train` says: the running statistics of its batch
+        norms stand still and it drops nothing.
 
         Args:
-            upto: "none"; "all" for the whole backbone; one of `stage_names` for everything from the first layer to that one
+            upto: "none"; "all" for the whole backbone; one of `stage_names` for everything from the first
+                layer to that one
 
         Raises:
             LightboxError: "model.freeze" for a stage that this network does not have

@@ -1,8 +1,8 @@
 """The CNN builder: a chain of convolutions whose kernels, filters and pooling are knobs.
 
-It is the network of report R001, which its authors built in Keras: convolution, ReLU, spatial dropout and pooling, L times; then
-global pooling and a head. All windows are padded as Keras pads with "same". What the knobs mean in numbers (sizes, receptive
-field, parameters) is in core/models/receptive.py, which this follows.
+It is the network of report R001, which its authors built in Keras: convolution, ReLU, spatial dropout and
+pooling, L times; then global pooling and a head. All windows are padded as Keras pads with "same". What the
+knobs mean in numbers (sizes, receptive field, parameters) is in core/models/receptive.py, which this follows.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from core.models.weights import imagenet_state, load_file
 class Pool(nn.Module):
     """Local pooling with the padding of Keras's "same": (N, C, S, S) -> (N, C, ceil(S / stride), ceil(S / stride)).
 
-    What is padded never counts: it is never the largest or the smallest value, and a mean is over the pixels that are there.
+    What is padded never counts: it is never the largest or the smallest value, and a mean is over the pixels
+    that are there.
 
     Args:
-        kind: "max" | "avg" | "min"; the smallest value is minus the largest of all values with their sign turned
+        kind: "max" | "avg" | "min"; the smallest value is minus the largest of all values with their sign
+            turned
         size, stride: pixels a side of the window, and between windows
     """
 
@@ -92,12 +94,12 @@ class CNN(Network):
 def build_cnn(spec: ModelSpec, *, config: ModelConfig, classes: int, size: int, small: bool, channels: int, seed: int) -> Built:
     """Return the network that the knobs `cnn_` describe; see `core.models.build_model`.
 
-    Its parts are `layers` (layer1 ... layerL), `pool` and `head`. There is no stem, so `small` changes nothing. The concat head
-    brings its own pooling.
+    Its parts are `layers` (layer1 ... layerL), `pool` and `head`. There is no stem, so `small` changes
+    nothing. The concat head brings its own pooling.
 
     Raises:
-        LightboxError: "model.size", before anything is built, as `core.models.receptive.plan` does; "model.cut", "model.blocks",
-            "weights.unavailable" for what this network does not have
+        LightboxError: "model.size", before anything is built, as `core.models.receptive.plan` does;
+            "model.cut", "model.blocks", "weights.unavailable" for what this network does not have
     """
     if config.blocks or config.block_layers:
         raise LightboxError("model.blocks", f"A {spec.title} has no dense blocks to keep.",

@@ -1,4 +1,6 @@
-"""What a network costs: parameters, multiply-adds, memory, time. Four different things, and none of them follows from another.
+"""What a network costs: parameters, multiply-adds, memory, time.
+
+Four different things, and none of them follows from another.
 
     costs     counted on PyTorch's meta device: shapes without numbers, so ResNet-152 needs no memory and no patience
     latency   measured on this machine
@@ -33,9 +35,11 @@ class Costs:
     Attributes:
         parameters, trainable: numbers that it holds, and those of them that training changes
         flops: multiply-adds to classify one image
-        activation_bytes: what a training step in float32 keeps of each image for the backward pass, a batch's share
-        training_bytes: the whole of a training step: parameters, gradients, the optimiser's numbers, the batch, and what is kept
-            of it. A program needs some hundred megabytes more for itself, and work space for single layers
+        activation_bytes: what a training step in float32 keeps of each image for the backward pass, a batch's
+            share
+        training_bytes: the whole of a training step: parameters, gradients, the optimiser's numbers, the
+            batch, and what is kept of it. A program needs some hundred megabytes more for itself, and work
+            space for single layers
     """
 
     parameters: int
@@ -46,7 +50,9 @@ class Costs:
 
 
 def costs(config: ModelConfig, classes: int, size: int, channels: int, batch_size: int = 32, optimiser: str = "adamw") -> Costs:
-    """Count what `build_model` would make. Raises LightboxError as that does; weights are neither made nor loaded.
+    """Count what `build_model` would make.
+
+    Raises LightboxError as that does; weights are neither made nor loaded.
 
     Args:
         classes: K, the number of logits
@@ -72,7 +78,8 @@ def build_on_meta(config: ModelConfig, classes: int, size: int, channels: int) -
 def saved_bytes(model: Classifier, images: Tensor) -> int:
     """Return the bytes that autograd keeps between the forward and the backward pass of one step.
 
-    Each piece of memory counts once, however often it is needed. Parameters and images do not count: they are there anyway.
+    Each piece of memory counts once, however often it is needed. Parameters and images do not count: they are
+    there anyway.
     """
     own = {_memory(tensor) for tensor in (*model.parameters(), *model.buffers(), images)}
     kept: dict[int, Tensor] = {}                 # holds the tensors, so that no memory is freed and its number used again
@@ -120,5 +127,8 @@ def latency(model: Classifier, size: int | None = None, batch_size: int = 1, run
 
 
 def _memory(tensor: Tensor) -> int:
-    """The piece of memory that a tensor looks at, by number. Tensors without numbers have pieces of their own too."""
+    """The piece of memory that a tensor looks at, by number.
+
+    Tensors without numbers have pieces of their own too.
+    """
     return tensor.untyped_storage()._cdata

@@ -29,11 +29,13 @@ class Layer:
     Attributes:
         name: dotted, relative to the Classifier; as in the keys of its weights
         kind: the class of the module, "Conv2d"
-        output_shape: (channels, height, width) or (features,) without the batch; () for a layer that does not run
+        output_shape: (channels, height, width) or (features,) without the batch; () for a layer that does not
+            run
         parameters: numbers that it holds and training could change
         trainable: whether it has parameters and training does change them
-        flops: multiply-adds. Tools that count multiplications and additions apart, such as torch.utils.flop_counter, give twice
-            as many. Counted are convolutions and linear layers, as in the papers; all else is small in comparison
+        flops: multiply-adds. Tools that count multiplications and additions apart, such as
+            torch.utils.flop_counter, give twice as many. Counted are convolutions and linear layers, as in
+            the papers; all else is small in comparison
     """
 
     name: str
@@ -84,7 +86,10 @@ class Stage:
 
 
 def _multiply_adds(module: nn.Module, output: Tensor) -> int:
-    """Of one image. A convolution makes each number of its output from kernel x kernel x channels of its input."""
+    """Of one image.
+
+    A convolution makes each number of its output from kernel x kernel x channels of its input.
+    """
     if isinstance(module, nn.Conv2d):
         return output[0].numel() * prod(module.kernel_size) * module.in_channels // module.groups
     if isinstance(module, nn.Linear):
@@ -154,7 +159,8 @@ def by_stage(layers: Sequence[Layer], stages: Sequence[str], shapes: Mapping[str
 
     Args:
         layers: as `layer_table` gives them
-        stages: dotted names from fine to coarse, as in Classifier.stages; a layer belongs to the longest that it lies in
+        stages: dotted names from fine to coarse, as in Classifier.stages; a layer belongs to the longest that
+            it lies in
         shapes: what the stages put out
     """
     outer = [stage for stage in stages if any(other.startswith(f"{stage}.") for other in stages)]   # "features" holds the others

@@ -19,7 +19,8 @@ class Network(nn.Module):
     """Modules under torchvision's names, and in which order they are called.
 
     Args:
-        parts: name -> module, as they are registered; so a weights file has the names that torchvision gave them
+        parts: name -> module, as they are registered; so a weights file has the names that torchvision gave
+            them
         trunk, pool, head: dotted names within `parts`, each called with what the one before returned
         width: F, the numbers that the head gets of each image
     """
@@ -57,8 +58,8 @@ class Network(nn.Module):
     def upto(self, address: str) -> list[str]:
         """Return dotted names of all backbone parts from the first to the module `address`, that one included.
 
-        Where the module lies inside a part, its siblings before it are listed instead of the part. Raises KeyError where
-        there is none such.
+        Where the module lies inside a part, its siblings before it are listed instead of the part. Raises
+        KeyError where there is none such.
         """
         names: list[str] = []
         for part in self.backbone():

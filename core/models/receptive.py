@@ -1,7 +1,8 @@
 """How much of the image one unit of a map sees, and the plan of the CNN builder: sums only, no import of torch.
 
-For layers l = 1, 2 ... with kernel k, stride s and p rows of padding above and on the left (Araujo, Norris, Sim: Computing
-Receptive Fields of Convolutional Neural Networks, Distill 2019, equations 2 and 3, written forwards):
+For layers l = 1, 2 ... with kernel k, stride s and p rows of padding above and on the left (Araujo, Norris,
+Sim: Computing Receptive Fields of Convolutional Neural Networks, Distill 2019, equations 2 and 3, written
+forwards):
 
     field_l = field_(l-1) + (k - 1) jump_(l-1)               pixels a side that one unit depends on
     jump_l  = jump_(l-1) s                                   pixels between the fields of two neighbours
@@ -39,7 +40,8 @@ class Step:
         kernel, stride: pixels a side of its window, and between windows
         channels: maps that it puts out
         size: pixels a side of each map
-        field, jump, start: as the module says, in pixels of the image; a centre of 0 is the middle of the first pixel
+        field, jump, start: as the module says, in pixels of the image; a centre of 0 is the middle of the
+            first pixel
         parameters, multiply_adds: of one image; a pooling has none
     """
 
@@ -89,14 +91,14 @@ def plan(config: ModelConfig, size: int, channels: int) -> tuple[Step, ...]:
     """Return the layers of the network `cnn` as its knobs say, each a convolution and, with a window above 1, a pooling.
 
     Args:
-        config: its fields cnn_layers, cnn_kernels, cnn_filters, cnn_pool_size and cnn_pool_stride, and cut, which leaves out
-            layers at the end and changes no other
+        config: its fields cnn_layers, cnn_kernels, cnn_filters, cnn_pool_size and cnn_pool_stride, and cut,
+            which leaves out layers at the end and changes no other
         size: side of the square images in pixels
         channels: 1 or 3
 
     Raises:
-        LightboxError: "model.size" where a pooling would have to make a map of one pixel smaller, or a layer would have no
-            filter; it says at which layer. "model.cut" for a cut that it does not have
+        LightboxError: "model.size" where a pooling would have to make a map of one pixel smaller, or a layer
+            would have no filter; it says at which layer. "model.cut" for a cut that it does not have
     """
     layers, side = [], size
     for i in range(1, _layers_kept(config) + 1):

@@ -18,14 +18,17 @@ class ModelSpec:
     Attributes:
         name: the key in MODELS, and what torchvision calls it where it has it
         title, description: for people
-        family: which code builds it: a key of build.BUILDERS, or of backbones.FAMILIES, which knows its first and last layers
-        parameters: trainable numbers as published, for 1000 classes, colour input, the standard stem and a linear head; of
-            densenet264, whose number the paper does not give, small_cnn and cnn (with its knobs as they are) by their layers
+        family: which code builds it: a key of build.BUILDERS, or of backbones.FAMILIES, which knows its first
+            and last layers
+        parameters: trainable numbers as published, for 1000 classes, colour input, the standard stem and a
+            linear head; of densenet264, whose number the paper does not give, small_cnn and cnn (with its
+            knobs as they are) by their layers
         stages: dotted names of its feature maps from fine to coarse, relative to the Classifier; the last is
             Grad-CAM's default
         stage_names: what a config calls them for cut and freeze; a last map may have no name of its own
         smallest: least image side in pixels that the standard stem takes before a feature map vanishes
-        weights_file: the file of ImageNet weights that torchvision's loader looks for; empty where there are none
+        weights_file: the file of ImageNet weights that torchvision's loader looks for; empty where there are
+            none
     """
 
     name: str
@@ -120,7 +123,10 @@ def uses_small_stem(config: ModelConfig, size: int) -> bool:
 
 
 def find_model(config: ModelConfig, size: int) -> ModelSpec:
-    """Return the entry of a network. Raises LightboxError "model.unknown", "model.size" where images are too small for it."""
+    """Return the entry of a network.
+
+    Raises LightboxError "model.unknown", "model.size" where images are too small for it.
+    """
     if config.name not in MODELS:
         raise LightboxError("model.unknown", f"There is no network called {config.name}.",
                             f"There are: {', '.join(MODELS)}.")

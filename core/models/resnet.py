@@ -1,10 +1,11 @@
 """A ResNet written by hand, in one page: blocks with a shortcut, stacked.
 
-    He et al., Deep Residual Learning for Image Recognition, CVPR 2016, https://arxiv.org/abs/1512.03385, table 1
+    He et al., Deep Residual Learning for Image Recognition, CVPR 2016, https://arxiv.org/abs/1512.03385,
+    table 1
 
-A block computes y = relu(F(x) + x) (eq. 1): F only has to learn what must change, and the gradient reaches early layers
-through the sum. Names of parameters and results are torchvision's, so its weights fit here. As there, a bottleneck halves the
-map in its 3x3 convolution, where the paper does so in the 1x1 before it.
+A block computes y = relu(F(x) + x) (eq. 1): F only has to learn what must change, and the gradient reaches
+early layers through the sum. Names of parameters and results are torchvision's, so its weights fit here. As
+there, a bottleneck halves the map in its 3x3 convolution, where the paper does so in the 1x1 before it.
 
 N images, C channels, S pixels a side, K classes.
 """
@@ -69,7 +70,9 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Images (N, 3, S, S) -> logits (N, K). At 224 px the maps have 112, 56 (layer1), 28, 14 and 7 pixels a side.
+    """Images (N, 3, S, S) -> logits (N, K).
+
+    At 224 px the maps have 112, 56 (layer1), 28, 14 and 7 pixels a side.
 
     Args:
         depth: 18, 34, 50, 101 or 152

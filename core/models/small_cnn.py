@@ -1,6 +1,7 @@
 """A network for first lessons: four convolutions, each followed by a ReLU, and one linear layer.
 
-    32 px: conv1 -> 16 maps of 32 -> conv2 -> 32 of 16 -> conv3 -> 64 of 8 -> conv4 -> 128 of 4 -> averages -> K logits
+    32 px: conv1 -> 16 maps of 32 -> conv2 -> 32 of 16 -> conv3 -> 64 of 8 -> conv4 -> 128 of 4 -> averages ->
+    K logits
 """
 
 from __future__ import annotations

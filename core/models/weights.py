@@ -1,7 +1,7 @@
 """Weights from elsewhere: ImageNet's through torchvision's loader, a safetensors file, another network's.
 
-What fits is taken by name and shape, the rest keeps its random start, and a note says what was not taken. Nothing that a person
-brings is ever unpickled.
+What fits is taken by name and shape, the rest keeps its random start, and a note says what was not taken.
+Nothing that a person brings is ever unpickled.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def fitting(network: nn.Module, shapes: Mapping[str, Shape], leave: tuple[str, .
 def take(network: nn.Module, names: list[str], fetch: Callable[[str], Tensor]) -> None:
     """Copy the tensors of these names, which must fit. `fetch` gives each.
 
-    Where the network is gray and its first filters are for colour they are added up: for a gray pixel R = G = B = g, and
-    sum_c w_c g is (sum_c w_c) g.
+    Where the network is gray and its first filters are for colour they are added up: for a gray pixel R = G =
+    B = g, and sum_c w_c g is (sum_c w_c) g.
     """
     own, taken = network.state_dict(), {}
     for name in names:
@@ -90,11 +90,12 @@ def _is_colour_for_gray(shape: Shape, own: Shape) -> bool:
 def imagenet_state(spec: ModelSpec) -> dict[str, Tensor]:
     """Return ImageNet's weights by torchvision's loader: from TORCH_HOME, or fetched and checked against the hash in the name.
 
-    IMAGENET1K_V1 for all: some later versions had a newer recipe, and comparing them with others compares recipes.
+    IMAGENET1K_V1 for all: some later versions had a newer recipe, and comparing them with others compares
+    recipes.
 
     Raises:
-        LightboxError: "weights.unavailable" where there is no file and none can be fetched, or none was ever published;
-            "weights.broken" where the file is not what it should be
+        LightboxError: "weights.unavailable" where there is no file and none can be fetched, or none was ever
+            published; "weights.broken" where the file is not what it should be
     """
     if not spec.weights_file:
         raise LightboxError("weights.unavailable", f"There are no ImageNet weights for {spec.title}: nobody has published any.",
@@ -135,11 +136,13 @@ def _not_imagenets(spec: ModelSpec, path: Path) -> LightboxError:
 def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
     """Take what fits from a safetensors file; returns sentences about what did and what did not.
 
-    The list of names, kinds and shapes at its start is judged before any number is read, and only what fits is read.
+    The list of names, kinds and shapes at its start is judged before any number is read, and only what fits
+    is read.
 
     Raises:
-        LightboxError: "weights.missing"; "weights.broken" for what is no safetensors file, is too large, holds other than
-            floating point numbers, or a number that is none; "weights.unlike" where nothing fits
+        LightboxError: "weights.missing"; "weights.broken" for what is no safetensors file, is too large,
+            holds other than floating point numbers, or a number that is none; "weights.unlike" where nothing
+            fits
     """
     from safetensors import SafetensorError, safe_open
 

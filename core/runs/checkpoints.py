@@ -4,9 +4,9 @@
                               resume.safetensors     the optimiser's state
                               meta.json              where it stands, the preprocessing, the checksums
 
-e0003-s000120 reads: three epochs finished, 120 steps of the fourth done. A checkpoint is built under a name that starts
-with a dot and moved when it is whole, so what has its final name is complete. No file format reader notices a flipped bit
-inside a tensor; the checksum does. Nothing here is ever unpickled.
+e0003-s000120 reads: three epochs finished, 120 steps of the fourth done. A checkpoint is built under a name
+that starts with a dot and moved when it is whole, so what has its final name is complete. No file format
+reader notices a flipped bit inside a tensor; the checksum does. Nothing here is ever unpickled.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def name_of(epoch: int, step: int = 0) -> str:
 
 
 def save(folder: Path, epoch: int, step: int, weights: dict, resume: dict, meta: dict) -> Path:
-    """Write a checkpoint; returns its folder. One of the same place is replaced. Raises LightboxError "disk.full"."""
+    """Write a checkpoint; returns its folder.
+
+    One of the same place is replaced. Raises LightboxError "disk.full".
+    """
     from safetensors.torch import save as to_bytes
     final = folder / name_of(epoch, step)
     half = folder / f".{final.name}-{secrets.token_hex(2)}"
@@ -112,7 +115,8 @@ def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
     """Return the weights of the best epoch; of the newest sound epoch where the best one is damaged, with a note about that.
 
-    Raises LightboxError "checkpoint.missing" where no epoch was finished, "checkpoint.damaged" where none is sound.
+    Raises LightboxError "checkpoint.missing" where no epoch was finished, "checkpoint.damaged" where none is
+    sound.
     """
     finished = [place for place in reversed(places(folder)) if place[1] == 0 and place[0] > 0]
     if not finished:

@@ -1,7 +1,8 @@
 """Trained classifiers, wherever they come from: a run's best epoch, or weights/ that came with the app.
 
-Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum. So
-`load_classifier("20261121-0352-k3f9")` and `load_classifier("phantom-body-part")` give the same kind of object.
+Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum.
+So `load_classifier("20261121-0352-k3f9")` and `load_classifier("phantom-body-part")` give the same kind of
+object.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What this machine can train on: CUDA, Apple's MPS, or the CPU. `python -m core.runs.device` prints it as JSON.
+"""What this machine can train on: CUDA, Apple's MPS, or the CPU.
 
-Looking needs torch, which takes seconds to import. So the app asks a process of its own once and keeps the result in
-LIGHTBOX_HOME/machine.json, under a key that changes when the result could.
+`python -m core.runs.device` prints it as JSON.
+
+Looking needs torch, which takes seconds to import. So the app asks a process of its own once and keeps the
+result in LIGHTBOX_HOME/machine.json, under a key that changes when the result could.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def probe() -> dict:
     """Look for devices now. Imports torch.
 
     Returns:
-        {"devices": [{"device": "cuda:0", "name": str, "memory_bytes": int or None}, ...], "torch": version}; the first is the one
+        {"devices": [{"device": "cuda:0", "name": str, "memory_bytes": int or None}, ...], "torch": version};
+            the first is the one
         that "auto" takes, the last is always "cpu".
     """
     import torch
@@ -41,7 +44,10 @@ def probe() -> dict:
 
 
 def machine() -> dict:
-    """Return `probe` from a process of its own, remembered. Takes seconds the first time, then under a millisecond."""
+    """Return `probe` from a process of its own, remembered.
+
+    Takes seconds the first time, then under a millisecond.
+    """
     path, key = home() / "machine.json", _key()
     try:
         known = json.loads(path.read_text())
@@ -85,10 +91,11 @@ def usage(device) -> dict[str, int | float | None]:
         device: the torch.device that it trains on
 
     Returns:
-        memory_bytes: on a GPU the most that PyTorch has had reserved there; on the CPU the main memory that it holds now.
-            None where it is not known
-        device_use: 0 to 1: on a GPU the share of the last moments in which it computed anything, by NVIDIA's own count; on the
-            CPU the share of the cores that this process may use, since the last call. None where it is not known
+        memory_bytes: on a GPU the most that PyTorch has had reserved there; on the CPU the main memory that
+            it holds now. None where it is not known
+        device_use: 0 to 1: on a GPU the share of the last moments in which it computed anything, by NVIDIA's
+            own count; on the CPU the share of the cores that this process may use, since the last call. None
+            where it is not known
     """
     if device.type == "cuda":
         import torch

@@ -1,13 +1,15 @@
-"""What people think of single images: mislabelled, unclear or interesting, with a note. Kept for each data set.
+"""What people think of single images: mislabelled, unclear or interesting, with a note.
 
-A wrong label, an unreadable film or a fine example is a fact about the image, whatever network stumbled over it. So marks belong
-to the set, and every run on it shows them.
+Kept for each data set.
+
+A wrong label, an unreadable film or a fine example is a fact about the image, whatever network stumbled over
+it. So marks belong to the set, and every run on it shows them.
 
     LIGHTBOX_HOME/marks/<set>.json    {"dataset": ..., "marks": {image_id: {"kind": ..., "note": ..., "changed": ...}}}
                         <set>.lock    held while a mark is written
 
-Each change reads the file anew under the lock and replaces it in one step: of two tabs that mark at the same moment, both marks
-stay; of two that change the same thing of the same image, the later one.
+Each change reads the file anew under the lock and replaces it in one step: of two tabs that mark at the same
+moment, both marks stay; of two that change the same thing of the same image, the later one.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ class Mark:
 
 
 def marks_file(dataset: str, root: Path | None = None) -> Path:
-    """Return the file of a set. `dataset` may be a path: the end of its name is shown, a hash tells it from others."""
+    """Return the file of a set.
+
+    `dataset` may be a path: the end of its name is shown, a hash tells it from others.
+    """
     name = re.sub(r"[^A-Za-z0-9-]+", "_", Path(dataset).name)[:40]
     return Path(root or home()) / "marks" / f"{name}-{hashlib.sha256(dataset.encode()).hexdigest()[:8]}.json"
 
@@ -64,7 +69,8 @@ def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | N
              root: Path | None = None) -> Mark:
     """Mark an image, write a note, or both; what is None stays as it is. "" for both takes the mark away.
 
-    Returns what stands there now. Raises LightboxError "marks.kind", "marks.note", "marks.damaged", "disk.full".
+    Returns what stands there now. Raises LightboxError "marks.kind", "marks.note", "marks.damaged",
+    "disk.full".
     """
     if kind and kind not in KINDS:
         raise LightboxError("marks.kind", f"{kind[:40]!r} is not a mark.", f"It can be {', '.join(KINDS)}.")
@@ -86,7 +92,10 @@ def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | N
 
 
 def marks_csv(dataset: str, root: Path | None = None) -> str:
-    """Return all marks of a set as CSV with the columns COLUMNS; `changed` in UTC. Raises LightboxError "marks.damaged"."""
+    """Return all marks of a set as CSV with the columns COLUMNS; `changed` in UTC.
+
+    Raises LightboxError "marks.damaged".
+    """
     out = io.StringIO()
     table = csv.writer(out)
     table.writerow(COLUMNS)

@@ -1,7 +1,8 @@
 """Who waits for which device: one SQLite table, first come, first served.
 
-The run folders are the truth; this file only keeps the order and can be made again from them (`RunStore.recover`).
-SQLite's write lock makes a claim atomic: sixteen workers that ask at once get sixteen different runs.
+The run folders are the truth; this file only keeps the order and can be made again from them
+(`RunStore.recover`). SQLite's write lock makes a claim atomic: sixteen workers that ask at once get sixteen
+different runs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from core.files import disk_errors
 
 
 class Queue:
-    """Runs that wait. Every call opens and closes the file, so that any process and thread may use it at any time."""
+    """Runs that wait.
+
+    Every call opens and closes the file, so that any process and thread may use it at any time.
+    """
 
     def __init__(self, path: Path):
         self.path = Path(path)

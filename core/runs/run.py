@@ -135,8 +135,9 @@ class Run:
     def records(self, kind: str | None = None) -> list[dict]:
         """Return what the trainer reported, in order, all of it or one kind: "start", "step", "epoch", "end".
 
-        After a kill the trainer goes back to its last checkpoint and does some steps again. Each "start" record says
-        where it begins, and what had been reported from there on is dropped: curves never run twice over one place.
+        After a kill the trainer goes back to its last checkpoint and does some steps again. Each "start"
+        record says where it begins, and what had been reported from there on is dropped: curves never run
+        twice over one place.
         """
         kept: list[dict] = []
         for record in read_lines(self.folder / "metrics.jsonl"):
@@ -157,8 +158,9 @@ class Run:
     def annotate(self, text: str | None = None, tags: Iterable[str] | None = None) -> Notes:
         """Write down a text, tags, or both; what is None stays as it is.
 
-        Who writes last wins. Returns what stood there before, so that the caller can say whether somebody else had written.
-        Raises LightboxError "run.notes" for what is too long, "run.gone" where the run was deleted.
+        Who writes last wins. Returns what stood there before, so that the caller can say whether somebody
+        else had written. Raises LightboxError "run.notes" for what is too long, "run.gone" where the run was
+        deleted.
         """
         if text is not None and len(text) > TEXT_LENGTH:
             raise LightboxError("run.notes", f"The note has {len(text):,} characters.", f"It may have {TEXT_LENGTH:,}.")
@@ -189,7 +191,10 @@ class Run:
         append_line(self.folder / "opened.jsonl", json.dumps({"at": time.time()}))
 
     def stop(self) -> None:
-        """Ask the run to stop; it does within five seconds, with a checkpoint. A waiting one just leaves the queue."""
+        """Ask the run to stop; it does within five seconds, with a checkpoint.
+
+        A waiting one just leaves the queue.
+        """
         self.queue.remove(self.id)
         if self.change(State.STOPPED, "Stopped before it began.", only_from={State.QUEUED}):
             return
@@ -225,7 +230,10 @@ def _place(record: dict) -> tuple[int, int]:
 
 
 def clean_tags(tags: Iterable[str]) -> list[str]:
-    """Return tags on one line, each once, in the order given. Raises LightboxError "run.notes" for too many or a too long one."""
+    """Return tags on one line, each once, in the order given.
+
+    Raises LightboxError "run.notes" for too many or a too long one.
+    """
     tags = list(dict.fromkeys(filter(None, (" ".join(str(tag).split()) for tag in tags))))
     if len(tags) > TAGS:
         raise LightboxError("run.notes", f"There are {len(tags)} tags.", f"A run may have {TAGS}.")

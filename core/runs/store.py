@@ -56,7 +56,9 @@ class RunStore:
         self.queue = Queue(self.root / "queue.db")
 
     def create(self, config: RunConfig, tags: Iterable[str] = ()) -> Run:
-        """Write a new run and put it into the queue of its device. Does not start anything: see `start_worker`.
+        """Write a new run and put it into the queue of its device.
+
+        Does not start anything: see `start_worker`.
 
         Args:
             tags: what it can be searched by, see `Run.annotate`
@@ -112,9 +114,12 @@ class RunStore:
         return Run(folder, self.queue), lock
 
     def _new_folder(self) -> tuple[Path, Path]:
-        """(where a new run will be, where it is made). Made under another name and moved, so that nobody ever sees half a run.
+        """(where a new run will be, where it is made).
 
-        A grid makes a hundred runs in a second, and then two of them may well draw the same id: the folder decides.
+        Made under another name and moved, so that nobody ever sees half a run.
+
+        A grid makes a hundred runs in a second, and then two of them may well draw the same id: the folder
+        decides.
         """
         while True:
             run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
@@ -153,7 +158,9 @@ class RunStore:
         return [Run(folder, self.queue) for folder in (self.root / "runs").glob("[!.]*")]
 
     def resume(self, run: Run) -> None:
-        """Put a stopped, failed or interrupted run back into the queue. It goes on where its last checkpoint is.
+        """Put a stopped, failed or interrupted run back into the queue.
+
+        It goes on where its last checkpoint is.
 
         Two tabs may press at once: the second finds it queued already and changes nothing.
         """
@@ -162,7 +169,10 @@ class RunStore:
             self.queue.put(run.id, run.device)
 
     def stop_waiting(self) -> int:
-        """Take all runs out of the queue; each is stopped and can be resumed. Returns how many. What trains goes on."""
+        """Take all runs out of the queue; each is stopped and can be resumed.
+
+        Returns how many. What trains goes on.
+        """
         waiting = self.queue.waiting()
         for run_id, _ in waiting:
             with contextlib.suppress(LightboxError):         # deleted meanwhile
@@ -180,8 +190,8 @@ class RunStore:
     def recover(self) -> None:
         """Repair what a killed process left behind; cheap, called by whoever looks.
 
-        Runs whose trainer died become interrupted, queued runs that the queue lost get back in line, and a worker is
-        started for a device that has waiting runs and none.
+        Runs whose trainer died become interrupted, queued runs that the queue lost get back in line, and a
+        worker is started for a device that has waiting runs and none.
         """
         waiting = dict(self.queue.waiting())
         for run in self._folders():

@@ -33,8 +33,8 @@ if WINDOWS:
 def start_worker(root: Path, device: str) -> None:
     """Start the process that works through a device's queue, unless there is one. Returns at once.
 
-    A worker that is about to end looks at the queue once more after it let its lock go, so a run that was queued before
-    this call is never forgotten.
+    A worker that is about to end looks at the queue once more after it let its lock go, so a run that was
+    queued before this call is never forgotten.
     """
     path = worker_lock(root, device)
     lock = Lock(path)

@@ -29,12 +29,13 @@ class SplitData:
     """The images of one split, and nothing of the others.
 
     Args:
-        images: (M, S, S, C) uint8, the whole store, mapped; of an embedded split (copies N, F) float32, mapped: row
-            c N + i holds the features of copy c of the split's image i. A further block of N rows, where there is one, holds
-            those of the unchanged images
+        images: (M, S, S, C) uint8, the whole store, mapped; of an embedded split (copies N, F) float32,
+            mapped: row c N + i holds the features of copy c of the split's image i. A further block of N
+            rows, where there is one, holds those of the unchanged images
         indices: (N,) int64, which rows of the data set belong to this split
         labels: (N,) int64 or (N, L) int64, in the order of `indices`
-        token: names the pixels behind `images`, so that what was computed of them can be read again; "" is not known
+        token: names the pixels behind `images`, so that what was computed of them can be read again; "" is
+            not known
         copies: 0 for pixels; k for features of k copies, of which epoch e takes copy e mod k
         note: what a person should know about these batches, a sentence or nothing
     """
@@ -64,10 +65,11 @@ class SplitData:
 class Batches:
     """Reads a split in any order: pixels in [0, 1] or features, on a device.
 
-    On a GPU the whole split lies there (pixels as uint8) where it fits, and a batch never crosses the bus: its place is all that
-    is sent, once an epoch. Where it does not fit, batches come from the map through pinned memory, fetched by a thread while
-    the ones before are computed on. The CPU reads the map in the loop, because that takes a thousandth of a step; a thread
-    reads ahead for it where the set is larger than half of the memory, so that the disk has to be waited for.
+    On a GPU the whole split lies there (pixels as uint8) where it fits, and a batch never crosses the bus:
+    its place is all that is sent, once an epoch. Where it does not fit, batches come from the map through
+    pinned memory, fetched by a thread while the ones before are computed on. The CPU reads the map in the
+    loop, because that takes a thousandth of a step; a thread reads ahead for it where the set is larger than
+    half of the memory, so that the disk has to be waited for.
 
     Nothing here waits for the device after the first batch.
 
@@ -90,7 +92,8 @@ class Batches:
 
         Args:
             portions: of each batch the positions within the split, (B,) int64
-            epoch: from 0; decides which copy of the features. None is the unchanged images' where they were kept, else the last
+            epoch: from 0; decides which copy of the features. None is the unchanged images' where they were
+                kept, else the last
 
         Yields:
             images (B, C, S, S) float32 in [0, 1], or features (B, F) float32; labels (B,) or (B, L)
@@ -167,7 +170,8 @@ def _memory() -> float:
 def shuffled(n: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Return positions 0..n-1 in an order that depends on (seed, epoch) only, in portions of batch_size.
 
-    A last portion of one image is left out, because batch norm has no variance for it; another image the next epoch.
+    A last portion of one image is left out, because batch norm has no variance for it; another image the next
+    epoch.
     """
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).numpy()
     return [part for part in in_portions(order, batch_size) if len(part) > 1]

@@ -4,12 +4,14 @@
     for record in train(state, train_split, val_split, config):
         ...                                   # a page draws it, a test checks it, the worker writes it down
 
-It yields the records of records.py: a Tick after every step and every batch of validation, so that the caller can stop between
-any two of them; a StepRecord about twice a second; an EpochRecord after each validation. Closing the generator is the way to
-stop; `state` is then where the training stands, and a generator made from that state goes on with the next step.
+It yields the records of records.py: a Tick after every step and every batch of validation, so that the caller
+can stop between any two of them; a StepRecord about twice a second; an EpochRecord after each validation.
+Closing the generator is the way to stop; `state` is then where the training stands, and a generator made from
+that state goes on with the next step.
 
-What a step is made of stands in files of their own: sampling.py (which images), losses.py (towards what), optim.py (how far),
-validation.py (how good it is then), state.py (what a resume needs). The test split is not here: this file never receives it.
+What a step is made of stands in files of their own: sampling.py (which images), losses.py (towards what),
+optim.py (how far), validation.py (how good it is then), state.py (what a resume needs). The test split is not
+here: this file never receives it.
 """
 
 from __future__ import annotations
@@ -54,19 +56,21 @@ def train(state: TrainState, train_split: SplitData, val_split: SplitData, confi
 
     Args:
         state: changed in place; its model is on the device to train on and has a `task`
-        train_split, val_split: of images, or both of the features of a frozen backbone; then only the head is computed
+        train_split, val_split: of images, or both of the features of a frozen backbone; then only the head is
+            computed
         precision: "float32" or "bfloat16"; validation is always float32
         channels_last: order of the numbers in memory; changes the speed only
         compiled: let PyTorch rewrite the forward and backward pass of a step (torch.compile)
-        group: the processes that train together; each calls this function with the same arguments and yields as often
+        group: the processes that train together; each calls this function with the same arguments and yields
+            as often
 
     Yields:
         a Tick, StepRecord or EpochRecord
 
     Raises:
-        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the task,
-            "train.parts" for batches too small for several processes, "train.nan" when the loss is no longer a number;
-            `state` must then not be saved
+        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the
+            task, "train.parts" for batches too small for several processes, "train.nan" when the loss is no
+            longer a number; `state` must then not be saved
 
     >>> from core.models import build_model
     >>> images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), dtype=np.uint8)
@@ -187,15 +191,16 @@ class Learner:
     def step(self, step: int, batches: list[np.ndarray]) -> tuple[Tensor, Tensor | None]:
         """Add up the gradients of the batches of a step, then move.
 
-        Each batch counts by its share of the step, so that a batches of b images a step give what one batch of a b images
-        gives (but for batch norm, which sees b images at a time).
+        Each batch counts by its share of the step, so that a batches of b images a step give what one batch
+        of a b images gives (but for batch norm, which sees b images at a time).
 
         Args:
             step: since the start of the training
             batches: the positions of each
 
         Returns:
-            (3,) sums over the images of the step, on the device: cross-entropy, correct predictions, objective; and the length of
+            (3,) sums over the images of the step, on the device: cross-entropy, correct predictions,
+                objective; and the length of
             the gradient where it was needed
         """
         model, optimiser, positions = self.state.model, self.state.optimiser, np.concatenate(batches)

@@ -18,8 +18,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3        # of mallopt(3)
 def prepare(device: torch.device, threads: int, precision: str) -> None:
     """Prepare the process to compute. `threads` are for the CPU.
 
-    On a GPU cuDNN times its algorithms for each new shape and takes the fastest. Asked for float32, it gets float32; where
-    bfloat16 was chosen, what is left in float32 (validation) may use TensorFloat-32, which still has more digits than that.
+    On a GPU cuDNN times its algorithms for each new shape and takes the fastest. Asked for float32, it gets
+    float32; where bfloat16 was chosen, what is left in float32 (validation) may use TensorFloat-32, which
+    still has more digits than that.
     """
     if device.type == "cpu":
         torch.set_num_threads(threads)
@@ -32,8 +33,9 @@ def prepare(device: torch.device, threads: int, precision: str) -> None:
 def keep_freed_memory() -> None:
     """Let the C library reuse freed memory instead of giving it back to the system; elsewhere than on Linux nothing happens.
 
-    The maps of a step are megabytes each. By default each goes back when it is freed, and is fetched again page by page in the
-    next step: the system must clear 4 KB at a time, and on a virtual machine that is slow. It saves up to 30 % of a step.
+    The maps of a step are megabytes each. By default each goes back when it is freed, and is fetched again
+    page by page in the next step: the system must clear 4 KB at a time, and on a virtual machine that is
+    slow. It saves up to 30 % of a step.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -2,9 +2,9 @@
 
     diagnose(records, epochs)     every problem that the records show, the gravest first
 
-Each rule is a function of its own with its numbers beside it. A rule only uses what was recorded: records of older versions
-lack some keys, and then it stays silent. One bad batch is no problem: of steps the median of several counts, of epochs two or
-three in a row.
+Each rule is a function of its own with its numbers beside it. A rule only uses what was recorded: records of
+older versions lack some keys, and then it stays silent. One bad batch is no problem: of steps the median of
+several counts, of epochs two or three in a row.
 
     rule               applies when
     not_a_number       the loss was no longer a number, or infinite
@@ -73,8 +73,8 @@ def diagnose(records: Sequence[Mapping], epochs: int, *, class_names: Sequence[s
         epochs: epochs of the config
         class_names: to name the class that all images get
         reason: of the run's status: a loss that is no number cannot stand in a record
-        majority: accuracy of always predicting the most frequent class of the validation images, 0 to 1; None where that is
-            not known
+        majority: accuracy of always predicting the most frequent class of the validation images, 0 to 1; None
+            where that is not known
 
     Returns:
         list of Diagnosis, empty for a healthy training and for one that has hardly begun

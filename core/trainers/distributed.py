@@ -13,7 +13,8 @@ The gradient is the one that a single process would compute with the same batche
                 statistics of rank 0 count
     dropout     each rank drops other units
 
-The loop in `core.trainers.classifier` works with a `Group`. `Group()` itself is one process alone, and does nothing.
+The loop in `core.trainers.classifier` works with a `Group`. `Group()` itself is one process alone, and does
+nothing.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 """A frozen backbone embeds once: the features of every image, computed a single time and kept, so that only the head is left to
 train.
 
-While the backbone is frozen an image has the same features in every epoch. An epoch of the head on kept features takes
-milliseconds where one through the backbone takes minutes. With random changes of the images the features are those of k changed
-copies, which the epochs take in turn: copy c is changed by (seed, c), as epoch c would change it.
+While the backbone is frozen an image has the same features in every epoch. An epoch of the head on kept
+features takes milliseconds where one through the backbone takes minutes. With random changes of the images
+the features are those of k changed copies, which the epochs take in turn: copy c is changed by (seed, c), as
+epoch c would change it.
 
     LIGHTBOX_HOME/features/<key>.npy     (rows, F) float32, row c N + i holds copy c of image i
                            <key>.json    its SHA-256 and how long it took; written last
                            <key>.part    the same while it is made: whole rows in order, so a maker that is stopped goes on there
                            <key>.lock    held by who makes it
 
-The key is a hash of everything that the numbers depend on (`_facts`), so features that do not fit are never read.
+The key is a hash of everything that the numbers depend on (`_facts`), so features that do not fit are never
+read.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class _Block:
 def may_embed(model: nn.Module, config: RunConfig) -> bool:
     """Return whether the features of an image stay the same for the whole training.
 
-    Mixup mixes pixels, and the features of a mixed image are no mixture of features: it goes through the backbone.
+    Mixup mixes pixels, and the features of a mixed image are no mixture of features: it goes through the
+    backbone.
     """
     return model.frozen and not config.model.unfreeze_epoch and not config.train.mixup
 
@@ -67,18 +70,22 @@ def embedded(model: nn.Module, train_split: SplitData, val_split: SplitData, con
     """Return the two splits as features of the model's backbone, computed or read again.
 
     Args:
-        model: a Classifier on the device to train on, for which `may_embed` holds; left in the mode in which it was
+        model: a Classifier on the device to train on, for which `may_embed` holds; left in the mode in which
+            it was
         folder: of the features that are kept; made where it is missing
-        progress: called with (sentence, images done, images); what it raises stops the work, and the next call goes on there
+        progress: called with (sentence, images done, images); what it raises stops the work, and the next
+            call goes on there
         precision: "float32" or "bfloat16" of the backbone for training images; validation is always float32
         channels_last: order of the numbers in memory, as the training would have it
 
     Returns:
-        training and validation split with `embedded` true, and the training split's `note` says what was done; or both as
+        training and validation split with `embedded` true, and the training split's `note` says what was
+            done; or both as
         they came, with a note, where the features would take more room than there is
 
     Raises:
-        LightboxError: "embedding.nan" where the backbone gives no finite numbers; "disk.full", "disk.not_allowed"
+        LightboxError: "embedding.nan" where the backbone gives no finite numbers; "disk.full",
+            "disk.not_allowed"
     """
     changed, half = bool(active(config.augment)), precision == "bfloat16"
     copies = min(config.train.copies, config.train.epochs) if changed else 1
@@ -117,7 +124,8 @@ def plain_features(model: nn.Module, split: SplitData, config: RunConfig, folder
                    progress: Progress | None = None) -> np.ndarray:
     """Return features (N, F) float32, mapped, of the unchanged images of a split, computed or read again; frozen or not.
 
-    Raises LightboxError "embedding.room" where they would take more room than there is, and as `embedded` does.
+    Raises LightboxError "embedding.room" where they would take more room than there is, and as `embedded`
+    does.
     """
     with disk_errors(folder / "features"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -239,8 +247,11 @@ class _Maker:
 
 
 def _facts(model: nn.Module, split: SplitData, blocks: list[_Block], config: RunConfig, channels_last: bool) -> dict:
-    """All that the features depend on, as JSON. The device and its threads too: they decide the last bits, and a run is to end
-    in the same ones whether its features were read or computed."""
+    """All that the features depend on, as JSON.
+
+    The device and its threads too: they decide the last bits, and a run is to end in the same ones whether
+    its features were read or computed.
+    """
     device = next(model.parameters()).device
     changed = any(block.copy is not None for block in blocks)
     pixels = split.token or hashlib.sha256(np.ascontiguousarray(split.images[split.indices])).hexdigest()
@@ -256,7 +267,10 @@ def _facts(model: nn.Module, split: SplitData, blocks: list[_Block], config: Run
 
 
 def backbone_hash(model: nn.Module) -> str:
-    """Return SHA-256 of what a Classifier's backbone is: its layers, and its weights and statistics. The head plays no part."""
+    """Return SHA-256 of what a Classifier's backbone is: its layers, and its weights and statistics.
+
+    The head plays no part.
+    """
     network, digest = model.network, hashlib.sha256()
     for part in network.trunk_parts + network.pool_parts:
         module = network.get_submodule(part)

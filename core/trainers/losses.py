@@ -1,12 +1,12 @@
 """What training makes small, in one table.
 
-Letters of the shapes: B images of a batch, K classes (or findings). The truth of an image is a distribution over the classes,
-so that smoothed labels and mixed images need nothing of their own:
+Letters of the shapes: B images of a batch, K classes (or findings). The truth of an image is a distribution
+over the classes, so that smoothed labels and mixed images need nothing of their own:
 
     targets    (B, K) in [0, 1]; rows sum to 1, except for several findings, where each column stands for itself
 
-A loss gives one number an image, not the mean of the batch: parts of a batch that are computed one after the other, or on
-several machines, are then added up to exactly what the whole batch would have given.
+A loss gives one number an image, not the mean of the batch: parts of a batch that are computed one after the
+other, or on several machines, are then added up to exactly what the whole batch would have given.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float
 def focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float) -> Tensor:
     """- sum_k w_k t_k (1 - p_k)^gamma log p_k: what is answered rightly and surely hardly counts.
 
-    (eq. 4), with w as the alpha of (eq. 5), of Lin et al., Focal Loss for Dense Object Detection, ICCV 2017. gamma 0 is
-    cross-entropy.
+    (eq. 4), with w as the alpha of (eq. 5), of Lin et al., Focal Loss for Dense Object Detection, ICCV 2017.
+    gamma 0 is cross-entropy.
     """
     log_p = logits.log_softmax(dim=1)
     return -(weights * targets * _easiness(log_p, gamma) * log_p).sum(dim=1)
@@ -46,9 +46,9 @@ def focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float) -> Ten
 def squared_emd(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 0.0) -> Tensor:
     """sum_k (P_k - T_k)^2 between the cumulated probabilities and the cumulated truth: far off costs more than near.
 
-    The squared earth mover's distance of Hou, Yu & Samaras, Squared Earth Mover's Distance-based Loss for Training Deep
-    Neural Networks, 2016, for classes in order. With two classes it is the Brier score. An image counts as much as its
-    class weighs.
+    The squared earth mover's distance of Hou, Yu & Samaras, Squared Earth Mover's Distance-based Loss for
+    Training Deep Neural Networks, 2016, for classes in order. With two classes it is the Brier score. An
+    image counts as much as its class weighs.
     """
     apart = (logits.softmax(dim=1) - targets).cumsum(dim=1)
     return (targets @ weights) * apart.square().sum(dim=1)
@@ -67,7 +67,10 @@ def binary_focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float)
 
 
 def _easiness(log_p: Tensor, gamma: float) -> Tensor | float:
-    """(1 - p)^gamma. Below gamma = 1 its slope at p = 1 is infinite, hence the floor; there the loss is 0 anyway."""
+    """(1 - p)^gamma.
+
+    Below gamma = 1 its slope at p = 1 is infinite, hence the floor; there the loss is 0 anyway.
+    """
     return (-torch.expm1(log_p)).clamp_min(1e-7) ** gamma if gamma else 1.0
 
 
@@ -92,8 +95,9 @@ LOSSES: dict[str, Loss] = {
 class Objective:
     """The loss of one run: `loss(logits, targets)` is (B,), and a batch's loss is their sum over `weight` of its labels.
 
-    Without class weights that is the mean. With them it is the weighted mean, as in `torch.nn.functional.cross_entropy`;
-    for several findings the weights count the positives more (pos_weight) and the mean is plain.
+    Without class weights that is the mean. With them it is the weighted mean, as in
+    `torch.nn.functional.cross_entropy`; for several findings the weights count the positives more
+    (pos_weight) and the mean is plain.
 
     Args:
         weights: (K,) on the device, ones where classes are not weighted
@@ -116,7 +120,10 @@ class Objective:
         return one_hot(labels, len(self.weights)) * (1 - self.smoothing) + self.smoothing / len(self.weights)
 
     def weight(self, labels: np.ndarray) -> float:
-        """Return what the sum over these images is divided by. From labels in main memory: nothing waits for a device."""
+        """Return what the sum over these images is divided by.
+
+        From labels in main memory: nothing waits for a device.
+        """
         return float(len(labels) if self.findings else self.class_weights[labels].sum())
 
 

@@ -4,10 +4,11 @@
         ...
     suggest(records).lr
 
-The rate rises from step to step by the same factor, from so little that nothing moves to so much that the loss diverges. Where
-the loss falls fastest is a good rate to train with.
+The rate rises from step to step by the same factor, from so little that nothing moves to so much that the
+loss diverges. Where the loss falls fastest is a good rate to train with.
 
-Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017, section 3.3, https://arxiv.org/abs/1506.01186; there the
+Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017, section 3.3,
+https://arxiv.org/abs/1506.01186; there the
 rate rises in a straight line, here by a factor, so that each power of ten gets as many steps.
 """
 
@@ -51,7 +52,8 @@ def range_test(step: Callable[[int, float], float], *, low: float = LOW, high: f
         step: (i, lr) -> the loss, a number, before a step with this rate is made
 
     Yields:
-        {"kind": "step", "step": from 1, "steps", "lr", "loss", "smooth"}; ends after the step in which `smooth` exceeds WORSE
+        {"kind": "step", "step": from 1, "steps", "lr", "loss", "smooth"}; ends after the step in which
+            `smooth` exceeds WORSE
         times its lowest, or before the first loss that is no number
     """
     total, lowest = 0.0, math.inf
@@ -73,15 +75,15 @@ def find_lr(model: nn.Module, train_split: SplitData, config: RunConfig, *, prec
     """`range_test` of a classifier: steps as in the training, with its loss, optimiser, changes of images and frozen layers.
 
     Args:
-        model: a Classifier on the device to compute on. A copy learns; the model and the caller's random state stay as they
-            are
+        model: a Classifier on the device to compute on. A copy learns; the model and the caller's random
+            state stay as they are
         train_split: of images, or of features as `core.trainers.embedding` gives them
         config: its learning rate and schedule play no part
         precision, channels_last: as in `core.trainers.classifier.train`
 
     Raises:
-        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the task,
-            "finder.nan" where the loss is no number before anything was learned
+        LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the
+            task, "finder.nan" where the loss is no number before anything was learned
     """
     if len(train_split) < 2:
         raise LightboxError("train.empty", f"The training split has {len(train_split)} images.",
@@ -123,8 +125,8 @@ class Suggestion:
 
     Args:
         lr: where the smoothed loss falls fastest; None where it never falls
-        tenth: a tenth of the rate at which it is lowest, an older and often more careful rule; None likewise, and where the
-            loss is lowest at the end
+        tenth: a tenth of the rate at which it is lowest, an older and often more careful rule; None likewise,
+            and where the loss is lowest at the end
         sentence: in words
     """
     lr: float | None
@@ -135,8 +137,9 @@ class Suggestion:
 def suggest(records: Sequence[dict]) -> Suggestion:
     """Read a learning rate off the curve that `range_test` yielded.
 
-    A fall counts only where it is more than the losses of the first STILL steps, in which nothing is learned yet, differ among
-    themselves: NOISE standard errors of their mean and of the smoothed loss, and a hundredth of the loss.
+    A fall counts only where it is more than the losses of the first STILL steps, in which nothing is learned
+    yet, differ among themselves: NOISE standard errors of their mean and of the smoothed loss, and a
+    hundredth of the loss.
     """
     if len(records) < STILL + 2 * SPAN:
         return Suggestion(None, None, "The loss diverged after a few steps, at rates that are too low to change anything: check "

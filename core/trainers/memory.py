@@ -25,8 +25,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def batch_that_fits(model: nn.Module, config: RunConfig, precision: str, channels_last: bool, free: int | None) -> int | None:
     """Return a batch size, halved from the config's until it fits; None where not even two images do.
 
-    On a GPU a step of each is tried: memory that is not there is refused there, and nothing else suffers. Main memory is never
-    tried, because a system short of it stops other programs; there the need is counted and compared with what is free.
+    On a GPU a step of each is tried: memory that is not there is refused there, and nothing else suffers.
+    Main memory is never tried, because a system short of it stops other programs; there the need is counted
+    and compared with what is free.
 
     Args:
         model: on its device; its weights are of no use afterwards
@@ -49,7 +50,10 @@ def first_that_fits(batch: int, fits: Callable[[int], bool]) -> int | None:
 
 
 def try_step(model: nn.Module, config: RunConfig, batch: int, precision: str, channels_last: bool) -> bool:
-    """One step forward, back and on with gray images: whether the memory is enough. The weights are moved by it."""
+    """One step forward, back and on with gray images: whether the memory is enough.
+
+    The weights are moved by it.
+    """
     device = next(model.parameters()).device
     state, p = TrainState.fresh(model, config), model.preprocessing
     try:

@@ -22,8 +22,9 @@ OPTIMISERS = {
 def build_optimiser(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
     """Return the optimiser of all weights, frozen ones too: they have no gradient and stay, and may learn later.
 
-    Weight decay spares biases and the scales of normalisation, which it would only push to zero. Each group has an
-    "lr_scale", the share of the learning rate that it gets: `config.backbone_lr` for the backbone, 1 for the head.
+    Weight decay spares biases and the scales of normalisation, which it would only push to zero. Each group
+    has an "lr_scale", the share of the learning rate that it gets: `config.backbone_lr` for the backbone, 1
+    for the head.
     """
     groups = []
     for weights, scale in ((model.backbone_parameters(), config.backbone_lr), (model.head_parameters(), 1.0)):
@@ -61,7 +62,8 @@ def _step(place: Place, config: OptimConfig) -> float:
 def _one_cycle(place: Place, config: OptimConfig) -> float:
     """Up from 1/25 in 30 % of the steps, then down to 1/25 of a ten thousandth, each along half a cosine.
 
-    Smith, A disciplined approach to neural network hyper-parameters, 2018, with the numbers of torch's OneCycleLR.
+    Smith, A disciplined approach to neural network hyper-parameters, 2018, with the numbers of torch's
+    OneCycleLR.
     """
     low, top, last = 1 / 25, 0.3 * place.steps - 1, max(place.steps - 1, 1)
     if place.step <= top and top > 0:
@@ -96,8 +98,8 @@ SCHEDULES = {
 def lr_at(config: OptimConfig, step: int, steps: int, steps_per_epoch: int) -> float:
     """Return the learning rate of step 0 <= step < steps: a straight rise during the warm-up, then the schedule.
 
-    A formula of the step alone, so that a resumed run needs nothing but its place. "every" counts its epochs from the
-    start of the training; the others spread over what the warm-up leaves.
+    A formula of the step alone, so that a resumed run needs nothing but its place. "every" counts its epochs
+    from the start of the training; the others spread over what the warm-up leaves.
     """
     schedule = SCHEDULES[config.schedule]
     warm = round(config.warmup * steps) if schedule.warms_up else 0

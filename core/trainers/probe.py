@@ -1,12 +1,13 @@
 """Which way of computing is quickest on this machine: tried, not guessed.
 
-How many threads, in which order the numbers of an image lie in memory, and how many bits each has, change the speed of a small
-machine by a factor of two to five, and nobody can know it beforehand. So a few steps of each are timed when a run begins.
+How many threads, in which order the numbers of an image lie in memory, and how many bits each has, change the
+speed of a small machine by a factor of two to five, and nobody can know it beforehand. So a few steps of each
+are timed when a run begins.
 
-The result is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config gives the threads:
-next to another busy process one thread can be several times as fast as two. A run measures once and never again, though the load
-may change: sums of floating point numbers depend on the number of threads, so a run that changed them in the middle could not be
-resumed to the same bits.
+The result is remembered (LIGHTBOX_HOME/speed.json) for as many free cores as there were, unless the config
+gives the threads: next to another busy process one thread can be several times as fast as two. A run measures
+once and never again, though the load may change: sums of floating point numbers depend on the number of
+threads, so a run that changed them in the middle could not be resumed to the same bits.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def way_to_compute(model: nn.Module, config: RunConfig, device: torch.device, ro
         tell: told what takes a while, before it begins
 
     Returns:
-        {"precision", "channels_last", "tried", "threads"}: the last two matter on the CPU only; tried: rows of `choose`
+        {"precision", "channels_last", "tried", "threads"}: the last two matter on the CPU only; tried: rows
+            of `choose`
     """
     precision, threads = config.train.precision, config.train.threads or threads
     if device.type != "cpu":
@@ -83,7 +85,8 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
         precision: as configured: "float32", "bfloat16", or "auto", which tries both where BFLOAT16_AGREES
 
     Returns:
-        the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the result was remembered
+        the layout; rows {"threads", "channels_last", "precision", "images_per_second"}, empty when the result
+            was remembered
     """
     # Where the threads are given the result holds whatever the load: two runs of the same config then compute the same bits.
     cores = len(_cores())

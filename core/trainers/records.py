@@ -1,6 +1,7 @@
 """What a training reports: the records that `core.trainers.classifier.train` yields, and how they stand in metrics.jsonl.
 
-The keys of `to_json` are those of every metrics.jsonl ever written, so that old runs and new ones are read by the same code.
+The keys of `to_json` are those of every metrics.jsonl ever written, so that old runs and new ones are read by
+the same code.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class StepRecord:
     """Numbers of one step, about twice a second.
 
     Attributes:
-        loss: mean cross-entropy of the step's images without weights, smoothing or penalty, as in validation, so that curves
-            compare
+        loss: mean cross-entropy of the step's images without weights, smoothing or penalty, as in validation,
+            so that curves compare
         objective: what was minimised
         accuracy: 0 to 1; None with mixup, because a mixed image has no one label
         lr: learning rate of the head
@@ -60,9 +61,10 @@ class EpochRecord:
 
     Attributes:
         lr: in its last step
-        train: "loss" and "accuracy" (None with mixup); every metric of METRICS where `measured` is "evaluated"
-        measured: "running" where `train` was summed while the weights moved, on augmented images; "evaluated" where the
-            training images were predicted like the validation images
+        train: "loss" and "accuracy" (None with mixup); every metric of METRICS where `measured` is
+            "evaluated"
+        measured: "running" where `train` was summed while the weights moved, on augmented images; "evaluated"
+            where the training images were predicted like the validation images
         val: each metric of METRICS on the validation images, None where it is undefined
         monitor: the metric that chooses the best epoch
         is_best: whether this epoch is the best so far
@@ -107,7 +109,8 @@ class StartRecord:
         how: "threads", "channels_last" and "precision" of the computation
         parameters: how many numbers the network has
         n_train, n_val: images
-        tracked_rows, tracked_labels: rows in the data set and labels of the validation images that epochs report
+        tracked_rows, tracked_labels: rows in the data set and labels of the validation images that epochs
+            report
         exact: whether the same seed gives the same bits again
         notes: sentences about how it is computed
     """

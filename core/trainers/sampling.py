@@ -1,4 +1,7 @@
-"""Which images an epoch shows, in which order, and which of them are mixed. All of it follows from the seed and the place."""
+"""Which images an epoch shows, in which order, and which of them are mixed.
+
+All of it follows from the seed and the place.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ def plan_epoch(labels: np.ndarray, config: TrainConfig, epoch: int) -> list[list
         labels: (N,) or (N, K) of the training split
 
     Returns:
-        ceil(N / batch_size / accumulate) steps of up to `accumulate` batches; the last one may have fewer. A last batch of
+        ceil(N / batch_size / accumulate) steps of up to `accumulate` batches; the last one may have fewer. A
+            last batch of
         one image is left out, because batch norm has no variance for it.
     """
     portions = SAMPLERS[config.sampling](labels, config.batch_size, config.seed, epoch)
@@ -49,8 +53,8 @@ SAMPLERS = {
 def mixture(alpha: float, n: int, place: tuple[int, ...]) -> tuple[float, np.ndarray]:
     """Return how the images of a batch are mixed: image i becomes share * image i + (1 - share) * image partner[i].
 
-    share ~ Beta(alpha, alpha), one number for a batch; Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018,
-    and as their program does, the partners are the same batch in another order.
+    share ~ Beta(alpha, alpha), one number for a batch; Zhang et al., mixup: Beyond Empirical Risk
+    Minimization, ICLR 2018, and as their program does, the partners are the same batch in another order.
 
     Args:
         place: (seed, epoch, step, batch within the step), all that it depends on

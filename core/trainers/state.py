@@ -16,14 +16,14 @@ from core.trainers.optim import build_optimiser
 class TrainState:
     """Everything that the next step depends on, besides config and data.
 
-    All chance is a function of (seed, epoch, step, image), so there is no random state to keep. A step is one move of the
-    weights: with accumulation several batches, which are never left half done.
+    All chance is a function of (seed, epoch, step, image), so there is no random state to keep. A step is one
+    move of the weights: with accumulation several batches, which are never left half done.
 
     Args:
         epoch: epochs finished
         step: steps done of the next epoch
-        total: (3,) sums over the images of those steps, on the device: cross-entropy, correct predictions, and the objective
-            that was minimised. Reading it waits for the device, so it is read seldom
+        total: (3,) sums over the images of those steps, on the device: cross-entropy, correct predictions,
+            and the objective that was minimised. Reading it waits for the device, so it is read seldom
         count: how many images those were
         best: {"epoch", and every measure of its validation} of the best epoch so far, {} before the first
         seconds: of training so far, over all resumes

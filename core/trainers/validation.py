@@ -70,7 +70,10 @@ def is_better(new: dict, best: dict, monitor: str = "roc_auc") -> bool:
 
 
 def stops_early(epoch: int, best: dict, config: TrainConfig) -> bool:
-    """Return whether the best of `epoch` finished epochs lies `config.patience` of them back. It follows from these alone."""
+    """Return whether the best of `epoch` finished epochs lies `config.patience` of them back.
+
+    It follows from these alone.
+    """
     return bool(config.patience and best and epoch - best["epoch"] >= config.patience)
 
 

@@ -1,8 +1,8 @@
 """One run being trained in this process, from where its last checkpoint stands to the end, a stop, or an error in words.
 
-Who starts such a process: `core.worker.queue_worker` for runs that wait in the queue, `core.worker.torchrun` for several
-processes that torchrun started, of which only rank 0 writes. What needs torch is imported inside functions, so that a run that
-cannot be opened says so at once.
+Who starts such a process: `core.worker.queue_worker` for runs that wait in the queue, `core.worker.torchrun`
+for several processes that torchrun started, of which only rank 0 writes. What needs torch is imported inside
+functions, so that a run that cannot be opened says so at once.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ class Stopped(Exception):
 class Job:
     """Train one run.
 
-    A thread watches for Stop. The loop notices it between two steps; where a step takes longer than STOP_PATIENCE, the thread
-    saves the state as it was after the last step and ends the process, so that a stop never waits for a slow one.
+    A thread watches for Stop. The loop notices it between two steps; where a step takes longer than
+    STOP_PATIENCE, the thread saves the state as it was after the last step and ends the process, so that a
+    stop never waits for a slow one.
 
     Args:
-        run: its folder; or, on a rank other than 0, an object with its config that writes nothing (`torchrun.NullRun`)
+        run: its folder; or, on a rank other than 0, an object with its config that writes nothing
+            (`torchrun.NullRun`)
         root: of the run store
         group: of the processes that train together; None for this one alone
         device: to train on; "" takes the run's
@@ -215,7 +217,10 @@ class Job:
         self.run.write_progress(self.progress)
 
     def end(self, state: State, reason: str, training: TrainState | None = None) -> None:
-        """Save where the training stands, if that is given, and write the run's last state. Only one thread gets to do this."""
+        """Save where the training stands, if that is given, and write the run's last state.
+
+        Only one thread gets to do this.
+        """
         if not self.ending.acquire(blocking=False):
             threading.Event().wait()              # the watcher is ending this process
         self.outcome = state

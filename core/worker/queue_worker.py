@@ -5,8 +5,8 @@ Two layers, so that nothing a training does can hurt the queue:
     work(device)      takes waiting runs one after the other and gives each a process of its own; no torch here
     train_run(run)    that process: one run, from where its last checkpoint stands to the end (core.worker.job)
 
-A run holds two locks while it trains: the device's, so that only one trains on it at a time, and its own `run.lock`,
-which proves that it lives. The kernel frees both however the process ends.
+A run holds two locks while it trains: the device's, so that only one trains on it at a time, and its own
+`run.lock`, which proves that it lives. The kernel frees both however the process ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ NICE = 10                # the browser and the app go first
 
 
 def work(store: RunStore, device: str) -> None:
-    """Train all runs that wait for a device, then return. Returns at once when another process does this already."""
+    """Train all runs that wait for a device, then return.
+
+    Returns at once when another process does this already.
+    """
     lock = Lock(worker_lock(store.root, device))
     while True:
         if not lock.acquire():
@@ -66,7 +69,10 @@ def _train_in_child(store: RunStore, run_id: str) -> None:
 
 
 def train_run(run: Run, root: Path) -> None:
-    """Train one run to its end, a stop, or an error in words. Returns without doing anything if it is not queued (any more)."""
+    """Train one run to its end, a stop, or an error in words.
+
+    Returns without doing anything if it is not queued (any more).
+    """
     with Lock(device_lock(root, run.device)):
         lock = run.lock
         if not lock.acquire():

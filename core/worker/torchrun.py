@@ -2,8 +2,9 @@
 
     torchrun --nproc-per-node 2 -m core train --dataset ...        `python -m core train` becomes this program on every rank
 
-Rank 0 writes the run's folder, so the run appears in the app like any other: with its lock, its progress and its Stop. It is
-never queued. The others compute. When one ends, torchrun ends the others, and rank 0 writes down why.
+Rank 0 writes the run's folder, so the run appears in the app like any other: with its lock, its progress and
+its Stop. It is never queued. The others compute. When one ends, torchrun ends the others, and rank 0 writes
+down why.
 """
 
 from __future__ import annotations
@@ -129,8 +130,9 @@ def own_device(wanted: str, gpus: int) -> str:
 
 
 def _handle_signals(job: Job) -> None:
-    """Ctrl-C stops the run, with a checkpoint. On SIGTERM, with which torchrun ends the others when one has ended, rank 0
-    writes why and goes.
+    """Ctrl-C stops the run, with a checkpoint.
+
+    On SIGTERM, with which torchrun ends the others when one has ended, rank 0 writes why and goes.
 
     A thread does so: the main one may be inside a step that waits for a process that is no more.
     """
