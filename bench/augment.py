@@ -1,24 +1,21 @@
-"""How fast are images augmented? The composition of report R000's Table 3 here, with torchvision and with kornia.
+"""How fast images are augmented: the composition of report R000's Table 3 here, with torchvision and with kornia.
 
-    python -m bench.augment [--sizes 28 224] [--batch 64] [--repeats 9] [--channels 1 3] [--device cpu]
+    python -m bench.augment [--sizes 28 224] [--channels 1 3] [--batch 64] [--repeats 9] [--device cpu]
 
-    lightbox       core.augment.images.augment on a batch: each image has numbers of its own, known from seed, epoch and index
+    lightbox       core.augment.images.augment on a batch: each image has numbers of its own, known from seed, epoch, index
     kornia         kornia.augmentation on the same batch: each image has numbers of its own, from a random state
     torchvision    transforms.v2 on tensors, image by image, because a call on a batch changes all its images alike
     tv on PIL      the same on Pillow images, as most programs do it, with the way to a tensor; noise is left to the tensor
+    first six      the six knobs that Lightbox had first, alone
 
-All do the same: flip 0.5, crop (0, 0.1), blur with chance 0.2, linear contrast (0.75, 1.5), multiply (0.8, 1.2), affine (scale
-20 %, shift 20 %, rotation 25, shear 8 degrees), noise 0.05. kornia and torchvision interpolate once for the crop and once for
-the affine change. Linear contrast, multiply and noise are plain arithmetic for them, as quick as can be; the noise of a coloured
-image differs in each channel for them, and in half of the images for us.
-The four take turns, so that a busy moment meets all. Prints images per second: median and range over the repeats, and how
-many times as many as torchvision on tensors. The last rows are the six knobs that Lightbox had first, alone.
-kornia is no part of Lightbox: pip install kornia
+All do the same: flip 0.5, crop (0, 0.1), blur with chance 0.2, linear contrast (0.75, 1.5), multiply (0.8, 1.2), affine
+(scale 20 %, shift 20 %, rotation 25, shear 8 degrees), noise 0.05. kornia and torchvision interpolate once for the crop and
+once for the affine change. The ways take turns, so that a busy moment meets all. Printed are images per second: median and
+range over the repeats, and how many times as many as torchvision on tensors. kornia is no part of Lightbox: pip install kornia
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -27,7 +24,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from bench.machine import line
+from bench.machine import line, options_of
 from core.augment import PRESETS
 from core.augment.images import augment
 from core.config import AugmentConfig
@@ -110,7 +107,7 @@ def measure(ways: dict[str, tuple[Callable, object]], repeats: int, n: int, wait
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = options_of(__doc__, sizes=[28], channels=[1], batch=4, repeats=1)
     parser.add_argument("--sizes", type=int, nargs="+", default=[28, 224])
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 3])
     parser.add_argument("--batch", type=int, default=64)

@@ -11,12 +11,9 @@ what that costs.
 
 from __future__ import annotations
 
-import argparse
-import time
-
 import numpy as np
 
-from bench.machine import line
+from bench.machine import Meter, line, options_of
 from core.metrics import METRICS, MULTI_LABEL, Sample, measure
 from core.metrics.intervals import wilson_by_patient
 from core.metrics.resampling import bootstrap
@@ -80,7 +77,7 @@ def coverage(of: tuple[int, float, float], sets: int, draws: int, seed: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_of(__doc__, images=200, draws=50, runs=1)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--draws", type=int, default=2_000)
     parser.add_argument("--runs", type=int, default=3)
@@ -99,12 +96,12 @@ def main() -> None:
         labels, probs, patients = answers(task, classes, options.images)
         taken = []
         for _ in range(options.runs):
-            start = time.perf_counter()
+            meter = Meter()
             bootstrap(labels, probs, task, patients, names=TEN, draws=options.draws)
-            taken.append(time.perf_counter() - start)
-        start = time.perf_counter()
+            taken.append(meter.seconds())
+        meter = Meter()
         loop(labels, probs, patients, task, LOOPED)
-        slow = (time.perf_counter() - start) * options.draws / LOOPED
+        slow = meter.seconds() * options.draws / LOOPED
         print(f"{task:28}{classes:8}{min(taken):8.2f}{slow:9.1f}{slow / min(taken):7.1f}", flush=True)
 
 

@@ -30,6 +30,7 @@ import numpy as np
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from bench.machine import ROOT, finished_run, line, noise_set, options_of, processor_seconds, train_one, training
 from tests.browser_support import serve
@@ -56,7 +57,8 @@ class Client:
         """Open the page after `delay` seconds and run it again so many times."""
         await asyncio.sleep(delay)
         begun = time.perf_counter()
-        async with connect(self.address, subprotocols=["streamlit"], max_size=None, compression=None) as self.socket:
+        async with connect(self.address, subprotocols=["streamlit"], max_size=None, compression=None,
+                           open_timeout=None, ping_interval=None) as self.socket:
             self._listening = listening = asyncio.create_task(self._listen(begun))
             try:
                 await self._run()
@@ -138,10 +140,20 @@ async def crowd(url: str, page: str, query: str, clients: int, reruns: int, limi
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
     for task in done:
-        task.result()                                  # a broken connection ends the program
+        if not isinstance(task.exception(), ConnectionError | ConnectionClosed):       # else late as well
+            task.result()
     if fault := next((person.fault for person in people if person.fault), ""):
         sys.exit(f"The page {page} shows an error: {fault}")
     return people
+
+
+def wait_for_rest(pid: int) -> None:
+    """Wait until the server has done what those asked for who have left, at most a minute."""
+    for _ in range(60):
+        used = processor_seconds(pid)
+        time.sleep(1)
+        if processor_seconds(pid) - used < 0.2:
+            return
 
 
 def figures(seconds: list[float]) -> str:
@@ -199,6 +211,7 @@ def main() -> None:
                 with beside:
                     for page in options.pages:
                         for clients in options.clients:
+                            wait_for_rest(server.pid)
                             used = processor_seconds(server.pid)
                             people = asyncio.run(crowd(server.url, page, query, clients, options.reruns, options.limit))
                             used = processor_seconds(server.pid) - used

@@ -1,24 +1,26 @@
 """What our networks reach on real images: test ROC AUC, accuracy and Cohen's kappa with intervals, beside the majority class.
 
-    python -m bench.results DATA_FOLDER [--only KEY ...] [--seeds 3] [--threads 1]
+    python -m bench.results DATA_FOLDER [--only KEY ...] [--seeds 3] [--threads 1] [--precision float32 bfloat16]
 
-DATA_FOLDER holds medmnist/, chest_pneumonia/, knee_oa/, covid_mortality/. Each run is a run of the app, in LIGHTBOX_HOME: who
-stops this program and starts it again goes on where it was. The best epoch is chosen on validation; test is opened once a run.
+DATA_FOLDER holds medmnist/, chest_pneumonia/, knee_oa/, covid_mortality/. Each run is a run of the app, in LIGHTBOX_HOME:
+who stops this program and starts it again goes on where it was. The best epoch is chosen on validation; test is opened once.
 
-Printed for each setting: mean and standard deviation over the seeds, and for the first seed the 95 % interval that page Evaluate
-shows beside it, as the one number that a single run would report.
+Printed for each setting: mean and standard deviation over the seeds, and for the first seed the 95 % interval that page
+Evaluate shows beside it, as the one number that a single run would report. With two precisions also the mean of the paired
+differences over the seeds, with its 95 % interval (t distribution): whether bfloat16 is as accurate as float32.
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from bench.machine import line
+from bench.machine import line, noise_set, options_of
 from core.config import RunConfig
 from core.datasets import open_dataset
 from core.datasets.custom import load_custom_dataset
@@ -30,7 +32,7 @@ from core.evaluation.predictions import load_predictions, with_patients
 from core.metrics import METRICS
 from core.runs.store import RunStore
 
-MEASURES = ("roc_auc", "accuracy", "cohen_kappa")
+NAMES = ("roc_auc", "accuracy", "cohen_kappa")
 SMALL = {"model.name": "resnet18", "train.batch_size": 64, "optim.lr": 5e-4, "train.monitor": "roc_auc"}
 SQUEEZE = {"model.name": "squeezenet1_1", "model.weights": "imagenet", "data.size": 224, "data.channels": 3,
            "model.head": "concat", "model.dropout": 0.5, "train.batch_size": 32}
@@ -42,6 +44,8 @@ KNEE = {"data.dataset": "knee-grades"}            # knee_oa, kept under this nam
 
 # key -> (title, settings). data.dataset is a path in DATA_FOLDER, or the name of a set.
 EXPERIMENTS = {
+    "noise": ("Noise with a bar that says the class", {"data.dataset": "noise.npz", "data.size": 28, "train.epochs": 1,
+                                                       "model.name": "small_cnn"}),       # what --quick runs
     "breast28": ("BreastMNIST 28 px, ResNet-18", SMALL | {"data.dataset": "medmnist/breastmnist.npz", "data.size": 28,
                                                           "train.epochs": 20}),
     "pneumonia28": ("Pneumonia 28 px, ResNet-18", SMALL | {"data.dataset": "medmnist/pneumonia_28.npz", "data.size": 28,
@@ -57,12 +61,8 @@ EXPERIMENTS = {
 }
 
 
-def run_of(store: RunStore, key: str, seed: int, folder: Path, threads: int):
-    """The finished run of a setting and a seed: found, or trained now."""
-    title, changes = EXPERIMENTS[key]
-    config = RunConfig(name=f"{title}, seed {seed}").with_(**{
-        **changes, "data.dataset": place(changes["data.dataset"], folder), "train.seed": seed, "train.device": "cpu",
-        "train.threads": threads})
+def run_of(store: RunStore, config: RunConfig):
+    """Return the finished run of a config: found, or trained now."""
     alike = [run for run in store.list() if run.config == config]
     run = alike[0] if alike else store.create(config)
     if run.status().state in ("stopped", "interrupted", "failed"):
@@ -80,47 +80,72 @@ def place(dataset: str, folder: Path) -> str:
     if dataset != "knee-grades":
         return str(folder / dataset)
     if load_custom_dataset(dataset) is None:
-        add_custom_dataset("folder", str(folder / "knee_oa"), parse_options("folder", {"ordinal": "true"}), dataset, "Knee grades")
+        options = parse_options("folder", {"ordinal": "true"})
+        add_custom_dataset("folder", str(folder / "knee_oa"), options, dataset, "Knee grades")
     return dataset
 
 
-def measured(run) -> dict:
-    """Each measure on test as page Evaluate shows it; how large test is, and what always giving the majority class reaches."""
+def tested(run) -> tuple:
+    """Return the predictions on test, which is opened where nobody has, and their evaluation as page Evaluate shows it."""
     if not run.times_test_opened():
         evaluate(run, "test")
-    found = with_patients(load_predictions(run, "test"), open_dataset(run.config.data))
-    result = evaluate_predictions(run, "test", found, fit=False, groups=False)
-    names = MEASURES + (("quadratic_kappa",) if run.data()["task"] == "ordinal-regression" else ())
-    return {"n": len(found.labels), "patients": len(set(found.patients or found.image_ids)),
-            "majority": result.baselines[0].accuracy, "epoch": found.epoch,
-            "cells": {name: result.estimates[name].as_dict() for name in names}}
+    preds = with_patients(load_predictions(run, "test"), open_dataset(run.config.data))
+    return preds, evaluate_predictions(run, "test", preds, fit=False, groups=False)
+
+
+def report(title: str, runs: list) -> np.ndarray:
+    """Print the results of all seeds; return the metrics, (seeds, metrics)."""
+    seeds = [tested(run) for run in runs]
+    (preds, first), ordinal = seeds[0], runs[0].data()["task"] == "ordinal-regression"
+    print(f"\n{title}, {runs[0].records('start')[-1]['how']['precision']}: {len(preds.labels)} test images of "
+          f"{len(set(preds.patients or preds.image_ids))} patients; majority class {first.baselines[0].accuracy:.3f}; "
+          f"best epochs {', '.join(str(preds.epoch) for preds, _ in seeds)}")
+    for name in NAMES + ("quadratic_kappa",) * ordinal:
+        values, estimate = [result.estimates[name].value for _, result in seeds], first.estimates[name]
+        limits = f"{estimate.low:.3f} to {estimate.high:.3f}, {estimate.method}" if estimate.interval else "no interval"
+        spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
+        print(f"  {METRICS[name].title:16} {np.mean(values):.3f} (sd {spread:.3f})   seed 0: {values[0]:.3f} ({limits})",
+              flush=True)
+    return np.array([[result.estimates[name].value for name in NAMES] for _, result in seeds])
+
+
+def compare(precisions: list[str], tables: list[np.ndarray]) -> None:
+    from scipy.stats import t
+    for name, gap in zip(NAMES, (tables[1] - tables[0]).T):
+        half = t.ppf(0.975, len(gap) - 1) * gap.std(ddof=1) / np.sqrt(len(gap))
+        print(f"  {precisions[1]} minus {precisions[0]}, {METRICS[name].title}: {gap.mean():+.4f} "
+              f"({gap.mean() - half:+.4f} to {gap.mean() + half:+.4f})", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", nargs="+", default=list(EXPERIMENTS), choices=list(EXPERIMENTS))
+    parser = options_of(__doc__, only=["noise"], seeds=2)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path())
+    parser.add_argument("--only", nargs="+", default=[key for key in EXPERIMENTS if key != "noise"], choices=EXPERIMENTS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", nargs="+", choices=("auto", "float32", "bfloat16"), default=["auto"])
     options = parser.parse_args()
-    store = RunStore()
     print(line(), flush=True)
-    for key in options.only:
-        try:
-            runs = [run_of(store, key, seed, options.folder.resolve(), options.threads) for seed in range(options.seeds)]
-        except LightboxError as error:
-            print(f"{key}: {error}", flush=True)
-            continue
-        found = [measured(run) for run in runs]
-        first = found[0]
-        print(f"\n{EXPERIMENTS[key][0]}: {first['n']} test images of {first['patients']} patients; majority class "
-              f"{first['majority']:.3f}; best epochs {', '.join(str(f['epoch']) for f in found)}; "
-              f"precision {runs[0].records('start')[-1]['how']['precision']}")
-        for name, cell in first["cells"].items():
-            values = [f["cells"][name]["value"] for f in found]
-            print(f"  {METRICS[name].title:16} {np.mean(values):.3f} (sd {np.std(values, ddof=1):.3f})   seed 0: {values[0]:.3f}"
-                  + (f" ({cell['low']:.3f} to {cell['high']:.3f}, {cell['interval']})" if cell["interval"] else " (no interval)"),
-                  flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.quick:
+            os.environ["LIGHTBOX_HOME"] = folder
+            options.folder = noise_set(Path(folder) / "noise.npz", 96, 48).parent
+        store = RunStore()
+        for key in options.only:
+            title, changes = EXPERIMENTS[key]
+            tables = []
+            try:
+                config = RunConfig().with_(**changes | {
+                    "data.dataset": place(changes["data.dataset"], options.folder.resolve()), "train.device": "cpu",
+                    "train.threads": options.threads})
+                for precision in options.precision:
+                    configs = [config.with_(**{"name": f"{title}, seed {seed}", "train.seed": seed,
+                                               "train.precision": precision}) for seed in range(options.seeds)]
+                    tables.append(report(title, [run_of(store, config) for config in configs]))
+                if len(tables) == 2:
+                    compare(options.precision, tables)
+            except LightboxError as error:
+                print(f"{key}: {error}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""The README's pictures of the pages, in the dark theme; the start page in the light one too. `python -m bench.screenshots HOME`
+"""The pictures of the pages in docs/, in the dark theme; the start page in the light one too. `python -m bench.screenshots HOME`
 
-HOME is a LIGHTBOX_HOME with at least one finished run on the phantom radiographs' default task. What is shown is chosen by
-name, so that the same home gives the same pictures.
+HOME is a LIGHTBOX_HOME with at least one finished run on the phantom radiographs' default task. The same home gives the same
+pictures. The last one is a sheet of phantoms: a column for each part of the body, with two healthy views and each finding.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,16 +14,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from bench.pages import chromium, wait_idle, wait_until_it_stands
+from bench.browser import chromium, open_page, server_of, wait_for, wait_idle
+from bench.machine import ROOT, options_of, train_one
 from core.augment import PRESETS
-from core.datasets.phantom import render
-from core.datasets.phantom.source import parse_image_id
+from core.datasets.phantom import SEVEN_PARTS, PhantomConfig, render
+from core.datasets.phantom.findings import FINDINGS
+from core.datasets.phantom.source import image_table, parse_image_id
 from core.models import MODELS
 from core.runs.store import Run, RunStore
-from tests.browser_support import ROOT, serve
 
 LARGEST = 250_000          # bytes of a picture
+CELL = 168, 208            # width and height of a picture on the sheet, pixels
 IMAGE = "P0017-S1-V2"      # an elbow with a plate: open on the browse page, dropped on classify
 
 
@@ -38,43 +39,40 @@ def run_to_show(home: Path) -> Run:
     sys.exit(f"{home} has no finished run on the phantom radiographs. Train one: python -m core train --dataset phantom")
 
 
+def choose(page, combobox: str, title: str) -> None:
+    page.locator(f"{combobox} [role=combobox]").first.click()
+    page.get_by_role("option", name=title, exact=True).click()
+    wait_idle(page)
+
+
 def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     """Bring one page after the other to what is worth a picture."""
     def visit(address: str, **query: str) -> None:
-        page.goto(f"{url}/{address}?" + "&".join(f"{name}={value}" for name, value in query.items()))
-        wait_until_it_stands(page, address)
-        wait_idle(page)
+        open_page(page, url, address, **query)
 
     visit("")
-    page.get_by_text("This machine:").wait_for()
-    page.get_by_text("looking for a GPU").wait_for(state="detached")
     yield "start"
     visit("browse", dataset="phantom", px=str(run.config.data.size), image=IMAGE)
-    page.locator(".frame img").wait_for()
-    page.get_by_text("Outline the finding").click()
+    wait_for(page, ".frame img")
+    if (outline := page.locator(".st-key-browse_outline label")).count():
+        outline.click()
     wait_idle(page)
     yield "browse"
     visit("add", way="phantom")
-    for switch, steps in (("Lead marker", 18), ("Exposure", 12)):
-        page.get_by_role("slider", name=re.compile(f"^{switch}")).focus()
+    for switch, steps in ((0, 18), (2, 12)):
+        page.get_by_role("slider").nth(switch).focus()
         for _ in range(steps):
             page.keyboard.press("ArrowRight")
         wait_idle(page)
     yield "add"
     visit("split", dataset="phantom")
-    page.locator(".lb-split").wait_for()
     yield "split"
     visit("augment", dataset="phantom")
-    page.get_by_role("combobox", name=re.compile("^Preset")).click()
-    page.get_by_role("option", name=PRESETS["r000"].title).click()
-    page.get_by_text("Warnings", exact=True).wait_for()
-    wait_idle(page)
+    choose(page, ".st-key-augment_controls", PRESETS["r000"].title)
     yield "augment"
     visit("network", dataset="phantom")
-    page.get_by_role("combobox", name=re.compile("^Network")).click()
-    page.get_by_role("option", name=MODELS["cnn"].title).click()
-    page.locator(".field .seen").wait_for()
-    wait_idle(page)
+    choose(page, "[class*=st-key-knob_model-name]", MODELS["cnn"].title)
+    wait_for(page, ".field .seen")
     yield "network"
     visit("train", dataset="phantom")
     yield "train"
@@ -84,63 +82,89 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     yield "evaluate"
     visit("errors", run=run.id, split="val", view="gradcam")
     page.locator(".tile").first.click()
-    page.locator("figure .stage img").first.wait_for()
+    wait_for(page, "figure .stage img")
     wait_idle(page)
-    if page.get_by_text("True outline").count():
-        page.get_by_text("True outline").click()
     yield "errors"
     visit("gradcam", run=run.id, split="val")
-    page.locator(".what-if .stage img").first.wait_for()
     yield "gradcam"
     visit("compare", of="all")
     yield "compare"
     visit("classify", run=run.id)
     page.locator("input[type=file]").set_input_files(str(drop))
-    page.locator("figure .stage img").first.wait_for()
+    wait_for(page, "figure .stage img")
     wait_idle(page)
     yield "classify"
 
 
-def save(shot: bytes, path: Path) -> None:
+def sheet(patients: int) -> Image.Image:
+    """Draw all parts of the body: two views of a healthy one, then each finding, from the study that shows it largest."""
+    columns = []
+    for part in SEVEN_PARTS.parts:
+        config = PhantomConfig(parts=(part,), patients=patients)
+        table = image_table(config)
+        wanted = [parse_image_id(image_id) for image_id in table[table["finding"] == "none"]["image_id"][:2]]
+        for finding in FINDINGS:
+            first = table[table["finding"] == finding].groupby("study")["image_id"].first()[:8]
+            wanted.append(max(map(parse_image_id, first), key=lambda image: render(*image, size=128, config=config)[1].sum()))
+        columns.append([render(*image, size=2 * CELL[1], config=config)[0] for image in wanted])
+    width, height = CELL
+    canvas = Image.new("L", (len(columns) * (width + 4), len(columns[0]) * (height + 4)), 40)
+    for x, column in enumerate(columns):
+        for y, pixels in enumerate(column):
+            picture = Image.fromarray(np.asarray(pixels).squeeze())
+            picture.thumbnail(CELL, Image.Resampling.BOX)
+            place = Image.new("L", CELL)
+            place.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+            canvas.paste(place, (x * (width + 4) + 2, y * (height + 4) + 2))
+    return canvas
+
+
+def save(picture: Image.Image, path: Path) -> None:
     """As a JPEG with full colour resolution, so that small text stays sharp, at the best quality that fits into LARGEST bytes.
 
     A PNG of a page full of radiographs, with their noise, is more than twice as large.
     """
-    from PIL import Image
-    picture = Image.open(io.BytesIO(shot)).convert("RGB")
-    for quality in range(95, 60, -1):
+    for quality in range(95, 50, -1):
         packed = io.BytesIO()
-        picture.save(packed, "JPEG", quality=quality, subsampling=0, optimize=True)
+        picture.convert("RGB").save(packed, "JPEG", quality=quality, subsampling=0, optimize=True)
         if packed.tell() <= LARGEST:
             break
     path.write_bytes(packed.getvalue())
-    print(f"{path.name}  {packed.tell():,} bytes, quality {quality}")
+    print(f"{path.name}  {packed.tell():,} bytes, quality {quality}", flush=True)
+
+
+def take(page, folder: Path, name: str) -> None:
+    page.mouse.move(page.viewport_size["width"] - 2, page.viewport_size["height"] - 2)     # nothing under the pointer
+    page.wait_for_timeout(600)                                                # charts and switches come to rest
+    save(Image.open(io.BytesIO(page.screenshot())), folder / f"{name}.jpg")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("home", type=Path)
+    parser = options_of(__doc__, patients=20)
+    parser.add_argument("home", type=Path, nargs="?")
     parser.add_argument("--folder", type=Path, default=ROOT / "docs")
     parser.add_argument("--size", default="1440x900")
+    parser.add_argument("--patients", type=int, default=60, help="of each part, for the sheet of phantoms")
     options = parser.parse_args()
-    run = run_to_show(options.home)
-    width, height = map(int, options.size.split("x"))
-    with tempfile.TemporaryDirectory() as folder:
-        drop = Path(folder) / "elbow.png"
+    with tempfile.TemporaryDirectory() as place, chromium() as browser:
+        if options.quick:
+            options.home, options.folder = Path(place) / "home", Path(place)
+            train_one(options.home, "phantom", "--model", "small_cnn", "--size", "28")
+        if not options.home:
+            parser.error("say where the runs are: HOME")
+        run, (width, height) = run_to_show(options.home), map(int, options.size.split("x"))
+        drop = Path(place) / "elbow.png"
         cv2.imwrite(str(drop), np.asarray(render(*parse_image_id(IMAGE))[0]))
-        with serve(ROOT / "app.py", Path(folder), "--server.headless", "true",
-                   LIGHTBOX_HOME=str(options.home.resolve())) as server, chromium() as browser:
+        with server_of(options.home.resolve()) as server:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark", reduced_motion="reduce")
             for name in shown(page, server.url, run, drop):
-                page.mouse.move(width - 2, height - 2)           # no tooltip, nothing under the pointer
-                page.wait_for_timeout(400)                       # charts and switches come to rest
-                save(page.screenshot(), options.folder / f"{name}.jpg")
+                take(page, options.folder, name)
                 if name == "start":
                     page.emulate_media(color_scheme="light", reduced_motion="reduce")
-                    page.wait_for_timeout(400)
-                    save(page.screenshot(), options.folder / f"{name}_light.jpg")
+                    take(page, options.folder, f"{name}_light")
                     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
             page.goto("about:blank")
+        save(sheet(options.patients), options.folder / "phantom.jpg")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,35 @@
 """What the README points to is there, and the commands that it names are those of the command line."""
 
+import os
 import re
+import subprocess
+import sys
 
 from core.__main__ import parser
 from tests.browser_support import ROOT
+from tests.tiny import tiny_npz
 
 README = (ROOT / "README.md").read_text()
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))}
 
 
-def test_every_picture_and_file_that_it_links_is_there():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
-    assert len(links) > 10 and [link for link in links if not (ROOT / link).is_file()] == []
+def links(text):
+    return [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
 
 
-def test_every_picture_is_shown_somewhere():
-    shown = README + "".join(file.read_text() for file in (ROOT / "ui").glob("*.py"))
-    assert [p.name for p in (ROOT / "docs").iterdir() if p.name not in shown] == []
+def test_everything_that_is_linked_is_there():
+    assert len(links(README)) > 10
+    assert [link for page, text in PAGES.items() for link in links(text) if not (page.parent / link).is_file()] == []
+
+
+def test_every_picture_and_example_is_shown_somewhere():
+    shown = {(page.parent / link).resolve() for page, text in PAGES.items() for link in links(text)}
+    files = [path for path in (ROOT / "docs").iterdir() if path.suffix in (".jpg", ".png", ".py", ".md")]
+    assert [path.name for path in files if path.resolve() not in shown] == []
+
+
+def test_it_is_read_in_five_minutes():
+    assert len(README.splitlines()) <= 150
 
 
 def test_it_names_every_command_and_no_other():
@@ -23,6 +37,22 @@ def test_it_names_every_command_and_no_other():
     assert said == set(parser()._subparsers._group_actions[0].choices)
 
 
-def test_every_program_that_it_calls_for_a_figure_is_there():
-    called = set(re.findall(r"python -m bench\.(\w+)", README))
-    assert called and [name for name in called if not (ROOT / "bench" / f"{name}.py").is_file()] == []
+def test_every_program_that_is_named_for_a_figure_is_there():
+    named = {name for text in PAGES.values() for name in re.findall(r"python -m ((?:bench|docs)\.\w+)", text)}
+    assert len(named) > 5 and [name for name in named if not (ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
+def test_every_file_that_contributing_names_is_there():
+    names = set(re.findall(r"`?((?:core|pages|tests|bench)/[\w/]+\.py)", PAGES[ROOT / "CONTRIBUTING.md"]))
+    assert len(names) > 10 and [name for name in names if not (ROOT / name).is_file()] == []
+
+
+def test_its_python_example_runs(tmp_path):
+    """On a tiny set in the place of the phantom radiographs, for one epoch."""
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    path = tiny_npz(tmp_path)
+    tiny = re.sub(r'("data.dataset": )"phantom"', rf'\1"{path}"', re.sub(r'"data.target": "body_part", ', "", example))
+    assert str(path) in tiny
+    done = subprocess.run([sys.executable, "-c", tiny], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"LIGHTBOX_HOME": str(tmp_path)})
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 3, done.stderr

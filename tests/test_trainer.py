@@ -12,6 +12,7 @@ from core.trainers.batches import Batches, SplitData, shuffled
 from core.trainers.classifier import TrainState, train
 from core.trainers.records import EpochRecord
 from core.trainers.validation import predict
+from docs.plain_loop import train_plainly
 from tests import trained
 from tests.tiny import tiny_arrays, tiny_config
 from tests.trained import build, epochs_of, learn, run, same, small
@@ -24,25 +25,13 @@ def test_equals_a_plain_loop_written_with_torch_alone(splits):
     ours, records = learn(config, splits)
 
     model = small(config)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     train_split = splits[0]
     images = torch.from_numpy(train_split.images[train_split.indices]).permute(0, 3, 1, 2).float() / 255
-    labels = torch.from_numpy(train_split.labels)
-    steps = 5 * 3                                                       # 66 images in portions of 16 are 5 steps
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
-    for epoch in range(3):
-        losses = []
-        for positions in shuffled(66, 16, config.train.seed, epoch):
-            loss = torch.nn.functional.cross_entropy(model(images[positions]), labels[positions])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            scheduler.step()
-            losses.append((float(loss.detach()), len(positions)))
+    epochs = [list(shuffled(66, 16, config.train.seed, epoch)) for epoch in range(3)]
+    losses = train_plainly(model, images, torch.from_numpy(train_split.labels), epochs, lr=1e-2)
     for ours_p, plain_p in zip(ours.model.parameters(), model.parameters()):
         torch.testing.assert_close(ours_p, plain_p, rtol=1e-4, atol=1e-5)
-    mean = sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
-    assert records[-1].train["loss"] == pytest.approx(mean, rel=1e-3)
+    assert records[-1].train["loss"] == pytest.approx(losses[-1], rel=1e-3)
 
 
 def test_validation_numbers_equal_scikit_learn(splits):

@@ -1,0 +1,57 @@
+"""The examples in docs/ run in a clean home and find what they are about."""
+
+import os
+import re
+import subprocess
+import sys
+
+from tests.browser_support import ROOT
+
+LARGEST = 250_000                # bytes of a picture
+
+
+def run(example, home, *words):
+    done = subprocess.run([sys.executable, "-m", f"docs.{example}", *words], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"LIGHTBOX_HOME": str(home)})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def numbers(pattern, text):
+    return [float(number) for number in re.findall(pattern, text)]
+
+
+def test_a_plain_loop_learns(tmp_path):
+    losses = numbers(r"loss (\S+)", run("plain_loop", tmp_path))
+    assert len(losses) == 5 and losses[-1] < losses[0]
+
+
+def test_only_a_split_by_image_puts_patients_on_both_sides(tmp_path):
+    printed = run("split_and_audit", tmp_path)
+    by_image, by_patient = numbers(r"(\d+) of \d+ test images", printed)
+    assert by_image > 20 and by_patient == 0
+    assert all(pairs >= 10 for pairs in numbers(r"(\d+) pairs", printed)), "the planted copies are found"
+
+
+def test_intervals_by_patient_are_wider(tmp_path):
+    printed = run("evaluate_with_intervals", tmp_path)
+    limits = r"\[(\S+) to (\S+)\]"
+    rows = re.findall(rf"by image {limits}, by patient {limits}", printed)
+    assert len(rows) == 4
+    widths = [(float(b) - float(a), float(d) - float(c)) for a, b, c, d in rows]
+    assert sum(patient for _, patient in widths) > sum(image for image, _ in widths)
+
+
+def test_the_heat_lies_where_the_square_is(tmp_path):
+    drawn = tmp_path / "map.png"
+    heat, area = numbers(r"(\d+)%", run("grad_cam", tmp_path, str(drawn)))[:2]
+    assert heat > 2 * area and drawn.stat().st_size > 1000
+
+
+def test_examples_are_short():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "docs").glob("*.py")}
+    assert len(lengths) == 4 and max(lengths.values()) <= 80
+
+
+def test_pictures_are_light():
+    assert {p.name: p.stat().st_size for p in (ROOT / "docs").glob("*.[jp][pn]g") if p.stat().st_size > LARGEST} == {}
