@@ -30,23 +30,20 @@ def apply_address() -> None:
     """Obey ?recipe=<key>: fill the form with that recipe. The parameter then leaves the address."""
     key = st.query_params.pop("recipe", None)
     if key in RECIPES:
-        st.session_state["recipe_group"] = RECIPES[key].report
+        _choose_group(RECIPES[key].report)
         _fill(key, False)
 
 
 def draw_recipes() -> None:
     """Draw the recipes by report; choosing one sets the form. The one that the form holds is selected."""
     selected, corrected = _selected()
-    if "recipe_group" not in st.session_state:
-        st.session_state["recipe_group"] = RECIPES[selected].report if selected else ""
-    group = st.session_state["recipe_group"]
+    group = st.session_state.setdefault("recipe_report", RECIPES[selected].report if selected else "")
     keys = [key for key, recipe in RECIPES.items() if recipe.report == group]
     shown = selected if selected in keys else None
     as_menu = len(keys) > PILLS
-    with st.container(key="recipes", horizontal=as_menu or group == CODE, vertical_alignment="bottom",
-                      gap="small"):
-        st.pills("Recipe", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g],
-                 required=True, key="recipe_group", persist_state="session",
+    with st.container(key="recipes", horizontal=as_menu, vertical_alignment="bottom", gap="small"):
+        st.pills("Recipes", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g],
+                 required=True, **follow("recipe_group", group, _choose_group),
                  help="Settings that go together. Those of the reports reproduce their runs on the chosen "
                       "data set.")
         if group == CODE:
@@ -124,6 +121,10 @@ def _selected() -> tuple[str | None, bool]:
 
 def _title(key: str) -> str:
     return RECIPES[key].title
+
+
+def _choose_group(group: str) -> None:
+    st.session_state["recipe_report"] = group
 
 
 def _choose(key: str | None) -> None:
