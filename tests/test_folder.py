@@ -139,7 +139,8 @@ def test_what_a_pattern_takes_is_shown_for_some_names(tmp_path):
 
 
 @pytest.mark.parametrize("pattern, words", [
-    ("(?P<patient>[0-9", "not a regular expression"), ("no groups", "none of the groups"), ("(?P<patient>x)(?P<eye>L)", "group eye"),
+    ("(?P<patient>[0-9", "not a regular expression"), ("no groups", "none of the groups"),
+    ("(?P<patient>x)(?P<eye>L)", "group eye"),
     ("(?P<patient>" + "a" * 600 + ")", "500"), ("(?P<patient>a{99999999999999})", "too large"),
     ("(" * 160 + "(?P<patient>a)" + ")" * 160, ""), ("(?P<patient>x)" + "(?P<patient>y)", "not a regular expression")])
 def test_a_pattern_that_is_wrong(tmp_path, pattern, words):

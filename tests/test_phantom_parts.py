@@ -82,7 +82,7 @@ def test_bones_lie_inside_the_skin_and_lengths_inside_the_body(part, view):
         bone = layers.cortex + layers.spongy + layers.marrow
         outside = ((bone > 0.05) & (layers.soft_tissue == 0)).sum() / (bone > 0.05).sum()
         assert bone.max() > 3 and outside <= (0 if part in NEW else 0.015)   # the default set is kept as it was: tip of the thumb
-        assert (bone > layers.soft_tissue + 1.5).mean() < (1e-3 if part in NEW else 4e-3)         # skin is traced on a coarser grid
+        assert (bone > layers.soft_tissue + 1.5).mean() < (1e-3 if part in NEW else 4e-3)      # the skin's grid is coarser
         assert min(layer.min() for layer in (layers.soft_tissue, layers.cortex, layers.spongy, layers.marrow)) > -0.02
         passed = np.exp(-xray.neper(layers))
         assert 0.3 * np.exp(-CORTEX * layers.soft_tissue.max()) < passed.min() and passed.max() < 1.01
