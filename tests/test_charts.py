@@ -130,7 +130,7 @@ def test_the_points_of_the_roc_curve_are_scikit_learns():
     path, = (element.get("d") for element in ElementTree.fromstring(as_svg(chart)).iter()
              if element.get("aria-roledescription") == "line mark"
              and "Class: ill" in (element.get("aria-label") or ""))
-    side = chart.width, chart.height
+    side = chart.paper
     drawn = np.array(re.findall(r"[ML]([-\d.e]+),([-\d.e]+)", path), float)
     assert drawn / side == pytest.approx(np.stack([wanted_fpr, 1 - wanted_tpr], 1), abs=2e-3)
 

@@ -32,8 +32,8 @@ def architecture(stages: Sequence[tuple[str, tuple[int, ...], int, bool]]) -> Ch
                       "state": ["frozen" if frozen else "trained" for *_, frozen in stages]})
     said = "; ".join(f"{name} {shape}, {parameters:,} parameters" for name, shape, parameters in zip(
         boxes["name"].to_pylist(), boxes["shape"].to_pylist(), boxes["parameters"].to_pylist()))
-    return Chart(_architecture_spec(), {"stages": boxes}, f"The network, stage by stage: {said}.", height=190,
-                 width=90 * len(stages))
+    return Chart(_architecture_spec(), {"stages": boxes}, f"The network, stage by stage: {said}.",
+                 paper=(90 * len(stages), 190))
 
 
 @built_once

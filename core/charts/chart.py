@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 POINTS = 500           # more than this makes an update of a live chart slow in the browser
 PADDING = {"left": 0, "right": 6, "top": 6, "bottom": 2}
+SQUARE = (300, 300)
 DIAGONAL = pa.table({"x": [0.0, 1.0], "y": [0.0, 1.0]})
 
 
@@ -38,7 +39,8 @@ class Chart:
         tables: name in `spec` -> data
         axes: parameters that `spec` refers to
         alt: what is seen, in words, for people who do not see it
-        height, width: in px; on a page the width is that of the column
+        height: on a page, in px, with axes and legend; as wide as its column
+        paper: width and height in a report, in px, of what lies between the axes
     """
 
     spec: Mapping[str, Any]
@@ -46,7 +48,7 @@ class Chart:
     alt: str
     axes: Mapping[str, Axis] = field(default_factory=dict)
     height: int = 250
-    width: int = 360
+    paper: tuple[int, int] = (360, 220)
 
     def vega_lite(self) -> dict:
         """Return the whole Vega-Lite but for its width, with tables of Arrow as its data sets."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from core.charts import axes, palette
 from core.charts.chart import (
+    SQUARE,
     Chart,
     built_once,
     by_name,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TRAIN, VAL, BATCHES = "training", "validation", "single batches"
 TRAIN_DASH = (6, 2)
 FEW = 40                      # epochs up to which each has a dot of its own
+SHORT = 18                    # letters of names of which two fit into a line of a legend
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -88,16 +90,18 @@ def _rates(plane: Plane, curves: Curves, colors: Sequence[str], labels: Mapping[
               "baseline": pa.table({"x": [0.0, 1.0], "y": pa.array(guessing, pa.float64())}),
               "point": pa.Table.from_pylist(points, columns)}
     legend = len(curves) > 1 or labels is not None
-    height += 20 * math.ceil(len(curves) / 2) if legend else 0
-    return Chart(_rates_spec(plane, tuple(named), tuple(colors), legend), tables, alt,
-                 {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, width=height - 40)
+    in_a_row = 1 if max(map(len, named)) > SHORT else 2
+    if legend:
+        height += 18 * math.ceil(len(named) / in_a_row)
+    return Chart(_rates_spec(plane, tuple(named), tuple(colors), in_a_row if legend else 0), tables, alt,
+                 {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, paper=SQUARE)
 
 
 @built_once
 def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...],
-                legend: bool) -> alt.LayerChart:
+                in_a_row: int) -> alt.LayerChart:
     import altair as alt
-    shown = line_legend(orient="bottom", columns=2, labelLimit=150) if legend else None
+    shown = line_legend(orient="bottom", columns=in_a_row, labelLimit=260) if in_a_row else None
     rates = [alt.Tooltip("y:Q", title=plane.y, format=".3f"), alt.Tooltip("x:Q", title=plane.x, format=".3f")]
     looks = by_name("class", names, colors, [palette.dash(k) for k in range(len(names))], shown)
     baseline = table("baseline").mark_line(strokeDash=[4, 4], color=palette.QUIET, strokeWidth=1)

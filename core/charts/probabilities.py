@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.charts import axes, palette
-from core.charts.chart import DIAGONAL, Chart, built_once, one_each, position, table
+from core.charts.chart import DIAGONAL, SQUARE, Chart, built_once, one_each, position, table
 
 if TYPE_CHECKING:
     import altair as alt
@@ -91,7 +91,7 @@ def reliability(series: Sequence[Bins], *, alt: str, of: str = "", horizontal: b
                              horizontal,
                              legend)
     return Chart(spec, {"points": pa.Table.from_pylist(rows), "baseline": DIAGONAL}, alt,
-                 {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, width=height)
+                 {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, paper=SQUARE)
 
 
 @built_once
@@ -165,7 +165,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Chart:
                      for j, predicted in enumerate(names) if matrix[i, j])
     side = 45 * len(names) + 30
     return Chart(_confusion_spec(tuple(names)), {"cells": cells}, f"Confusion matrix. {said}.",
-                 height=side, width=side)
+                 height=side + 60, paper=(side, side))
 
 
 @built_once

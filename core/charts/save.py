@@ -33,4 +33,5 @@ def as_png(chart: Chart) -> bytes:
 def _on_paper(chart: Chart) -> dict:
     spec = chart.vega_lite()
     rows = {name: table.to_pylist() for name, table in spec["datasets"].items()}
-    return spec | {"datasets": rows, "width": chart.width, "padding": 8, "autosize": {"type": "pad"}}
+    width, height = chart.paper
+    return spec | {"datasets": rows, "width": width, "height": height, "padding": 8, "autosize": {"type": "pad"}}

@@ -38,9 +38,7 @@ def training(what: Contents, metric: str) -> Chart | None:
         return None
     return curves.training(METRICS[metric].title, lines, epochs=what.epochs[-1]["epoch"],
                            best=what.found.epoch,
-                           limits=METRICS[metric].range, higher_is_better=METRICS[metric].higher_is_better,
-                           legend=True,
-                           height=240)
+                           limits=METRICS[metric].range, higher_is_better=METRICS[metric].higher_is_better, legend=True)
 
 
 def roc(what: Contents) -> Chart | None:
@@ -74,7 +72,7 @@ def precision_recall(what: Contents) -> Chart | None:
     return curves.precision_recall(
         {name: curve for name, _, curve, _ in found}, [color for _, color, *_ in found], point=point,
         point_label=_threshold_label(what), prevalence=found[0][-1] if len(found) == 1 else None,
-        labels={name: f"{name}, {prevalence:.0%} of the images" for name, *_, prevalence in found})
+        labels={name: f"{name}, {100 * prevalence:.0f} % of images" for name, *_, prevalence in found})
 
 
 def histogram(what: Contents) -> Chart | None:
@@ -96,7 +94,7 @@ def calibration(what: Contents) -> Chart | None:
         series.append(probabilities.Bins(name, color, bins.predicted, bins.observed, bins.low, bins.high, bins.n))
         said.append(f"{name} {bins.ece:.3f}")
     alt = f"Reliability diagram. Expected calibration error: {', '.join(said)}."
-    return probabilities.reliability(series, legend=True, height=340, alt=alt)
+    return probabilities.reliability(series, legend=True, alt=alt)
 
 
 def confusion_matrix(what: Contents) -> Chart | None:
@@ -117,8 +115,8 @@ def architecture(stages: Sequence) -> Chart:
 
 
 FIGURES: dict[str, tuple[str, Callable[[Contents], Chart | None]]] = {      # file name: (caption, function)
-    "roc": ("ROC curve on the {split} images; the diamond is the threshold in use.", roc),
-    "precision_recall": ("Precision-recall curve; the dashed line is guessing.", precision_recall),
+    "roc": ("ROC curve on the {split} images{point}.", roc),
+    "precision_recall": ("Precision-recall curve on the {split} images{chance}.", precision_recall),
     "confusion": ("Confusion matrix on the {split} images: rows are true classes, columns predicted classes.",
                   confusion_matrix),
     "histogram": ("Predicted probabilities by true class.", histogram),
@@ -133,8 +131,10 @@ FIGURES: dict[str, tuple[str, Callable[[Contents], Chart | None]]] = {      # fi
 
 def figures(what: Contents) -> dict[str, tuple[str, Chart]]:
     """Return every figure that this run has: name -> (caption, chart)."""
-    drawn = {name: (caption.format(split=SPLIT_WORDS[what.split]), draw(what)) for name,
-             (caption, draw) in FIGURES.items()}
+    words = {"split": SPLIT_WORDS[what.split], "point": "", "chance": ""}
+    if _is_binary(what):
+        words |= {"point": "; the diamond is the threshold in use", "chance": "; the dashed line is the chance level"}
+    drawn = {name: (caption.format(**words), draw(what)) for name, (caption, draw) in FIGURES.items()}
     return {name: pair for name, pair in drawn.items() if pair[1] is not None}
 
 

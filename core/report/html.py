@@ -48,8 +48,8 @@ p, li { max-width: 46rem; } .quiet { color: #59616a; }
 table { border-collapse: collapse; margin: .6rem 0; font-size: .92rem; }
 th, td { padding: .22rem .7rem .22rem 0; text-align: left;
   vertical-align: top; border-bottom: 1px solid #e6e9eb; } td.n, th.n { text-align: right; white-space: nowrap; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1.2rem; }
-figure { margin: 0; break-inside: avoid; } figure svg { width: 100%; height: auto; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.2rem; }
+figure { margin: 0; break-inside: avoid; } figure svg { max-width: 100%; height: auto; }
 figcaption { font-size: .85rem; color: #59616a; }
 pre { white-space: pre-wrap; font-size: .8rem; background: #f5f6f7; padding: .8rem; }
 tr, .warn { break-inside: avoid; } h2 { break-after: avoid; }
