@@ -36,9 +36,9 @@ def training(what: Contents, metric: str) -> Chart | None:
             lines[line] = tuple(np.array(points, float).T)
     if not lines:
         return None
-    return curves.training(METRICS[metric].title, lines, epochs=what.epochs[-1]["epoch"],
-                           best=what.found.epoch,
-                           limits=METRICS[metric].range, higher_is_better=METRICS[metric].higher_is_better, legend=True)
+    of = METRICS[metric]
+    return curves.training(of.title, lines, epochs=what.epochs[-1]["epoch"], best=what.found.epoch,
+                           limits=of.range, higher_is_better=of.higher_is_better, legend=True)
 
 
 def roc(what: Contents) -> Chart | None:
