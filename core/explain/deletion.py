@@ -51,8 +51,7 @@ def deletion_and_insertion(model: nn.Module, images: Tensor, targets: Tensor, ma
     """Return the probability of the class while pixels are removed, or shown, in the order of a map.
 
     Petsiuk et al., BMVC 2018, https://arxiv.org/abs/1806.07421. A removed pixel shows the blurred image: a
-    black hole would be
-    a sign of its own that no training image had. Pixels of equal value go in random order.
+    black hole would be a sign of its own that no training image had. Pixels of equal value go in random order.
 
     Args:
         maps: (N, H, W); the highest value goes, or comes, first

@@ -40,8 +40,8 @@ def randomisation(model: nn.Module, images: Tensor, targets: Tensor, method: Exp
     """Make the weights random block by block from the top down, and the maps again (cascading randomisation).
 
     A method that shows what the network has learned must then show something else. One that does not only
-    looks at the image,
-    as an edge detector does. Adebayo et al., NeurIPS 2018, https://arxiv.org/abs/1810.03292
+    looks at the image, as an edge detector does.
+    Adebayo et al., NeurIPS 2018, https://arxiv.org/abs/1810.03292
 
     The numbers of each tensor are drawn anew from a normal distribution with that tensor's own mean and
     deviation, so that the activations keep their size; running means of batch norms stay.
