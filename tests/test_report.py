@@ -1,16 +1,18 @@
 """What one takes away: the page loads nothing, its numbers are those of evaluate, tables are read back, weights answer alike."""
 
 import csv
+import dataclasses
 import html
 import io
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 import zipfile
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix
+from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score, roc_curve
 
 from core.__main__ import main
 from core.errors import LightboxError
@@ -102,13 +104,37 @@ def test_a_cell_is_never_a_formula():
     assert read(to_csv(("a",), [(-1.5,)])) == [{"a": "-1.5"}]
 
 
-def test_figures_are_drawn_in_both_kinds(what):
-    drawn = figures(what)
+def test_figures_are_drawn_in_both_kinds_and_the_same_predictions_give_the_same_bytes(what):
+    drawn, again = figures(what), figures(what)
     assert set(drawn) == set(FIGURES)
-    for name, (_, figure) in list(drawn.items())[:2]:
-        assert as_png(figure)[:8] == b"\x89PNG\r\n\x1a\n"
-        assert as_svg(FIGURES[name][1](what)).startswith("<svg")
-        assert as_svg(FIGURES[name][1](what)) == as_svg(FIGURES[name][1](what))
+    for name, (_, figure) in drawn.items():
+        svg = as_svg(figure)
+        assert ElementTree.fromstring(svg).tag.endswith("svg") and svg == as_svg(again[name][1]), name
+    png = as_png(drawn["roc"][1])
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and png == as_png(again["roc"][1])
+
+
+def test_figures_show_scikit_learns_numbers(what):
+    labels, probs = what.found.labels, what.found.probs
+    tables = {name: figure.tables for name, (_, figure) in figures(what).items()}
+    fpr, tpr, _ = roc_curve(labels, probs[:, 1])
+    curve = tables["roc"]["curve"].to_pydict()
+    assert (curve["x"], curve["y"]) == (pytest.approx(fpr), pytest.approx(tpr))
+    assert curve["class"][0] == f"1, AUC {roc_auc_score(labels, probs[:, 1]):.3f}"
+    matrix = confusion_matrix(labels, probs.argmax(1))
+    assert tables["confusion"]["cells"]["n"].to_pylist() == matrix.ravel().tolist()
+    (tn, fp), (fn, tp) = matrix
+    assert tables["roc"]["point"].to_pylist()[0]["y"] == pytest.approx(tp / (tp + fn))
+    assert [row["value"] for row in tables["loss"]["curve"].to_pylist() if row["line"] == "validation"] == [
+        record["val_loss"] for record in what.epochs]
+
+
+def test_odd_names_of_classes_are_drawn_as_typed(what):
+    names = ["<b>$x$</b>", "a.b[0]:\"c\""]
+    drawn = figures(dataclasses.replace(what, about={**what.about, "class_names": names}))
+    for name in ("confusion", "histogram"):
+        written = {element.text for element in ElementTree.fromstring(as_svg(drawn[name][1])).iter()}
+        assert set(names) <= written
 
 
 def test_the_bundle_has_the_folders_of_r001_and_its_weights_answer_alike(run, tmp_path, monkeypatch):  # noqa: F811
@@ -198,7 +224,6 @@ def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811
 
 
 def test_names_of_classes_are_never_markup(what):
-    import dataclasses
     evil = "<script>alert(1)</script>"
     first, second = what.result.per_class
     result = dataclasses.replace(what.result, per_class=(first, dataclasses.replace(second, name=evil)))

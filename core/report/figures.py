@@ -42,37 +42,39 @@ def training(what: Contents, metric: str) -> Chart | None:
 
 
 def roc(what: Contents) -> Chart | None:
-    """True positive rate over false positive rate, for all thresholds."""
-    found = [(name, color, curve[:2], binary_auc(positive, scores)) for name, color, positive,
-             scores in _one_against_rest(what)
-             if (curve := roc_curve(positive, scores))]
-    if not found:
+    """True positive rate over false positive rate, at all thresholds."""
+    lines, labels, colors = {}, {}, []
+    for name, color, positive, scores in _one_against_rest(what):
+        curve = roc_curve(positive, scores)
+        if curve is not None:
+            lines[name], labels[name] = curve[:2], f"{name}, AUC {binary_auc(positive, scores):.3f}"
+            colors.append(color)
+    if not lines:
         return None
     point = None
     if _is_binary(what):
         (tn, fp), (fn, tp) = what.result.confusion_matrix
         point = fp / (tn + fp), tp / (tp + fn)
-    return curves.roc({name: curve for name, _, curve, _ in found}, [color for _, color, *_ in found],
-                      point=point,
-                      point_label=_threshold_label(what),
-                      labels={name: f"{name}, AUC {auc:.3f}" for name, *_, auc in found})
+    return curves.roc(lines, colors, point=point, point_label=_threshold_label(what), labels=labels)
 
 
 def precision_recall(what: Contents) -> Chart | None:
-    """Precision over recall, for all thresholds."""
-    found = [(name, color, (curve[1][:-1], curve[0][:-1]), float(positive.mean()))
-             for name, color, positive, scores in _one_against_rest(what)
-             if (curve := pr_curve(positive, scores))]
-    if not found:
+    """Precision over recall, at all thresholds."""
+    lines, labels, colors, prevalence = {}, {}, [], 0.0
+    for name, color, positive, scores in _one_against_rest(what):
+        curve = pr_curve(positive, scores)
+        if curve is not None:
+            lines[name], prevalence = (curve[1][:-1], curve[0][:-1]), float(positive.mean())
+            labels[name] = f"{name}, {100 * prevalence:.0f} % of images"
+            colors.append(color)
+    if not lines:
         return None
     point = None
     if _is_binary(what):
         (_, fp), (fn, tp) = what.result.confusion_matrix
         point = (tp / (tp + fn), tp / (tp + fp)) if tp + fp else None
-    return curves.precision_recall(
-        {name: curve for name, _, curve, _ in found}, [color for _, color, *_ in found], point=point,
-        point_label=_threshold_label(what), prevalence=found[0][-1] if len(found) == 1 else None,
-        labels={name: f"{name}, {100 * prevalence:.0f} % of images" for name, *_, prevalence in found})
+    return curves.precision_recall(lines, colors, point=point, point_label=_threshold_label(what), labels=labels,
+                                   prevalence=prevalence if _is_binary(what) else None)
 
 
 def histogram(what: Contents) -> Chart | None:
