@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 import torchvision
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from core.errors import LightboxError
@@ -144,7 +145,6 @@ def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
             holds other than floating point numbers, or a number that is none; "weights.unlike" where nothing
             fits
     """
-    from safetensors import SafetensorError, safe_open
 
     shapes_there = _header(path)
     own = network.state_dict()

@@ -7,6 +7,8 @@
 e0003-s000120 reads: three epochs finished, 120 steps of the fourth done. A checkpoint is built under a name
 that starts with a dot and moved when it is whole, so what has its final name is complete. No file format
 reader notices a flipped bit inside a tensor; the checksum does. Nothing here is ever unpickled.
+
+What imports torch is imported inside functions: pages list checkpoints without it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum.
 So `load_classifier("20261121-0352-k3f9")` and `load_classifier("phantom-body-part")` give the same kind of
-object.
+object. What imports torch is imported inside functions: pages list classifiers without it.
 """
 
 from __future__ import annotations

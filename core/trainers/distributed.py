@@ -25,6 +25,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -101,8 +102,7 @@ class DistributedGroup(Group):
     """
 
     def __init__(self, device: torch.device):
-        import torch.distributed as dist
-        self.dist, self.device = dist, device
+        self.device = device
         on_gpu = device.type == "cuda"
         if on_gpu:
             torch.cuda.set_device(device)
@@ -127,12 +127,12 @@ class DistributedGroup(Group):
         padded = part.detach().new_zeros((counts[0], *part.shape[1:]))       # all ranks send the same number of rows
         padded[:len(part)] = part.detach()
         received = [torch.empty_like(padded) for _ in counts]
-        self.dist.all_gather(received, padded)
+        dist.all_gather(received, padded)
         return torch.cat([rows[:count] for rows, count in zip(received, counts)])
 
     def sum(self, numbers: Tensor) -> Tensor:
         total = numbers.clone()
-        self.dist.all_reduce(total)
+        dist.all_reduce(total)
         return total
 
     def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -142,7 +142,7 @@ class DistributedGroup(Group):
 
     def sync_buffers(self, model: nn.Module) -> None:
         for buffer in model.buffers():
-            self.dist.broadcast(buffer, src=0)
+            dist.broadcast(buffer, src=0)
 
     def notes(self, model: nn.Module) -> list[str]:
         notes = [f"{self.size} processes train together."]
@@ -167,21 +167,21 @@ class DistributedGroup(Group):
 
     def any(self, flag: bool) -> bool:
         held = torch.tensor([float(flag)])
-        self.dist.all_reduce(held, self.dist.ReduceOp.MAX, group=self.words)
+        dist.all_reduce(held, dist.ReduceOp.MAX, group=self.words)
         return bool(held.item())
 
     def same(self, value: Any) -> Any:
         box = [value]
-        self.dist.broadcast_object_list(box, src=0, group=self.words)
+        dist.broadcast_object_list(box, src=0, group=self.words)
         return box[0]
 
     @contextlib.contextmanager
     def rank_0_first(self) -> Iterator[None]:
         if self.rank:
-            self.dist.barrier(group=self.words)
+            dist.barrier(group=self.words)
         yield
         if not self.rank:
-            self.dist.barrier(group=self.words)
+            dist.barrier(group=self.words)
 
     def explain(self, reason: str) -> None:
         with contextlib.suppress(Exception):  # the store may be gone: then there is nobody to tell
@@ -195,7 +195,7 @@ class DistributedGroup(Group):
         return ""
 
     def close(self) -> None:
-        self.dist.destroy_process_group()
+        dist.destroy_process_group()
 
 
 class _Distributed:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from core.config import RunConfig
+from core.models.costs import costs
 from core.trainers.state import TrainState
 
 SAFE_SHARE = 0.8      # of the free memory: a program needs some for itself, and freed memory comes back in pieces
@@ -86,7 +87,6 @@ def release(device: torch.device) -> None:
 
 
 def _by_counting(model: nn.Module, config: RunConfig, free: int | None) -> Callable[[int], bool]:
-    from core.models.costs import costs
     p = model.preprocessing
 
     def fits(batch: int) -> bool:

@@ -1,4 +1,7 @@
-"""Why a training failed, in words: what a person reads on the page Runs instead of a traceback."""
+"""Why a training failed, in words: what a person reads on the page Runs instead of a traceback.
+
+What imports torch is imported inside functions, as in job.py.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 Rank 0 writes the run's folder, so the run appears in the app like any other: with its lock, its progress and
 its Stop. It is never queued. The others compute. When one ends, torchrun ends the others, and rank 0 writes
-down why.
+down why. torch is imported when training begins: a mistake in the arguments is reported at once.
 """
 
 from __future__ import annotations
