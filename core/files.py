@@ -23,7 +23,8 @@ from filelock import lock_descriptor, unlock_descriptor
 from core.errors import LightboxError
 
 WINDOWS = os.name == "nt"
-ASKED_SECONDS, ASKING_SECONDS = 0.2, 0.004       # that acquire and is_held try to get past somebody who only asks
+# that acquire and is_held try to get past somebody who only asks
+ASKED_SECONDS, ASKING_SECONDS = 0.2, 0.004
 POLL_SECONDS = 0.01                              # between two tries of who waits for a lock
 
 
@@ -51,7 +52,8 @@ def write_atomic(path: Path, data: bytes | str, durable: bool = True) -> None:
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)          # mkstemp makes 0600; a run should be readable by who may read its folder
+            # mkstemp makes 0600; a run should be readable by who may read its folder
+            os.chmod(temporary, 0o644)
             _replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -178,7 +180,8 @@ class Lock:
 
     def acquire(self, wait: bool = False) -> bool:
         """Take the lock; False where somebody else holds it. With `wait`, return when it is free."""
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)      # not the folder: it may be gone on purpose
+        # not the folder: it may be gone on purpose
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             taken = _lock(handle, ASKED_SECONDS) or wait and lock_descriptor(handle, poll_interval=POLL_SECONDS)
         except BaseException:
@@ -193,7 +196,8 @@ class Lock:
     def release(self) -> None:
         """Free the lock; nothing happens where it is not held."""
         if self._handle is not None:
-            unlock_descriptor(self._handle)          # closing is not enough while a child just forked has a copy
+            # closing is not enough while a child just forked has a copy
+            unlock_descriptor(self._handle)
             os.close(self._handle)
             self._handle = None
 

@@ -98,7 +98,8 @@ def _probability(model: nn.Module, images: Tensor, targets: Tensor, against: Ten
     if against is not None:
         return score(logits, targets, against).sigmoid().float().cpu().numpy()
     logits = logits if logits.dim() == 2 else logits[:, None]
-    if hasattr(model, "probabilities"):                    # a classifier knows its task; several findings have a sigmoid each
+    # a classifier knows its task; several findings have a sigmoid each
+    if hasattr(model, "probabilities"):
         probs = model.probabilities(logits)
     else:
         probs = logits.softmax(1) if logits.shape[1] > 1 else logits.sigmoid()

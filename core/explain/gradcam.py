@@ -115,7 +115,8 @@ def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
         score(logits, targets, against)
         places = maps.flatten(2).transpose(1, 2).double()              # (N, h w, F)
         centred = places - places.mean(dim=1, keepdim=True)
-        wide = centred.shape[1] <= centred.shape[2]                    # the smaller of the two squares has the same values
+        # the smaller of the two squares has the same values
+        wide = centred.shape[1] <= centred.shape[2]
         square = centred @ centred.transpose(1, 2) if wide else centred.transpose(1, 2) @ centred
         values, vectors = torch.linalg.eigh(square)                    # ascending
         first = vectors[..., -1] * values[:, -1:].clamp_min(0).sqrt() if wide else (centred @ vectors[..., -1:])[..., 0]

@@ -152,7 +152,8 @@ def explain(method: str, model: nn.Module, images: Tensor, targets: Tensor, laye
         part = slice(start, start + CHUNK)
         size = len(images[part])
 
-        def within(done: int, total: int, start=start, size=size) -> None:         # of this part -> of all images
+        # of this part -> of all images
+        def within(done: int, total: int, start=start, size=size) -> None:
             progress(start * total // size + done, n * total // size)
 
         more = {"progress": within} if chosen.many and progress else {}

@@ -26,9 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BATCH = 16                                      # images in one pass where an image needs many: memory stays bounded
+# images in one pass where an image needs many: memory stays bounded
+BATCH = 16
 
-Progress = Callable[[int, int], None]           # (passes done, passes in all); may raise, which stops the work
+# (passes done, passes in all); may raise, which stops the work
+Progress = Callable[[int, int], None]
 
 
 @contextmanager
@@ -115,7 +117,8 @@ def channels_last(images: Tensor) -> Tensor:
         return images
     if images.shape[1] > 1:
         return images.contiguous(memory_format=torch.channels_last)
-    n, c, height, width = images.shape             # one channel lies both ways at once; its strides must say which is meant
+    # one channel lies both ways at once; its strides must say which is meant
+    n, c, height, width = images.shape
     return images.contiguous().as_strided((n, c, height, width), (height * width, 1, width, 1))
 
 
@@ -179,7 +182,8 @@ def _forward(model: nn.Module, images: Tensor, layer: str | None, gradients: boo
             raise ValueError(f"Layer {layer!r} gives {what}; a map needs the shape (N, C, h, w).")
         leaf = output.detach().float() if half else output.detach()
         captured[:] = [leaf.clone().requires_grad_()]
-        torch.set_grad_enabled(True)                   # for what follows; both are switched back at the end of the pass
+        # for what follows; both are switched back at the end of the pass
+        torch.set_grad_enabled(True)
         torch.set_autocast_enabled(kind, False)
         return captured[0].clone()                     # the model may write into this one
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from core.explain.passes import Progress, channels_last, in_batches, maps_at, score, upsampled, without_trace
 
-WINDOWS = 7                # the window of `occlusion` goes this often into a side of the image, and moves by half of its own
+# the window of `occlusion` goes this often into a side of the image, and moves by half of its own
+WINDOWS = 7
 
 
 def score_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
@@ -29,7 +30,8 @@ def score_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     """
     with without_trace(model, images):
         maps, logits = maps_at(model, images, layer)                                  # (N, F, h, w)
-        score(logits, targets, against)                                               # refuses classes that do not exist
+        # refuses classes that do not exist
+        score(logits, targets, against)
         y = torch.zeros(maps.shape[:2], device=maps.device)
         for i, part in in_batches(*maps.shape[:2], progress):
             shown = upsampled(maps[i, part], images)                                    # (B, H, W)

@@ -18,7 +18,8 @@ from core.explain.similarity import heat, spearman, ssim
 
 BLOCKS = 6         # into which the layers are divided when their weights become random
 
-Progress = Callable[[str, int, int], None]             # (sentence, done, all); may raise, which stops the work
+# (sentence, done, all); may raise, which stops the work
+Progress = Callable[[str, int, int], None]
 Explainer = str | Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
 
 

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 LETTERS = string.ascii_uppercase
-GLYPH = 128            # pixels: a letter is drawn at this height and then brought to the one that is asked for
+# pixels: a letter is drawn at this height and then brought to the one that is asked for
+GLYPH = 128
 
 
 # Functions on (H, W, C) float32 in [0, 1]. They may go beyond [0, 1]: `change` cuts that off.

@@ -243,7 +243,8 @@ def _cut(plain: nn.Module, spec: ModelSpec, config: ModelConfig) -> tuple[tuple[
 
 def _whole(family: Family, config: ModelConfig) -> list[str]:
     if family.hidden and config.head == "linear":
-        return []                                        # the hidden layers go with any cut, which another note says
+        # the hidden layers go with any cut, which another note says
+        return []
     return [f"The cut {config.cut} removes nothing: it is the whole backbone, the same as no cut."]
 
 

@@ -155,7 +155,8 @@ class Classifier(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return (N, K) logits -> (N, K) float32 in [0, 1]: several findings each for itself, else summing to 1."""
-        logits = logits.float()                       # bfloat16 has eight bits: a softmax of it would not sum to 1
+        # bfloat16 has eight bits: a softmax of it would not sum to 1
+        logits = logits.float()
         return logits.sigmoid() if self.task == Task.MULTILABEL else logits.softmax(dim=1)
 
     @property

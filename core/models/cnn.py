@@ -57,7 +57,8 @@ class Pool(nn.Module):
     def _avg(self, maps: Tensor) -> Tensor:
         there = self._pad(torch.ones_like(maps[:1, :1]), 0.0)
         mean = partial(F.avg_pool2d, kernel_size=self.size, stride=self.stride)
-        return mean(self._pad(maps, 0.0)) / mean(there)              # share of each window that lies on the map
+        # share of each window that lies on the map
+        return mean(self._pad(maps, 0.0)) / mean(there)
 
     def extra_repr(self) -> str:
         return f"{self.kind}, size={self.size}, stride={self.stride}"

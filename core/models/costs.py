@@ -82,7 +82,8 @@ def saved_bytes(model: Classifier, images: Tensor) -> int:
     there anyway.
     """
     own = {_memory(tensor) for tensor in (*model.parameters(), *model.buffers(), images)}
-    kept: dict[int, Tensor] = {}                 # holds the tensors, so that no memory is freed and its number used again
+    # holds the tensors, so that no memory is freed and its number used again
+    kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         if _memory(tensor) not in own:

@@ -163,7 +163,8 @@ def by_stage(layers: Sequence[Layer], stages: Sequence[str], shapes: Mapping[str
             it lies in
         shapes: what the stages put out
     """
-    outer = [stage for stage in stages if any(other.startswith(f"{stage}.") for other in stages)]   # "features" holds the others
+    # "features" holds the others
+    outer = [stage for stage in stages if any(other.startswith(f"{stage}.") for other in stages)]
 
     def home(layer: Layer, among: Sequence[str]) -> str:
         inside = [stage for stage in among if f"{layer.name}.".startswith(f"{stage}.")]

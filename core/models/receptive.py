@@ -26,7 +26,8 @@ KERNELS = {                                # i counts the layers from 1, L is th
 FILTERS = {
     "constant": lambda i: 64,
     "funnel_out": lambda i: 2 ** (i + 4),                       # 32, 64, 128 ...
-    "funnel_in": lambda i: 2 ** (8 - i) if i <= 8 else 0,       # 128, 64, 32 ... 1, and then there is none left
+    # 128, 64, 32 ... 1, and then there is none left
+    "funnel_in": lambda i: 2 ** (8 - i) if i <= 8 else 0,
 }
 
 

@@ -54,7 +54,8 @@ def _stages(names: str, addresses: str) -> tuple[tuple[str, ...], tuple[str, ...
 
 _RESNET = _stages("layer1 layer2 layer3 layer4", "layer1 layer2 layer3 layer4")
 _DENSENET = _stages("denseblock1 denseblock2 denseblock3 denseblock4", "features.denseblock1 features.denseblock2 "
-                    "features.denseblock3 features.denseblock4 features")        # the last with its norm has no name
+                    # the last with its norm has no name
+                    "features.denseblock3 features.denseblock4 features")
 _SQUEEZENET_1_0 = _stages("fire4 fire8 fire9", "features.5 features.10 features.12")
 _SQUEEZENET_1_1 = _stages("fire3 fire5 fire7 fire9", "features.4 features.7 features.10 features.12")
 _VGG16 = _stages("conv1 conv2 conv3 conv4 conv5", "features.3 features.8 features.15 features.22 features.29")

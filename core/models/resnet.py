@@ -43,7 +43,8 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(inputs, width, stride)
 
-    def forward(self, x: Tensor) -> Tensor:                       # (N, inputs, S, S) -> (N, width, S / stride, S / stride)
+    # (N, inputs, S, S) -> (N, width, S / stride, S / stride)
+    def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         return self.relu(y + (x if self.downsample is None else self.downsample(x)))
@@ -62,7 +63,8 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut(inputs, 4 * width, stride)
 
-    def forward(self, x: Tensor) -> Tensor:                       # (N, inputs, S, S) -> (N, 4 width, S / stride, S / stride)
+    # (N, inputs, S, S) -> (N, 4 width, S / stride, S / stride)
+    def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -95,7 +97,8 @@ class ResNet(nn.Module):
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, classes)
-        for module in self.modules():                             # He et al., ICCV 2015: the gradient keeps its size
+        # He et al., ICCV 2015: the gradient keeps its size
+        for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 

@@ -23,13 +23,16 @@ from core.errors import LightboxError
 from core.files import disk_errors
 from core.models.registry import ModelSpec
 
-OLD_DENSENET = (r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.", r"\1\2.")   # before torch 0.4: denselayer1.norm.1.weight
+# before torch 0.4: denselayer1.norm.1.weight
+OLD_DENSENET = (r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.", r"\1\2.")
 # How names elsewhere become torchvision's. They are applied one after the other until the network has a layer of that name.
 RULES = (
     (r"^(?:(?:module|model|net|network|backbone|encoder|_orig_mod)\.)+", ""),     # what wrappers put in front
-    (r"^(?:densenet|resnet|squeezenet|vgg)[\d_]+\.", ""),                         # CheXNet: densenet121.features.conv0.weight
+    # CheXNet: densenet121.features.conv0.weight
+    (r"^(?:densenet|resnet|squeezenet|vgg)[\d_]+\.", ""),
     OLD_DENSENET,
-    (r"^(fc|classifier)\.0\.", r"\1."),                                           # CheXNet: a linear layer and its sigmoid
+    # CheXNet: a linear layer and its sigmoid
+    (r"^(fc|classifier)\.0\.", r"\1."),
 )
 # A batch norm knows the mean and deviation of what comes before it: where that is not taken as a whole, it is not either.
 FOLLOWS = {"bn1.": "conv1.", "features.norm0.": "features.conv0.", "features.norm5.": "features.denseblock"}

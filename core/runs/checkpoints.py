@@ -125,7 +125,8 @@ def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
         raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.",
                             "Wait for the first one, or choose another run.")
     best, notes = best_epoch(folder), []
-    for place in sorted(finished, key=lambda p: p[0] != best):      # stable: the best first, then newest to oldest
+    # stable: the best first, then newest to oldest
+    for place in sorted(finished, key=lambda p: p[0] != best):
         try:
             return load(folder / name_of(*place), with_resume=False), notes
         except LightboxError as error:

@@ -138,10 +138,12 @@ def build_for(config: RunConfig, data) -> Classifier:
         before = load_classifier(config.model.weights.removeprefix("run:"))
         p = before.model.preprocessing
         if config.model.normalise == "auto" and p.channels == data.channels:
-            preprocessing = Preprocessing(data.size, data.resize, data.channels, p.mean, p.std)   # what its weights know
+            # what its weights know
+            preprocessing = Preprocessing(data.size, data.resize, data.channels, p.mean, p.std)
     if config.model.normalise == "own":
         mean, std = channel_statistics(data.images, data.indices("train"))
-        statistics = mean, tuple(max(s, 1 / 255) for s in std)             # images of one gray value have none
+        # images of one gray value have none
+        statistics = mean, tuple(max(s, 1 / 255) for s in std)
     model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
                         resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names,
                         preprocessing=preprocessing, statistics=statistics)

@@ -131,7 +131,8 @@ def _gpu_use(index: int) -> float | None:
     library, handle = _nvml(index)
     if library is None:
         return None
-    percent = (ctypes.c_uint * 2)()                  # of time with a kernel running, of time with memory moving
+    # of time with a kernel running, of time with memory moving
+    percent = (ctypes.c_uint * 2)()
     return percent[0] / 100 if library.nvmlDeviceGetUtilizationRates(handle, percent) == 0 else None
 
 

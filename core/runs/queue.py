@@ -58,7 +58,8 @@ class Queue:
             before = db.execute("SELECT max(place) FROM queue WHERE device = ? AND place < ?", (device, place)).fetchone()[0]
             if before is None:
                 return False
-            free = db.execute("SELECT min(place) - 1 FROM queue").fetchone()[0]     # two runs never share a place
+            # two runs never share a place
+            free = db.execute("SELECT min(place) - 1 FROM queue").fetchone()[0]
             for old, new in ((before, free), (place, before), (free, place)):
                 db.execute("UPDATE queue SET place = ? WHERE place = ?", (new, old))
             return True

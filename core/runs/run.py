@@ -31,7 +31,8 @@ class Progress:
     pid: int = 0
 
 
-TEXT_LENGTH, TAG_LENGTH, TAGS = 2000, 40, 10          # of a note: characters, characters of a tag, tags of a run
+# of a note: characters, characters of a tag, tags of a run
+TEXT_LENGTH, TAG_LENGTH, TAGS = 2000, 40, 10
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Run:
 
         Raises LightboxError "run.transition" for a change that TRANSITIONS does not know.
         """
-        self._read("status.json")                # "run.gone" before a lock is made in a folder that is no more
+        # "run.gone" before a lock is made in a folder that is no more
+        self._read("status.json")
         with Lock(self.folder / "status.lock"):
             now = self._written().state
             if only_from is not None and now not in only_from:
@@ -164,7 +166,8 @@ class Run:
         """
         if text is not None and len(text) > TEXT_LENGTH:
             raise LightboxError("run.notes", f"The note has {len(text):,} characters.", f"It may have {TEXT_LENGTH:,}.")
-        self._read("status.json")                # "run.gone" before a lock is made in a folder that is no more
+        # "run.gone" before a lock is made in a folder that is no more
+        self._read("status.json")
         with Lock(self.folder / "notes.lock"):
             before = self.notes()
             write_json(self.folder / "notes.json", {"text": before.text if text is None else text,

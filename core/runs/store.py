@@ -130,7 +130,8 @@ class RunStore:
                     half.mkdir()
                 except FileExistsError:
                     continue
-                if not folder.exists():          # from here on nobody else can take it: its other name is ours
+                # from here on nobody else can take it: its other name is ours
+                if not folder.exists():
                     (half / "checkpoints").mkdir()
                     return folder, half
                 half.rmdir()

@@ -21,7 +21,8 @@ from torch import Tensor
 # Share of the free memory of a GPU that the images may take; the rest is for weights and activations.
 RESIDENT_SHARE = 0.4
 AHEAD = 2                    # batches that are fetched while one is computed on
-UPLOAD_BYTES = 64 * 2**20    # that cross the bus at a time when a split moves to a GPU: host memory stays flat
+# that cross the bus at a time when a split moves to a GPU: host memory stays flat
+UPLOAD_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,13 @@ class Batches:
         if not portions:
             return
         shift = self._shift(epoch)
-        places = self._send(np.concatenate(portions).astype(np.int64))        # one small copy for the whole pass
+        # one small copy for the whole pass
+        places = self._send(np.concatenate(portions).astype(np.int64))
         for place, pixels in zip(places.split([len(p) for p in portions]), self._fetched(portions, places, shift)):
             pixels = pixels.to(self.device, non_blocking=True)
             if not self.split.embedded:
-                pixels = pixels.permute(0, 3, 1, 2).float().div_(255)          # a view of (B, S, S, C): already channels_last
+                # a view of (B, S, S, C): already channels_last
+                pixels = pixels.permute(0, 3, 1, 2).float().div_(255)
             self.rows = self.indices[place]
             yield pixels, self.labels[place]
 

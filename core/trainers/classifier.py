@@ -151,7 +151,8 @@ def _learn_epoch(learner: Learner, plan: list[list[np.ndarray]], steps: int, clo
         if not clock.report_due() and state.step < steps:
             yield Tick("train", epoch + 1, state.step, steps)
             continue
-        loss, correct, objected = (tally / images).tolist()      # the one wait for the device, about twice a second
+        # the one wait for the device, about twice a second
+        loss, correct, objected = (tally / images).tolist()
         check_finite(loss + objected)
         yield StepRecord(epoch + 1, state.step, steps, loss, objected, None if config.train.mixup else correct, lr,
                          float(_grad_norm(model) if grad_norm is None else grad_norm),
@@ -211,7 +212,8 @@ class Learner:
             for part, batch in enumerate(batches):
                 self.group.share(batch)                       # says how large the whole of what comes is
                 loss, sums = self._loss(len(batch), (self.seed, self.epoch, step, part), weight, len(positions))
-                (loss * self.group.size).backward()           # the group takes the mean of the gradients, the step is a sum
+                # the group takes the mean of the gradients, the step is a sum
+                (loss * self.group.size).backward()
                 tally += sums
         norm = None
         if self.config.optim.clip:

@@ -42,7 +42,8 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError, TypeError):
         return
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_M_MMAP_THRESHOLD, 2**30) or mallopt(_M_MMAP_THRESHOLD, 2**25)       # older libraries allow no more than 32 MB
+    # older libraries allow no more than 32 MB
+    mallopt(_M_MMAP_THRESHOLD, 2**30) or mallopt(_M_MMAP_THRESHOLD, 2**25)
 
 
 def exactness(device: torch.device, precision: str) -> tuple[bool, list[str]]:
@@ -76,11 +77,13 @@ def try_compiling(model: nn.Module, batch_size: int, wanted: str, steps: int, pr
         p, layout = model.preprocessing, torch.channels_last if channels_last else torch.contiguous_format
         images = torch.full((batch_size, p.channels, p.size, p.size), 0.5, device=model.device).to(memory_format=layout)
         model.to(memory_format=layout)
-        _trial(model, model, images, precision)                   # what happens once only, such as cuDNN's choices
+        # what happens once only, such as cuDNN's choices
+        _trial(model, model, images, precision)
         plain = min(_trial(model, model, images, precision) for _ in range(2))
         if wanted == "auto" and steps * plain * COMPILE_GAIN < COMPILE_SECONDS:
             return False, ""
-        quick = torch.compile(model)         # not with CUDA graphs: their outputs are overwritten while gradients accumulate
+        # not with CUDA graphs: their outputs are overwritten while gradients accumulate
+        quick = torch.compile(model)
         seconds = _trial(model, quick, images, precision)
         faster = min(_trial(model, quick, images, precision) for _ in range(2))
     except Exception as error:               # anything may be missing: a C++ compiler, Triton, an operation

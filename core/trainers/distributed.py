@@ -32,7 +32,8 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from core.errors import LightboxError
 
-PATIENCE = timedelta(hours=6)      # a rank may wait so long for rank 0, which opens the images or computes features first
+# a rank may wait so long for rank 0, which opens the images or computes features first
+PATIENCE = timedelta(hours=6)
 
 
 class Group:
@@ -124,7 +125,8 @@ class DistributedGroup(Group):
 
     def whole(self, part: Tensor) -> Tensor:
         counts = [rows.stop - rows.start for rows in map(self.rows, range(self.size))]
-        padded = part.detach().new_zeros((counts[0], *part.shape[1:]))       # all ranks send the same number of rows
+        # all ranks send the same number of rows
+        padded = part.detach().new_zeros((counts[0], *part.shape[1:]))
         padded[:len(part)] = part.detach()
         received = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(received, padded)
@@ -137,7 +139,8 @@ class DistributedGroup(Group):
 
     def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         if self.device.type == "cuda":
-            nn.SyncBatchNorm.convert_sync_batchnorm(model)     # in place: the layers keep their names and weights
+            # in place: the layers keep their names and weights
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return _Distributed(model, forward, self.device)
 
     def sync_buffers(self, model: nn.Module) -> None:
@@ -212,7 +215,8 @@ class _Distributed:
             ddp = nn.parallel.DistributedDataParallel
             self.parallel = None              # the old one first lets go of its hooks
             self.parallel = ddp(self.part, device_ids=[self.device.index] if self.device.type == "cuda" else None,
-                                gradient_as_bucket_view=True, forward_sync_buffers=False)     # sync_buffers once an epoch
+                                # sync_buffers once an epoch
+                                gradient_as_bucket_view=True, forward_sync_buffers=False)
             self.learning = learning
         return self.parallel(x)
 

@@ -41,9 +41,11 @@ from core.files import Lock, disk_errors, sha256, sync_folder, write_json
 from core.trainers.batches import Batches, SplitData, in_portions
 
 FORMAT = 1                       # raise it when the same key would give other numbers
-LIMIT_BYTES = 10 * 10**9         # of all features that are kept; the ones that were not used for longest go first
+# of all features that are kept; the ones that were not used for longest go first
+LIMIT_BYTES = 10 * 10**9
 SPARE_BYTES = 100 * 10**6        # that stay free on the disk
-MOST = {"cpu": (64, 2**20), "cuda": (1024, 2**23)}      # images and pixels in a batch: little enough to be stopped soon
+# images and pixels in a batch: little enough to be stopped soon
+MOST = {"cpu": (64, 2**20), "cuda": (1024, 2**23)}
 
 Progress = Callable[[str, int, int], None]
 
@@ -92,7 +94,8 @@ def embedded(model: nn.Module, train_split: SplitData, val_split: SplitData, con
     blocks = {"training": [_Block(copy if changed else None, half) for copy in range(copies)],
               "validation": [_Block(None, False)]}
     if config.train.measure_train and blocks["validation"][0] not in blocks["training"]:
-        blocks["training"].append(blocks["validation"][0])       # training images are measured unchanged, in float32
+        # training images are measured unchanged, in float32
+        blocks["training"].append(blocks["validation"][0])
     if not len(train_split) or not len(val_split):
         return train_split, val_split                            # the loop says so in words
     with disk_errors(folder / "features"):
@@ -162,7 +165,8 @@ class _Maker:
             if (features.shape, features.dtype) != (self.shape, np.float32) or sha256(self.file) != about["sha256"]:
                 return None
             os.utime(self.about)                    # used now: others go first when room is needed
-            return np.asarray(features)             # the mapping without its class, which makes each small read slower
+            # the mapping without its class, which makes each small read slower
+            return np.asarray(features)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             return None
 
@@ -197,7 +201,8 @@ class _Maker:
         start, row = _header(self.shape), self.shape[1] * 4
         most, pixels = MOST.get(device.type, MOST["cuda"])
         size = model.preprocessing.size
-        batch = min(most, max(8, pixels // size**2))     # not from the config: the bits must not depend on who came first
+        # not from the config: the bits must not depend on who came first
+        batch = min(most, max(8, pixels // size**2))
         batches, was_training = Batches(self.split, device), model.training
         model.to(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format).eval()
         try:
@@ -205,7 +210,8 @@ class _Maker:
                 file.seek(0, os.SEEK_END)
                 done = max(0, file.tell() - len(start)) // row
                 block, place = divmod(min(done, self.shape[0]), n)
-                place -= place % batch                   # whole batches: a batch cut elsewhere may differ in the last bit
+                # whole batches: a batch cut elsewhere may differ in the last bit
+                place -= place % batch
                 file.truncate(len(start) + (block * n + place) * row)
                 file.seek(0)
                 file.write(start)
@@ -274,7 +280,8 @@ def backbone_hash(model: nn.Module) -> str:
     network, digest = model.network, hashlib.sha256()
     for part in network.trunk_parts + network.pool_parts:
         module = network.get_submodule(part)
-        digest.update(f"{part}: {module!r}".encode())            # strides and kinds of pooling are in no weight
+        # strides and kinds of pooling are in no weight
+        digest.update(f"{part}: {module!r}".encode())
         for name, tensor in module.state_dict().items():
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())

@@ -12,7 +12,8 @@ from core.config import RunConfig
 from core.models.costs import costs
 from core.trainers.state import TrainState
 
-SAFE_SHARE = 0.8      # of the free memory: a program needs some for itself, and freed memory comes back in pieces
+# of the free memory: a program needs some for itself, and freed memory comes back in pieces
+SAFE_SHARE = 0.8
 
 
 def is_out_of_memory(error: BaseException) -> bool:

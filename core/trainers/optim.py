@@ -88,7 +88,8 @@ class Schedule:
 
 SCHEDULES = {
     "constant": Schedule(lambda place, c: 1.0),
-    "cosine": Schedule(lambda place, c: _along_cosine(1.0, 0.0, place.share)),     # Loshchilov & Hutter 2017, eq. 5, one cycle
+    # Loshchilov & Hutter 2017, eq. 5, one cycle
+    "cosine": Schedule(lambda place, c: _along_cosine(1.0, 0.0, place.share)),
     "step": Schedule(_step),
     "every": Schedule(lambda place, c: c.factor ** (place.epoch // c.every)),
     "one_cycle": Schedule(_one_cycle, warms_up=False),

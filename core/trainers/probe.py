@@ -171,7 +171,8 @@ def _time(model: nn.Module, size: int, channels: int, way: Layout) -> float:
     torch.set_num_threads(way.threads)
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     trial = copy.deepcopy(model).train().to(memory_format=layout)
-    count = min(32, max(4, 16 * 64 ** 2 // size ** 2))   # enough to fill the vector units, few enough to be quick
+    # enough to fill the vector units, few enough to be quick
+    count = min(32, max(4, 16 * 64 ** 2 // size ** 2))
     images = torch.full((count, channels, size, size), 0.5).to(memory_format=layout)
     seconds: list[float] = []
     try:

@@ -76,11 +76,13 @@ class TrainState:
             name, _, key = name.rpartition(".")
             if name not in places or value.ndim and value.shape != order[places[name]].shape:
                 raise LightboxError("checkpoint.unlike", f"The checkpoint's {name} does not fit this network.",
-                                    "Start a copy of the run.")         # a fused optimiser would read beyond its end
+                                    # a fused optimiser would read beyond its end
+                                    "Start a copy of the run.")
             slots.setdefault(places[name], {})[key] = value
         self.optimiser.load_state_dict({"state": slots, "param_groups": self.optimiser.state_dict()["param_groups"]})
         self.epoch, self.step = meta["epoch"], meta["step"]
-        total = [*meta["total"], meta["total"][0]] if len(meta["total"]) == 2 else meta["total"]      # before the objective
+        # before the objective
+        total = [*meta["total"], meta["total"][0]] if len(meta["total"]) == 2 else meta["total"]
         self.total, self.count = torch.tensor(total, dtype=torch.float64), meta["count"]
         self.best, self.seconds = dict(meta["best"]), meta["seconds"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-REPORT_SECONDS = 0.5        # between two "step" records: each reads the loss back from the device, which waits for it
+# between two "step" records: each reads the loss back from the device, which waits for it
+REPORT_SECONDS = 0.5
 
 
 class Clock:

@@ -61,7 +61,8 @@ class Job:
         self.alone, self.writes = group is None, group is None or group.rank == 0
         self.stop = threading.Event()
         self.ending = threading.Lock()            # whoever holds it writes the end: the loop or the watcher
-        self.spare = None                         # (weights, moments, meta) after the last step, kept where steps are slow
+        # (weights, moments, meta) after the last step, kept where steps are slow
+        self.spare = None
         self.meta: dict = {}
         self.model, self.device, self.how, self.free = None, None, {}, free_memory()
         self.outcome = ""                         # the state that it ended in
@@ -93,7 +94,8 @@ class Job:
         compiled, compiling = self._compile(splits[0], state)
         self._report_start(state, splits, [*self.model.notes, *notes, *more, compiling])
         if not self.group.same(self.run.change(State.RUNNING, only_from={State.STARTING})):
-            raise Stopped                         # stopped while it started; nothing was done that a checkpoint could keep
+            # stopped while it started; nothing was done that a checkpoint could keep
+            raise Stopped
         self._loop(state, splits, compiled)
         self._finish(state, data)
 
@@ -263,7 +265,8 @@ class Job:
 
     def _watch(self) -> None:
         """Notice a stop within a quarter of a second; end the process where the loop does not."""
-        code = 0 if self.alone else 1             # of several, torchrun ends the others when this one ends badly
+        # of several, torchrun ends the others when this one ends badly
+        code = 0 if self.alone else 1
         while True:
             time.sleep(0.25)
             try:

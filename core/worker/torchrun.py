@@ -81,7 +81,8 @@ def train_distributed(store: RunStore, config: RunConfig | None, resumed: str) -
         wanted = config.train.device if config else "auto" if torch.cuda.is_available() else "cpu"
         device = own_device(wanted, torch.cuda.device_count() if torch.cuda.is_available() else 0)
         group = DistributedGroup(torch.device(device))
-        if group.rank == 0 or device != "cpu":     # the processes share the CPU, but each has a GPU of its own
+        # the processes share the CPU, but each has a GPU of its own
+        if group.rank == 0 or device != "cpu":
             held.enter_context(Lock(device_lock(store.root, device)))
         run, lock, refused = None, None, None
         if group.rank == 0:
