@@ -54,6 +54,13 @@ def roc(curves: Curves, colors: Sequence[str], *, point: tuple[float, float] | N
         colors: one for each curve
         point: the operating point (false positive rate, true positive rate)
         labels: name -> what the legend calls it; without them a single curve has no legend
+
+    >>> chart = roc({"ill": ([0, 0, .5, 1], [0, .8, 1, 1])}, [palette.class_color(1)], point=(.5, 1))
+    >>> chart.alt
+    'ROC curve of ill. Operating point: sensitivity 1.00, specificity 0.50.'
+    >>> from core.charts.save import as_svg
+    >>> as_svg(chart).startswith("<svg")
+    True
     """
     alt = f"ROC curve of {', '.join(curves)}."
     if point:
