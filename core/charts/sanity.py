@@ -16,7 +16,7 @@ from core.charts.chart import Chart, built_once, line_legend, one_each, position
 if TYPE_CHECKING:
     import altair as alt
 
-HEIGHT = 240
+HEIGHT = 260
 MEASURES = ("rank correlation", "SSIM")
 
 

@@ -85,7 +85,7 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
         "by_patient": by_patient, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
         "opened": run.times_test_opened(),
         "frozen": None if frozen is None else {"value": frozen.value, "says": frozen.in_words(names)},
-        "color": theme.class_color(k), "quiet": theme.QUIET, "point": theme.OUTCOMES["wrong"]}
+        "color": theme.class_color(k), "quiet": theme.QUIET, "point": theme.ACCENT}
     if error := st.session_state.pop(f"{key}_error", None):
         show_error(error)
 
