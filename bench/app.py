@@ -37,7 +37,7 @@ from bench.browser import (
     wait_idle,
     wait_until_it_stands,
 )
-from bench.machine import Meter, finished_run, line, options_of, train_one
+from bench.machine import Meter, few_phantoms, finished_run, line, options_of, train_one
 from core.datasets.phantom import render
 from core.datasets.phantom.source import parse_image_id
 
@@ -71,15 +71,15 @@ def go_to(page, address: str) -> None:
     wait_until_it_stands(page, address)
 
 
-def grids(browser, home: Path, per: int, rounds: int) -> tuple[list[float], list[float]]:
+def grids(browser, home: Path, dataset: str, per: int, rounds: int) -> tuple[list[float], list[float]]:
     """Return the seconds by address and by the button, each time a page of the grid that nobody has asked for."""
     by_address, by_button = [], []
     with server_of(home) as server:
         with page_of(browser) as page:                   # the set is open, and nobody waits for that below
-            open_grid(page, f"{server.url}/browse?dataset=phantom&per={per}", 1, per)
+            open_grid(page, f"{server.url}/browse?dataset={dataset}&per={per}", 1, per)
         for i in range(rounds):
             number = 2 + 2 * (i % 4)                     # the phantom set has ten full pages of 240
-            query = f"dataset=phantom&per={per}&sort={'set' if i < 4 else 'random'}&page={number}"
+            query = f"dataset={dataset}&per={per}&sort={'set' if i < 4 else 'random'}&page={number}"
             with page_of(browser) as page:
                 first = (number - 1) * per + 1
                 by_address.append(seconds(open_grid, page, f"{server.url}/browse?{query}", first, per))
@@ -150,10 +150,12 @@ def main() -> None:
     print(line())
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = options.home.resolve() if options.home else Path(folder) / "home"
+        dataset, network, size = "phantom", "squeezenet1_1", "64"
+        if options.quick:
+            dataset, network, size = few_phantoms(Path(folder) / "phantoms"), "small_cnn", "28"
         if not options.home:
-            network = ("small_cnn", "28") if options.quick else ("squeezenet1_1", "64")
-            train_one(home, "phantom", "--model", network[0], "--size", network[1])
-        run = finished_run(home, "phantom") or sys.exit(f"{home} has no finished run on the phantom radiographs.")
+            train_one(home, dataset, "--model", network, "--size", size)
+        run = finished_run(home, dataset) or sys.exit(f"{home} has no finished run on the phantom radiographs.")
         files = [Path(folder) / f"{image}.png" for image in DROPPED]
         for file in files:
             cv2.imwrite(str(file), np.asarray(render(*parse_image_id(file.stem))[0]))
@@ -164,14 +166,14 @@ def main() -> None:
         for page in dict.fromkeys(page for page, *_ in changes):
             report(f"    to {page}", [taken for at, first, taken in changes if at == page and not first])
         report("page change, first visit of each page", [taken for _, first, taken in changes if first])
-        by_address, by_button = grids(browser, home, options.per, options.rounds)
+        by_address, by_button = grids(browser, home, dataset, options.per, options.rounds)
         report(f"grid of {options.per} images, by its address", by_address)
         report(f"grid of {options.per} images, by the button", by_button)
         dropped = [drops(browser, home, run, files) for _ in range(options.rounds)]
         report("dropped image to result, fresh server", [first for first, _ in dropped])
         report("dropped image to result, the next one", [second for _, second in dropped])
         report("click on an image to its drawer, Browse", drawers(
-            browser, home, options.rounds, "browse", dataset="phantom", per=str(options.per)))
+            browser, home, options.rounds, "browse", dataset=dataset, per=str(options.per)))
         report("click on an image to its drawer, Errors", drawers(
             browser, home, options.rounds, "errors", run=run, split="val", predicted="all", view="gradcam"))
 

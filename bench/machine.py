@@ -114,6 +114,13 @@ def noise_set(path: Path, train: int, test: int, size: int = 28, classes: int = 
     return path
 
 
+def few_phantoms(folder: Path, patients: int = 40) -> str:
+    """Write a small set of phantom radiographs; return what `dataset=` takes."""
+    from core.datasets.phantom import PhantomConfig
+    from core.datasets.phantom.export import Plan, export
+    return str(export(Plan(PhantomConfig(patients=patients), "table", 64), folder))
+
+
 # --------------------------------------------------------------------------------------------- the machine
 
 def describe() -> dict:

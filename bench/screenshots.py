@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bench.browser import chromium, open_page, server_of, wait_for, wait_idle
-from bench.machine import ROOT, options_of, train_one
+from bench.machine import ROOT, few_phantoms, options_of, train_one
 from core.augment import PRESETS
 from core.datasets.phantom import SEVEN_PARTS, PhantomConfig, render
 from core.datasets.phantom.findings import FINDINGS
@@ -31,10 +31,10 @@ IMAGE = "P0017-S1-V2"      # an elbow with a plate: open on the browse page, dro
 
 
 def run_to_show(home: Path) -> Run:
-    """The newest finished run on the default task of the phantom radiographs."""
+    """Return the newest finished run on the default task of the phantom radiographs."""
     for run in RunStore(home).list():
         data = run.config.data
-        if data.dataset == "phantom" and data.target in ("", "abnormality") and run.status().state == "finished":
+        if "phantom" in data.dataset and data.target in ("", "abnormality") and run.status().state == "finished":
             return run
     sys.exit(f"{home} has no finished run on the phantom radiographs. Train one: python -m core train --dataset phantom")
 
@@ -52,7 +52,9 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
 
     visit("")
     yield "start"
-    visit("browse", dataset="phantom", px=str(run.config.data.size), image=IMAGE)
+    dataset = run.config.data.dataset
+    image = IMAGE if dataset == "phantom" else f"images/{IMAGE}.png"
+    visit("browse", dataset=dataset, px=str(run.config.data.size), image=image)
     wait_for(page, ".frame img")
     if (outline := page.locator(".st-key-browse_outline label")).count():
         outline.click()
@@ -65,16 +67,16 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
             page.keyboard.press("ArrowRight")
         wait_idle(page)
     yield "add"
-    visit("split", dataset="phantom")
+    visit("split", dataset=dataset)
     yield "split"
-    visit("augment", dataset="phantom")
+    visit("augment", dataset=dataset)
     choose(page, ".st-key-augment_controls", PRESETS["r000"].title)
     yield "augment"
-    visit("network", dataset="phantom")
+    visit("network", dataset=dataset)
     choose(page, "[class*=st-key-knob_model-name]", MODELS["cnn"].title)
     wait_for(page, ".field .seen")
     yield "network"
-    visit("train", dataset="phantom")
+    visit("train", dataset=dataset)
     yield "train"
     visit("runs", run=run.id)
     yield "runs"
@@ -149,7 +151,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, chromium() as browser:
         if options.quick:
             options.home, options.folder = Path(place) / "home", Path(place)
-            train_one(options.home, "phantom", "--model", "small_cnn", "--size", "28")
+            train_one(options.home, few_phantoms(Path(place) / "phantoms"), "--model", "small_cnn", "--size", "28")
         if not options.home:
             parser.error("say where the runs are: HOME")
         run, (width, height) = run_to_show(options.home), map(int, options.size.split("x"))
