@@ -20,7 +20,9 @@ from pages.shared.layout import format_probability
 
 def show_chart(chart: Chart, *, key: str) -> None:
     """Draw a chart as wide as its column. Altair built its Vega-Lite once; its data go to the browser as Arrow."""
-    st.vega_lite_chart(chart.vega_lite(), key=key, width="stretch", alt=chart.alt)
+    # `alt` is what a screen reader says; Vega's own labels of each layer of marks say less, some nothing.
+    spec = chart.vega_lite() | {"config": {"mark": {"aria": False}}}
+    st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.alt)
 
 
 def show_probabilities(class_names: Sequence[str], probs: Sequence[float], *, true: int | None = None,
