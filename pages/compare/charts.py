@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 from collections.abc import Sequence
 
@@ -13,15 +12,13 @@ import streamlit as st
 from core.charts import comparisons, curves
 from core.charts.chart import thin
 from core.config import ModelConfig
-from core.errors import LightboxError
 from core.evaluation.leaderboard import Entry, Line
 from core.metrics import METRICS
-from core.models import MODELS
 from core.runs.store import RunStore
 from pages.shared import run_feed, theme
 from pages.shared.charts import line_style, show_chart
-from pages.shared.costs import known_costs, known_times
-from pages.shared.layout import escape, format_interval, long_task
+from pages.shared.costs import count_costs, known_costs, known_times, measure_times
+from pages.shared.layout import escape, format_interval
 from pages.shared.predictions import roc_curves, stored_predictions
 from pages.shared.widget_state import follow
 
@@ -123,37 +120,10 @@ def _counted(one: Entry, name: str) -> float | None:
     return None if found is None or isinstance(found, str) else float(getattr(found, name))
 
 
-def count(entries: Sequence[Entry]) -> None:
-    """Count what is not counted yet: once for each network, while the server runs."""
-    missing = {_place(one): one for one in entries if one.class_names and _place(one) not in known_costs()}
-    if not missing:
-        return
-    with long_task("Counting parameters and multiply-adds", key="compare_count") as progress:
-        from core.models.costs import costs
-        for n, place in enumerate(missing):
-            progress("Counting parameters and multiply-adds", n, len(missing))
-            try:
-                known_costs()[place] = costs(*place, batch_size=64)
-            except LightboxError as error:
-                known_costs()[place] = error.message
-
-
-def measure_latency(entries: Sequence[Entry]) -> None:
-    """Fill `known_times` for the networks of these runs, with random weights."""
-    from core.models import build_model
-    from core.models.costs import latency
-    missing = [place for place in dict.fromkeys(map(_place, entries)) if place not in known_times()]
-    with long_task("Measuring", key="compare_latency") as progress:
-        for n, (model, classes, size, channels) in enumerate(missing):
-            progress(f"Measuring {MODELS[model.name].title}", n, len(missing))
-            network = build_model(dataclasses.replace(model, weights="none"), classes=classes, size=size, channels=channels)
-            known_times()[model, classes, size, channels] = latency(network)
-
-
 def draw_against_cost(lines: Sequence[Line], picked: Sequence[Line]) -> None:
     """A measure on validation against four costs, a point a line of the table."""
     entries = [one for line in lines for one in line.entries]
-    count(entries)
+    count_costs(_place(one) for one in entries if one.class_names)
     kept = st.session_state.setdefault("compare_cost", {"measure": "roc_auc"})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         offered = [m for m in METRICS if any(line.cell(m)[0] is not None for line in lines)]
@@ -165,7 +135,7 @@ def draw_against_cost(lines: Sequence[Line], picked: Sequence[Line]) -> None:
                          "core of this machine, with random weights: the time does not depend on them."):
                 st.session_state["compare_measuring"] = True
         if st.session_state.get("compare_measuring"):
-            measure_latency(entries)
+            measure_times(place for place in map(_place, entries) if place not in known_times())
             st.session_state.pop("compare_measuring")
             st.rerun()
     frame = _frame(lines, picked, kept["measure"])

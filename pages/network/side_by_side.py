@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +10,12 @@ import streamlit as st
 
 from core.charts import comparisons
 from core.config import ModelConfig
-from core.errors import LightboxError
 from core.models import MODELS
 from pages.network.counts import Images
 from pages.shared import theme
 from pages.shared.charts import heading, show_chart
-from pages.shared.costs import known_costs, known_times
-from pages.shared.layout import escape, long_task
+from pages.shared.costs import count_costs, known_costs, known_times, measure_times
+from pages.shared.layout import escape
 
 if TYPE_CHECKING:                                     # core.models.costs imports torch
     from core.models.costs import Costs
@@ -39,9 +36,7 @@ COSTS = {                                             # column -> (title, toolti
 def show_side_by_side(model: ModelConfig, images: Images) -> None:
     """Count all networks, measure those that the person chooses, show table and charts."""
     configs = variants(model)
-    if not all((config, *images.shape) in known_costs() for config in configs.values()):
-        with long_task("Counting all networks", key=f"count_{images.shape}") as progress:
-            count_all(configs, images.shape, progress)
+    count_costs((config, *images.shape) for config in configs.values())
     names, button = st.columns([4, 1], vertical_alignment="bottom")
     with names:
         chosen = st.multiselect("Networks to time", list(configs),
@@ -54,8 +49,7 @@ def show_side_by_side(model: ModelConfig, images: Images) -> None:
         if st.button("Measure", key="network_measure", disabled=not chosen, width="stretch"):
             st.session_state["network_measuring"] = chosen
     if measuring := st.session_state.get("network_measuring"):
-        with long_task("Measuring", key="network_time") as progress:
-            measure({name: configs[name] for name in measuring}, images.shape, progress)
+        measure_times((configs[name], *images.shape) for name in measuring)
         st.session_state.pop("network_measuring")
     show_table(configs, images.shape)
     show_charts(side_by_side(configs, images.shape))
@@ -65,31 +59,6 @@ def variants(model: ModelConfig) -> dict[str, ModelConfig]:
     """Return every network with a linear head; the CNN builder with its settings as they are."""
     own = {name: value for name, value in vars(model).items() if name.startswith("cnn_")}
     return {name: ModelConfig(name=name, stem=model.stem, **own) for name in MODELS}
-
-
-def count_all(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
-              progress: Callable[[str, int, int], None]) -> None:
-    """Fill `known_costs` for these networks at (classes, size, channels)."""
-    from core.models.costs import costs
-    for n, (name, config) in enumerate(configs.items()):
-        progress(f"Counting {MODELS[name].title}", n, len(configs))
-        if (config, *shape) not in known_costs():
-            try:
-                known_costs()[config, *shape] = costs(config, *shape, batch_size=64)
-            except LightboxError as error:
-                known_costs()[config, *shape] = error.message
-
-
-def measure(configs: dict[str, ModelConfig], shape: tuple[int, int, int],
-            progress: Callable[[str, int, int], None]) -> None:
-    """Fill `known_times` with the seconds that each takes to classify one image on the CPU."""
-    from core.models import build_model
-    from core.models.costs import latency
-    classes, size, channels = shape
-    for n, (name, config) in enumerate(configs.items()):
-        progress(f"Measuring {MODELS[name].title}", n, len(configs))
-        network = build_model(replace(config, weights="none"), classes=classes, size=size, channels=channels)
-        known_times()[config, *shape] = latency(network)
 
 
 def side_by_side(configs: dict[str, ModelConfig], shape: tuple[int, int, int]) -> pd.DataFrame:
