@@ -94,7 +94,7 @@ def diagnose(records: Sequence[Mapping], epochs: int, *, class_names: Sequence[s
     return list(diagnoses.values())
 
 
-# -------------------------------------------------------------------------------------------------------------------- the rules
+# --- the rules ---
 
 def not_a_number(history: History) -> Diagnosis | None:
     broken = [r for r in history.steps if r.get("loss") is None or not math.isfinite(r["loss"])]
@@ -195,7 +195,7 @@ IMPLIED_BY = {"rate_too_high": {"not_a_number"}, "gradient_explodes": {"not_a_nu
            "below_majority": {"collapsed"}, "diverges": {"rate_too_high"}}
 
 
-# ------------------------------------------------------------------------------------------------------------------ small parts
+# --- small parts ---
 
 def _only_prediction(predicted: Sequence[int], history: History) -> str | None:
     """What all validation images got, in words; None where there were several predictions.

@@ -26,7 +26,7 @@ from core.errors import LightboxError
 ORDERED = (Task.ORDINAL, Task.BINARY)      # two classes are in order whichever comes first
 
 
-# ------------------------------------------------------- (logits, targets, weights (K,), gamma) -> (B,), one an image
+# --- (logits, targets, weights (K,), gamma) -> (B,), one an image ---
 
 def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 0.0) -> Tensor:
     """- sum_k w_k t_k log p_k: the surprise at the truth, p the softmax of the logits."""
@@ -89,7 +89,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-# ----------------------------------------------------------------------------------------------------- for one run
+# --- for one run ---
 
 @dataclass(frozen=True)
 class Objective:

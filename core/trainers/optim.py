@@ -40,7 +40,7 @@ def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr * group["lr_scale"]
 
 
-# ------------------------------------------------------------------------------------------------------- schedules
+# --- schedules ---
 
 @dataclass(frozen=True)
 class Place:

@@ -27,7 +27,6 @@ from core.worker.failures import explain_failure
 
 if TYPE_CHECKING:
     from core.datasets import Dataset
-    from core.runs.checkpoints import Checkpoint
     from core.trainers.batches import SplitData
     from core.trainers.classifier import EpochRecord, TrainState
     from core.trainers.distributed import Group
@@ -89,7 +88,7 @@ class Job:
     def train(self) -> None:
         """Open the images, build the network, train it, predict the validation images."""
         data = self._open_data()
-        state, saved, notes = self._build(data)
+        state, notes = self._build(data)
         splits, more = self._splits(data)
         compiled, compiling = self._compile(splits[0], state)
         self._report_start(state, splits, [*self.model.notes, *notes, *more, compiling])
@@ -109,8 +108,8 @@ class Job:
         self._check_data(data)
         return data
 
-    def _build(self, data: Dataset) -> tuple[TrainState, Checkpoint | None, list[str]]:
-        """The state to train from, the checkpoint that it comes from, and what was wrong with others."""
+    def _build(self, data: Dataset) -> tuple[TrainState, list[str]]:
+        """The state to train from, and a sentence for each checkpoint that was damaged."""
         self.write_progress(phase="Building the network")
         import torch
 
@@ -135,7 +134,7 @@ class Job:
         self.meta = {"how": self.how, "classifier": describe(self.model), "dataset": data.name, "run": run.id, "record": last}
         if last and last["epoch"] not in {record["epoch"] for record in run.records("epoch")}:
             self.log(last)                        # it was saved, and then the trainer was killed
-        return state, saved, notes
+        return state, notes
 
     def _splits(self, data: Dataset) -> tuple[tuple[SplitData, SplitData], list[str]]:
         """Training and validation images, or their features where the backbone is frozen; and a sentence about that."""
