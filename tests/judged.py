@@ -1,11 +1,13 @@
-"""A trained run for the tests of the pages that judge it, made once, and the pages themselves without a browser."""
+"""A trained run for the tests of the pages that evaluate it, made once, and the pages themselves without a browser."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,31 +56,58 @@ def open_page(page: str, **query: str) -> AppTest:
     return at
 
 
+def press(at: AppTest, label: str) -> AppTest:
+    at = next(button for button in at.button if button.label == label).click().run()
+    assert not at.exception, at.exception
+    return at
+
+
+def stored_arrays(run: Run) -> dict[str, np.ndarray]:
+    with np.load(run.folder / "predictions.npz") as stored:
+        return dict(stored)
+
+
+def store_arrays(run: Run, **arrays: np.ndarray) -> None:
+    """Replace some of a run's stored predictions."""
+    np.savez(run.folder / "predictions.npz", **stored_arrays(run) | arrays)
+
+
 def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray, patients: np.ndarray | None = None) -> None:
-    """Replace a run's stored answers on a split by others, for the same images."""
-    path = run.folder / "predictions.npz"
-    with np.load(path) as stored:
-        arrays = dict(stored)
-    ids = arrays.get(f"{split}_image_ids", arrays["val_image_ids"])
-    arrays |= {f"{split}_labels": labels, f"{split}_probs": probs.astype(np.float32), f"{split}_image_ids": ids,
-               f"{split}_epoch": np.array(checkpoints.best_epoch(run.checkpoints))}
-    if patients is not None:
-        arrays[f"{split}_patients"] = patients
-    np.savez(path, **arrays)
+    """Replace a run's stored predictions on a split by others, for the same images."""
+    ids = stored_arrays(run).get(f"{split}_image_ids", stored_arrays(run)["val_image_ids"])
+    people = {} if patients is None else {f"{split}_patients": patients}
+    store_arrays(run, **{f"{split}_labels": labels, f"{split}_probs": probs.astype(np.float32), f"{split}_image_ids": ids,
+                         f"{split}_epoch": np.array(checkpoints.best_epoch(run.checkpoints))} | people)
+
+
+def change_json(run: Run, name: str, **values: Any) -> None:
+    """Replace some values of a run's config.json (by "section.field"), data.json or status.json."""
+    path = run.folder / f"{name}.json"
+    content = json.loads(path.read_text())
+    for key, value in values.items():
+        place = content["config"] if name == "config" else content
+        *sections, field = key.split(".")
+        for section in sections:
+            place = place[section]
+        place[field] = value
+    path.write_text(json.dumps(content))
+
+
+def another_run(run: Run, name: str, **settings: Any) -> Run:
+    """Copy a run beside itself, with some other settings."""
+    other = replace(run, folder=run.folder.with_name(name))
+    shutil.copytree(run.folder, other.folder)
+    change_json(other, "config", **settings)
+    return other
 
 
 def another_seed(run: Run) -> None:
-    """Beside a run a copy of a run that differs in nothing but its seed."""
-    folder = run.folder.with_name("20210101-000000-cafe")
-    shutil.copytree(run.folder, folder)
-    about = json.loads((folder / "config.json").read_text())
-    about["config"]["train"]["seed"] = 7
-    (folder / "config.json").write_text(json.dumps(about))
+    """Put beside a run an older copy that differs in nothing but its seed."""
+    another_run(run, "20210101-000000-cafe", **{"train.seed": 7})
 
 
 def rename_classes(run: Run, *names: str) -> None:
-    about = json.loads((run.folder / "data.json").read_text()) | {"class_names": list(names)}
-    (run.folder / "data.json").write_text(json.dumps(about))
+    change_json(run, "data", class_names=list(names))
 
 
 def galleries(at: AppTest) -> list[dict]:

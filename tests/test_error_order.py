@@ -2,8 +2,6 @@
 
 import csv
 import io
-import re
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +19,7 @@ from pages.errors.related import images_of_patient, neighbours_in_words, others_
 from pages.shared import error_order
 from pages.shared.error_order import SplitView, select_images
 from tests import judged
-from tests.judged import galleries, open_page, plant, text_of
+from tests.judged import another_run, change_json, galleries, open_page, plant, press, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40          # validation images of the tiny set
@@ -35,12 +33,6 @@ def planted(run):
     plant(run, "val", labels, np.stack([1 - p, p], 1))
     data = open_dataset(run.config.data)
     return data.table["image_id"].to_numpy()[data.indices("val")]
-
-
-def press(at, label: str):
-    at = next(b for b in at.button if b.label == label).click().run()
-    assert not at.exception
-    return at
 
 
 def test_each_order_by_hand():
@@ -142,15 +134,10 @@ def test_neighbours_in_words():
 
 def test_other_runs_on_the_same_images_say_what_they_predicted(run):
     store, ids = RunStore(), planted(run)
-    others = []
-    for name in ("20990101-000000-aaaa", "20990101-000000-bbbb", "20990101-000000-cccc"):
-        shutil.copytree(run.folder, run.folder.parent / name)
-        others.append(store.get(name))
-    right, elsewhere, unlike = others
+    right, elsewhere, unlike = (another_run(run, f"20990101-000000-{name}") for name in ("aaaa", "bbbb", "cccc"))
     labels = np.arange(N) % 2
     plant(right, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
-    (elsewhere.folder / "data.json").write_text(re.sub(r'"split_hash": "\w+"', '"split_hash": "0"',
-                                                        (run.folder / "data.json").read_text()))
+    change_json(elsewhere, "data", split_hash="0")
     plant(unlike, "val", 1 - labels, np.eye(2)[labels])              # the same names, other labels: another set
     at = open_page("errors", run=run.id, image=ids[7])
     assert "Correct in 1 of 1 other run." in text_of(at)

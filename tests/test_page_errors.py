@@ -1,6 +1,5 @@
 """The errors page: which images, in which order, with which maps; and what is said where there are none."""
 
-import json
 import shutil
 
 import numpy as np
@@ -11,7 +10,18 @@ from core.runs.classifiers import as_input, load_classifier
 from pages.shared.error_order import SplitView, select_images
 from pages.shared.heatmap_image import on_original, overlays, scale_of
 from tests import judged
-from tests.judged import galleries, maps, open_page, plant, rename_classes, text_of
+from tests.judged import (
+    change_json,
+    galleries,
+    maps,
+    open_page,
+    plant,
+    press,
+    rename_classes,
+    store_arrays,
+    stored_arrays,
+    text_of,
+)
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -50,8 +60,8 @@ def test_no_mistakes_is_said_and_right_ones_are_offered(run):
     plant(run, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
     at = open_page("errors", run=run.id)
     assert "No errors here" in text_of(at) and not galleries(at)
-    at = next(b for b in at.button if b.label == "Show the correct predictions").click().run()
-    assert not at.exception and set(galleries(at)[0]["marks"]) == {"right"}
+    at = press(at, "Show the correct predictions")
+    assert set(galleries(at)[0]["marks"]) == {"right"}
     assert "No image of class 1 was predicted 0" in text_of(open_page("errors", run=run.id, true="1", predicted="0"))
 
 
@@ -84,8 +94,7 @@ def test_the_details_show_one_image_its_row_and_its_map(run):
     shown, = maps(at)
     assert shown["ratio"] == 1 and galleries(at)[0]["selected"] == 1          # the second in the gallery
     assert image_id in "".join(e.proto.body for e in at.get("html"))
-    at = next(b for b in at.button if b.label == "Close").click().run()
-    assert not maps(at) and not at.exception
+    assert not maps(press(at, "Close"))
 
 
 def test_test_answers_are_not_shown_before_the_set_was_opened(run):
@@ -94,11 +103,8 @@ def test_test_answers_are_not_shown_before_the_set_was_opened(run):
     assert not [b for b in at.button if b.label.startswith("Open")]          # it is opened on the evaluate page only
     labels, p = planted(run)
     plant(run, "test", labels, np.stack([1 - p, p], 1))
-    with np.load(run.folder / "predictions.npz") as stored:
-        arrays = dict(stored)
     data = open_dataset(run.config.data)
-    arrays["test_image_ids"] = data.table["image_id"].to_numpy()[data.indices("test")].astype(str)
-    np.savez(run.folder / "predictions.npz", **arrays)
+    store_arrays(run, test_image_ids=data.table["image_id"].to_numpy()[data.indices("test")].astype(str))
     assert len(galleries(open_page("errors", run=run.id, split="test"))[0]["captions"]) == 3
 
 
@@ -106,9 +112,7 @@ def test_several_findings_are_looked_at_one_at_a_time(run):
     rng = np.random.default_rng(2)
     labels, probs = rng.integers(0, 2, (N, 3)), rng.random((N, 3))
     plant(run, "val", labels, probs)
-    about = json.loads((run.folder / "data.json").read_text())
-    (run.folder / "data.json").write_text(json.dumps(about | {"task": "multi-label, binary-class",
-                                                              "class_names": ["mass", "fluid", "nodule"]}))
+    change_json(run, "data", task="multi-label, binary-class", class_names=["mass", "fluid", "nodule"])
     grid, = galleries(open_page("errors", run=run.id, finding="1"))
     wrong = (probs[:, 1] > 0.5) != labels[:, 1]
     assert len(grid["captions"]) == wrong.sum()
@@ -129,11 +133,9 @@ def test_an_image_that_is_not_there_is_said_and_one_of_another_run_is_forgotten(
     data = open_dataset(run.config.data)
     at.query_params["image"] = data.table["image_id"].iloc[data.indices("val")[7]]
     assert maps(at.run()) and "no image called" not in text_of(at)
-    with np.load(run.folder / "predictions.npz") as stored:
-        arrays = dict(stored)
     rest = np.arange(N) != 7                                          # as if another run were chosen, which never saw it
-    np.savez(run.folder / "predictions.npz", **{name: array[rest] if name.startswith("val_") and array.ndim else array
-                                                for name, array in arrays.items()})
+    store_arrays(run, **{name: array[rest] for name, array in stored_arrays(run).items()
+                         if name.startswith("val_") and array.ndim})
     assert not maps(at.run()) and "no image called" not in text_of(at) and "image" not in at.query_params
 
 
@@ -145,10 +147,7 @@ def test_images_that_changed_and_a_broken_network_get_sentences(run):
     at = open_page("errors", run=run.id)
     assert len(galleries(at)) == 1                                # the images do not need the network
     assert "damaged" in text_of(open_page("errors", run=run.id, view="gradcam"))
-    with np.load(run.folder / "predictions.npz") as stored:
-        arrays = dict(stored)
-    arrays["val_image_ids"] = np.array([f"other-{i}" for i in range(N)])
-    np.savez(run.folder / "predictions.npz", **arrays)
+    store_arrays(run, val_image_ids=np.array([f"other-{i}" for i in range(N)]))
     assert "no longer in the data set" in text_of(open_page("errors", run=run.id))
     shutil.rmtree(run.folder)
     assert "no runs yet" in text_of(open_page("errors", run=run.id))

@@ -1,6 +1,5 @@
 """The evaluate page: its numbers are those of core.metrics, and the test split is opened on purpose, once a click."""
 
-import json
 import shutil
 import time
 
@@ -15,7 +14,7 @@ from core.metrics.operating_points import Threshold
 from core.runs import checkpoints
 from pages.shared.layout import escape, format_number
 from tests import judged
-from tests.judged import matrices, open_page, plant, rename_classes, text_of
+from tests.judged import another_run, change_json, matrices, open_page, plant, press, rename_classes, store_arrays, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 
@@ -68,9 +67,7 @@ def test_the_test_split_is_locked_until_the_button_and_each_click_counts_once(ru
     assert not at.metric and "locked" in text_of(at) and load_predictions(run, "test") is None
     at.run()
     assert run.times_test_opened() == 0                           # looking at the button is not opening
-    button = next(b for b in at.button if b.label == "Open the test set")
-    at = button.click().run()
-    assert not at.exception
+    at = press(at, "Open the test set")
     assert run.times_test_opened() == 1 and {m.label: m.value for m in at.metric}["Images"] == "40"
     at.run()
     again = open_page("evaluate", run=run.id, split="test")
@@ -80,10 +77,7 @@ def test_the_test_split_is_locked_until_the_button_and_each_click_counts_once(ru
 
 def test_test_predictions_of_an_older_epoch_are_said_to_be_old(run):
     plant(run, "test", *_some())
-    path = run.folder / "predictions.npz"
-    with np.load(path) as stored:
-        arrays = dict(stored) | {"test_epoch": np.array(0)}
-    np.savez(path, **arrays)
+    store_arrays(run, test_epoch=np.array(0))
     at = open_page("evaluate", run=run.id, split="test")
     assert "predictions of epoch 0" in text_of(at) and "Open the test set again" in [b.label for b in at.button]
     assert run.times_test_opened() == 0
@@ -93,10 +87,8 @@ def test_several_findings_are_judged_one_at_a_time(run):
     rng = np.random.default_rng(2)
     labels, probs = rng.integers(0, 2, (40, 3)), rng.random((40, 3))
     plant(run, "val", labels, probs)
-    about = json.loads((run.folder / "data.json").read_text())
     names = ["mass", "fluid", "<script>$x$"]
-    about |= {"task": "multi-label, binary-class", "class_names": names, "split_hash": "of other images"}
-    (run.folder / "data.json").write_text(json.dumps(about))
+    change_json(run, "data", task="multi-label, binary-class", class_names=names, split_hash="of other images")
     at = open_page("evaluate", run=run.id, finding="2")
     matrix, = matrices(at)
     true = metrics.evaluate(labels, probs.astype(np.float32), "multi-label, binary-class", names).as_dict()
@@ -107,9 +99,7 @@ def test_more_than_two_classes_have_a_curve_each_and_no_threshold(run):
     rng = np.random.default_rng(3)
     labels, probs = rng.integers(0, 3, 40), rng.dirichlet(np.ones(3), 40)
     plant(run, "val", labels, probs)
-    about = json.loads((run.folder / "data.json").read_text())
-    about |= {"task": "ordinal-regression", "class_names": ["no", "some", "much"], "split_hash": "of other images"}
-    (run.folder / "data.json").write_text(json.dumps(about))
+    change_json(run, "data", task="ordinal-regression", class_names=["no", "some", "much"], split_hash="of other images")
     at = open_page("evaluate", run=run.id)
     true = metrics.evaluate(labels, probs.astype(np.float32), "ordinal-regression", ["no", "some", "much"]).as_dict()
     assert {m.label: m.value for m in at.metric}["Quadratic kappa"] == format_number(true["quadratic_kappa"])
@@ -158,18 +148,12 @@ def test_a_frozen_threshold_is_the_one_that_the_numbers_are_made_at(run):
 
 
 def test_the_learning_curve_of_a_grid_is_shown(run):
-    folder = run.folder.with_name("20260101-000000-bbbb")
-    shutil.copytree(run.folder, folder)
-    about = json.loads((folder / "config.json").read_text())
-    about["config"]["data"]["train_fraction"] = 0.5
-    (folder / "config.json").write_text(json.dumps(about))
-    facts = json.loads((folder / "data.json").read_text())
-    facts["n"]["train"] //= 2
-    (folder / "data.json").write_text(json.dumps(facts))
+    n, half = run.data()["n"]["train"], another_run(run, "20260101-000000-bbbb", **{"data.train_fraction": 0.5})
+    change_json(half, "data", **{"n.train": n // 2})
     at = open_page("evaluate", run=run.id, section="growth")
     auc = metrics.roc_auc(load_predictions(run, "val").labels, load_predictions(run, "val").probs, "binary-class")
     table, = (frame.value for frame in at.dataframe)
-    assert list(table["x"]) == [facts["n"]["train"], 2 * facts["n"]["train"]] and list(table["runs"]) == [1, 1]
+    assert list(table["x"]) == [n // 2, n] and list(table["runs"]) == [1, 1]
     assert all(text.startswith(f"{auc:.3f}") for text in table["value"])
     assert "No other run differs from this one in its image size alone" in text_of(at)
     assert load_predictions(run, "test") is None and run.times_test_opened() == 0
@@ -178,15 +162,11 @@ def test_the_learning_curve_of_a_grid_is_shown(run):
 
 
 def test_chosen_runs_may_differ_in_more_and_what_it_is_is_said(run):
-    folder = run.folder.with_name("20260101-000000-cccc")
-    shutil.copytree(run.folder, folder)
-    about = json.loads((folder / "config.json").read_text())
-    about["config"]["data"]["size"], about["config"]["optim"]["lr"] = 64, 0.5
-    (folder / "config.json").write_text(json.dumps(about))
+    other = another_run(run, "20260101-000000-cccc", **{"data.size": 64, "optim.lr": 0.5})
     at = open_page("evaluate", run=run.id, section="growth")
     assert not at.dataframe                                       # by itself it takes only what differs in one thing
     at.session_state["study_choice"] = True                       # the popover is opened
-    at = at.run().multiselect[0].set_value([folder.name]).run()
+    at = at.run().multiselect[0].set_value([other.id]).run()
     assert not at.exception and list(at.dataframe[0].value["x"]) == [28, 64]
     assert "These runs also differ in learning rate" in text_of(at)
 

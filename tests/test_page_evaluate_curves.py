@@ -1,6 +1,5 @@
 """The curves of Evaluate, their dots, and each finding's own threshold, against scikit-learn, whatever is in the cache."""
 
-import json
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from core.evaluation.predictions import load_predictions
 from core.metrics.operating_points import Threshold
 from tests import judged
 from tests.drawn import charts
-from tests.judged import matrices, open_page, plant, text_of
+from tests.judged import change_json, matrices, open_page, plant, store_arrays, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 SAME = np.array([0, 1] * 20), np.tile([0.4, 0.6], (40, 1))
@@ -61,9 +60,7 @@ def test_each_finding_has_a_threshold_and_curves_of_its_own(run):
     labels = rng.integers(0, 2, (40, 3))
     probs = np.stack([rng.permutation(np.linspace(0.02, 0.98, 40)) for _ in range(3)], 1).astype(np.float32)
     plant(run, "val", labels, probs)
-    about = json.loads((run.folder / "data.json").read_text())
-    about |= {"task": "multi-label, binary-class", "class_names": ["a", "b", "c"], "split_hash": "of other images"}
-    (run.folder / "data.json").write_text(json.dumps(about))
+    change_json(run, "data", task="multi-label, binary-class", class_names=["a", "b", "c"], split_hash="of other images")
     thresholds.freeze(run, Threshold(0.2), 2)
     for k, cut in ((0, 0.5), (2, 0.2)):
         at = open_page("evaluate", run=run.id, finding=str(k))
@@ -86,8 +83,5 @@ def test_validation_of_an_older_epoch_is_not_held_against_test(run):
     plant(run, "val", labels, right)
     plant(run, "test", labels, right[::-1])
     assert any(one.code == "far_from_test" for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)
-    path = run.folder / "predictions.npz"
-    with np.load(path) as stored:
-        arrays = dict(stored) | {"val_epoch": np.array(0)}
-    np.savez(path, **arrays)
+    store_arrays(run, val_epoch=np.array(0))
     assert not any(one.code == "far_from_test" for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)

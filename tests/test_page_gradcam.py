@@ -1,6 +1,5 @@
 """The page Grad-CAM: which image, what speaks for which class at which layer, and what is said of the changed image."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from core.runs.classifiers import as_input, classify, load_classifier
 from pages.gradcam.one_map import MapRequest, map_title, prediction_change
 from pages.gradcam.what_if import DEFAULTS, changes_of
 from tests import judged
-from tests.judged import APP, galleries, open_page, pairs, plant, rename_classes, text_of
+from tests.judged import APP, change_json, galleries, open_page, pairs, plant, press, rename_classes, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 N = 40                                             # validation images of the tiny set
@@ -58,7 +57,7 @@ def test_the_surest_mistake_comes_first_with_its_map_on_the_raw_scale(planted):
 
 def test_next_goes_through_the_mistakes_and_a_link_shows_any_image(planted):
     at = open_page("gradcam", run=planted.id)
-    at = next(b for b in at.button if b.label == "Next").click().run()
+    at = press(at, "Next")
     assert image_of(planted, 7)[0] in at.query_params["image"] and "2 of 3" in text_of(at)
     assert not next(b for b in at.button if b.label == "Previous").disabled
     at = open_page("gradcam", run=planted.id, image=image_of(planted, 4)[0])
@@ -99,7 +98,7 @@ def test_what_if_shows_the_probability_of_the_changed_image(planted):
     assert [p["title"] for p in header["pictures"]] == ["Original", "Changed"]
     assert header["pictures"][1]["moved"] == f"{100 * (after - before):+.1f} points".replace("-", "\u2212")
     assert ("changes from" in header["note"]) == ((before > .5) != (after > .5))
-    at = next(b for b in at.button if b.label == "Reset").click().run()
+    at = press(at, "Reset")
     assert shown(at)["pictures"][0]["title"] == "Image" and next(s for s in at.slider if s.label == "Rotate").value == 0
 
 
@@ -121,7 +120,7 @@ def test_a_slow_map_is_waited_for_after_the_answer_and_can_be_stopped(planted, m
     assert [b for b in at.button if b.label == "Run the sanity checks"], "the rest of the page is there"
     monkeypatch.undo()
     monkeypatch.setenv("LIGHTBOX_HOME", str(planted.folder.parents[1]))
-    at = next(b for b in at.button if b.label == "Compute the map").click().run()
+    at = press(at, "Compute the map")
     model, header = load_classifier(planted.id).model, shown(at)
     maps = explain("occlusion", model, as_input(model, [image, 255 - image]), tensor([0, 0]))
     assert [p["waiting"] for p in header["pictures"]] == ["", ""] and header["high"] == f"{float(maps.abs().max()):.3g} logits"
@@ -137,7 +136,7 @@ def test_the_maps_of_a_difference_are_tested_as_such(planted, monkeypatch):
     monkeypatch.setattr(sanity_checks, "run_checks", examine)
     for more, want in (({}, None), ({"against": "0"}, [0] * 16)):
         at = open_page("gradcam", run=planted.id, target="1", **more)
-        next(b for b in at.button if b.label == "Run the sanity checks").click().run()
+        press(at, "Run the sanity checks")
         assert asked.pop() == ([1] * 16, want) and "That is enough" in text_of(at)
 
 
@@ -178,16 +177,14 @@ def test_the_test_set_stays_locked_and_a_missing_error_is_no_dead_end(run):
     plant(run, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
     at = open_page("gradcam", run=run.id)
     assert "No errors" in text_of(at)
-    at = next(b for b in at.button if b.label == "Show all images").click().run()
+    at = press(at, "Show all images")
     assert shown(at) and "1 of 40" in text_of(at)
 
 
 def test_several_findings_are_explained_one_at_a_time(run):
     rng = np.random.default_rng(2)
     plant(run, "val", rng.integers(0, 2, (N, 2)), rng.random((N, 2)))
-    about = json.loads((run.folder / "data.json").read_text())
-    about |= {"task": "multi-label, binary-class", "class_names": ["mass", "fluid"]}
-    (run.folder / "data.json").write_text(json.dumps(about))
+    change_json(run, "data", task="multi-label, binary-class", class_names=["mass", "fluid"])
     at = open_page("gradcam", run=run.id, finding="1", predicted="all")
     assert "fluid" in text_of(at) and "1 (predicted)" in next(b for b in at.selectbox if b.label == "Class to explain").options[0]
 

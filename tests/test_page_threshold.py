@@ -14,7 +14,7 @@ from core.metrics.operating_points import HAND, Threshold, choose
 from core.runs import checkpoints
 from pages.evaluate.threshold import chosen, first_sought, read_wanted
 from tests import judged
-from tests.judged import plant, rename_classes, text_of
+from tests.judged import change_json, plant, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 RNG = np.random.default_rng(3)
@@ -46,12 +46,6 @@ def sent(at: AppTest) -> tuple[dict, np.ndarray, np.ndarray]:
     return header, *scores
 
 
-def become(run, task: str, *names: str) -> None:
-    rename_classes(run, *names)
-    about = json.loads((run.folder / "data.json").read_text())
-    (run.folder / "data.json").write_text(json.dumps(about | {"task": task}))
-
-
 def softmax(z):
     return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
 
@@ -68,7 +62,7 @@ def test_the_browser_gets_the_scores_of_both_sides(run):
 
 def test_one_class_of_several_and_one_finding_of_several(run):
     labels, probs = RNG.integers(0, 3, 40), softmax(RNG.normal(0, 1, (40, 3)))
-    become(run, "multi-class", "a", "b", "c")
+    change_json(run, "data", task="multi-class", class_names=["a", "b", "c"])
     plant(run, "val", labels, probs)
     at = draw(run, sought="1")
     header, positives, negatives = sent(at)
@@ -77,7 +71,7 @@ def test_one_class_of_several_and_one_finding_of_several(run):
     at = draw(run, part="calibration")                                          # the answer, whichever it is
     assert at.dataframe[0].value["ECE"][0] == f"{ece(probs.argmax(1) == labels, probs.max(1)):.3f}"
     several, probs = RNG.integers(0, 2, (40, 3)), RNG.random((40, 3))
-    become(run, "multi-label, binary-class", "mass", "fluid", "<b>$x$")
+    change_json(run, "data", task="multi-label, binary-class", class_names=["mass", "fluid", "<b>$x$"])
     plant(run, "val", several, probs)
     header, positives, _ = sent(draw(run, finding="2"))
     assert positives == pytest.approx(np.sort(probs[several[:, 2] == 1, 2])) and header["rest"] == "no <b>$x$"

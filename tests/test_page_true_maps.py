@@ -1,7 +1,5 @@
 """The page Grad-CAM, "Can we trust these heat-maps?" and the shortcut test: what is tested, what is kept, what is said."""
 
-import json
-import shutil
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from core.runs.store import RunStore
 from pages.gradcam.sanity_checks import another_seed
 from tests import judged
 from tests.drawn import charts
-from tests.judged import open_page, plant, text_of
+from tests.judged import another_run, change_json, open_page, plant, press, stored_arrays, text_of
 
 run, trained = judged.run, judged.trained          # fixtures
 LETTERS = {"patients": 6, "studies": 1, "parts": ["wrist"], "letters": 1.0}
@@ -51,12 +49,6 @@ def examined(monkeypatch):
         return asked["says"]
     monkeypatch.setattr("core.explain.sanity_checks.run_checks", examine)
     return asked
-
-
-def press(at, label: str):
-    at = next(b for b in at.button if b.label == label).click().run()
-    assert not at.exception, at.exception
-    return at
 
 
 def labels_of(at) -> list[str]:
@@ -121,19 +113,11 @@ def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kin
 
 def test_another_seed_is_a_finished_run_that_differs_in_nothing_else(run):
     def copy(name: str, state: str = "finished", split: str = "", **changed):
-        folder = run.folder.with_name(f"20260101-000000-{name}")
-        shutil.copytree(run.folder, folder)
-        about = json.loads((folder / "config.json").read_text())
-        about["config"]["name"] = name
-        for place, value in changed.items():
-            section, _, field = place.partition("_")
-            about["config"][section][field] = value
-        (folder / "config.json").write_text(json.dumps(about))
-        status = json.loads((folder / "status.json").read_text())
-        (folder / "status.json").write_text(json.dumps(status | {"state": state}))
+        settings = {place.replace("_", ".", 1): value for place, value in changed.items()}
+        other = another_run(run, f"20260101-000000-{name}", name=name, **settings)
+        change_json(other, "status", state=state)
         if split:
-            facts = json.loads((folder / "data.json").read_text())
-            (folder / "data.json").write_text(json.dumps(facts | {"split_hash": split}))
+            change_json(other, "data", split_hash=split)
 
     copy("same")
     copy("rate", train_seed=5, optim_lr=0.5)
@@ -145,11 +129,7 @@ def test_another_seed_is_a_finished_run_that_differs_in_nothing_else(run):
 
 
 def test_the_other_seed_is_compared_with_and_named(run, examined):
-    folder = run.folder.with_name("20260101-000000-bbbb")
-    shutil.copytree(run.folder, folder)
-    about = json.loads((folder / "config.json").read_text())
-    about["config"]["train"]["seed"], about["config"]["name"] = 7, "*second*"
-    (folder / "config.json").write_text(json.dumps(about))
+    another_run(run, "20260101-000000-bbbb", name="*second*", **{"train.seed": 7})
     examined["says"] = found(seeds=0.44)
     at = press(open_page("gradcam", run=run.id, predicted="all"), "Run the sanity checks")
     assert examined["calls"][0]["other"] is not None
@@ -162,17 +142,11 @@ def test_the_other_seed_is_compared_with_and_named(run, examined):
 def phantoms(run):
     """The trained run, as if it had been trained on phantom radiographs with letters that tell the label."""
     save_custom_dataset(CustomDataset("letters", "letters", "phantom", "", LETTERS))
-    about = json.loads((run.folder / "config.json").read_text())
-    about["config"]["data"] |= {"dataset": "letters", "split": "official"}
-    (run.folder / "config.json").write_text(json.dumps(about))
+    change_json(run, "config", **{"data.dataset": "letters", "data.split": "official"})
     data = open_dataset(run.config.data)
-    facts = json.loads((run.folder / "data.json").read_text())
-    facts |= {"class_names": list(data.class_names), "split_hash": data.split_hash, "target": data.target}
-    (run.folder / "data.json").write_text(json.dumps(facts))
+    change_json(run, "data", class_names=list(data.class_names), split_hash=data.split_hash, target=data.target)
     rows = data.indices("val")
-    with np.load(run.folder / "predictions.npz") as stored:
-        epoch = stored["val_epoch"]
-    np.savez(run.folder / "predictions.npz", val_labels=data.labels[rows], val_epoch=epoch,
+    np.savez(run.folder / "predictions.npz", val_labels=data.labels[rows], val_epoch=stored_arrays(run)["val_epoch"],
              val_probs=np.tile(np.float32([0.5, 0.5]), (len(rows), 1)),
              val_image_ids=data.table["image_id"].to_numpy()[rows].astype(str))
     return run
