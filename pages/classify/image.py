@@ -50,7 +50,8 @@ def read_file(name: str, content: bytes) -> InputImage:
 
 
 def decision_rule(address: str) -> Chosen:
-    """Return thresholds and temperature of a classifier, chosen on validation. Raises LightboxError as `chosen_for` does."""
+    """Return thresholds and temperature of a classifier, chosen on validation. Raises LightboxError as
+    `chosen_for` does."""
     files = [RunStore().root / "runs" / address / name for name in ("threshold.json", "predictions.npz")]
     written = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
     return _decision_rule(address, version(address), *written)
@@ -62,7 +63,8 @@ def _decision_rule(address: str, version: tuple, threshold: int, predictions: in
 
 
 def headline(names: Sequence[str], decision: Decision) -> str:
-    """The predicted class and its probability; of several findings those above their threshold, the most probable first."""
+    """The predicted class and its probability; of several findings those above their threshold, the most
+    probable first."""
     predicted = sorted(decision.called, key=lambda k: -decision.probs[k])
     if not predicted:
         return "No finding above its threshold"
@@ -77,12 +79,15 @@ def threshold_note(names: Sequence[str], rule: Chosen, decision: Decision) -> st
         return ""
     if rule.task == "binary-class":
         k, = decision.called
-        return (f"The line in the bar is the threshold chosen on validation ({rule.frozen[1].in_words(names)}): {names[k]} is "
-                f"predicted above {format_percent(float(decision.thresholds[k]))}.")
-    return f"The lines are thresholds; {len(rule.frozen)} of {len(names)} were chosen on validation, the others are 50 %."
+        return ("The line in the bar is the threshold chosen on validation "
+                f"({rule.frozen[1].in_words(names)}): {names[k]} is predicted above "
+                f"{format_percent(float(decision.thresholds[k]))}.")
+    return (f"The lines are thresholds; {len(rule.frozen)} of {len(names)} were chosen on validation, the others are "
+            "50 %.")
 
 
-def preprocessing_steps(image: InputImage, preprocessing) -> tuple[list[tuple[str, np.ndarray]], tuple[str, ...]]:
+def preprocessing_steps(image: InputImage,
+                        preprocessing) -> tuple[list[tuple[str, np.ndarray]], tuple[str, ...]]:
     """Return how an image becomes the network's input: three small pictures with titles, and sentences.
 
     Args:
@@ -94,17 +99,19 @@ def preprocessing_steps(image: InputImage, preprocessing) -> tuple[list[tuple[st
     read = scale(image.pixels, max(1, round(height * shrink)), max(1, round(width * shrink)))
     square = fit(image.pixels, STEP, p.resize, p.channels)
     seen, times = fit(image.pixels, p.size, p.resize, p.channels), max(1, STEP // p.size)
-    seen = np.repeat(np.repeat(seen, times, axis=0), times, axis=1)               # enlarged so that its pixels can be seen
+    # enlarged so that its pixels can be seen
+    seen = np.repeat(np.repeat(seen, times, axis=0), times, axis=1)
     kind = "gray" if p.channels == 1 else "colour"
     return ([("original", read), (f"square, {kind}", square), (f"input: {p.size} x {p.size} px", seen)],
             (*image.notes, *describe_fit(image.pixels.shape, p.size, p.resize, p.channels)))
 
 
-# -------------------------------------------------------------------------------------------------------------- samples
+# ---------------------------------------------------------------------------------------------------- samples
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Images to try: thumbnails, what stands for them (`cache_key`), and how to open one in full resolution."""
+    """Images to try: thumbnails, what stands for them (`cache_key`), and how to open one in full
+    resolution."""
 
     images: Sequence[np.ndarray]
     key: tuple
@@ -112,12 +119,13 @@ class Samples:
 
 
 def samples_of(info: ClassifierInfo, count: int = 12) -> Samples | None:
-    """Return images that a classifier was not trained on: those shipped with it, else some of each class of the validation
-    split, where that is prepared. None where there are none."""
+    """Return images that a classifier was not trained on: those shipped with it, else some of each class
+    of the validation split, where that is prepared. None where there are none."""
     files = sorted((SHIPPED / info.address / "samples").glob("*.*")) if info.shipped else []
     if files:
         images = [_shipped_sample(str(file), file.stat().st_mtime_ns, info.class_names) for file in files]
-        return Samples([image.pixels for image in images], tuple(image.token for image in images), images.__getitem__)
+        return Samples([image.pixels for image in images], tuple(image.token for image in images),
+                       images.__getitem__)
     config = _data_of(info.address, info.shipped)
     if config is None or not _ready(config):
         return None
@@ -132,7 +140,8 @@ def spread(data: Dataset, count: int) -> np.ndarray:
     labels = data.labels[rows] if data.labels.ndim == 1 else data.labels[rows].argmax(axis=1)
     each = -(-count // len(data.class_names))
     groups = [rows[labels == k] for k in range(len(data.class_names))]
-    chosen = np.concatenate([g[np.linspace(0, len(g) - 1, min(each, len(g))).astype(int)] for g in groups if len(g)])
+    chosen = np.concatenate([g[np.linspace(0, len(g) - 1, min(each, len(g))).astype(int)] for g in groups
+                             if len(g)])
     return np.random.default_rng(0).permutation(chosen)[:count]
 
 
@@ -140,7 +149,8 @@ def _row(data: Dataset, row: int) -> InputImage:
     label = data.labels[row]
     truth = (data.class_names[label] if data.labels.ndim == 1 else
              ", ".join(name for name, has in zip(data.class_names, label) if has) or "no finding")
-    return InputImage(str(data.table["image_id"].iloc[row]), original_of(data, row)[0], (), f"{data.fingerprint} {row}", truth)
+    return InputImage(str(data.table["image_id"].iloc[row]), original_of(data, row)[0], (),
+                      f"{data.fingerprint} {row}", truth)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

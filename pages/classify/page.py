@@ -21,8 +21,8 @@ from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import choose_layer, classifier, map_of, probs_of, warm_up_classifier
 from pages.shared.layout import Chip, empty, escape, next_step, page_header, show_error
 
-CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only its own classes and "
-           "predicts one of them for any image, even for a photo of a cat.")
+CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only "
+           "its own classes and predicts one of them for any image, even for a photo of a cat.")
 
 
 def take_upload() -> None:
@@ -43,8 +43,9 @@ def take_upload() -> None:
 def show_upload(info: ClassifierInfo, small: bool) -> None:
     """The drop zone, what was wrong with the last file, and samples to try."""
     with st.container(key="drop_small" if small else "drop"):
-        st.file_uploader("Image", key="file", help="PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM, 8 or 16 bits, up to 25 million "
-                         "pixels. It stays on this machine and is deleted when you leave.")
+        st.file_uploader("Image", key="file",
+                         help="PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM, 8 or 16 bits, up to 25 million "
+                              "pixels. It stays on this machine and is deleted when you leave.")
     if "rejected" in st.session_state:
         name, error = st.session_state["rejected"]
         st.markdown(f"{escape(name)}:")
@@ -74,7 +75,8 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
         show_decision(place, info, image, rule, decision)
         left, right = st.columns(2)
         with left:
-            target = st.selectbox("Class to explain", range(len(names)), index=best, format_func=names.__getitem__,
+            target = st.selectbox("Class to explain", range(len(names)), index=best,
+                                  format_func=names.__getitem__,
                                   key=f"explain_{info.address}_{image.token}")
         with right:
             layer = choose_layer(loaded, f"layer_{info.address}")
@@ -84,30 +86,34 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
             st.caption(escape(note))
     with picture:
         cam = map_of(info.address, image.pixels, image.token, target, layer)
-        show_map(image.pixels, on_original(cam, *image.pixels.shape[:2], preprocessing.resize), key="large", height=560,
+        show_map(image.pixels, on_original(cam, *image.pixels.shape[:2], preprocessing.resize), key="large",
+                 height=560,
                  token=f"{image.token} {info.address} {loaded.epoch} {target} {layer}",
                  label=f"The image with its Grad-CAM for {names[target]}")
-        st.caption("Grad-CAM: bright regions are evidence for the explained class. They show what the network looked at and do not "
-                   "prove disease.")
+        st.caption("Grad-CAM: bright regions are evidence for the explained class. They show what the "
+                   "network looked at and do not prove disease.")
 
 
 def choose_calibration(rule: Chosen) -> bool:
     """Whether calibrated probabilities are shown. Nothing to choose where no temperature was fitted."""
     if rule.temperature is None:
         return False
-    return st.toggle("Calibrated probabilities", key="calibrated", persist_state="session", help="Temperature scaling: all "
-                     f"logits are divided by T = {rule.temperature:.2f}, fitted on {rule.images:,} validation images, so that of "
-                     "all images with 80 % eight in ten have the class. The predicted class stays the same. How well it works "
-                     "stands on the page Evaluate, under Calibration.")
+    return st.toggle("Calibrated probabilities", key="calibrated", persist_state="session",
+                     help=f"Temperature scaling: all logits are divided by T = {rule.temperature:.2f}, "
+                          f"fitted on {rule.images:,} validation images, so that of all images with 80 % "
+                          "eight in ten have the class. The predicted class stays the same. How well it "
+                          "works stands on the page Evaluate, under Calibration.")
 
 
-def show_decision(place: DeltaGenerator, info: ClassifierInfo, image: InputImage, rule: Chosen, decision: Decision) -> None:
+def show_decision(place: DeltaGenerator, info: ClassifierInfo, image: InputImage, rule: Chosen,
+                  decision: Decision) -> None:
     """In words, and as bars with the thresholds."""
     names = info.class_names
     with place:
         st.header(escape(headline(names, decision)), anchor=False)
         label = "" if image.truth is None else f" Label of this sample: {escape(image.truth)}."
-        st.markdown(f"Predicted by {escape(info.title)}.{label} {escape(threshold_note(names, rule, decision))}")
+        st.markdown(f"Predicted by {escape(info.title)}.{label} "
+                    f"{escape(threshold_note(names, rule, decision))}")
         show_probabilities(names, decision.probs, thresholds=decision.thresholds)
 
 
@@ -126,9 +132,12 @@ def show_preprocessing(image: InputImage, preprocessing) -> None:
 classifiers = {info.address: info for info in list_classifiers()}
 if not classifiers:
     page_header("Classify")
-    empty("There is no trained classifier yet. Train a small network; it takes a few minutes.", "Train a network", "train")
+    empty("There is no trained classifier yet. Train a small network; it takes a few minutes.",
+          "Train a network", "train")
 else:
-    address, = page_header("Classify", Chip("run", "Classifier", {a: info.title for a, info in classifiers.items()}, width=340))
+    address, = page_header("Classify",
+                           Chip("run", "Classifier", {a: info.title for a, info in classifiers.items()},
+                                width=340))
     info = classifiers[address]
     try:
         warm_up_classifier(address)

@@ -1,4 +1,5 @@
-"""One image of a run, opened beside the gallery: where the network looked, what it predicted, and what else is known."""
+"""One image of a run, opened beside the gallery: where the network looked, what it predicted, and what
+else is known."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ from pages.shared.image_facts import facts_html
 from pages.shared.layout import escape
 
 
-def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int, view: SplitView,
+def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int,
+                 view: SplitView,
                  preds: Predictions, marks: Mapping[str, Mark] | None, explained: int) -> None:
-    """Image `i` of the split in full resolution: its prediction, where the network looked, and what else is known.
+    """Image `i` of the split in full resolution: its prediction, where the network looked, and what else is
+    known.
 
     Args:
         runs: among which others on the same images are looked for
@@ -63,19 +66,24 @@ def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows:
     token = f"{data.fingerprint} {row}"
     cam = map_of(run.id, pixels, token, target, layer)
     with place:
-        show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large", outline=mask,
+        show_map(pixels, on_original(cam, *pixels.shape[:2], loaded.model.preprocessing.resize), key="large",
+                 outline=mask,
                  token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=330,
                  label=f"Image {image_id} with its Grad-CAM for {class_names[target]}")
     if loaded.epoch != preds.epoch:
         st.caption(f"The predictions are of epoch {preds.epoch}, the map of epoch {loaded.epoch}.")
     if marks is not None:
         draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
-    show_probabilities(class_names, preds.probs[i], true=None if multi_label else int(view.labels[i]), limit=5,
-                       always=[target], thresholds=thresholds_of_classes(thresholds.of(run), task, len(class_names)))
+    show_probabilities(class_names, preds.probs[i], true=None if multi_label else int(view.labels[i]),
+                       limit=5,
+                       always=[target],
+                       thresholds=thresholds_of_classes(thresholds.of(run), task, len(class_names)))
     draw_patient(data, row, rows, view)
     draw_nearest(run, data, row, class_names)
     draw_other_runs(predictions_of_other_runs(run, runs, split, image_id, view.finding))
     st.markdown("**Metadata**")
-    known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, {'gray' if pixels.shape[2] == 1 else 'colour'}")]
-    known += [(name.replace("_", " ").capitalize(), value) for name, value in facts.items() if str(value) != "nan"]
+    known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, "
+                      f"{'gray' if pixels.shape[2] == 1 else 'colour'}")]
+    known += [(name.replace("_", " ").capitalize(), value) for name,
+              value in facts.items() if str(value) != "nan"]
     st.html(facts_html(known))

@@ -35,19 +35,22 @@ class Tiles:
 
     def key(self) -> tuple:
         """Stands for the pixels."""
-        return self.data.fingerprint, self.data.size, self.data.resize, self.data.channels, self.rows.tobytes()
+        data = self.data
+        return data.fingerprint, data.size, data.resize, data.channels, self.rows.tobytes()
 
     def images(self) -> np.ndarray:
         return self.data.images[self.rows]
 
     def draw(self, images: Callable[[], np.ndarray], name: str, label: str, key: tuple) -> int | None:
-        return gallery(images, key=name, aria_label=label, cache_key=key, captions=self.captions, marks=self.marks,
+        return gallery(images, key=name, aria_label=label, cache_key=key, captions=self.captions,
+                       marks=self.marks,
                        tile=self.tile, selected=self.selected)
 
 
 @dataclass(frozen=True)
 class MapSettings:
-    """Of which network and layer the maps are, for which class of each image, and how strong they are drawn, in [0, 1]."""
+    """Of which network and layer the maps are, for which class of each image, and how strong they are
+    drawn, in [0, 1]."""
     address: str
     layer: str
     targets: tuple[int, ...]
@@ -82,8 +85,10 @@ def draw_side_by_side(tiles: Tiles, settings: MapSettings) -> int | None:
 
 def _draw_overlays(tiles: Tiles, settings: MapSettings, peak: float | None) -> int | None:
     def drawn() -> np.ndarray:
-        return overlays(tiles.images(), _maps(tiles, settings), settings.opacity, peak, side=round(1.25 * tiles.tile))
-    return tiles.draw(drawn, "errors_maps", "Grad-CAM of the images", (*_key(tiles, settings), settings.opacity, tiles.tile))
+        return overlays(tiles.images(), _maps(tiles, settings), settings.opacity, peak,
+                        side=round(1.25 * tiles.tile))
+    return tiles.draw(drawn, "errors_maps", "Grad-CAM of the images",
+                      (*_key(tiles, settings), settings.opacity, tiles.tile))
 
 
 def _scale(tiles: Tiles, settings: MapSettings) -> tuple[float | None, str]:

@@ -14,12 +14,14 @@ from pages.shared.widget_state import follow
 
 
 def mark_chip() -> Chip:
-    return Chip("mark", "Marks", {"any": "Any mark", "marked": "Marked", **KINDS, "note": "With a note", "none": "Not marked"},
+    return Chip("mark", "Marks", {"any": "Any mark", "marked": "Marked", **KINDS, "note": "With a note",
+                                  "none": "Not marked"},
                 width=140)
 
 
 def marks_of(dataset: str) -> dict[str, Mark] | None:
-    """Return the marks of a set, read anew when the file changed. None, after a sentence, where the file is damaged."""
+    """Return the marks of a set, read anew when the file changed. None, after a sentence, where the file
+    is damaged."""
     try:
         changed = marks_file(dataset).stat()
     except OSError:
@@ -40,7 +42,8 @@ def has_mark(mark: Mark | None, wanted: str) -> bool:
     """Whether a mark passes the filter of `mark_chip`."""
     if wanted in KINDS:
         return mark is not None and mark.kind == wanted
-    return {"any": True, "marked": mark is not None and bool(mark.kind), "note": mark is not None and bool(mark.note),
+    return {"any": True, "marked": mark is not None and bool(mark.kind),
+            "note": mark is not None and bool(mark.note),
             "none": mark is None or not mark.kind}[wanted]
 
 
@@ -49,9 +52,11 @@ def draw_mark(dataset: str, image_id: str, mark: Mark | None) -> None:
     mark = mark or Mark()
     with st.container(gap="xsmall", key="mark"):
         st.segmented_control("Mark this image", list(KINDS), format_func=KINDS.get,
-                             help="Saved with the data set: for all runs, and for everybody who uses this app.",
+                             help="Saved with the data set: for all runs, and for everybody who uses this "
+                                  "app.",
                              **follow(f"mark_{image_id}", mark.kind or None, _put, dataset, image_id, "kind"))
-        st.text_input("Note", max_chars=NOTE_LENGTH, placeholder="A note for the next reader", label_visibility="collapsed",
+        st.text_input("Note", max_chars=NOTE_LENGTH, placeholder="A note for the next reader",
+                      label_visibility="collapsed",
                       **follow(f"note_{image_id}", mark.note, _put, dataset, image_id, "note"))
     if error := st.session_state.pop("mark_error", None):
         show_error(error)
@@ -68,6 +73,9 @@ def draw_download(dataset: str, marks: dict[str, Mark] | None) -> None:
     """The marks of the set as a file; nothing where there are none."""
     if marks:
         name = marks_file(dataset).stem.rsplit("-", 1)[0]
-        st.download_button(f"{len(marks):,} mark{'' if len(marks) == 1 else 's'} as CSV", lambda: marks_csv(dataset),
-                           f"marks-{name}.csv", "text/csv", icon=":material/download:", type="tertiary", on_click="ignore",
-                           help=f"All marks of this data set. On the command line: python -m core marks {escape(dataset)}")
+        st.download_button(f"{len(marks):,} mark{'' if len(marks) == 1 else 's'} as CSV",
+                           lambda: marks_csv(dataset),
+                           f"marks-{name}.csv", "text/csv", icon=":material/download:", type="tertiary",
+                           on_click="ignore",
+                           help="All marks of this data set. On the command line: python -m core marks "
+                                f"{escape(dataset)}")

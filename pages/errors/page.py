@@ -16,7 +16,17 @@ from pages.errors.map_gallery import MapSettings, Tiles, draw_images, draw_maps,
 from pages.shared import error_order
 from pages.shared.error_order import SplitView
 from pages.shared.heatmaps import choose_layer, classifier, warm_up_classifier
-from pages.shared.layout import asked_among, choose_param, empty, escape, next_step, page_header, run_chip, set_param, show_error
+from pages.shared.layout import (
+    asked_among,
+    choose_param,
+    empty,
+    escape,
+    next_step,
+    page_header,
+    run_chip,
+    set_param,
+    show_error,
+)
 from pages.shared.open_data import dataset
 from pages.shared.picking import requested_image
 from pages.shared.predictions import (
@@ -34,7 +44,8 @@ from pages.shared.predictions import (
 from pages.shared.widget_state import follow
 
 PAGE = 200             # images on a page of the gallery
-VIEWS = {"image": ("Image", draw_images), "gradcam": ("Grad-CAM", draw_maps), "side": ("Side by side", draw_side_by_side)}
+VIEWS = {"image": ("Image", draw_images), "gradcam": ("Grad-CAM", draw_maps),
+         "side": ("Side by side", draw_side_by_side)}
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,12 @@ def show(run: Run, runs: list[Run], split: str, selected: Selection) -> None:
     marks = marking.marks_of(run.config.data.dataset)
     marks_by_image = marks or {}
     positions = error_order.select_images(
-        view, true=class_index(selected.true, len(view.names)), predicted=predicted_filter(selected.predicted, len(view.names)),
+        view, true=class_index(selected.true, len(view.names)),
+        predicted=predicted_filter(selected.predicted, len(view.names)),
         order=selected.order, seed=shuffle_seed(selected.order))
     if selected.mark != "any":
-        positions = np.array([i for i in positions if marking.has_mark(marks_by_image.get(preds.image_ids[i]), selected.mark)],
+        positions = np.array([i for i in positions
+                              if marking.has_mark(marks_by_image.get(preds.image_ids[i]), selected.mark)],
                              np.int64)
     opened = requested_image(preds.image_ids)
     if not len(positions):
@@ -83,10 +96,12 @@ def show(run: Run, runs: list[Run], split: str, selected: Selection) -> None:
     with controls:
         mode = choose_view()
         maps = None if mode == "image" else choose_map_settings(run, view, positions, explained)
-        tile = st.slider("Tile size", 64, 256, 128, 16, format="%d px", key="tile", persist_state="session", width=140)
+        tile = st.slider("Tile size", 64, 256, 128, 16, format="%d px", key="tile", persist_state="session",
+                         width=140)
     place = np.flatnonzero(positions == opened)
     tiles = Tiles(data, rows[positions], tile=tile, selected=int(place[0]) if len(place) else None,
-                  captions=[caption(view, i, suspects, marks_by_image.get(preds.image_ids[i])) for i in positions],
+                  captions=[caption(view, i, suspects, marks_by_image.get(preds.image_ids[i]))
+                            for i in positions],
                   marks=["right" if view.correct[i] else "wrong" for i in positions])
     grid, details = st.columns([58, 42], gap="large") if opened is not None else (st.container(), None)
     with grid:
@@ -123,7 +138,8 @@ def show_nothing(selected: Selection, names: tuple[str, ...]) -> None:
                                     "Show all images, marked or not", ("mark", "true", "predicted"))
     elif predicted is not None:
         of = "" if true is None else f" of class {escape(names[true])}"
-        sentence, label, cleared = (f"No image{of} was predicted {escape(names[predicted])}.", "Show all predictions",
+        sentence, label, cleared = (f"No image{of} was predicted {escape(names[predicted])}.",
+                                    "Show all predictions",
                                     ("true", "predicted"))
     else:
         of = "" if true is None else f": every {escape(names[true])} was predicted {escape(names[true])}"
@@ -145,15 +161,18 @@ def caption(view: SplitView, i: int, suspects: Suspects | None, mark: Mark | Non
     return "\n".join(lines)
 
 
-def choose_map_settings(run: Run, view: SplitView, positions: np.ndarray, explained: np.ndarray) -> MapSettings:
+def choose_map_settings(run: Run, view: SplitView, positions: np.ndarray,
+                        explained: np.ndarray) -> MapSettings:
     """Opacity, layer and, where an image has one class, which class the maps explain."""
     with st.spinner("Loading the network"):
         loaded = classifier(run.id)
-    opacity = st.slider("Opacity of the map", 0, 100, 60, 5, format="%d %%", key="opacity", persist_state="session", width=180)
+    opacity = st.slider("Opacity of the map", 0, 100, 60, 5, format="%d %%", key="opacity",
+                        persist_state="session", width=180)
     layer, targets = choose_layer(loaded, "layer", width=240), explained[positions]
     if view.finding is None:
         titles: Mapping = {"predicted": "predicted class", "true": "true class"} | dict(enumerate(view.names))
-        explain = st.selectbox("Class to explain", list(titles), key="explain", width=190, format_func=titles.get)
+        explain = st.selectbox("Class to explain", list(titles), key="explain", width=190,
+                               format_func=titles.get)
         if explain == "true":
             targets = view.labels[positions]
         elif explain != "predicted":
@@ -164,13 +183,15 @@ def choose_map_settings(run: Run, view: SplitView, positions: np.ndarray, explai
 def choose_view() -> str:
     """How the images are shown; it stands in the address, so that a link shows the maps at once."""
     return st.segmented_control("View", list(VIEWS), format_func=lambda name: VIEWS[name][0], required=True,
-                                **follow("view", asked_among("view", "View", VIEWS) or "image", choose_param, "view"))
+                                **follow("view", asked_among("view", "View", VIEWS) or "image", choose_param,
+                                         "view"))
 
 
 runs = RunStore().list()
 if not runs:
     page_header("Errors")
-    empty("There are no runs yet. Train a small network, and its errors appear here.", "Train a network", "train")
+    empty("There are no runs yet. Train a small network, and its errors appear here.", "Train a network",
+          "train")
 else:
     run = current_run(runs)
     clear_on_run_change(run, "true", "predicted", "finding")

@@ -1,4 +1,5 @@
-"""What is related to one image: its patient's other images, the nearest training images, the predictions of other runs."""
+"""What is related to one image: its patient's other images, the nearest training images, the predictions
+of other runs."""
 
 from __future__ import annotations
 
@@ -26,10 +27,11 @@ OTHER_RUNS = 40        # at most so many other runs are shown, the newest
 IMAGES_OF_PATIENT = 24
 
 
-# ----------------------------------------------------------------------------------------------------------- the patient
+# ------------------------------------------------------------------------------------------------ the patient
 
 def draw_patient(data: Dataset, row: int, rows: np.ndarray, view: SplitView) -> None:
-    """All images of the same patient, this one first, with the predictions of the run; nothing where there is no other."""
+    """All images of the same patient, this one first, with the predictions of the run; nothing where there
+    is no other."""
     images = images_of_patient(data, row, IMAGES_OF_PATIENT)
     if not len(images):
         return
@@ -42,9 +44,11 @@ def draw_patient(data: Dataset, row: int, rows: np.ndarray, view: SplitView) -> 
             mark = "right" if view.correct[i] else "wrong"
         captions.append(f"{f'{study} {name}'.strip()}\n{text}".strip())
         marks.append(mark)
-    st.markdown(f"**{'Both' if len(images) == 2 else f'All {len(images)}'} images of patient {escape(patient)}**")
+    st.markdown(f"**{'Both' if len(images) == 2 else f'All {len(images)}'} images of patient "
+                f"{escape(patient)}**")
     pictures, key = thumbnails(data, images)
-    clicked = gallery(pictures, key="patient", aria_label=f"Images of patient {patient}", cache_key=key, tile=92,
+    clicked = gallery(pictures, key="patient", aria_label=f"Images of patient {patient}", cache_key=key,
+                      tile=92,
                       captions=captions, marks=marks, selected=0)
     if clicked is not None and marks[clicked]:
         st.query_params["image"] = str(table["image_id"].iat[clicked])
@@ -52,8 +56,8 @@ def draw_patient(data: Dataset, row: int, rows: np.ndarray, view: SplitView) -> 
 
 
 def images_of_patient(data: Dataset, row: int, most: int) -> np.ndarray:
-    """Return the rows of all images of the patient of `row`, itself first, then the rest of its study, at most `most`; none
-    where it is the only one or the patient is unknown."""
+    """Return the rows of all images of the patient of `row`, itself first, then the rest of its study, at
+    most `most`; none where it is the only one or the patient is unknown."""
     patient = data.table["patient"].iat[row]
     images = np.flatnonzero(data.table["patient"].to_numpy() == patient) if patient else np.array([], int)
     if len(images) < 2:
@@ -62,14 +66,16 @@ def images_of_patient(data: Dataset, row: int, most: int) -> np.ndarray:
     return images[np.lexsort((images, study[images] != study[row], images != row))][:most]
 
 
-# -------------------------------------------------------------------------------------------- nearest training images
+# ------------------------------------------------------------------------------------ nearest training images
 
 def draw_nearest(run: Run, data: Dataset, row: int, names: Sequence[str]) -> None:
-    """The training images whose features are most like those of an image, or the button that computes the features."""
+    """The training images whose features are most like those of an image, or the button that computes the
+    features."""
     computing, train = f"nearest_{run.id}", data.indices("train")
-    st.markdown("**Nearest training images**", help="The training images whose features, the input of the last layer, have the "
-                "highest cosine similarity with those of this image (1.00: same direction). They show what the network takes "
-                "the image for.")
+    st.markdown("**Nearest training images**",
+                help="The training images whose features, the input of the last layer, have the highest "
+                     "cosine similarity with those of this image (1.00: same direction). They show what the "
+                     "network takes the image for.")
     if not len(train):
         st.caption("This split has no training images.")
         return
@@ -88,7 +94,8 @@ def draw_nearest(run: Run, data: Dataset, row: int, names: Sequence[str]) -> Non
         st.rerun()
     if features is None:
         st.caption(f"This needs the features of all {len(train):,} training images. They are computed once.")
-        st.button("Compute the features", key=f"{computing}_go", on_click=st.session_state.__setitem__, args=(computing, True))
+        st.button("Compute the features", key=f"{computing}_go", on_click=st.session_state.__setitem__,
+                  args=(computing, True))
         return
     positions, similarity = _nearest((*of_training, row), features, model, data)
     table, labels = data.table.iloc[train[positions]], data.labels[train[positions]]
@@ -106,20 +113,25 @@ def _findings(names: Sequence[str], label: np.ndarray) -> str:
     return ", ".join(names[k] for k in np.flatnonzero(label)) or "no finding"
 
 
-def neighbours_in_words(classes: Sequence[str], true: str | None, patients: Sequence[str], patient: str) -> str:
-    """How many of the neighbours have the true class, and whether the same patient is among them. Markdown."""
+def neighbours_in_words(classes: Sequence[str], true: str | None, patients: Sequence[str],
+                        patient: str) -> str:
+    """How many of the neighbours have the true class, and whether the same patient is among them.
+    Markdown."""
     sentences = []
     if true is not None:
-        sentences.append(f"{sum(name == true for name in classes)} of {len(classes)} have the same label, {escape(true)}.")
+        sentences.append(f"{sum(name == true for name in classes)} of {len(classes)} have the same label, "
+                         f"{escape(true)}.")
     same = sum(bool(patient) and other == patient for other in patients)
     if same:
         show = "image shows" if same == 1 else "images show"
-        sentences.append(f"{same} {show} the same patient: this split puts images of one patient on both sides.")
+        sentences.append(f"{same} {show} the same patient: this split puts images of one patient on both "
+                         "sides.")
     return " ".join(sentences)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _training_features(address: str, version: tuple, fingerprint: str, split_hash: str, _run: Run, _data: Dataset,
+def _training_features(address: str, version: tuple, fingerprint: str, split_hash: str, _run: Run,
+                       _data: Dataset,
                        _model) -> np.ndarray | None:
     return training_features(_run, _data, _model, make=False)
 
@@ -129,11 +141,12 @@ def _nearest(key: tuple, _features: np.ndarray, _model, _data: Dataset) -> tuple
     return nearest(_features, features_of(_model, [_data.images[key[-1]]])[0], NEAREST)
 
 
-# ------------------------------------------------------------------------------------------------------------ other runs
+# ------------------------------------------------------------------------------------------------- other runs
 
 @dataclass(frozen=True)
 class OtherPrediction:
-    """What another run predicted for one image: its name, the class, the probability of that, and whether it is correct."""
+    """What another run predicted for one image: its name, the class, the probability of that, and whether
+    it is correct."""
     run: str
     predicted: str
     prob: float
@@ -142,7 +155,8 @@ class OtherPrediction:
 
 def predictions_of_other_runs(run: Run, runs: Sequence[Run], split: str, image_id: str,
                               finding: int | None) -> list[OtherPrediction]:
-    """Return what other runs on the same images predicted for one, the newest first; on test only runs whose test set is open.
+    """Return what other runs on the same images predicted for one, the newest first; on test only runs whose
+    test set is open.
 
     The same images: the same split of the same ids, the same classes and the same label.
     """
@@ -157,7 +171,9 @@ def predictions_of_other_runs(run: Run, runs: Sequence[Run], split: str, image_i
         place = _places(other, theirs).get(image_id)
         if place is None or not np.array_equal(theirs.labels[place], preds.labels[at]):
             continue
-        view = split_view(other, Predictions(theirs.labels[[place]], theirs.probs[[place]], [image_id], theirs.epoch),
+        view = split_view(other,
+                          Predictions(theirs.labels[[place]], theirs.probs[[place]], [image_id],
+                                      theirs.epoch),
                           None if finding is None else str(finding))
         k, seed = int(view.predicted[0]), f"seed {other.config.train.seed}"
         name = other.name if seed in other.name else f"{other.name}, {seed}"
@@ -169,8 +185,8 @@ def draw_other_runs(others: Sequence[OtherPrediction]) -> None:
     """The predictions of other runs; nothing where there is no other run on the same images."""
     if not others:
         return
-    st.markdown("**Other runs**", help="Runs that were trained and evaluated on the same images. An image that all get wrong is "
-                                       "hard, an outlier, or mislabelled.")
+    st.markdown("**Other runs**", help="Runs that were trained and evaluated on the same images. An image "
+                                       "that all get wrong is hard, an outlier, or mislabelled.")
     correct = sum(other.correct for other in others)
     st.caption(f"Correct in {correct} of {len(others)} other run{'' if len(others) == 1 else 's'}.")
     st.html(others_html(others))
@@ -178,15 +194,18 @@ def draw_other_runs(others: Sequence[OtherPrediction]) -> None:
 
 def others_html(others: Sequence[OtherPrediction]) -> str:
     """The rows: a sign, the run, its prediction and how probable it is."""
-    rows = "".join(
-        f"<tr><td class='{'right' if other.correct else 'wrong'}'>{'&#10003;' if other.correct else '&#10007;'}</td>"
-        f"<td>{html_escape(other.run)}</td><td>{html_escape(other.predicted)}</td>"
-        f"<td>{html_escape(format_probability(other.prob, 0))}</td></tr>" for other in others)
-    return f"<div class='lb-others'><table aria-label='Predictions of other runs'>{rows}</table></div>"
+    rows = []
+    for other in others:
+        kind, sign = ("right", "&#10003;") if other.correct else ("wrong", "&#10007;")
+        cells = (other.run, other.predicted, format_probability(other.prob, 0))
+        rows.append(f"<tr><td class='{kind}'>{sign}</td>"
+                    + "".join(f"<td>{html_escape(cell)}</td>" for cell in cells) + "</tr>")
+    return f"<div class='lb-others'><table aria-label='Predictions of other runs'>{''.join(rows)}</table></div>"
 
 
 def _images_of(run: Run) -> tuple:
-    """(split hash, task, classes); what never changes is read once. Of a run that has not begun it is the run itself."""
+    """(split hash, task, classes); what never changes is read once. Of a run that has not begun it is the
+    run itself."""
     known = _known_images()
     if str(run.folder) not in known:
         about = run.data()

@@ -1,6 +1,8 @@
-"""The confusion matrix as a table whose cells can be clicked: rows are the true class, columns the predicted class.
+"""The confusion matrix as a table whose cells can be clicked: rows are the true class, columns the predicted
+class.
 
-A table, and not a picture of one: it can be read aloud, walked through with the Tab key, and has the page's own colours.
+A table, and not a picture of one: it can be read aloud, walked through with the Tab key, and has the page's
+    own colours.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ _element = st.components.v2.component(
 )
 
 
-def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str, selected: tuple[int, int] | None = None,
+def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str,
+              selected: tuple[int, int] | None = None,
               label: str = "Confusion matrix") -> tuple[int, int] | None:
     """Show counts and the percentage of each row.
 
@@ -47,6 +50,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str, selec
 
 def _cell(value: object, k: int) -> tuple[int, int] | None:
     """What the browser sent, if it names a cell."""
-    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, int) and 0 <= v < k for v in value):
+    if (isinstance(value, (list, tuple)) and len(value) == 2
+            and all(isinstance(v, int) and 0 <= v < k for v in value)):
         return int(value[0]), int(value[1])
     return None

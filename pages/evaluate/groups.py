@@ -1,4 +1,5 @@
-"""The same predictions by image, study and patient; by a column of the set's table; experts on their own part."""
+"""The same predictions by image, study and patient; by a column of the set's table; experts on their own
+part."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ FEW = 10                   # with fewer images than this a group's metrics mean 
 SHOWN = ("accuracy", "roc_auc", "sensitivity", "specificity", "cohen_kappa")
 SHOWN_OF_MANY = ("accuracy", "roc_auc", "balanced_accuracy", "cohen_kappa")
 Evaluated = RunEvaluation | GroupEvaluation | GroupRow
-NEVER = {"image_id", "path", "patient", "study", "split"}          # a group of one image, or of one patient, is no group
+# a group of one image, or of one patient, is no group
+NEVER = {"image_id", "path", "patient", "study", "split"}
 
 
 @dataclass(frozen=True)
@@ -51,36 +53,41 @@ class Subject:
     patients: np.ndarray | None = None
 
 
-def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluation, runs: Sequence[Run]) -> None:
+def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluation,
+                   runs: Sequence[Run]) -> None:
     """The section "Groups and patients"."""
     table = error = None
     try:
-        data = open_set(run.config.data)                       # first, since old predictions get their patients from it
+        # first, since old predictions get their patients from it
+        data = open_set(run.config.data)
         table = data.table.iloc[dataset_rows(run, split, preds, data)]
     except LightboxError as refused:
         error = refused
     _draw_by_patient(result, **grouped_evaluation(run, split, with_patients(run, preds)))
-    st.header("By group", anchor=False, help="Metrics of the images with one value of a column. A network that is good "
-                 "overall may be poor for some: for a body part, an age group, a hospital.")
+    st.header("By group", anchor=False,
+              help="Metrics of the images with one value of a column. A network that is good overall may be "
+                   "poor for some: for a body part, an age group, a hospital.")
     if error is not None:
         show_error(error)
         return
     _draw_constant_columns(table, data.target)
     columns = _columns(table, data.target)
     if not columns:
-        st.markdown("The table of this data set has no column to group these images by. A set that is read from a CSV keeps "
-                    "all its columns: age, sex, hospital, view.")
+        st.markdown("The table of this data set has no column to group these images by. A set that is read "
+                    "from a CSV keeps all its columns: age, sex, hospital, view.")
         return
     names = SHOWN if result.task in ("binary-class", MULTI_LABEL) else SHOWN_OF_MANY
     with st.container(horizontal=True, vertical_alignment="bottom"):
         column = columns[_choose("group_column", "Column", {name: c.title for name, c in columns.items()},
                                  "body_part" if "body_part" in columns else _fewest_values(columns))]
-        metric = _choose("group_measure", "Metric in the chart", {m: METRICS[m].title for m in names}, "roc_auc")
+        metric = _choose("group_measure", "Metric in the chart", {m: METRICS[m].title for m in names},
+                         "roc_auc")
     values = groups_of(table[column.name].to_numpy(), column)
     patients = table["patient"].to_numpy() if (table["patient"] != "").any() else None
     subject = Subject(run, split, preds, result, names, patients)
     rows = _rows(subject, column, values)
-    beside = st.container(horizontal=True, gap="medium")               # in a narrow window one below the other
+    # in a narrow window one below the other
+    beside = st.container(horizontal=True, gap="medium")
     left, right = beside.container(width=400), beside.container(width=930)
     with left:
         _draw_dots(rows, metric, result.estimates[metric].value, column)
@@ -89,45 +96,52 @@ def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluati
                    f"groups_{column.name}", f"Metrics by {column.title}")
         few = [row.group or EMPTY for row in rows if row.n < FEW]
         if few:
-            st.caption(f"Fewer than {FEW} images: {escape(', '.join(few))}. A single image changes their metrics visibly.")
+            st.caption(f"Fewer than {FEW} images: {escape(', '.join(few))}. A single image changes their "
+                       "metrics visibly.")
     if not is_cut(column):
         _draw_experts(subject, dict(zip(preds.image_ids, values)), runs, column)
 
 
 def _draw_constant_columns(table: pd.DataFrame, target: str) -> None:
     """What all images have in common."""
-    same = {name: table[name].iloc[0] for name in table if name not in NEVER | {target, "label", "width", "height"}
-            and len(table) and table[name].nunique() == 1 and table[name].iloc[0]}
+    names = [name for name in table if name not in NEVER | {target, "label", "width", "height"}]
+    same = {name: table[name].iloc[0] for name in names
+            if len(table) and table[name].nunique() == 1 and table[name].iloc[0]}
     if same:
         st.caption("All images: " + ", ".join(f"{escape(name.replace('_', ' '))} {escape(value)}"
                                               for name, value in same.items()) + ".")
 
 
-# ------------------------------------------------------------------------------------------- by image, study and patient
+# -------------------------------------------------------------------------------- by image, study and patient
 
-def _draw_by_patient(result: RunEvaluation, by_study: GroupEvaluation | None, by_patient: GroupEvaluation | None) -> None:
+def _draw_by_patient(result: RunEvaluation, by_study: GroupEvaluation | None,
+                     by_patient: GroupEvaluation | None) -> None:
     by = {"image": result, "study": by_study, "patient": by_patient}
-    st.header("By image, study and patient", anchor=False, help="A radiologist reads a study, not a single image. "
-                 "Here the probabilities of all images of a study, or of a patient, are averaged, as in MURA. Kappa by image "
-                 "and kappa by study are different numbers: compare like with like.")
+    st.header("By image, study and patient", anchor=False,
+              help="A radiologist reads a study, not a single image. Here the probabilities of all images of "
+                   "a study, or of a patient, are averaged, as in MURA. Kappa by image and kappa by study "
+                   "are different numbers: compare like with like.")
     rows = [({"group": f"by {name}"}, one) for name, one in by.items() if one]
     _draw_rows(rows, groups.GROUPED, {"group": "Unit"}, "by_patient", "Metrics by image, study and patient",
                "Images, studies or patients.", digits=3)
     missing = [name for name in ("study", "patient") if not by[name]]
     notes = [f"No {' or '.join(missing)} has two of these images, or they are unknown."] if missing else []
-    notes += [f"By {name}, {one.left_out:,} of {one.n + one.left_out:,} are excluded: their images have different labels."
+    notes += [f"By {name}, {one.left_out:,} of {one.n + one.left_out:,} are excluded: their images have "
+              "different labels."
               for name, one in (("study", by_study), ("patient", by_patient)) if one and one.left_out]
     if notes:
         st.caption(" ".join(notes))
 
 
-# -------------------------------------------------------------------------------------------------------- by any column
+# ---------------------------------------------------------------------------------------------- by any column
 
 def groups_of(values: np.ndarray, column: Column) -> list[str]:
-    """Return the group of each value, as text: itself, or the quartile in which a number lies, as "38 to 52"."""
+    """Return the group of each value, as text: itself, or the quartile in which a number lies, as "38 to
+    52"."""
     if not is_cut(column):
         return [str(value) for value in values]
-    numbers = pd.Series(pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(np.float64, na_value=np.nan))
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce")
+    numbers = pd.Series(numbers.to_numpy(np.float64, na_value=np.nan))
     number = pd.qcut(numbers, BANDS, labels=False, duplicates="drop")
     names = {k: f"{part.min():g} to {part.max():g}" for k, part in numbers.groupby(number)}
     return [names.get(k, "") for k in number]
@@ -140,7 +154,8 @@ def is_cut(column: Column) -> bool:
 
 
 def _columns(table: pd.DataFrame, target: str) -> dict[str, Column]:
-    """Columns with few values, or with numbers. The target is left out: each of its groups would be one class."""
+    """Columns with few values, or with numbers. The target is left out: each of its groups would be one
+    class."""
     return {name: column for name, column in columns_of(table).items()
             if name not in NEVER | {target, "label"} and (column.values or column.low is not None)}
 
@@ -151,20 +166,23 @@ def _fewest_values(columns: Mapping[str, Column]) -> str:
 
 
 def _choose(name: str, label: str, options: Mapping[str, str], default: str) -> str:
-    return st.selectbox(label, list(options), list(options).index(default), format_func=options.get, width=220, key=name,
+    return st.selectbox(label, list(options), list(options).index(default), format_func=options.get,
+                        width=220, key=name,
                         persist_state="session")
 
 
 def _rows(subject: Subject, column: Column, values: Sequence[str]) -> list[GroupRow]:
     """The largest group first; of numbers the smallest, and those without a number last."""
-    rows = _breakdown(subject.run, subject.split, subject.preds, subject.metrics, column.name, values, subject.patients)
+    rows = _breakdown(subject.run, subject.split, subject.preds, subject.metrics, column.name, values,
+                      subject.patients)
     if not is_cut(column):
         return rows
     return sorted(rows, key=lambda row: float(row.group.split()[0]) if row.group else np.inf)
 
 
 @st.cache_data(max_entries=256, show_spinner="Evaluating each group ...", hash_funcs=BY_THRESHOLD)
-def _breakdown(run: Run, split: str, preds: Predictions, metrics: Sequence[str], name: str, _values: Sequence[str],
+def _breakdown(run: Run, split: str, preds: Predictions, metrics: Sequence[str], name: str,
+               _values: Sequence[str],
                _patients: np.ndarray | None) -> list[GroupRow]:
     """`core.metrics.groups.breakdown`. `name` stands for the values."""
     return groups.breakdown(preds.labels, preds.probs, run.data()["task"], _values, _patients, names=metrics,
@@ -179,12 +197,15 @@ def _draw_dots(rows: Sequence[GroupRow], measure: str, overall: float | None, co
         st.markdown(f"{METRICS[measure].title} is undefined in each of these groups.")
         return
     metric = METRICS[measure]
-    show_chart(comparisons.estimates(shown, metric.title, column.title, overall=overall, limits=metric.range), key="group_dots")
+    show_chart(comparisons.estimates(shown, metric.title, column.title, overall=overall, limits=metric.range),
+               key="group_dots")
     if overall is not None:
-        st.caption(f"Bars are 95 % intervals. The dashed line is {METRICS[measure].title} of all images, {overall:.3f}.")
+        st.caption(f"Bars are 95 % intervals. The dashed line is {METRICS[measure].title} of all images, "
+                   f"{overall:.3f}.")
 
 
-def _draw_rows(rows: Sequence[tuple[Mapping, Evaluated]], names: Sequence[str], heads: Mapping[str, str], key: str, label: str,
+def _draw_rows(rows: Sequence[tuple[Mapping, Evaluated]], names: Sequence[str], heads: Mapping[str, str],
+               key: str, label: str,
                of: str = "Images.", digits: int = 2) -> None:
     """A row each: what it is, n, n positive, and metrics with their intervals."""
     estimates = [row.estimates for _, row in rows]
@@ -193,13 +214,15 @@ def _draw_rows(rows: Sequence[tuple[Mapping, Evaluated]], names: Sequence[str], 
                            **({"n_positive": row.estimates[names[0]].n_positive} if positive else {}),
                            **{name: format_interval(one.value, one.low, one.high, digits)
                               for name in names for one in [row.estimates[name]]}} for named, row in rows])
-    st.dataframe(frame, hide_index=True, key=key, alt=label, height="content" if len(rows) <= 12 else 460, column_config={
+    st.dataframe(frame, hide_index=True, key=key, alt=label, height="content" if len(rows) <= 12 else 460,
+                 column_config={
         head: st.column_config.TextColumn(title, pinned=True) for head, title in heads.items()} | {
         "n": st.column_config.NumberColumn("n", format="%d", width=60, help=of),
         "n_positive": st.column_config.NumberColumn("n positive", format="%d", width=80,
                                                     help="Those of the positive class.")} | {
         name: st.column_config.TextColumn(METRICS[name].title, alignment="right", help=(
-            f"{METRICS[name].help} In brackets the 95 % interval: {_kinds(estimates, name)}")) for name in names})
+            f"{METRICS[name].help} In brackets the 95 % interval: {_kinds(estimates, name)}"))
+            for name in names})
 
 
 def _kinds(estimates: Sequence[Estimates], name: str) -> str:
@@ -207,29 +230,35 @@ def _kinds(estimates: Sequence[Estimates], name: str) -> str:
     return (", ".join(kinds) or "none") + "."
 
 
-# ------------------------------------------------------------------------------------------------- experts on their part
+# -------------------------------------------------------------------------------------- experts on their part
 
 def _draw_experts(subject: Subject, part_of: Mapping[str, str], runs: Sequence[Run], column: Column) -> None:
     """Runs on one group only, beside this run on the same images. `part_of`: image id -> its group."""
     run, preds = subject.run, subject.preds
-    others = {other.id: other for other in runs if other.id != run.id and _same_classes(other, subject.result)}
+    others = {other.id: other for other in runs if other.id != run.id
+              and _same_classes(other, subject.result)}
     stored = {i: stored_predictions(other, subject.split) for i, other in others.items()}
-    stored = {i: theirs for i, theirs in stored.items() if theirs and len(theirs.image_ids) < len(preds.image_ids)}
+    stored = {i: theirs for i, theirs in stored.items() if theirs
+              and len(theirs.image_ids) < len(preds.image_ids)}
     known = experts.find_experts(part_of, {i: theirs.image_ids for i, theirs in stored.items()})
     if not known:
         return
-    st.header("Each expert on its own part", anchor=False, help="Runs whose images are all of one group, beside this run on "
-                 "the very same images. On other images they would not be comparable.")
+    st.header("Each expert on its own part", anchor=False,
+              help="Runs whose images are all of one group, beside this run on the very same images. On "
+                   "other images they would not be comparable.")
     rows = []
     for part, ids in known.items():
         for i in ids:
             ours, theirs = experts.same_images(preds.image_ids, stored[i].image_ids)
             patients = None if subject.patients is None else subject.patients[ours]
-            for name, of, all_preds, kept in (("this run", run, preds, ours), (others[i].name, others[i], stored[i], theirs)):
-                row, = _breakdown(of, subject.split, _subset(all_preds, kept), subject.metrics, f"{run.id} and {i}",
+            for name, of, all_preds, kept in (("this run", run, preds, ours),
+                                              (others[i].name, others[i], stored[i], theirs)):
+                row, = _breakdown(of, subject.split, _subset(all_preds, kept), subject.metrics,
+                                  f"{run.id} and {i}",
                                   [part] * len(kept), patients)
                 rows.append(({"group": part, "network": name}, row))
-    _draw_rows(rows, subject.metrics, {"group": column.title, "network": "Run"}, "experts", "Experts on their own part")
+    _draw_rows(rows, subject.metrics, {"group": column.title, "network": "Run"}, "experts",
+               "Experts on their own part")
 
 
 def _subset(preds: Predictions, kept: np.ndarray) -> Predictions:

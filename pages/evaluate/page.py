@@ -39,7 +39,13 @@ from pages.shared.layout import (
     set_param,
     show_error,
 )
-from pages.shared.predictions import clear_on_run_change, current_run, finding_chip, predictions_of, split_chip
+from pages.shared.predictions import (
+    clear_on_run_change,
+    current_run,
+    finding_chip,
+    predictions_of,
+    split_chip,
+)
 from pages.shared.widget_state import follow
 
 BESIDE = 5          # classes: a larger matrix takes more than half of the page
@@ -68,8 +74,9 @@ def show_overview(at: Shown) -> None:
     beside = st.container(horizontal=True, gap="medium")             # on a narrow screen one below the other
     left, right = beside.container(width=width), beside.container(width=1240 - width, key="curves")
     with left:
-        st.header("Confusion matrix", anchor=False, help="Rows are the true class, columns the predicted class; percentages "
-                     "are of the row. Click a cell to see its images.")
+        st.header("Confusion matrix", anchor=False,
+                  help="Rows are the true class, columns the predicted class; percentages are of the row. "
+                       "Click a cell to see its images.")
         cell = confusion(overview.matrix, overview.names, key=f"matrix_{at.run.id}_{at.split}_{k}")
         if cell:
             go("errors", run=at.run.id, split=at.split, true=str(cell[0]), predicted=str(cell[1]),
@@ -93,10 +100,12 @@ def show_curves(overview: Overview, beside: bool) -> None:
 
 
 def show_roc_of(overview: Overview) -> None:
-    st.header("ROC curve", anchor=False, help=f"{METRICS['roc_auc'].help} The curve shows all thresholds at once: sensitivity "
-                 "against the false positive rate.")
+    st.header("ROC curve", anchor=False,
+              help=f"{METRICS['roc_auc'].help} The curve shows all thresholds at once: sensitivity against "
+                   "the false positive rate.")
     point = overview.roc_point
-    show_chart(curves.roc(by_name(overview, overview.roc), colors_of(overview), point=point, point_label=label_of(overview)),
+    show_chart(curves.roc(by_name(overview, overview.roc), colors_of(overview), point=point,
+                          point_label=label_of(overview)),
                key=f"roc_{overview.finding}")
     if point:
         st.caption(f"The dot is the threshold {overview.threshold:.2g}: sensitivity {point[1]:.3f}, "
@@ -106,16 +115,18 @@ def show_roc_of(overview: Overview) -> None:
 
 
 def show_precision_recall_of(overview: Overview) -> None:
-    st.header("Precision-recall curve", anchor=False, help="Precision (PPV): the proportion of flagged images that are "
-                 "positive. Recall: another word for sensitivity. Where positives are rare, this curve shows false alarms that "
-                 "the ROC curve hides.")
+    st.header("Precision-recall curve", anchor=False,
+              help="Precision (PPV): the proportion of flagged images that are positive. Recall: another "
+                   "word for sensitivity. Where positives are rare, this curve shows false alarms that the "
+                   "ROC curve hides.")
     point = overview.pr_point
     show_chart(curves.precision_recall(by_name(overview, overview.pr), colors_of(overview), point=point,
                                        point_label=label_of(overview), prevalence=overview.prevalence),
                key=f"pr_{overview.finding}")
     if overview.prevalence is not None:
         precision = f"The dot has a precision of {point[1]:.3f}. " if point else ""
-        st.caption(f"{precision}Chance level: {overview.prevalence:.3f}, the prevalence of {escape(overview.names[1])} here.")
+        st.caption(f"{precision}Chance level: {overview.prevalence:.3f}, the prevalence of "
+                   f"{escape(overview.names[1])} here.")
 
 
 def label_of(overview: Overview) -> str:
@@ -139,8 +150,10 @@ SECTIONS = {
     "overview": Section("Matrix and curves", show_overview),
     "threshold": Section("Threshold", lambda at: draw_threshold(at.run, at.split, at.preds)),
     "calibration": Section("Calibration", lambda at: draw_calibration(at.run, at.split, at.preds)),
-    "measures": Section("All metrics", lambda at: show_all(evaluation_of(at.run, at.split, at.preds, each=True))),
-    "groups": Section("Groups and patients", lambda at: draw_breakdown(at.run, at.split, at.preds, at.result, runs)),
+    "measures": Section("All metrics",
+                        lambda at: show_all(evaluation_of(at.run, at.split, at.preds, each=True))),
+    "groups": Section("Groups and patients",
+                      lambda at: draw_breakdown(at.run, at.split, at.preds, at.result, runs)),
     "growth": Section("Learning curve and image size", lambda at: draw_studies(at.run, at.split, runs)),
 }
 
@@ -150,7 +163,8 @@ def choose_section() -> tuple[Section, DeltaGenerator]:
     asked_among("section", "section", SECTIONS)
     asked = get_param("section")
     before = SECTIONS[asked if asked in SECTIONS else "overview"].title
-    tabs = st.tabs([section.title for section in SECTIONS.values()], **follow("evaluate_section", before, set_section))
+    tabs = st.tabs([section.title for section in SECTIONS.values()],
+                   **follow("evaluate_section", before, set_section))
     return next((section, tab) for section, tab in zip(SECTIONS.values(), tabs) if tab.open)
 
 
@@ -178,7 +192,8 @@ if not runs:
     page_header("Evaluate")
     empty("There are no runs yet. Train a small network; it takes a few minutes.", "Train a network", "train")
 else:
-    chosen, asked = current_run(runs), {name: asked_param(name) for name in ("run", "split", "finding", "section")}
+    chosen = current_run(runs)
+    asked = {name: asked_param(name) for name in ("run", "split", "finding", "section")}
     clear_on_run_change(chosen, "finding", "true", "predicted", "sought")
     run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
     given = {"run": (run_id,), "split": (split,), "finding": finding, "section": SECTIONS}

@@ -1,4 +1,5 @@
-"""The numbers of the page Evaluate: metrics with their intervals, baselines, confusion matrix and curves. Cached."""
+"""The numbers of the page Evaluate: metrics with their intervals, baselines, confusion matrix and curves.
+Cached."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from core.runs.store import Run
 from pages.shared.open_data import open_set
 from pages.shared.predictions import BY_PREDICTIONS, BY_THRESHOLD, class_index, one_finding, roc_curves
 
-# ----------------------------------------------------------------------------------------------------------- metrics
+# ---------------------------------------------------------------------------------------------------- metrics
 
 def evaluation_of(run: Run, split: str, preds: Predictions, each: bool = False) -> RunEvaluation:
     """Return `core.evaluation.evaluate.evaluate_predictions` of stored predictions, cached. Opens nothing.
@@ -34,13 +35,15 @@ def evaluation_of(run: Run, split: str, preds: Predictions, each: bool = False) 
         each: all metrics for each class too, for which more must be resampled; otherwise only proportions
     """
     preds, opened = with_patients(run, preds), run.times_test_opened() if split == "test" else 0
-    result, thread = _evaluation(run, split, preds, each, opened), _baseline_threads().get((str(run.folder), split))
+    result, thread = _evaluation(run, split, preds, each,
+                                 opened), _baseline_threads().get((str(run.folder), split))
     if thread is None or thread.is_alive():
         return result
     return _with_baselines(run, split, preds, each, opened, result)
 
 
-@st.cache_data(max_entries=64, show_spinner="Evaluating: all metrics with their intervals ...", hash_funcs=BY_THRESHOLD)
+@st.cache_data(max_entries=64, show_spinner="Evaluating: all metrics with their intervals ...",
+               hash_funcs=BY_THRESHOLD)
 def _evaluation(run: Run, split: str, preds: Predictions, each: bool, opened: int) -> RunEvaluation:
     if kept_baseline(run.data(), split) is None:
         _fit_baseline(run, split)                           # meanwhile, in a thread
@@ -61,7 +64,8 @@ def grouped_evaluation(run: Run, split: str, preds: Predictions) -> dict[str, Gr
 
 
 def with_patients(run: Run, preds: Predictions) -> Predictions:
-    """Return predictions with patients and studies. Old ones were stored without: they get them once the set is ready."""
+    """Return predictions with patients and studies. Old ones were stored without: they get them once the
+    set is ready."""
     known = preds.patients is not None or preds.studies is not None
     data = None if known else _ready_set(run)
     return preds if data is None else _joined(run, preds, data)
@@ -73,7 +77,8 @@ def _joined(run: Run, preds: Predictions, data: Dataset) -> Predictions:
 
 
 def _ready_set(run: Run) -> Dataset | None:
-    """The open set, where nobody has to wait for it and its images are still those that the run was trained on."""
+    """The open set, where nobody has to wait for it and its images are still those that the run was
+    trained on."""
     try:
         data = open_set(run.config.data) if is_ready(run.config.data) else None
     except LightboxError:
@@ -81,12 +86,13 @@ def _ready_set(run: Run) -> Dataset | None:
     return data if data is not None and data.split_hash == run.data().get("split_hash") else None
 
 
-# ------------------------------------------------------------------------------------------------- logistic baseline
+# ------------------------------------------------------------------------------------------ logistic baseline
 
 def await_baseline(run: Run, split: str, result: RunEvaluation) -> None:
     """Have the logistic baseline fitted where it is missing, and draw the page again when it is there.
 
-    It takes seconds on large images, so a thread does it, once for everybody, and the page can be used meanwhile.
+    It takes seconds on large images, so a thread does it, once for everybody, and the page can be used
+    meanwhile.
     """
     if result.fitted or any(base.name == evaluate.LOGISTIC for base in result.baselines):
         return
@@ -120,7 +126,7 @@ def _baseline_threads() -> dict[tuple[str, str], threading.Thread]:
     return {}
 
 
-# --------------------------------------------------------------------------------------------------- matrix and curves
+# ------------------------------------------------------------------------------------------ matrix and curves
 
 @dataclass(frozen=True)
 class Overview:
@@ -151,8 +157,10 @@ class Overview:
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_THRESHOLD)
 def overview_of(run: Run, split: str, preds: Predictions, finding: str | None = None) -> Overview:
-    """Return matrix and curves. `finding` is its number as in the address. Raises LightboxError as `core.metrics.check`."""
-    labels, probs, task, names = preds.labels, preds.probs, run.data()["task"], tuple(run.data()["class_names"])
+    """Return matrix and curves. `finding` is its number as in the address. Raises LightboxError as
+    `core.metrics.check`."""
+    about, labels, probs = run.data(), preds.labels, preds.probs
+    task, names = about["task"], tuple(about["class_names"])
     metrics.check(labels, probs, task)
     k = (class_index(finding, len(names)) or 0) if task == MULTI_LABEL else None
     cut = float(np.broadcast_to(thresholds.of(run), probs.shape[1])[k or 0])

@@ -24,13 +24,15 @@ OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
 
 
 def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
-    """The learning curve and the resolution study that a run belongs to; where there is none, how to get one."""
+    """The learning curve and the resolution study that a run belongs to; where there is none, how to get
+    one."""
     known = {member.id: member for member in map(_member, runs) if member.about}
     this = known.get(run.id)
     if this is None:
         return
     by_id = {other.id: other for other in runs}
-    st.caption("What is gained from more training images, or larger ones? A curve joins runs that differ in nothing else.")
+    st.caption("What is gained from more training images, or larger ones? A curve joins runs that differ in "
+               "nothing else.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = _choose_metric(this)
         _choose_runs(this, known)
@@ -40,18 +42,20 @@ def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
             _draw_study(this, study, _chosen(this, known, study), split, metric, by_id)
 
 
-def _draw_study(this: Member, study: str, members: Sequence[Member], split: str, metric: str, runs: dict[str, Run]) -> None:
+def _draw_study(this: Member, study: str, members: Sequence[Member], split: str, metric: str,
+                runs: dict[str, Run]) -> None:
     if not studies.is_study(members, study):
         label = KNOBS["data.train_fraction" if study == "images" else "data.size"].label
-        st.markdown(f"No other run differs from this one in its {label.lower()} alone. A grid of runs makes some: choose several "
-                    f"values of \"{label}\", and two or three seeds.")
+        st.markdown(f"No other run differs from this one in its {label.lower()} alone. A grid of runs makes "
+                    f"some: choose several values of \"{label}\", and two or three seeds.")
         link("Train a grid of runs", "train", dataset=this.config.data.dataset)
         return
     values = {member.id: _value(runs[member.id], split, metric) for member in members}
     points = studies.fold(members, study, values)
     missing = sum(value is None for value in values.values())
     if not points:
-        st.markdown("None of these runs has predictions on this split yet. Show validation, or open the test set of each run.")
+        st.markdown("None of these runs has predictions on this split yet. Show validation, or open the test "
+                    "set of each run.")
         return
     _draw_curve(points, study, metric, f"study_{study}")
     _draw_table(points, study, metric, f"study_{study}_table")
@@ -59,21 +63,23 @@ def _draw_study(this: Member, study: str, members: Sequence[Member], split: str,
     if missing:
         notes.append(f"{missing} of {len(members)} runs are missing: they have no predictions on this split.")
     if differ := studies.also_differ(members, study):
-        notes.append(f"These runs also differ in {escape(', '.join(differ))}, so the curve does not show the effect of "
-                     f"{STUDIES[study].across} alone.")
+        notes.append(f"These runs also differ in {escape(', '.join(differ))}, so the curve does not show the "
+                     f"effect of {STUDIES[study].across} alone.")
     st.caption(" ".join(notes))
 
 
-# ----------------------------------------------------------------------------------------------------- which, of what
+# --------------------------------------------------------------------------------------------- which, of what
 
 def _choose_metric(this: Member) -> str:
     offered = [m for m in OFFERED if m != "quadratic_kappa" or this.about["task"] == "ordinal-regression"]
-    return st.selectbox("Metric", offered, offered.index("roc_auc"), format_func=lambda m: METRICS[m].title, width=220,
+    return st.selectbox("Metric", offered, offered.index("roc_auc"), format_func=lambda m: METRICS[m].title,
+                        width=220,
                         label_visibility="collapsed", key="study_metric", persist_state="session")
 
 
 def _chosen(this: Member, known: dict[str, Member], study: str) -> list[Member]:
-    """The runs that somebody chose, if they chose any; else those that differ in what the study varies alone."""
+    """The runs that somebody chose, if they chose any; else those that differ in what the study varies
+    alone."""
     ids = _picked(this)
     if not ids:
         return studies.members(this, known.values(), study)
@@ -90,12 +96,15 @@ def _choose_runs(this: Member, known: dict[str, Member]) -> None:
     options = [m.id for m in known.values() if m.id != this.id and studies.comparable(this, m)]
     if not options:
         return
-    with st.popover("Choose runs", icon=":material/checklist:", key="study_choice", on_change="rerun") as choice:
+    with st.popover("Choose runs", icon=":material/checklist:", key="study_choice",
+                    on_change="rerun") as choice:
         if choice.open:
-            st.multiselect("Runs beside this one", options, format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
+            st.multiselect("Runs beside this one", options,
+                           format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
                            placeholder="All that differ in one setting alone",
-                           help="If empty, a curve takes all runs that differ from this one only in what it shows, and in the "
-                                "seed. Only runs with the same images and classes can be chosen.",
+                           help="If empty, a curve takes all runs that differ from this one only in what it "
+                                "shows, and in the seed. Only runs with the same images and classes can be "
+                                "chosen.",
                            **follow(f"study_runs_{this.id}", [i for i in _picked(this) if i in options],
                                     st.session_state["study_runs"].__setitem__, this.id))
 
@@ -108,20 +117,23 @@ def _member(run: Run) -> Member:
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_PREDICTIONS)
 def _value(run: Run, split: str, metric: str) -> tuple | None:
-    """Value, low, high, from stored predictions; None where there are none. Nothing is predicted or opened here."""
+    """Value, low, high, from stored predictions; None where there are none. Nothing is predicted or opened
+    here."""
     preds = stored_predictions(run, split)
     if preds is None:
         return None
-    estimates, _ = metrics.estimate(preds.labels, preds.probs, run.data()["task"], preds.patients, names=[metric], each=(),
+    estimates, _ = metrics.estimate(preds.labels, preds.probs, run.data()["task"], preds.patients,
+                                    names=[metric], each=(),
                                     draws=400)
     return estimates[metric].value, estimates[metric].low, estimates[metric].high
 
 
-# ------------------------------------------------------------------------------------------------------- what is seen
+# ----------------------------------------------------------------------------------------------- what is seen
 
 def _colors(kinds: Sequence[str]) -> list[str]:
     """Native sizes in the colour of the first class, the rest in quieter ones."""
-    return [theme.CLASSES[2] if kind == NATIVE else theme.QUIET if n < 2 else theme.CLASSES[5] for n, kind in enumerate(kinds)]
+    return [theme.CLASSES[2] if kind == NATIVE else theme.QUIET if n < 2 else theme.CLASSES[5] for n,
+            kind in enumerate(kinds)]
 
 
 def _draw_curve(points: Sequence[Point], study: str, measure: str, key: str) -> None:
@@ -131,22 +143,27 @@ def _draw_curve(points: Sequence[Point], study: str, measure: str, key: str) -> 
                            "low": p.mean - p.spread if p.spread is not None else p.low,
                            "high": p.mean + p.spread if p.spread is not None else p.high} for p in points])
     each = pd.DataFrame([{"x": p.x, "kind": p.kind, "value": value}
-                         for p in points if len(p.values) > 1 for value in p.values.values()], columns=["x", "kind", "value"])
+                         for p in points if len(p.values) > 1 for value in p.values.values()],
+                        columns=["x", "kind", "value"])
     said = "; ".join(f"{p.kind}, {p.x:,}: {METRICS[measure].title} {p.mean:.3f}" for p in points)
-    show_chart(comparisons.study(means, each, METRICS[measure].title, STUDIES[study].across, dict(zip(kinds, _colors(kinds))),
+    show_chart(comparisons.study(means, each, METRICS[measure].title, STUDIES[study].across,
+                                 dict(zip(kinds, _colors(kinds))),
                            f"{STUDIES[study].title}: {said}", limits=METRICS[measure].range), key=key)
 
 
 def _draw_table(points: Sequence[Point], study: str, measure: str, key: str) -> None:
     frame = pd.DataFrame([{
         "x": p.x, "kind": p.kind, "runs": len(p.values),
-        "value": format_interval(p.mean, p.low, p.high) if p.spread is None else f"{p.mean:.3f}, SD {format_number(p.spread)}"}
+        "value": format_interval(p.mean, p.low, p.high) if p.spread is None
+        else f"{p.mean:.3f}, SD {format_number(p.spread)}"}
         for p in points])
     if frame["kind"].nunique() == 1 and study == "images":
         frame = frame.drop(columns="kind")
     st.dataframe(frame, key=key, hide_index=True, alt=f"{STUDIES[study].title} in numbers", column_config={
-        "x": st.column_config.NumberColumn("Training images" if study == "images" else "Size (px)", format="%d"),
-        "kind": st.column_config.TextColumn("Images", help="native: the originals have at least this size. upsampled: they are "
-                                            "smaller and were enlarged, which adds no detail."),
+        "x": st.column_config.NumberColumn("Training images" if study == "images" else "Size (px)",
+                                           format="%d"),
+        "kind": st.column_config.TextColumn("Images",
+                                            help="native: the originals have at least this size. upsampled: "
+                                                 "they are smaller and were enlarged, which adds no detail."),
         "runs": st.column_config.NumberColumn("Runs", help="Repeats with other seeds."),
         "value": st.column_config.TextColumn(METRICS[measure].title, help=METRICS[measure].help)})

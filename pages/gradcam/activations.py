@@ -1,4 +1,5 @@
-"""What a layer computes: its feature maps of one image as a grid, one of them large, and the kernels that compute it.
+"""What a layer computes: its feature maps of one image as a grid, one of them large, and the kernels that
+compute it.
 
 F feature maps of h x w places, C input maps.
 """
@@ -18,7 +19,8 @@ from pages.shared.layout import escape
 
 SHOWN = 60             # feature maps in the grid
 KERNELS = 30           # of one feature map
-ORDERS = {"for": "Most evidence for the class", "against": "Most evidence against it", "strong": "Highest activation",
+ORDERS = {"for": "Most evidence for the class", "against": "Most evidence against it",
+          "strong": "Highest activation",
           "first": "By number"}
 
 
@@ -29,7 +31,8 @@ class LayerActivations:
     Args:
         maps: (F, h, w) float32, in the layer's own unit
         contributions: (F,) float32: what each map adds to the logit of the class, as Grad-CAM weighs it
-        kernels: (F, C, kh, kw) of the layer's last convolution, or None; they fit the maps only where there are F of them
+        kernels: (F, C, kh, kw) of the layer's last convolution, or None; they fit the maps only where there
+            are F of them
         conv: name of that convolution
     """
     maps: np.ndarray
@@ -61,14 +64,18 @@ def order_of(acts: LayerActivations, order: str) -> np.ndarray:
 
 
 def draw_activations(address: str, shown: Explanation, request: MapRequest, class_name: str) -> None:
-    """The grid of the layer's feature maps of the picture shown; a click shows one large, with its kernels."""
-    acts = _activations(address, version(address), shown.token, request.layer, request.target, request.against, shown.pixels)
+    """The grid of the layer's feature maps of the picture shown; a click shows one large, with its
+    kernels."""
+    acts = _activations(address, version(address), shown.token, request.layer, request.target,
+                        request.against, shown.pixels)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         order = st.selectbox("Order", list(ORDERS), format_func=ORDERS.get, width=270, key="map_order",
-                             persist_state="session", help="The evidence of a map is large where its activation is large and "
-                             "raises the logit of the class. Grad-CAM is the sum over all maps.")
-        shared = st.toggle("Same scale for all", key="map_scale", persist_state="session", help="Off: each map from its own black "
-                           "to its own white, so that faint ones can be seen. On: the same for all, to compare them.")
+                             persist_state="session",
+                             help="The evidence of a map is large where its activation is large and raises "
+                                  "the logit of the class. Grad-CAM is the sum over all maps.")
+        shared = st.toggle("Same scale for all", key="map_scale", persist_state="session",
+                           help="Off: each map from its own black to its own white, so that faint ones can "
+                                "be seen. On: the same for all, to compare them.")
     numbers = order_of(acts, order)[:SHOWN]
     low, high = limits(acts.maps, shared)
     key = (address, version(address), shown.token, request, order, shared)
@@ -76,7 +83,8 @@ def draw_activations(address: str, shown: Explanation, request: MapRequest, clas
     chosen = chosen if chosen in numbers else int(numbers[0])
     grid, large = st.columns([62, 38], gap="large")
     with grid:
-        clicked = gallery(grayed(acts.maps[numbers], low[numbers], high[numbers]), key="feature_maps", cache_key=key, tile=64,
+        clicked = gallery(grayed(acts.maps[numbers], low[numbers], high[numbers]), key="feature_maps",
+                          cache_key=key, tile=64,
                           captions=[_minus(f"{k}: {acts.contributions[k]:+.2g}") for k in numbers],
                           selected=int(np.flatnonzero(numbers == chosen)[0]),
                           aria_label="Feature maps; a click shows one large")
@@ -89,17 +97,21 @@ def draw_activations(address: str, shown: Explanation, request: MapRequest, clas
 
 
 def limits(maps: np.ndarray, shared: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is black and what is white in each of F maps (F, h, w): two (F,) arrays. Black is 0, or less where a map is."""
+    """Return what is black and what is white in each of F maps (F, h, w): two (F,) arrays. Black is 0, or
+    less where a map is."""
     low, high = np.minimum(0, maps.min(axis=(1, 2))), maps.max(axis=(1, 2))
     return (np.full_like(low, low.min()), np.full_like(high, high.max())) if shared else (low, high)
 
 
-def _grid_caption(acts: LayerActivations, shown: int, class_name: str, scale: tuple[float, float] | None) -> str:
+def _grid_caption(acts: LayerActivations, shown: int, class_name: str,
+                  scale: tuple[float, float] | None) -> str:
     count, height, width = acts.maps.shape
     inactive = int((acts.maps.reshape(count, -1) <= 0).all(axis=1).sum())
-    scaled = ", each on its own scale" if scale is None else f"; black is {scale[0]:.3g}, white {scale[1]:.3g} in all of them"
-    text = (f"{shown} of {count:,} maps of {width} x {height}{scaled}. Below each: its number and its evidence for "
-            f"{escape(class_name)} in logits.")
+    scaled = ", each on its own scale"
+    if scale is not None:
+        scaled = f"; black is {scale[0]:.3g}, white {scale[1]:.3g} in all of them"
+    text = (f"{shown} of {count:,} maps of {width} x {height}{scaled}. Below each: its number and its "
+            f"evidence for {escape(class_name)} in logits.")
     return f"{text} {inactive:,} of the {count:,} are inactive: nowhere above zero." if inactive else text
 
 
@@ -110,8 +122,8 @@ def _draw_one(acts: LayerActivations, k: int, low: float, high: float, key: tupl
     if acts.kernels is None:
         st.caption("This layer has no kernels: it adds, clips or pools the maps of others.")
     elif len(acts.kernels) != len(acts.maps):
-        st.caption("This layer combines the outputs of several convolutions, so its maps have no kernels of their own. Choose "
-                   f"{escape(acts.conv)} to see those of the last convolution.")
+        st.caption("This layer combines the outputs of several convolutions, so its maps have no kernels of "
+                   f"their own. Choose {escape(acts.conv)} to see those of the last convolution.")
     else:
         _draw_kernels(acts.kernels[k], k, escape(acts.conv), key)
 
@@ -123,7 +135,8 @@ def _draw_kernels(weights: np.ndarray, k: int, conv: str, key: tuple) -> None:
     text = f"{conv}: {width} x {height} kernels, one for each of {inputs:,} input maps."
     if height * width == 1:
         values = ", ".join(f"{c} ({weights[c, 0, 0]:+.2g})" for c in largest[:8])
-        st.caption(_minus(f"{text} Each is one number, by which an input map is multiplied. The largest: {values}."))
+        st.caption(_minus(f"{text} Each is one number, by which an input map is multiplied. The largest: "
+                          f"{values}."))
         return
     bound = float(np.abs(weights).max())
     gallery(grayed(weights[largest], -bound, bound), key="kernels", cache_key=("kernels", *key, k), tile=44,
@@ -133,8 +146,8 @@ def _draw_kernels(weights: np.ndarray, k: int, conv: str, key: tuple) -> None:
 
 
 def grayed(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """Return (n, h, w) numbers as gray pictures (n, h, w, 1) uint8: `low` is black, `high` white, one for all or (n,). Small
-    ones are enlarged, so that the browser draws squares and not a blur."""
+    """Return (n, h, w) numbers as gray pictures (n, h, w, 1) uint8: `low` is black, `high` white, one for
+    all or (n,). Small ones are enlarged, so that the browser draws squares and not a blur."""
     low, high = (np.broadcast_to(limit, len(values))[:, None, None] for limit in (low, high))
     scaled = (values - low) / np.where(high > low, high - low, 1)
     gray = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)

@@ -1,5 +1,5 @@
-"""Grad-CAM: one image, the evidence for a class at any layer, whether such a map can be trusted, and what if the image were
-another."""
+"""Grad-CAM: one image, the evidence for a class at any layer, whether such a map can be trusted, and what
+if the image were another."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,17 @@ from pages.gradcam.what_if import draw_controls
 from pages.shared import error_order
 from pages.shared.charts import show_probabilities
 from pages.shared.heatmaps import classifier, warm_up_classifier
-from pages.shared.layout import empty, escape, format_number, link, next_step, page_header, run_chip, set_param, show_error
+from pages.shared.layout import (
+    empty,
+    escape,
+    format_number,
+    link,
+    next_step,
+    page_header,
+    run_chip,
+    set_param,
+    show_error,
+)
 from pages.shared.open_data import dataset
 from pages.shared.picking import pick_image
 from pages.shared.predictions import (
@@ -35,8 +45,10 @@ from pages.shared.predictions import (
 )
 
 
-def show(run: Run, split: str, true: str, predicted: str, finding: str | None = None) -> list[Callable[[], None]]:
-    """The page. Returns what takes long, for its end: by then everything else stands there and can be used."""
+def show(run: Run, split: str, true: str, predicted: str,
+         finding: str | None = None) -> list[Callable[[], None]]:
+    """The page. Returns what takes long, for its end: by then everything else stands there and can be
+    used."""
     if is_locked(run, split):
         return []
     preds = predictions_of(run, split)
@@ -64,23 +76,26 @@ def show(run: Run, split: str, true: str, predicted: str, finding: str | None = 
     with pictures:
         explanation = draw_pictures(run.id, data, int(rows[chosen]), request, changes, threshold)
         maps_to_come = st.container()
-        link("Full resolution and all images of the patient", "errors", run=run.id, split=split, true="all", predicted="all",
+        link("Full resolution and all images of the patient", "errors", run=run.id, split=split, true="all",
+             predicted="all",
              image=preds.image_ids[chosen])
     with place:
         st.markdown(error_order.description(view, chosen))
-        show_probabilities(names, explanation.probs, true=None if multi_label else int(view.labels[chosen]), limit=4,
+        show_probabilities(names, explanation.probs, true=None if multi_label else int(view.labels[chosen]),
+                           limit=4,
                            always=[request.target, explained],
                            thresholds=thresholds_of_classes(threshold, run.data()["task"], len(names)))
         if len(view.names) == 2 and view.threshold != 0.5:
-            st.caption(f"Predicted {escape(view.names[1])} above {format_number(view.threshold)}, the threshold chosen on "
-                       "validation.")
+            st.caption(f"Predicted {escape(view.names[1])} above {format_number(view.threshold)}, the "
+                       "threshold chosen on validation.")
         if changes:
             st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
         st.caption(escape(note))
     later = [draw_sanity_checks(run, data, rows, request), draw_shortcut_test(run, data)]
-    st.header("Activations", anchor=False, help="The feature maps that the chosen layer computes from this image, and the "
-                                                   "kernels that compute them.")
+    st.header("Activations", anchor=False,
+              help="The feature maps that the chosen layer computes from this image, and the kernels that "
+                   "compute them.")
     if st.toggle("Feature maps and kernels", key="show_activations", persist_state="session"):
         draw_activations(run.id, explanation, request, names[request.target])
 
@@ -98,7 +113,8 @@ def show_all() -> None:
 runs = RunStore().list()
 if not runs:
     page_header("Grad-CAM")
-    empty("There are no runs yet. Train a small network, and its predictions are explained here.", "Train a network", "train")
+    empty("There are no runs yet. Train a small network, and its predictions are explained here.",
+          "Train a network", "train")
 else:
     run = current_run(runs)
     clear_on_run_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")

@@ -1,4 +1,5 @@
-"""Shortcut test: the same phantom patients with another lead letter or none, and what a run predicts for them."""
+"""Shortcut test: the same phantom patients with another lead letter or none, and what a run predicts for
+them."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ SHOWN = ("roc_auc", "sensitivity", "specificity")
 
 
 def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
-    """A button, and once it was pressed the sentence and a row for each letter. Nothing where images cannot be generated anew.
+    """A button, and once it was pressed the sentence and a row for each letter. Nothing where images cannot
+    be generated anew.
 
     Returns what takes long and is still to be done, for the end of the page.
     """
@@ -39,10 +41,13 @@ def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
     if st.session_state.get(started):
         return partial(_run_test, run, data, key, started, place)
     with place.container():
-        st.markdown("These images are simulated, so they can be generated again: the same bones and exposure, with another lead "
-                    "letter or none. A network that looks at bones predicts the same; one that reads the letter follows it.")
-        st.button("Run the shortcut test", key=f"{started}_go", on_click=st.session_state.__setitem__, args=(started, True),
-                  help="All validation images, three times; about a minute the first time. The test set stays locked.")
+        st.markdown("These images are simulated, so they can be generated again: the same bones and "
+                    "exposure, with another lead letter or none. A network that looks at bones predicts the "
+                    "same; one that reads the letter follows it.")
+        st.button("Run the shortcut test", key=f"{started}_go", on_click=st.session_state.__setitem__,
+                  args=(started, True),
+                  help="All validation images, three times; about a minute the first time. The test set "
+                       "stays locked.")
     return None
 
 
@@ -63,9 +68,12 @@ def _show(result: Conflict, run: Run) -> None:
         **{name: format_number(getattr(row, name), 2) for name in SHOWN}} for row in result.rows])
     columns = {"letter": st.column_config.TextColumn("Letter on the validation images", width="medium"),
                "n": st.column_config.NumberColumn("n", width=60, help="Images.")}
-    columns |= {name: st.column_config.TextColumn(METRICS[name].title, alignment="right", help=METRICS[name].help + (
-        " In brackets the 95 % interval (Wilson)." if name == "accuracy" else "")) for name in ("accuracy", *SHOWN)}
-    st.dataframe(frame, hide_index=True, column_config=columns, key=f"shortcut_table_{run.id}", height="content",
+    columns |= {name: st.column_config.TextColumn(METRICS[name].title, alignment="right",
+                                                  help=METRICS[name].help + (
+        " In brackets the 95 % interval (Wilson)." if name == "accuracy" else ""))
+                for name in ("accuracy", *SHOWN)}
+    st.dataframe(frame, hide_index=True, column_config=columns, key=f"shortcut_table_{run.id}",
+                 height="content",
                  alt=result.sentence)
 
 

@@ -1,6 +1,8 @@
-"""What if the image were another? The controls, and the picture: an image with its map, beside it the changed one with its own.
+"""What if the image were another? The controls, and the picture: an image with its map, beside it the changed
+one with its own.
 
-What can be dragged moves in the browser at once; the prediction follows when it is released. S pixels a side, C channels.
+What can be dragged moves in the browser at once; the prediction follows when it is released. S pixels a side,
+C channels.
 """
 
 from __future__ import annotations
@@ -39,44 +41,50 @@ _element = st.components.v2.component(
 )
 
 
-# ------------------------------------------------------------------------------------------------------------- controls
+# --------------------------------------------------------------------------------------------------- controls
 
 def draw_controls() -> dict[str, Any]:
     """Sliders and switches for everything in CHANGES. Returns what `core.explain.what_if.change` takes."""
     form = _form()
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="what_if_head"):
-        st.header("What if ...", anchor=False, width="content", help="Change the image and see how the prediction and "
-                     "the map follow.")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute",
+                      key="what_if_head"):
+        st.header("What if ...", anchor=False, width="content",
+                  help="Change the image and see how the prediction and the map follow.")
         if any(form[name] != value for name, value in DEFAULTS.items()):
-            st.button("Reset", icon=":material/undo:", type="tertiary", key="what_if_reset", on_click=form.update,
+            st.button("Reset", icon=":material/undo:", type="tertiary", key="what_if_reset",
+                      on_click=form.update,
                       args=(DEFAULTS,))
     sliders = [name for name, row in CHANGES.items() if row.step]
     for pair in zip(sliders[::2], sliders[1::2]):
         for column, name in zip(st.columns(2, gap="medium"), pair):
             row = CHANGES[name]
             with column:
-                st.slider(row.title, row.low, row.high, step=row.step, format=row.unit, help=row.help, **_follow(name))
+                st.slider(row.title, row.low, row.high, step=row.step, format=row.unit, help=row.help,
+                          **_follow(name))
     st.toggle(CHANGES["invert"].title, help=CHANGES["invert"].help, **_follow("invert"))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="what_if_cover_row"):
         st.toggle(CHANGES["cover"].title, help=CHANGES["cover"].help, width=170, **_follow("cover"))
         if form["cover"]:
             st.slider("Size of the square", 2, 60, format="%d %%", width=112, label_visibility="collapsed",
                       help="As a share of the image.", **_follow("cover_side"))
-            st.selectbox("Fill of the square", list(FILLS), format_func=FILLS.get, width=118, label_visibility="collapsed",
+            st.selectbox("Fill of the square", list(FILLS), format_func=FILLS.get, width=118,
+                         label_visibility="collapsed",
                          **_follow("cover_fill"))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="what_if_letter_row"):
         st.toggle(CHANGES["letter"].title, help=CHANGES["letter"].help, width=170, **_follow("letter"))
         if form["letter"]:
             st.slider("Height of the letter", 4, 40, format="%d %%", width=112, label_visibility="collapsed",
                       help="As a share of the image.", **_follow("letter_side"))
-            st.selectbox("Letter", list(LETTERS), width=118, label_visibility="collapsed", **_follow("letter_text"))
+            st.selectbox("Letter", list(LETTERS), width=118, label_visibility="collapsed",
+                         **_follow("letter_text"))
     return changes_of(form)
 
 
 def changes_of(form: dict[str, Any]) -> dict[str, Any]:
     """Return what the form changes, as `core.explain.what_if.change` takes it; only what is not neutral."""
     changes = {name: form[name] for name, row in CHANGES.items() if not row.placed}
-    for name, more in (("cover", {"gray": GRAYS[form["cover_fill"]]}), ("letter", {"text": form["letter_text"]})):
+    for name, more in (("cover", {"gray": GRAYS[form["cover_fill"]]}),
+                       ("letter", {"text": form["letter_text"]})):
         x, y = form[f"{name}_at"]
         changes[name] = {"x": x, "y": y, "side": form[f"{name}_side"] / 100, **more} if form[name] else None
     return {name: value for name, value in changes.items() if is_change(name, value)}
@@ -94,7 +102,7 @@ def _set(name: str, value: Any) -> None:
     _form()[name] = value
 
 
-# ---------------------------------------------------------------------------------------------------------- the picture
+# ------------------------------------------------------------------------------------------------ the picture
 
 @dataclass(frozen=True)
 class Picture:
@@ -134,11 +142,13 @@ def class_and_probability(name: str, p: float) -> str:
     return f"{name}: {format_probability(p)}"
 
 
-def show_pair(pictures: Sequence[Picture], changes: dict[str, Any], *, key: str, outline: np.ndarray | None = None,
+def show_pair(pictures: Sequence[Picture], changes: dict[str, Any], *, key: str,
+              outline: np.ndarray | None = None,
               unit: str = "logits", note: str = "") -> float:
     """Draw pictures beside each other, their maps on one scale. Returns the value of the brightest colour.
 
-    Opacity and outline are changed in the browser; squares and letters among `changes` are dragged on the last picture.
+    Opacity and outline are changed in the browser; squares and letters among `changes` are dragged on the
+    last picture.
 
     Args:
         outline: (H, W) bool, where the finding truly is
@@ -155,13 +165,16 @@ def show_pair(pictures: Sequence[Picture], changes: dict[str, Any], *, key: str,
         if picture.cam is not None and peak > 0:
             cam = len(parts)
             parts.append(("image/png", map_png(picture.cam, peak)))
-        shown.append({"image": image, "map": cam, "title": picture.title, "text": picture.text, "moved": picture.moved,
+        shown.append({"image": image, "map": cam, "title": picture.title, "text": picture.text,
+                      "moved": picture.moved,
                       "label": picture.label, "outlined": picture.outlined, "waiting": picture.waiting})
     height, width = pictures[0].pixels.shape[:2]
     header = {"pictures": shown, "ratio": width / height, "few": max(height, width) <= 96,
-              "outline": outline_path(outline), "handles": _handles(changes), "note": note, "colours": colours(signed),
+              "outline": outline_path(outline), "handles": _handles(changes), "note": note,
+              "colours": colours(signed),
               "low": f"\u2212{peak:.3g}" if signed else "0", "high": f"{peak:.3g} {unit}"}
-    header["id"] = hashlib.sha256(json.dumps(header).encode() + b"".join(content for _, content in parts)).hexdigest()
+    header["id"] = hashlib.sha256(json.dumps(header).encode()
+                                  + b"".join(content for _, content in parts)).hexdigest()
     _element(data=pack_parts(header, parts), key=key, on_cover_change=partial(_set_place, key, "cover"),
              on_letter_change=partial(_set_place, key, "letter"))
     return peak
@@ -181,7 +194,8 @@ def _handles(changes: dict[str, Any]) -> list[dict]:
     for name, label in (("cover", "The covered square"), ("letter", "The letter")):
         if name in changes:
             place = changes[name]
-            handles.append({"name": name, "label": label, "x": place["x"], "y": place["y"], "width": place["side"],
+            handles.append({"name": name, "label": label, "x": place["x"], "y": place["y"],
+                            "width": place["side"],
                             "height": place["side"], "text": place.get("text", "")})
     return handles
 

@@ -23,24 +23,31 @@ def draw_downloads(run: Run, split: str) -> None:
     Args:
         split: what the page shows; its predictions must be stored
     """
-    with st.popover("Download", icon=":material/download:", help="Files of this run, for a report or for other programs."):
+    with st.popover("Download", icon=":material/download:",
+                    help="Files of this run, for a report or for other programs."):
         st.caption(f"About the {SPLITS[split]} images. A file is made when you press its button.")
-        _button("Report (HTML)", "One page to read and print: tables, figures, intervals, data, versions. It loads nothing "
-                "from elsewhere.", partial(_report, run, split), zip_bundle.file_name(run, ".html"), "text/html", primary=True)
-        _button("Everything (ZIP)", "The report, tables, figures, config, curves, log and the weights with their model "
-                "card, in the folders of report R001.", partial(bundle, run, split),
+        _button("Report (HTML)", "One page to read and print: tables, figures, intervals, data, versions. It "
+                                 "loads nothing from elsewhere.", partial(_report, run, split),
+                zip_bundle.file_name(run, ".html"),
+                "text/html", primary=True)
+        _button("Everything (ZIP)", "The report, tables, figures, config, curves, log and the weights with "
+                                    "their model card, in the folders of report R001.",
+                partial(bundle, run, split),
                 zip_bundle.file_name(run, ".zip"), "application/zip")
-        _button("Weights", "The best epoch as safetensors with its model card. Put the folder into weights/ and the app lists it "
-                "as a classifier.", partial(zip_bundle.weights_zip, run),
+        _button("Weights", "The best epoch as safetensors with its model card. Put the folder into weights/ "
+                           "and the app lists it as a classifier.", partial(zip_bundle.weights_zip, run),
                 zip_bundle.file_name(run, "_weights.zip"), "application/zip")
-        _button("Config", "All settings as JSON.", partial(_config, run), f"{run.id}_config.json", "application/json")
+        _button("Config", "All settings as JSON.", partial(_config, run), f"{run.id}_config.json",
+                "application/json")
         for name, (what, table) in TABLES.items():
-            _button(name.removesuffix(".csv").replace("_", " ").capitalize() + " (CSV)", f"{what.capitalize()}.",
+            _button(name.removesuffix(".csv").replace("_", " ").capitalize() + " (CSV)",
+                    f"{what.capitalize()}.",
                     partial(_table, run, split, table), f"{run.id}_{name}", "text/csv")
         st.caption("Figures")
         with st.container(horizontal=True, gap="small"):
             for kind, draw, mime in (("PNG", as_png, "image/png"), ("SVG", as_svg, "image/svg+xml")):
-                _button(f"All as {kind}", "Curves, ROC, precision-recall, confusion matrix, scores, reliability: "
+                _button(f"All as {kind}",
+                        "Curves, ROC, precision-recall, confusion matrix, scores, reliability: "
                         f"{', '.join(FIGURES)}.", partial(_figures, run, split, kind.lower(), draw),
                         f"{run.id}_{kind.lower()}.zip", "application/zip")
 
@@ -49,28 +56,35 @@ def draw_comparison_downloads(runs: Sequence[Run], split: str = "val") -> None:
     """The comparison as one HTML page, and the metrics of all runs in one CSV.
 
     Args:
-        runs: those that are picked; with fewer than two, or where one has no predictions on `split`, a sentence says what to do
+        runs: those that are picked; with fewer than two, or where one has no predictions on `split`, a
+            sentence says what to do
     """
     if len(runs) < 2:
         st.markdown("Select a second run in the table: a comparison needs two.")
         return
     if missing := [run.name for run in runs if stored_predictions(run, split) is None]:
-        st.markdown(f"{escape(', '.join(missing))}: no predictions on the {SPLITS[split]} images are stored. Open the page "
-                    "Evaluate to make them, or deselect the run.")
+        st.markdown(f"{escape(', '.join(missing))}: no predictions on the {SPLITS[split]} images are stored. "
+                    "Open the page Evaluate to make them, or deselect the run.")
         return
     with st.container(width=480):
-        st.caption(f"The selected runs, on the {SPLITS[split]} images. A file is made when you press its button.")
+        st.caption(f"The selected runs, on the {SPLITS[split]} images. A file is made when you press its "
+                   "button.")
         name = "comparison_" + "_".join(run.id[-4:] for run in runs[:6])
-        _button("Report (HTML)", "One page to read and print: runs side by side, paired tests, what differs, figures.",
+        _button("Report (HTML)", "One page to read and print: runs side by side, paired tests, what differs, "
+                                 "figures.",
                 partial(comparison, list(runs), split), f"{name}.html", "text/html", primary=True)
-        _button("All metrics (CSV)", "Every metric of every run with its interval and n.", partial(_metrics, runs, split),
+        _button("All metrics (CSV)", "Every metric of every run with its interval and n.",
+                partial(_metrics, runs, split),
                 f"{name}.csv", "text/csv")
-        _button("Everything (ZIP)", "The report, all metrics, each run's config, tables and figures as PNG and SVG.",
+        _button("Everything (ZIP)",
+                "The report, all metrics, each run's config, tables and figures as PNG and SVG.",
                 partial(zip_bundle.comparison_bundle, runs, split), f"{name}.zip", "application/zip")
 
 
-def _button(label: str, help: str, make: Callable[[], str | bytes], file_name: str, mime: str, primary: bool = False) -> None:
-    st.download_button(label, make, file_name, mime, help=help, on_click="ignore", icon=":material/download:", width="stretch",
+def _button(label: str, help: str, make: Callable[[], str | bytes], file_name: str, mime: str,
+            primary: bool = False) -> None:
+    st.download_button(label, make, file_name, mime, help=help, on_click="ignore", icon=":material/download:",
+                       width="stretch",
                        type="primary" if primary else "secondary", key=f"download_{file_name}")
 
 
@@ -87,7 +101,8 @@ def _table(run: Run, split: str, table: Callable) -> str:
 
 
 def _figures(run: Run, split: str, suffix: str, draw: Callable) -> bytes:
-    return zip_bundle.zipped({f"{name}.{suffix}": draw(figure) for name, (_, figure) in figures(contents(run, split)).items()})
+    return zip_bundle.zipped({f"{name}.{suffix}": draw(figure) for name,
+                              (_, figure) in figures(contents(run, split)).items()})
 
 
 def _metrics(runs: Sequence[Run], split: str) -> str:

@@ -1,4 +1,5 @@
-"""The predictions of a split as the pages Errors and Grad-CAM show them: which images, in which order, described how.
+"""The predictions of a split as the pages Errors and Grad-CAM show them: which images, in which order,
+described how.
 
 N images of a split, K classes.
 """
@@ -24,11 +25,12 @@ PAIRS = 5              # of classes that are confused most
 WEAK = 0.25            # a network that suspects more labels than this cannot judge them
 
 
-# ----------------------------------------------------------------------------------------------------------- the split
+# -------------------------------------------------------------------------------------------------- the split
 
 @dataclass(frozen=True)
 class SplitView:
-    """Predictions on a split at the run's threshold; of several findings the one that is looked at, as two classes.
+    """Predictions on a split at the run's threshold; of several findings the one that is looked at, as two
+    classes.
 
     Args:
         labels, predicted: (N,) int64
@@ -57,14 +59,17 @@ class SplitView:
         return find_suspects(self.labels, self.probs)
 
     def confused_pairs(self) -> list[tuple[int, int, int, int]]:
-        """Return (true class, predicted class, how many, of how many) of the pairs confused most often, the worst first."""
+        """Return (true class, predicted class, how many, of how many) of the pairs confused most often,
+        the worst first."""
         matrix = metrics.confusion_matrix(self.labels, self.predicted, len(self.names))
         pairs = [(int(matrix[t, p]), t, p) for t, p in np.argwhere(matrix).tolist() if t != p]
-        return [(t, p, n, int(matrix[t].sum())) for n, t, p in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:PAIRS]]
+        return [(t, p, n, int(matrix[t].sum())) for n, t,
+                p in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:PAIRS]]
 
 
 def split_view(run: Run, preds: Predictions, finding: str | None = None) -> SplitView:
-    """Return the predictions at the threshold chosen for the run. `finding` is its number as in the address."""
+    """Return the predictions at the threshold chosen for the run. `finding` is its number as in the
+    address."""
     about = run.data()
     names, task, threshold = tuple(about["class_names"]), about["task"], thresholds.of(run)
     predicted = metrics.predict(preds.probs, task, threshold)
@@ -73,14 +78,16 @@ def split_view(run: Run, preds: Predictions, finding: str | None = None) -> Spli
         return SplitView(preds.labels, preds.probs, predicted, names, cut)
     k = class_index(finding, len(names)) or 0
     cut = float(np.broadcast_to(threshold, len(names))[k])
-    return SplitView(*one_finding(preds.labels, preds.probs, k), predicted[:, k], (f"no {names[k]}", names[k]), cut, k)
+    return SplitView(*one_finding(preds.labels, preds.probs, k), predicted[:, k],
+                     (f"no {names[k]}", names[k]), cut, k)
 
 
-# ------------------------------------------------------------------------------------------------ in which order to look
+# ------------------------------------------------------------------------------------- in which order to look
 
 @dataclass(frozen=True)
 class Order:
-    """title: in the menu; help: what comes first and why; rank: view -> (N,), the lowest first; None is random."""
+    """title: in the menu; help: what comes first and why; rank: view -> (N,), the lowest first; None is
+    random."""
     title: str
     help: str
     rank: Callable[[SplitView], np.ndarray] | None
@@ -92,7 +99,8 @@ def _confident_errors(view: SplitView) -> np.ndarray:
 
 
 def _margin(view: SplitView) -> np.ndarray:
-    """How far a prediction is from being another: of two classes from the threshold, of more from the second likeliest."""
+    """How far a prediction is from being another: of two classes from the threshold, of more from the
+    second likeliest."""
     if view.probs.shape[1] == 2:
         return np.abs(view.probs[:, 1] - view.threshold)
     top = np.sort(view.probs, axis=1)
@@ -112,15 +120,19 @@ def _suspected_labels(view: SplitView) -> np.ndarray:
 
 
 ORDERS = {
-    "sure": Order("Most confident errors first", "Where the network is confident and wrong: what did it see? After the errors "
-                  "come the correct predictions, the least confident first.", _confident_errors),
+    "sure": Order("Most confident errors first",
+                  "Where the network is confident and wrong: what did it see? After the errors come the "
+                  "correct predictions, the least confident first.", _confident_errors),
     "near": Order("Near misses first", "Errors that were almost predicted correctly.", _near_misses),
-    "loss": Order("Highest loss first", "Images whose true class got the lowest probability: they contribute most to the loss.",
+    "loss": Order("Highest loss first", "Images whose true class got the lowest probability: they contribute "
+                                        "most to the loss.",
                   lambda view: view.probs_of(view.labels)),
-    "suspect": Order("Suspected label errors first", "Labels that may be wrong, ranked by confident learning (Northcutt, Jiang "
-                     "and Chuang, 2021): the network was not trained on these images and confidently disagrees.",
+    "suspect": Order("Suspected label errors first",
+                     "Labels that may be wrong, ranked by confident learning (Northcutt, Jiang and Chuang, "
+                     "2021): the network was not trained on these images and confidently disagrees.",
                      _suspected_labels),
-    "unsure": Order("Least confident first", "Correct or wrong, the predictions closest to being another class.", _margin),
+    "unsure": Order("Least confident first",
+                    "Correct or wrong, the predictions closest to being another class.", _margin),
     "random": Order("Random order", "A sample of the images, whatever was predicted.", None),
 }
 
@@ -129,9 +141,11 @@ def order_chip() -> Chip:
     return Chip("order", "Order", {name: order.title for name, order in ORDERS.items()}, width=250)
 
 
-def select_images(view: SplitView, *, true: int | None = None, predicted: int | str | None = "wrong", order: str = "sure",
+def select_images(view: SplitView, *, true: int | None = None, predicted: int | str | None = "wrong",
+                  order: str = "sure",
                   seed: int = 0) -> np.ndarray:
-    """Return the (n,) positions of the images of a cell of the confusion matrix, in the order in which to look at them.
+    """Return the (n,) positions of the images of a cell of the confusion matrix, in the order in which to
+    look at them.
 
     Args:
         true: only images of this class; None takes all
@@ -159,17 +173,21 @@ def draw_confused_pairs(view: SplitView) -> None:
         set_param("true", str(true))
         set_param("predicted", str(predicted))
 
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="confused", width="content"):
-        st.caption("Most confused", width="content", help="True class \u2192 predicted class, and how many of all images of the "
-                                                          "true class. A click shows them.")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="confused",
+                      width="content"):
+        st.caption("Most confused", width="content",
+                   help="True class \u2192 predicted class, and how many of all images of the true class. A "
+                        "click shows them.")
         for true, predicted, n, of in pairs:
-            st.button(f"{escape(view.names[true])} \u2192 {escape(view.names[predicted])}: {n:,} of {of:,}", type="tertiary",
+            st.button(f"{escape(view.names[true])} \u2192 {escape(view.names[predicted])}: {n:,} of {of:,}",
+                      type="tertiary",
                       key=f"pair_{true}_{predicted}", on_click=show, args=(true, predicted))
 
 
-# -------------------------------------------------------------------------------------------------------------- in words
+# --------------------------------------------------------------------------------------------------- in words
 
-OUTCOMES = {(1, 0): "missed", (0, 1): "false alarm", (1, 1): "detected", (0, 0): "not flagged"}      # (label, predicted)
+# (label, predicted)
+OUTCOMES = {(1, 0): "missed", (0, 1): "false alarm", (1, 1): "detected", (0, 0): "not flagged"}
 
 
 def selection_summary(view: SplitView, positions: np.ndarray) -> str:
@@ -183,7 +201,8 @@ def selection_summary(view: SplitView, positions: np.ndarray) -> str:
 
 
 def suspicion(suspects: Suspects, shown: np.ndarray) -> str:
-    """What confident learning says of the whole split, and how many of its suspects are among those that are shown."""
+    """What confident learning says of the whole split, and how many of its suspects are among those that
+    are shown."""
     n, here = int(suspects.suspected.sum()), int(suspects.suspected[shown].sum())
     if not n:
         return "No label is suspected: the network never confidently disagrees with one."
@@ -191,7 +210,8 @@ def suspicion(suspects: Suspects, shown: np.ndarray) -> str:
     where = "" if here == n else f" ({here:,} of them shown here)"
     advice = ("So weak a network says more about itself than about the labels." if suspects.noise > WEAK else
               "A hard image looks much like a wrong label, so look before you mark it.")
-    return f"{labels}{where}; the network estimates that {format_percent(suspects.noise)} of all labels are wrong. {advice}"
+    share = format_percent(suspects.noise)
+    return f"{labels}{where}; the network estimates that {share} of all labels are wrong. {advice}"
 
 
 def caption(view: SplitView, i: int) -> str:
@@ -209,8 +229,8 @@ def description(view: SplitView, i: int) -> str:
     names, p = [escape(name) for name in view.names], format_probability(float(view.probs[i, predicted]))
     if view.finding is not None:
         labelled = "labelled" if label else "not labelled"
-        return (f"{OUTCOMES[label, predicted].capitalize()}: {names[1]} is {labelled}, its predicted probability is "
-                f"{format_probability(float(view.probs[i, 1]))}.")
+        return (f"{OUTCOMES[label, predicted].capitalize()}: {names[1]} is {labelled}, its predicted "
+                f"probability is {format_probability(float(view.probs[i, 1]))}.")
     if label == predicted:
         return f"Correct: predicted {names[predicted]} ({p})."
     return f"Wrong: predicted {names[predicted]} ({p}), true class {names[label]}."

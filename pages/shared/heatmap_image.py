@@ -1,4 +1,5 @@
-"""A map on its image: in what scale it is drawn, many at once as thumbnails, and one as a picture that the browser can fade.
+"""A map on its image: in what scale it is drawn, many at once as thumbnails, and one as a picture that the
+browser can fade.
 
 N images, S pixels a side of the network's input, H x W pixels of an original. No torch at module level.
 """
@@ -32,9 +33,11 @@ _element = st.components.v2.component(
 
 
 def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.ndarray:
-    """Bring a map of the network's square back to the picture that it was made from: (h, w) in the picture's proportions.
+    """Bring a map of the network's square back to the picture that it was made from: (h, w) in the picture's
+    proportions.
 
-    What `core.datasets.geometry.fit` did is undone: black bars are cut off; what a crop left out has no map and gets zeros.
+    What `core.datasets.geometry.fit` did is undone: black bars are cut off; what a crop left out has no map
+    and gets zeros.
     """
     size = len(cam)
     if resize == "crop":
@@ -49,9 +52,11 @@ def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.nda
 
 
 def scale_of(maps: np.ndarray, method: str = "grad_cam") -> tuple[float | None, str]:
-    """Return the value of the brightest colour in all of these maps (N, S, S), and a sentence with it and its unit.
+    """Return the value of the brightest colour in all of these maps (N, S, S), and a sentence with it and its
+    unit.
 
-    It is the largest value of all but the strongest twentieth of the maps: one that is far above the others would leave
+    It is the largest value of all but the strongest twentieth of the maps: one that is far above the others
+        would leave
     all of them dark. Up to twenty maps it is the largest of all.
     """
     largest = np.abs(maps).reshape(len(maps), -1).max(axis=1, initial=0)
@@ -81,21 +86,24 @@ def _in_half(size: int) -> bool:
 
 def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: float, peak: float | None,
              side: int) -> np.ndarray:
-    """Return N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn at that size: a
-    thumbnail shows no more. Without a peak the maps are empty, and the images stay as they are."""
+    """Return N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn
+    at that size: a thumbnail shows no more. Without a peak the maps are empty, and the images stay as they
+    are."""
     side = min(side, len(images[0]))
     return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak, signed=True)
                      for image, cam in zip(images, maps)])
 
 
-# ---------------------------------------------------------------------------------------------------------- the picture
+# ------------------------------------------------------------------------------------------------ the picture
 
-def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str, label: str, peak: float | None = None,
+def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str, label: str,
+             peak: float | None = None,
              outline: np.ndarray | None = None, height: int = 460, method: str = "grad_cam") -> None:
-    """Draw one image with its map over it; opacity and outline are changed in the browser, at once, without the server.
+    """Draw one image with its map over it; opacity and outline are changed in the browser, at once, without
+    the server.
 
-    The browser draws what `core.explain.overlay` draws: the map comes as colours whose alpha is cam / peak, and the opacity
-    of the whole is the slider's.
+    The browser draws what `core.explain.overlay` draws: the map comes as colours whose alpha is cam / peak,
+    and the opacity of the whole is the slider's.
 
     Args:
         image: (H, W, 1 or 3) uint8
@@ -110,7 +118,8 @@ def show_map(image: np.ndarray, cam: np.ndarray | None, *, key: str, token: str,
     peak = peak or (float(np.abs(cam).max()) if cam is not None else 0.0)
     parts, header = _picture_parts(f"{token} {method}", peak, image, cam, outline)
     signed = METHODS[method].signed
-    header = header | {"label": label, "height": height, "high": f"{peak:.2g} {METHODS[method].unit}" if peak > 0 else "",
+    header = header | {"label": label, "height": height,
+                       "high": f"{peak:.2g} {METHODS[method].unit}" if peak > 0 else "",
                        "low": f"\u2212{peak:.2g}" if signed else "0", "colours": colours(signed),
                        "empty": cam is not None and not peak > 0, "id": f"{token} {method} {peak}"}
     _element(data=pack_parts(header, parts), key=key)
@@ -125,7 +134,8 @@ def _picture_parts(token: str, peak: float, _image: np.ndarray, _cam: np.ndarray
     image = scale(_image, max(1, round(height * shrink)), max(1, round(width * shrink)))
     image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
     exact = max(image.shape[:2]) <= 256
-    encoded = cv2.imencode(".png" if exact else ".jpg", image, [] if exact else [cv2.IMWRITE_JPEG_QUALITY, 93])[1].tobytes()
+    encoded = cv2.imencode(".png" if exact else ".jpg", image,
+                           [] if exact else [cv2.IMWRITE_JPEG_QUALITY, 93])[1].tobytes()
     parts = [("image/png" if exact else "image/jpeg", encoded)]
     if _cam is not None and peak > 0:
         parts.append(("image/png", map_png(_cam, peak)))
@@ -139,8 +149,8 @@ def pack_parts(header: dict, parts: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def map_png(cam: np.ndarray, peak: float) -> bytes:
-    """Return a map as a PNG of colours whose alpha is |cam| / peak. Brought to 320 pixels first: the browser would interpolate colours,
-    which is not the colour of the value between."""
+    """Return a map as a PNG of colours whose alpha is |cam| / peak. Brought to 320 pixels first: the
+    browser would interpolate colours, which is not the colour of the value between."""
     grow = max(1.0, 320 / max(cam.shape))
     cam = cv2.resize(np.asarray(cam, np.float32), (round(cam.shape[1] * grow), round(cam.shape[0] * grow)))
     value = np.clip(cam / peak, -1, 1)

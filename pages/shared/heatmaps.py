@@ -29,20 +29,23 @@ from pages.shared.layout import long_task
 from pages.shared.open_data import warm_up
 
 BATCH = 8              # images in one step: with more, feature maps leave the CPU's cache and it gets slower
-HALF_FROM = 64         # pixels a side from which many maps at once are computed in bfloat16: below it gains nothing
+# pixels a side from which many maps at once are computed in bfloat16: below it gains nothing
+HALF_FROM = 64
 BY_PIXELS = {Dataset: lambda data: (data.fingerprint, data.size, data.resize, data.channels)}
-LAYER_HELP = "Early layers respond to fine detail, late ones to whole objects. Grad-CAM is meant for the last one."
+LAYER_HELP = "Early layers respond to fine detail, late ones to objects. Grad-CAM is meant for the last one."
 
 
-# ---------------------------------------------------------------------------------------------------------- classifiers
+# ------------------------------------------------------------------------------------------------ classifiers
 
 def classifier(address: str) -> Loaded:
-    """Return a trained classifier, loaded once for everybody and anew when it has better weights. Raises as `load_classifier`."""
+    """Return a trained classifier, loaded once for everybody and anew when it has better weights. Raises
+    as `load_classifier`."""
     return _loaded(address, version(address))
 
 
 def version(address: str) -> tuple:
-    """Return what changes when the weights behind an address do: (folder, best epoch, when written). Cheap, no torch."""
+    """Return what changes when the weights behind an address do: (folder, best epoch, when written).
+    Cheap, no torch."""
     folder = SHIPPED / address
     best = 0
     if not (folder / "meta.json").exists():
@@ -63,13 +66,15 @@ def _loaded(address: str, version: tuple) -> Loaded:
 
 
 def to_channels_last(model):
-    """Lay a network's weights out so that its convolutions take up to half as long on a CPU. The same network; returns it."""
+    """Lay a network's weights out so that its convolutions take up to half as long on a CPU. The same
+    network; returns it."""
     import torch
     return model.to(memory_format=torch.channels_last)
 
 
 def warm_up_classifier(address: str) -> None:
-    """Load torch and a classifier in the background and use it once, so that the first prediction does not wait for that."""
+    """Load torch and a classifier in the background and use it once, so that the first prediction does not
+    wait for that."""
     _warming(address, version(address))
 
 
@@ -94,7 +99,8 @@ def _warming(address: str, version: tuple) -> threading.Thread:
 
 
 def probs_of(address: str, pixels: np.ndarray, token: str) -> np.ndarray:
-    """Return the (K,) probabilities that a classifier predicts for a picture (H, W, C); `token` stands for its pixels."""
+    """Return the (K,) probabilities that a classifier predicts for a picture (H, W, C); `token` stands for
+    its pixels."""
     return _probs_of(address, version(address), token, pixels)
 
 
@@ -103,12 +109,13 @@ def _probs_of(address: str, version: tuple, token: str, _pixels: np.ndarray) -> 
     return predict(classifier(address).model, [_pixels])[0]
 
 
-# ----------------------------------------------------------------------------------------------------------------- maps
+# ------------------------------------------------------------------------------------------------------- maps
 
 def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: str, method: str = "grad_cam",
            against: int | None = None) -> np.ndarray:
-    """Return the map of one picture (H, W, C) of any size, on the square that the network sees: (S, S) float32 in the method's
-    unit. A method that needs many passes shows its progress, with a button to stop it.
+    """Return the map of one picture (H, W, C) of any size, on the square that the network sees: (S, S)
+    float32 in the method's unit. A method that needs many passes shows its progress, with a button to stop
+    it.
 
     Args:
         token: stands for the picture
@@ -120,17 +127,21 @@ def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: st
                  [0], [target], layer, method, None if against is None else [against])[0]
 
 
-def is_quick(address: str, token: str, target: int, layer: str, method: str = "grad_cam", against: int | None = None) -> bool:
+def is_quick(address: str, token: str, target: int, layer: str, method: str = "grad_cam",
+             against: int | None = None) -> bool:
     """Whether `map_of` gives its map at once: the method needs few passes, or the map was made before."""
     return not METHODS[method].many or _cache().get(
         _key((*version(address), token), 0, False, method, layer, target, against)) is not None
 
 
-def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str, method: str = "grad_cam",
+def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str,
+            method: str = "grad_cam",
             against: Sequence[int] | None = None) -> np.ndarray:
-    """Return maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress where it takes long.
+    """Return maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress
+    where it takes long.
 
-    From HALF_FROM pixels on in bfloat16 where that is quick, with an error of a few percent of the peak; `scale_of` says so.
+    From HALF_FROM pixels on in bfloat16 where that is quick, with an error of a few percent of the peak;
+    `scale_of` says so.
     """
     loaded = classifier(address)
     images_key = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
@@ -138,7 +149,8 @@ def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[
                  rows, targets, layer, method, against, half=data.size >= HALF_FROM)
 
 
-def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any], rows: Sequence[int], targets: Sequence[int],
+def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any], rows: Sequence[int],
+          targets: Sequence[int],
           layer: str, method: str, against: Sequence[int] | None, half: bool = False) -> np.ndarray:
     """Maps of images, from the cache where they were made before.
 
@@ -146,14 +158,16 @@ def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any],
     """
     of = METHODS[method]
     against = against if against is not None and of.by_class else [None] * len(rows)
-    keys = [_key(images_key, row, half, method, layer, target, versus) for row, target, versus in zip(rows, targets, against)]
+    keys = [_key(images_key, row, half, method, layer, target, versus) for row, target,
+            versus in zip(rows, targets, against)]
     cache = _cache()
     maps = [cache.get(key) for key in keys]
     missing = [i for i, cam in enumerate(maps) if cam is None]
     parts = [missing[start:start + BATCH] for start in range(0, len(missing), BATCH)]
 
     def step(part: list[int], progress: Callable[[int, int], None] | None = None) -> np.ndarray:
-        return _explain(loaded.model, inputs([int(rows[i]) for i in part]), [targets[i] for i in part], layer, method,
+        return _explain(loaded.model, inputs([int(rows[i]) for i in part]), [targets[i] for i in part], layer,
+                        method,
                         None if against[part[0]] is None else [against[i] for i in part], progress, half)
 
     def keep(part: list[int], cams: np.ndarray) -> None:
@@ -163,7 +177,9 @@ def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any],
     if missing and of.many:
         with long_task(of.title, key=f"map_{method}") as report:
             for start, part in enumerate(parts):
-                keep(part, step(part, partial(_report_part, report, of.title, start * BATCH, len(part), len(missing))))
+                keep(part, step(part,
+                                partial(_report_part, report, of.title, start * BATCH, len(part),
+                                        len(missing))))
     elif missing:
         with _quiet_progress() as report:
             for n, (part, cams) in enumerate(zip(parts, in_parallel(step, parts)), 1):
@@ -173,17 +189,21 @@ def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any],
     return np.stack(maps) if maps else np.zeros((0, size, size), np.float32)
 
 
-def _key(images_key: tuple, row: int, half: bool, method: str, layer: str, target: int, versus: int | None) -> tuple:
+def _key(images_key: tuple, row: int, half: bool, method: str, layer: str, target: int,
+         versus: int | None) -> tuple:
     """What stands for a map: all that it depends on."""
     of = METHODS[method]
-    return images_key, int(row), half, method, layer if of.layered else None, *((int(target), versus) if of.by_class else ())
+    classes = (int(target), versus) if of.by_class else ()
+    return images_key, int(row), half, method, layer if of.layered else None, *classes
 
 
 def in_parallel(step: Callable[[list[int]], np.ndarray], parts: Sequence[list[int]]) -> Iterator[np.ndarray]:
-    """Yield `step` of each part, in order, computed on all cores: each core has parts of its own and waits for no other.
+    """Yield `step` of each part, in order, computed on all cores: each core has parts of its own and waits
+    for no other.
 
-    Threads that share a batch wait for each other at every layer; where another program takes a core, that costs most of the
-    time. What was not begun when the caller leaves (a click starts the page anew) is left out.
+    Threads that share a batch wait for each other at every layer; where another program takes a core, that
+    costs most of the time. What was not begun when the caller leaves (a click starts the page anew) is left
+    out.
     """
     futures = [_workers().submit(step, part) for part in parts]
     try:
@@ -202,7 +222,8 @@ def _workers() -> ThreadPoolExecutor:
     before, started = torch.get_num_threads(), threading.Barrier(cores + 1)
 
     def start() -> None:
-        torch.set_num_threads(1)           # of this thread, and of those that torch meets for the first time from now on
+        # of this thread, and of those that torch meets for the first time from now on
+        torch.set_num_threads(1)
         started.wait()
 
     pool = ThreadPoolExecutor(cores, "explain")
@@ -213,9 +234,11 @@ def _workers() -> ThreadPoolExecutor:
     return pool
 
 
-def _report_part(report: Callable[[str, int, int], None], title: str, start: int, images: int, all_images: int,
+def _report_part(report: Callable[[str, int, int], None], title: str, start: int, images: int,
+                 all_images: int,
                  done: int, total: int) -> None:
-    """Report `done` of `total` passes for some images, those after the first `start`, as passes for all images."""
+    """Report `done` of `total` passes for some images, those after the first `start`, as passes for all
+    images."""
     each = total // images
     report(title, start * each + done, all_images * each)
 
@@ -243,7 +266,8 @@ def _quiet_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 class MapCache:
-    """The maps used last, up to `limit` bytes of them. Not st.cache_data: it takes whole calls, with no progress inside."""
+    """The maps used last, up to `limit` bytes of them. Not st.cache_data: it takes whole calls, with no
+    progress inside."""
 
     def __init__(self, limit: int):
         self._limit, self._bytes, self._lock = limit, 0, threading.Lock()
@@ -256,7 +280,8 @@ class MapCache:
             return self._maps.get(key)
 
     def put(self, key: tuple, cam: np.ndarray) -> np.ndarray:
-        cam = cam.copy()                                                   # a part of a batch would hold all of it
+        # a part of a batch would hold all of it
+        cam = cam.copy()
         cam.flags.writeable = False                                        # everybody gets the same array
         with self._lock:
             old = self._maps.pop(key, None)
@@ -281,6 +306,8 @@ def original_of(data: Dataset, row: int) -> tuple[np.ndarray, np.ndarray | None]
 def choose_layer(loaded: Loaded, key: str, width: int | str = "stretch") -> str:
     """A menu of the network's stages, from fine to coarse, the last one by default. Returns a dotted name."""
     stages = loaded.model.stages
-    titles = {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i, name in enumerate(stages, 1)}
-    return st.selectbox("Layer", list(titles), index=len(titles) - 1, format_func=titles.get, key=key, width=width,
+    titles = {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i,
+              name in enumerate(stages, 1)}
+    return st.selectbox("Layer", list(titles), index=len(titles) - 1, format_func=titles.get, key=key,
+                        width=width,
                         help=LAYER_HELP)

@@ -1,4 +1,5 @@
-"""Which image of a run is shown: the one in the address, else the first of a selection; a filmstrip, next and previous."""
+"""Which image of a run is shown: the one in the address, else the first of a selection; a filmstrip, next
+and previous."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ LENGTH = 15             # images in the filmstrip
 def requested_image(image_ids: Sequence[str]) -> int | None:
     """Return the position of `?image=` among the images of a split; None where it is none of them.
 
-    A sentence says so, except of an image that was shown here before: then another run or split was chosen since.
+    A sentence says so, except of an image that was shown here before: then another run or split was chosen
+        since.
     """
     requested = st.query_params.get("image")
     if requested in image_ids:
@@ -27,11 +29,13 @@ def requested_image(image_ids: Sequence[str]) -> int | None:
     if requested and requested == st.session_state.get("image_shown"):
         st.query_params.pop("image", None)
     elif requested:
-        st.warning(f"There is no image called {escape(shorten(requested))} among the {len(image_ids):,} of this split.")
+        st.warning(f"There is no image called {escape(shorten(requested))} among the {len(image_ids):,} of "
+                   "this split.")
     return None
 
 
-def pick_image(data: Dataset, rows: np.ndarray, positions: np.ndarray, image_ids: Sequence[str], correct: np.ndarray) -> int:
+def pick_image(data: Dataset, rows: np.ndarray, positions: np.ndarray, image_ids: Sequence[str],
+               correct: np.ndarray) -> int:
     """Draw the filmstrip and return the position of the image that is shown.
 
     Args:
@@ -45,11 +49,13 @@ def pick_image(data: Dataset, rows: np.ndarray, positions: np.ndarray, image_ids
     places = np.flatnonzero(positions == position)
     place = int(places[0]) if len(places) else None
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filmstrip"):
-        _step("Previous", ":material/chevron_left:", image_ids, positions, None if place is None else place - 1)
+        _step("Previous", ":material/chevron_left:", image_ids, positions,
+              None if place is None else place - 1)
         _step("Next", ":material/chevron_right:", image_ids, positions, 0 if place is None else place + 1)
         with st.container(key="filmstrip_images"):
             clicked = _filmstrip(data, rows, positions, place, correct)
-        st.caption(f"{place + 1:,} of {len(positions):,}" if place is not None else f"not among these {len(positions):,}",
+        st.caption(f"{place + 1:,} of {len(positions):,}" if place is not None
+                   else f"not among these {len(positions):,}",
                    width="content")
     if clicked is not None and clicked != position:
         choose_param("image", image_ids[clicked])
@@ -63,12 +69,14 @@ def _step(label: str, icon: str, image_ids: Sequence[str], positions: np.ndarray
               args=("image", image_ids[positions[place]]) if there else ())
 
 
-def _filmstrip(data: Dataset, rows: np.ndarray, positions: np.ndarray, place: int | None, correct: np.ndarray) -> int | None:
+def _filmstrip(data: Dataset, rows: np.ndarray, positions: np.ndarray, place: int | None,
+               correct: np.ndarray) -> int | None:
     """The images around the present one. They stay while one goes through a stretch of them."""
     first = (place or 0) // LENGTH * LENGTH
     part = positions[first:first + LENGTH]
     images, key = thumbnails(data, rows[part])
-    clicked = gallery(images, key="filmstrip_gallery", aria_label="Images of this selection", cache_key=key, tile=44,
+    clicked = gallery(images, key="filmstrip_gallery", aria_label="Images of this selection", cache_key=key,
+                      tile=44,
                       marks=["right" if correct[i] else "wrong" for i in part],
                       selected=None if place is None else place - first)
     return int(part[clicked]) if clicked is not None else None

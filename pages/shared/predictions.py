@@ -1,6 +1,8 @@
-"""A run's stored predictions, for the pages that evaluate them: which run and split, when to predict, which rows of the set.
+"""A run's stored predictions, for the pages that evaluate them: which run and split, when to predict, which
+rows of the set.
 
-N images, K classes. Validation is predicted when its predictions are missing or old; test only when somebody opens it.
+N images, K classes. Validation is predicted when its predictions are missing or old; test only when somebody
+opens it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from core.runs.states import LIVE
 from core.runs.store import Run
 from pages.shared.layout import Chip, get_param, link, long_task, set_param
 
-# ----------------------------------------------------------------------------------------------- which run, which split
+# ------------------------------------------------------------------------------------- which run, which split
 
 def split_chip() -> Chip:
     """Validation by default: the test split is for the end."""
@@ -34,11 +36,13 @@ def finding_chip(run: Run) -> list[Chip]:
     about = run.data()
     if about.get("task") != MULTI_LABEL:
         return []
-    return [Chip("finding", "Finding", {str(k): name for k, name in enumerate(about["class_names"])}, width=170)]
+    return [Chip("finding", "Finding", {str(k): name for k, name in enumerate(about["class_names"])},
+                 width=170)]
 
 
 def cell_chips(run: Run) -> list[Chip]:
-    """True and predicted class: one cell of the confusion matrix, or several. In the address a class is its number."""
+    """True and predicted class: one cell of the confusion matrix, or several. In the address a class is
+    its number."""
     about = run.data()
     names = about.get("class_names", [])
     if about.get("task") == MULTI_LABEL:
@@ -47,11 +51,13 @@ def cell_chips(run: Run) -> list[Chip]:
     true = {"all": "True: any class"} | {str(k): f"True: {name}" for k, name in enumerate(names)}
     predicted = {"wrong": "Errors only", "all": "Predicted: any class"}
     predicted |= {str(k): f"Predicted: {name}" for k, name in enumerate(names)}
-    return [Chip("true", "True class", true, width=170), Chip("predicted", "Predicted class", predicted, width=190)]
+    return [Chip("true", "True class", true, width=170),
+            Chip("predicted", "Predicted class", predicted, width=190)]
 
 
 def predicted_filter(value: str, n: int) -> int | str | None:
-    """Return what the chip of the predicted class stands for: "wrong", "all" or the number of a class below `n`."""
+    """Return what the chip of the predicted class stands for: "wrong", "all" or the number of a class
+    below `n`."""
     return value if value in ("wrong", "all") else class_index(value, n)
 
 
@@ -67,7 +73,8 @@ def current_run(runs: Sequence[Run]) -> Run | None:
 
 
 def clear_on_run_change(run: Run, *names: str) -> None:
-    """Remove parameters that belong to one run, such as a class, from the address when another run is chosen."""
+    """Remove parameters that belong to one run, such as a class, from the address when another run is
+    chosen."""
     before = st.session_state.get("evaluated_run")
     if before not in (None, run.id):
         for name in names:
@@ -75,12 +82,14 @@ def clear_on_run_change(run: Run, *names: str) -> None:
     st.session_state["evaluated_run"] = run.id
 
 
-# -------------------------------------------------------------------------------------------------------- predictions
+# ------------------------------------------------------------------------------------------------ predictions
 
 def predictions_of(run: Run, split: str) -> Predictions:
-    """Return the predictions of a run's best epoch. Missing ones are made (validation) or offered to be made (test).
+    """Return the predictions of a run's best epoch. Missing ones are made (validation) or offered to be made
+    (test).
 
-    Ends the page with a sentence where there is nothing to show. Raises LightboxError as `predict_split` does.
+    Ends the page with a sentence where there is nothing to show. Raises LightboxError as `predict_split`
+    does.
     """
     best = checkpoints.best_epoch(run.checkpoints)
     if best is None:
@@ -99,7 +108,8 @@ def _validation_predictions(run: Run, best: int) -> Predictions:
             preds = predict_split(run, "val", progress=progress)
         _tried().add((run.id, best))
     if preds.epoch != best and live:
-        st.caption(f"Predictions of epoch {preds.epoch}. The run is still training; its best epoch so far is {best}.")
+        st.caption(f"Predictions of epoch {preds.epoch}. The run is still training; its best epoch so far is "
+                   f"{best}.")
     elif preds.epoch != best:
         st.warning(f"The weights of the best epoch ({best}) are damaged or missing. "
                    f"These are the predictions of epoch {preds.epoch}.")
@@ -107,7 +117,8 @@ def _validation_predictions(run: Run, best: int) -> Predictions:
 
 
 def _test_predictions(run: Run, best: int) -> Predictions:
-    """The predictions on the test split if it was opened; otherwise the button that opens it, and the end of the page."""
+    """The predictions on the test split if it was opened; otherwise the button that opens it, and the end
+    of the page."""
     opening = f"opening_{run.id}"
     if st.session_state.get(opening):
         with long_task("Predicting the test images", key=opening) as progress:
@@ -115,18 +126,21 @@ def _test_predictions(run: Run, best: int) -> Predictions:
         st.session_state.pop(opening)
         st.rerun()
     if not run.data()["n"]["test"]:
-        st.info("The split of this run has no test images. Evaluate it on validation, and keep a test set next time.")
+        st.info("The split of this run has no test images. Evaluate it on validation, and keep a test set "
+                "next time.")
         link("Choose a split", "split", dataset=run.config.data.dataset)
         st.stop()
     preds, times = stored_predictions(run, "test"), run.times_test_opened()
     opened = "once" if times == 1 else f"{times} times"
     if preds is None:
-        st.markdown("**The test set is locked.** It is the final exam: each look that changes what you do next makes its result "
-                    "too optimistic. So every opening is counted." + (f" It was opened {opened}." if times else ""))
+        st.markdown("**The test set is locked.** It is the final exam: each look that changes what you do "
+                    "next makes its result too optimistic. So every opening is counted."
+                    + (f" It was opened {opened}." if times else ""))
         _open_button(run, opening, "Open the test set")
         st.stop()
     st.caption(f"The test set of this run was opened {opened}."
-               + (" Choosing a model by these numbers turns it into a second validation set." if times > 1 else ""))
+               + (" Choosing a model by these numbers turns it into a second validation set." if times > 1
+                  else ""))
     if preds.epoch != best:
         st.info(f"These are the predictions of epoch {preds.epoch}. The run has a better epoch now: {best}.")
         _open_button(run, opening, "Open the test set again")
@@ -141,7 +155,8 @@ def _open_button(run: Run, opening: str, label: str) -> None:
 
 
 def is_locked(run: Run, split: str) -> bool:
-    """Whether the predictions of a split may not be seen yet. If so, the page says where the test set is opened."""
+    """Whether the predictions of a split may not be seen yet. If so, the page says where the test set is
+    opened."""
     if split != "test" or stored_predictions(run, "test") is not None:
         return False
     st.markdown("The test set of this run is locked. Open it on the page Evaluate once all choices are made.")
@@ -157,44 +172,55 @@ def predictions_version(run: Run) -> int:
         return 0
 
 
-# How a cached function tells its arguments apart: by the version of the predictions, and by that and the threshold.
-BY_PREDICTIONS = {Run: lambda run: (str(run.folder), predictions_version(run)), Dataset: lambda data: data.fingerprint,
-                  Predictions: lambda preds: (preds.epoch, len(preds.labels), preds.image_ids[:1], preds.patients is None)}
-BY_THRESHOLD = BY_PREDICTIONS | {Run: lambda run: (str(run.folder), predictions_version(run), repr(thresholds.of(run)))}
+# How a cached function tells its arguments apart: by the version of the predictions, and by that and the
+# threshold.
+BY_PREDICTIONS = {Run: lambda run: (str(run.folder), predictions_version(run)),
+                  Dataset: lambda data: data.fingerprint,
+                  Predictions: lambda preds: (preds.epoch, len(preds.labels), preds.image_ids[:1],
+                                              preds.patients is None)}
+BY_THRESHOLD = BY_PREDICTIONS | {Run: lambda run: (str(run.folder), predictions_version(run),
+                                                   repr(thresholds.of(run)))}
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
 def stored_predictions(run: Run, split: str) -> Predictions | None:
-    """Return `core.evaluation.predictions.load_predictions`, read once for each version of the file. Shared: do not change it."""
+    """Return `core.evaluation.predictions.load_predictions`, read once for each version of the file.
+    Shared: do not change it."""
     return load_predictions(run, split)
 
 
 @st.cache_resource(show_spinner=False)
 def _tried() -> set:
-    """(run, best epoch) that this server has predicted: a damaged best epoch is not tried again at each rerun."""
+    """(run, best epoch) that this server has predicted: a damaged best epoch is not tried again at each
+    rerun."""
     return set()
 
 
 def one_finding(labels: np.ndarray, probs: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return finding `k` of several as two classes: labels (N,) of 0 and 1, probabilities (N, 2) of absent and present."""
+    """Return finding `k` of several as two classes: labels (N,) of 0 and 1, probabilities (N, 2) of absent
+    and present."""
     return labels[:, k], np.stack([1 - probs[:, k], probs[:, k]], axis=1)
 
 
-def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Sequence[str]) -> dict[int, tuple]:
-    """Return class -> (false positive rate, sensitivity). Two classes have one curve, that of class 1; an absent class none."""
+def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str,
+               class_names: Sequence[str]) -> dict[int, tuple]:
+    """Return class -> (false positive rate, sensitivity). Two classes have one curve, that of class 1; an
+    absent class none."""
     truth = metrics.one_against_rest(labels, len(class_names))
     classes = [1] if task == "binary-class" else range(len(class_names))
     curves = {k: metrics.roc_curve(truth[:, k], probs[:, k]) for k in classes}
     return {k: curve[:2] for k, curve in curves.items() if curve is not None}
 
 
-# ----------------------------------------------------------------------------------------------- which rows of the set
+# -------------------------------------------------------------------------------------- which rows of the set
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
 def dataset_rows(run: Run, split: str, preds: Predictions, data: Dataset) -> np.ndarray:
-    """Return the (N,) rows of the data set for the images of the predictions. Raises LightboxError "run.data_changed"."""
+    """Return the (N,) rows of the data set for the images of the predictions. Raises LightboxError
+    "run.data_changed"."""
     rows = pd.Index(data.table["image_id"].astype(str)).get_indexer(pd.Index(preds.image_ids))
     if (rows < 0).any():
-        raise LightboxError("run.data_changed", "Some images that this run predicted are no longer in the data set.",
+        raise LightboxError("run.data_changed",
+                            "Some images that this run predicted are no longer in the data set.",
                             "Put the old images back, or train again on the new ones.")
     return rows
