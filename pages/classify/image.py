@@ -82,8 +82,8 @@ def threshold_note(names: Sequence[str], rule: Chosen, decision: Decision) -> st
         return ("The line in the bar is the threshold chosen on validation "
                 f"({rule.frozen[1].in_words(names)}): {names[k]} is predicted above "
                 f"{format_percent(float(decision.thresholds[k]))}.")
-    return (f"The lines are thresholds; {len(rule.frozen)} of {len(names)} were chosen on validation, the others are "
-            "50 %.")
+    return (f"The lines are thresholds; {len(rule.frozen)} of {len(names)} were chosen on validation, the "
+            "others are 50 %.")
 
 
 def preprocessing_steps(image: InputImage,

@@ -200,7 +200,8 @@ def others_html(others: Sequence[OtherPrediction]) -> str:
         cells = (other.run, other.predicted, format_probability(other.prob, 0))
         rows.append(f"<tr><td class='{kind}'>{sign}</td>"
                     + "".join(f"<td>{html_escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<div class='lb-others'><table aria-label='Predictions of other runs'>{''.join(rows)}</table></div>"
+    label = "Predictions of other runs"
+    return f"<div class='lb-others'><table aria-label='{label}'>{''.join(rows)}</table></div>"
 
 
 def _images_of(run: Run) -> tuple:

@@ -145,7 +145,8 @@ def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
         st.html(heading("Deletion and insertion"))
         show_chart(sanity.deletion_insertion(
             result.deletion, result.insertion,
-            f"Deletion and insertion: the map beats {result.best_baseline} by {result.gain:+.2f} of probability."), key=f"{key}_deletion")
+            f"Deletion and insertion: the map beats {result.best_baseline} by {result.gain:+.2f} of probability."),
+            key=f"{key}_deletion")
         st.caption(f"Probability of {escape(name)}{', of these two classes' if contrast else ''}. Solid: "
                    "pixels are deleted, the highest in the map first; it should fall fast. Dashed: they are "
                    "inserted; it should rise fast. Deleted pixels show the blurred image.")
