@@ -173,7 +173,7 @@ def test_one_scan_in_five_encodings_is_one_image():
 
 @pytest.mark.parametrize("name, code, word", [
     ("MR_small_jpeg_ls_lossless", "image.unsupported", "JPEG-LS"), ("SC_rgb_jpeg_gdcm", "image.unsupported", "JPEG Lossless"),
-    ("JPEG-lossy", "image.unsupported", "JPEG Extended"), ("image_dfl", "image.unsupported", "zipped"),
+    ("JPEG-lossy", "image.unsupported", "JPEG Extended"), ("image_dfl", "image.unsupported", "deflated"),
     ("rtdose", "image.unsupported", "32 bits"), ("reportsi", "image.no_pixels", "no image"),
     ("MR_truncated", "image.broken", "")])
 def test_files_that_cannot_be_read_say_why(name, code, word):
