@@ -87,7 +87,8 @@ def test_the_table_has_every_knob_and_no_number_is_used_twice():
     assert all(entry.group in GROUPS and entry.help and entry.caveats for entry in AUGMENTATIONS.values())
     assert active(NONE) == () and active(ALL) == tuple(AUGMENTATIONS)
     for f in fields(AugmentConfig):
-        assert f.metadata["help"] and f.metadata["low"] <= f.default <= f.metadata["high"]
+        knob = KNOBS[f"augment.{f.name}"]
+        assert knob.help and knob.low <= f.default <= knob.high
 
 
 def test_old_runs_can_be_repeated_bit_by_bit():
@@ -180,7 +181,7 @@ def test_an_image_is_changed_the_same_way_in_any_batch_and_order(monkeypatch):
 
 
 def test_stays_in_range_and_keeps_type():
-    strong = AugmentConfig(**{f.name: f.metadata["high"] for f in fields(AugmentConfig)})
+    strong = AugmentConfig(**{f.name: KNOBS[f"augment.{f.name}"].high for f in fields(AugmentConfig)})
     for dtype in (torch.float32, torch.bfloat16):
         for config in (strong, replace(strong, linear_contrast_low=0.0, multiply_low=0.0), replace(NONE, blur=1.0, blur_sigma=5),
                        replace(NONE, hue=0.5), replace(NONE, saturation=1.0)):

@@ -202,10 +202,10 @@ def test_the_readme_tells_the_truth(tmp_path):
     truth = export.truth_table(config)
     wrong = (truth["finding"] == "none") != (truth["true_finding"] == "none")
     assert f"{wrong.sum():,} images of" in text and f"{(truth['copy_of'] != '').sum()} images are copies" in text
-    assert "7 people have more than one" not in text and "8 people have more than one patient number" in text
+    assert "7 people have more than one" not in text and "8 people have more than one patient ID" in text
     share = ((truth["letter"] == "R") == (truth["finding"] != "none")).mean()
-    assert f"{share:.1%} of the images (strength 0.8)" in text and "Nothing." not in text
-    assert "Nothing." in export.readme(Plan(PhantomConfig(patients=2), "mura", 64))
+    assert f"{share:.1%} of the images (strength 0.8)" in text and "- None." not in text
+    assert "- None." in export.readme(Plan(PhantomConfig(patients=2), "mura", 64))
 
 
 def test_the_command_line_writes_a_set(tmp_path):
