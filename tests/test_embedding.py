@@ -315,7 +315,7 @@ def test_without_room_the_training_goes_through_the_backbone_and_says_so(few, tm
     monkeypatch.setattr(embedding, "LIMIT_BYTES", 1000)
     config = tiny_config("x", **FROZEN)
     train_split, val_split = embedded(build(config), *few, config, tmp_path)
-    assert not train_split.embedded and not val_split.embedded and "no room" in train_split.note
+    assert not train_split.embedded and not val_split.embedded and "room for" in train_split.note
     assert train_split.images is few[0].images
 
 
