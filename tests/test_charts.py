@@ -378,3 +378,10 @@ def test_lines_of_a_chart_differ_by_more_than_their_colour():
     dashes = [palette.dash(k) for k in range(4)]
     assert len(set(dashes)) == 4 and all(one != other for one,
                                          other in itertools.pairwise(map(palette.dash, range(12))))
+
+
+def test_pages_draw_charts_through_one_door_and_no_chart_is_written_by_hand():
+    sources = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "pages").rglob("*.py")}
+    assert [name for name, source in sources.items() if re.search(r"st\.(vega_lite|altair)_chart", source)] == [
+        "pages/shared/charts.py"]
+    assert [name for name, source in sources.items() if re.search('"mark": [{"]', source)] == []
