@@ -122,7 +122,8 @@ def test_the_nearest_training_images_are_found_once(run):
     assert [text.split(", ")[0] for text in shown] == [str(k) for k in data.labels[train[found]]]
     assert [float(text.split(", ")[1]) for text in shown] == [round(float(s), 2) for s in near]
     at = open_page("errors", run=run.id, image=ids[8])                # another image, another session: already there
-    assert len(galleries(at)[1]["captions"]) == related.NEAREST and not [b for b in at.button if b.label == "Compute the features"]
+    assert len(galleries(at)[1]["captions"]) == related.NEAREST
+    assert "Compute the features" not in [b.label for b in at.button]
 
 
 def test_neighbours_in_words():
@@ -146,7 +147,8 @@ def test_other_runs_on_the_same_images_say_what_they_predicted(run):
     plant(run, "test", labels, np.eye(2)[labels])
     assert related.predictions_of_other_runs(run, store.list(), "test", ids[7], None) == [], "their test sets are locked"
     plant(right, "test", labels, np.eye(2)[labels])
-    assert [other.run for other in related.predictions_of_other_runs(run, store.list(), "test", ids[7], None)] == [f"{right.name}, seed 0"]
+    others = related.predictions_of_other_runs(run, store.list(), "test", ids[7], None)
+    assert [other.run for other in others] == [f"{right.name}, seed 0"]
     hostile = others_html([related.OtherPrediction("<b>run</b>", "<script>", 0.5, False)])
     assert "<script>" not in hostile and "<b>" not in hostile
 

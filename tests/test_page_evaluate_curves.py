@@ -84,4 +84,5 @@ def test_validation_of_an_older_epoch_is_not_held_against_test(run):
     plant(run, "test", labels, right[::-1])
     assert any(one.code == "far_from_test" for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)
     store_arrays(run, val_epoch=np.array(0))
-    assert not any(one.code == "far_from_test" for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)
+    assert not any(one.code == "far_from_test"
+                   for one in evaluate_predictions(run, "test", load_predictions(run, "test")).warnings)

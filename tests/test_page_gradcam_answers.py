@@ -101,7 +101,8 @@ def test_a_class_is_not_set_against_itself_and_not_at_all_by_a_method_that_knows
 
 
 def test_what_the_form_asks_for():
-    form = DEFAULTS | {"cover": True, "cover_side": 40, "cover_at": (0.2, 0.9), "letter": True, "letter_text": "R", "invert": True}
+    form = DEFAULTS | {"cover": True, "cover_side": 40, "cover_at": (0.2, 0.9), "letter": True, "letter_text": "R",
+                       "invert": True}
     assert changes_of(DEFAULTS) == {} and changes_of(form) == {
         "invert": True, "cover": {"x": 0.2, "y": 0.9, "side": 0.4, "gray": None},
         "letter": {"x": 0.15, "y": 0.15, "side": 0.12, "text": "R"}}

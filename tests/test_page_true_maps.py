@@ -100,7 +100,8 @@ def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kin
     assert "trained 1.00, features.12.expand 0.40, features.0 0.10" in forgets.alt
     assert [(row["block"], row["value"]) for row in forgets.rows("maps") if row["measure"] == "SSIM"] == [
         ("trained", 1.0), ("features.12.expand", 0.6), ("features.0", 0.3)]
-    goes = [(row["share"], row["value"]) for row in covers.rows("curve") if (row["way"], row["order"]) == ("deletion", "the centre")]
+    goes = [(row["share"], row["value"]) for row in covers.rows("curve")
+            if (row["way"], row["order"]) == ("deletion", "the centre")]
     assert np.array(goes) == pytest.approx(np.stack([np.linspace(0, 1, 5), says.deletion["the centre"]], 1))
     assert spec["encoding"]["strokeDash"]["scale"]["domain"] == ["deletion", "insertion"]
     assert f"the map beats the centre by {says.gain:+.2f}" in covers.alt
