@@ -107,9 +107,9 @@ def test_several_findings_are_right_only_when_all_are():
     right = cards(TrackedImages(np.array([[1, 0, 1]]), names), [[.9, .2, .6]], None)
     wrong = cards(TrackedImages(np.array([[1, 0, 1]]), names), [[.9, .7, .6]], None)
     nothing = cards(TrackedImages(np.array([[0, 0, 0]]), names), [[.1, .2, .3]], None)
-    assert ">right<" in right and "it is effusion, nodule" in right
+    assert ">right<" in right and "true class effusion, nodule" in right
     assert ">wrong<" in wrong and "mass 70.0 %" in wrong
-    assert ">right<" in nothing and "it is no finding; the network says no finding: right" in nothing
+    assert ">right<" in nothing and "true class no finding, predicted no finding: right" in nothing
 
 
 # --------------------------------------------------------------------------------------------------------------- the curves
@@ -180,7 +180,7 @@ def test_memory_and_use_of_the_device_are_said_where_they_are_known():
     put_run("finished", [start_record(), step_record(1, 3, memory_bytes=6.2e9, device_use=0.934), epoch_record(1, 0.6)])
     at = open_page("runs")
     said = {m.label: m.value for m in at.metric}
-    assert (said["Memory"], said["Device use"]) == ("6.2 GB", "93 %")
+    assert (said["Memory"], said["Utilisation"]) == ("6.2 GB", "93 %")
     put_run("finished", TWO)
     assert "Memory" not in {m.label for m in open_page("runs").metric}
 

@@ -98,7 +98,7 @@ def test_a_preset_sets_the_shares(folder):
     page.pills[0].set_value("90/10").run()
     form = page.session_state["form_of_a_run"]
     assert (form["data.val_fraction"], form["data.test_fraction"]) == (0.1, 0.0)
-    assert table(page)["All images"] == [108, 12, 120] and "There is no test part" in text_of(page).replace("\\", "")
+    assert table(page)["All images"] == [108, 12, 120] and "There is no test set" in text_of(page).replace("\\", "")
 
 
 def test_folds_are_numbered_from_1_and_kept_from_0(folder):

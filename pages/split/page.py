@@ -121,10 +121,10 @@ def draw_search(data) -> None:
 
 
 def draw_pairs(data, audit) -> None:
-    n = len(audit.pairs)
+    n = len(audit.duplicates)
     with st.container(key="split_copies"):
         for start in range(0, min(n, PAIRS), 3):
-            for column, pair in zip(st.columns(3), audit.pairs[start:start + 3]):
+            for column, pair in zip(st.columns(3), audit.duplicates[start:start + 3]):
                 with column:
                     draw_pair(data, audit, pair)
     if n > PAIRS:

@@ -238,10 +238,10 @@ def _pixels(data: Dataset) -> tuple:
 
 def audit_text(audit: Audit) -> str:
     """Return in Markdown how many duplicates and outliers there are."""
-    pairs, outliers = len(audit.pairs), len(audit.outliers)
+    pairs, outliers = len(audit.duplicates), len(audit.outliers)
     if not pairs and not outliers:
         return "**No duplicates and no outliers.**"
-    across, labels = sum(map(audit.crosses, audit.pairs)), sum(map(audit.contradicts, audit.pairs))
+    across, labels = sum(map(audit.crosses, audit.duplicates)), sum(map(audit.contradicts, audit.duplicates))
     return (f"**{pairs:,} pair{'' if pairs == 1 else 's'} of duplicates**, {across:,} across splits, {labels:,} with different "
             f"labels. **{outliers:,} outlier{'' if outliers == 1 else 's'}.**")
 
