@@ -9,7 +9,8 @@ from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs import recipes
-from core.runs.recipes import GROUPS, RECIPES, SETTINGS, changes_of, sets_for, targets_of
+from core.runs.recipe_datasets import datasets_for, targets_of
+from core.runs.recipes import GROUPS, RECIPES, SETTINGS, changes_of
 from tests.tiny import tiny_npz
 
 
@@ -100,7 +101,8 @@ def test_the_printed_numbers_are_those_of_the_reports():
 def test_done_right_is_the_same_recipe_without_the_mistakes():
     for key, recipe in RECIPES.items():
         plain, right = changes_of(key), changes_of(key, corrected=True)
-        assert {name for name in plain if plain[name] != right[name]} == {n for n, v in recipe.corrections.items() if plain[n] != v}
+        mended = {name for name, value in recipe.corrections.items() if plain[name] != value}
+        assert {name for name in plain if plain[name] != right[name]} == mended
         if recipe.changes.get("data.split") == "image":
             assert right["data.split"] == "patient", key
             assert any(word in recipe.help for word in ("patient", "luck")), key
@@ -128,10 +130,10 @@ def test_the_target_is_taken_only_where_the_set_has_it(tmp_path):
 
 
 def test_the_phantoms_stand_in_until_there_is_mura(tmp_path):
-    assert [name for name, _ in sets_for(RECIPES["r001-cnn"])] == ["phantom-mura"]
-    assert [name for name, _ in sets_for(RECIPES["quick"])] == []
+    assert [name for name, _ in datasets_for(RECIPES["r001-cnn"])] == ["phantom-mura"]
+    assert [name for name, _ in datasets_for(RECIPES["quick"])] == []
     save_custom_dataset(CustomDataset("my-mura", "MURA", "mura", str(tmp_path)))
-    assert list(sets_for(RECIPES["r001-cnn"])) == [("my-mura", "MURA")]
+    assert list(datasets_for(RECIPES["r001-cnn"])) == [("my-mura", "MURA")]
 
 
 def test_an_unknown_recipe_is_a_sentence():

@@ -20,7 +20,8 @@ from core.evaluation.predictions import Predictions, load_predictions
 from core.metrics import METRICS, Sample, precision, wilson_interval
 from core.metrics.functions import none_for_nan
 from core.metrics.resampling import degrees_of_freedom, limits, resample
-from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of, is_of, targets_of
+from core.runs.recipe_datasets import is_kind, targets_of
+from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of
 from core.runs.store import Run
 
 DRAWS = 400              # of the bootstrap: intervals beside printed numbers are read by eye
@@ -167,7 +168,7 @@ def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
     phantom = dataset.startswith("phantom")
     if recipe.needs == "mura":
         return phantom or not targets_of(dataset)
-    return phantom or is_of("medmnist", dataset) if recipe.needs == "covid" else not comparable(recipe, dataset, title)
+    return phantom or is_kind("medmnist", dataset) if recipe.needs == "covid" else not comparable(recipe, dataset, title)
 
 
 def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:

@@ -15,14 +15,14 @@ No torch here: pages list recipes at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from core.augment import PRESETS
 from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
+from core.runs.recipe_datasets import targets_of
 
 GROUPS = {"": "Basic", "R000": "R000: body part", "R001": "R001: normal or abnormal",
           "R002": "R002: MedMNIST", "R004": "R004: COVID-19"}
@@ -338,38 +338,3 @@ def apply(config: RunConfig, key: str, corrected: bool = False) -> RunConfig:
     if target and target in targets_of(config.data.dataset):
         changes["data.target"] = target
     return config.with_(**changes)
-
-
-def targets_of(dataset: str) -> tuple[str, ...]:
-    """Return the tasks of MURA and of phantoms, without opening them; () for every other data set."""
-    from core.datasets import DATASETS
-    from core.datasets.custom import load_custom_dataset
-    from core.datasets.mura import is_mura
-    both = ("abnormality", "body_part")
-    try:
-        if dataset in DATASETS:
-            return both if dataset.startswith("phantom") else ()
-        if own := load_custom_dataset(dataset):
-            possible = {"abnormality": own.options.get("abnormal", True),
-                        "body_part": len(own.options.get("parts") or both) > 1}
-            has_both = own.format in ("mura", "phantom")
-            return tuple(name for name, there in possible.items() if there and has_both)
-        return both if is_mura(Path(dataset).expanduser()) else ()
-    except (LightboxError, OSError, ValueError):
-        return ()
-
-
-def is_of(needs: str, dataset: str) -> bool:
-    """Return whether a data set is of the kind that a recipe needs; any custom one may be "covid"."""
-    from core.datasets import DATASETS
-    return dataset in DATASETS and not dataset.startswith("phantom") if needs == "medmnist" else needs == "covid"
-
-
-def sets_for(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield (name, title) of the data sets that a recipe was made for: added ones, else its stand-in."""
-    from core.datasets import DATASETS
-    from core.datasets.custom import list_custom_datasets
-    own = [(own.name, own.title) for own in list_custom_datasets() if own.format == recipe.needs]
-    yield from own
-    if not own and recipe.stand_in:
-        yield recipe.stand_in, DATASETS[recipe.stand_in].info().title

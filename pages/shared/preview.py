@@ -20,7 +20,7 @@ from core.errors import LightboxError
 from core.models import MODELS, uses_small_stem
 from core.runs.classifiers import settings_of
 from core.runs.device import machine, resolve
-from core.runs.recipes import targets_of
+from core.runs.recipe_datasets import targets_of
 from core.runs.store import RunStore
 from pages.shared import open_data
 from pages.shared.layout import format_seconds

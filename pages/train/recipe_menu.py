@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.config import KNOBS
 from core.errors import LightboxError
-from core.runs import recipes
 from core.runs.codes import parse
-from core.runs.recipes import GROUPS, RECIPES, Recipe
+from core.runs.recipe_datasets import datasets_for, is_kind, targets_of
+from core.runs.recipes import GROUPS, RECIPES, Recipe, changes_of
 from pages.shared import config_form
 from pages.shared.layout import escape, set_param, show_error
 from pages.shared.widget_state import follow
@@ -89,8 +89,8 @@ def _draw_selected(key: str, corrected: bool) -> None:
 def _other_datasets(recipe: Recipe) -> list[tuple[str, str]]:
     """(name, title) of the data sets that this recipe was made for, where another one is chosen."""
     chosen = config_form.value_of("data.dataset")
-    suits = recipe.target and recipes.targets_of(chosen) or recipes.is_of(recipe.needs, chosen)
-    return list(recipes.sets_for(recipe)) if recipe.needs and not suits else []
+    suits = recipe.target and targets_of(chosen) or is_kind(recipe.needs, chosen)
+    return list(datasets_for(recipe)) if recipe.needs and not suits else []
 
 
 def _reported(recipe: Recipe) -> str:
@@ -104,7 +104,7 @@ def _reported(recipe: Recipe) -> str:
 
 @lru_cache(maxsize=256)
 def _changes(key: str, corrected: bool) -> tuple[tuple[str, Any], ...]:
-    return tuple(recipes.changes_of(key, corrected).items())
+    return tuple(changes_of(key, corrected).items())
 
 
 def _selected() -> tuple[str | None, bool]:
@@ -143,7 +143,7 @@ def _fill(key: str, corrected: bool) -> None:
     for name, value in _changes(key, corrected):
         config_form.put(name, value)
     target = RECIPES[key].target
-    if target in recipes.targets_of(config_form.value_of("data.dataset")):
+    if target in targets_of(config_form.value_of("data.dataset")):
         config_form.put("data.target", target)
 
 

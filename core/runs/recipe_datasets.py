@@ -1,0 +1,46 @@
+"""Which data sets a recipe was made for, told from their names and options without opening them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.datasets import DATASETS
+from core.datasets.custom import list_custom_datasets, load_custom_dataset
+from core.datasets.mura import is_mura
+from core.errors import LightboxError
+
+if TYPE_CHECKING:
+    from core.runs.recipes import Recipe
+
+TARGETS = ("abnormality", "body_part")        # of MURA and of phantoms
+
+
+def targets_of(dataset: str) -> tuple[str, ...]:
+    """Return the tasks of MURA and of phantoms, by name or path; () for every other data set."""
+    try:
+        if dataset in DATASETS:
+            return TARGETS if dataset.startswith("phantom") else ()
+        if custom := load_custom_dataset(dataset):
+            has = {"abnormality": custom.options.get("abnormal", True),
+                   "body_part": len(custom.options.get("parts") or TARGETS) > 1}
+            return tuple(filter(has.get, TARGETS)) if custom.format in ("mura", "phantom") else ()
+        return TARGETS if is_mura(Path(dataset).expanduser()) else ()
+    except (LightboxError, OSError, ValueError):
+        return ()
+
+
+def is_kind(needs: str, dataset: str) -> bool:
+    """Return whether a data set is of the kind that a recipe needs; any custom one may be "covid"."""
+    if needs == "medmnist":
+        return dataset in DATASETS and not dataset.startswith("phantom")
+    return needs == "covid"
+
+
+def datasets_for(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield (name, title) of the data sets that a recipe was made for: added ones, else its stand-in."""
+    added = [(custom.name, custom.title) for custom in list_custom_datasets() if custom.format == recipe.needs]
+    yield from added
+    if not added and recipe.stand_in:
+        yield recipe.stand_in, DATASETS[recipe.stand_in].info().title
