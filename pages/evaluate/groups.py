@@ -189,24 +189,22 @@ def _breakdown(run: Run, split: str, preds: Predictions, metrics: Sequence[str],
                             threshold=thresholds.of(run))
 
 
-def _draw_dots(rows: Sequence[GroupRow], measure: str, overall: float | None, column: Column) -> None:
+def _draw_dots(rows: Sequence[GroupRow], name: str, overall: float | None, column: Column) -> None:
     """A dot and its interval for each group, and a line where all images together are."""
     shown = [(row.group or EMPTY, one.value, one.low, one.high, row.n)
-             for row in rows for one in [row.estimates[measure]] if one.value is not None]
+             for row in rows for one in [row.estimates[name]] if one.value is not None]
+    metric = METRICS[name]
     if not shown:
-        st.markdown(f"{METRICS[measure].title} is undefined in each of these groups.")
+        st.markdown(f"{metric.title} is undefined in each of these groups.")
         return
-    metric = METRICS[measure]
     show_chart(comparisons.estimates(shown, metric.title, column.title, overall=overall, limits=metric.range),
                key="group_dots")
     if overall is not None:
-        st.caption(f"Bars are 95 % intervals. The dashed line is {METRICS[measure].title} of all images, "
-                   f"{overall:.3f}.")
+        st.caption(f"Bars are 95 % intervals. The dashed line is the {metric.title} of all images, {overall:.3f}.")
 
 
 def _draw_rows(rows: Sequence[tuple[Mapping, Evaluated]], names: Sequence[str], heads: Mapping[str, str],
-               key: str, label: str,
-               of: str = "Images.", digits: int = 2) -> None:
+               key: str, label: str, of: str = "Images.", digits: int = 2) -> None:
     """A row each: what it is, n, n positive, and metrics with their intervals."""
     estimates = [row.estimates for _, row in rows]
     positive = any(of[names[0]].n_positive is not None for of in estimates)

@@ -128,16 +128,17 @@ def _value(run: Run, split: str, metric: str) -> tuple | None:
     return estimates[metric].value, estimates[metric].low, estimates[metric].high
 
 
-# ----------------------------------------------------------------------------------------------- what is seen
+# ----------------------------------------------------------------------------------------- chart and table
 
-def _colors(kinds: Sequence[str]) -> list[str]:
-    """Native sizes in the colour of the first class, the rest in quieter ones."""
-    return [theme.CLASSES[2] if kind == NATIVE else theme.QUIET if n < 2 else theme.CLASSES[5] for n,
-            kind in enumerate(kinds)]
+def _color(kind: str, place: int) -> str:
+    """Native sizes in the colour of a class, the rest in quieter ones."""
+    if kind == NATIVE:
+        return theme.CLASSES[2]
+    return theme.QUIET if place < 2 else theme.CLASSES[5]
 
 
-def _draw_curve(points: Sequence[Point], study: str, measure: str, key: str) -> None:
-    """A line for each kind through the means; a dot for each run; a bar for how sure each mean is."""
+def _draw_curve(points: Sequence[Point], study: str, metric: str, key: str) -> None:
+    """A line for each kind through the means; a dot for each run; a bar for the spread of each mean."""
     kinds = list(dict.fromkeys(point.kind for point in points))
     means = pd.DataFrame([{"x": p.x, "kind": p.kind, "mean": p.mean, "runs": len(p.values),
                            "low": p.mean - p.spread if p.spread is not None else p.low,
@@ -145,18 +146,22 @@ def _draw_curve(points: Sequence[Point], study: str, measure: str, key: str) -> 
     each = pd.DataFrame([{"x": p.x, "kind": p.kind, "value": value}
                          for p in points if len(p.values) > 1 for value in p.values.values()],
                         columns=["x", "kind", "value"])
-    said = "; ".join(f"{p.kind}, {p.x:,}: {METRICS[measure].title} {p.mean:.3f}" for p in points)
-    show_chart(comparisons.study(means, each, METRICS[measure].title, STUDIES[study].across,
-                                 dict(zip(kinds, _colors(kinds))),
-                           f"{STUDIES[study].title}: {said}", limits=METRICS[measure].range), key=key)
+    colors = {kind: _color(kind, place) for place, kind in enumerate(kinds)}
+    values = "; ".join(f"{p.kind}, {p.x:,}: {METRICS[metric].title} {p.mean:.3f}" for p in points)
+    show_chart(comparisons.study(means, each, METRICS[metric].title, STUDIES[study].across, colors,
+                                 f"{STUDIES[study].title}: {values}", limits=METRICS[metric].range), key=key)
 
 
-def _draw_table(points: Sequence[Point], study: str, measure: str, key: str) -> None:
+def _value_in_words(point: Point) -> str:
+    if point.spread is None:
+        return format_interval(point.mean, point.low, point.high)
+    return f"{point.mean:.3f}, SD {format_number(point.spread)}"
+
+
+def _draw_table(points: Sequence[Point], study: str, metric: str, key: str) -> None:
     frame = pd.DataFrame([{
         "x": p.x, "kind": p.kind, "runs": len(p.values),
-        "value": format_interval(p.mean, p.low, p.high) if p.spread is None
-        else f"{p.mean:.3f}, SD {format_number(p.spread)}"}
-        for p in points])
+        "value": _value_in_words(p)} for p in points])
     if frame["kind"].nunique() == 1 and study == "images":
         frame = frame.drop(columns="kind")
     st.dataframe(frame, key=key, hide_index=True, alt=f"{STUDIES[study].title} in numbers", column_config={
@@ -166,4 +171,4 @@ def _draw_table(points: Sequence[Point], study: str, measure: str, key: str) -> 
                                             help="native: the originals have at least this size. upsampled: "
                                                  "they are smaller and were enlarged, which adds no detail."),
         "runs": st.column_config.NumberColumn("Runs", help="Repeats with other seeds."),
-        "value": st.column_config.TextColumn(METRICS[measure].title, help=METRICS[measure].help)})
+        "value": st.column_config.TextColumn(METRICS[metric].title, help=METRICS[metric].help)})
