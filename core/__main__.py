@@ -1,4 +1,4 @@
-"""The same jobs without a browser.
+"""Lightbox on the command line.
 
     python -m core datasets [--json]
     python -m core datasets D [--json]
@@ -16,7 +16,7 @@
     python -m core evaluate RUN [--split val|test] [--json]
     python -m core compare RUN RUN [--split val|test] [--json]
     python -m core marks D [--out FILE.csv]
-    python -m core conflict RUN [--split val|test] [--json]
+    python -m core shortcut-test RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--method M] [--layer L] [--target C] [--against C] --out FILE.png
     python -m core predict RUN IMAGE... [--calibrated] [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
@@ -26,7 +26,7 @@
 
 D is a name such as phantom or breastmnist, or the path of a folder, a table, a zip or an .npz file. RUN is a run's id, or a
 classifier that came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
-sentence and exit code 2, a run that fails with 1.
+sentence and exit code 2, a failed run with 1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import argparse
 import os
 import sys
 
-from core.commands import COMMANDS
+from core.commands.table import COMMANDS
 from core.errors import LightboxError
 
 
@@ -56,10 +56,13 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m core", description=__doc__.split("\n\n")[0])
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        one = commands.add_parser(command.name, help=command.help)
-        for argument in command.arguments:
-            one.add_argument(*argument.names, **argument.settings)
-        one.set_defaults(function=command.function)
+        for name, shown in ((command.name, {"help": command.help}), (command.alias, {})):
+            if not name:
+                continue
+            one = commands.add_parser(name, **shown)             # without a help it is not listed
+            for argument in command.arguments:
+                one.add_argument(*argument.names, **argument.settings)
+            one.set_defaults(function=command.function)
     return whole
 
 

@@ -84,9 +84,9 @@ def test_a_printed_table_is_found_out(app, page):
     page.get_by_role("radio", name="One row").click()
     accuracy = page.get_by_role("textbox", name="Accuracy")
     expect(accuracy).to_have_value("0.73")                           # 3,197 images, 1,530 of them positive
-    expect(page.get_by_text("These numbers cannot belong together")).to_be_visible()
+    expect(page.get_by_text("These numbers are impossible together")).to_be_visible()
     wait_idle(page)
     accuracy.fill("")
     accuracy.press("Enter")                                          # without it the others fit together
-    expect(page.get_by_text("These numbers can belong together")).to_be_visible()
+    expect(page.get_by_text("These numbers are consistent")).to_be_visible()
     wait_idle(page)

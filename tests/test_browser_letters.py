@@ -21,7 +21,7 @@ from tests.judged import CPU
 
 SETS = {"letters": ({"letters": 1.0}, 5), "plain": ({}, 2)}              # what is wrong with the set, and epochs
 SHARE = re.compile(r"(\d+) % of the heat lies there, ([\d.]+) times")
-NUMBERS = re.compile(r"accuracy is ([\d.]+) where the letter tells the label, ([\d.]+) where it tells the contrary")
+NUMBERS = re.compile(r"accuracy is ([\d.]+) where the letter matches the label, ([\d.]+) where it contradicts it")
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +74,13 @@ def test_a_network_that_reads_the_letter_is_found_out_and_one_without_letters_is
         expect(page.get_by_text(title)).to_be_visible()
 
     press(page, "Run the shortcut test")
-    said = page.get_by_test_id("stAlert").filter(has_text="This network reads the letter")
+    said = page.get_by_test_id("stAlert").filter(has_text="This network relies on the letter")
     agrees, contrary = map(float, NUMBERS.search(said.inner_text()).groups())
     assert agrees >= 0.9 and contrary <= 0.2                                             # collapse on the conflict set
 
     page.goto(f"{url}/gradcam?run={runs['plain'].id}&true=1&predicted=all&target=1")
     press(page, "Run the shortcut test")
-    said = page.get_by_test_id("stAlert").filter(has_text="This network does not read the letter")
+    said = page.get_by_test_id("stAlert").filter(has_text="This network does not rely on the letter")
     agrees, contrary = map(float, NUMBERS.search(said.inner_text()).groups())
     assert abs(agrees - contrary) <= 0.1
     assert not runs["letters"].times_test_opened() and not runs["plain"].times_test_opened()

@@ -12,7 +12,7 @@ from core import __main__
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.evaluation import thresholds
-from core.evaluation.compare import compare, differences, disagreements, fold_seeds, p_text, pair, same_but_for_the_seed
+from core.evaluation.compare import compare, differences, disagreements, over_seeds, p_text, pair, same_but_for_the_seed
 from core.metrics.operating_points import Threshold
 from core.runs.store import RunStore
 from tests import judged
@@ -75,7 +75,7 @@ def test_each_run_answers_with_its_own_threshold(two):
     a, b, labels, p_a, p_b = two
     thresholds.freeze(a, Threshold(0.8))
     both = pair(a, b)
-    assert (both.answers[0] == (p_a > 0.8)).all() and (both.answers[1] == (p_b > 0.5)).all()
+    assert (both.preds[0] == (p_a > 0.8)).all() and (both.preds[1] == (p_b > 0.5)).all()
     assert (both.image_ids == pair(a, a).image_ids).all()
     rows = {kind: set(disagreements(both, kind)) for kind in ("any", "a", "b", "neither")}
     assert rows["any"] == rows["a"] | rows["b"] and not rows["neither"] and not rows["a"] & rows["b"] and rows["a"] and rows["b"]
@@ -99,7 +99,7 @@ def test_what_is_not_the_same_is_refused_in_a_sentence(two, code, harm, capsys):
 
 def test_a_shut_test_set_stays_shut(two):
     a, b, *_ = two
-    with pytest.raises(LightboxError, match="not opened"):
+    with pytest.raises(LightboxError, match="not been opened"):
         compare(a, b, "test")
     assert a.times_test_opened() == b.times_test_opened() == 0
 
@@ -128,7 +128,7 @@ def test_several_findings_are_tested_one_by_one(two):
     assert [row["roc_auc"] is None for row in found["findings"]] == [False, False, True]
     probs = pair(a, b).probs[0]
     assert found["findings"][1]["roc_auc"]["a"] == pytest.approx(roc_auc_score(labels[:, 1], probs[:, 1]))
-    assert found["findings"][2]["accuracy"]["both"] == ((pair(a, b).answers[0] + pair(a, b).answers[1])[:, 2] == 0).sum()
+    assert found["findings"][2]["accuracy"]["both"] == ((pair(a, b).preds[0] + pair(a, b).preds[1])[:, 2] == 0).sum()
 
 
 def test_settings_that_differ_and_nothing_else():
@@ -141,7 +141,7 @@ def test_settings_that_differ_and_nothing_else():
 
 
 def test_seeds_are_folded_into_mean_and_spread():
-    found = fold_seeds([0.9, None, 0.8, 0.85])
+    found = over_seeds([0.9, None, 0.8, 0.85])
     assert (found["n"], found["low"], found["high"]) == (3, 0.8, 0.9)
     assert found["mean"] == pytest.approx(0.85) and found["sd"] == pytest.approx(np.std([0.9, 0.8, 0.85], ddof=1))
-    assert fold_seeds([0.7])["sd"] is None and fold_seeds([None]) is None
+    assert over_seeds([0.7])["sd"] is None and over_seeds([None]) is None

@@ -9,10 +9,12 @@ import pytest
 from core.config import RunConfig
 from core.evaluation import leaderboard, thresholds
 from core.evaluation.evaluate import evaluate
-from core.evaluation.leaderboard import Entry, best, entry, fold, known_score, order, score, single
+from core.evaluation.leaderboard import best, group_seeds, order_by, score, ungrouped
 from core.evaluation.predictions import load_predictions
+from core.metrics import METRICS
 from core.metrics.intervals import wilson_by_patient
 from core.metrics.operating_points import Threshold
+from core.runs.summary import RunSummary, stored_scores, summarize
 from tests import judged
 from tests.judged import plant
 
@@ -22,7 +24,12 @@ run, trained = judged.run, judged.trained          # fixtures
 def line(name, auc=None, test=None, images="x", **changes):
     scores = {split: {"measures": {"roc_auc": [value, value - 0.1, value + 0.1, "bootstrap by image"]}}
               for split, value in (("val", auc), ("test", test)) if value is not None}
-    return Entry(name, name, RunConfig().with_(**changes), images=images, scores=scores)
+    return RunSummary(name, name, RunConfig().with_(**changes), split_hash=images, scores=scores)
+
+
+def order(rows, metric, split="val", largest_first=None):
+    down = METRICS[metric].higher_is_better if largest_first is None else largest_first
+    return order_by(rows, lambda row: row.estimate(metric, split)[0], down)
 
 
 def test_intervals_are_those_of_evaluate_and_are_kept(run, monkeypatch):
@@ -31,15 +38,15 @@ def test_intervals_are_those_of_evaluate_and_are_kept(run, monkeypatch):
         if name in found["measures"]:
             assert found["measures"][name] == [one.value, one.low, one.high, one.method], name
     monkeypatch.setattr(leaderboard, "estimate", lambda *_, **__: pytest.fail("computed again"))
-    assert score(run, "val") == found == known_score(run, "val")
-    assert entry(run).scores == {"val": found} and entry(run).unscored == ()
+    assert score(run, "val") == found == stored_scores(run)["val"]
+    assert summarize(run).scores == {"val": found} and summarize(run).unscored == ()
 
 
 def test_new_answers_and_a_new_threshold_are_scored_anew(run):
     score(run, "val")
     labels = np.arange(40) % 2
     plant(run, "val", labels, np.stack([0.4 - 0.3 * labels, 0.6 + 0.3 * labels], 1))       # 0.6 and 0.9: all above one half
-    assert known_score(run, "val") is None and entry(run).unscored == ("val",)
+    assert stored_scores(run) == {} and summarize(run).unscored == ("val",)
     assert score(run, "val")["measures"]["accuracy"][0] == 0.5
     thresholds.freeze(run, Threshold(0.7))
     assert score(run, "val")["measures"]["accuracy"][0] == 1.0
@@ -47,7 +54,7 @@ def test_new_answers_and_a_new_threshold_are_scored_anew(run):
 
 def test_test_is_never_opened(run):
     assert score(run, "test") is None and load_predictions(run, "test") is None and run.times_test_opened() == 0
-    found = entry(run)
+    found = summarize(run)
     assert found.unscored == ("val",) and "test" not in found.scores and found.seconds > 0
     assert found.value("roc_auc") == pytest.approx(score(run, "val")["measures"]["roc_auc"][0])       # as the trainer reported it
     assert found.value("roc_auc", "test") is None
@@ -55,7 +62,7 @@ def test_test_is_never_opened(run):
 
 def test_damaged_answers_have_no_measures_and_do_not_stop_the_others(run):
     plant(run, "val", np.zeros((40, 3), int), np.full((40, 3), 0.5))                       # of a task that the run has not
-    assert score(run, "val")["measures"] == {} and entry(run).unscored == () and entry(run).value("accuracy") is None
+    assert score(run, "val")["measures"] == {} and summarize(run).unscored == () and summarize(run).value("accuracy") is None
 
 
 def test_a_home_that_cannot_be_written_still_has_numbers(run, monkeypatch):
@@ -64,36 +71,36 @@ def test_a_home_that_cannot_be_written_still_has_numbers(run, monkeypatch):
 
 
 def test_validation_decides_the_order_and_test_only_when_asked():
-    lines = single([line("a", 0.7, 0.9), line("b", 0.9, 0.6), line("c"), line("d", 0.8)])
-    assert [one.name for one in order(lines, "roc_auc")] == ["b", "d", "a", "c"]
-    assert [one.name for one in order(lines, "roc_auc", "test")] == ["a", "b", "c", "d"]
-    assert [one.name for one in order(lines, "roc_auc", largest_first=False)] == ["a", "d", "b", "c"]
+    rows = ungrouped([line("a", 0.7, 0.9), line("b", 0.9, 0.6), line("c"), line("d", 0.8)])
+    assert [one.name for one in order(rows, "roc_auc")] == ["b", "d", "a", "c"]
+    assert [one.name for one in order(rows, "roc_auc", "test")] == ["a", "b", "c", "d"]
+    assert [one.name for one in order(rows, "roc_auc", largest_first=False)] == ["a", "d", "b", "c"]
 
 
 def test_the_best_is_the_best_of_the_same_images():
-    lines = single([line("a", 0.7), line("b", 0.9), line("c", 0.9), line("d", 0.95, images="y"), line("e", 0.5, images="z"),
+    rows = ungrouped([line("a", 0.7), line("b", 0.9), line("c", 0.9), line("d", 0.95, images="y"), line("e", 0.5, images="z"),
                     line("f", 0.6, images="z")])
-    assert best(lines, "roc_auc") == {1, 2, 5}           # two are equally good; d has nobody to be better than
-    assert best(lines, "accuracy") == set()
+    assert best(rows, "roc_auc") == {1, 2, 5}           # two are equally good; d has nobody to be better than
+    assert best(rows, "accuracy") == set()
 
 
 def test_seeds_of_one_setting_become_one_line():
     entries = [line("Network, seed 2", 0.9, **{"train.seed": 2}), line("other", 0.7, **{"optim.lr": 0.5}),
                line("Network, seed 0", 0.8, 0.6, **{"train.seed": 0}), line("elsewhere", 0.8, images="y")]
-    lines = fold(entries)
-    assert [one.name for one in lines] == ["Network", "other", "elsewhere"]
-    assert [one.config.train.seed for one in lines[0].entries] == [0, 2]
-    assert lines[0].cell("roc_auc") == (pytest.approx(0.85), None, None)
-    assert lines[0].folded("roc_auc")["sd"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
-    assert lines[0].folded("roc_auc", "test")["n"] == 1 and lines[1].cell("roc_auc") == (0.7, pytest.approx(0.6), 0.7 + 0.1)
+    rows = group_seeds(entries)
+    assert [one.name for one in rows] == ["Network", "other", "elsewhere"]
+    assert [one.config.train.seed for one in rows[0].runs] == [0, 2]
+    assert rows[0].estimate("roc_auc") == (pytest.approx(0.85), None, None)
+    assert rows[0].over_seeds("roc_auc")["sd"] == pytest.approx(np.std([0.8, 0.9], ddof=1))
+    assert rows[0].over_seeds("roc_auc", "test")["n"] == 1 and rows[1].estimate("roc_auc") == (0.7, pytest.approx(0.6), 0.7 + 0.1)
 
 
 def test_of_a_loss_the_least_is_the_best():
     def loss(name, value):
-        return Entry(name, name, RunConfig(), images="x", recorded={"brier": value})
-    lines = single([loss("a", 0.7), loss("b", 0.3), loss("c", 0.5)])
-    assert [one.name for one in order(lines, "brier")] == ["b", "c", "a"] and best(lines, "brier") == {1}
-    assert [one.name for one in order(lines, "brier", largest_first=True)] == ["a", "c", "b"]
+        return RunSummary(name, name, RunConfig(), split_hash="x", recorded={"brier": value})
+    rows = ungrouped([loss("a", 0.7), loss("b", 0.3), loss("c", 0.5)])
+    assert [one.name for one in order(rows, "brier")] == ["b", "c", "a"] and best(rows, "brier") == {1}
+    assert [one.name for one in order(rows, "brier", largest_first=True)] == ["a", "c", "b"]
 
 
 def test_intervals_know_the_patients_of_the_answers(run):
@@ -111,11 +118,11 @@ def test_intervals_know_the_patients_of_the_answers(run):
 def test_a_run_is_known_by_its_best_epoch_and_costs_all_of_them(run):
     epochs = run.records("epoch")
     path = run.folder / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for one in lines:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for one in rows:
         if one.get("kind", "epoch") == "epoch" and "is_best" in one:
             one |= {"is_best": one["epoch"] <= 2, "seconds": float(one["epoch"]), "val_roc_auc": 0.5 + one["epoch"] / 100}
-    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
-    found = entry(run)
-    assert found.recorded["roc_auc"] == pytest.approx(0.52) and found.epochs == len(epochs) == 4
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    found = summarize(run)
+    assert found.recorded["roc_auc"] == pytest.approx(0.52) and found.epoch == len(epochs) == 4
     assert found.seconds == pytest.approx(sum(range(1, 5)))

@@ -161,7 +161,7 @@ def test_several_findings_are_tested_one_at_a_time(two):
 def test_seeds_are_folded_and_every_view_stands(two):
     a, b = two
     another_seed(b)
-    at = toggle(open_page("compare"), "Fold seeds")
+    at = toggle(open_page("compare"), "Group seeds")
     rows = table(at)["rows"]
     assert len(rows) == 2 and "2 seeds" in rows[1]["cells"][0]["small"]
     for view in ("curves", "cost", "away", "reported", "check"):
@@ -174,7 +174,7 @@ def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
     a, b = two
     with serve(ROOT / "app.py", tmp_path, "--server.headless", "true", LIGHTBOX_HOME=str(RunStore().root)) as server:
         page.goto(f"{server.url}/compare")
-        expect(page.get_by_text("Which one is better")).to_be_visible()
+        expect(page.get_by_text("Which is better?")).to_be_visible()
         names = page.locator("tbody tr td.name")
         assert "the other one" in names.nth(1).inner_text()
         page.get_by_role("button", name="Sort by ROC AUC").click()

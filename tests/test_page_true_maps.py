@@ -8,7 +8,7 @@ import torch
 from core.datasets import open_dataset
 from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.evaluation import thresholds
-from core.evaluation.shortcut_test import Answered, Conflict
+from core.evaluation.shortcut_test import LetterResult, ShortcutTest
 from core.explain.localization import Place
 from core.explain.randomisation import Randomised
 from core.explain.sanity_checks import CheckResults
@@ -153,20 +153,20 @@ def phantoms(run):
     return run
 
 
-def letters(reads: bool) -> Conflict:
-    def row(name: str, title: str, trained: bool, accuracy: float) -> Answered:
-        return Answered(name, title, trained, 200, accuracy, (accuracy - 0.05, accuracy + 0.04), 0.91, 0.72, 0.83)
-    return Conflict((row("agrees", "One", True, 0.9), row("contrary", "Two", False, 0.3)), reads, "What was found.")
+def letters(reads: bool) -> ShortcutTest:
+    def row(name: str, title: str, trained: bool, accuracy: float) -> LetterResult:
+        return LetterResult(name, title, trained, 200, accuracy, (accuracy - 0.05, accuracy + 0.04), 0.91, 0.72, 0.83)
+    return ShortcutTest((row("agrees", "One", True, 0.9), row("contrary", "Two", False, 0.3)), reads, "What was found.")
 
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms, monkeypatch, reads):
     calls = []
 
-    def conflict(*asked, **more):
+    def run_shortcut_test(*asked, **more):
         calls.append((*asked, *more))
         return letters(reads)
-    monkeypatch.setattr("pages.gradcam.shortcut_test.conflict", conflict)
+    monkeypatch.setattr("pages.gradcam.shortcut_test.run_shortcut_test", run_shortcut_test)
     at = open_page("gradcam", run=phantoms.id, predicted="all")
     assert not calls
     at = press(at, "Run the shortcut test")

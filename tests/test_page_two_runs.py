@@ -74,7 +74,7 @@ def test_what_both_are_surest_of_comes_first_and_each_letter_says_its_own(two):
     captions = galleries(opened(two))[0]["captions"]
     for caption, i in zip(captions, ordered, strict=True):
         said = [f"{letter}: {answers[i]}, {100 * probs[i].max():.0f} %"
-                for letter, answers, probs in zip("AB", both.answers, both.probs)]
+                for letter, answers, probs in zip("AB", both.preds, both.probs)]
         assert caption.split("\n") == [f"true {both.labels[i]}", *said]
 
 
@@ -94,7 +94,7 @@ def test_disagreements_are_those_of_the_finding(two):
 def test_seeds_of_each_run_are_told_by_its_letter(two):
     a, b = two
     another_seed(b)
-    said = text_of(opened(two)).partition("ROC AUC of all seeds, on validation: ")[2]
+    said = text_of(opened(two)).partition("Mean ROC AUC over seeds, on validation: ")[2]
     auc = compare(a, b)["roc_auc"]["b"]
     assert said.startswith(f"B {auc:.3f} (SD 0.000, 2 seeds).")
     assert text_of(opened((b, a))).partition("on validation: ")[2].startswith("A ")

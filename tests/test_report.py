@@ -66,8 +66,8 @@ def test_the_page_stands_alone_and_says_what_it_must(what):
     parser.feed(page)
     assert parser.open == [] and parser.loads == []
     assert "<script" not in page and not re.search(r"url\((?!#)|@import", page)
-    for needed in ("Not for clinical use", what.about["split_hash"], what.trained_with["torch"], "Licence", "To be cited", "<svg",
-                   f"{what.result.estimates['accuracy'].low:.3f}", "always giving the most frequent answer"):
+    for needed in ("Not for clinical use", what.about["split_hash"], what.trained_with["torch"], "Licence", "Citation", "<svg",
+                   f"{what.result.estimates['accuracy'].low:.3f}", "always predicting the most frequent class"):
         assert needed in page, needed
     assert what.split == "val" and "validation images" in page
 
@@ -76,7 +76,7 @@ def test_its_numbers_are_those_of_evaluate(what):
     stored = load_predictions(what.run, "val")
     assert what.result.estimates == evaluate_predictions(what.run, "val", stored).estimates
     rows = read(TABLES["evaluation_report.csv"][1](what))
-    row, = (row for row in rows if row["class"] == "all" and row["measure"] == "Accuracy")
+    row, = (row for row in rows if row["class"] == "all" and row["metric"] == "Accuracy")
     answers = stored.probs.argmax(1)
     assert float(row["value"]) == pytest.approx(accuracy_score(stored.labels, answers))
     assert float(row["low"]) < float(row["value"]) <= float(row["high"]) and int(row["n"]) == len(stored.labels)
@@ -88,9 +88,9 @@ def test_tables_can_be_read_back(what):
     names = what.about["class_names"]
     assert [row["image_id"] for row in images] == stored.image_ids
     assert [names.index(row["true"]) for row in images] == stored.labels.tolist()
-    probs = np.array([[float(row[f"p({name})"]) for name in names] for row in images])
+    probs = np.array([[float(row[f"prob_{name}"]) for name in names] for row in images])
     assert probs == pytest.approx(stored.probs, abs=1e-6)
-    answers = [names.index(row["answer"]) for row in images]
+    answers = [names.index(row["predicted"]) for row in images]
     tn, fp, fn, tp = confusion_matrix(stored.labels, answers).ravel()
     classes = read(TABLES["predictions_report.csv"][1](what))
     assert [int(classes[1][name]) for name in ("true_negatives", "false_positives", "false_negatives", "true_positives")] == [

@@ -14,7 +14,7 @@ from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.datasets.phantom import PhantomSource
 from core.errors import LightboxError
 from core.evaluation import thresholds
-from core.evaluation.shortcut_test import COUNTERS, Answered, can_lie, conflict, judged, regions_of, taken_again
+from core.evaluation.shortcut_test import CONDITIONS, LetterResult, can_test, conclude, regions_of, retaken, run_shortcut_test
 from core.metrics.operating_points import Threshold
 from tests import judged as fixtures
 
@@ -39,10 +39,10 @@ def test_taken_again_is_what_a_set_of_its_own_would_have(sets):
     letters, plain = sets["letters"], sets["plain"]
     rows = np.arange(4)
     for one, other in ((letters, plain), (plain, letters)):
-        again = taken_again(one, rows, other.source.config)
+        again = retaken(one, rows, other.source.config)
         assert np.array_equal(np.stack(again), other.images[:4]) and not np.array_equal(np.stack(again), one.images[:4])
     contrary = dataclasses.replace(letters.source.config, contrary=True)
-    assert not np.array_equal(np.stack(taken_again(letters, rows, contrary)), letters.images[:4])
+    assert not np.array_equal(np.stack(retaken(letters, rows, contrary)), letters.images[:4])
 
 
 def test_regions_lie_where_the_picture_has_them(sets):
@@ -52,7 +52,7 @@ def test_regions_lie_where_the_picture_has_them(sets):
     assert set(found) == {"finding", "letters"} and found["letters"].shape == (3, 48, 48)
     assert found["finding"][:2].any((1, 2)).all() and not found["finding"][2].any()           # a normal image has none
     assert 0.01 < found["letters"].mean() < 0.1
-    without = np.stack(taken_again(data, rows, sets["plain"].source.config))[..., 0].astype(int)
+    without = np.stack(retaken(data, rows, sets["plain"].source.config))[..., 0].astype(int)
     changed = np.abs(data.images[rows][..., 0].astype(int) - without) > 60
     assert changed.any((1, 2)).all() and not (changed & ~found["letters"]).any()
     assert set(regions_of(sets["plain"], rows)) == {"finding"}
@@ -69,12 +69,12 @@ def test_a_region_that_is_not_known_of_every_image_is_left_out(sets):
 
 
 def test_only_phantoms_can_be_taken_again(sets, run):
-    assert can_lie(sets["letters"])
-    assert not can_lie(dataclasses.replace(sets["letters"], target="body_part"))
+    assert can_test(sets["letters"])
+    assert not can_test(dataclasses.replace(sets["letters"], target="body_part"))
     with_copies = dataclasses.replace(sets["letters"].source.config, copies=0.1)
-    assert not can_lie(dataclasses.replace(sets["letters"], source=PhantomSource(with_copies)))
+    assert not can_test(dataclasses.replace(sets["letters"], source=PhantomSource(with_copies)))
     with pytest.raises(LightboxError) as fault:
-        conflict(run)
+        run_shortcut_test(run)
     assert fault.value.code == "conflict.data"
 
 
@@ -90,7 +90,7 @@ def reader(run, sets, monkeypatch):
     def watch(data):
         plain = dataclasses.replace(data.source.config, markers=False, letters=0.0)
         for name, changes in LETTERS.items():
-            again = taken_again(data, np.arange(len(data)), dataclasses.replace(plain, **changes))
+            again = retaken(data, np.arange(len(data)), dataclasses.replace(plain, **changes))
             known.update((image.tobytes(), SAYS[name][label]) for image, label in zip(again, data.labels))
 
     def answer(model, images):
@@ -115,8 +115,8 @@ def test_each_letter_is_judged_on_all_validation_images_at_the_threshold_of_the_
     watch(data)
     if threshold:
         thresholds.freeze(run, Threshold(threshold))
-    found = conflict(run, data=data, progress=lambda *step: steps.append(step[1:]))
-    asked = (["own"] if own == "own" else []) + list(COUNTERS)
+    found = run_shortcut_test(run, data=data, progress=lambda *step: steps.append(step[1:]))
+    asked = (["own"] if own == "own" else []) + list(CONDITIONS)
     assert [row.name for row in found.rows] == asked and [row.name for row in found.rows if row.as_trained] == [own]
     assert known["asked"] == 18 * len(asked) and steps[-1] == (18 * len(asked),) * 2 and steps == sorted(steps)
     labels = data.labels[:18]
@@ -135,11 +135,11 @@ def test_each_letter_is_judged_on_all_validation_images_at_the_threshold_of_the_
 def test_to_take_the_test_images_again_is_to_open_the_test_set(run, sets, reader):
     data = split_anew(sets["letters"])
     reader[0](data)
-    found = conflict(run, "test", data)
+    found = run_shortcut_test(run, "test", data)
     assert [(row.n, row.accuracy) for row in found.rows] == [(5, 1), (5, 0), (5, 0)]          # normal ones only
     assert run.times_test_opened() == 1
     with pytest.raises(LightboxError, match="no test images"):
-        conflict(run, "test", dataclasses.replace(data, table=data.table.assign(split="val")))
+        run_shortcut_test(run, "test", dataclasses.replace(data, table=data.table.assign(split="val")))
     assert run.times_test_opened() == 1
 
 
@@ -147,8 +147,8 @@ def test_to_take_the_test_images_again_is_to_open_the_test_set(run, sets, reader
                                                 ((0.65, 0.7, 0.58), False)])
 def test_who_follows_the_letter_reads_it(accuracies, reads):
     """A letter that only disturbs, whichever it is, is not read."""
-    found = judged(tuple(Answered(name, title, False, 100, value, (0.0, 1.0), None, None, None)
-                         for (name, (title, _)), value in zip(COUNTERS.items(), accuracies)))
-    assert found.reads is reads and ("does not read" in found.sentence) is not reads
+    found = conclude(tuple(LetterResult(name, title, False, 100, value, (0.0, 1.0), None, None, None)
+                         for (name, (title, _)), value in zip(CONDITIONS.items(), accuracies)))
+    assert found.reads is reads and ("does not rely" in found.sentence) is not reads
     assert ("any letter disturbs it" in found.sentence) is (accuracies[0] == 0.45)
-    assert f"{accuracies[0]:.2f} where the letter tells the label, {accuracies[2]:.2f}" in found.sentence
+    assert f"{accuracies[0]:.2f} where the letter matches the label, {accuracies[2]:.2f}" in found.sentence

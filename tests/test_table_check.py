@@ -35,7 +35,7 @@ def test_the_accuracy_of_073_cannot_go_with_its_other_numbers():
     rows = rows_of("r001")
     assert rows["DenseNet-201 augmented"].possible
     said = faults(rows["DenseNet-201 augmented (second table)"])
-    assert "No confusion matrix of 3,197 images" in said and "Without the accuracy the others would fit" in said
+    assert "No confusion matrix of 3,197 images" in said and "Without the accuracy the others would be consistent" in said
 
 
 def test_seven_rows_of_single_parts_fit_only_the_whole_test_set():
@@ -62,7 +62,7 @@ def test_accuracies_that_are_no_whole_number_of_images():
     impossible = {name for name, verdict in rows.items() if not verdict.possible}
     assert impossible == {"PathMNIST ResNet-50", "DermaMNIST ResNet-50", "OCTMNIST ResNet-18", "OCTMNIST ResNet-50",
                           "PneumoniaMNIST ResNet-50"}
-    assert "546.07 right answers of 624" in faults(rows["PneumoniaMNIST ResNet-50"])
+    assert "546.07 correct of 624" in faults(rows["PneumoniaMNIST ResNet-50"])
     assert "lost its decimal point" in faults(rows["OCTMNIST ResNet-18"])
     assert not any(verdict.possible for verdict in rows_of("r002-retina").values())
 
@@ -75,7 +75,7 @@ def test_the_row_that_sums_to_279():
 
 def test_the_macro_f1_of_r004_is_that_of_the_positive_class():
     verdict = rows_of("r004-average")["macro"]
-    assert any("F1 of the positive class is 0.3371: .33 was cut off" in f.sentence for f in verdict.findings)
+    assert any("F1 of the positive class is 0.3371: .33 was truncated" in f.sentence for f in verdict.findings)
     assert any(".40, is that of the positive class; the macro average is 0.642" in f.sentence
                for f in rows_of("r004-average")["micro"].findings)
     assert verdict.intervals["accuracy"][1:] == pytest.approx(proportion_confint(219, 278, method="wilson"), abs=1e-6)
@@ -164,7 +164,7 @@ def test_sentences_for_what_cannot_be_read():
         check_table("a,b\n1,2")
     assert error.value.code == "printed.table"
     rows = check_table("run\taccuracy\tn\nA\t0.5\tmany\nB\t0.5\t-\nC\t0.9\t0").rows
-    assert "'many' in column n is no whole number" in rows[0].error
+    assert "'many' in column n is not a whole number" in rows[0].error
     assert rows[1].verdict.possible
     assert "n is 0" in rows[2].error
     with pytest.raises(LightboxError) as error:

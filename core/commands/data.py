@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.commands.options import JSON, Command, absolute, argument, pairs, set_argument, settings
-from core.commands.output import Bar, tell
+from core.commands.output import Bar, print_result
 from core.config import RunConfig
 from core.errors import LightboxError
 
@@ -23,7 +23,7 @@ def datasets(options: Namespace) -> None:
     for info in infos:                            # the phantoms are made, so they can be counted at any time
         if info.name in DATASETS and info.available and None in info.counts.values():
             info.counts.update(scan_source(DATASETS[info.name].source(None)).index.table["split"].value_counts().to_dict())
-    tell(options, [vars(info) for info in infos], map(_in_a_line, infos))
+    print_result(options, [vars(info) for info in infos], map(_in_a_line, infos))
 
 
 def _in_a_line(info) -> str:
@@ -53,7 +53,7 @@ def show_or_add(options: Namespace) -> None:
         own, source = load_custom_dataset(dataset), open_source(DataConfig(dataset))
         if source is None and dataset in {info.name for info in list_datasets()}:
             info = next(info for info in list_datasets() if info.name == dataset)
-            tell(options, vars(info), [f"{info.title} ({info.name}): {info.how_to_get}"])
+            print_result(options, vars(info), [f"{info.title} ({info.name}): {info.how_to_get}"])
             return
         if source is None or values:
             kind, path = detect_format(dataset)
@@ -64,7 +64,7 @@ def show_or_add(options: Namespace) -> None:
                             "Write datasets, datasets D, or datasets add PATH --name NAME.")
     bar.end()
     kept = {"kind": own.format, "path": own.path, "reading": own.options} if own else {}
-    tell(options, found.to_json() | kept, _survey_in_words(found, own))
+    print_result(options, found.to_json() | kept, _survey_in_words(found, own))
 
 
 def _survey_in_words(found, own) -> Iterator[str]:
@@ -93,7 +93,7 @@ def audit(options: Namespace) -> None:
     bar = Bar()
     found = audit(open_dataset(config.data, bar.count), bar.count)
     bar.end()
-    tell(options, found.to_json(), found.to_text(), indent=2)
+    print_result(options, found.to_json(), found.to_text(), indent=2)
 
 
 COMMANDS = (

@@ -1,4 +1,4 @@
-"""Judging: measures, tests of two runs, the letter, what people marked, and maps that explain an answer."""
+"""Evaluation: metrics, paired tests of two runs, the shortcut test, marks, and heat-maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.options import JSON, Command, absolute, argument, open_run, split_argument
-from core.commands.output import Bar, tell, write_or_print
+from core.commands.output import Bar, print_result, write_or_print
 from core.errors import LightboxError
 from core.explain import METHODS
 from core.files import write_atomic
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(options: Namespace) -> None:
-    """Every measure of a run with its interval, and what to beware of."""
+    """Print every metric of a run with its interval, and warnings."""
     from core.evaluation.evaluate import evaluate
     bar = Bar()
     result = evaluate(open_run(options.run), options.split, progress=bar.count)
     bar.end()
-    tell(options, result.as_dict(), _result_in_words(options, result))
+    print_result(options, result.as_dict(), _result_in_words(options, result))
 
 
 def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
@@ -53,41 +53,41 @@ def _listed(values: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in values.items() if value is not None)
 
 
-def conflict(options: Namespace) -> None:
-    """The same phantom patients with another letter, or with none: does the run follow the letter?"""
+def shortcut_test(options: Namespace) -> None:
+    """Test with other letters, or with none, on the same phantom patients: does the run follow the letter?"""
     from dataclasses import asdict
 
-    from core.evaluation.shortcut_test import conflict
+    from core.evaluation.shortcut_test import run_shortcut_test
     bar = Bar()
-    found = conflict(open_run(options.run), options.split, progress=bar.count)
+    found = run_shortcut_test(open_run(options.run), options.split, progress=bar.count)
     bar.end()
-    tell(options, asdict(found), _conflict_in_words(found))
+    print_result(options, asdict(found), _shortcut_in_words(found))
 
 
-def _conflict_in_words(found) -> Iterator[str]:
+def _shortcut_in_words(found) -> Iterator[str]:
     for row in found.rows:
         low, high = row.accuracy_interval
-        yield (f"  {row.title + (', as it was trained' if row.as_trained else ''):74} {row.n:6,} images   "
+        yield (f"  {row.title + (', as in training' if row.as_trained else ''):74} {row.n:6,} images   "
                f"accuracy {row.accuracy:.4f} ({low:.4f} to {high:.4f})")
     yield found.sentence
 
 
 def marks(options: Namespace) -> None:
-    """What people marked on the page Errors."""
+    """Write what people marked on the page Errors."""
     from core.runs.marks import marks_csv, read_marks
     dataset = absolute(options.dataset)
     found = read_marks(dataset)
     if not found:
-        raise LightboxError("marks.none", f"There are no marks for {dataset}.", "Images are marked on the page Errors.")
+        raise LightboxError("marks.none", f"There are no marks for {dataset}.", "Mark images on the page Errors.")
     if write_or_print(marks_csv(dataset), options.out):
         print(f"{options.out}: {len(found):,} mark{'' if len(found) == 1 else 's'}.", file=sys.stderr)
 
 
 def compare(options: Namespace) -> None:
-    """The paired tests of two runs, and in which settings they differ."""
+    """Print the paired tests of two runs, and in which settings they differ."""
     from core.evaluation.compare import compare
     result = compare(open_run(options.run_a), open_run(options.run_b), options.split)
-    tell(options, result, _comparison_in_words(result))
+    print_result(options, result, _comparison_in_words(result))
 
 
 def _comparison_in_words(result: dict) -> Iterator[str]:
@@ -100,12 +100,12 @@ def _comparison_in_words(result: dict) -> Iterator[str]:
         for kind in ("roc_auc", "accuracy"):
             if test[kind]:
                 yield before + test[kind]["sentence"]
-    yield f"They answer {result['disagreements']:,} of {result['n']:,} images differently."
+    yield f"They predict {result['disagreements']:,} of {result['n']:,} images differently."
     yield from result["notes"]
 
 
 def explain(options: Namespace) -> None:
-    """A map over one image, as a PNG file."""
+    """Write a heat-map over one image as a PNG file."""
     import cv2
     import torch
 
@@ -146,30 +146,30 @@ def _class_index(name: str, class_names: tuple[str, ...]) -> int:
     raise LightboxError("class.unknown", f"There is no class {name}.", f"There are: {', '.join(class_names)}.")
 
 
-EACH_LOOK_COUNTS = split_argument("each look at test is counted")
+COUNTED = split_argument("each opening of test is counted")
 
 COMMANDS = (
-    Command("evaluate", "judge a run", evaluate, (argument("run"), EACH_LOOK_COUNTS, JSON)),
-    Command("conflict", "ask a run on phantom radiographs whether it reads the letter", conflict, (
-        argument("run"), EACH_LOOK_COUNTS, JSON,
-    )),
-    Command("marks", "write which images people marked, and their notes, as CSV", marks, (
+    Command("evaluate", "metrics of a run with their intervals", evaluate, (argument("run"), COUNTED, JSON)),
+    Command("shortcut-test", "test whether a run on phantom radiographs relies on the letter", shortcut_test, (
+        argument("run"), COUNTED, JSON,
+    ), alias="conflict"),
+    Command("marks", "export marked images and their notes as CSV", marks, (
         argument("dataset", metavar="D"),
         argument("--out", metavar="FILE.csv"),
     )),
-    Command("compare", "test two runs against each other on the same images", compare, (
+    Command("compare", "paired tests of two runs on the same images", compare, (
         argument("run_a", metavar="RUN"),
         argument("run_b", metavar="RUN"),
         split_argument("test must have been opened by evaluate"),
         JSON,
     )),
-    Command("explain", "draw over an image why the network answers so", explain, (
+    Command("explain", "write a heat-map that explains a prediction", explain, (
         argument("run"),
         argument("image"),
         argument("--layer", help="dotted name; default: the last feature map"),
         argument("--target", help="class to explain, by name or number; default: the predicted one"),
         argument("--method", choices=tuple(METHODS), default="grad_cam"),
-        argument("--against", help="class to compare with: the difference of the two logits is explained"),
+        argument("--against", help="class to contrast with: explains the difference of the two logits"),
         argument("--out", required=True),
     )),
 )

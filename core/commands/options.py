@@ -28,14 +28,16 @@ class Command:
 
     Args:
         help: for the list of all commands
-        function: (options) -> the exit code; None is 0. What it imports, it imports when it is called: the
-            list of commands stands at once
+        function: (options) -> the exit code; None is 0. What it imports, it imports when it is called, so that
+            --help is quick
+        alias: a former name, which is understood but not listed
     """
 
     name: str
     help: str
     function: Callable[[Namespace], int | None]
     arguments: tuple[Argument, ...]
+    alias: str = ""
 
 
 def argument(*names: str, **settings) -> Argument:

@@ -1,4 +1,4 @@
-"""What a command says: the answer on stdout, as JSON or in words, and how far it is on stderr."""
+"""The output of a command: its result on stdout, as JSON or text, and its progress on stderr."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from core.files import write_atomic
 
 
-def tell(options: Namespace, data: object, words: Iterable[str], indent: int | None = None) -> None:
-    """The answer of a command that has --json: to a program as `data`, to a person as the lines of `words`."""
+def print_result(options: Namespace, data: object, words: Iterable[str], indent: int | None = None) -> None:
+    """Print the result of a command that has --json: `data` as JSON, or the lines of `words`."""
     if options.json:
         print(json.dumps(data, allow_nan=False, default=list, indent=indent))
         return
@@ -21,7 +21,7 @@ def tell(options: Namespace, data: object, words: Iterable[str], indent: int | N
 
 
 def write_or_print(text: str, file: str | None) -> bool:
-    """What a command makes, into the file of --out; without one on stdout. Whether it was written."""
+    """Write text into the file of --out; without one on stdout. Returns whether it was written."""
     if not file:
         print(text, end="")
         return False
@@ -30,7 +30,7 @@ def write_or_print(text: str, file: str | None) -> bool:
 
 
 class Bar:
-    """A line on stderr that is drawn over; on a file or a pipe, a line where something changes."""
+    """A progress line on stderr, redrawn in a terminal; in a file or a pipe, a line for each change."""
 
     def __init__(self):
         self.drawn, self.terminal = "", sys.stderr.isatty()

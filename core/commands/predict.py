@@ -1,4 +1,4 @@
-"""Using a run: its answers about image files, and what is taken away: a report, a zip, its weights, phantom radiographs."""
+"""Using a run: predictions for image files, and downloads: a report, a zip, its weights, phantom radiographs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.files import write_atomic
 
 
 def predict(options: Namespace) -> None:
-    """A row for each file, one that cannot be read with its error. Thresholds are those that were chosen on validation."""
+    """Write a row for each file, of an unreadable one its error. Thresholds are those chosen on validation."""
     from core.datasets.decode import decode_image
     from core.evaluation.decision import chosen_for
     from core.runs.classifiers import classify, load_classifier
     model, chosen = load_classifier(options.run).model, chosen_for(options.run)
     if options.calibrated and chosen.temperature is None:
-        raise LightboxError("temperature.none", "There is no temperature for this classifier.",
-                            "It takes a run whose answers on validation are known, and not all right; leave out --calibrated.")
+        raise LightboxError("temperature.none", "This classifier has no temperature.",
+                            "A run needs predictions on validation that are not all correct; leave out --calibrated.")
     columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error"]
     out = io.StringIO()
     table = csv.writer(out)
@@ -29,19 +29,19 @@ def predict(options: Namespace) -> None:
     bar, bad = Bar(), 0
     for done, file in enumerate(options.images, 1):
         try:
-            said = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0], options.calibrated)
-            predicted = "|".join(model.class_names[k] for k in said.called)
-            table.writerow([file, predicted, *(f"{p:.6f}" for p in said.probs), ""])
+            decision = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0], options.calibrated)
+            predicted = "|".join(model.class_names[k] for k in decision.called)
+            table.writerow([file, predicted, *(f"{p:.6f}" for p in decision.probs), ""])
         except LightboxError as error:
             bad += 1
             table.writerow([file, "", *[""] * len(model.class_names), str(error)])
         bar.count("Classifying", done, len(options.images))
-    bar.end(f"{len(options.images) - bad} of {len(options.images)} files were classified.")
+    bar.end(f"{len(options.images) - bad} of {len(options.images)} files classified.")
     write_or_print(out.getvalue(), options.out)
 
 
 def report(options: Namespace) -> None:
-    """One run, or several side by side, as a page."""
+    """Write the report of one run, or of several side by side."""
     from core.report import comparison
     from core.report import report as report_of
     runs = [open_run(name) for name in options.runs]
@@ -51,7 +51,7 @@ def report(options: Namespace) -> None:
 
 
 def bundle(options: Namespace) -> None:
-    """Everything about a run as a zip."""
+    """Write everything about a run as a zip."""
     from core.report import bundle as bundle_of
     bar = Bar()
     packed = bundle_of(open_run(options.run), options.split, progress=bar.count)
@@ -61,12 +61,12 @@ def bundle(options: Namespace) -> None:
 
 
 def export(options: Namespace) -> None:
-    """The weights of a run's best epoch, as others load them."""
+    """Write the weights of a run's best epoch, as others load them."""
     from core.report.export import export
     bar = Bar()
     about = Path(options.about).read_text() if options.about else ""
     export(open_run(options.run), Path(options.folder), options.title, about, bar.count)
-    bar.end(f"{options.folder}: weights, config and card are written.")
+    bar.end(f"{options.folder}: weights, config and card written.")
 
 
 def phantom(options: Namespace) -> None:
@@ -76,36 +76,36 @@ def phantom(options: Namespace) -> None:
     plan = Plan(parse_options("phantom", pairs(options.set)), options.layout, options.size, options.target, not options.no_split)
     bar = Bar()
     opened = export(plan, Path(options.folder), bar.count)
-    bar.end(f"{options.folder}: {len(plan.table):,} images are written.")
+    bar.end(f"{options.folder}: {len(plan.table):,} images written.")
     print(opened)
 
 
-OPENS_NOTHING = split_argument("default: test where it was opened, else val; nothing is opened here", default="")
+OPENS_NOTHING = split_argument("default: test if it has been opened, otherwise val", default="")
 
 COMMANDS = (
     Command("predict", "classify image files into a table", predict, (
         argument("run"),
         argument("images", nargs="+"),
-        argument("--calibrated", action="store_true", help="probabilities at the temperature that was fitted on validation"),
+        argument("--calibrated", action="store_true", help="probabilities calibrated with the temperature fitted on validation"),
         argument("--out"),
     )),
-    Command("report", "a run, or several side by side, as one HTML page to read and print", report, (
+    Command("report", "report of one or more runs as an HTML page", report, (
         argument("runs", nargs="+", metavar="RUN"),
         OPENS_NOTHING,
         argument("--out", metavar="FILE.html"),
     )),
-    Command("bundle", "report, tables, figures, config, curves and weights of a run as one zip", bundle, (
+    Command("bundle", "report, tables, figures, config and weights of a run as a zip", bundle, (
         argument("run"),
         OPENS_NOTHING,
         argument("--out", required=True, metavar="FILE.zip"),
     )),
-    Command("export", "write a run's best epoch as weights with a config and a card", export, (
+    Command("export", "export the weights of the best epoch with config and model card", export, (
         argument("run"),
         argument("folder"),
         argument("--title", required=True),
         argument("--about", help="Markdown for the top of the card: data, licence, limits"),
     )),
-    Command("phantom", "write phantom radiographs to a folder, with masks and the truth about them", phantom, (
+    Command("phantom", "write phantom radiographs to a folder, with masks and ground truth", phantom, (
         argument("folder"),
         argument("--layout", required=True, help="mura, folders, table or npz"),
         argument("--size", type=int, default=512, help="pixels of the longer side; of both sides in an .npz"),

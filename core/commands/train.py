@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from core.commands.options import JSON, Command, absolute, argument, set_argument, settings
-from core.commands.output import Bar, tell
+from core.commands.output import Bar, print_result
 from core.config import RunConfig, home
 from core.errors import LightboxError
 
@@ -143,9 +143,9 @@ def list_recipes(options: Namespace) -> None:
     from core.runs.recipes import RECIPES, changes_of
     if options.key:
         changes, recipe = changes_of(options.key), RECIPES[options.key]
-        tell(options, vars(recipe) | {"changes": changes}, _recipe_in_words(recipe))
+        print_result(options, vars(recipe) | {"changes": changes}, _recipe_in_words(recipe))
     else:
-        tell(options, {key: vars(recipe) for key, recipe in RECIPES.items()}, _recipes_in_words())
+        print_result(options, {key: vars(recipe) for key, recipe in RECIPES.items()}, _recipes_in_words())
 
 
 def _recipe_in_words(recipe) -> Iterator[str]:

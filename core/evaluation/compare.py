@@ -1,10 +1,10 @@
-"""Two runs side by side: what differs between their settings, and which of them is better on the same images.
+"""Two runs compared: in which settings they differ, and which of them is better on the same images.
 
     differences(config_a, config_b)      the settings that differ, and nothing else
-    pair(run_a, run_b, split)            their stored answers, image by image; refuses what cannot be compared
+    pair(run_a, run_b, split)            their stored predictions, image by image; refuses what cannot be compared
     compare(run_a, run_b, split)         the tests of core.metrics.paired_tests on such a pair, with sentences, ready for JSON
 
-Nothing here opens the test split or computes an answer: only what is stored is read. A is the first run, B the second.
+Nothing here opens the test split or predicts: only what is stored is read. A is the first run, B the second.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from core.metrics.paired_tests import AccuracyTest, AUCTest, delong_test, mcnema
 from core.runs.store import Run
 
 SPLITS = {"val": "validation", "test": "test"}
-SURE = 0.05             # a smaller p is called unlikely to be chance
+ALPHA = 0.05            # a smaller p is statistically significant
 OF_THE_MACHINE = {"train.device", "train.threads", "train.compile"}        # change the time that a run takes, not what it learns
 
 
 # ---------------------------------------------------------------------------------------------------------- the settings
 
 def differences(a: RunConfig, b: RunConfig) -> list[dict[str, Any]]:
-    """The settings in which two runs differ, in the order of core/config: [{"field", "label", "a", "b"}]."""
+    """Return the settings in which two runs differ, in the order of core/config: [{"field", "label", "a", "b"}]."""
     return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)} for name, knob in KNOBS.items()
             if a.get(name) != b.get(name)]
 
 
 def same_but_for_the_seed(config: RunConfig) -> tuple:
-    """Equal for runs that differ in nothing but their name, the seed of the training, and what belongs to the machine."""
+    """Return what is equal for runs that differ only in their name, the seed of the training, and the machine."""
     return tuple(config.get(name) for name in KNOBS if name not in OF_THE_MACHINE | {"train.seed"})
 
 
@@ -46,19 +46,19 @@ def same_but_for_the_seed(config: RunConfig) -> tuple:
 
 @dataclass(frozen=True)
 class Pair:
-    """The answers of two runs to the same N images, in the order of A.
+    """The predictions of two runs for the same N images, in the order of A.
 
     Args:
         labels: (N,) int64, or (N, K) for several findings
         probs: (A, B), each (N, K) in [0, 1]
-        answers: (A, B), each shaped as the labels, made with each run's own threshold
+        preds: (A, B), each shaped as the labels, at each run's own threshold
         image_ids: N names
-        groups: (N,) the patient of each image, None where no patient is known. An image of nobody known stands alone
-        notes: what to know about this pair, in plain sentences
+        groups: (N,) the patient of each image, None where no patient is known. An image whose patient is unknown stands alone
+        notes: what to know about this pair, as sentences
     """
     labels: np.ndarray
     probs: tuple[np.ndarray, np.ndarray]
-    answers: tuple[np.ndarray, np.ndarray]
+    preds: tuple[np.ndarray, np.ndarray]
     image_ids: np.ndarray
     groups: np.ndarray | None
     task: str
@@ -66,55 +66,55 @@ class Pair:
     notes: tuple[str, ...] = ()
 
     def of_finding(self, k: int) -> Pair:
-        """Of several findings one, as two classes."""
+        """Return one of several findings, as two classes."""
         def one(probs: np.ndarray) -> np.ndarray:
             return np.stack([1 - probs[:, k], probs[:, k]], axis=1)
         name = self.class_names[k]
-        return Pair(self.labels[:, k], tuple(map(one, self.probs)), tuple(a[:, k] for a in self.answers), self.image_ids,
+        return Pair(self.labels[:, k], tuple(map(one, self.probs)), tuple(a[:, k] for a in self.preds), self.image_ids,
                     self.groups, "binary-class", (f"no {name}", name), self.notes)
 
 
 def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
-    """Put the stored answers of two runs beside each other.
+    """Align the stored predictions of two runs.
 
     Raises:
-        LightboxError: "compare.unanswered" where a run has not answered the split, "compare.classes", "compare.images" or
-            "compare.labels" where what they answered is not the same
+        LightboxError: "compare.unanswered" where a run has no predictions for the split, "compare.classes", "compare.images" or
+            "compare.labels" where what they predicted is not the same
     """
     (about_a, found_a), (about_b, found_b) = (_stored(run, split, name) for run, name in ((run_a, "A"), (run_b, "B")))
     if about_a["task"] != about_b["task"] or list(about_a["class_names"]) != list(about_b["class_names"]):
         a, b = (", ".join(about["class_names"][:6]) for about in (about_a, about_b))
-        raise LightboxError("compare.classes", f"These two runs learned different things: {a} against {b}.",
+        raise LightboxError("compare.classes", f"These two runs learned different classes: {a} against {b}.",
                             "Choose two runs with the same classes in the same order.")
     order_a, order_b = np.argsort(found_a.image_ids), np.argsort(found_b.image_ids)
     ids_a, ids_b = np.array(found_a.image_ids)[order_a], np.array(found_b.image_ids)[order_b]
     if not np.array_equal(ids_a, ids_b):
         both = len(np.intersect1d(ids_a, ids_b))
-        raise LightboxError("compare.images", f"These two runs were judged on different {SPLITS[split]} images: A on "
-                            f"{len(ids_a):,}, B on {len(ids_b):,}, and {both:,} of them are the same.",
+        raise LightboxError("compare.images", f"These two runs have different {SPLITS[split]} images: A {len(ids_a):,}, "
+                            f"B {len(ids_b):,}, of which they share {both:,}.",
                             "A paired test needs the same images. Choose two runs with the same data, split and split seed.")
     back = np.empty(len(order_a), np.int64)
     back[order_a] = order_b                                    # row of A -> row of B
     labels = found_a.labels
     if other := int((labels != found_b.labels[back]).reshape(len(labels), -1).any(axis=1).sum()):
-        raise LightboxError("compare.labels", f"{other:,} of the {len(labels):,} images have another label for B than for A.",
-                            "The labels were changed between the two runs. Train again on the same ones.")
+        raise LightboxError("compare.labels", f"{other:,} of the {len(labels):,} images are labelled differently in B.",
+                            "The labels were changed between the two runs. Train again on the same labels.")
     if found_a.patients is None and (data := ready_dataset(run_a)) is not None:
         found_a = with_patients(found_a, data)
     probs, task = (found_a.probs.astype(float), found_b.probs[back].astype(float)), about_a["task"]
-    answers = tuple(metrics.predict(p, task, thresholds.of(run)) for p, run in zip(probs, (run_a, run_b)))
-    return Pair(labels, probs, answers, np.array(found_a.image_ids), _groups(found_a), task, tuple(about_a["class_names"]),
+    preds = tuple(metrics.predict(p, task, thresholds.of(run)) for p, run in zip(probs, (run_a, run_b)))
+    return Pair(labels, probs, preds, np.array(found_a.image_ids), _groups(found_a), task, tuple(about_a["class_names"]),
                 tuple(_notes(about_a, about_b)))
 
 
 def _stored(run: Run, split: str, name: str) -> tuple[dict, Predictions]:
     found = load_predictions(run, split)
     if found is None:
-        hint = ("It is opened on the page Evaluate, when all choices are made." if split == "test" else
-                "The page Evaluate makes the answers of its best epoch.")
+        hint = ("Open it on the page Evaluate, when all choices are made." if split == "test" else
+                "The page Evaluate predicts them with its best epoch.")
         what = "The test set of run" if split == "test" else "Run"
-        said = "was not opened yet" if split == "test" else "has not answered the validation images yet"
-        raise LightboxError("compare.unanswered", f"{what} {name} ({run.name}) {said}.", hint)
+        state = "has not been opened yet" if split == "test" else "has no predictions for the validation images yet"
+        raise LightboxError("compare.unanswered", f"{what} {name} ({run.name}) {state}.", hint)
     return run.data(), found
 
 
@@ -128,22 +128,22 @@ def _notes(a: dict, b: dict) -> list[str]:
     if a.get("fingerprint") == b.get("fingerprint"):
         return []
     return [f"The two runs read the images from different files ({a['title']}, {a['size']} px, and {b['title']}, {b['size']} "
-            "px). Names and labels agree, so they are taken for the same images."]
+            "px). Names and labels agree, so they are assumed to be the same images."]
 
 
 # -------------------------------------------------------------------------------------------------------------- the tests
 
 def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
-    """Everything about two runs, as a dict that goes straight into JSON.
+    """Compare two runs; returns a dict for JSON.
 
     Returns:
         runs: [{"id", "name"}] of A and B; split; n images; n_patients or None; task; class_names
         differs: as `differences`
         roc_auc: the fields of AUCTest with "sentence", None where it is undefined; a mean over classes where there are more than
             two, over findings where there are several
-        accuracy: the fields of AccuracyTest with "sentence"; None for several findings, whose answers hang together
+        accuracy: the fields of AccuracyTest with "sentence"; None for several findings, whose predictions are correlated
         findings: for several findings both tests of each: [{"finding", "n_positive", "roc_auc", "accuracy"}]
-        disagreements: images to which the two give different answers
+        disagreements: images for which the two predict differently
         notes: plain sentences
 
     Raises:
@@ -153,7 +153,7 @@ def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
 
 
 def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:
-    """`compare` of a pair that one has."""
+    """Do the same with a pair that one has."""
     findings = both.task == MULTI_LABEL
     each = [both.of_finding(k) for k in range(len(both.class_names))] if findings else []
     return {
@@ -167,7 +167,7 @@ def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:
 
 
 def auc_of(both: Pair, split: str) -> dict | None:
-    """DeLong's test of a pair with its sentence, None where ROC AUC is undefined."""
+    """Run DeLong's test on a pair; returns it with its sentence, None where ROC AUC is undefined."""
     first = 1 if both.task == "binary-class" else 0
     truth = metrics.one_against_rest(both.labels, len(both.class_names))[:, first:]
     test = delong_test(truth, *(probs[:, first:] for probs in both.probs), both.groups)
@@ -175,19 +175,19 @@ def auc_of(both: Pair, split: str) -> dict | None:
 
 
 def accuracy_of(both: Pair, split: str) -> dict:
-    """McNemar's test of a pair with its sentence. Not for several findings at once: see `Pair.of_finding`."""
-    test = mcnemar(*(answers == both.labels for answers in both.answers), both.groups)
+    """Run McNemar's test on a pair; returns it with its sentence. Not for several findings at once: see `Pair.of_finding`."""
+    test = mcnemar(*(preds == both.labels for preds in both.preds), both.groups)
     return asdict(test) | {"sentence": accuracy_sentence(test, split)}
 
 
 def disagreements(both: Pair, kind: str = "any") -> np.ndarray:
-    """(n,) rows of a pair to which the two give different answers.
+    """Return the (n,) rows of a pair for which the two predict differently.
 
     Args:
-        kind: "any"; "a" only A is right; "b" only B is right; "neither": both are wrong, in different ways
+        kind: "any"; "a" only A is correct; "b" only B is; "neither": both are wrong, in different ways
     """
-    right = [(answers == both.labels).reshape(len(both.labels), -1).all(axis=1) for answers in both.answers]
-    differ = (both.answers[0] != both.answers[1]).reshape(len(both.labels), -1).any(axis=1)
+    right = [(preds == both.labels).reshape(len(both.labels), -1).all(axis=1) for preds in both.preds]
+    differ = (both.preds[0] != both.preds[1]).reshape(len(both.labels), -1).any(axis=1)
     kept = {"any": differ, "a": differ & right[0] & ~right[1], "b": differ & right[1] & ~right[0],
             "neither": differ & ~right[0] & ~right[1]}[kind]
     return np.flatnonzero(kept)
@@ -196,56 +196,52 @@ def disagreements(both: Pair, kind: str = "any") -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------------- the sentences
 
 def auc_sentence(test: AUCTest, n: int, split: str) -> str:
-    """What DeLong's test says, for a person who never heard of it."""
-    values = f"ROC AUC is {test.a:.3f} for A and {test.b:.3f} for B, on the same {n:,} {SPLITS[split]} images."
+    """Return the result of DeLong's test as a sentence."""
+    values = f"ROC AUC is {test.a:.3f} for A and {test.b:.3f} for B on the same {n:,} {SPLITS[split]} images."
     if test.p is None:
-        return f"{values} There are too few images of one class to say what chance would do."
+        return f"{values} There are too few images of one class for a test."
     if test.difference == 0:
         return f"{values} They are equal."
-    better, far = ("A", test.difference) if test.difference > 0 else ("B", -test.difference)
-    return (f"{values} {better} is better by {far:.3f}, and the truth may lie anywhere between {_better(test.low)} and "
-            f"{_better(test.high)} (95 %). Were both equally good, a difference at least as large would come up {_often(test.p)} "
-            f"such sets: {_verdict(test.p)} (DeLong's test, {p_text(test.p)}).")
+    better, by = ("A", test.difference) if test.difference > 0 else ("B", -test.difference)
+    return (f"{values} {better} is better by {by:.3f}; the 95 % interval of the difference A - B is {test.low:+.3f} to "
+            f"{test.high:+.3f}. {_verdict(test.p)} (DeLong's test, {p_text(test.p)}).")
 
 
 def accuracy_sentence(test: AccuracyTest, split: str) -> str:
-    """What McNemar's test says, for a person who never heard of it."""
+    """Return the result of McNemar's test as a sentence."""
     n, one = test.both + test.only_a + test.only_b + test.neither, test.only_a + test.only_b
-    values = f"A is right on {test.both + test.only_a:,} of {n:,} {SPLITS[split]} images, B on {test.both + test.only_b:,}."
+    values = f"A is correct on {test.both + test.only_a:,} of {n:,} {SPLITS[split]} images, B on {test.both + test.only_b:,}."
     if not one:
-        return f"{values} There is no image that only one of them gets right, so their accuracies cannot be told apart."
+        return f"{values} No image is correct for only one of them, so their accuracies are equal."
     image = "image" if one == 1 else "images"
-    counted = "with the images of one patient counted together" if test.by_group else "mid-p"
-    return (f"{values} On {one:,} {image} only one of the two is right: {test.only_a:,} times A, {test.only_b:,} times B. Were "
-            f"both equally good, that would be {one:,} throws of a coin, which fall at least as unevenly {_often(test.p)} tries: "
-            f"{_verdict(test.p)} (McNemar's test, {counted}, {p_text(test.p)}).")
+    variant = "clustered by patient" if test.by_group else "mid-p"
+    return (f"{values} On {one:,} {image} only one of the two is correct: A on {test.only_a:,}, B on {test.only_b:,}. "
+            f"{_verdict(test.p)} (McNemar's test, {variant}, {p_text(test.p)}).")
 
 
 def p_text(p: float) -> str:
-    """0.1634 -> "p = 0.16", 0.0213 -> "p = 0.021", 0.00001 -> "p < 0.001"."""
+    """Return p with as many digits as it needs.
+
+    >>> p_text(0.1634), p_text(0.0213), p_text(0.00001)
+    ('p = 0.16', 'p = 0.021', 'p < 0.001')
+    """
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.095 else f"p = {p:.2f}"
 
 
-def _better(difference: float) -> str:
-    return f"{'A' if difference >= 0 else 'B'} better by {abs(difference):.3f}"
-
-
-def _often(p: float) -> str:
-    times = round(100 * p)
-    return f"in about {times} of 100" if times else "in fewer than 1 of 100" if p >= 0.001 else "in fewer than 1 of 1,000"
-
-
 def _verdict(p: float) -> str:
-    return "chance alone is an unlikely explanation" if p < SURE else "this may well be chance"
+    """What p means: how often equally good networks would differ at least as much."""
+    if p < ALPHA:
+        return "The difference is statistically significant"
+    return f"The difference may be chance: equally good networks would differ at least as much in {100 * p:.0f} % of such samples"
 
 
-def fold_seeds(values: Sequence[float | None]) -> dict[str, float | int] | None:
-    """Several seeds of one setting as mean and spread: {"n", "mean", "sd", "low", "high"}; None where nothing is known.
+def over_seeds(values: Sequence[float | None]) -> dict[str, float | int] | None:
+    """Return mean and spread over several seeds of one setting: {"n", "mean", "sd", "low", "high"}; None where nothing is known.
 
     sd is that between the runs, sqrt(sum (x - mean)^2 / (n - 1)), None for a single run; low and high are the least and the
-    largest value. It is no confidence interval: it says how much luck there is in a seed.
+    largest value. It is no confidence interval: it shows how much the seed matters.
     """
     known = np.array([v for v in values if v is not None], float)
     if not len(known):

@@ -52,16 +52,6 @@ def load_predictions(run: Run, split: str) -> Predictions | None:
         return None
 
 
-def stored_splits(run: Run) -> list[str]:
-    """Return which of "val" and "test" have stored predictions, without reading them."""
-    try:
-        with zipfile.ZipFile(run.folder / "predictions.npz") as stored:
-            names = set(stored.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return []
-    return [split for split in ("val", "test") if f"{split}_probs.npy" in names]
-
-
 def predict_split(run: Run, split: str, data: Dataset | None = None, progress: Callable[[str, int, int], None] | None = None,
                   device: str = "cpu") -> Predictions:
     """Predict a split with the weights of the run's best epoch and store the result.

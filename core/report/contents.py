@@ -1,4 +1,4 @@
-"""Everything that a report says, gathered once: of which run, from which split, with which measures."""
+"""Everything in a report, gathered once: of which run, on which split, with which metrics."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MURA = "Rajpurkar P, Irvin J, Bagul A, et al. MURA: large dataset for abnormalit
 
 @dataclass(frozen=True)
 class Contents:
-    """What there is to say of one run.
+    """What a report contains about one run.
 
     Args:
         split: "test" where it was opened, else "val"
-        found: the stored answers to it
+        found: the stored predictions for it
         result: the evaluation of them
         about: data.json of the run
         records: what the trainer reported
@@ -57,14 +57,14 @@ class Contents:
 
 
 def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents:
-    """Gather what a report says.
+    """Gather what a report contains.
 
     Args:
         split: "val", "test", or "" for test where it was opened, else validation
-        data: the run's open set, for patients that old answers lack and for the logistic baseline; None: where it is at hand
+        data: the run's open set, for patients that old predictions lack and for the logistic baseline; None: where it is at hand
 
     Raises:
-        LightboxError: "report.empty" where the run has no answers, "report.shut" where test is asked for and was never opened
+        LightboxError: "report.empty" where the run has no predictions, "report.shut" where test is asked for and was never opened
     """
     for name in (split,) if split else ("test", "val"):
         found = load_predictions(run, name)
@@ -72,9 +72,9 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
             break
     else:
         if split == "test":
-            raise LightboxError("report.shut", "The test set of this run was not opened.",
-                                "Open it on the page Evaluate, or with python -m core evaluate RUN --split test: it counts.")
-        raise LightboxError("report.empty", "This run has no answers to report yet.", "Let it finish an epoch, then evaluate it.")
+            raise LightboxError("report.shut", "The test set of this run has not been opened.",
+                                "Open it on the page Evaluate, or with python -m core evaluate RUN --split test; each opening is counted.")
+        raise LightboxError("report.empty", "This run has no predictions to report yet.", "Let it finish an epoch, then evaluate it.")
     about = run.data()
     dataset = run.config.data.dataset
     data = ready_dataset(run) if data is None else data
@@ -96,7 +96,7 @@ def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
     if dataset in INFO:
         return INFO[dataset].licence, MEDMNIST
     if dataset in DATASETS:
-        return DATASETS[dataset].info().licence, "Phantom radiographs, computed by Lightbox: nobody was X-rayed for them."
+        return DATASETS[dataset].info().licence, "Phantom radiographs, computed by Lightbox; no person was X-rayed."
     name = Path(dataset).name.lower()
     if "mura" in name:
         return (data.licence if data else ""), MURA

@@ -1,7 +1,7 @@
-"""A run's best epoch as a folder that can ship: weights, settings, and a model card written from the run itself.
+"""A run's best epoch as a folder to share: weights, settings, and a model card written from the run itself.
 
-The card says what a stranger must know before using a classifier (after Mitchell et al., "Model Cards for Model Reporting",
-2019): whose images, which split, which settings, how good on images that it did not learn from, and what it is not for.
+The card says what others must know before using a classifier (after Mitchell et al., "Model Cards for Model Reporting",
+2019): whose images, which split, which settings, how good on images that it was not trained on, and what it is not for.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _without_paths(config: RunConfig) -> RunConfig:
 
 
 def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str, RunEvaluation]) -> str:
-    """The model card: what it was trained on, how, and what it is worth."""
+    """The model card: what it was trained on, how, and how well it performs."""
     data, config = run.data(), _without_paths(run.config)
     changed = [f"`{name}={value}`" for name, value in config.changed().items() if name != "data.dataset"]
     monitor = config.train.monitor.replace("_", " ").replace("roc auc", "ROC AUC")
@@ -61,11 +61,11 @@ def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str
             f"{with_interval(one.estimates['roc_auc'])} |" for split, one in evaluations.items()]
     return "\n".join([
         f"# {title}", "", about.strip(), "",
-        f"**Answers** {', '.join(data['class_names'])}.", "",
+        f"**Classes** {', '.join(data['class_names'])}.", "",
         f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
         f"**Images** {images}. {data['split_note']}", "",
         f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}. "
-        f"Settings other than the default: {', '.join(changed)}.", "",
-        "| split | images | accuracy (95 % interval) | always the most frequent class | ROC AUC (95 % interval) |",
+        f"Non-default settings: {', '.join(changed)}.", "",
+        "| split | images | accuracy (95 % interval) | majority class | ROC AUC (95 % interval) |",
         "|---|---|---|---|---|", *rows, "",
         "Trained by Lightbox itself. For teaching; not for clinical use.", ""])

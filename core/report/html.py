@@ -1,4 +1,4 @@
-"""The report as one HTML page: nothing is loaded from elsewhere, it prints on paper, and every number has its interval and n."""
+"""The report as one HTML page: self-contained, printable, every number with its interval and n."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ tr, .warn { break-inside: avoid; } h2 { break-after: avoid; }
 
 
 def report(run: Run | Contents, split: str = "") -> str:
-    """One run as a page of HTML.
+    """Return the report of one run as a page of HTML.
 
     Args:
         split: as in `contents`
@@ -73,33 +73,33 @@ def report(run: Run | Contents, split: str = "") -> str:
         _head(what.run.name, f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
         _warnings(result.warnings),
-        "<h2>How good it is</h2>", _measures(what), _baselines(what), _grouped(what), _classes(what),
+        "<h2>Results</h2>", _metrics(what), _baselines(what), _grouped(what), _classes(what),
         "<h2>Figures</h2>", _figures(what),
-        "<h2>What it learned from</h2>", _data(what),
-        "<h2>How it was trained</h2>", _training(what),
+        "<h2>Data</h2>", _data(what),
+        "<h2>Training</h2>", _training(what),
         "<h2>References</h2>", _list(_references([what])),
-        f"<details><summary>The whole config</summary><pre>{escape(settings_json(what.config))}</pre></details>",
+        f"<details><summary>Full configuration</summary><pre>{escape(settings_json(what.config))}</pre></details>",
     ]
     return _document(f"{what.run.name}: report", parts)
 
 
 def comparison(runs: Sequence[Run], split: str = "") -> str:
-    """Several runs beside each other, with the paired tests of each against the first.
+    """Return several runs side by side as a page of HTML, with the paired tests of each against the first.
 
     Args:
-        runs: at least two; each with stored answers
+        runs: at least two; each with stored predictions
         split: "val" (the default) or "test", where all of them were opened
 
     Raises:
         LightboxError: "report.two" for fewer than two runs, as `contents` otherwise
     """
     if len(runs) < 2:
-        raise LightboxError("report.two", "A comparison needs two runs.", "Choose another run beside this one.")
+        raise LightboxError("report.two", "A comparison needs two runs.", "Choose a second run.")
     split = split or "val"
     all_of = [contents(run, split) for run in runs]
     parts = [_head("Comparison", f"{len(runs)} runs on {SPLIT_WORDS[split]} images"),
              "<h2>Side by side</h2>", _side_by_side(all_of), "<h2>Paired tests</h2>", _paired(runs, split),
-             "<h2>What differs</h2>", _differences(all_of)]
+             "<h2>Differences</h2>", _differences(all_of)]
     for what in all_of:
         parts += [f"<h2>{escape(what.run.name)}</h2>", _warnings(what.result.warnings),
                   _figures(what, ("roc", "confusion", "loss"))]
@@ -121,13 +121,13 @@ def _head(title: str, under: str) -> str:
 
 
 def _summary(what: Contents) -> str:
-    """The sentence that somebody reads who reads only one."""
+    """The one sentence to read."""
     estimates, result = what.result.estimates, what.result
-    shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen: they flatter it a little.</p>"
+    shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen, so the numbers are slightly optimistic.</p>"
             if what.split == "val" else "")
     images = f"{result.n:,} {SPLIT_WORDS[what.split]} images"
-    return (f"<p>On {images} the accuracy is {with_interval(estimates['accuracy'])}; always giving "
-            f"the most frequent answer would reach {result.majority_accuracy:.3f}. ROC AUC {with_interval(estimates['roc_auc'])}, "
+    return (f"<p>On {images} the accuracy is {with_interval(estimates['accuracy'])}; always "
+            f"predicting the most frequent class gives {result.majority_accuracy:.3f}. ROC AUC {with_interval(estimates['roc_auc'])}, "
             f"Cohen's kappa {with_interval(estimates['cohen_kappa'])}. The weights are those of epoch {what.found.epoch}, chosen on "
             f"validation.</p>{shut}")
 
@@ -143,16 +143,16 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
     return f"<table><thead>{line(header, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
 
 
-def _measures(what: Contents) -> str:
+def _metrics(what: Contents) -> str:
     rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
-    return _table(("Measure", "Value (95 % interval)", "n", "n positive", "Interval"), rows, (2, 3))
+    return _table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
 
 
 def _baselines(what: Contents) -> str:
     rows = [(row.name, *("" if getattr(row, name) is None else f"{getattr(row, name):.3f}" for name in FEW))
             for row in what.result.baselines]
-    return "<p>What it must beat:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows, (1, 2, 3)) if rows else ""
+    return "<p>Baselines:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows, (1, 2, 3)) if rows else ""
 
 
 def _grouped(what: Contents) -> str:
@@ -164,8 +164,8 @@ def _grouped(what: Contents) -> str:
     if not rows:
         return ""
     rows.insert(0, ("by image", f"{what.result.n:,}", *(with_interval(what.result.estimates[name]) for name in FEW)))
-    return ("<p>With the probabilities of all views of a study, or of a patient, averaged:</p>"
-            + _table(("Counted", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
+    return ("<p>With the mean probability over all images of a study, or of a patient:</p>"
+            + _table(("Unit", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
 
 
 def _classes(what: Contents) -> str:
@@ -189,8 +189,8 @@ def _data(what: Contents) -> str:
                      f"{about['resize']}"),
             ("Split", f"{counts}. {about['split_note']}"), ("Split hash (SHA-256)", about["split_hash"]),
             ("Fingerprint of the images", about["fingerprint"]),
-            ("Licence", what.licence or "not known: ask whoever owns the images"),
-            ("To be cited", what.citation or "as the owner of the images asks for")]
+            ("Licence", what.licence or "unknown: ask the owner of the images"),
+            ("Citation", what.citation or "as the owner of the images requests")]
     return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
 
 
@@ -204,9 +204,9 @@ def _training(what: Contents) -> str:
             ("Time", f"{seconds:,.0f} s of training and validation"),
             ("Device", f"{start.get('device', 'not known')}, {how.get('precision', '')}, {how.get('threads', '')} threads"),
             ("Seed", str(what.config.train.seed)),
-            ("Trained with", ", ".join(f"{name} {version}" for name, version in what.trained_with.items()) or "not noted"),
-            ("Other than the default", "; ".join(f"{label} {value}" for _, label, value in changed_settings(what.config))
-             or "nothing")]
+            ("Trained with", ", ".join(f"{name} {version}" for name, version in what.trained_with.items()) or "not recorded"),
+            ("Non-default settings", "; ".join(f"{label} {value}" for _, label, value in changed_settings(what.config))
+             or "none")]
     return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
 
 
@@ -226,7 +226,7 @@ def _list(items: Iterable[str]) -> str:
 def _side_by_side(all_of: Sequence[Contents]) -> str:
     rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of)) for name in HEADLINE
             if any(what.result.value(name) is not None for what in all_of)]
-    rows.append(("Always the most frequent answer", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
+    rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
     rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
     rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))
     return _table(("", *(what.run.name for what in all_of)), rows)
@@ -253,4 +253,4 @@ def _differences(all_of: Sequence[Contents]) -> str:
     datasets = [what.config.data.dataset for what in all_of]
     rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
     rows += [(KNOBS[name].label, *(one.get(name, str(KNOBS[name].default)) for one in changed)) for name in names]
-    return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Nothing but their names.</p>"
+    return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"

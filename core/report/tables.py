@@ -1,4 +1,4 @@
-"""Tables as CSV: the measures, the answers to each class, each image.
+"""Tables as CSV: the metrics, the predictions of each class, each image.
 
 As report R001 had them: an evaluation report and a predictions report; here each number comes with its interval and n.
 """
@@ -14,7 +14,7 @@ from core.metrics import METRICS, MULTI_LABEL, Estimate, confusion
 from core.report.contents import SPLIT_WORDS, Contents
 from core.runs.codes import name_code
 
-EXTRA = {"medmnist_auc": "AUC as MedMNIST's evaluator", "medmnist_acc": "ACC as MedMNIST's evaluator"}
+EXTRA = {"medmnist_auc": "AUC (MedMNIST evaluator)", "medmnist_acc": "ACC (MedMNIST evaluator)"}
 
 
 def title_of(measure: str) -> str:
@@ -39,8 +39,8 @@ def _cell(value):
 
 
 def evaluation_report(what: Contents) -> str:
-    """A row for each measure, of all classes and of each one."""
-    head = ("run", "code", "split", "epoch", "class", "measure", "value", "low", "high", "n", "n_positive", "interval")
+    """Return a row for each metric, of all classes and of each one."""
+    head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive", "interval_method")
     fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.found.epoch)
     rows = [(*fixed, "all", *_row_of(name, one)) for name, one in what.result.estimates.items()]
     for row in what.result.per_class:
@@ -53,33 +53,33 @@ def _row_of(name: str, one: Estimate) -> tuple:
 
 
 def predictions_report(what: Contents) -> str:
-    """A row for each class: how many images have it, got it, and rightly so."""
+    """Return a row for each class: how many images have it, are predicted to, and correctly so."""
     names = what.about["class_names"]
     tp, fn, fp, tn = confusion.counts(what.result.confusion_matrix)
     rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]), int(fn[k]),
              int(fp[k]), int(tn[k])) for k, name in enumerate(names)]
-    return to_csv(("run", "split", "class", "images", "answered", "true_positives", "false_negatives", "false_positives",
+    return to_csv(("run", "split", "class", "images", "predicted", "true_positives", "false_negatives", "false_positives",
                    "true_negatives"), rows)
 
 
 def per_image(what: Contents) -> str:
-    """A row for each image: its patient and study where they are known, the truth, the answer, the probabilities."""
+    """Return a row for each image: patient and study where known, true and predicted class, probabilities."""
     found, names, several = what.found, what.about["class_names"], what.about["task"] == MULTI_LABEL
-    said = confusion.predict(found.probs, what.about["task"], thresholds.of(what.run))
-    head = ["image_id", "patient", "study", "true", "answer", *(f"p({name})" for name in names)]
+    preds = confusion.predict(found.probs, what.about["task"], thresholds.of(what.run))
+    head = ["image_id", "patient", "study", "true", "predicted", *(f"prob_{name}" for name in names)]
     blank = ("",) * len(found.labels)
     patients, studies = found.patients or blank, found.studies or blank
 
     def word(value) -> str:
         return "; ".join(name for name, there in zip(names, value) if there) if several else names[int(value)]
-    rows = ((image, patient, study, word(true), word(answer), *(round(float(p), 6) for p in probs))
-            for image, patient, study, true, answer, probs in zip(found.image_ids, patients, studies, found.labels, said,
+    rows = ((image, patient, study, word(true), word(pred), *(round(float(p), 6) for p in probs))
+            for image, patient, study, true, pred, probs in zip(found.image_ids, patients, studies, found.labels, preds,
                                                                   found.probs))
     return to_csv(head, rows)
 
 
 def curves(what: Contents) -> str:
-    """A row for each epoch: everything that the trainer reported as one number."""
+    """Return a row for each epoch: every number that the trainer reported."""
     epochs = what.epochs
     columns = [key for key in dict.fromkeys(key for record in epochs for key in record)
                if key != "kind" and all(not isinstance(record.get(key), (list, dict)) for record in epochs)]
@@ -87,8 +87,8 @@ def curves(what: Contents) -> str:
 
 
 TABLES = {          # file name: (what it is, its function)
-    "evaluation_report.csv": ("every measure with its interval and n", evaluation_report),
-    "predictions_report.csv": ("answers to each class", predictions_report),
-    "images.csv": ("each image with its truth, answer and probabilities", per_image),
+    "evaluation_report.csv": ("every metric with its interval and n", evaluation_report),
+    "predictions_report.csv": ("predictions of each class", predictions_report),
+    "images.csv": ("each image with true class, predicted class and probabilities", per_image),
     "curves.csv": ("each epoch of the training", curves),
 }

@@ -45,10 +45,10 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
     def say(sentence: str, done: int) -> None:
         if progress:
             progress(sentence, done, 4)
-    say("Measuring", 0)
+    say("Computing metrics", 0)
     what = contents(run, split)
     files: dict[str, str | bytes] = {"config.json": (run.folder / "config.json").read_bytes()}
-    say("Drawing", 1)
+    say("Drawing figures", 1)
     for name, (_, figure) in figures(what).items():
         files |= {f"report/images/{name}.png": as_png(figure), f"report/images/{name}.svg": as_svg(figure)}
     files["report/report.html"] = report(what)

@@ -12,9 +12,10 @@ import streamlit as st
 from core.charts import comparisons, curves
 from core.charts.chart import thin
 from core.config import ModelConfig
-from core.evaluation.leaderboard import Entry, Line
+from core.evaluation.leaderboard import RunGroup
 from core.metrics import METRICS
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
 from pages.shared import run_feed, theme
 from pages.shared.charts import line_style, show_chart
 from pages.shared.costs import count_costs, known_costs, known_times, measure_times
@@ -27,12 +28,12 @@ CURVES = {"val_loss": "Loss on validation", "val_roc_auc": "ROC AUC on validatio
 LETTERS = "ABCDEF"
 
 
-def _keys(picked: Sequence[Line]) -> dict[str, str]:
+def _keys(picked: Sequence[RunGroup]) -> dict[str, str]:
     """What each picked line is called in a chart -> its colour. On this page no class is drawn, so runs take those colours."""
     return {f"{letter}  {line.name}": theme.class_color(k) for k, (letter, line) in enumerate(zip(LETTERS, picked))}
 
 
-def draw_legend(picked: Sequence[Line]) -> None:
+def draw_legend(picked: Sequence[RunGroup]) -> None:
     """Which run is A, which is B, their colours and dashes."""
     signs = "".join(f"<span><i style='{line_style(color, theme.dash(k), height=3)}'></i>{html.escape(name)}</span>"
                     for k, (name, color) in enumerate(_keys(picked).items()))
@@ -41,7 +42,7 @@ def draw_legend(picked: Sequence[Line]) -> None:
 
 # ------------------------------------------------------------------------------------------------------------ curves
 
-def draw_curves(store: RunStore, picked: Sequence[Line], split: str) -> None:
+def draw_curves(store: RunStore, picked: Sequence[RunGroup], split: str) -> None:
     """The learning curves of the picked runs over each other, and their ROC curves. Of a folded line, every seed is drawn."""
     keys = _keys(picked)
     left, right = st.columns([58, 42], gap="large")
@@ -54,10 +55,10 @@ def draw_curves(store: RunStore, picked: Sequence[Line], split: str) -> None:
         _draw_roc(store, picked, keys, split)
 
 
-def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], key: str, title: str) -> None:
+def _draw_curve(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str], key: str, title: str) -> None:
     lines = []
     for name, line in zip(keys, picked):
-        for one in line.entries:
+        for one in line.runs:
             run = store.get(one.id)
             run_feed.follow(run)
             xs, ys = thin(*run_feed.curve(run, "epoch", key), 200)
@@ -67,19 +68,19 @@ def _draw_curve(store: RunStore, picked: Sequence[Line], keys: dict[str, str], k
         show_chart(curves.runs(title, lines, keys), key=f"compare_{key}")
 
 
-def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], split: str) -> None:
+def _draw_roc(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str], split: str) -> None:
     names = picked[0].first.class_names
     if not names:
         return                                       # what the run learned is no longer known
     same = [(name, line) for name, line in zip(keys, picked) if line.first.class_names == names]
     st.subheader(f"ROC curves on {'test' if split == 'test' else 'validation'}", anchor=False, help=(
-        f"{METRICS['roc_auc'].help} The curve shows every threshold at once. Of a folded line, the first seed is drawn."))
+        f"{METRICS['roc_auc'].help} The curve shows every threshold at once. Of grouped seeds, the first one is drawn."))
     k = 1
     if len(names) != 2:
         kept = st.session_state.setdefault("compare_class", {"k": 0})
         kept["k"] = min(kept["k"], len(names) - 1)
         st.selectbox("Class", range(len(names)), format_func=names.__getitem__, width=260,
-                     **follow("compare_roc_class", kept["k"], kept.__setitem__, "k"), help="Each class against all others.")
+                     **follow("compare_roc_class", kept["k"], kept.__setitem__, "k"), help="Each class against the rest.")
         k = kept["k"]
     drawn, missing = {}, []
     for name, line in same:
@@ -94,7 +95,7 @@ def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], spl
         show_chart(curves.roc({name[0]: curve for name, curve in drawn.items()}, [keys[name] for name in drawn], height=430),
              key=f"compare_roc_{split}")
     if missing:
-        st.caption(f"Without a curve, since there are no answers for this split: {escape(', '.join(missing))}.")
+        st.caption(f"Not drawn, because there are no predictions for this split: {escape(', '.join(missing))}.")
     others = len(picked) - len(same)
     if others:
         st.caption(f"{others} of the picked runs have other classes and are not drawn here.")
@@ -102,37 +103,37 @@ def _draw_roc(store: RunStore, picked: Sequence[Line], keys: dict[str, str], spl
 
 # ------------------------------------------------------------------------------------------------------ against the cost
 
-def _place(one: Entry) -> tuple[ModelConfig, int, int, int]:
+def _place(one: RunSummary) -> tuple[ModelConfig, int, int, int]:
     return one.config.model, len(one.class_names), one.config.data.size, one.channels
 
 
 COSTS = {
-    "parameters": ("Parameters", "Numbers that the network holds.", lambda one: _counted(one, "parameters")),
+    "parameters": ("Parameters", "Learned weights of the network.", lambda one: _counted(one, "parameters")),
     "flops": ("Multiply-adds", "To classify one image.", lambda one: _counted(one, "flops")),
-    "seconds": ("Training time, s", "Training and validation, as the run took it. Of one machine only.", lambda one: one.seconds),
-    "latency": ("Time for one image, s", "To classify one image on one core of this machine: median of seven.",
+    "seconds": ("Training time, s", "Training and validation. Not comparable between machines.", lambda one: one.seconds),
+    "latency": ("Time for one image, s", "Inference for one image on one core of this machine: median of seven.",
                 lambda one: known_times().get(_place(one))),
 }
 
 
-def _counted(one: Entry, name: str) -> float | None:
+def _counted(one: RunSummary, name: str) -> float | None:
     found = known_costs().get(_place(one))
     return None if found is None or isinstance(found, str) else float(getattr(found, name))
 
 
-def draw_against_cost(lines: Sequence[Line], picked: Sequence[Line]) -> None:
+def draw_against_cost(lines: Sequence[RunGroup], picked: Sequence[RunGroup]) -> None:
     """A measure on validation against four costs, a point a line of the table."""
-    entries = [one for line in lines for one in line.entries]
+    entries = [one for line in lines for one in line.runs]
     count_costs(_place(one) for one in entries if one.class_names)
     kept = st.session_state.setdefault("compare_cost", {"measure": "roc_auc"})
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        offered = [m for m in METRICS if any(line.cell(m)[0] is not None for line in lines)]
+        offered = [m for m in METRICS if any(line.estimate(m)[0] is not None for line in lines)]
         kept["measure"] = kept["measure"] if kept["measure"] in offered else (offered or ["roc_auc"])[0]
-        st.selectbox("Measure on validation", offered, format_func=lambda m: METRICS[m].title, width=240,
+        st.selectbox("Metric on validation", offered, format_func=lambda m: METRICS[m].title, width=240,
                      **follow("compare_cost_measure", kept["measure"], kept.__setitem__, "measure"))
         if any(_place(one) not in known_times() for one in entries):
-            if st.button("Measure the time for one image", icon=":material/timer:", help="Runs each network a few times on one "
-                         "core of this machine, with random weights: the time does not depend on them."):
+            if st.button("Measure inference time", icon=":material/timer:", help="Runs each network a few times on one "
+                         "core of this machine, with random weights, on which the time does not depend."):
                 st.session_state["compare_measuring"] = True
         if st.session_state.get("compare_measuring"):
             measure_times(place for place in map(_place, entries) if place not in known_times())
@@ -143,24 +144,24 @@ def draw_against_cost(lines: Sequence[Line], picked: Sequence[Line]) -> None:
     for n, (name, (title, help, _)) in enumerate(COSTS.items()):
         with columns[n % 2]:
             _draw_cost(frame.dropna(subset=[name, "value"]), name, title, help, kept["measure"])
-    st.caption("Bars are 95 % intervals; of folded seeds, the standard deviation from seed to seed. The costs are on logarithmic "
-               "scales. None of the four follows from another: a network with few parameters may be slow."
-               + (" Numbers of different data sets cannot be compared." if frame["data"].nunique() > 1 else ""))
+    st.caption("Bars are 95 % intervals; for grouped seeds, the standard deviation between seeds. Costs are on logarithmic scales. "
+               "None of the four determines another: a network with few parameters may be slow."
+               + (" Results on different data sets are not comparable." if frame["data"].nunique() > 1 else ""))
 
 
-def _frame(lines: Sequence[Line], picked: Sequence[Line], measure: str) -> pd.DataFrame:
+def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) -> pd.DataFrame:
     rows = []
     for line in lines:
-        value, low, high = line.cell(measure)
-        folded = line.folded(measure)
-        if len(line.entries) > 1 and folded and folded["sd"] is not None:
+        value, low, high = line.estimate(measure)
+        folded = line.over_seeds(measure)
+        if len(line.runs) > 1 and folded and folded["sd"] is not None:
             low, high = value - folded["sd"], value + folded["sd"]
         place = picked.index(line) if line in picked else None
-        row = {"run": line.name, "data": line.first.data, "value": value, "low": low, "high": high,
+        row = {"run": line.name, "data": line.first.data_title, "value": value, "low": low, "high": high,
                "letter": "" if place is None else LETTERS[place],
                "hue": theme.QUIET if place is None else theme.class_color(place), "said": format_interval(value, low, high)}
         for name, (_, _, of) in COSTS.items():
-            known = [x for x in map(of, line.entries) if x is not None]
+            known = [x for x in map(of, line.runs) if x is not None]
             row[name] = float(np.mean(known)) if known else None
         rows.append(row)
     rows.sort(key=lambda row: (row["letter"] != "", -LETTERS.find(row["letter"])))      # what is picked is drawn last, A on top
@@ -182,7 +183,7 @@ def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: s
     with st.container(gap=None):
         st.markdown(f"**{title}**", help=help)
         if frame.empty:
-            st.caption("Measured times stand here, after a click on the button above.")
+            st.caption("Click the button above to measure the times.")
             return
         points = pd.DataFrame({"x": frame[name], "y": frame["value"], "low": frame["low"], "high": frame["high"],
                                "label": _letters(frame, name), "color": frame["hue"], "name": frame["run"],

@@ -1,13 +1,13 @@
-"""Compare: all runs in a table, two of them on the same images, and printed numbers beside one's own."""
+"""Compare: all runs in a table, two of them on the same images, and published numbers beside one's own."""
 
 import streamlit as st
 
 from core.errors import LightboxError
 from core.evaluation import leaderboard
-from core.evaluation.leaderboard import Entry
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
 from pages.compare.charts import draw_against_cost, draw_curves, draw_legend
-from pages.compare.leaderboard import all_entries, data_sets, draw_controls, draw_table, with_intervals
+from pages.compare.leaderboard import data_sets, draw_controls, draw_table, trained_runs, with_intervals
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs
@@ -16,32 +16,32 @@ from pages.shared.layout import Chip, asked_among, choose_param, empty, get_para
 from pages.shared.predictions import split_chip
 from pages.shared.widget_state import follow
 
-VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "What it costs", "away": "Take it away",
-         "reported": "Reported against obtained", "check": "Check a printed table"}
+VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "Accuracy and cost", "away": "Download",
+         "reported": "Published vs yours", "check": "Check a published table"}
 
 
-def show(entries: list[Entry], data: str, split: str, view: str) -> None:
+def show(entries: list[RunSummary], data: str, split: str, view: str) -> None:
     """The table of runs, and below it what was asked for about the picked ones."""
     left, board = draw_controls(entries, data)
     if not left:
-        st.caption("No run is called so or has all of these tags. Take a word or a tag away.")
+        st.caption("No run matches. Remove a word or a tag.")
         return
     lines, picked = draw_table(left, board)
     if view == "cost":
         draw_against_cost(lines, picked)
     elif not picked:
-        st.markdown("Pick runs in the table: two for a test, up to six for curves.")
+        st.markdown("Pick runs in the table: two for a paired test, up to six for curves.")
     elif view == "curves":
         draw_legend(picked)
         draw_curves(store, picked, split)
     elif view == "away":
-        draw_comparison_downloads([store.get(one.id) for line in picked for one in line.entries], split)
+        draw_comparison_downloads([store.get(one.id) for line in picked for one in line.runs], split)
     elif len(picked) < 2:
-        st.markdown("Pick a second run in the table, of the same data set, to compare the two.")
+        st.markdown("Pick a second run of the same data set to compare the two.")
     else:
-        seeds = {one.id: line.entries for line in leaderboard.fold(entries) for one in line.entries}
+        seeds = {one.id: line.runs for line in leaderboard.group_seeds(entries) for one in line.runs}
         if len(picked) > 2:
-            st.caption("Tested are A and B, the first two that were picked. A click on a line takes it out.")
+            st.caption("The tests compare A and B, the first two picked. Click a row to unpick it.")
         draw_legend(picked[:2])
         draw_two_runs(*(store.get(line.first.id) for line in picked[:2]), split, seeds)
 
@@ -62,7 +62,7 @@ def take_view(view: str | None) -> None:
 
 
 store = RunStore()
-entries = all_entries(store)
+entries = trained_runs(store)
 chips = [Chip("of", "Data set", data_sets(entries), width=260), split_chip()] if entries else []
 data, split = page_header("Compare", *chips) or (None, "val")
 view = choose_view()
@@ -74,7 +74,7 @@ try:
     elif entries:
         show(with_intervals(store, entries), data, split, view)
     else:
-        empty("There is no run to compare yet. Train two small networks; it takes a few minutes.", "Train a network", "train")
+        empty("There are no runs to compare yet. Train two small networks; it takes a few minutes.", "Train a network", "train")
 except LightboxError as error:
     show_error(error)
-next_step("Next: classify an image of your own", "classify")
+next_step("Next: classify your own image", "classify")

@@ -1,4 +1,4 @@
-"""What a report printed and what a run obtained, side by side, with what is wrong in the printed numbers."""
+"""Published numbers of a report beside those of a run, with known problems of the published ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pages.shared.widget_state import follow
 
 IMAGES = {"R000": "MURA's elbows, shoulders and wrists", "R001": "MURA", "R002": "sets of MedMNIST",
           "R004": "the chest X-rays of COVID-19 patients"}
-PRINTED_HELP = "As the report prints it. The interval is Wilson's at 95 %, where it is known how many images there were."
-OBTAINED_HELP = ("Of your run, with its 95 % interval: the images drawn again with replacement, those of a patient together. "
-                 "On the test images where somebody has opened them, otherwise on validation.")
+PRINTED_HELP = "As published. With Wilson's 95 % interval where the number of images is known."
+OBTAINED_HELP = ("Your run, with its 95 % bootstrap interval (by patient). On test if it has been opened, otherwise on "
+                 "validation.")
 
 
 def draw_reported(runs: Sequence[Run]) -> None:
@@ -35,7 +35,7 @@ def draw_reported(runs: Sequence[Run]) -> None:
     if kept["recipe"] not in keys:
         kept["recipe"] = _closest_of(by_id[kept["run"]]) if kept["run"] else keys[0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Printed by", keys, format_func=_title, width=380,
+        st.selectbox("Published result", keys, format_func=_title, width=380,
                      **follow("reported_recipe", kept["recipe"], kept.__setitem__, "recipe"),
                      help="The runs of the four reports. Each is a recipe on the page Train.")
         if by_id:
@@ -48,46 +48,46 @@ def draw_reported(runs: Sequence[Run]) -> None:
     rows, split = _rows(key, str(run.folder) if run else "", predictions_version(run) if run else 0, run)
     other = run is not None and _of_other_images(run, key)
     if other and any(row.obtained is not None for row in rows):
-        st.warning(f"The printed numbers are of {IMAGES[RECIPES[key].report]}, those of your run of "
-                   f"{escape(run.data().get('title', 'other images'))}. That one is higher says nothing of either network.")
-    st.dataframe(_frame(rows, judge=not other), hide_index=True, height="content" if len(rows) < 12 else 420,
-                 key="reported_table", alt="Printed and obtained numbers", column_config={
+        st.warning(f"The published numbers are on {IMAGES[RECIPES[key].report]}, yours on "
+                   f"{escape(run.data().get('title', 'other images'))}: they are not comparable.")
+    st.dataframe(_frame(rows, compare=not other), hide_index=True, height="content" if len(rows) < 12 else 420,
+                 key="reported_table", alt="Published numbers and yours", column_config={
                      "Of": st.column_config.TextColumn(width=100, help="The part of the report's images."),
-                     "Measure": st.column_config.TextColumn(width=130),
-                     "Printed": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right", width=160),
-                     "Obtained": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right", width=160),
-                     "Printed n": st.column_config.TextColumn(help="Images that the printed number was made of.", width=75,
+                     "Metric": st.column_config.TextColumn(width=130),
+                     "Published": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right", width=160),
+                     "Yours": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right", width=160),
+                     "Published n": st.column_config.TextColumn(help="Images behind the published number.", width=75,
                                                               alignment="right"),
-                     "n": st.column_config.TextColumn(help="Images that your number was made of.", width=60, alignment="right"),
-                     "The printed number": st.column_config.TextColumn(help="Whether it lies in the interval of your run.")})
+                     "n": st.column_config.TextColumn(help="Images behind your number.", width=60, alignment="right"),
+                     "Published value": st.column_config.TextColumn(help="Whether it lies within the interval of your run.")})
     if run:
         if split and all(row.obtained is None for row in rows):
-            st.caption("None of these numbers is of your run's data set, so nothing stands beside them.")
+            st.caption("None of these numbers is on your run's data set, so there is nothing to compare.")
         differing = reported.in_words(run.config, key)
-        of = {"test": "Your numbers are of the test images. ", "val": "Your numbers are of validation: test is shut. "}
-        st.caption(of.get(split, "Your run has no answers yet. ")
+        of = {"test": "Your numbers are on the test images. ", "val": "Your numbers are on validation: test is locked. "}
+        st.caption(of.get(split, "Your run has no predictions yet. ")
                    + (f"Your run has the settings of this recipe, on {escape(run.config.data.dataset.rsplit('/', 1)[-1])}."
                       if not differing else "Your run differs from the recipe: " + escape("; ".join(differing[:6]))
                       + (f"; and {len(differing) - 6} more." if len(differing) > 6 else ".")))
     with st.container(gap="xxsmall"):
-        st.markdown("**What is wrong in the printed numbers**")
+        st.markdown("**Problems of the published numbers**")
         st.markdown("\n".join(f"- {escape(note)}" for note in reported.notes_of(key)))
 
 
-def _frame(rows: Sequence[reported.Side], judge: bool = True) -> pd.DataFrame:
-    """judge: whether to say if a printed number lies in the interval of the run, which it can only do for the same images."""
-    said = {True: "inside your interval", False: "outside your interval", None: ""}
+def _frame(rows: Sequence[reported.Side], compare: bool = True) -> pd.DataFrame:
+    """compare: whether to say if a published value lies in the interval of the run, which only makes sense for the same images."""
+    inside = {True: "inside your interval", False: "outside your interval", None: ""}
     frame = pd.DataFrame([{
-        "Of": row.what, "Measure": row.title,
-        "Printed": format_interval(row.printed, row.printed_low, row.printed_high) if row.printed_low is not None
-        else format_number(row.printed), "Printed n": f"{row.printed_n:,}" if row.printed_n else "",
-        "Obtained": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high),
-        "n": f"{row.n:,}" if row.n else "", "The printed number": said[row.inside]} for row in rows])
-    if not judge:
-        frame = frame.drop(columns="The printed number")
+        "Of": row.what, "Metric": row.title,
+        "Published": format_interval(row.printed, row.printed_low, row.printed_high) if row.printed_low is not None
+        else format_number(row.printed), "Published n": f"{row.printed_n:,}" if row.printed_n else "",
+        "Yours": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high),
+        "n": f"{row.n:,}" if row.n else "", "Published value": inside[row.inside]} for row in rows])
+    if not compare:
+        frame = frame.drop(columns="Published value")
     if all(row.obtained is None for row in rows):
-        frame = frame.drop(columns=["Obtained", "n", "The printed number"], errors="ignore")
-    return frame if any(row.printed_n for row in rows) else frame.drop(columns="Printed n")
+        frame = frame.drop(columns=["Yours", "n", "Published value"], errors="ignore")
+    return frame if any(row.printed_n for row in rows) else frame.drop(columns="Published n")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

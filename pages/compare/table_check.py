@@ -1,4 +1,4 @@
-"""Check a printed table: can these numbers belong together? One row typed in, or a whole table pasted."""
+"""Check a published table: are its numbers consistent? One row typed in, or a whole table pasted."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from pages.shared.layout import escape, format_interval, show_error
 from pages.shared.widget_state import follow
 
 ONE, WHOLE = "One row", "A whole table"
-# A row of R001 to begin with: one that cannot be.
+# A row of R001 to begin with: an impossible one.
 FIRST_ROW = {"n": "3197", "positive": "1530", "accuracy": "0.73", "precision": ".742", "recall": ".694", "specificity": "",
              "f1": ".684", "kappa": ".395", "average": ""}
 WIDTH = 118              # of the field of one number, in pixels
 HELP = {
-    "n": "How many images were judged.",
-    "positive": "How many of them are of the class that is looked for. Leave it empty where it is not printed.",
-    "accuracy": "As it is printed, with all its digits: 0.70 says more than 0.7. A percentage is read as well.",
-    "precision": "Of the images that were called positive, the share that was.",
-    "recall": "Of the positive images, the share that was found; also called sensitivity.",
-    "specificity": "Of the negative images, the share that was left alone.",
+    "n": "Number of images that were evaluated.",
+    "positive": "How many of them are positive. Leave it empty if it is not published.",
+    "accuracy": "As published, with all digits: 0.70 is more precise than 0.7. Percentages work too.",
+    "precision": "Share of the positive predictions that are correct.",
+    "recall": "Share of the positive images that are predicted positive; also called sensitivity.",
+    "specificity": "Share of the negative images that are predicted negative.",
     "f1": "Harmonic mean of precision and recall.",
     "kappa": "Cohen's kappa: agreement beyond chance.",
-    "average": "Whether precision, recall and F1 are of the positive class or a mean over both. Most tables do not say it.",
+    "average": "Whether precision, recall and F1 are of the positive class or a mean over both classes. Most tables do not say.",
 }
 
 
 def draw_check_table() -> None:
     """The whole check: what it is, the fields, and what is found, at once."""
-    st.caption("Printed numbers can be checked without the data. An accuracy is a whole number of images divided by n; accuracy, "
+    st.caption("Published numbers can be checked without the data. An accuracy is a whole number of images divided by n; accuracy, "
                "precision, recall, F1 and kappa must come from one confusion matrix; totals must add up.")
     kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(FIRST_ROW), "table": "r001", "text": ""})
-    st.segmented_control("What is printed", [WHOLE, ONE], required=True, label_visibility="collapsed",
+    st.segmented_control("What to check", [WHOLE, ONE], required=True, label_visibility="collapsed",
                          **follow("printed_how", kept["how"], kept.__setitem__, "how"))
     if kept["how"] == ONE:
         _draw_one(kept["row"])
@@ -56,10 +56,10 @@ def _draw_one(row: dict[str, str]) -> None:
                           help=HELP[name], placeholder={"n": "3197", "accuracy": "0.724"}.get(name, ""),
                           **follow(f"printed_{name}", row[name], row.__setitem__, name))
         st.selectbox("Average", ["", *AVERAGES], width=230, help=HELP["average"],
-                     format_func=lambda a: AVERAGES[a][0].split(",")[0].capitalize() if a else "Not said: try all",
+                     format_func=lambda a: AVERAGES[a][0].split(",")[0].capitalize() if a else "Not stated: try all",
                      **follow("printed_average", row["average"], row.__setitem__, "average"))
     if not any(row[name].strip() for name in RATES) or not row["n"].strip():
-        st.caption("Type the number of images and at least one of the others, as they are printed.")
+        st.caption("Enter the number of images and at least one other number, as published.")
         return
     try:
         with st.spinner("Trying every confusion matrix", show_time=True):
@@ -77,7 +77,7 @@ def _check_row(row: tuple[tuple[str, str], ...]) -> Verdict:
     for name in ("n", "positive"):
         plain = cells[name].replace(",", "").replace(" ", "")
         if plain and not plain.isdecimal():
-            raise LightboxError("printed.n", f"{cells[name]!r} is no number of images.", "Give a whole number, such as 3197.")
+            raise LightboxError("printed.n", f"{cells[name]!r} is not a number of images.", "Give a whole number, such as 3197.")
         whole[name] = int(plain) if plain else None
     return check(Claim("", {name: cells[name] for name in RATES if cells[name]}, whole["n"], whole["positive"],
                        average=cells["average"]))
@@ -86,9 +86,9 @@ def _check_row(row: tuple[tuple[str, str], ...]) -> Verdict:
 def _show(verdict: Verdict) -> None:
     """The answer in one line, then why; then what the numbers would mean if they are true."""
     if verdict.possible:
-        st.success("These numbers can belong together.", icon=":material/check:")
+        st.success("These numbers are consistent.", icon=":material/check:")
     else:
-        st.error("These numbers cannot belong together.", icon=":material/close:")
+        st.error("These numbers are impossible together.", icon=":material/close:")
     _show_findings(verdict.findings)
     if verdict.intervals:
         st.markdown("95 % intervals (Wilson): " + "; ".join(
@@ -97,7 +97,7 @@ def _show(verdict: Verdict) -> None:
         frame = pd.DataFrame(tables, columns=["TN", "FP", "FN", "TP"])
         frame["Sensitivity"] = frame["TP"] / (frame["TP"] + frame["FN"]).clip(lower=1)
         frame["Specificity"] = frame["TN"] / (frame["TN"] + frame["FP"]).clip(lower=1)
-        with st.expander(f"{len(frame):,} {'matrix' if len(frame) == 1 else 'matrices'}, numbers read as "
+        with st.expander(f"{len(frame):,} {'matrix' if len(frame) == 1 else 'matrices'}, read as "
                          f"{AVERAGES[average][0].split(',')[0]}"):
             st.dataframe(frame, hide_index=True, height=240, alt="Confusion matrices that give these numbers", column_config={
                 name: st.column_config.NumberColumn(format="%.3f") for name in ("Sensitivity", "Specificity")})
@@ -105,22 +105,22 @@ def _show(verdict: Verdict) -> None:
 
 def _show_findings(findings: tuple[Finding, ...]) -> None:
     if findings:
-        st.markdown("\n".join(f"- {'**Cannot be.** ' if f.fault else ''}{escape(f.sentence)}" for f in findings))
+        st.markdown("\n".join(f"- {'**Impossible.** ' if f.fault else ''}{escape(f.sentence)}" for f in findings))
 
 
 # --------------------------------------------------------------------------------------------------------------- a whole table
 
 def _draw_whole(kept: dict) -> None:
-    tables = {**{key: table.title for key, table in PRINTED_TABLES.items()}, "": "A table of my own"}
+    tables = {**{key: table.title for key, table in PRINTED_TABLES.items()}, "": "My own table"}
     st.selectbox("Table", list(tables), format_func=tables.get, width=520,
                  **follow("printed_table", kept["table"], kept.__setitem__, "table"),
-                 help="Tables of the four reports, as they are printed; or paste one of your own.")
+                 help="Tables of the four reports, as published; or paste your own.")
     if kept["table"]:
         text, note = PRINTED_TABLES[kept["table"]].text, PRINTED_TABLES[kept["table"]].note
     else:
-        st.text_area("Table with its headings", height=180,
+        st.text_area("Table with headings", height=180,
                      placeholder="Run, accuracy, kappa, n, positive\nA, 0.724, 0.443, 3197, 1530",
-                     help="Columns are parted by commas, tabs, semicolons or bars. Known headings: " + ", ".join(
+                     help="Columns are separated by commas, tabs, semicolons or bars. Known headings: " + ", ".join(
                          (*RATES, "n", "positive", "tp", "fn", "fp", "tn")) + ". A row or column called Total is added up.",
                      **follow("printed_text", kept["text"], kept.__setitem__, "text"))
         text, note = kept["text"], ""
@@ -145,8 +145,8 @@ def _check_table(text: str) -> TableVerdict:
 def _show_table(found: TableVerdict) -> None:
     wrong = sum(1 for row in found.rows if row.error or not row.verdict.possible)
     off = sum(finding.fault for finding in found.findings)
-    said = [f"{wrong} of {len(found.rows)} rows cannot be as they are printed." if wrong else
-            "Every row can be as it is printed."] if found.rows else []
+    said = [f"{wrong} of {len(found.rows)} rows are impossible as published." if wrong else
+            "Every row is possible as published."] if found.rows else []
     if found.findings:
         said.append(f"{off} of {len(found.findings)} totals do not add up." if off else "All totals add up.")
     (st.error if wrong or off else st.success)(" ".join(said), icon=":material/close:" if wrong or off else ":material/check:")
@@ -158,15 +158,15 @@ def _show_table(found: TableVerdict) -> None:
 
 
 def _line(row: Row) -> str:
-    """A row in HTML: what cannot be is said alone, since the rest does not matter then."""
+    """A row in HTML: of an impossible one only the reasons, since the rest does not matter then."""
     limits = row.verdict.intervals.get("accuracy") if row.verdict else None
     if row.error:
-        kind, verdict, why = "fault", "unread", row.error
+        kind, verdict, why = "fault", "unreadable", row.error
     elif row.verdict.possible:
         shown = row.verdict.findings[-1:] if row.verdict.matrices else row.verdict.findings
         kind, verdict, why = "fits", "possible", " ".join(finding.sentence for finding in shown)
     else:
-        kind, verdict = "fault", "cannot be"
+        kind, verdict = "fault", "impossible"
         why = " ".join(finding.sentence for finding in row.verdict.findings if finding.fault)
     accuracy = format_interval(*limits) if limits else ""
     return (f"<tr><th scope='row'>{html.escape(row.claim.name)}</th><td><b class='{kind}'>{verdict}</b></td><td>{accuracy}</td>"

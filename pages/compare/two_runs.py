@@ -13,9 +13,9 @@ from core.charts import comparisons
 from core.errors import LightboxError
 from core.evaluation import compare
 from core.evaluation.compare import Pair, differences, disagreements
-from core.evaluation.leaderboard import Entry
 from core.metrics import MULTI_LABEL
 from core.runs.store import Run
+from core.runs.summary import RunSummary
 from pages.shared.charts import show_chart
 from pages.shared.gallery import gallery
 from pages.shared.layout import escape, format_number, format_probability, get_param, go, link, set_param, show_error
@@ -23,11 +23,11 @@ from pages.shared.open_data import open_set, thumbnails
 from pages.shared.widget_state import follow
 
 PAGE = 48              # images of the gallery; the surest disagreements come first
-KINDS = {"any": "They differ", "a": "Only A is right", "b": "Only B is right", "neither": "Both wrong, differently"}
+KINDS = {"any": "Different predictions", "a": "Only A correct", "b": "Only B correct", "neither": "Both wrong, differently"}
 OPENS = {"errors": "Errors", "gradcam": "Grad-CAM"}
 
 
-def draw_two_runs(a: Run, b: Run, split: str, seeds: Mapping[str, Sequence[Entry]]) -> None:
+def draw_two_runs(a: Run, b: Run, split: str, seeds: Mapping[str, Sequence[RunSummary]]) -> None:
     """Everything about run A and run B.
 
     Args:
@@ -40,7 +40,7 @@ def draw_two_runs(a: Run, b: Run, split: str, seeds: Mapping[str, Sequence[Entry
         both, result = compared(a, b, split)
     except LightboxError as error:
         with right:
-            st.header("Which one is better", anchor=False)
+            st.header("Which is better?", anchor=False)
             show_error(error)
             if error.code == "compare.unanswered":
                 link("Go to Evaluate", "evaluate", run=(b if "un B (" in error.message else a).id, split=split)
@@ -78,17 +78,17 @@ def _stamp(run: Run) -> tuple:
 def draw_differences(a: Run, b: Run) -> None:
     """The settings that differ, and nothing else."""
     rows = differences(a.config, b.config)
-    st.header("What differs", anchor=False, help="All settings of the two runs that are not the same. A fair experiment "
-                 "changes one thing at a time.")
+    st.header("Differences", anchor=False, help="The settings in which the two runs differ. A controlled experiment changes one "
+              "thing at a time.")
     if not rows:
-        st.markdown("No setting differs. Whatever is unlike comes from the machine, its threads or another version.")
+        st.markdown("No setting differs. Any difference comes from the machine, its threads or software versions.")
         return
     alone = [row["field"] for row in rows] == ["train.seed"]
     frame = pd.DataFrame([{"Setting": row["label"], "A": _written(row["a"]), "B": _written(row["b"])} for row in rows])
     st.dataframe(frame, hide_index=True, height="content" if len(rows) < 12 else 420, key="compare_differs",
                  alt="Settings that differ", column_config={"Setting": st.column_config.TextColumn(width="small")})
     if alone:
-        st.caption("Only the seed differs: whatever else is unlike between them is luck.")
+        st.caption("Only the seed differs: any difference between the two is chance.")
 
 
 def _written(value: object) -> str:
@@ -105,7 +105,7 @@ def _choose_finding(result: dict) -> int:
     asked = get_param("finding")
     k = int(asked) if asked and asked.isdecimal() and int(asked) < len(names) else 0
     st.selectbox("Finding", range(len(names)), format_func=names.__getitem__, width=260,
-                 **follow("compare_finding", k, _take_finding), help="An image may have several findings. Each is tested alone.")
+                 **follow("compare_finding", k, _take_finding), help="An image may have several findings. Each is tested separately.")
     return k
 
 
@@ -113,43 +113,43 @@ def _take_finding(k: int) -> None:
     set_param("finding", str(k))
 
 
-def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[Entry]], mean: dict | None = None) -> None:
+def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[RunSummary]], mean: dict | None = None) -> None:
     """The two tests as a picture and as sentences.
 
     Args:
         tests: with "roc_auc", "accuracy", "notes" of core.evaluation.compare.compare
         mean: for several findings, the test of the mean over all of them
     """
-    st.header("Which one is better", anchor=False, help="Both runs answered the same images, so most of the luck of the draw "
-                 "is shared. These tests look at the images one by one, and can tell apart what two intervals cannot.")
+    st.header("Which is better?", anchor=False, help="Both runs predict the same images, so paired tests can show a difference even "
+              "where the two intervals overlap.")
     shown = {"ROC AUC": tests["roc_auc"], "Accuracy": tests["accuracy"]}
     _draw_intervals({name: test for name, test in shown.items() if test and test["low"] is not None})
     if mean:
         st.markdown(f"**Over all findings.** {escape(mean['sentence'])}")
     for name, test in shown.items():
-        said = escape(test["sentence"]) if test else "ROC AUC is undefined: an image of each class is needed."
+        said = escape(test["sentence"]) if test else "ROC AUC is undefined: it needs images of each class."
         st.markdown(said if said.startswith(name) else f"**{name}.** {said}")
     for note in tests["notes"]:
         st.caption(escape(note))
     st.caption(_about_seeds(a, b, seeds))
 
 
-def _about_seeds(a: Run, b: Run, seeds: Mapping[str, Sequence[Entry]]) -> str:
+def _about_seeds(a: Run, b: Run, seeds: Mapping[str, Sequence[RunSummary]]) -> str:
     """The test is of two trained networks. What is known of other seeds, in a sentence."""
-    said = "This compares two trained networks, not their settings: trained again with another seed, either may come out better."
+    said = "This compares two trained networks, not their settings: with another seed the other may be better."
     parts = []
     for letter, run in (("A", a), ("B", b)):
-        folded = compare.fold_seeds([one.value("roc_auc") for one in seeds.get(run.id, ())])
+        folded = compare.over_seeds([one.value("roc_auc") for one in seeds.get(run.id, ())])
         if folded and folded["sd"] is not None:
             parts.append(f"{letter} {format_number(folded['mean'])} (SD {format_number(folded['sd'])}, {folded['n']} seeds)")
-    return f"{said} ROC AUC of all seeds, on validation: {'; '.join(parts)}." if parts else f"{said} Train two more seeds to see."
+    return f"{said} Mean ROC AUC over seeds, on validation: {'; '.join(parts)}." if parts else f"{said} Train more seeds to find out."
 
 
 def _draw_intervals(tests: Mapping[str, dict]) -> None:
     """Difference A - B with its interval beside zero."""
     if not tests:
         return
-    rows = [(name, test["difference"], test["low"], test["high"], test["p"] < compare.SURE) for name, test in tests.items()]
+    rows = [(name, test["difference"], test["low"], test["high"], test["p"] < compare.ALPHA) for name, test in tests.items()]
     show_chart(comparisons.differences(rows), key="compare_intervals")
 
 
@@ -163,10 +163,10 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
     """
     rows = {kind: disagreements(both, kind) for kind in KINDS}
     kinds = {kind: f"{KINDS[kind]}: {len(found):,}" for kind, found in rows.items() if len(found) or kind == "any"}
-    st.header("Where they disagree", anchor=False, help="The images to which the two runs give different answers, those first "
-                 "of which both are surest.")
+    st.header("Where they disagree", anchor=False, help="The images for which the two runs predict differently, the most "
+              "confident first.")
     if not len(rows["any"]):
-        st.markdown(f"Nowhere: both give the same answer to all {len(both.labels):,} images.")
+        st.markdown(f"Nowhere: both predict the same for all {len(both.labels):,} images.")
         return
     kept = st.session_state.setdefault("compare_disagree", {"kind": "any", "opens": "errors", "of": "a"})
     if kept["kind"] not in kinds:
@@ -188,12 +188,12 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
     chosen = _surest_first(both, rows[kept["kind"]])[:PAGE]
     places = pd.Index(data.table["image_id"].astype(str)).get_indexer(both.image_ids[chosen])
     if (places < 0).any():
-        show_error(LightboxError("run.data_changed", "Some of these images are no longer in the data set.", "Put them back."))
+        show_error(LightboxError("run.data_changed", "Some of these images are no longer in the data set.", "Restore them."))
         return
     images, cache_key = thumbnails(data, places)
     names = both.class_names if k is None else ("no", "yes")
     captions = [f"true {names[both.labels[i]]}\n{_said('A', names, both, 0, i)}\n{_said('B', names, both, 1, i)}" for i in chosen]
-    clicked = gallery(images, key="compare_gallery", aria_label="Images that the two runs answer differently", tile=132,
+    clicked = gallery(images, key="compare_gallery", aria_label="Images that the two runs predict differently", tile=132,
                       captions=captions, cache_key=cache_key)
     if len(rows[kept["kind"]]) > PAGE:
         st.caption(f"The first {PAGE} of {len(rows[kept['kind']]):,}.")
@@ -208,10 +208,10 @@ def _keep(kept: dict, name: str, value: str | None) -> None:
 
 def _surest_first(both: Pair, rows: np.ndarray) -> np.ndarray:
     """By the lesser of the two probabilities that the runs give to their own answers."""
-    sure = [probs[rows, answers[rows]] for probs, answers in zip(both.probs, both.answers)]
+    sure = [probs[rows, answers[rows]] for probs, answers in zip(both.probs, both.preds)]
     return rows[np.argsort(-np.minimum(*sure), kind="stable")]
 
 
 def _said(letter: str, names: Sequence[str], both: Pair, which: int, row: int) -> str:
-    answer = both.answers[which][row]
+    answer = both.preds[which][row]
     return f"{letter}: {names[answer]}, {format_probability(float(both.probs[which][row, answer]), 0)}"

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.evaluation import thresholds
-from core.evaluation.shortcut_test import Conflict, can_lie, conflict
+from core.evaluation.shortcut_test import ShortcutTest, can_test, run_shortcut_test
 from core.metrics import METRICS
 from core.runs.store import Run
 from pages.shared.heatmaps import version
@@ -26,7 +26,7 @@ def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
 
     Returns what takes long and is still to be done, for the end of the page.
     """
-    if not can_lie(data):
+    if not can_test(data):
         return None
     st.header("Shortcut test: does it read the letter?", anchor=False)
     key = (run.id, version(run.id), data.fingerprint, data.split_hash, thresholds.of(run))
@@ -53,13 +53,13 @@ def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
 
 def _run_test(run: Run, data: Dataset, key: tuple, started: str, place) -> None:
     with place.container(), long_task("Generating the images with other letters", key=started) as progress:
-        _results()[key] = conflict(run, data=data, progress=progress)
+        _results()[key] = run_shortcut_test(run, data=data, progress=progress)
     st.session_state.pop(started, None)
     with place.container():
         _show(_results()[key], run)
 
 
-def _show(result: Conflict, run: Run) -> None:
+def _show(result: ShortcutTest, run: Run) -> None:
     box, icon = (st.error, ":material/cancel:") if result.reads else (st.success, ":material/check_circle:")
     box(result.sentence, icon=icon)
     frame = pd.DataFrame([{
@@ -78,6 +78,6 @@ def _show(result: Conflict, run: Run) -> None:
 
 
 @st.cache_resource(show_spinner=False)
-def _results() -> dict[tuple, Conflict]:
+def _results() -> dict[tuple, ShortcutTest]:
     """Results as long as the server lives: a few lines each."""
     return {}

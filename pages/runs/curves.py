@@ -15,6 +15,7 @@ from core.charts.chart import thin
 from core.charts.curves import BATCHES, TRAIN, TRAIN_DASH, VAL
 from core.metrics import METRICS
 from core.runs.store import Run, RunStore
+from core.runs.summary import RunSummary
 from pages.shared import run_feed, theme
 from pages.shared.charts import line_style, show_chart
 from pages.shared.layout import choose_param, distinct_titles, get_param, set_param
@@ -101,7 +102,7 @@ def _set_curves(is_metric: bool, keys: Sequence[str]) -> None:
     st.session_state["curves_shown"] = [*kept, *keys]
 
 
-def choose_others(run_id: str, rows: Sequence[run_feed.Row], store: RunStore) -> dict[str, Run]:
+def choose_others(run_id: str, rows: Sequence[RunSummary], store: RunStore) -> dict[str, Run]:
     """Let a person choose earlier runs to draw behind: name -> run. They stand in the address as
     ?with=<id>,<id>.
 

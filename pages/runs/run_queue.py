@@ -9,13 +9,14 @@ import streamlit as st
 
 from core.errors import LightboxError
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
 from pages.shared import run_feed
 from pages.shared.layout import escape, format_seconds, show_error
 
 SHOWN = 8              # as many have buttons at once
 
 
-def draw_queue(store: RunStore, rows: Sequence[run_feed.Row]) -> None:
+def draw_queue(store: RunStore, rows: Sequence[RunSummary]) -> None:
     """Draw the queue: for each run its place and buttons; when all will be finished; and buttons to stop or
     clear it."""
     if error := st.session_state.pop("queue_refusal", None):
@@ -54,7 +55,7 @@ def draw_queue(store: RunStore, rows: Sequence[run_feed.Row]) -> None:
         st.toggle(f"Show all {len(waiting)}", key="queue_all")
 
 
-def _when_done(store: RunStore, rows: Sequence[run_feed.Row], waiting: int, training: int) -> str:
+def _when_done(store: RunStore, rows: Sequence[RunSummary], waiting: int, training: int) -> str:
     counts = " and ".join(f"{n} run{'s' if n > 1 else ''} {verb}"
                         for n, verb in ((training, "training"), (waiting, "waiting")) if n)
     seconds, unknown = run_feed.seconds_of_queue(store, rows)

@@ -22,10 +22,10 @@ from core.runs.classifiers import settings_of
 from core.runs.device import machine, resolve
 from core.runs.recipe_datasets import targets_of
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
 from pages.shared import open_data
 from pages.shared.layout import format_seconds
 from pages.shared.preflight import Facts, warnings_of
-from pages.shared.run_feed import Row
 
 # What MURA and the phantoms always have.
 TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Body part"}
@@ -61,7 +61,7 @@ class RunPreview:
     warnings: tuple[str, ...]
 
 
-def preview_run(config: RunConfig, rows: Sequence[Row], devices: list[dict]) -> RunPreview:
+def preview_run(config: RunConfig, rows: Sequence[RunSummary], devices: list[dict]) -> RunPreview:
     """Return what is known of a run.
 
     Args:
@@ -97,7 +97,7 @@ def _has_published_counts(data: DataConfig) -> bool:
             and data.train_fraction == 1)
 
 
-def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
+def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[RunSummary],
               flops: int | None = None) -> tuple[str, str]:
     """Estimate how long a run takes, from earlier runs on this machine.
 
@@ -114,46 +114,46 @@ def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
         guess = _guess(config, device, n_train, rows, flops) if flops else None
         return guess or ("-", "We will know the time after the first epoch: this network has not been "
                               "trained here at this image size.")
-    epoch = similar.seconds * n_train / similar.n_train
+    epoch = similar.epoch_seconds * n_train / similar.n_train
     return (format_seconds(epoch * config.train.epochs),
             f"About {format_seconds(epoch)} per epoch, as in the run of {similar.when} with this network and "
             "image size.")
 
 
 def time_of_all(configs: Sequence[RunConfig], devices: list[dict], n_train: int,
-                rows: Sequence[Row]) -> tuple[float, int]:
+                rows: Sequence[RunSummary]) -> tuple[float, int]:
     """Return the seconds that several runs take together, and how many are unknown and not in that sum."""
     total, unknown = 0.0, 0
     for config in configs:
         similar = _similar(config, resolve(config.train.device, devices), rows)
         if similar and n_train:
-            total += similar.seconds * n_train / similar.n_train * config.train.epochs
+            total += similar.epoch_seconds * n_train / similar.n_train * config.train.epochs
         else:
             unknown += 1
     return total, unknown
 
 
-def _similar(config: RunConfig, device: str, rows: Sequence[Row]) -> Row | None:
+def _similar(config: RunConfig, device: str, rows: Sequence[RunSummary]) -> RunSummary | None:
     """The latest run with the same network and trained layers: its epochs took as long as this one's would."""
     small = uses_small_stem(config.model, config.data.size)
     for row in rows:
         same = (row.network == config.model.name and row.size == config.data.size
                 and row.small_stem == small and row.device == device)
-        if row.seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
+        if row.epoch_seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
             return row
     return None
 
 
-def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[Row],
+def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[RunSummary],
            flops: int) -> tuple[str, str] | None:
     """The time from another network's speed: as many multiply-adds a second. None where there is no such run,
     or where layers are frozen, which makes an epoch shorter by an unknown factor."""
     if config.model.freeze != "none":
         return None
     for row in rows:
-        theirs = _flops_of(row.id) if row.seconds and row.n_train and row.device == device else None
+        theirs = _flops_of(row.id) if row.epoch_seconds and row.n_train and row.device == device else None
         if theirs:
-            epoch = row.seconds / row.n_train / theirs * flops * n_train
+            epoch = row.epoch_seconds / row.n_train / theirs * flops * n_train
             return (f"~ {format_seconds(epoch * config.train.epochs)}",
                     "A rough estimate (within a factor of two) from the speed of the run of "
                     f"{row.when}, which had another network or image size.")

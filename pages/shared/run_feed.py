@@ -18,16 +18,13 @@ from statistics import median
 import numpy as np
 import streamlit as st
 
-from core.augment import active
 from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.files import Lock
-from core.metrics import METRICS
-from core.models import uses_small_stem
-from core.runs.codes import name_code
 from core.runs.run import Progress
 from core.runs.states import LIVE, Status
 from core.runs.store import Run, RunStore
+from core.runs.summary import FILES, RunSummary, file_stamp, summarize
 from core.runs.workers import device_lock
 from pages.shared.theme import STATES  # noqa: F401
 
@@ -37,63 +34,17 @@ ACTIVE = LIVE | {"queued"}                   # a run in one of these states may 
 
 # --------------------------------------------------------------------------------------------------------------- all the runs
 
-@dataclass(frozen=True)
-class Row:
-    """A run in the list of all runs. `auc` is the best of the validation so far; `epoch` counts finished epochs.
-
-    What the speed depends on stands here too: the network's size and stem, what is frozen, the device, `seconds` of a median
-    epoch over `n_train` images. What a run can be found by: its tags, its note, its name in R001's code. `marks` says in a few
-    words what the network's name does not; `measures` are those of METRICS on the validation images in the best epoch.
-    """
-    id: str
-    name: str
-    state: str
-    dataset: str
-    network: str
-    size: int
-    small_stem: bool
-    device: str
-    epochs: int
-    created: float
-    epoch: int = 0
-    auc: float | None = None
-    n_train: int = 0
-    seconds: float | None = None
-    freeze: str = "none"
-    tags: tuple[str, ...] = ()
-    text: str = ""
-    code: str = ""
-    marks: str = ""
-    measures: Mapping[str, float | None] = field(default_factory=dict)
-
-    def is_found_by(self, words: str) -> bool:
-        """Whether each of some words stands in the name, tags, note, data, network or code; upper and lower case are one."""
-        all_of_it = " ".join((self.name, *self.tags, self.text, self.dataset, self.network, self.code, self.marks)).casefold()
-        return all(word in all_of_it for word in words.casefold().split())
-
-    def is_like(self, other: Row) -> bool:
-        """Whether an image should take both the same time."""
-        return all(getattr(self, name) == getattr(other, name)
-                   for name in ("network", "size", "small_stem", "device", "freeze"))
-
-    @property
-    def when(self) -> str:
-        """When it was made: the time today, else the day."""
-        made, now = time.localtime(self.created), time.localtime()
-        return time.strftime("%H:%M" if made[:3] == now[:3] else "%d %b %Y", made)
-
-
-def all_runs(store: RunStore) -> list[Row]:
+def all_runs(store: RunStore) -> list[RunSummary]:
     """All runs, newest first. A folder is read again only when its files have changed; one that cannot be read is left out."""
-    rows, known = [], _known_rows()
+    rows, known = [], _known_summaries()
     for folder in _folders(store):
-        stamp = tuple(_stamp(f"{folder}/{name}") for name in ("status.json", "metrics.jsonl", "notes.json"))
+        stamp = tuple(file_stamp(f"{folder}/{name}") for name in FILES)
         kept = known.get(folder)
         if kept and kept[0] == stamp and kept[1].state not in LIVE:
             rows.append(kept[1])
             continue
         try:
-            row = _row(Run(Path(folder), store.queue))
+            row = summarize(Run(Path(folder), store.queue))
         except (LightboxError, OSError, KeyError, TypeError, ValueError):
             continue
         known[folder] = stamp, row
@@ -105,7 +56,7 @@ def states(store: RunStore) -> dict[str, str]:
     """Id -> state of all runs: what a page compares to know that it should draw everything again."""
     found, known = {}, _known_states()
     for folder in _folders(store):
-        stamp = _stamp(f"{folder}/status.json")
+        stamp = file_stamp(f"{folder}/status.json")
         kept = known.get(folder)
         if not kept or kept[0] != stamp or kept[1] in LIVE:        # a live one may have died without a word
             try:
@@ -129,56 +80,9 @@ def _known_states() -> dict[str, tuple[tuple, str]]:
     return {}
 
 
-def _row(run: Run) -> Row:
-    config = run.config
-    epochs = _epochs(run.folder / "metrics.jsonl")
-    aucs, data = [r["val_roc_auc"] for r in epochs if r["val_roc_auc"] is not None], run.data()
-    best, notes = next((r for r in reversed(epochs) if r.get("is_best")), {}), run.notes()
-    return Row(run.id, run.name, run.status().state, config.data.dataset, config.model.name, config.data.size,
-               uses_small_stem(config.model, config.data.size), run.device, config.train.epochs, run.created,
-               epoch=epochs[-1]["epoch"] if epochs else 0, auc=max(aucs, default=None),
-               n_train=data.get("n", {}).get("train", 0),
-               seconds=median(r["seconds"] for r in epochs) if epochs else None,
-               freeze=config.model.freeze, tags=notes.tags, text=notes.text, code=name_code(config, task=data.get("task", "")),
-               marks=_marks(config), measures={m: best[f"val_{m}"] for m in METRICS if best.get(f"val_{m}") is not None})
-
-
-def _marks(config: RunConfig) -> str:
-    """What the name of a network does not say: its head, where it was cut, what is frozen, whether images are changed."""
-    model = config.model
-    said = {f"{model.head} head": model.head != "linear", f"cut at {model.cut}": model.cut, "frozen": model.freeze == "all",
-            f"frozen up to {model.freeze}": model.freeze not in ("none", "all"), "augmented": active(config.augment)}
-    return ", ".join(words for words, so in said.items() if so)
-
-
-def _epochs(path: Path) -> list[dict]:
-    """The "epoch" records of a file, a later one of the same epoch in place of an earlier. Other lines are not parsed."""
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError:
-        return []
-    found = {}
-    for line in lines:
-        if b'"epoch", ' in line[:24]:
-            try:
-                record = json.loads(line)
-                found[record["epoch"]] = record
-            except (ValueError, KeyError):
-                continue
-    return [found[epoch] for epoch in sorted(found)]
-
-
 @st.cache_resource(show_spinner=False)
-def _known_rows() -> dict[str, tuple[tuple, Row]]:
+def _known_summaries() -> dict[str, tuple[tuple, RunSummary]]:
     return {}
-
-
-def _stamp(path: Path | str) -> tuple[int, int]:
-    try:
-        stat = os.stat(path)
-        return stat.st_mtime_ns, stat.st_size
-    except OSError:
-        return 0, 0
 
 
 def recover(store: RunStore) -> None:
@@ -202,7 +106,7 @@ def ahead_of(store: RunStore, run: Run) -> int:
     return place + Lock.is_held(device_lock(store.root, run.device))
 
 
-def seconds_of_queue(store: RunStore, rows: Sequence[Row]) -> tuple[float, int]:
+def seconds_of_queue(store: RunStore, rows: Sequence[RunSummary]) -> tuple[float, int]:
     """(seconds until all that waits and trains is done, of how many runs nothing is known).
 
     Devices work side by side; on each, runs follow each other. How long one takes is known from earlier runs that are like it,
@@ -217,7 +121,7 @@ def seconds_of_queue(store: RunStore, rows: Sequence[Row]) -> tuple[float, int]:
             unknown += left is None
     for run_id, device in store.queue.waiting():
         row = known.get(run_id)
-        alike = [r.seconds for r in rows if row and r.seconds and r.dataset == row.dataset and r.is_like(row)]
+        alike = [r.epoch_seconds for r in rows if row and r.epoch_seconds and r.dataset == row.dataset and r.is_like(row)]
         if alike:
             ends[device] = ends.get(device, 0.0) + median(alike) * (row.epochs - row.epoch)
         unknown += not alike
@@ -250,7 +154,7 @@ def follow(run: Run) -> list[dict]:
     path = run.folder / "metrics.jsonl"
     kept = _followed().setdefault(path, _Followed())
     with kept.lock:
-        size = _stamp(path)[1]
+        size = file_stamp(path)[1]
         if size < kept.end:                                # made anew
             kept.end, kept.records, kept.made_anew = 0, [], kept.made_anew + 1
         if size > kept.end:
@@ -262,7 +166,7 @@ def follow(run: Run) -> list[dict]:
             if any(r.get("kind") == "start" for r in new):
                 # A start may take back steps that were done before a kill: only the run knows which.
                 kept.records, kept.made_anew = run.records(), kept.made_anew + 1
-                kept.end = size if _stamp(path)[1] == size else 0
+                kept.end = size if file_stamp(path)[1] == size else 0
             else:
                 kept.records = [*kept.records, *new]
                 kept.end += len(whole)

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.metrics import METRICS
+from core.runs.summary import RunSummary
 from pages.shared import run_feed
 from pages.shared.layout import format_ago, set_param
 from pages.shared.widget_state import follow
@@ -16,10 +17,10 @@ from pages.shared.widget_state import follow
 MEASURES = {m: METRICS[m].title for m in ("roc_auc", "accuracy", *METRICS)}
 
 
-def draw_table(rows: Sequence[run_feed.Row]) -> None:
+def draw_table(rows: Sequence[RunSummary]) -> None:
     """The runs, the newest first; the head of a column sorts by it."""
     words, tags, measures = _choose(rows)
-    shown = [row for row in rows if set(tags) <= set(row.tags) and row.is_found_by(words)]
+    shown = [row for row in rows if set(tags) <= set(row.tags) and row.matches(words)]
     if words or tags:
         st.caption(f"{len(shown):,} of {len(rows):,} runs")
     if not shown:
@@ -27,8 +28,8 @@ def draw_table(rows: Sequence[run_feed.Row]) -> None:
         return
     table = pd.DataFrame([{
         "State": run_feed.STATES[row.state][0], "Run": row.name, "Tags": list(row.tags), "Data": row.dataset.rsplit("/", 1)[-1],
-        "Network": row.network, "How": row.marks or None, **{_title(m): _value(row, m) for m in measures},
-        "Epochs": f"{row.epoch} of {row.epochs}", "Queued": _ago(row), "Note": row.text or None} for row in shown])
+        "Network": row.network, "How": row.details or None, **{_title(m): _value(row, m) for m in measures},
+        "Epochs": f"{row.epoch} of {row.epochs}", "Queued": _ago(row), "Note": row.note or None} for row in shown])
     empty = [name for name in ("Tags", "How", "Note") if not any(map(_is_there, table[name]))]
     numbers = {_title(m): st.column_config.NumberColumn(format="%.3f", help=METRICS[m].help + " Of the validation images.")
                for m in measures}
@@ -40,7 +41,7 @@ def draw_table(rows: Sequence[run_feed.Row]) -> None:
                      "What the network's name does not say: its head, what keeps its weights, random changes of the images."))})
 
 
-def all_tags(rows: Sequence[run_feed.Row]) -> list[str]:
+def all_tags(rows: Sequence[RunSummary]) -> list[str]:
     """Every tag of these runs, the most frequent first."""
     counted: dict[str, int] = {}
     for row in rows:
@@ -58,7 +59,7 @@ def _kept() -> dict:
     return st.session_state.setdefault("runs_found_by", {"words": "", "tags": [], "measures": ["roc_auc"]})
 
 
-def _choose(rows: Sequence[run_feed.Row]) -> tuple[str, list[str], list[str]]:
+def _choose(rows: Sequence[RunSummary]) -> tuple[str, list[str], list[str]]:
     """What is searched for, which tags, which measures. Kept for the session."""
     kept, known = _kept(), all_tags(rows)
     kept["tags"] = [tag for tag in kept["tags"] if tag in known]
@@ -81,15 +82,15 @@ def _title(measure: str) -> str:
     return f"Best {MEASURES[measure]}" if measure == "roc_auc" else MEASURES[measure]
 
 
-def _value(row: run_feed.Row, measure: str) -> float | None:
-    return row.auc if measure == "roc_auc" else row.measures.get(measure)
+def _value(row: RunSummary, measure: str) -> float | None:
+    return row.auc if measure == "roc_auc" else row.recorded.get(measure)
 
 
 def _is_there(value: object) -> bool:
     return value is not None and value != [] and value == value
 
 
-def _ago(row: run_feed.Row) -> str:
+def _ago(row: RunSummary) -> str:
     return format_ago(time.time() - row.created)
 
 

@@ -12,10 +12,10 @@ from core.augment import PRESETS
 from core.config import KNOBS
 from core.errors import LightboxError
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
 from core.runs.sweep import ALL, LIMIT, expand
 from pages.shared import config_form, preview, run_table
 from pages.shared.layout import escape, format_seconds, show_error
-from pages.shared.run_feed import Row
 from pages.train.queue_button import draw_queue_button
 
 SHOWN = 6                                                  # names of runs that are listed; the rest is counted
@@ -23,7 +23,7 @@ FIRST = ("model.name", "data.size", "train.seed")          # varied unless other
 TITLES = {"augment": "Data augmentation", "data.fold": "All folds"}
 
 
-def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[Row]) -> None:
+def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[RunSummary]) -> None:
     """Draw the choice of settings and values; say how many runs that is and how long they take; queue
     them.
     """

@@ -1,9 +1,9 @@
-"""Can these printed numbers belong together? What a row of a table says about itself, without its data.
+"""Are these published numbers consistent? A row of a table is checked without its data.
 
     check(claim)          accuracy, precision, recall, F1, kappa and n of one row: sentences, and every confusion matrix that fits
 
 Two classes leave four counts, and each printed number cuts down the tables of four counts that are possible
-(`core.metrics.table_check.matrices`); where none is left, the numbers cannot come from one set of answers. A whole table:
+(`core.metrics.table_check.matrices`); where none is left, the numbers cannot come from one set of predictions. A whole table:
 `core.metrics.table_check.parse`.
 """
 
@@ -28,13 +28,13 @@ SHOWN = 1_000               # matrices kept of those that fit
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of a printed table. Everything that is not printed is "" or None.
+    """One row of a published table. Everything that is not printed is "" or None.
 
     Args:
         values: a key of RATES -> the number as text
-        n, positive: images judged, and how many of them are of class 1
+        n, positive: images evaluated, and how many of them are of class 1
         counts: a key of COUNTS -> images
-        average: a key of AVERAGES; "" tries them all, since few tables say it
+        average: a key of AVERAGES; "" tries them all, since few tables name it
     """
     name: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Verdict:
 
 
 def check(claim: Claim, others: Sequence[tuple[int, int]] = ()) -> Verdict:
-    """What can be said of one row.
+    """Check one row.
 
     Args:
         others: further (n, positive) of the same table; a row that does not fit its own images may fit those of another
@@ -90,11 +90,11 @@ def check(claim: Claim, others: Sequence[tuple[int, int]] = ()) -> Verdict:
 
 
 def _completed(claim: Claim) -> Claim:
-    """n and positives from the four counts, where they are all there and n is not printed."""
+    """Take n from the four counts, where they are all there and n is not printed."""
     total = sum(claim.counts.values())
     n = claim.n if claim.n is not None else total if len(claim.counts) == 4 else None
     if n is not None and n < 1:
-        raise LightboxError("printed.n", f"n is {n}.", "Give how many images were judged.")
+        raise LightboxError("printed.n", f"n is {n}.", "Give the number of images that were evaluated.")
     if n is not None and claim.positive is not None and not 0 <= claim.positive <= n:
         raise LightboxError("printed.n", f"{claim.positive:,} of {n:,} images cannot be positive.", "Give at most n.")
     return replace(claim, n=n)
@@ -124,13 +124,13 @@ def _whole_number(claim: Claim) -> Iterator[Finding]:
     middle = (low + high) / 2
     if right:
         some = f"{right[0]:,}" if len(right) == 1 else f"{right[0]:,} to {right[-1]:,}"
-        yield Finding(f"An accuracy of {text} is {some} right answers of {n:,}.", False)
+        yield Finding(f"An accuracy of {text} is {some} correct of {n:,}.", False)
         return
     digits = round(-math.log10(high - low))               # as many as are printed, of the share
     below = math.floor(middle * n)
-    yield Finding(f"An accuracy of {text} would be {middle * n:,.2f} right answers of {n:,}, which is no whole number: "
-                  f"{below:,} give {below / n:.{digits}f} and {below + 1:,} give {(below + 1) / n:.{digits}f}. It was averaged "
-                  "over something else, such as batches, or over other images.", True)
+    yield Finding(f"An accuracy of {text} would be {middle * n:,.2f} correct of {n:,}, which is not a whole number: "
+                  f"{below:,} give {below / n:.{digits}f} and {below + 1:,} give {(below + 1) / n:.{digits}f}. It may be an "
+                  "average over batches, or over other images.", True)
 
 
 def _averages(claim: Claim) -> Sequence[str]:
@@ -147,15 +147,15 @@ def _fitting(claim: Claim, others: Sequence[tuple[int, int]], faulty: bool) -> t
     size = f"{n:,} images" + (f" with {claim.positive:,} positive" if claim.positive is not None else "")
     if fit:
         return fit, [Finding(_these_fit(fit, size), False)]
-    said = f"No confusion matrix of {size} gives all these numbers" + ("." if claim.average else ", however they are averaged.")
+    said = f"No confusion matrix of {size} gives all these numbers" + ("." if claim.average else ", with any average.")
     if not faulty and len(values) > 2:
         alone = [name for name in values if (name != "accuracy" or claim.positive is not None and n <= LARGEST_OPEN)
                  and matrices({k: v for k, v in values.items() if k != name}, n, claim.positive, averages)]
         if alone:
-            said += f" Without the {' or without the '.join(WORDS[name] for name in alone)} the others would fit together."
+            said += f" Without the {' or without the '.join(WORDS[name] for name in alone)} the others would be consistent."
     elsewhere = [(m, p) for m, p in dict.fromkeys(others) if (m, p) != (n, claim.positive) and matrices(values, m, p, averages)]
     for m, p in elsewhere:
-        said += f" They do fit {m:,} images with {p:,} positive: perhaps it was scored on those."
+        said += f" They do fit {m:,} images with {p:,} positive: perhaps it was evaluated on those."
     return {}, [Finding(said, True)]
 
 
@@ -172,39 +172,42 @@ def _these_fit(fit: Mapping[str, np.ndarray], size: str) -> str:
 
 
 def _against_its_counts(claim: Claim) -> Iterator[Finding]:
-    """The four counts are printed: they must sum to n, and each number must be theirs."""
-    tn, fp, fn, tp = (np.array(claim.counts[name]) for name in ("tn", "fp", "fn", "tp"))
-    total = int(tn + fp + fn + tp)
+    """The four counts are printed: they must sum to n, and each number must follow from them."""
+    counts = tuple(np.array(claim.counts[name]) for name in ("tn", "fp", "fn", "tp"))
+    tn, fp, fn, tp = map(int, counts)
+    total = tn + fp + fn + tp
     if claim.n != total:
         yield Finding(f"TP, FN, FP and TN sum to {total:,}, but there are {claim.n:,} images.", True)
     if claim.positive is not None and tp + fn != claim.positive:
-        yield Finding(f"TP and FN sum to {int(tp + fn):,}, but {claim.positive:,} images are positive.", True)
+        yield Finding(f"TP and FN sum to {tp + fn:,}, but {claim.positive:,} images are positive.", True)
     if not total:
         return
     for name, text in claim.values.items():
-        low, high = window(text)
-        has = {a: float(measures_of(tn, fp, fn, tp, a)[name]) for a in _averages(claim)}
-        fits = [a for a, value in has.items() if low - SLACK <= value <= high + SLACK]
-        if not fits and 0 < has["binary" if "binary" in has else claim.average] - high < (high - low) / 2:
-            cut_off = has["binary" if "binary" in has else claim.average]
-            yield Finding(f"The {WORDS[name]} of the positive class is {cut_off:.4f}: {text} was cut off, not rounded.", False)
-            continue
-        if name in ("accuracy", "kappa", "specificity") or claim.average:
-            value = next(iter(has.values()))
-            if not fits:
-                yield Finding(f"The {WORDS[name]} of these counts is {value:.4f}, not {text}.", True)
-        elif not fits:
-            yield Finding(f"The {WORDS[name]} of these counts is {has['binary']:.3f} for the positive class and "
-                          f"{has['macro']:.3f} as the macro average; {text} is neither.", True)
-        elif "binary" in fits:
-            yield Finding(f"The {WORDS[name]}, {text}, is that of the positive class; the macro average is "
-                          f"{has['macro']:.3f}.", False)
-        else:
-            yield Finding(f"The {WORDS[name]}, {text}, fits as {AVERAGES[fits[0]][0]}.", False)
-    better = max(int(tp + fn), int(tn + fp))
-    if tp + tn < better:
-        yield Finding(f"Always giving the more frequent answer would be right in {better:,} of {total:,} "
-                      f"({better / total:.3f}); these answers are in {int(tp + tn):,} ({int(tp + tn) / total:.3f}).", False)
+        has = {average: float(measures_of(*counts, average)[name]) for average in _averages(claim)}
+        if finding := _of_counts(name, text, has, bool(claim.average)):
+            yield finding
+    majority = max(tp + fn, tn + fp)
+    if tp + tn < majority:
+        yield Finding(f"Always predicting the more frequent class would be correct on {majority:,} of {total:,} images "
+                      f"({majority / total:.3f}); this is correct on {tp + tn:,} ({(tp + tn) / total:.3f}).", False)
+
+
+def _of_counts(name: str, text: str, has: Mapping[str, float], average_known: bool) -> Finding | None:
+    """One printed number against what the counts give for each average; None where there is nothing to say."""
+    low, high = window(text)
+    fits = [average for average, value in has.items() if low - SLACK <= value <= high + SLACK]
+    value = has.get("binary", next(iter(has.values())))
+    if not fits and 0 < value - high < (high - low) / 2:
+        return Finding(f"The {WORDS[name]} of the positive class is {value:.4f}: {text} was truncated, not rounded.", False)
+    if name in ("accuracy", "kappa", "specificity") or average_known:
+        value = next(iter(has.values()))
+        return None if fits else Finding(f"The {WORDS[name]} of these counts is {value:.4f}, not {text}.", True)
+    if not fits:
+        return Finding(f"The {WORDS[name]} of these counts is {has['binary']:.3f} for the positive class and "
+                       f"{has['macro']:.3f} as the macro average; {text} is neither.", True)
+    if "binary" in fits:
+        return Finding(f"The {WORDS[name]}, {text}, is that of the positive class; the macro average is {has['macro']:.3f}.", False)
+    return Finding(f"The {WORDS[name]}, {text}, matches as {AVERAGES[fits[0]][0]}.", False)
 
 
 def _intervals(claim: Claim, fit: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float, float]]:

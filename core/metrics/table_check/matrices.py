@@ -1,4 +1,4 @@
-"""Which confusion matrices of two classes give the numbers that are printed? Rounded numbers, and the search behind them.
+"""Which confusion matrices of two classes give the published numbers? Rounded numbers, and the search behind them.
 
     window("0.73")        where the true value lies
     whole_counts(...)     the numbers of images that are printed like that as a share of n
@@ -25,17 +25,21 @@ SLACK = 1e-9                # of floating point, in images
 
 
 def window(printed: str) -> tuple[float, float]:
-    """Where the number lies that was rounded to this: "0.73" -> (0.725, 0.735), "72.4 %" -> (0.7235, 0.7245), "1,2" reads 1.2.
+    """Return where the number lies that was rounded to this; a share above 1 is read as percent, a comma as a point.
 
-    A share above 1 is read as percent. Raises LightboxError "printed.number".
+    Raises:
+        LightboxError: "printed.number"
+
+    >>> tuple(round(limit, 4) for limit in window("0.73")), tuple(round(limit, 4) for limit in window("72.4 %"))
+    ((0.725, 0.735), (0.7235, 0.7245))
     """
     text = printed.strip().replace(",", ".").replace("\u2212", "-")
     percent = text.endswith("%")
     text = text.rstrip("% ")
     misprinted = re.fullmatch(r"0\d+", text)              # as "075226", which has lost its point
     if misprinted or not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", text):
-        raise LightboxError("printed.number", f"{printed!r} is no number.",
-                            "It seems to have lost its decimal point." if misprinted else "Write it as it stands, such as 0.724.")
+        raise LightboxError("printed.number", f"{printed!r} is not a number.",
+                            "It seems to have lost its decimal point." if misprinted else "Write it as published, such as 0.724.")
     value, half = float(text), 0.5 * 10.0 ** -len(text.partition(".")[2])
     if percent or 1 < value <= 100:
         value, half = value / 100, half / 100
@@ -45,7 +49,11 @@ def window(printed: str) -> tuple[float, float]:
 
 
 def whole_counts(printed: str, n: int) -> range:
-    """The numbers of images k of which k / n is printed like that; an empty range where there is none."""
+    """Return the numbers of images k of which k / n is printed like that; an empty range where there is none.
+
+    >>> list(whole_counts("0.67", 6)), list(whole_counts("0.70", 6))
+    ([4], [])
+    """
     low, high = window(printed)
     return range(max(0, math.ceil(low * n - SLACK)), min(n, math.floor(high * n + SLACK)) + 1)
 
@@ -108,7 +116,7 @@ def _without_average(tn, fp, fn, tp) -> dict[str, np.ndarray]:
 
 
 def matrices(values: Mapping[str, str], n: int, positive: int | None, averages: Sequence[str]) -> dict[str, np.ndarray]:
-    """Every confusion matrix of two classes that gives all these numbers.
+    """Find every confusion matrix of two classes that gives all these numbers.
 
     The accuracy fixes how many answers were right, up to a few; for each such number and each number of positives the search
     runs over the true positives. Without an accuracy it runs over the true negatives too.

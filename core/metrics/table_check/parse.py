@@ -1,4 +1,4 @@
-"""A whole table of printed numbers, as it is pasted: its columns are found by their names, its totals added up, its rows checked.
+"""A whole table of published numbers, as it is pasted: columns are known by their names, totals added up, rows checked.
 
     check_table(text)     each row as a claim of `core.metrics.table_check.check`; totals; rows held against each other
 """
@@ -44,7 +44,7 @@ class TableVerdict:
 
 
 def check_table(text: str, n: int | None = None, positive: int | None = None) -> TableVerdict:
-    """A pasted table with a heading line; columns parted by tabs, semicolons, bars or commas.
+    """Check a pasted table with a heading line; columns separated by tabs, semicolons, bars or commas.
 
     Columns are known by their names (HEADINGS), the first column names the rows. A row or column called total is added up.
 
@@ -109,7 +109,7 @@ def _claim(known: Sequence[str], row: Sequence[str], n: int | None, positive: in
         if key in cells:
             number = _whole(cells[key])
             if number is None:
-                error = f"{cells[key]!r} in column {key} is no whole number."
+                error = f"{cells[key]!r} in column {key} is not a whole number."
             else:
                 numbers[key] = number
     claim = Claim(row[0] if not known[0] else "", {name: cells[name] for name in RATES if name in cells},

@@ -31,8 +31,8 @@ Total, 9032, 1289, 2580, 12941""", "The rows and columns add up, but for the num
     "r000-test": PrintedTable("R000: test accuracy of its two networks", """\
 Network, accuracy, n
 DenseNet-169, 0.9810077519379845, 2580
-ResNet-50, 0.98372, 2580""", "Both are whole numbers of images: 49 and 42 mistakes. Their intervals overlap widely."),
-    "r001": PrintedTable("R001: its networks, each with the images that its name tells of", """\
+ResNet-50, 0.98372, 2580""", "Both are whole numbers of images: 49 and 42 errors. Their intervals overlap widely."),
+    "r001": PrintedTable("R001: its networks, each with the images that its name implies", """\
 Run, accuracy, precision, recall, f1, kappa, n, positive
 Own CNN, .563, .606, .575, .534, .146, 3197, 1530
 DenseNet-201, .724, .734, .719, .718, .443, 3197, 1530
@@ -48,8 +48,8 @@ DenseNet-169 elbow, .665, .667, .661, .660, .324, 465, 230
 DenseNet-201 forearm, .642, .646, .645, .642, .287, 301, 151
 DenseNet-121 wrist batches of 32, .654, .657, .649, .647, .301, 659, 295
 DenseNet-121 elbow, .662, .662, .660, .660, .320, 465, 230""",
-                         "An accuracy of 0.73 does not go with its other numbers. The seven rows of single parts fit no images "
-                         "of their own part, but they do fit the whole test set."),
+                         "An accuracy of 0.73 is inconsistent with its other numbers. The seven rows of single body parts do not "
+                         "fit the images of their own part, but they do fit the whole test set."),
     "r002": PrintedTable("R002: accuracies on the test parts of MedMNIST", """\
 Run, accuracy, n
 PathMNIST ResNet-18, .87549, 7180
@@ -67,7 +67,7 @@ BreastMNIST ResNet-18, .73077, 156
 BreastMNIST ResNet-18 augmented, .64744, 156
 BreastMNIST ResNet-18 with DCGAN, .78846, 156
 BreastMNIST ResNet-50, .80128, 156
-BreastMNIST ResNet-50 augmented, .65385, 156""", "Some accuracies are no whole number of test images."),
+BreastMNIST ResNet-50 augmented, .65385, 156""", "Some accuracies are not a whole number of test images."),
     "r002-retina": PrintedTable("R002: RetinaMNIST with three policies", """\
 Policy and part, accuracy, n
 ImageNet train, .56701, 1080
@@ -85,7 +85,7 @@ ResNet-18, 4, 26, 23, 225, .14
 ResNet-34, 9, 21, 34, 214, .25
 ResNet-50, 16, 14, 98, 150, .22
 SqueezeNet 1.0, 15, 15, 44, 204, .33
-SqueezeNet 1.1, 6, 24, 46, 202, .15""", "Each is right less often than always saying that the patient lives."),
+SqueezeNet 1.1, 6, 24, 46, 202, .15""", "Each is less accurate than always predicting survival."),
     "r004-average": PrintedTable("R004: the average of F1", """\
 Average, TP, FN, FP, TN, F1
 macro, 15, 15, 44, 204, .33
@@ -98,5 +98,5 @@ cut, TP, FN, FP, TN, F1
 1, 14, 16, 43, 205, .32
 2, 8, 22, 29, 220, .24
 20, 9, 21, 29, 219, .26
-None, 19, 11, 45, 203, .40""", "One row has an image more than the others."),
+None, 19, 11, 45, 203, .40""", "One row has one image more than the others."),
 }

@@ -1,0 +1,197 @@
+"""A run in a table: what it is, what it reached, what it cost. Read from a few small files, without opening anything large.
+
+    scores.json    {split: {"stamp", "epoch", "n", "n_positive", "measures": {metric: [value, low, high, method]}}}: metrics with
+                   their intervals, computed once by core/evaluation/leaderboard.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from core import __version__
+from core.augment import active
+from core.config import RunConfig
+from core.models import uses_small_stem
+from core.runs.codes import name_code
+from core.runs.run import Run
+
+# Files of a run on which its summary depends: where none of them has changed, neither has the summary.
+FILES = ("status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json", "scores.json")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run in a table.
+
+    Args:
+        data_title: title of its data set
+        split_hash: of its data set, equal where two runs were evaluated on the same images
+        epoch: finished epochs
+        seconds: of training and validation together; epoch_seconds: of a median epoch; None before the first one ended
+        auc: best ROC AUC on validation so far
+        recorded: metric -> value on validation in the best epoch, as the trainer reported it, without intervals
+        scores: split -> what scores.json has of it, where it is of the predictions and the threshold of now
+        unscored: splits with predictions, but without such scores
+        code: name of the run in the way of report R001
+        details: what the name of the network does not say: its head, what is frozen, whether images are augmented
+    """
+    id: str
+    name: str
+    config: RunConfig
+    state: str = "finished"
+    created: float = 0.0
+    device: str = "cpu"
+    data_title: str = ""
+    split_hash: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    class_names: tuple[str, ...] = ()
+    channels: int = 1
+    n_train: int = 0
+    epoch: int = 0
+    seconds: float | None = None
+    epoch_seconds: float | None = None
+    auc: float | None = None
+    recorded: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, dict] = field(default_factory=dict)
+    unscored: tuple[str, ...] = ()
+    code: str = ""
+    details: str = ""
+
+    @property
+    def dataset(self) -> str:
+        return self.config.data.dataset
+
+    @property
+    def network(self) -> str:
+        return self.config.model.name
+
+    @property
+    def size(self) -> int:
+        return self.config.data.size
+
+    @property
+    def small_stem(self) -> bool:
+        return uses_small_stem(self.config.model, self.config.data.size)
+
+    @property
+    def epochs(self) -> int:
+        """As many as it is to train."""
+        return self.config.train.epochs
+
+    @property
+    def when(self) -> str:
+        """When it was made: the time today, else the day."""
+        made, now = time.localtime(self.created), time.localtime()
+        return time.strftime("%H:%M" if made[:3] == now[:3] else "%d %b %Y", made)
+
+    def value(self, metric: str, split: str = "val") -> float | None:
+        """Return a metric without its interval; None where it is not known or undefined."""
+        if split in self.scores:
+            return self.scores[split]["measures"].get(metric, (None,))[0]
+        return self.recorded.get(metric) if split == "val" else None
+
+    def matches(self, words: str) -> bool:
+        """Return whether each of these words is in the name, tags, note, data, network or code; case does not matter."""
+        text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, self.code, self.details)).casefold()
+        return all(word in text for word in words.casefold().split())
+
+    def is_like(self, other: RunSummary) -> bool:
+        """Return whether an image should take both the same time."""
+        return all(getattr(self, name) == getattr(other, name) for name in ("network", "size", "small_stem", "device")) and (
+            self.config.model.freeze == other.config.model.freeze)
+
+
+def summarize(run: Run) -> RunSummary:
+    """Read what a table shows of a run.
+
+    Raises:
+        LightboxError: where its folder cannot be read
+    """
+    config, about, notes, epochs = run.config, run.data(), run.notes(), _epochs(run.folder / "metrics.jsonl")
+    aucs = [record["val_roc_auc"] for record in epochs if record.get("val_roc_auc") is not None]
+    best = next((record for record in reversed(epochs) if record.get("is_best")), {})
+    seconds = [record["seconds"] for record in epochs]
+    scores = stored_scores(run)
+    return RunSummary(
+        run.id, run.name, config, run.status().state, run.created, run.device,
+        data_title=about.get("title", config.data.dataset), split_hash=about.get("split_hash", ""),
+        tags=notes.tags, note=notes.text, class_names=tuple(about.get("class_names", ())), channels=about.get("channels", 1),
+        n_train=about.get("n", {}).get("train", 0), epoch=epochs[-1]["epoch"] if epochs else 0,
+        seconds=sum(seconds) if epochs else None, epoch_seconds=median(seconds) if epochs else None,
+        auc=max(aucs, default=None),
+        recorded={key.removeprefix("val_"): value for key, value in best.items()
+                  if key.startswith("val_") and isinstance(value, int | float)},
+        scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),
+        code=name_code(config, task=about.get("task", "")), details=_details(config))
+
+
+def stored_splits(run: Run) -> list[str]:
+    """Return which of "val" and "test" have stored predictions, without reading them."""
+    try:
+        with zipfile.ZipFile(run.folder / "predictions.npz") as stored:
+            names = set(stored.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return []
+    return [split for split in ("val", "test") if f"{split}_probs.npy" in names]
+
+
+def stored_scores(run: Run) -> dict[str, dict]:
+    """Return {split: scores} of scores.json that are of the predictions and the threshold of now."""
+    now = scores_stamp(run)
+    return {split: {key: value for key, value in found.items() if key != "stamp"}
+            for split, found in all_scores(run).items() if found.get("stamp") == now}
+
+
+def all_scores(run: Run) -> dict[str, dict]:
+    """Return what scores.json holds, current or not."""
+    try:
+        found = json.loads((run.folder / "scores.json").read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def scores_stamp(run: Run) -> list:
+    """Return what changes when the predictions, the threshold or the program do."""
+    return [__version__, *(number for name in ("predictions.npz", "threshold.json") for number in file_stamp(run.folder / name))]
+
+
+def file_stamp(path: Path | str) -> tuple[int, int]:
+    """Return (time of the last change in ns, bytes) of a file, zeros where there is none."""
+    try:
+        stat = os.stat(path)
+        return stat.st_mtime_ns, stat.st_size
+    except OSError:
+        return 0, 0
+
+
+def _details(config: RunConfig) -> str:
+    model = config.model
+    words = {f"{model.head} head": model.head != "linear", f"cut at {model.cut}": model.cut, "frozen": model.freeze == "all",
+             f"frozen up to {model.freeze}": model.freeze not in ("none", "all"), "augmented": active(config.augment)}
+    return ", ".join(word for word, applies in words.items() if applies)
+
+
+def _epochs(path: Path) -> list[dict]:
+    """The "epoch" records of a file, a later one of the same epoch in place of an earlier. Other lines are not parsed."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return []
+    found = {}
+    for line in lines:
+        if b'"epoch", ' in line[:24]:
+            try:
+                record = json.loads(line)
+                found[record["epoch"]] = record
+            except (ValueError, KeyError):
+                continue
+    return [found[epoch] for epoch in sorted(found)]
