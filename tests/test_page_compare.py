@@ -43,7 +43,7 @@ def toggle(at, label: str):
 
 def test_without_a_run_it_invites_and_still_checks_printed_tables(lightbox_home):
     at = open_page("compare")
-    assert "no run to compare" in text_of(at) and "Train a network" in [b.label for b in at.button]
+    assert "no runs to compare" in text_of(at) and "Train a network" in [b.label for b in at.button]
     assert not open_page("compare", view="check").exception and not open_page("compare", view="reported").exception
 
 
@@ -106,7 +106,7 @@ def test_runs_are_found_by_their_words_and_a_person_may_leave_columns_out(two):
     at.session_state["compare_kept"] |= {"words": "OTHER the"}
     assert [row["id"] for row in table(at.run())["rows"]] == [b.id]
     at.session_state["compare_kept"] |= {"words": "nobody"}
-    assert "No run is called so" in text_of(at.run())
+    assert "No run matches" in text_of(at.run())
 
 
 def test_the_address_says_which_data_sets_and_what_is_not_there(two):
@@ -180,7 +180,7 @@ def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
         page.get_by_role("button", name="Sort by ROC AUC").click()
         expect(names.nth(0)).to_contain_text("the other one")                 # the order is turned round
         page.get_by_role("button", name="Pick the other one").click()
-        expect(page.get_by_text("Pick a second run in the table")).to_be_visible()
+        expect(page.get_by_text("Pick a second run of the same data set")).to_be_visible()
         wait_idle(page)
         assert page.url.endswith(f"runs={a.id}") or f"runs={a.id}" in page.url and b.id not in page.url
         page.get_by_test_id("stPopoverButton").click()                        # opened late, it still shows what is chosen
