@@ -39,7 +39,7 @@ def test_without_runs_the_page_invites_to_train():
 
 
 @pytest.mark.parametrize("state, words, wanted", [
-    ("queued", "starts by itself", {"run_stop", "run_again", "run_delete_now"}),
+    ("queued", "starts automatically", {"run_stop", "run_again", "run_delete_now"}),
     ("stopped", "Stop was pressed.", {"run_resume", "run_again", "run_delete_now"}),
     ("failed", "The learning rate is probably too high", {"run_resume", "run_again", "run_delete_now"}),
     ("interrupted", "it was killed", {"run_resume", "run_again", "run_delete_now"}),

@@ -81,7 +81,7 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
     at = open_page("runs", run=a.id)
     assert runs(at) == ["gamma", "beta", "alpha"]
     table = next(d.value for d in at.dataframe if "State" in d.value)
-    assert table["How"].tolist()[2] == "frozen, augmented" and table["Note"].tolist()[0] == "Compare with the wrist"
+    assert table["Details"].tolist()[2] == "frozen, augmented" and table["Note"].tolist()[0] == "Compare with the wrist"
     assert list(table["Tags"][2]) == ["grid 3", "fold"]
     pills = {pill.label: pill for pill in at.get("button_group")}
     pills["Only runs with these tags"].set_value(["grid 3"]).run()
@@ -93,7 +93,7 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
     at.text_input[0].set_value("wrist compare").run()
     assert runs(at) == ["gamma"]
     at.text_input[0].set_value("").run()
-    pill(at, "runs_columns", "Measures on the validation images, in the best epoch").set_value(["cohen_kappa"]).run()
+    pill(at, "runs_columns", "Metrics on the validation images, at the best epoch").set_value(["cohen_kappa"]).run()
     table = next(d.value for d in at.dataframe if "State" in d.value)
     assert table["Cohen's kappa"].tolist()[2] == 0.25 and "Best ROC AUC" not in table
 

@@ -239,23 +239,23 @@ def share_done(progress: Progress, records: Sequence[Mapping]) -> float:
 
 
 def in_words(status: Status, progress: Progress, ahead: int, device: str) -> str:
-    """What a run is doing now and why, in a sentence. Plain text.
+    """Return what a run is doing now and why, in a sentence of plain text.
 
     Args:
         ahead: how many runs come before it, where it waits
     """
     if status.state == "queued":
-        before = f"{ahead} run{'s' if ahead > 1 else ''} before this one on {device}. It" if ahead else f"Waits for {device}: it"
-        return f"{before} starts by itself."
+        place = f"{ahead} run{'s' if ahead > 1 else ''} before this one on {device}" if ahead else f"Next on {device}"
+        return f"{place}; starts automatically."
     if status.state == "stopping":
-        return "It saves where it stands; that takes at most five seconds."
+        return "Saving a checkpoint; this takes at most five seconds."
     if status.state not in LIVE:
         return status.reason
     if not progress.phase:
-        return "The trainer starts; PyTorch takes some seconds."
+        return "The trainer is starting; PyTorch takes a few seconds to load."
     count = f"{progress.step:,} of {progress.steps:,}"
     if progress.phase in ("Training", "Validating"):
-        what = "step" if progress.phase == "Training" else "validating image"
+        what = "step" if progress.phase == "Training" else "validation image"
         return f"Epoch {progress.epoch} of {progress.epochs}, {what} {count}."
     return f"{progress.phase}: {count}." if progress.steps and status.state == "starting" else f"{progress.phase}."
 

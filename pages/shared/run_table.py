@@ -1,4 +1,4 @@
-"""All runs as a table: searched by words, narrowed by tags, with the measures that one wants; a click chooses a run."""
+"""All runs as a table: searched, filtered by tags, with the metrics that one wants; a click chooses a run."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def draw_table(rows: Sequence[RunSummary]) -> None:
     if words or tags:
         st.caption(f"{len(shown):,} of {len(rows):,} runs")
     if not shown:
-        st.caption("No run has all of this. Take a word or a tag away.")
+        st.caption("No runs match. Remove a word or a tag.")
         return
     table = pd.DataFrame([{
         "State": run_feed.STATES[row.state][0], "Run": row.name, "Tags": list(row.tags), "Data": row.dataset.rsplit("/", 1)[-1],
-        "Network": row.network, "How": row.details or None, **{_title(m): _value(row, m) for m in measures},
+        "Network": row.network, "Details": row.details or None, **{_title(m): _value(row, m) for m in measures},
         "Epochs": f"{row.epoch} of {row.epochs}", "Queued": _ago(row), "Note": row.note or None} for row in shown])
-    empty = [name for name in ("Tags", "How", "Note") if not any(map(_is_there, table[name]))]
-    numbers = {_title(m): st.column_config.NumberColumn(format="%.3f", help=METRICS[m].help + " Of the validation images.")
+    empty = [name for name in ("Tags", "Details", "Note") if not any(map(_is_there, table[name]))]
+    numbers = {_title(m): st.column_config.NumberColumn(format="%.3f", help=METRICS[m].help + " On the validation images.")
                for m in measures}
     ids = tuple(row.id for row in shown)
     key = f"runs_{hash((ids, tuple(measures))):x}"
     st.dataframe(table.drop(columns=empty), key=key, hide_index=True, height="auto" if len(shown) < 8 else 320,
                  on_select=lambda: _choose_run(key, ids), selection_mode="single-row", alt="All runs, the newest first",
-                 placeholder="-", column_config=numbers | {"How": st.column_config.TextColumn(help=(
-                     "What the network's name does not say: its head, what keeps its weights, random changes of the images."))})
+                 placeholder="-", column_config=numbers | {"Details": st.column_config.TextColumn(help=(
+                     "Head, frozen layers and data augmentation."))})
 
 
 def all_tags(rows: Sequence[RunSummary]) -> list[str]:
@@ -66,11 +66,11 @@ def _choose(rows: Sequence[RunSummary]) -> tuple[str, list[str], list[str]]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Search", placeholder="Name, tag, note, network, data or code", width=300, icon=":material/search:",
                       label_visibility="collapsed", **follow("runs_words", kept["words"], kept.__setitem__, "words"),
-                      help="All words must be there. A code is the name of a run in the way of report R001, such as "
+                      help="Finds runs with all of these words. A code is a run name in the format of report R001, such as "
                            "DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary.")
         with st.popover("Columns", icon=":material/view_column:", key="runs_columns", on_change="rerun") as columns:
             if columns.open:
-                st.pills("Measures on the validation images, in the best epoch", list(MEASURES), selection_mode="multi",
+                st.pills("Metrics on the validation images, at the best epoch", list(MEASURES), selection_mode="multi",
                          format_func=MEASURES.get, **follow("runs_measures", kept["measures"], kept.__setitem__, "measures"))
         if known:
             st.pills("Only runs with these tags", known, selection_mode="multi", label_visibility="collapsed",
