@@ -27,7 +27,7 @@ PAGES = {
     "network": ".st-key-network_body figure",
     "train": ".st-key-train_sample .picture",
     "runs": f".st-key-run_state, {CHART}",
-    "evaluate": f".st-key-judged_curves {CHART}",
+    "evaluate": f".st-key-curves {CHART}",
     "errors": "[class*=st-key-errors] .picture",
     "gradcam": ".what-if .stage img",
     "compare": "table .pick",
