@@ -21,7 +21,7 @@ CHART = "[data-testid=stVegaLiteChart] svg.marks"
 PAGES = {
     "": "[data-testid=stImage] img",
     "browse": ".st-key-browse_grid .picture",
-    "add": ".st-key-add_upload",
+    "add": ".st-key-add_upload, .st-key-phantom_save",
     "split": ".st-key-split_search",
     "augment": ".st-key-augment_images img",
     "network": ".st-key-network_body figure",

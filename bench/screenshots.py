@@ -61,8 +61,8 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     wait_idle(page)
     yield "browse"
     visit("add", way="phantom")
-    for switch, steps in ((0, 18), (2, 12)):
-        page.get_by_role("slider").nth(switch).focus()
+    for switch, steps in (("letters", 18), ("exposure", 12)):
+        page.locator(f"[class*=st-key-phantom_{switch}] [role=slider]").focus()
         for _ in range(steps):
             page.keyboard.press("ArrowRight")
         wait_idle(page)
