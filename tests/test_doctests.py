@@ -33,6 +33,8 @@ MODULES = (
     "core.datasets.table_options",
     "core.datasets.text",
     "core.evaluation.compare",
+    "core.evaluation.experts",
+    "core.evaluation.neighbours",
     "core.explain.deletion",
     "core.explain.gradcam",
     "core.explain.methods",

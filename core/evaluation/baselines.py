@@ -1,10 +1,10 @@
-"""What costs nothing: a logistic regression on the image shrunk to 16 x 16 pixels.
+"""A simple baseline: logistic regression on the image shrunk to 16 x 16 pixels.
 
     logistic_baseline(data, split)      its probabilities, (N, K); fitted on the training images when first asked, then kept
     kept_baseline(about, split)         the same where it was fitted before, without opening the set
 
-256 gray values and no idea of shape, place or texture: what a network reaches beyond it is what seeing is worth. Where a network
-does not, the images differ in brightness, framing or borders, or the network has learned nothing more.
+256 gray values without shape, position or texture. A network that is no better has learned brightness, framing or borders, or
+nothing.
 
     LIGHTBOX_HOME/baselines/<key>.npz     weights (256, K), offsets (K,), mean and scale (256,), <split>_probs (N, K)
 
@@ -33,7 +33,7 @@ STEPS = 200
 
 
 def logistic_baseline(data: Dataset, split: str) -> np.ndarray | None:
-    """Its probabilities on a split.
+    """Fit the baseline where it was not, and return its probabilities on a split.
 
     Returns:
         (N, K) in [0, 1], in the order of `data.indices(split)`; None where the training images show one class only, or the
@@ -52,7 +52,7 @@ def logistic_baseline(data: Dataset, split: str) -> np.ndarray | None:
         arrays = _read(path) or _fit(data)
         if arrays is None:
             return None
-        arrays[f"{split}_probs"] = _answers(arrays, small(data.images, rows), data.task)
+        arrays[f"{split}_probs"] = _predict(arrays, small(data.images, rows), data.task)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         write_atomic(path, buffer.getvalue())
@@ -60,7 +60,7 @@ def logistic_baseline(data: Dataset, split: str) -> np.ndarray | None:
 
 
 def kept_baseline(about: Mapping, split: str) -> np.ndarray | None:
-    """What `logistic_baseline` has kept.
+    """Return what `logistic_baseline` has kept, without opening the set.
 
     Args:
         about: with "fingerprint", "split_hash" and "target", as `Run.data()` has them
@@ -71,7 +71,7 @@ def kept_baseline(about: Mapping, split: str) -> np.ndarray | None:
 
 
 def small(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Images shrunk to SIDE x SIDE by the mean over areas, colours averaged: (len(rows), SIDE^2) float32 in [0, 1]."""
+    """Shrink images to SIDE x SIDE by the mean over areas, colours averaged: (len(rows), SIDE^2) float32 in [0, 1]."""
     import cv2
     found = np.empty((len(rows), SIDE * SIDE), np.float32)
     for i, row in enumerate(rows):
@@ -101,7 +101,7 @@ def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
 
 
 def _binary(pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights (256,) and offset of the log odds. A finding that all have or nobody has gets its share, smoothed."""
+    """Weights (256,) and offset of the log odds. A finding that all or none have gets its prevalence, smoothed."""
     if labels.min() == labels.max():
         share = (labels.sum() + 0.5) / (len(labels) + 1)
         return np.zeros(pixels.shape[1]), float(np.log(share / (1 - share)))
@@ -110,7 +110,7 @@ def _binary(pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _multinomial(pixels: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (256, K) and offsets (K,) of the softmax. A class without training images is never answered."""
+    """Weights (256, K) and offsets (K,) of the softmax. A class without training images is never predicted."""
     model = _regression(pixels, labels)
     weights, offsets = np.zeros((pixels.shape[1], classes)), np.full(classes, -50.0)
     if len(model.classes_) == 2:
@@ -123,11 +123,11 @@ def _multinomial(pixels: np.ndarray, labels: np.ndarray, classes: int) -> tuple[
 def _regression(pixels: np.ndarray, labels: np.ndarray):
     from sklearn.linear_model import LogisticRegression
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")              # a few steps short of the optimum is good enough for a baseline
+        warnings.simplefilter("ignore")              # a few steps short of the optimum is good enough
         return LogisticRegression(C=STRENGTH, max_iter=STEPS).fit(pixels, labels)
 
 
-def _answers(arrays: Mapping[str, np.ndarray], pixels: np.ndarray, task: str) -> np.ndarray:
+def _predict(arrays: Mapping[str, np.ndarray], pixels: np.ndarray, task: str) -> np.ndarray:
     scores = ((pixels - arrays["mean"]) / arrays["scale"]) @ arrays["weights"] + arrays["offsets"]
     if task == MULTI_LABEL:
         return (1 / (1 + np.exp(-np.clip(scores, -50, 50)))).astype(np.float32)

@@ -1,8 +1,8 @@
-"""What a classifier says of one image, with what was chosen for it on validation: the threshold and the temperature.
+"""The decision of a classifier on one image, with the threshold and temperature that were chosen on validation.
 
     chosen = chosen_for("20261121-0352-k3f9")
-    chosen.decide(probs).called                      the classes that the image is called
-    chosen.decide(probs, calibrated=True).probs      probabilities that are meant as they are said
+    chosen.decide(probs).called                      the predicted classes
+    chosen.decide(probs, calibrated=True).probs      calibrated probabilities
 
 Nothing is chosen here, and nothing is learned from the image: both were fixed before it came.
 """
@@ -26,12 +26,12 @@ from core.runs.store import Run, RunStore
 
 @dataclass(frozen=True)
 class Decision:
-    """What is said of one image.
+    """The decision on one image.
 
     Args:
         probs: (K,) in [0, 1]
-        called: the classes that it is called: one, or any number of findings
-        thresholds: (K,) above which a class is called; None where the likeliest of several classes is the answer
+        called: the predicted classes: one, or any number of findings
+        thresholds: (K,) above which a class is predicted; None where the most probable of several classes is
     """
     probs: np.ndarray
     called: tuple[int, ...]
@@ -46,7 +46,7 @@ class Chosen:
         task: one of core.metrics.TASKS
         threshold: for `core.metrics.confusion.predict`; 0.5 where nothing was chosen
         frozen: class -> how its threshold was chosen
-        temperature: fitted on the validation answers of the same epoch; None where there are none, or none mends them
+        temperature: fitted on the validation predictions of the same epoch; None where there are none, or no temperature helps
         images: how many validation images it was fitted on
     """
     task: str
@@ -56,14 +56,14 @@ class Chosen:
     images: int = 0
 
     def decide(self, probs: np.ndarray, calibrated: bool = False) -> Decision:
-        """Apply it to an image's probabilities (K,).
+        """Decide on an image from its probabilities (K,).
 
-        The temperature changes how sure an answer is, not what two classes or a finding are called: a threshold is a score like
-        any other, so it is brought to the same temperature.
+        The temperature changes the confidence, not the decision between two classes or about a finding: a threshold is a score
+        like any other, so it is brought to the same temperature.
         """
         probs = np.asarray(probs, np.float64)
-        answer = predict(probs[None], self.task, self.threshold)[0]
-        called = tuple(np.flatnonzero(answer).tolist()) if self.task == MULTI_LABEL else (int(answer),)
+        pred = predict(probs[None], self.task, self.threshold)[0]
+        called = tuple(np.flatnonzero(pred).tolist()) if self.task == MULTI_LABEL else (int(pred),)
         lines = thresholds_of_classes(self.threshold, self.task, len(probs))
         if calibrated and self.temperature is not None:
             probs = apply_temperature(probs[None], self.temperature, self.task)[0]
@@ -72,7 +72,7 @@ class Chosen:
 
 
 def chosen_for(address: str) -> Chosen:
-    """What was chosen for a classifier: nothing for one that came with the app.
+    """Return what was chosen for a classifier: nothing for one that came with the app.
 
     Args:
         address: as in `core.runs.classifiers.load_classifier`
@@ -87,7 +87,7 @@ def chosen_for(address: str) -> Chosen:
 
 
 def _temperature(run: Run) -> tuple[float | None, int]:
-    """That of the stored answers on validation, and how many there are."""
+    """The temperature of the stored predictions on validation, and how many there are."""
     found = load_predictions(run, "val")
     if found is None or found.epoch != checkpoints.best_epoch(run.checkpoints):
         return None, 0

@@ -1,7 +1,7 @@
-"""Which training images does a network take for the same? The nearest ones in the space of its features.
+"""Which training images does a network find similar? The nearest neighbours in feature space.
 
-The features f of an image are what the head decides by: two images with the same features get the same answer. So the training
-images nearest to a mistake show what it was mistaken for, or that a label is wrong, or that the same patient was learned from.
+The features f of an image are the input of the head: two images with the same features get the same prediction. So the training
+images nearest to an error show what it was confused with, that a label is wrong, or that the same patient is in training.
 Near means a high cosine similarity, which leaves out how strongly a network responds:
 
     s(f, g) = f . g / (|f| |g|)                              in [-1, 1]
@@ -21,7 +21,7 @@ from core.runs.store import Run
 
 def training_features(run: Run, data, model, progress: Callable[[str, int, int], None] | None = None,
                       *, make: bool = True) -> np.ndarray | None:
-    """Features (M, F) float32 of a run's training images, in the order of `data.indices("train")`.
+    """Return features (M, F) float32 of a run's training images, in the order of `data.indices("train")`.
 
     Kept in LIGHTBOX_HOME/features, so they are computed once for each network; who is stopped goes on there the next time.
 
@@ -29,7 +29,7 @@ def training_features(run: Run, data, model, progress: Callable[[str, int, int],
         data: the run's open Dataset
         model: its Classifier, as `load_classifier` gives it
         progress: called with (sentence, images done, images); may raise to stop
-        make: False only looks whether they are there, and answers None where not
+        make: False only looks whether they are there, and returns None where not
 
     Raises:
         LightboxError: "embedding.room", "disk.full", "disk.not_allowed", "embedding.nan"
@@ -42,17 +42,17 @@ def training_features(run: Run, data, model, progress: Callable[[str, int, int],
     return plain_features(model, split, run.config, folder, progress)
 
 
-def features_of(model, pictures: list[np.ndarray]) -> np.ndarray:
-    """Features (N, F) float32 of pictures of any size, each (H, W, 1 or 3) uint8."""
+def features_of(model, images: list[np.ndarray]) -> np.ndarray:
+    """Return features (N, F) float32 of images of any size, each (H, W, 1 or 3) uint8."""
     import torch
 
     from core.runs.classifiers import as_input
     with torch.no_grad():
-        return model.embed(as_input(model, pictures)).float().cpu().numpy()
+        return model.embed(as_input(model, images)).float().cpu().numpy()
 
 
 def nearest(features: np.ndarray, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that are most similar to a query, the nearest first.
+    """Return the rows that are most similar to a query, the nearest first.
 
     Args:
         features: (M, F)
@@ -61,7 +61,10 @@ def nearest(features: np.ndarray, query: np.ndarray, count: int) -> tuple[np.nda
 
     Returns:
         positions (n,) int64 in 0..M-1 and similarities (n,) in [-1, 1], n = min(count, M); among equals the earlier row first.
-        A row of zeros points nowhere and has similarity 0.
+        A row of zeros has similarity 0.
+
+    >>> nearest(np.array([[1., 0.], [0., 1.], [2., 2.]]), np.array([0., 3.]), 2)[0].tolist()
+    [1, 2]
     """
     length = np.sqrt(np.einsum("mf,mf->m", features, features)) * np.linalg.norm(query)
     similarity = np.divide(features @ query, length, out=np.zeros(len(features), np.float32), where=length > 0)

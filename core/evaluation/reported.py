@@ -1,10 +1,10 @@
-"""What the reports printed beside what a run obtained, with what is wrong in the printed numbers.
+"""Published numbers of the reports beside those of a run, with known problems of the published ones.
 
     closest(config)        the recipe that a run's settings come nearest to, and where they differ
-    side_by_side(run, ..)  a row for each printed number: printed, its own interval where n is known, obtained, its interval
-    NOTES                  recipe or report -> sentences for a careful reader
+    side_by_side(run, ..)  a row for each published number: its own interval where n is known, the run's number and interval
+    NOTES                  recipe or report -> known problems
 
-Nothing is opened here: test is used where somebody has opened it, otherwise validation, and the rows say which.
+Nothing is opened here: test is used if it has been opened, otherwise validation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.runs.recipe_datasets import is_kind, targets_of
 from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of
 from core.runs.store import Run
 
-DRAWS = 400              # of the bootstrap: intervals beside printed numbers are read by eye
+DRAWS = 400              # of the bootstrap: these intervals are read by eye
 
 # Images that a printed number was made of: (report, what) or report -> n. MURA's official validation lists, MedMNIST v2's
 # test parts; R004's four counts say it themselves.
@@ -32,38 +32,38 @@ PRINTED_N = {"R000": 2580, "R001": 3197, "pathmnist": 7180, "chestmnist": 22433,
              "pneumoniamnist": 624, "retinamnist": 400, "breastmnist": 156, "organamnist": 17778, "organcmnist": 8268,
              "organsmnist": 8829}
 
-SEVERAL = {"chestmnist"}         # several answers about an image: their share has no Wilson interval
+SEVERAL = {"chestmnist"}         # several findings per image: their accuracy has no Wilson interval
 
 # What a careful reader finds. Shares of patients on both sides are means over many random splits of MURA's lists.
 NOTES: Mapping[str, tuple[str, ...]] = {
     "R000": (
-        "Split image by image: 88 % of the test images show a patient who is also in training. A split by patient gives less.",
-        "49 and 42 mistakes among 2,580 images are no difference (p = 0.53), and each network was trained once.",
-        "Only accuracy is printed, though there are 2.0 times as many wrists as elbows.",
-        "Telling an elbow from a wrist is easy: put the logistic regression on 16 x 16 pixels beside it."),
+        "Split by image: 88 % of the test images show a patient who is also in training. A split by patient gives lower numbers.",
+        "49 and 42 errors on 2,580 images do not differ significantly (p = 0.53), and each network was trained once.",
+        "Only accuracy is published, though there are 2.0 times as many wrists as elbows.",
+        "Elbow against wrist is an easy task: compare with the logistic regression on 16 x 16 pixels."),
     "R001": (
-        "Its validation was taken image by image, so 96 % of it show a patient who is also in training; the test set is clean.",
-        "The network was chosen on the test set: the best of many on one test set is better there than on new patients.",
-        "Seven rows are named after one part of the body but fit only all 3,197 test images: each was scored on all parts.",
+        "Validation was split by image, so 96 % of it show a patient who is also in training; the test set is clean.",
+        "The network was chosen on the test set: the best of many there is worse on new patients.",
+        "Seven rows are named after one body part but fit only all 3,197 test images: each was evaluated on all parts.",
         "Kappa is by image; MURA's own is by study, the mean over its views.",
         "The AUC is of both columns together, as Keras counts it, and precision, recall and F1 are macro averages.",
-        "With 3,197 images an AUC is sure to about 0.016 either way: 0.773, 0.772 and 0.764 cannot be told apart."),
-    "r001-cnn": ("A loss of 0.686 is that of guessing, ln 2 = 0.693. Its pooling with stride 1 makes no map smaller.",),
-    "r001-densenet201-augmented": ("Its accuracy stands as .703 and as 0.73; the second does not go with its other numbers.",),
+        "With 3,197 images an AUC has an interval of about +-0.016: 0.773, 0.772 and 0.764 do not differ significantly."),
+    "r001-cnn": ("A loss of 0.686 is close to guessing, ln 2 = 0.693. Its pooling with stride 1 does not downsample.",),
+    "r001-densenet201-augmented": ("Its accuracy is given as .703 and as 0.73; the second is inconsistent with its other numbers.",),
     "R002": (
         "One run each, without intervals; BreastMNIST has 156 test images.",
-        "Its first layers are made for large images: of 28 pixels one is left at the end.",
-        "ChestMNIST: saying that nobody has anything is right in 94.7 % of the answers. Accuracy means nothing there.",
-        "RetinaMNIST has grades in order; quadratic kappa would say how far off an answer is."),
-    "r002-resnet18": ("BreastMNIST: 114 of 156 is the more frequent class. The network answers nothing else (AUC 0.496).",),
-    "r002-resnet18-simple": ("BreastMNIST: 0.647 is below always giving the more frequent class, 0.731.",),
-    "r002-resnet50": ("0.86335, 0.71334, 0.87512 and 0.77201 are no whole number of their test images.",),
-    "r002-resnet50-simple": ("On BreastMNIST its own changes of the images cost it 0.27 of AUC.",),
+        "Its first layers are made for large images: 28 pixels shrink to one.",
+        "ChestMNIST: always predicting no finding has an accuracy of 94.7 %, so accuracy is meaningless there.",
+        "RetinaMNIST has ordered grades; quadratic kappa would show how far off a prediction is."),
+    "r002-resnet18": ("BreastMNIST: 114 of 156 is the majority class. The network predicts nothing else (AUC 0.496).",),
+    "r002-resnet18-simple": ("BreastMNIST: 0.647 is below the majority class, 0.731.",),
+    "r002-resnet50": ("0.86335, 0.71334, 0.87512 and 0.77201 are not a whole number of their test images.",),
+    "r002-resnet50-simple": ("On BreastMNIST its own augmentation costs 0.27 of AUC.",),
     "R004": (
-        "Saying that every patient lives is right in 248 of 278 (0.892), more often than any of its networks.",
-        "30 deaths cannot rank the networks: the interval of an F1 of 0.33 reaches from 0.21 to 0.46.",
-        "It was judged on the images that chose the epoch, without regard to patients.",
-        "Its threshold is fixed at 0.5 and nothing is done about 30 against 248; no AUC is printed."),
+        "Always predicting survival is correct for 248 of 278 (0.892), more than any of its networks.",
+        "30 deaths cannot rank the networks: the interval of an F1 of 0.33 is 0.21 to 0.46.",
+        "It was evaluated on the images that chose the epoch, and not by patient.",
+        "Its threshold is fixed at 0.5 despite the imbalance of 30 to 248; no AUC is published."),
     "r004-cut-2": ("Its four counts sum to 279, one more than there are images.",),
     "r004-survey": ("Twelve settings lie between 0.8846 and 0.9038; the best was chosen on the images that report it.",),
 }
@@ -71,11 +71,11 @@ NOTES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Side:
-    """One printed number and its like from a run. Values are None where one side has none.
+    """One published number and the corresponding one of a run; None where one of them is missing.
 
     Args:
         what: of the report: a data set, a part of the body, "test", "validation"
-        title: of the measure
+        title: of the metric
         printed, printed_low, printed_high, printed_n: Wilson's interval for shares of known n
         obtained, low, high, n: of the run, 95 % by patient where patients are known
         inside: whether the printed number lies in the run's interval
@@ -100,7 +100,7 @@ def _macro_precision(sample: Sample) -> np.ndarray:
     return precision(sample.counts).mean(axis=-1)
 
 
-# printed name -> (title, key of METRICS or None). What is not here is only printed: a training of its own would have to tell it.
+# Published name -> (title, key of METRICS or None where a run has no such number).
 MEASURES = {
     "accuracy": ("Accuracy", "accuracy"), "roc_auc": ("ROC AUC", "roc_auc"), "loss": ("Cross-entropy", "loss"),
     "f1": ("F1 (class 1)", "f1"), "macro_f1": ("Macro F1", "macro_f1"), "cohen_kappa": ("Cohen's kappa", "cohen_kappa"),
@@ -112,7 +112,7 @@ COUNTS = ("true_positives", "false_negatives", "false_positives", "true_negative
 
 
 def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bool, list[str]]:
-    """(recipe, whether without its mistakes, dotted fields that differ) of the report's recipe that a run comes nearest to.
+    """Return (recipe, whether without its mistakes, dotted fields that differ) of the recipe closest to a run.
 
     Args:
         keys: of the recipes to choose from, one of a report at least
@@ -130,28 +130,28 @@ def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bo
 
 
 def differences(config: RunConfig, key: str, right: bool = False) -> list[str]:
-    """Dotted fields of a recipe that a run has otherwise."""
+    """Return the dotted fields in which a run differs from a recipe."""
     wanted = changes_of(key, right)
     return [name for name in SETTINGS if config.get(name) != wanted[name]]
 
 
 def in_words(config: RunConfig, key: str, right: bool = False) -> list[str]:
-    """"Epochs 5 instead of 100" for each setting of a recipe that a run has otherwise."""
+    """Return "Epochs 5 instead of 100" for each setting in which a run differs from a recipe."""
     wanted = changes_of(key, right)
     return [f"{KNOBS[name].label} {config.get(name)} instead of {wanted[name]}"
             for name in differences(config, key, right)]
 
 
 def notes_of(key: str) -> tuple[str, ...]:
-    """What is wrong in the numbers that a recipe's report printed: of this row first, then of the report."""
+    """Return known problems of the numbers that a recipe's report published: of this row first, then of the report."""
     return (*NOTES.get(key, ()), *NOTES.get(RECIPES[key].report, ()))
 
 
 def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
-    """The rows of a recipe's printed numbers that a run on a data set may stand beside.
+    """Return the rows of a recipe's published numbers that are comparable with a run on a data set.
 
-    R002 prints a number for each set of MedMNIST: only that of the same set, by its name or by the title of its file. The other
-    reports have images that are not public or not here; theirs stand beside any run, and the page names the run's own images.
+    R002 has a number for each set of MedMNIST: only that of the same set, by its name or by the title of its file. The images
+    of the other reports are not public or not here; theirs are shown beside any run, and the page names the run's own images.
     """
     if not set(recipe.reported) <= PRINTED_N.keys():
         return list(recipe.reported)
@@ -161,7 +161,7 @@ def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
 
 
 def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
-    """Whether a set is certainly not the one that a report used: its numbers and the run's are then of two questions.
+    """Return whether a set is certainly not the one that a report used: then the numbers are not comparable.
 
     MURA is known by its folders, a set of MedMNIST by its name. Any X-rays may be those of R004's hospital, but for public sets.
     """
@@ -172,34 +172,34 @@ def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
 
 
 def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
-    """Every number that a recipe's report printed, with the run's own beside it.
+    """Return every number that a recipe's report published, with the run's own.
 
     Args:
-        run: None gives the printed numbers alone
+        run: None gives the published numbers alone
 
     Returns:
-        (rows, "test" or "val": what the run's numbers are of; "" without any)
+        (rows, the run's split: "test" or "val", "" without any)
     """
     recipe = RECIPES[key]
     found, split = (None, "") if run is None else _stored(run)
     own = _estimated(run, found, {name for row in recipe.reported.values() for name in row}) if found else {}
     rows = []
-    beside = comparable(recipe, run.config.data.dataset, run.data().get("title", "")) if found else ()
-    for what in beside or recipe.reported:
+    rows_of_set = comparable(recipe, run.config.data.dataset, run.data().get("title", "")) if found else ()
+    for what in rows_of_set or recipe.reported:
         printed = recipe.reported[what]
         n = PRINTED_N.get(what, PRINTED_N.get(recipe.report))
         if set(COUNTS) <= printed.keys():
             printed, n = _with_rates(printed), int(sum(printed[name] for name in COUNTS))
         for name in (name for name in MEASURES if name in printed):
             limits = wilson_interval(printed[name] * n, n) if n and name == "accuracy" and what not in SEVERAL else None
-            value, low, high = own.get(name, (None, None, None)) if what in beside else (None, None, None)
+            value, low, high = own.get(name, (None, None, None)) if what in rows_of_set else (None, None, None)
             rows.append(Side(what, MEASURES[name][0], printed[name], *(limits or (None, None)), n, value, low, high,
                              len(found.labels) if found and value is not None else None))
     return rows, split
 
 
 def _with_rates(counts: Mapping[str, float]) -> dict[str, float]:
-    """R004 prints four counts and F1: the accuracy is theirs."""
+    """Add the accuracy of R004's four counts."""
     right = counts["true_positives"] + counts["true_negatives"]
     return {"accuracy": right / sum(counts[name] for name in COUNTS), **counts}
 

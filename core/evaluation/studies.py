@@ -1,4 +1,4 @@
-"""What would more images bring, or larger ones? Runs of one plan that differ in one thing, found among all runs.
+"""Would more images help, or larger ones? Runs that differ in one thing only, found among all runs.
 
     learning curve      the share of the training images differs (data.train_fraction)
     resolution study    the size differs (data.size)
@@ -7,7 +7,7 @@ Runs that also differ in their seed are repeats of one point: they are folded in
 that were blown up to a larger size has not seen more detail than the small ones hold, so it never stands on one line with a
 run of images that had that size: BreastMNIST of 28 px shown at 64 px is "upsampled 28", the file of 64 px is native.
 
-No numbers are made here: each run brings its own, measured elsewhere.
+No metrics are computed here.
 """
 
 from __future__ import annotations
@@ -43,11 +43,10 @@ class Study:
 
 STUDIES: dict[str, Study] = {
     "images": Study("Learning curve", "training images",
-                    "The same run on more and more of the training images. Where the curve still rises, more images would help; "
-                    "where it is flat, something else must.", frozenset({"data.train_fraction"})),
+                    "The same run on more and more of the training images. Where the curve still rises, more images would help.", frozenset({"data.train_fraction"})),
     "size": Study("Resolution", "image size (px)",
-                  "The same run on larger and larger images. Images that were small and were only blown up hold no more detail: "
-                  "they have a line of their own.", frozenset({"data.size", "data.dataset"})),
+                  "The same run on larger and larger images. Upsampled images have no more detail, so they have a line of "
+                  "their own.", frozenset({"data.size", "data.dataset"})),
 }
 
 
@@ -141,7 +140,7 @@ def differences(one: Member, other: Member) -> set[str]:
 def members(run: Member, runs: Iterable[Member], study: str) -> list[Member]:
     """The runs that differ from `run` in nothing but what the study varies, itself among them, in the order of the x axis.
 
-    What they are judged on must be alike too: the same classes, and as many images in validation and in test.
+    They must also be evaluated on alike images: the same classes, and as many images in validation and in test.
     """
     allowed = STUDIES[study].fields | REPEATS
     found = [other for other in runs if comparable(run, other) and differences(run, other) <= allowed]
@@ -149,7 +148,7 @@ def members(run: Member, runs: Iterable[Member], study: str) -> list[Member]:
 
 
 def comparable(run: Member, other: Member) -> bool:
-    """Whether both answer the same question about as many images of the same family."""
+    """Return whether both have the same classes and as many images of the same family."""
     def facts(member: Member) -> tuple:
         about = member.about
         return (family(member.config.data.dataset), about.get("task"), tuple(about.get("class_names", ())),
@@ -175,7 +174,7 @@ def fold(found: Iterable[Member], study: str, values: Mapping[str, tuple]) -> li
     """The points of the curve, by kind and then by x.
 
     Args:
-        values: run id -> value, low and high of the measure; a run that has none, or an undefined one, is left out
+        values: run id -> value, low and high of the metric; a run that has none, or an undefined one, is left out
     """
     places: dict[tuple[str, int], list[str]] = {}
     for member in found:
