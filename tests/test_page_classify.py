@@ -184,7 +184,7 @@ def test_without_answers_on_validation_there_is_nothing_to_calibrate(run):
 
 @pytest.mark.parametrize("called", [(), (0,), (0, 1)])
 def test_two_findings_are_not_taken_for_two_classes(called):
-    chosen = Chosen("multi-label, binary-class", np.array([0.5, 0.3]), {1: Threshold(0.3, sought=1)})
+    chosen = Chosen("multi-label, binary-class", np.array([0.5, 0.3]), {1: Threshold(0.3, positive_class=1)})
     assert threshold_note(("Mass", "Cyst"), chosen, Decision(np.array([0.6, 0.4]), called, chosen.threshold)).startswith(
         "The lines are thresholds; 1 of 2 were chosen")
 

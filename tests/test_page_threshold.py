@@ -12,7 +12,8 @@ from core.evaluation.thresholds import freeze, of
 from core.metrics.calibration import ece, temperature
 from core.metrics.operating_points import HAND, Threshold, choose
 from core.runs import checkpoints
-from pages.evaluate.threshold import chosen, first_sought, read_wanted
+from pages.evaluate.positive_class import default_positive_class
+from pages.evaluate.threshold import chosen, read_wanted
 from tests import judged
 from tests.judged import change_json, plant, text_of
 
@@ -126,9 +127,9 @@ def test_what_is_frozen_is_chosen_again_from_the_answers(run):
     assert chosen(found, "binary-class", 1, HAND, 0.3, None, 0.2) == Threshold(0.3, epoch=best)
 
 
-def test_the_healthy_class_is_not_the_one_that_is_sought():
-    assert first_sought(["malignant", "normal, benign"]) == 0 and first_sought(["normal", "pneumonia"]) == 1
-    assert first_sought(["0", "1", "2"]) == 2 and first_sought(["a", "b"]) == 1
+def test_the_healthy_class_is_not_the_positive_one():
+    assert default_positive_class(["malignant", "normal, benign"]) == 0 and default_positive_class(["normal", "pneumonia"]) == 1
+    assert default_positive_class(["0", "1", "2"]) == 2 and default_positive_class(["a", "b"]) == 1
 
 
 def test_a_frozen_threshold_says_where_it_comes_from():

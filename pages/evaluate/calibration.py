@@ -28,11 +28,11 @@ from core.metrics.calibration import (
 )
 from core.metrics.operating_points import one_class
 from core.runs.store import Run
-from pages.evaluate.threshold import class_in_question, first_sought
+from pages.evaluate.positive_class import positive_class
 from pages.shared import theme
 from pages.shared.charts import heading, show_chart
-from pages.shared.layout import format_interval, format_number, format_percent, get_param
-from pages.shared.predictions import BY_PREDICTIONS, class_index, stored_predictions
+from pages.shared.layout import format_interval, format_number, format_percent
+from pages.shared.predictions import BY_PREDICTIONS, stored_predictions
 
 PARTS = ("as predicted", "calibrated")
 TOP = -1                      # of several classes: the predicted class, whichever it is, instead of one class
@@ -69,13 +69,8 @@ def draw_calibration(run: Run, split: str, preds: Predictions, k: int | None = N
 
 def class_of(about: dict) -> int:
     """Return the class whose probability is looked at."""
-    names = about["class_names"]
-    if about["task"] == MULTI_LABEL:
-        return class_in_question(about, "calibration")
-    if len(names) > 2:
-        return TOP
-    positive = class_index(get_param("sought"), 2)
-    return first_sought(names) if positive is None else positive
+    several = about["task"] != MULTI_LABEL and len(about["class_names"]) > 2
+    return TOP if several else positive_class(about)
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)

@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.evaluation.evaluate import LOGISTIC, RunEvaluation
 from core.metrics import METRICS, MULTI_LABEL, Estimate
 from core.metrics.evaluation import Note
-from pages.evaluate.threshold import first_sought
+from pages.evaluate.positive_class import default_positive_class
 from pages.shared.layout import escape, format_interval, format_number
 
 # What stands in the row at the top, for each task. The rest stands in the table.
@@ -87,7 +87,7 @@ def show_headline(result: RunEvaluation) -> DeltaGenerator:
         st.metric("Images", f"{result.n:,}",
                   help="The images behind these numbers. The fewer, the wider the intervals.")
         st.caption(_class_counts(result))
-    if result.task == "binary-class" and first_sought(result.class_names) == 0:
+    if result.task == "binary-class" and default_positive_class(result.class_names) == 0:
         healthy, ill = (escape(result.class_names[k]) for k in (1, 0))
         st.caption(f"The positive class of this data set is {healthy}: sensitivity is that for {healthy}, "
                    f"specificity that for {ill}. The section Threshold takes {ill} as the positive class.")

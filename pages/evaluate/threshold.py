@@ -17,7 +17,6 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +37,13 @@ from core.metrics.operating_points import (
     operating_points,
 )
 from core.runs.store import Run
+from pages.evaluate.positive_class import choose_positive_class
 from pages.evaluate.results import evaluation_of, with_patients
 from pages.shared import theme
-from pages.shared.layout import choose_param, format_interval, get_param, set_param, show_error
-from pages.shared.predictions import class_index, predictions_version
-from pages.shared.widget_state import follow
+from pages.shared.layout import format_interval, show_error
+from pages.shared.predictions import predictions_version
 
 HERE = Path(__file__).parent
-WELL = ("normal", "benign", "healthy", "negative", "no ")        # how the name of a class begins that nobody is called back for
 
 RULES_SHOWN = [{"rule": name, "title": rule.title, "help": rule.help,
                 "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))} for name, rule in RULES.items()]
@@ -66,14 +64,14 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
 
     Args:
         found: the answers on `split`, "val" or "test"; chosen and frozen is only on "val"
-        k: the class, or finding, that is told from the rest; None: see `class_in_question`
+        k: the class, or finding, that is told from the rest; None: see `choose_positive_class`
     """
     about = run.data()
     names = about["class_names"]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header("Threshold", anchor=False, width="content", help="A network gives a score; from which score on a patient is "
-                     "called back is for people to decide. Move the line and see what it costs.")
-        k = class_in_question(about, "threshold") if k is None else k
+        st.header("Threshold", anchor=False, width="content", help="A network gives a score; from which score on an image is "
+                     "flagged is for people to decide. Drag the line to see the trade-off.")
+        k = choose_positive_class(about, "threshold") if k is None else k
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
     points, m, by_patient = _points(str(run.folder), split, k, predictions_version(run), about["task"], run, found)
@@ -101,30 +99,8 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
     tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}       # test has no such buttons
     _element(key=key, data=pack(header, *columns_of(points)), **tools)
     if about["task"] not in ("binary-class", MULTI_LABEL):
-        st.caption("This is one class against the rest. The answers of this network are still the likeliest class, whatever "
-                   "is frozen here.")
-
-
-def class_in_question(about: dict, name: str) -> int:
-    """Which class is sought, and so told from the rest: a finding is that of the address, a class is chosen here. `name` tells
-    apart who asks."""
-    names = about["class_names"]
-    if about["task"] == MULTI_LABEL:
-        return class_index(get_param("finding"), len(names)) or 0
-    before = class_index(get_param("sought"), len(names))
-    before = first_sought(names) if before is None else before
-
-    def take(new: int) -> None:
-        choose_param("sought", str(new))
-        set_param("sought", str(new))
-    return st.selectbox("Sought", range(len(names)), format_func=lambda k: f"Sought: {names[k]}", width=300,
-                        label_visibility="collapsed", **follow(f"sought_{name}", before, take))
-
-
-def first_sought(names: Sequence[str]) -> int:
-    """Of two classes the second, unless that is the healthy one, as in BreastMNIST; of more the last, the worst grade."""
-    last = len(names) - 1
-    return 0 if last == 1 and names[1].lower().startswith(WELL) and not names[0].lower().startswith(WELL) else last
+        st.caption("This is one class against the rest. The network still predicts the most probable class, whatever is "
+                   "frozen here.")
 
 
 def rest_of(about: dict, k: int) -> str:
