@@ -101,8 +101,8 @@ def choose_calibration(rule: Chosen) -> bool:
     return st.toggle("Calibrated probabilities", key="calibrated", persist_state="session",
                      help=f"Temperature scaling: all logits are divided by T = {rule.temperature:.2f}, "
                           f"fitted on {rule.images:,} validation images, so that of all images with 80 % "
-                          "eight in ten have the class. The predicted class stays the same. How well it "
-                          "works stands on the page Evaluate, under Calibration.")
+                          "eight in ten have the class. The predicted class stays the same. The page "
+                          "Evaluate shows how well it works, under Calibration.")
 
 
 def show_decision(place: DeltaGenerator, info: ClassifierInfo, image: InputImage, rule: Chosen,

@@ -125,7 +125,7 @@ def _draw_by_patient(result: RunEvaluation, by_study: GroupEvaluation | None,
     _draw_rows(rows, groups.GROUPED, {"group": "Unit"}, "by_patient", "Metrics by image, study and patient",
                "Images, studies or patients.", digits=3)
     missing = [name for name in ("study", "patient") if not by[name]]
-    notes = [f"No {' or '.join(missing)} has two of these images, or they are unknown."] if missing else []
+    notes = [f"No {' or '.join(missing)} has more than one of these images, or they are unknown."] if missing else []
     notes += [f"By {name}, {one.left_out:,} of {one.n + one.left_out:,} are excluded: their images have "
               "different labels."
               for name, one in (("study", by_study), ("patient", by_patient)) if one and one.left_out]

@@ -89,8 +89,8 @@ def show_headline(result: RunEvaluation) -> DeltaGenerator:
         st.caption(_class_counts(result))
     if result.task == "binary-class" and default_positive_class(result.class_names) == 0:
         healthy, ill = (escape(result.class_names[k]) for k in (1, 0))
-        st.caption(f"The positive class of this data set is {healthy}: sensitivity is that for {healthy}, "
-                   f"specificity that for {ill}. The section Threshold takes {ill} as the positive class.")
+        st.caption(f"The positive class of this data set is {healthy}: sensitivity refers to {healthy}, "
+                   f"specificity to {ill}. The section Threshold takes {ill} as the positive class.")
     return place
 
 
