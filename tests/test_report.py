@@ -206,10 +206,10 @@ def test_two_runs_beside_each_other(run):  # noqa: F811
 def test_every_button_makes_its_file(run, monkeypatch):  # noqa: F811
     made = {}
     monkeypatch.setattr(downloads, "_button", lambda label, help, make, name, mime, primary=False: made.update({name: make}))
-    downloads.draw_take_away(run, "val")
-    downloads.draw_take_away_comparison([run, run])
-    downloads.draw_take_away_comparison([run])                     # a sentence instead of buttons
-    downloads.draw_take_away_comparison([run, run], "test")
+    downloads.draw_downloads(run, "val")
+    downloads.draw_comparison_downloads([run, run])
+    downloads.draw_comparison_downloads([run])                     # a sentence instead of buttons
+    downloads.draw_comparison_downloads([run, run], "test")
     kinds = {".html": b"<!doctype html>", ".zip": b"PK", ".json": b"{", ".csv": b""}
     assert len(made) == 13
     for name, make in made.items():
