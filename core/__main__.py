@@ -4,8 +4,8 @@
     python -m core datasets D [--json]
     python -m core datasets add PATH --name NAME [--title T] [--set key=value ...] [--json]
     python -m core audit D [--set data.split=...] [--json]
-    python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set section.field=value ...]
-    python -m core train --recipe KEY [--right] --dataset D ...
+    python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set
+    section.field=value ...] python -m core train --recipe KEY [--right] --dataset D ...
     python -m core train --grid field=value,value [--grid ...] ...
     python -m core train --resume RUN
     python -m core train ... --queue
@@ -22,11 +22,12 @@
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
     python -m core report RUN [RUN ...] [--split val|test] [--out FILE.html]
     python -m core bundle RUN [--split val|test] --out FILE.zip
-    python -m core phantom FOLDER --layout mura|folders|table|npz [--size S] [--target T] [--set key=value ...]
+    python -m core phantom FOLDER --layout mura|folders|table|npz [--size S] [--target T] [--set key=value
+    ...]
 
-D is a name such as phantom or breastmnist, or the path of a folder, a table, a zip or an .npz file. RUN is a run's id, or a
-classifier that came with the app, such as phantom-body-part. Progress goes to stderr, results to stdout. A mistake ends with one
-sentence and exit code 2, a failed run with 1.
+D is a name such as phantom or breastmnist, or the path of a folder, a table, a zip or an .npz file. RUN is a
+run's id, or a classifier that came with the app, such as phantom-body-part. Progress goes to stderr, results
+to stdout. A mistake ends with one sentence and exit code 2, a failed run with 1.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error} [{error.code}]", file=sys.stderr)
         return 2
     except BrokenPipeError:                       # whoever read our output has seen enough, as `| head` has
-        sys.stdout = open(os.devnull, "w")        # nothing is left to be flushed into the closed pipe at the end
+        # nothing is left to be flushed into the closed pipe at the end
+        sys.stdout = open(os.devnull, "w")
         return 0
 
 

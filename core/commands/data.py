@@ -29,7 +29,8 @@ def datasets(options: Namespace) -> None:
 def _in_a_line(info) -> str:
     from core.datasets import DATASETS
     known = [v for v in info.counts.values() if v is not None]
-    images, classes = f"{sum(known):,}" if known else "?", len(info.class_names) or "?"      # ? is known once it is opened
+    # ? is known once it is opened
+    images, classes = f"{sum(known):,}" if known else "?", len(info.class_names) or "?"
     where = "ready" if info.available else "to be downloaded" if info.name in DATASETS else "not there"
     return f"{info.name:16} {images:>8} images  {classes:>2} classes  {info.task:26} {where:16}  {info.title}"
 

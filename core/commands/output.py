@@ -66,7 +66,8 @@ class Bar:
 
 
 def best_so_far(epochs: list[dict]) -> list[str]:
-    """The best validation by the measure that chooses the epoch, under that measure's name; nothing where there is none yet."""
+    """The best validation by the measure that chooses the epoch, under that measure's name; nothing where
+    there is none yet."""
     from core.metrics import METRICS
     if not epochs:
         return []

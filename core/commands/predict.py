@@ -1,4 +1,5 @@
-"""Using a run: predictions for image files, and downloads: a report, a zip, its weights, phantom radiographs."""
+"""Using a run: predictions for image files, and downloads: a report, a zip, its weights, phantom
+radiographs."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from core.files import write_atomic
 
 
 def predict(options: Namespace) -> None:
-    """Write a row for each file, of an unreadable one its error. Thresholds are those chosen on validation."""
+    """Write a row for each file, of an unreadable one its error. Thresholds are those chosen on
+    validation."""
     from core.datasets.decode import decode_image
     from core.evaluation.decision import chosen_for
     from core.runs.classifiers import classify, load_classifier

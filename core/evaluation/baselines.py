@@ -3,8 +3,8 @@
     logistic_baseline(data, split)      its probabilities, (N, K); fitted on the training images when first asked, then kept
     kept_baseline(about, split)         the same where it was fitted before, without opening the set
 
-256 gray values without shape, position or texture. A network that is no better has learned brightness, framing or borders, or
-nothing.
+256 gray values without shape, position or texture. A network that is no better has learned brightness,
+framing or borders, or nothing.
 
     LIGHTBOX_HOME/baselines/<key>.npz     weights (256, K), offsets (K,), mean and scale (256,), <split>_probs (N, K)
 
@@ -27,7 +27,8 @@ from core.files import Lock, write_atomic
 from core.metrics.confusion import MULTI_LABEL
 
 SIDE = 16               # px
-MOST = 5_000            # training images that are looked at, drawn by a fixed seed; more change the third digit
+# training images that are looked at, drawn by a fixed seed; more change the third digit
+MOST = 5_000
 STRENGTH = 0.01         # scikit-learn's C: the inverse of how strongly the weights are held near zero
 STEPS = 200
 
@@ -36,8 +37,8 @@ def logistic_baseline(data: Dataset, split: str) -> np.ndarray | None:
     """Fit the baseline where it was not, and return its probabilities on a split.
 
     Returns:
-        (N, K) in [0, 1], in the order of `data.indices(split)`; None where the training images show one class only, or the
-        split has no image
+        (N, K) in [0, 1], in the order of `data.indices(split)`; None where the training images show one class
+        only, or the split has no image
     """
     about = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "target": data.target}
     known = kept_baseline(about, split)
@@ -71,7 +72,8 @@ def kept_baseline(about: Mapping, split: str) -> np.ndarray | None:
 
 
 def small(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Shrink images to SIDE x SIDE by the mean over areas, colours averaged: (len(rows), SIDE^2) float32 in [0, 1]."""
+    """Shrink images to SIDE x SIDE by the mean over areas, colours averaged: (len(rows), SIDE^2) float32 in
+    [0, 1]."""
     import cv2
     found = np.empty((len(rows), SIDE * SIDE), np.float32)
     for i, row in enumerate(rows):
@@ -101,7 +103,8 @@ def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
 
 
 def _binary(pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights (256,) and offset of the log odds. A finding that all or none have gets its prevalence, smoothed."""
+    """Weights (256,) and offset of the log odds. A finding that all or none have gets its prevalence,
+    smoothed."""
     if labels.min() == labels.max():
         share = (labels.sum() + 0.5) / (len(labels) + 1)
         return np.zeros(pixels.shape[1]), float(np.log(share / (1 - share)))
@@ -110,7 +113,8 @@ def _binary(pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _multinomial(pixels: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (256, K) and offsets (K,) of the softmax. A class without training images is never predicted."""
+    """Weights (256, K) and offsets (K,) of the softmax. A class without training images is never
+    predicted."""
     model = _regression(pixels, labels)
     weights, offsets = np.zeros((pixels.shape[1], classes)), np.full(classes, -50.0)
     if len(model.classes_) == 2:

@@ -26,19 +26,22 @@ from core.runs.store import Run
 
 SPLITS = {"val": "validation", "test": "test"}
 ALPHA = 0.05            # a smaller p is statistically significant
-OF_THE_MACHINE = {"train.device", "train.threads", "train.compile"}        # change the time that a run takes, not what it learns
+# change the time that a run takes, not what it learns
+OF_THE_MACHINE = {"train.device", "train.threads", "train.compile"}
 
 
 # ---------------------------------------------------------------------------------------------------------- the settings
 
 def differences(a: RunConfig, b: RunConfig) -> list[dict[str, Any]]:
-    """Return the settings in which two runs differ, in the order of core/config: [{"field", "label", "a", "b"}]."""
+    """Return the settings in which two runs differ, in the order of core/config: [{"field", "label", "a",
+    "b"}]."""
     return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)} for name, knob in KNOBS.items()
             if a.get(name) != b.get(name)]
 
 
 def same_but_for_the_seed(config: RunConfig) -> tuple:
-    """Return what is equal for runs that differ only in their name, the seed of the training, and the machine."""
+    """Return what is equal for runs that differ only in their name, the seed of the training, and the
+    machine."""
     return tuple(config.get(name) for name in KNOBS if name not in OF_THE_MACHINE | {"train.seed"})
 
 
@@ -53,7 +56,8 @@ class Pair:
         probs: (A, B), each (N, K) in [0, 1]
         preds: (A, B), each shaped as the labels, at each run's own threshold
         image_ids: N names
-        groups: (N,) the patient of each image, None where no patient is known. An image whose patient is unknown stands alone
+        groups: (N,) the patient of each image, None where no patient is known. An image whose patient is
+            unknown stands alone
         notes: what to know about this pair, as sentences
     """
     labels: np.ndarray
@@ -78,8 +82,8 @@ def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
     """Align the stored predictions of two runs.
 
     Raises:
-        LightboxError: "compare.unanswered" where a run has no predictions for the split, "compare.classes", "compare.images" or
-            "compare.labels" where what they predicted is not the same
+        LightboxError: "compare.unanswered" where a run has no predictions for the split, "compare.classes",
+            "compare.images" or "compare.labels" where what they predicted is not the same
     """
     (about_a, found_a), (about_b, found_b) = (_stored(run, split, name) for run, name in ((run_a, "A"), (run_b, "B")))
     if about_a["task"] != about_b["task"] or list(about_a["class_names"]) != list(about_b["class_names"]):
@@ -139,11 +143,12 @@ def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
     Returns:
         runs: [{"id", "name"}] of A and B; split; n images; n_patients or None; task; class_names
         differs: as `differences`
-        roc_auc: the fields of AUCTest with "sentence", None where it is undefined; a mean over classes where there are more than
+        roc_auc: the fields of AUCTest with "sentence", None where it is undefined; a mean over classes where
+        there are more than
             two, over findings where there are several
-        accuracy: the fields of AccuracyTest with "sentence"; None for several findings, whose predictions are correlated
-        findings: for several findings both tests of each: [{"finding", "n_positive", "roc_auc", "accuracy"}]
-        disagreements: images for which the two predict differently
+        accuracy: the fields of AccuracyTest with "sentence"; None for several findings, whose predictions are
+        correlated findings: for several findings both tests of each: [{"finding", "n_positive", "roc_auc",
+        "accuracy"}] disagreements: images for which the two predict differently
         notes: plain sentences
 
     Raises:
@@ -175,7 +180,8 @@ def auc_of(both: Pair, split: str) -> dict | None:
 
 
 def accuracy_of(both: Pair, split: str) -> dict:
-    """Run McNemar's test on a pair; returns it with its sentence. Not for several findings at once: see `Pair.of_finding`."""
+    """Run McNemar's test on a pair; returns it with its sentence. Not for several findings at once: see
+    `Pair.of_finding`."""
     test = mcnemar(*(preds == both.labels for preds in both.preds), both.groups)
     return asdict(test) | {"sentence": accuracy_sentence(test, split)}
 
@@ -238,10 +244,11 @@ def _verdict(p: float) -> str:
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, float | int] | None:
-    """Return mean and spread over several seeds of one setting: {"n", "mean", "sd", "low", "high"}; None where nothing is known.
+    """Return mean and spread over several seeds of one setting: {"n", "mean", "sd", "low", "high"}; None
+    where nothing is known.
 
-    sd is that between the runs, sqrt(sum (x - mean)^2 / (n - 1)), None for a single run; low and high are the least and the
-    largest value. It is no confidence interval: it shows how much the seed matters.
+    sd is that between the runs, sqrt(sum (x - mean)^2 / (n - 1)), None for a single run; low and high are the
+    least and the largest value. It is no confidence interval: it shows how much the seed matters.
     """
     known = np.array([v for v in values if v is not None], float)
     if not len(known):

@@ -1,4 +1,5 @@
-"""The decision of a classifier on one image, with the threshold and temperature that were chosen on validation.
+"""The decision of a classifier on one image, with the threshold and temperature that were chosen on
+validation.
 
     chosen = chosen_for("20261121-0352-k3f9")
     chosen.decide(probs).called                      the predicted classes
@@ -46,7 +47,8 @@ class Chosen:
         task: one of core.metrics.TASKS
         threshold: for `core.metrics.confusion.predict`; 0.5 where nothing was chosen
         frozen: class -> how its threshold was chosen
-        temperature: fitted on the validation predictions of the same epoch; None where there are none, or no temperature helps
+        temperature: fitted on the validation predictions of the same epoch; None where there are none, or no
+            temperature helps
         images: how many validation images it was fitted on
     """
     task: str
@@ -58,8 +60,8 @@ class Chosen:
     def decide(self, probs: np.ndarray, calibrated: bool = False) -> Decision:
         """Decide on an image from its probabilities (K,).
 
-        The temperature changes the confidence, not the decision between two classes or about a finding: a threshold is a score
-        like any other, so it is brought to the same temperature.
+        The temperature changes the confidence, not the decision between two classes or about a finding: a
+        threshold is a score like any other, so it is brought to the same temperature.
         """
         probs = np.asarray(probs, np.float64)
         pred = predict(probs[None], self.task, self.threshold)[0]

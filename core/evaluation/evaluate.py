@@ -3,8 +3,8 @@
     evaluate(run, split)                       predict a split where needed and evaluate it; of test it counts as opening
     evaluate_predictions(run, split, preds)    the same of predictions that one has: opens and counts nothing
 
-Validation is predicted when a run finishes. Test is predicted when somebody opens it, on purpose, and each opening is
-counted: a test set that is looked at again and again becomes a validation set.
+Validation is predicted when a run finishes. Test is predicted when somebody opens it, on purpose, and each
+opening is counted: a test set that is looked at again and again becomes a validation set.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class RunEvaluation(Evaluation):
         epoch: whose weights predicted
         by_study, by_patient: None where images are all there is, or these were not asked for
         warnings: see core/evaluation/warnings.py
-        times_test_opened, validation: of test: how often it was opened, and accuracy and roc_auc of the same epoch on
-            validation, empty where not known
+        times_test_opened, validation: of test: how often it was opened, and accuracy and roc_auc of the same
+            epoch on validation, empty where not known
         fitted: whether the logistic baseline was fitted, or could not be
     """
     run: str = ""
@@ -107,8 +107,10 @@ def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset
     """Evaluate predictions that one has.
 
     Args:
-        data: the run's open set, for what stored predictions lack: patients, and the logistic baseline where it was never made
-        fit: whether to fit that baseline now, which takes seconds on large sets; without it, only a kept one is shown
+        data: the run's open set, for what stored predictions lack: patients, and the logistic baseline where
+            it was never made
+        fit: whether to fit that baseline now, which takes seconds on large sets; without it, only a kept one
+            is shown
         groups: whether to evaluate by study and patient too, see `evaluate_by_group`
         each: metrics of each class; None takes all, see core/metrics/estimates.py
         draws: of the bootstrap
@@ -139,17 +141,20 @@ def _validation(run: Run, epoch: int, draws: int) -> Estimates:
 
 
 def with_baselines(run: Run, result: RunEvaluation, preds: Predictions, data: Dataset | None) -> RunEvaluation:
-    """Return the same with baselines, and with the warnings that depend on them: again, when the logistic one was fitted since.
+    """Return the same with baselines, and with the warnings that depend on them: again, when the logistic one
+    was fitted since.
 
     Args:
-        data: the run's open set, on which the logistic baseline is fitted where it was not; None shows it only where it was
+        data: the run's open set, on which the logistic baseline is fitted where it was not; None shows it
+            only where it was
     """
     result = replace(result, baselines=tuple(_baselines(run.data(), result.split, preds.labels, data)))
     return replace(result, warnings=tuple(warnings_of(result, epochs=len(run.records("epoch")))))
 
 
 def evaluate_by_group(run: Run, preds: Predictions, *, draws: int = 1000) -> dict[str, GroupEvaluation | None]:
-    """Return {"by_study", "by_patient"}: the mean probabilities of the images of each, evaluated like an image."""
+    """Return {"by_study", "by_patient"}: the mean probabilities of the images of each, evaluated like an
+    image."""
     task, threshold = run.data()["task"], thresholds.of(run)
 
     def of(groups: tuple[str, ...] | None, unit: str) -> GroupEvaluation | None:
@@ -159,7 +164,8 @@ def evaluate_by_group(run: Run, preds: Predictions, *, draws: int = 1000) -> dic
 
 
 def _baselines(about: Mapping, split: str, labels: np.ndarray, data: Dataset | None) -> list[Baseline]:
-    """Always predicting the most frequent class, and the logistic regression where it is known or can be fitted."""
+    """Always predicting the most frequent class, and the logistic regression where it is known or can be
+    fitted."""
     task, classes, images = about["task"], len(about["class_names"]), len(labels)
     majority, _ = metrics.majority_baseline(labels, classes)
     uniform = np.full((images, classes), 0.5 if task == MULTI_LABEL else 1 / classes)

@@ -1,8 +1,10 @@
-"""Experts: runs that were trained on one part of the images only, such as one body part, each evaluated on its own part.
+"""Experts: runs that were trained on one part of the images only, such as one body part, each evaluated on
+its own part.
 
-A network for the wrist that is evaluated on all seven parts of the arm, or one for all parts whose number is compared with that
-of the wrist alone, looks better or worse than it is. So images are matched by their names, one by one: what a run is compared
-with was computed on the very same images, and their number is shown with it.
+A network for the wrist that is evaluated on all seven parts of the arm, or one for all parts whose number is
+compared with that of the wrist alone, looks better or worse than it is. So images are matched by their names,
+one by one: what a run is compared with was computed on the very same images, and their number is shown with
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 
 
 def own_part(image_ids: Sequence[str], part_of: Mapping[str, str]) -> str | None:
-    """Return the one part that all images of a run belong to; None where they are of several, or one of them is unknown.
+    """Return the one part that all images of a run belong to; None where they are of several, or one of them
+    is unknown.
 
     Args:
         image_ids: of the images that a run has predicted
@@ -33,7 +36,8 @@ def find_experts(part_of: Mapping[str, str], others: Mapping[str, Sequence[str]]
         others: run id -> the images that it has predicted
     """
     found: dict[str, list[str]] = {}
-    if len(set(part_of.values())) < 2:                 # where all images are of one part, every run would be an expert
+    # where all images are of one part, every run would be an expert
+    if len(set(part_of.values())) < 2:
         return found
     for run, images in others.items():
         part = own_part(images, part_of) if len(images) else None

@@ -1,4 +1,5 @@
-"""Metrics of runs for a table: computed once and kept; several seeds of one setting as one row; order; the best.
+"""Metrics of runs for a table: computed once and kept; several seeds of one setting as one row; order; the
+best.
 
     score(run, split)     metrics with intervals of stored predictions; kept in scores.json, see core/runs/summary.py
     group_seeds(runs)     runs that differ only in their seed, together
@@ -29,11 +30,12 @@ BOARDS = {"all": ("All runs", "", 0), "auc": ("Top ten by AUC", "roc_auc", 10), 
 
 
 def score(run: Run, split: str) -> dict | None:
-    """Compute the metrics of stored predictions with their intervals, or read them where they are known already.
+    """Compute the metrics of stored predictions with their intervals, or read them where they are known
+    already.
 
     Returns:
-        {"epoch", "n", "n_positive", "measures": {name: [value, low, high, method]}}, or None where nothing is stored. Without
-        measures where the predictions are damaged
+        {"epoch", "n", "n_positive", "measures": {name: [value, low, high, method]}}, or None where nothing is
+        stored. Without measures where the predictions are damaged
     """
     known = stored_scores(run).get(split)
     if known:
@@ -42,7 +44,8 @@ def score(run: Run, split: str) -> dict | None:
         return None
     stamp, preds = scores_stamp(run), load_predictions(run, split)
     found = {"epoch": 0, "n": 0, "n_positive": None, "measures": {}} if preds is None else _scored(run, preds)
-    with contextlib.suppress(OSError, LightboxError):                # a read-only home is no fault of the table
+    # a read-only home is no fault of the table
+    with contextlib.suppress(OSError, LightboxError):
         with Lock(run.folder / "scores.lock"):
             write_json(run.folder / "scores.json", all_scores(run) | {split: found | {"stamp": stamp}}, durable=False)
     return found
@@ -50,9 +53,11 @@ def score(run: Run, split: str) -> dict | None:
 
 def _scored(run: Run, preds: Predictions) -> dict:
     if preds.patients is None and (data := ready_dataset(run)) is not None:
-        preds = with_patients(preds, data)                           # stored by an older version, which did not name them
+        # stored by an older version, which did not name them
+        preds = with_patients(preds, data)
     found = {"epoch": preds.epoch, "n": len(preds.labels), "n_positive": None, "measures": {}}
-    with contextlib.suppress(LightboxError):             # predictions that fit no task have no metrics; the other runs still have
+    # predictions that fit no task have no metrics; the other runs still have
+    with contextlib.suppress(LightboxError):
         estimates, _ = estimate(preds.labels, preds.probs, run.data()["task"], preds.patients, names=list(METRICS), each=(),
                                 threshold=thresholds.of(run))
         found |= {"n_positive": estimates["accuracy"].n_positive,
@@ -97,7 +102,8 @@ def ungrouped(runs: Sequence[RunSummary]) -> list[RunGroup]:
 
 
 def group_seeds(runs: Sequence[RunSummary]) -> list[RunGroup]:
-    """Return a row for all runs that differ only in their seed, in the order in which each setting comes first."""
+    """Return a row for all runs that differ only in their seed, in the order in which each setting comes
+    first."""
     groups: dict[tuple, list[RunSummary]] = {}
     for run in runs:
         groups.setdefault((run.split_hash, *same_but_for_the_seed(run.config)), []).append(run)
@@ -121,7 +127,8 @@ def order_by(rows: Sequence[RunGroup], of: Callable[[RunGroup], float | str | No
 
 
 def best(rows: Sequence[RunGroup], metric: str, split: str = "val") -> set[int]:
-    """Return the places of the best rows: one for each set of images that has at least two rows, more where they are equal."""
+    """Return the places of the best rows: one for each set of images that has at least two rows, more where
+    they are equal."""
     found: set[int] = set()
     groups: dict[tuple[str, str], list[int]] = {}
     for place, row in enumerate(rows):

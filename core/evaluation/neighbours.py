@@ -1,8 +1,9 @@
 """Which training images does a network find similar? The nearest neighbours in feature space.
 
-The features f of an image are the input of the head: two images with the same features get the same prediction. So the training
-images nearest to an error show what it was confused with, that a label is wrong, or that the same patient is in training.
-Near means a high cosine similarity, which leaves out how strongly a network responds:
+The features f of an image are the input of the head: two images with the same features get the same
+prediction. So the training images nearest to an error show what it was confused with, that a label is wrong,
+or that the same patient is in training. Near means a high cosine similarity, which leaves out how strongly a
+network responds:
 
     s(f, g) = f . g / (|f| |g|)                              in [-1, 1]
 
@@ -23,7 +24,8 @@ def training_features(run: Run, data, model, progress: Callable[[str, int, int],
                       *, make: bool = True) -> np.ndarray | None:
     """Return features (M, F) float32 of a run's training images, in the order of `data.indices("train")`.
 
-    Kept in LIGHTBOX_HOME/features, so they are computed once for each network; who is stopped goes on there the next time.
+    Kept in LIGHTBOX_HOME/features, so they are computed once for each network; who is stopped goes on there
+    the next time.
 
     Args:
         data: the run's open Dataset
@@ -60,8 +62,8 @@ def nearest(features: np.ndarray, query: np.ndarray, count: int) -> tuple[np.nda
         count: how many at most
 
     Returns:
-        positions (n,) int64 in 0..M-1 and similarities (n,) in [-1, 1], n = min(count, M); among equals the earlier row first.
-        A row of zeros has similarity 0.
+        positions (n,) int64 in 0..M-1 and similarities (n,) in [-1, 1], n = min(count, M); among equals the
+        earlier row first. A row of zeros has similarity 0.
 
     >>> nearest(np.array([[1., 0.], [0., 1.], [2., 2.]]), np.array([0., 3.]), 2)[0].tolist()
     [1, 2]

@@ -62,7 +62,8 @@ def predict_split(run: Run, split: str, data: Dataset | None = None, progress: C
         device: to compute on; a run that trains on a GPU predicts there too
 
     Raises:
-        LightboxError: "checkpoint.missing" before the first epoch, "checkpoint.damaged", "run.data_changed", "split.empty"
+        LightboxError: "checkpoint.missing" before the first epoch, "checkpoint.damaged", "run.data_changed",
+            "split.empty"
     """
     from core.runs.classifiers import load_classifier
     from core.trainers.batches import Batches, SplitData
@@ -93,7 +94,8 @@ def no_images(split: str) -> LightboxError:
 
 
 def with_patients(preds: Predictions, data: Dataset) -> Predictions:
-    """Return the same with patients and studies from the data set's table. An image that is not in it belongs to nobody."""
+    """Return the same with patients and studies from the data set's table. An image that is not in it belongs
+    to nobody."""
     table = data.table
     place = {name: i for i, name in enumerate(table["image_id"].astype(str))}
     rows = [place.get(name, -1) for name in preds.image_ids]
@@ -107,7 +109,8 @@ def with_patients(preds: Predictions, data: Dataset) -> Predictions:
 
 
 def ready_dataset(run: Run) -> Dataset | None:
-    """Open the run's data set where that takes no time and its images are still those that it was trained on; else None."""
+    """Open the run's data set where that takes no time and its images are still those that it was trained on;
+    else None."""
     config = run.config.data
     try:
         data = open_dataset(config) if is_ready(config) else None

@@ -1,7 +1,8 @@
 """Published numbers of the reports beside those of a run, with known problems of the published ones.
 
     closest(config)        the recipe that a run's settings come nearest to, and where they differ
-    side_by_side(run, ..)  a row for each published number: its own interval where n is known, the run's number and interval
+    side_by_side(run, ..)  a row for each published number: its own interval where n is known, the run's
+    number and interval
     NOTES                  recipe or report -> known problems
 
 Nothing is opened here: test is used if it has been opened, otherwise validation.
@@ -26,15 +27,16 @@ from core.runs.store import Run
 
 DRAWS = 400              # of the bootstrap: these intervals are read by eye
 
-# Images that a printed number was made of: (report, what) or report -> n. MURA's official validation lists, MedMNIST v2's
-# test parts; R004's four counts say it themselves.
+# Images that a printed number was made of: (report, what) or report -> n. MURA's official validation lists,
+# MedMNIST v2's test parts; R004's four counts say it themselves.
 PRINTED_N = {"R000": 2580, "R001": 3197, "pathmnist": 7180, "chestmnist": 22433, "dermamnist": 2005, "octmnist": 1000,
              "pneumoniamnist": 624, "retinamnist": 400, "breastmnist": 156, "organamnist": 17778, "organcmnist": 8268,
              "organsmnist": 8829}
 
 SEVERAL = {"chestmnist"}         # several findings per image: their accuracy has no Wilson interval
 
-# What a careful reader finds. Shares of patients on both sides are means over many random splits of MURA's lists.
+# What a careful reader finds. Shares of patients on both sides are means over many random splits of MURA's
+# lists.
 NOTES: Mapping[str, tuple[str, ...]] = {
     "R000": (
         "Split by image: 88 % of the test images show a patient who is also in training. A split by patient gives lower numbers.",
@@ -112,7 +114,8 @@ COUNTS = ("true_positives", "false_negatives", "false_positives", "true_negative
 
 
 def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bool, list[str]]:
-    """Return (recipe, whether without its mistakes, dotted fields that differ) of the recipe closest to a run.
+    """Return (recipe, whether without its mistakes, dotted fields that differ) of the recipe closest to a
+    run.
 
     Args:
         keys: of the recipes to choose from, one of a report at least
@@ -123,7 +126,8 @@ def closest(config: RunConfig, keys: Collection[str] = RECIPES) -> tuple[str, bo
             continue
         for right in (False, True) if recipe.corrections else (False,):
             differing = differences(config, key, right)
-            network = config.model.name != changes_of(key)["model.name"]      # another network is another experiment
+            # another network is another experiment
+            network = config.model.name != changes_of(key)["model.name"]
             if best is None or (network, len(differing)) < best[0]:
                 best = (network, len(differing)), key, right, differing
     return best[1:]
@@ -143,15 +147,17 @@ def in_words(config: RunConfig, key: str, right: bool = False) -> list[str]:
 
 
 def notes_of(key: str) -> tuple[str, ...]:
-    """Return known problems of the numbers that a recipe's report published: of this row first, then of the report."""
+    """Return known problems of the numbers that a recipe's report published: of this row first, then of the
+    report."""
     return (*NOTES.get(key, ()), *NOTES.get(RECIPES[key].report, ()))
 
 
 def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
     """Return the rows of a recipe's published numbers that are comparable with a run on a data set.
 
-    R002 has a number for each set of MedMNIST: only that of the same set, by its name or by the title of its file. The images
-    of the other reports are not public or not here; theirs are shown beside any run, and the page names the run's own images.
+    R002 has a number for each set of MedMNIST: only that of the same set, by its name or by the title of its
+    file. The images of the other reports are not public or not here; theirs are shown beside any run, and the
+    page names the run's own images.
     """
     if not set(recipe.reported) <= PRINTED_N.keys():
         return list(recipe.reported)
@@ -163,7 +169,8 @@ def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
 def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
     """Return whether a set is certainly not the one that a report used: then the numbers are not comparable.
 
-    MURA is known by its folders, a set of MedMNIST by its name. Any X-rays may be those of R004's hospital, but for public sets.
+    MURA is known by its folders, a set of MedMNIST by its name. Any X-rays may be those of R004's hospital,
+    but for public sets.
     """
     phantom = dataset.startswith("phantom")
     if recipe.needs == "mura":
@@ -212,7 +219,8 @@ def _stored(run: Run) -> tuple[Predictions | None, str]:
 
 
 def _estimated(run: Run, preds: Predictions, names: set[str]) -> dict[str, tuple]:
-    """Printed name -> (value, low, high) on the images that are stored. The most probable class is predicted, as in the reports."""
+    """Printed name -> (value, low, high) on the images that are stored. The most probable class is predicted,
+    as in the reports."""
     sample = Sample(preds.labels, preds.probs, run.data()["task"])
     functions = {name: METRICS[metric].function.of_sample for name, (_, metric) in MEASURES.items()
                  if name in names and metric is not None}

@@ -1,8 +1,9 @@
 """Does a network use the letter as a shortcut? The same patients again, with another letter or with none.
 
-No metric on the set itself can separate a letter that follows the label from the finding: training, validation and test all have
-it. But phantom radiographs can be generated again: same bones, same noise, only another letter. A network that looks at bones
-predicts as before; one that relies on the shortcut follows the letter.
+No metric on the set itself can separate a letter that follows the label from the finding: training,
+validation and test all have it. But phantom radiographs can be generated again: same bones, same noise, only
+another letter. A network that looks at bones predicts as before; one that relies on the shortcut follows the
+letter.
 
 No torch at module level.
 """
@@ -29,8 +30,10 @@ from core.runs.store import Run
 if TYPE_CHECKING:
     from core.datasets.phantom import PhantomConfig
 
-DROP = 0.1             # of accuracy, between an agreeing and a contrary letter: what a hundred images can separate from chance
-TOLERANCE = 0.07       # of the side, by which a region is widened: 15 of 224 px, as in the pointing game (Zhang et al. 2018)
+# of accuracy, between an agreeing and a contrary letter: what a hundred images can separate from chance
+DROP = 0.1
+# of the side, by which a region is widened: 15 of 224 px, as in the pointing game (Zhang et al. 2018)
+TOLERANCE = 0.07
 BATCH = 16             # images that are generated at a time, so that the progress moves
 
 # name -> what it is in words, and the settings of the phantom set that it changes
@@ -69,7 +72,8 @@ class ShortcutTest:
 
 
 def can_test(data: Dataset) -> bool:
-    """Return whether the images can be generated again with another letter: phantom radiographs, normal or abnormal, no copies."""
+    """Return whether the images can be generated again with another letter: phantom radiographs, normal or
+    abnormal, no copies."""
     config = _config(data)
     return config is not None and data.target == "abnormality" and not config.copies
 
@@ -84,7 +88,8 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
         progress: called with (sentence, images done, images); may raise to stop
 
     Raises:
-        LightboxError: "conflict.data" where the images cannot be generated again, "split.empty", and as `load_classifier` does
+        LightboxError: "conflict.data" where the images cannot be generated again, "split.empty", and as
+            `load_classifier` does
     """
     from core.runs.classifiers import classify, load_classifier
     data = data or open_dataset(run.config.data, progress)
@@ -98,7 +103,8 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
         run.note_test_opened()
     model, own, results = load_classifier(run.id).model, _config(data), []
     conditions = {name: (title, dataclasses.replace(own, **changes)) for name, (title, changes) in CONDITIONS.items()}
-    if own not in [config for _, config in conditions.values()]:      # a letter that only hints, or tells the side
+    # a letter that only hints, or tells the side
+    if own not in [config for _, config in conditions.values()]:
         conditions = {"own": ("Letters of this data set", own)} | conditions
     for k, (name, (title, config)) in enumerate(conditions.items()):
         probs = []
@@ -137,10 +143,12 @@ def conclude(rows: tuple[LetterResult, ...]) -> ShortcutTest:
 # ----------------------------------------------------------------------------------------------- where what is in the images
 
 def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
-    """Return where things are known to lie in some images, on the square that the network sees: {"finding": (N, S, S) bool, "letters": }.
+    """Return where things are known to lie in some images, on the square that the network sees: {"finding":
+    (N, S, S) bool, "letters": }.
 
-    Regions are widened by TOLERANCE: a map of a late layer is coarse, and who points next to a letter means the letter. Letters
-    are of lead and printed marks as well. Kinds that no image has, and sets where nobody knows, are left out.
+    Regions are widened by TOLERANCE: a map of a late layer is coarse, and who points next to a letter means
+    the letter. Letters are of lead and printed marks as well. Kinds that no image has, and sets where nobody
+    knows, are left out.
     """
     found: dict[str, list[np.ndarray]] = {}
     for i in rows:

@@ -3,9 +3,10 @@
     learning curve      the share of the training images differs (data.train_fraction)
     resolution study    the size differs (data.size)
 
-Runs that also differ in their seed are repeats of one point: they are folded into a mean and its spread. A run of small images
-that were blown up to a larger size has not seen more detail than the small ones hold, so it never stands on one line with a
-run of images that had that size: BreastMNIST of 28 px shown at 64 px is "upsampled 28", the file of 64 px is native.
+Runs that also differ in their seed are repeats of one point: they are folded into a mean and its spread. A
+run of small images that were blown up to a larger size has not seen more detail than the small ones hold, so
+it never stands on one line with a run of images that had that size: BreastMNIST of 28 px shown at 64 px is
+"upsampled 28", the file of 64 px is native.
 
 No metrics are computed here.
 """
@@ -105,16 +106,16 @@ class Point:
 
 
 def family(dataset: str) -> str:
-    """What data at several sizes have in common in their name: MedMNIST's files breastmnist.npz and breastmnist_64.npz are one
-    set at two sizes. Anything else is its own family."""
+    """What data at several sizes have in common in their name: MedMNIST's files breastmnist.npz and
+    breastmnist_64.npz are one set at two sizes. Anything else is its own family."""
     if not dataset.endswith(".npz"):
         return dataset
     return re.sub(r"_(28|64|128|224)$", "", PurePath(dataset).stem)
 
 
 def native_side(run: Run) -> int | None:
-    """Longer side of the originals of a run's images, in pixels (the middle one of them); None where the store that says it is
-    gone or older than that column."""
+    """Longer side of the originals of a run's images, in pixels (the middle one of them); None where the
+    store that says it is gone or older than that column."""
     about = run.data()
     if not about:
         return None
@@ -128,7 +129,8 @@ def native_side(run: Run) -> int | None:
 
 
 def differences(one: Member, other: Member) -> set[str]:
-    """Dotted fields in which two configs differ; data.dataset only where they are not one set at two sizes."""
+    """Dotted fields in which two configs differ; data.dataset only where they are not one set at two
+    sizes."""
     def flat(config: RunConfig) -> dict:
         return {f"{section}.{name}" if isinstance(values, dict) else section: value
                 for section, values in asdict(config).items()
@@ -138,9 +140,11 @@ def differences(one: Member, other: Member) -> set[str]:
 
 
 def members(run: Member, runs: Iterable[Member], study: str) -> list[Member]:
-    """The runs that differ from `run` in nothing but what the study varies, itself among them, in the order of the x axis.
+    """The runs that differ from `run` in nothing but what the study varies, itself among them, in the order
+    of the x axis.
 
-    They must also be evaluated on alike images: the same classes, and as many images in validation and in test.
+    They must also be evaluated on alike images: the same classes, and as many images in validation and in
+    test.
     """
     allowed = STUDIES[study].fields | REPEATS
     found = [other for other in runs if comparable(run, other) and differences(run, other) <= allowed]
@@ -157,13 +161,15 @@ def comparable(run: Member, other: Member) -> bool:
 
 
 def is_study(found: Sequence[Member], study: str) -> bool:
-    """Whether there is anything to see: two places on the x axis; of sizes also one, with native and upsampled images."""
+    """Whether there is anything to see: two places on the x axis; of sizes also one, with native and
+    upsampled images."""
     kinds = {member.kind for member in found} if study == "size" else ()
     return len({member.x(study) for member in found}) > 1 or len(kinds) > 1
 
 
 def also_differ(found: Sequence[Member], study: str) -> list[str]:
-    """Labels of the fields in which runs that somebody chose differ besides: then the curve shows more than one thing."""
+    """Labels of the fields in which runs that somebody chose differ besides: then the curve shows more than
+    one thing."""
     if not found:
         return []
     fields = set().union(*(differences(found[0], other) for other in found[1:])) - STUDIES[study].fields - REPEATS
@@ -174,7 +180,8 @@ def fold(found: Iterable[Member], study: str, values: Mapping[str, tuple]) -> li
     """The points of the curve, by kind and then by x.
 
     Args:
-        values: run id -> value, low and high of the metric; a run that has none, or an undefined one, is left out
+        values: run id -> value, low and high of the metric; a run that has none, or an undefined one, is left
+            out
     """
     places: dict[tuple[str, int], list[str]] = {}
     for member in found:

@@ -1,12 +1,14 @@
-"""The thresholds of a run: chosen on validation by a rule of `core.metrics.operating_points` or by hand, and frozen.
+"""The thresholds of a run: chosen on validation by a rule of `core.metrics.operating_points` or by hand, and
+frozen.
 
-The test set is evaluated with the frozen threshold. Chosen on test it would fit the chance of these very images, and its
-sensitivity would be a promise that the next hospital does not keep.
+The test set is evaluated with the frozen threshold. Chosen on test it would fit the chance of these very
+images, and its sensitivity would be a promise that the next hospital does not keep.
 
     threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch", "sought"}}}
 
-Of two classes either may be the positive one, such as the malignant one that MedMNIST calls 0. What is stored then is always the
-threshold of class 1, and "sought" names the positive class: an image above t for class 0 is below 1 - t for class 1.
+Of two classes either may be the positive one, such as the malignant one that MedMNIST calls 0. What is stored
+then is always the threshold of class 1, and "sought" names the positive class: an image above t for class 0
+is below 1 - t for class 1.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ def of(run: Run) -> float | np.ndarray:
     """Return the threshold of a run's predictions: for `metrics.predict`, `metrics.evaluate`.
 
     Returns:
-        two classes: that of class 1; several findings: (K,), or one float where nothing was chosen for any; 0.5 where
-        nothing was chosen, and always where the most probable of several classes is predicted
+        two classes: that of class 1; several findings: (K,), or one float where nothing was chosen for any;
+        0.5 where nothing was chosen, and always where the most probable of several classes is predicted
 
     Raises:
         LightboxError: "run.damaged" where threshold.json cannot be read
@@ -45,7 +47,8 @@ def of(run: Run) -> float | np.ndarray:
 
 
 def frozen(run: Run, k: int = 1) -> Threshold | None:
-    """Return what was frozen for class or finding k; None where nothing was, or for the scores of another epoch."""
+    """Return what was frozen for class or finding k; None where nothing was, or for the scores of another
+    epoch."""
     if k == 0 and run.data().get("task") == "binary-class":
         of_the_other = all_frozen(run).get(1)
         return of_the_other and replace(of_the_other, value=1 - of_the_other.value)
@@ -53,7 +56,8 @@ def frozen(run: Run, k: int = 1) -> Threshold | None:
 
 
 def all_frozen(run: Run) -> dict[int, Threshold]:
-    """Return {class: Threshold}. A run with a better epoch since has other scores: its old thresholds no longer count."""
+    """Return {class: Threshold}. A run with a better epoch since has other scores: its old thresholds no
+    longer count."""
     kept = _read(run)["thresholds"]
     best = checkpoints.best_epoch(run.checkpoints) if kept else None
     return {int(k): Threshold(one["value"], one["rule"], one["wish"], "val", one["epoch"], one["sought"])
@@ -64,8 +68,9 @@ def freeze(run: Run, threshold: Threshold, k: int = 1) -> None:
     """Freeze a threshold for class or finding k.
 
     Raises:
-        LightboxError: "threshold.split" where it was not chosen on validation, "threshold.value", "threshold.epoch" where the
-            run has no epoch or the scores are not those of its best one, "run.gone"
+        LightboxError: "threshold.split" where it was not chosen on validation, "threshold.value",
+            "threshold.epoch" where the run has no epoch or the scores are not those of its best one,
+            "run.gone"
     """
     if threshold.split != "val":
         raise LightboxError("threshold.split", "A threshold can only be chosen on the validation images.",
@@ -89,7 +94,8 @@ def freeze(run: Run, threshold: Threshold, k: int = 1) -> None:
 
 
 def unfreeze(run: Run, k: int | None = None) -> None:
-    """Forget what was frozen for class k, or for all of them; of two classes they are one. Nothing happens where nothing was."""
+    """Forget what was frozen for class k, or for all of them; of two classes they are one. Nothing happens
+    where nothing was."""
     k = None if run.data().get("task") == "binary-class" else k
 
     def drop(known: dict) -> None:
@@ -108,7 +114,8 @@ def _read(run: Run) -> dict:
 
 
 def _change(run: Run, change: Callable[[dict], None]) -> None:
-    run.written_state()                          # "run.gone" before a lock is made in a folder that is no more
+    # "run.gone" before a lock is made in a folder that is no more
+    run.written_state()
     with Lock(run.folder / "threshold.lock"):
         known = _read(run)
         change(known)

@@ -1,10 +1,12 @@
-"""Warnings about an evaluation: what to know before its numbers are believed. Sentences with numbers, the gravest first.
+"""Warnings about an evaluation: what to know before its numbers are believed. Sentences with numbers, the
+gravest first.
 
     warnings_of(result, epochs)      all warnings of a `core.evaluation.evaluate.RunEvaluation`
 
-What only concerns the predictions themselves (one class predicted for all, not above the majority, ROC AUC undefined, few images)
-stands in the notes of `core.metrics.evaluate`; the rules here also know the training, the validation and how often the test set
-was opened. Problems of a training are those of core/trainers/diagnostics.py.
+What only concerns the predictions themselves (one class predicted for all, not above the majority, ROC AUC
+undefined, few images) stands in the notes of `core.metrics.evaluate`; the rules here also know the training,
+the validation and how often the test set was opened. Problems of a training are those of
+core/trainers/diagnostics.py.
 
     rule               warns when
     notes              see `core.metrics.evaluate`
@@ -76,7 +78,8 @@ def far_from_test(result: RunEvaluation, epochs: int) -> Sequence[Note]:
         val, test = result.validation.get(name), result.estimates[name]
         if val is None or val.low is None or test.low is None:
             continue
-        chance = np.hypot(val.value - val.low, test.high - test.value)     # the two sides that face each other
+        # the two sides that face each other
+        chance = np.hypot(val.value - val.low, test.high - test.value)
         if val.value - test.value > max(chance, FAR):
             return [Note("far_from_test", f"Validation is far better than test: {METRICS[name].title} {_text(val)} on validation, {_text(test)} on "
                     "test. The test images may be from another source, or validation may share patients with training.")]

@@ -4,7 +4,8 @@
     measure(labels, probs, task)                 the numbers alone, quickly: after each epoch of a training
     METRICS                                      the table of metrics: meaning, equation, range, function
 
-In the order in which they are built: input, confusion, ranking, functions, table, intervals, resampling, estimates, evaluation.
+In the order in which they are built: input, confusion, ranking, functions, table, intervals, resampling,
+estimates, evaluation.
 
 The letters of the shapes: N images, K classes (or K findings, where an image may have several).
 
@@ -14,12 +15,14 @@ The letters of the shapes: N images, K classes (or K findings, where an image ma
     task       MedMNIST's words, one of TASKS
     matrix     (K, K) counts, a row for each true and a column for each predicted class; (K, 2, 2) for several findings
 
-There are three families. Accuracy, sensitivity, precision, F1, kappa and Matthews are of the *predicted classes* and are all
-read off the confusion matrix: core/metrics/confusion.py. ROC AUC and average precision are of the *ranking* of the images by
-score, before any threshold: core/metrics/ranking.py. Cross-entropy and the Brier score are of the *probabilities* themselves.
+There are three families. Accuracy, sensitivity, precision, F1, kappa and Matthews are of the *predicted
+classes* and are all read off the confusion matrix: core/metrics/confusion.py. ROC AUC and average precision
+are of the *ranking* of the images by score, before any threshold: core/metrics/ranking.py. Cross-entropy and
+the Brier score are of the *probabilities* themselves.
 
-What is undefined is None (in arrays: NaN), never a number: the ROC AUC of a class without images, the precision of a class that
-is never predicted. A mean over classes is given only where every class has its value.
+What is undefined is None (in arrays: NaN), never a number: the ROC AUC of a class without images, the
+precision of a class that is never predicted. A mean over classes is given only where every class has its
+value.
 
 >>> import numpy as np
 >>> labels, probs = np.array([0, 0, 1, 1]), np.array([[.9, .1], [.6, .4], [.65, .35], [.2, .8]])

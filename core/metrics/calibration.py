@@ -3,8 +3,9 @@
     outcomes    (N,) bool: does the image have the class, or was the prediction correct?
     predicted   (N,) in [0, 1]: the predicted probability of that
 
-One class, or finding, against the rest: outcomes are its labels, `predicted` its column. Several classes together: `top_label`.
-An overconfident network is corrected by one number, the temperature, fitted on validation.
+One class, or finding, against the rest: outcomes are its labels, `predicted` its column. Several classes
+together: `top_label`. An overconfident network is corrected by one number, the temperature, fitted on
+validation.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from core.errors import LightboxError
 from core.metrics import MULTI_LABEL, check, wilson_interval
 
 BINS = 10
-TINY = 1e-7                       # the least that float32 keeps apart from 1; logits are cut at the same place
+# the least that float32 keeps apart from 1; logits are cut at the same place
+TINY = 1e-7
 COLDEST, HOTTEST = 0.02, 50.0     # temperatures that are tried
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: observed frequency against predicted probability. All (B,); NaN where a bin is empty.
+    """A reliability diagram: observed frequency against predicted probability. All (B,); NaN where a bin is
+    empty.
 
     Args:
         edges: (B + 1,) of the bins; a bin includes its lower edge, the last one both
@@ -41,7 +44,8 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """The expected calibration error: sum_b n_b / N |observed_b - predicted_b|, eq. (3) of Guo et al., ICML 2017."""
+        """The expected calibration error: sum_b n_b / N |observed_b - predicted_b|, eq. (3) of Guo et al.,
+        ICML 2017."""
         there = self.n > 0
         return float((self.n[there] * abs(self.observed[there] - self.predicted[there])).sum() / self.n.sum())
 
@@ -74,10 +78,12 @@ def ece(outcomes: np.ndarray, predicted: np.ndarray, bins: int = BINS) -> float:
 
 
 def ece_by_chance(predicted: np.ndarray, bins: int = BINS, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """Return the ECE that perfectly calibrated probabilities would show on these images: (mean, 95th percentile).
+    """Return the ECE that perfectly calibrated probabilities would show on these images: (mean, 95th
+    percentile).
 
-    With few images in a bin the observed frequency differs from the prediction by chance alone, so no ECE is ever 0. Outcomes
-    are drawn with the predicted probabilities: the consistency resampling of Brocker & Smith, Weather Forecast 22, 2007.
+    With few images in a bin the observed frequency differs from the prediction by chance alone, so no ECE is
+    ever 0. Outcomes are drawn with the predicted probabilities: the consistency resampling of Brocker &
+    Smith, Weather Forecast 22, 2007.
     """
     predicted = np.asarray(predicted, np.float64)
     place, random = _bins(predicted, bins), np.random.default_rng(seed)
@@ -89,7 +95,8 @@ def ece_by_chance(predicted: np.ndarray, bins: int = BINS, draws: int = 1000, se
 
 
 def top_label(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return of the most probable of several classes (N,) whether it is correct, and (N,) its probability (Guo et al. 2017).
+    """Return of the most probable of several classes (N,) whether it is correct, and (N,) its probability
+    (Guo et al. 2017).
 
     Args:
         labels: (N,) int; probs: (N, K)
@@ -101,20 +108,23 @@ def top_label(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.nda
 # --------------------------------------------------------------------------------------------------------- temperature
 
 def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
-    """Fit the T that minimises the cross-entropy of softmax(z / T), or sigmoid(z / T) for findings. Guo et al. 2017, eq. (9).
+    """Fit the T that minimises the cross-entropy of softmax(z / T), or sigmoid(z / T) for findings. Guo et
+    al. 2017, eq. (9).
 
-    The logits z are log p: softmax is invariant to a constant added to all of them. In b = 1 / T the loss is convex, since its slope
+    The logits z are log p: softmax is invariant to a constant added to all of them. In b = 1 / T the loss is
+    convex, since its slope
 
         dL/db = mean_i (sum_k p_ik(b) z_ik - z_i,y_i)
 
-    is increasing, so its root is found by bisection. Above 1 the network is overconfident, below 1 underconfident.
+    is increasing, so its root is found by bisection. Above 1 the network is overconfident, below 1
+    underconfident.
 
     Args:
         labels, probs, task: as in `core.metrics`; several findings share one T
 
     Returns:
-        T from 0.02 to 50; an end of that range where the optimum lies outside: at 0.02 every prediction is correct, at 50 the
-        scores are uninformative
+        T from 0.02 to 50; an end of that range where the optimum lies outside: at 0.02 every prediction is
+        correct, at 50 the scores are uninformative
 
     Raises:
         LightboxError: as `core.metrics.check`
@@ -131,7 +141,8 @@ def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
 
 
 def apply_temperature(probs: np.ndarray, t: float, task: str) -> np.ndarray:
-    """Return (N, K) probabilities at temperature t. Neither the ranking of an image's classes nor its prediction at 0.5 changes.
+    """Return (N, K) probabilities at temperature t. Neither the ranking of an image's classes nor its
+    prediction at 0.5 changes.
 
     >>> apply_temperature(np.array([[.2, .8]]), 2.0, "binary-class").round(3).tolist()
     [[0.333, 0.667]]
@@ -140,14 +151,16 @@ def apply_temperature(probs: np.ndarray, t: float, task: str) -> np.ndarray:
 
 
 def _logits(probs: np.ndarray, task: str) -> np.ndarray:
-    """log p, or log p / (1 - p) for findings. A probability that float32 rounded to 0 or 1 is taken as just short of it."""
+    """log p, or log p / (1 - p) for findings. A probability that float32 rounded to 0 or 1 is taken as just
+    short of it."""
     inside = np.clip(probs, TINY, 1 - TINY)
     return np.log(inside / (1 - inside)) if task == MULTI_LABEL else np.log(inside)
 
 
 def _soft(logits: np.ndarray, task: str) -> np.ndarray:
     if task == MULTI_LABEL:
-        return 0.5 + 0.5 * np.tanh(logits / 2)                    # the sigmoid, without an exponential that overflows
+        # the sigmoid, without an exponential that overflows
+        return 0.5 + 0.5 * np.tanh(logits / 2)
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 

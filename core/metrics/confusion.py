@@ -3,8 +3,8 @@
     matrix   (K, K) counts, a row for each true and a column for each predicted class; (K, 2, 2) for several findings
     rate     (K,): each class against the rest, or each finding: NaN where it is undefined
 
-Rates take a matrix, or the `Counts` of many matrices at once: then the classes are the last axis, and all axes before it
-stay. That is how `core.metrics.resampling` computes a rate of a thousand bootstrap resamples.
+Rates take a matrix, or the `Counts` of many matrices at once: then the classes are the last axis, and all
+axes before it stay. That is how `core.metrics.resampling` computes a rate of a thousand bootstrap resamples.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def one_against_rest(labels: np.ndarray, classes: int) -> np.ndarray:
 def predict(probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -> np.ndarray:
     """Return the predicted class (N,), or all findings above the threshold, (N, K) of 0 and 1.
 
-    Of two classes it is class 1 where its probability is above the threshold; of more the most probable one: there is no
-    threshold then.
+    Of two classes it is class 1 where its probability is above the threshold; of more the most probable one:
+    there is no threshold then.
 
     Args:
         probs: (N, K) in [0, 1]
@@ -43,7 +43,8 @@ def predict(probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -
 
 
 def thresholds_of_classes(threshold: float | np.ndarray, task: str, classes: int) -> np.ndarray | None:
-    """Return the probability above which each class is predicted, (K,); None where the most probable of several classes is.
+    """Return the probability above which each class is predicted, (K,); None where the most probable of
+    several classes is.
 
     Of two classes a threshold is that of class 1: an image above 1 - t for class 0 is below t for class 1.
     """
@@ -68,7 +69,8 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) ->
 
 
 class Counts(NamedTuple):
-    """Each class against the rest: true positives, false negatives, false positives, true negatives, (..., K) each."""
+    """Each class against the rest: true positives, false negatives, false positives, true negatives, (..., K)
+    each."""
     tp: np.ndarray
     fn: np.ndarray
     fp: np.ndarray
@@ -94,7 +96,8 @@ def counts(matrix: np.ndarray | Counts, multi_label: bool | None = None) -> Coun
 # -------------------------------------------------------------------------------------- rates: each class against the rest
 
 def sensitivity(matrix: np.ndarray | Counts) -> np.ndarray:
-    """Return the share of a class that is predicted as that class: TP / (TP + FN), (K,). NaN for a class without images.
+    """Return the share of a class that is predicted as that class: TP / (TP + FN), (K,). NaN for a class
+    without images.
 
     >>> sensitivity(np.array([[8, 2], [1, 9]])).tolist()
     [0.8, 0.9]
@@ -113,13 +116,15 @@ def specificity(matrix: np.ndarray | Counts) -> np.ndarray:
 
 
 def precision(matrix: np.ndarray | Counts) -> np.ndarray:
-    """Return the share of the predictions of a class that is correct: TP / (TP + FP), (K,). NaN for a class never predicted."""
+    """Return the share of the predictions of a class that is correct: TP / (TP + FP), (K,). NaN for a class
+    never predicted."""
     tp, _, fp, _ = counts(matrix)
     return ratio(tp, tp + fp)
 
 
 def npv(matrix: np.ndarray | Counts) -> np.ndarray:
-    """Return the share of the other predictions that is correct: TN / (TN + FN), (K,). NaN for a class always predicted."""
+    """Return the share of the other predictions that is correct: TN / (TN + FN), (K,). NaN for a class always
+    predicted."""
     _, fn, _, tn = counts(matrix)
     return ratio(tn, tn + fn)
 
@@ -137,7 +142,8 @@ def binary_kappa(matrix: np.ndarray | Counts) -> np.ndarray:
 
 
 def binary_matthews(matrix: np.ndarray | Counts) -> np.ndarray:
-    """Return `matthews` of each class against the rest, (K,): (TP TN - FP FN) / sqrt of the product of the four margins."""
+    """Return `matthews` of each class against the rest, (K,): (TP TN - FP FN) / sqrt of the product of the
+    four margins."""
     tp, fn, fp, tn = (c.astype(np.float64) for c in counts(matrix))
     return _correlation(tp * tn - fp * fn, (tp + fn) * (fp + tn), (tp + fp) * (fn + tn))
 
@@ -150,9 +156,10 @@ def cohen_kappa(matrix: np.ndarray, quadratic: bool = False) -> float | None:
         kappa   = (p_o - p_c) / (1 - p_c)                 (eq. 1) of Cohen, Educ Psychol Meas 20, 1960
         kappa_w = 1 - sum_ij v_ij o_ij / sum_ij v_ij e_ij        Cohen, Psychol Bull 70, 1968
 
-    The second holds for both: o are the counts, e those expected of independent raters with the same margins, and v
-    is what a disagreement costs: 1 for the first kappa, (i - j)^2 for the quadratic one, where far is worse than near.
-    For several findings: the mean of their kappas. None where only one class occurs among labels and predictions together.
+    The second holds for both: o are the counts, e those expected of independent raters with the same margins,
+    and v is what a disagreement costs: 1 for the first kappa, (i - j)^2 for the quadratic one, where far is
+    worse than near. For several findings: the mean of their kappas. None where only one class occurs among
+    labels and predictions together.
 
     >>> cohen_kappa(np.array([[20, 5], [10, 15]]))
     0.4
@@ -172,13 +179,14 @@ def kappas(matrix: np.ndarray, quadratic: bool = False) -> np.ndarray:
 
 
 def matthews(matrix: np.ndarray) -> np.ndarray:
-    """Return the correlation of predictions and labels, from -1 to 1, of each of many matrices (..., K, K): (...).
+    """Return the correlation of predictions and labels, from -1 to 1, of each of many matrices (..., K, K):
+    (...).
 
         R_K = (c s - sum_k p_k t_k) / sqrt((s^2 - sum_k p_k^2) (s^2 - sum_k t_k^2))
 
-    c correct predictions of s, t_k images and p_k predictions of class k: (eq. 8) of Gorodkin, Comput Biol Chem 28, 2004. With two
-    classes it is that of Matthews, Biochim Biophys Acta 405, 1975. 0 where all predictions or all labels are the same, NaN
-    where both are.
+    c correct predictions of s, t_k images and p_k predictions of class k: (eq. 8) of Gorodkin, Comput Biol
+    Chem 28, 2004. With two classes it is that of Matthews, Biochim Biophys Acta 405, 1975. 0 where all
+    predictions or all labels are the same, NaN where both are.
     """
     matrix = matrix.astype(np.float64)
     true, predicted, whole = matrix.sum(axis=-1), matrix.sum(axis=-2), matrix.sum(axis=(-2, -1))
@@ -209,7 +217,8 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _correlation(covariance: np.ndarray, spread_a: np.ndarray, spread_b: np.ndarray) -> np.ndarray:
-    """Return covariance / sqrt(spread_a spread_b); 0 where one of them does not spread, NaN where neither does."""
+    """Return covariance / sqrt(spread_a spread_b); 0 where one of them does not spread, NaN where neither
+    does."""
     spread = np.sqrt(spread_a) * np.sqrt(spread_b)
     value = np.where(spread > 0, covariance / np.where(spread > 0, spread, 1), 0.0)
     return np.where((spread_a <= 0) & (spread_b <= 0), np.nan, value)

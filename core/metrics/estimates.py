@@ -27,7 +27,8 @@ from core.metrics.intervals import as_codes, auc_interval, roc_auc_interval, wil
 from core.metrics.resampling import degrees_of_freedom, limits, overall, per_class, resample
 from core.metrics.table import METRICS
 
-# Proportion -> (which images are counted, which of them are correct), both (N,) bool, from truth and prediction of one class.
+# Proportion -> (which images are counted, which of them are correct), both (N,) bool, from truth and
+# prediction of one class.
 PROPORTIONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     "accuracy": lambda true, pred: (np.ones(len(true), bool), true == pred),
     "sensitivity": lambda true, pred: (true, pred),
@@ -35,7 +36,8 @@ PROPORTIONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.n
     "precision": lambda true, pred: (pred, true),
     "npv": lambda true, pred: (~pred, ~true),
 }
-# Names of the two numbers of MedMNIST's own evaluator, whose ACC always has the threshold 0.5, and the metrics that they are.
+# Names of the two numbers of MedMNIST's own evaluator, whose ACC always has the threshold 0.5, and the
+# metrics that they are.
 MEDMNIST = {"medmnist_auc": "roc_auc", "medmnist_acc": "accuracy"}
 
 
@@ -47,8 +49,8 @@ class Estimate:
         value: None where it is undefined
         low, high: None where there is no interval
         n: images (or studies, or patients) that it was computed from
-        n_positive: how many of them are positive: of class 1, or with any finding; None over several classes, where each is
-            positive in its turn
+        n_positive: how many of them are positive: of class 1, or with any finding; None over several classes,
+            where each is positive in its turn
         method: how the interval was computed, see the top of this file
         k, of: of a proportion: k correct ones of so many; None for other metrics
     """
@@ -67,7 +69,8 @@ class Estimate:
         return None if self.low is None else (self.low, self.high)
 
     def with_interval(self, interval: tuple[float, float] | None, method: str) -> Estimate:
-        """Return the same with an interval; with none where the value is undefined, or the limits are one point."""
+        """Return the same with an interval; with none where the value is undefined, or the limits are one
+        point."""
         if self.value is None or interval is None or interval[0] >= interval[1]:
             return replace(self, low=None, high=None, method=None)
         return replace(self, low=interval[0], high=interval[1], method=method)
@@ -91,12 +94,13 @@ def estimate(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequenc
         labels, probs, task, threshold: as in `core.metrics`
         patients: N names, "" where unknown; None where they are not known
         names: keys of METRICS; None takes all of them and those of MEDMNIST
-        each: keys of METRICS that are computed per class too; None takes `names`. Those of PROPORTIONS need no resampling
+        each: keys of METRICS that are computed per class too; None takes `names`. Those of PROPORTIONS need
+            no resampling
         draws, seed: of the bootstrap
 
     Returns:
-        `names`; and `each` of each of the K classes, without the metrics that are not about one class (an empty list where
-        `each` is empty)
+        `names`; and `each` of each of the K classes, without the metrics that are not about one class (an
+        empty list where `each` is empty)
 
     Raises:
         LightboxError: as `core.metrics.input.check`
@@ -150,7 +154,8 @@ class _Estimator:
             n_positive = int(sample.truth[:, 1].sum())
         value = none_for_nan(METRICS[name].function.of_sample(sample))
         plain = Estimate(value, n=len(sample.labels), n_positive=n_positive)
-        if name == "accuracy" and sample.multi_label:       # the predictions about one image, or patient, are clustered
+        # the predictions about one image, or patient, are clustered
+        if name == "accuracy" and sample.multi_label:
             correct = sample.preds == sample.labels
             clusters = np.arange(len(correct)) if self.patients is None else self.patients
             found = _wilson(plain, correct.ravel(), np.repeat(clusters, correct.shape[1]))
@@ -200,8 +205,8 @@ def _wilson(plain: Estimate, correct: np.ndarray, patients: np.ndarray | None) -
 
 
 def _rescued(found: Estimate, closed_form: Callable[[], tuple[float, float] | None]) -> Estimate:
-    """A ROC AUC with the interval of `core.metrics.intervals.auc_interval` where resamples gave none: all resamples of a perfect
-    ranking are perfect, and some miss a rare class."""
+    """A ROC AUC with the interval of `core.metrics.intervals.auc_interval` where resamples gave none: all
+    resamples of a perfect ranking are perfect, and some miss a rare class."""
     if found.value is None or found.low is not None:
         return found
     return found.with_interval(closed_form(), "Newcombe" if found.value in (0.0, 1.0) else "DeLong")

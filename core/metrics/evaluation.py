@@ -1,4 +1,5 @@
-"""The evaluation of predictions: every metric with its interval, overall and per class, and what a careful reader notes."""
+"""The evaluation of predictions: every metric with its interval, overall and per class, and what a careful
+reader notes."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from core.metrics.input import check
 from core.metrics.table import METRICS
 
 FEW = 10            # a class with fewer images gets a note
-CLASS_VALUES = ("sensitivity", "specificity", "precision", "npv", "f1", "roc_auc")     # known of each class at any time
+# known of each class at any time
+CLASS_VALUES = ("sensitivity", "specificity", "precision", "npv", "f1", "roc_auc")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Evaluation:
         estimates: each of METRICS, "medmnist_auc" and "medmnist_acc"
         per_class: K
         confusion_matrix: (K, K) rows are the true classes; (K, 2, 2) for several findings
-        majority_accuracy, majority_class: of always predicting the most frequent class (None: no finding at all)
+        majority_accuracy, majority_class: of always predicting the most frequent class (None: no finding at
+            all)
         notes: on what is undefined or uncertain, the gravest first
     """
     task: str
@@ -92,7 +95,8 @@ class Evaluation:
 
 def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Sequence[str], threshold: float | np.ndarray = 0.5,
              patients: Sequence | None = None, *, each: Collection[str] = PROPORTIONS, draws: int = 1000) -> Evaluation:
-    """Evaluate predictions: every metric of METRICS with its 95 % interval, by patient where patients have several images.
+    """Evaluate predictions: every metric of METRICS with its 95 % interval, by patient where patients have
+    several images.
 
     Args:
         labels, probs, task: as in `core.metrics`

@@ -28,17 +28,19 @@ from core.metrics.ranking import area_of, average_precision_of, cuts
 
 
 class Sample:
-    """Labels and predictions that were checked, and what several metrics share; each part is computed once, when first needed.
+    """Labels and predictions that were checked, and what several metrics share; each part is computed once,
+    when first needed.
 
-    A metric is a function of a Sample and returns an array, NaN where it is undefined: one value for these images or,
-    of the Resamples of core/metrics/resampling.py, one value for each bootstrap resample.
+    A metric is a function of a Sample and returns an array, NaN where it is undefined: one value for these
+    images or, of the Resamples of core/metrics/resampling.py, one value for each bootstrap resample.
     """
 
     def __init__(self, labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5):
         self.labels, self.probs = check(labels, probs, task)
         self.task, self.threshold, self.multi_label = task, threshold, task == MULTI_LABEL
         self.classes = self.probs.shape[1]
-        self.averaged = [1] if task == "binary-class" else list(range(self.classes))    # two classes mirror each other
+        # two classes mirror each other
+        self.averaged = [1] if task == "binary-class" else list(range(self.classes))
 
     @functools.cached_property
     def truth(self) -> np.ndarray:
@@ -61,7 +63,8 @@ class Sample:
         return counts(self.matrix, self.multi_label)
 
     def cuts(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """True and false positives of class k at each cut of its scores, (T,) each. Sorting is slow, so they are kept."""
+        """True and false positives of class k at each cut of its scores, (T,) each. Sorting is slow, so they
+        are kept."""
         if k not in self._cuts:
             self._cuts[k] = cuts(self.truth[:, k], self.probs[:, k])[:2]
         return self._cuts[k]
@@ -80,11 +83,12 @@ class Sample:
 
 
 def metric(of_sample: Callable[[Sample], np.ndarray], per_class: Callable | None = None) -> Callable:
-    """Make a function of (labels, probs, task, threshold) of a function of a Sample, which stays as `.of_sample`.
+    """Make a function of (labels, probs, task, threshold) of a function of a Sample, which stays as
+    `.of_sample`.
 
     Args:
-        per_class: (sample, classes) -> the metric of each of these classes against the rest; kept as `.per_class`, None where
-            a metric has no such
+        per_class: (sample, classes) -> the metric of each of these classes against the rest; kept as
+            `.per_class`, None where a metric has no such
     """
     @functools.wraps(of_sample)
     def function(labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -> float | None:
@@ -117,7 +121,8 @@ def none_for_nan(value: np.ndarray | float | None) -> float | None:
 # --------------------------------------------------------------------------------------------------- of the predicted classes
 
 def _accuracy(sample: Sample) -> np.ndarray:
-    """Return the share of correct predictions; for several findings of all N x K, as the `medmnist` evaluator counts.
+    """Return the share of correct predictions; for several findings of all N x K, as the `medmnist` evaluator
+    counts.
 
     >>> accuracy(np.array([0, 1, 1]), np.array([[.9, .1], [.6, .4], [.2, .8]]), "binary-class")
     0.6666666666666666
@@ -136,7 +141,8 @@ accuracy = metric(_accuracy, _accuracy_per_class)
 
 
 def _balanced_accuracy(sample: Sample) -> np.ndarray:
-    """Return the mean sensitivity of the classes; for several findings, the mean of sensitivity and specificity."""
+    """Return the mean sensitivity of the classes; for several findings, the mean of sensitivity and
+    specificity."""
     if sample.multi_label:
         return sample.across(_balanced_accuracy_per_class(sample, sample.averaged))
     return sample.across(sensitivity(sample.counts))
@@ -185,7 +191,8 @@ def quadratic_kappa(sample: Sample) -> np.ndarray | None:
 
 
 def _matthews(sample: Sample) -> np.ndarray:
-    """Return the correlation of predictions and labels, see `core.metrics.confusion.matthews`; the mean over findings."""
+    """Return the correlation of predictions and labels, see `core.metrics.confusion.matthews`; the mean over
+    findings."""
     values = matthews(sample.matrix)
     return sample.across(values) if sample.multi_label else values
 
@@ -197,7 +204,8 @@ matthews_correlation = metric(_matthews, of_rate(binary_matthews).per_class)
 
 @macro
 def roc_auc(sample: Sample, classes: list[int]) -> np.ndarray:
-    """Return the area under the ROC curve; beyond two classes the mean over classes, one against the rest, as `medmnist`.
+    """Return the area under the ROC curve; beyond two classes the mean over classes, one against the rest, as
+    `medmnist`.
 
     None when a class or finding is absent (or a finding is in every image).
 
@@ -209,14 +217,16 @@ def roc_auc(sample: Sample, classes: list[int]) -> np.ndarray:
 
 @macro
 def average_precision(sample: Sample, classes: list[int]) -> np.ndarray:
-    """Return the average precision of class 1; beyond two classes the mean over classes, one against the rest."""
+    """Return the average precision of class 1; beyond two classes the mean over classes, one against the
+    rest."""
     return np.stack([average_precision_of(*sample.cuts(k)) for k in classes], axis=-1)
 
 
 # ------------------------------------------------------------------------------------------------------- of the probabilities
 
 def _cross_entropy(sample: Sample) -> np.ndarray:
-    """Return the mean of -log p of the true class, in nats; for several findings over all N x K. Uniform guesses: log K.
+    """Return the mean of -log p of the true class, in nats; for several findings over all N x K. Uniform
+    guesses: log K.
 
     p is clipped at 2.2e-16, so that one confident mistake costs 36 and not infinity.
     """
@@ -239,7 +249,8 @@ cross_entropy = metric(_cross_entropy, _cross_entropy_per_class)
 
 
 def _brier(sample: Sample) -> np.ndarray:
-    """Return the mean squared distance of the probabilities from the truth: 1/2 sum_k (p_k - y_k)^2; for findings (p - y)^2.
+    """Return the mean squared distance of the probabilities from the truth: 1/2 sum_k (p_k - y_k)^2; for
+    findings (p - y)^2.
 
     Brier, Mon Weather Rev 78, 1950; the half keeps it in [0, 1] and makes two classes read as one.
     """

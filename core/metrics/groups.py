@@ -4,8 +4,8 @@
     evaluate_groups(labels, probs, task, groups)  metrics of these means
     breakdown(labels, probs, task, values)        metrics of the images with each value of a column: body part, age, hospital
 
-A radiologist reads a study, not an image. The MURA reference averages the probabilities of a study's views and cuts the mean at
-0.5: Rajpurkar et al., MIDL 2018, arXiv:1712.06957, section 3.
+A radiologist reads a study, not an image. The MURA reference averages the probabilities of a study's views
+and cuts the mean at 0.5: Rajpurkar et al., MIDL 2018, arXiv:1712.06957, section 3.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def evaluate_groups(labels: np.ndarray, probs: np.ndarray, task: str, groups: Se
 
     Args:
         unit: what a group is, "patient" or "study": it names the intervals
-        patients: N names, whose studies are clustered; None where they are not known, and where a group is a patient
+        patients: N names, whose studies are clustered; None where they are not known, and where a group is a
+            patient
     """
     if as_codes(groups).max(initial=-1) + 1 == len(groups):
         return None

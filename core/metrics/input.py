@@ -33,7 +33,8 @@ def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray,
     if probs.min() < 0 or probs.max() > 1:
         raise LightboxError("metrics.probs", f"The probabilities range from {probs.min():.3g} to {probs.max():.3g}.",
                             "They must lie between 0 and 1: apply softmax or sigmoid to the logits first.")
-    if task != MULTI_LABEL and abs(probs.sum(axis=1) - 1).max() > 0.02:      # bfloat16 is good for three digits
+    # bfloat16 is good for three digits
+    if task != MULTI_LABEL and abs(probs.sum(axis=1) - 1).max() > 0.02:
         raise LightboxError("metrics.probs", "The probabilities of an image do not sum to 1.",
                             "Apply softmax to the logits first.")
     if not np.array_equal(labels, labels.astype(np.int64)):

@@ -1,4 +1,5 @@
-"""95 % confidence intervals in closed form: of a proportion (Wilson), by patient or not, and of a ROC AUC (DeLong).
+"""95 % confidence intervals in closed form: of a proportion (Wilson), by patient or not, and of a ROC AUC
+(DeLong).
 
 For all other metrics, and for AUC where several images of a patient are known: `core.metrics.resampling`.
 """
@@ -20,7 +21,8 @@ Z = float(ndtri(0.975))        # a standard normal variable lies within +-Z with
 # -------------------------------------------------------------------------------------------------------------- proportions
 
 def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
-    """Return the interval of a proportion of which k out of n were seen. It never leaves [0, 1], even at 0 and n of n.
+    """Return the interval of a proportion of which k out of n were seen. It never leaves [0, 1], even at 0
+    and n of n.
 
         (k + z^2/2) / (n + z^2)  +-  z sqrt(n) / (n + z^2) sqrt(p (1 - p) + z^2 / (4 n)),   p = k / n
 
@@ -35,12 +37,14 @@ def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
     p = k / n
     center = (k + z * z / 2) / (n + z * z)
     half = z * np.sqrt(n) / (n + z * z) * np.sqrt(p * (1 - p) + z * z / (4 * n))
-    low, high = np.where(p > 0, center - half, 0.0), np.where(p < 1, center + half, 1.0)      # exact, whatever rounding does
+    # exact, whatever rounding does
+    low, high = np.where(p > 0, center - half, 0.0), np.where(p < 1, center + half, 1.0)
     return (low, high) if np.ndim(low) else (float(low), float(high))
 
 
 def wilson_by_patient(correct: np.ndarray, patients: Sequence | None = None) -> tuple[float, float]:
-    """Return Wilson's interval of a proportion whose images are clustered by patient, with their `effective_n`.
+    """Return Wilson's interval of a proportion whose images are clustered by patient, with their
+    `effective_n`.
 
     Args:
         correct: (n,) bool, n > 0
@@ -56,17 +60,21 @@ def wilson_by_patient(correct: np.ndarray, patients: Sequence | None = None) -> 
 
 
 def effective_n(patients: np.ndarray) -> np.ndarray:
-    """Return the effective sample size of n clustered images when the first k are correct, k from 0 to n: (n + 1,).
+    """Return the effective sample size of n clustered images when the first k are correct, k from 0 to n: (n
+    + 1,).
 
-    The proportion p = k / n varies between patients as if there were n / d independent images, with the design effect
+    The proportion p = k / n varies between patients as if there were n / d independent images, with the
+    design effect
 
         d = P / (P - 1) sum_j (r_j - p n_j)^2 / (n p (1 - p)),     r_j correct ones among the n_j images of patient j
 
-    of P patients: Kish, Survey Sampling, 1965, chapter 8. n / d goes into Wilson's equation, as Korn & Graubard, Surv Methodol
-    24, 1998, do with that of Clopper and Pearson. d is at least 1. At p = 0 and p = 1 d is unknown, and each patient counts once.
+    of P patients: Kish, Survey Sampling, 1965, chapter 8. n / d goes into Wilson's equation, as Korn &
+    Graubard, Surv Methodol 24, 1998, do with that of Clopper and Pearson. d is at least 1. At p = 0 and p = 1
+    d is unknown, and each patient counts once.
 
     Args:
-        patients: (n,) numbers from 0, in the order in which the images become correct, such as by falling score
+        patients: (n,) numbers from 0, in the order in which the images become correct, such as by falling
+            score
 
     >>> effective_n(np.array([0, 0, 1, 1])).tolist()
     [2.0, 3.0, 1.0, 3.0, 2.0]
@@ -78,7 +86,8 @@ def effective_n(patients: np.ndarray) -> np.ndarray:
     order = np.argsort(patients, kind="stable")
     earlier = np.empty(n, np.int64)                    # images of the same patient that were correct before
     earlier[order] = np.arange(n) - np.repeat(sizes.cumsum() - sizes, sizes)
-    squares, products = np.cumsum(2 * earlier + 1), np.cumsum(sizes_of)                 # sum_j r_j^2 and sum_j r_j n_j
+    # sum_j r_j^2 and sum_j r_j n_j
+    squares, products = np.cumsum(2 * earlier + 1), np.cumsum(sizes_of)
     p = np.arange(1, n) / n
     between = squares[:-1] - 2 * p * products[:-1] + p**2 * float((sizes.astype(float)**2).sum())
     effective = np.full(n + 1, float(people))
@@ -88,7 +97,8 @@ def effective_n(patients: np.ndarray) -> np.ndarray:
 
 
 def as_codes(patients: Sequence) -> np.ndarray:
-    """Return (N,) int64 from 0, equal for the same patient. "" is unknown: such an image is a patient of its own.
+    """Return (N,) int64 from 0, equal for the same patient. "" is unknown: such an image is a patient of its
+    own.
 
     >>> as_codes(["b", "a", "b", ""]).tolist()
     [1, 0, 1, 2]
@@ -120,19 +130,22 @@ def roc_auc_interval(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[
 
 
 def auc_interval(truth: np.ndarray, scores: np.ndarray) -> tuple[float, float] | None:
-    """Return the interval of an AUC, or of the mean AUC of several classes; None where one of them is undefined.
+    """Return the interval of an AUC, or of the mean AUC of several classes; None where one of them is
+    undefined.
 
         var(AUC) = S10 / m + S01 / n           S10, S01: variance of the placements of positives and negatives
 
-    DeLong et al. 1988 (see `core.metrics.ranking.placements`). Written as a sum over images, image i contributes
+    DeLong et al. 1988 (see `core.metrics.ranking.placements`). Written as a sum over images, image i
+    contributes
 
         c_i = (placement_i - AUC) / sqrt(m (m - 1)), or with n for a negative,       var(AUC) = sum_i c_i^2
 
-    and so a mean over classes needs no resampling: an image's contribution is the mean of its contributions. The interval is
-    made on the logit scale, where it cannot leave [0, 1] and covers better (Pohar Perme & Manevski, Stat Methods Med Res 28,
-    2019). Normal scores, true AUC .64 to .99, 40 to 156 images: it covered the truth in 92 to 98 % of 1,000 samples, the plain
-    AUC +- z sd in 54 to 96 %. Where the ranking is perfect, all scores are equal or a class has a single image, that variance
-    says nothing: then `score_interval`, averaged over the classes as if their errors were one.
+    and so a mean over classes needs no resampling: an image's contribution is the mean of its contributions.
+    The interval is made on the logit scale, where it cannot leave [0, 1] and covers better (Pohar Perme &
+    Manevski, Stat Methods Med Res 28, 2019). Normal scores, true AUC .64 to .99, 40 to 156 images: it covered
+    the truth in 92 to 98 % of 1,000 samples, the plain AUC +- z sd in 54 to 96 %. Where the ranking is
+    perfect, all scores are equal or a class has a single image, that variance says nothing: then
+    `score_interval`, averaged over the classes as if their errors were one.
 
     Args:
         truth: (N, K) bool, a column for each class of the mean; scores: (N, K)
@@ -155,7 +168,8 @@ def auc_interval(truth: np.ndarray, scores: np.ndarray) -> tuple[float, float] |
 
 
 def score_interval(area: float, m: int, n: int) -> tuple[float, float]:
-    """Return the interval of an AUC of which only the value and the numbers m and n of either class are known: all t with
+    """Return the interval of an AUC of which only the value and the numbers m and n of either class are
+    known: all t with
 
         (area - t)^2 <= z^2 V(t),   V(t) = t (1 - t) / (m n) (1 + h (1 - t) / (2 - t) + h t / (1 + t)),
                                     h = (m + n) / 2 - 1

@@ -1,6 +1,7 @@
 """The choice of a threshold, and the rates at every threshold. One class, or one finding, against the rest.
 
-A score is a probability in [0, 1], and what lies *above* the threshold is predicted positive, as in `core.metrics.predict`.
+A score is a probability in [0, 1], and what lies *above* the threshold is predicted positive, as in
+`core.metrics.predict`.
 
     positive   (N,) bool: does the image have the class?           m of them are positive, n negative
     scores     (N,) in [0, 1]
@@ -107,7 +108,8 @@ RULES: dict[str, Rule] = {
 
 
 def candidates(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return every threshold that makes a difference, from "nothing is positive" down, with true and false positives above it.
+    """Return every threshold that makes a difference, from "nothing is positive" down, with true and false
+    positives above it.
 
     A threshold lies half way between two consecutive scores, so that no rounding moves an image across it.
 
@@ -120,9 +122,11 @@ def candidates(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
     tp, fp, edges = cuts(np.asarray(positive, bool), np.asarray(scores, np.float64))
     upper, lower = np.r_[1.0, edges], np.r_[edges, 0.0]
     middle = lower + (upper - lower) / 2
-    middle[middle >= upper] = lower[middle >= upper]              # two neighbours among the floats have nothing between them
+    # two neighbours among the floats have nothing between them
+    middle[middle >= upper] = lower[middle >= upper]
     middle[0] = 1.0                                               # no score is above that
-    there = np.r_[True, edges > 0]                                # no threshold in [0, 1] lies below a score of exactly 0
+    # no threshold in [0, 1] lies below a score of exactly 0
+    there = np.r_[True, edges > 0]
     return middle[there], np.r_[0, tp][there], np.r_[0, fp][there]
 
 
@@ -182,15 +186,18 @@ def _checked_wish(rule: str, wish: dict[str, float]) -> float | None:
 
 @dataclass(frozen=True)
 class OperatingPoints:
-    """What each threshold does: all (T,), from "nothing is positive" down. NaN without positives, or without negatives.
+    """What each threshold does: all (T,), from "nothing is positive" down. NaN without positives, or without
+    negatives.
 
     Args:
-        lowest: the lowest score that is positive; infinite at first: the point holds for thresholds just below it, down to the
-            `lowest` of the next point
+        lowest: the lowest score that is positive; infinite at first: the point holds for thresholds just
+            below it, down to the `lowest` of the next point
         tp, fp: true and false positives
-        sensitivity, specificity: (T, 2) low and high at 95 %, by Wilson; for images of known patients by patient
-        lr_positive, lr_negative: (T, 2) low and high at 95 % of the likelihood ratios sensitivity / (1 - specificity) and
-            (1 - sensitivity) / specificity. With the odds of the prevalence, they give PPV and NPV (Bayes):
+        sensitivity, specificity: (T, 2) low and high at 95 %, by Wilson; for images of known patients by
+            patient
+        lr_positive, lr_negative: (T, 2) low and high at 95 % of the likelihood ratios sensitivity / (1 -
+            specificity) and (1 - sensitivity) / specificity. With the odds of the prevalence, they give PPV
+            and NPV (Bayes):
 
                 odds(PPV) = odds(prevalence) LR+,       odds(1 - NPV) = odds(prevalence) LR-
     """
@@ -216,7 +223,8 @@ def operating_points(positive: np.ndarray, scores: np.ndarray, patients: Sequenc
     """
     positive, scores = np.asarray(positive, bool), np.asarray(scores)
     tp, fp, edges = cuts(positive, scores)
-    there = np.r_[True, edges > 0]                                # no threshold in [0, 1] lies below a score of exactly 0
+    # no threshold in [0, 1] lies below a score of exactly 0
+    there = np.r_[True, edges > 0]
     lowest, tp, fp = np.r_[np.inf, edges][there], np.r_[0, tp][there], np.r_[0, fp][there]
     codes = np.arange(len(positive)) if patients is None else as_codes(patients)
     order = np.argsort(-scores, kind="stable")
@@ -228,7 +236,8 @@ def operating_points(positive: np.ndarray, scores: np.ndarray, patients: Sequenc
 
 
 def _rate(count: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T,) share and its (T, 2) limits, when so many of these images, whose patients stand by falling score, are positive."""
+    """(T,) share and its (T, 2) limits, when so many of these images, whose patients stand by falling score,
+    are positive."""
     images = len(codes)
     if not images:
         return np.full(len(count), np.nan), np.full((len(count), 2), np.nan)
@@ -242,8 +251,8 @@ def ratio_interval(a: np.ndarray, a_limits: np.ndarray, b: np.ndarray, b_limits:
 
         L = (ab - sqrt((ab)^2 - l_a u_b (2a - l_a)(2b - u_b))) / (u_b (2b - u_b))
 
-    and U with l and u exchanged and + for -: Donner & Zou, Stat Methods Med Res 21, 2012. L is written with its root below,
-    where it does not divide by zero.
+    and U with l and u exchanged and + for -: Donner & Zou, Stat Methods Med Res 21, 2012. L is written with
+    its root below, where it does not divide by zero.
 
     Args:
         a, b: (T,); a_limits, b_limits: (T, 2)

@@ -1,13 +1,13 @@
 """Is one network better than another, or is it chance? Paired tests of two networks on the same images.
 
-Both saw the same images, so most of the chance (an easy or a hard set) is shared and cancels in the difference. That is why two
-overlapping intervals may still belong to networks that differ.
+Both saw the same images, so most of the chance (an easy or a hard set) is shared and cancels in the
+difference. That is why two overlapping intervals may still belong to networks that differ.
 
     delong_test    ROC AUC: do the two rank the images equally well?
     mcnemar        accuracy: of the images that only one of them got right, are there as many on either side?
 
-`groups` says which images are clustered (the patient of each): they count for less than as many independent ones. Without groups
-each image counts by itself.
+`groups` says which images are clustered (the patient of each): they count for less than as many independent
+ones. Without groups each image counts by itself.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from core.metrics.ranking import placements
 
 @dataclass(frozen=True)
 class AUCTest:
-    """Compare two ROC AUC. a, b: those of the two networks; difference a - b with its 95 % interval low to high.
+    """Compare two ROC AUC. a, b: those of the two networks; difference a - b with its 95 % interval low to
+    high.
 
-    z, p: of the hypothesis that the two are equal, two-sided; None where there are fewer than two groups with, or without,
-    the class. standard_errors: of a and of b.
+    z, p: of the hypothesis that the two are equal, two-sided; None where there are fewer than two groups
+    with, or without, the class. standard_errors: of a and of b.
     """
     a: float
     b: float
@@ -45,10 +46,12 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
 
         var(A - B) = sum over groups g of (sum of the contributions of g's images to A - B)^2
 
-    An image's contribution to an AUC is its placement (`core.metrics.ranking.placements`) less the AUC, over m for one of the m
-    positives, over n for a negative; times sqrt(I / (I - 1)), where I groups have positives (or negatives). With a group for each image that is the
-    variance of DeLong, DeLong & Clarke-Pearson, Biometrics 44, 1988, (eq. 4 and 5). With larger groups it is that of Obuchowski,
-    Biometrics 53, 1997, but for a factor of almost 1 on the covariance between positives and negatives of a group.
+    An image's contribution to an AUC is its placement (`core.metrics.ranking.placements`) less the AUC, over
+    m for one of the m positives, over n for a negative; times sqrt(I / (I - 1)), where I groups have
+    positives (or negatives). With a group for each image that is the variance of DeLong, DeLong &
+    Clarke-Pearson, Biometrics 44, 1988, (eq. 4 and 5). With larger groups it is that of Obuchowski,
+    Biometrics 53, 1997, but for a factor of almost 1 on the covariance between positives and negatives of a
+    group.
 
     Args:
         labels: (N,) bool, or (N, K): a column for each class of the mean
@@ -82,7 +85,8 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
 
 
 def _areas_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np.ndarray) -> tuple[float, np.ndarray, bool]:
-    """Mean AUC of the columns, (G,) the contribution of each group on it, and whether every side has two groups at least."""
+    """Mean AUC of the columns, (G,) the contribution of each group on it, and whether every side has two
+    groups at least."""
     classes, count = labels.shape[1], members.max() + 1
     areas, contributions, enough = [], np.zeros(count), True
     for positive, score in zip(labels.T, scores.T):
@@ -100,8 +104,9 @@ def _areas_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np
 class AccuracyTest:
     """Compare two accuracies. both, only_a, only_b, neither: images that were predicted correctly by whom.
 
-    difference: accuracy of a less that of b, with its 95 % interval low to high. p_exact, p_mid: McNemar's test, two-sided, each
-    image by itself. p: the one to report: p_mid, or the test by groups where groups have several images.
+    difference: accuracy of a less that of b, with its 95 % interval low to high. p_exact, p_mid: McNemar's
+    test, two-sided, each image by itself. p: the one to report: p_mid, or the test by groups where groups
+    have several images.
     """
     both: int
     only_a: int
@@ -119,14 +124,15 @@ class AccuracyTest:
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None = None) -> AccuracyTest:
     """Test two accuracies on the same images.
 
-    If both are equally good, each of the d images that only one of them got right is a fair coin toss. The exact test asks how
-    often d tosses are at least as uneven (McNemar, Psychometrika 12, 1947, with the binomial distribution); the mid-p test
-    counts "exactly as uneven" half, which keeps its level better where images are few: Fagerland, Lydersen & Laake, BMC Med Res
-    Methodol 13:91, 2013. The interval is that of Bonett & Price, J Educ Behav Stat 37, 2012: Wald's
-    with one more image on either side.
+    If both are equally good, each of the d images that only one of them got right is a fair coin toss. The
+    exact test asks how often d tosses are at least as uneven (McNemar, Psychometrika 12, 1947, with the
+    binomial distribution); the mid-p test counts "exactly as uneven" half, which keeps its level better where
+    images are few: Fagerland, Lydersen & Laake, BMC Med Res Methodol 13:91, 2013. The interval is that of
+    Bonett & Price, J Educ Behav Stat 37, 2012: Wald's with one more image on either side.
 
-    With groups of several images: z = sum_g e_g / sqrt(sum_g e_g^2), where e_g is the images of group g that only a got right
-    less those that only b did (Obuchowski, Stat Med 17, 1998). With single images that is McNemar's chi-square.
+    With groups of several images: z = sum_g e_g / sqrt(sum_g e_g^2), where e_g is the images of group g that
+    only a got right less those that only b did (Obuchowski, Stat Med 17, 1998). With single images that is
+    McNemar's chi-square.
 
     Args:
         right_a, right_b: (N,) bool, N > 0
@@ -152,7 +158,8 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
             p = _two_sided(each.sum() / math.sqrt((each**2).sum())) if each.any() else 1.0
             spread = math.sqrt(len(sizes) / (len(sizes) - 1) * ((each - sizes * difference) ** 2).sum()) / n
             if spread > 0:
-                middle, half = difference, max(half, Z * spread)      # patients can make it wider, never narrower
+                # patients can make it wider, never narrower
+                middle, half = difference, max(half, Z * spread)
     both = int((right_a & right_b).sum())
     return AccuracyTest(both, only_a, only_b, n - both - only_a - only_b, difference, max(middle - half, -1.0),
                         min(middle + half, 1.0), exact, mid, p, by_group)

@@ -1,4 +1,5 @@
-"""How well scores rank images: ROC AUC and the ROC and precision-recall curves. One class, or finding, against all the rest.
+"""How well scores rank images: ROC AUC and the ROC and precision-recall curves. One class, or finding,
+against all the rest.
 
     positive   (N,) bool: does the image have the class?           m of them are positive, n negative
     scores     (N,) float: any score; a probability, a logit
@@ -12,7 +13,8 @@ import numpy as np
 
 
 def midranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks from 1 to N, equal values sharing the mean of their ranks (scipy.stats.rankdata, whose import takes a second).
+    """Return ranks from 1 to N, equal values sharing the mean of their ranks (scipy.stats.rankdata, whose
+    import takes a second).
 
     >>> midranks(np.array([3, 7, 3])).tolist()
     [1.5, 3.0, 1.5]
@@ -23,9 +25,11 @@ def midranks(values: np.ndarray) -> np.ndarray:
 
 
 def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
-    """Return the area under the ROC curve: the probability that a positive scores above a negative, a tie counting half.
+    """Return the area under the ROC curve: the probability that a positive scores above a negative, a tie
+    counting half.
 
-    None without positives or negatives. That the area is that probability: Hanley & McNeil, Radiology 143, 1982.
+    None without positives or negatives. That the area is that probability: Hanley & McNeil, Radiology 143,
+    1982.
 
     >>> binary_auc(np.array([False, True, True, False]), np.array([.1, .4, .8, .4]))
     0.875
@@ -35,7 +39,8 @@ def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
 
 
 def area_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    """Return the area from the counts of `cuts`: sum_t (fp_t - fp_t-1) (tp_t + tp_t-1) / (2 m n). A tie is a slope: half.
+    """Return the area from the counts of `cuts`: sum_t (fp_t - fp_t-1) (tp_t + tp_t-1) / (2 m n). A tie is a
+    slope: half.
 
     tp, fp: (..., T), of many curves at once; returns (...), NaN without positives or negatives.
     """
@@ -46,10 +51,11 @@ def area_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
 
 
 def roc_curve(positive: np.ndarray, scores: np.ndarray, thin: bool = True):
-    """Return false positive rate, sensitivity and threshold at each cut of the scores: (T,) each, from (0, 0) to (1, 1).
+    """Return false positive rate, sensitivity and threshold at each cut of the scores: (T,) each, from (0, 0)
+    to (1, 1).
 
-    A score at or above the threshold is positive; the first threshold is infinite: nothing is. `thin` leaves out
-    points on a straight line between their neighbours. None when there are no positives or no negatives.
+    A score at or above the threshold is positive; the first threshold is infinite: nothing is. `thin` leaves
+    out points on a straight line between their neighbours. None when there are no positives or no negatives.
     """
     tp, fp, thresholds = cuts(positive, scores)
     if not tp[-1] or not fp[-1]:
@@ -61,7 +67,8 @@ def roc_curve(positive: np.ndarray, scores: np.ndarray, thin: bool = True):
 
 
 def pr_curve(positive: np.ndarray, scores: np.ndarray):
-    """Return precision (T + 1,), sensitivity (T + 1,) and threshold (T,), thresholds rising. None without positives.
+    """Return precision (T + 1,), sensitivity (T + 1,) and threshold (T,), thresholds rising. None without
+    positives.
 
     The last point, precision 1 at sensitivity 0, has no threshold: it is a convention.
     """
@@ -84,11 +91,12 @@ def average_precision_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
 
 
 def placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return for each image (N,) the share of the other class that it is correctly ranked against, a tie counting half.
+    """Return for each image (N,) the share of the other class that it is correctly ranked against, a tie
+    counting half.
 
-    The structural components V10 (of positives) and V01 (of negatives) of DeLong, DeLong & Clarke-Pearson, Biometrics
-    44, 1988, by midranks as in Theorem 1 of Sun & Xu, IEEE Signal Process Lett 21, 2014. The mean over
-    either class is the AUC.
+    The structural components V10 (of positives) and V01 (of negatives) of DeLong, DeLong & Clarke-Pearson,
+    Biometrics 44, 1988, by midranks as in Theorem 1 of Sun & Xu, IEEE Signal Process Lett 21, 2014. The mean
+    over either class is the AUC.
     """
     m = positive.sum()
     n = len(positive) - m
@@ -99,9 +107,11 @@ def placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def cuts(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count positives and negatives at or above each distinct score, highest score first: three (T,) arrays."""
+    """Count positives and negatives at or above each distinct score, highest score first: three (T,)
+    arrays."""
     order = np.argsort(-scores, kind="stable")
     positive, scores = positive[order], scores[order]
-    last = np.r_[np.flatnonzero(np.diff(scores)), len(scores) - 1]       # a cut can only fall between different scores
+    # a cut can only fall between different scores
+    last = np.r_[np.flatnonzero(np.diff(scores)), len(scores) - 1]
     tp = positive.cumsum()[last]
     return tp, last + 1 - tp, scores[last]

@@ -1,10 +1,11 @@
-"""95 % confidence intervals by the bootstrap, resampling patients: several images of a patient are not independent.
+"""95 % confidence intervals by the bootstrap, resampling patients: several images of a patient are not
+independent.
 
     bootstrap(labels, probs, task, patients)     patients drawn with replacement, all metrics in one pass
 
-A resample is a row of weights: how often each image was drawn, all images of a patient equally often. So a thousand resamples
-are a matrix; scores are sorted once, and the metrics are the very functions of `core.metrics`, which see many confusion matrices
-and curves at a time instead of one.
+A resample is a row of weights: how often each image was drawn, all images of a patient equally often. So a
+thousand resamples are a matrix; scores are sorted once, and the metrics are the very functions of
+`core.metrics`, which see many confusion matrices and curves at a time instead of one.
 
     N images, K classes, P patients, B resamples that are computed together
     weights    (B, N) float32, whole numbers
@@ -26,8 +27,10 @@ from core.metrics.functions import Sample
 from core.metrics.intervals import Z, as_codes
 from core.metrics.table import METRICS
 
-BATCH = 64              # resamples: their weights of 10,000 images are 2.5 MB, which fits into a processor's cache
-ENOUGH = 0.95           # of the resamples must give a value; otherwise there are too few images for an interval
+# resamples: their weights of 10,000 images are 2.5 MB, which fits into a processor's cache
+BATCH = 64
+# of the resamples must give a value; otherwise there are too few images for an interval
+ENOUGH = 0.95
 
 
 def bootstrap(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence | None = None, *,
@@ -40,7 +43,8 @@ def bootstrap(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequen
         patients: N names, "" where unknown, or numbers; None takes each image as a patient of its own
         names: keys of METRICS; None takes all
         draws: number of resamples; 1,000 leave the limits uncertain by about 5 % of the width
-        seed: same seed, same interval, and the same patients in the same resamples for another run's predictions
+        seed: same seed, same interval, and the same patients in the same resamples for another run's
+            predictions
         threshold: as in `core.metrics.predict`
 
     Returns:
@@ -58,10 +62,12 @@ def bootstrap(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequen
 
 def resample(sample: Sample, patients: Sequence | None, functions: Mapping[Hashable, Callable[[Resamples], np.ndarray | None]], *,
              draws: int = 1000, seed: int = 0) -> dict[Hashable, np.ndarray]:
-    """Compute what each function gives in each resample: {its key: (draws,) or (draws, K)}, NaN where it is undefined.
+    """Compute what each function gives in each resample: {its key: (draws,) or (draws, K)}, NaN where it is
+    undefined.
 
     Args:
-        functions: such as those of `overall` and `per_class`; all see the same resamples and share intermediate results
+        functions: such as those of `overall` and `per_class`; all see the same resamples and share
+            intermediate results
         patients, draws, seed: as in `bootstrap`
     """
     values: dict[Hashable, list] = {key: [] for key in functions}
@@ -93,7 +99,8 @@ def overall(names: Sequence[str]) -> dict[str, Callable]:
 
 
 def per_class(names: Sequence[str], classes: int) -> dict[tuple[str, str], Callable]:
-    """Return {(metric, "each"): its function of each class against the rest}, of the metrics that have one."""
+    """Return {(metric, "each"): its function of each class against the rest}, of the metrics that have
+    one."""
     return {(name, "each"): functools.partial(METRICS[name].function.per_class, classes=list(range(classes)))
             for name in names if METRICS[name].function.per_class}
 
@@ -116,9 +123,10 @@ def limits(name: str, value: float | None, values: np.ndarray, freedom: float = 
 def percentile_interval(values: np.ndarray, freedom: float = math.inf) -> tuple[float, float] | None:
     """Return the middle 95 % of the resamples, or a little more of them where there are few patients.
 
-    The percentile interval of Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13, is too narrow for few
-    patients: by sqrt((n - 1) / n), and for the tails of Student's t. The expanded one of Hesterberg, Am Stat 69, 2015, section
-    4.3.3, makes up for both: the ends are the quantiles Phi(-+ sqrt((f + 1) / f) t(0.975, f)) with f degrees of freedom.
+    The percentile interval of Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13, is too
+    narrow for few patients: by sqrt((n - 1) / n), and for the tails of Student's t. The expanded one of
+    Hesterberg, Am Stat 69, 2015, section 4.3.3, makes up for both: the ends are the quantiles Phi(-+ sqrt((f
+    + 1) / f) t(0.975, f)) with f degrees of freedom.
 
     Args:
         values: (draws,), NaN where the metric was undefined
@@ -135,11 +143,13 @@ def percentile_interval(values: np.ndarray, freedom: float = math.inf) -> tuple[
 
 
 def logit_interval(value: float, values: np.ndarray, freedom: float = math.inf) -> tuple[float, float] | None:
-    """Return the value -+ as many standard deviations of the resamples, on the logit scale, where it cannot leave [0, 1].
+    """Return the value -+ as many standard deviations of the resamples, on the logit scale, where it cannot
+    leave [0, 1].
 
-    Average precision is biased upwards for few images, and in resamples, which repeat images, once more; so they do not centre
-    on its value. Boyd, Eng & Page, ECML PKDD 2013, find the logit scale to cover well. In simulations with 60 to 300 patients it
-    covered the truth in 95 to 96 % of 800 sets, `percentile_interval` in 90 to 96 %.
+    Average precision is biased upwards for few images, and in resamples, which repeat images, once more; so
+    they do not centre on its value. Boyd, Eng & Page, ECML PKDD 2013, find the logit scale to cover well. In
+    simulations with 60 to 300 patients it covered the truth in 95 to 96 % of 800 sets, `percentile_interval`
+    in 90 to 96 %.
 
     Returns:
         as `percentile_interval`
@@ -163,12 +173,13 @@ def _half_width(freedom: float) -> float:
 
 
 def degrees_of_freedom(sample: Sample, patients: Sequence | None, k: int | None = None) -> float:
-    """Return how many patients determine the spread of a metric: with 20 sick and 500 healthy it is nearer 20 than 520.
+    """Return how many patients determine the spread of a metric: with 20 sick and 500 healthy it is nearer 20
+    than 520.
 
         f = (sum_c 1 / m_c)^2 / sum_c (1 / m_c^2) / (m_c - 1)
 
-    m_c: patients with an image of class c; with several findings, those with and those without each: Satterthwaite, Biometrics
-    Bull 2, 1946, for the mean of classes that vary alike.
+    m_c: patients with an image of class c; with several findings, those with and those without each:
+    Satterthwaite, Biometrics Bull 2, 1946, for the mean of classes that vary alike.
 
     Args:
         k: for the metrics of class k against the rest
@@ -184,19 +195,22 @@ def degrees_of_freedom(sample: Sample, patients: Sequence | None, k: int | None 
 # ----------------------------------------------------------------------------------------------------------------- resamples
 
 def draw(images: int, patients: Sequence | None, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield weights of the images, (B, N) float32, until all resamples are drawn: as many patients as there are."""
+    """Yield weights of the images, (B, N) float32, until all resamples are drawn: as many patients as there
+    are."""
     groups = np.arange(images) if patients is None else as_codes(patients)
     generator, people = np.random.default_rng(seed), int(groups.max()) + 1
     for start in range(0, draws, BATCH):
         rows = min(BATCH, draws - start)
         drawn = generator.integers(0, people, (rows, people)) + people * np.arange(rows)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=rows * people).reshape(rows, people).astype(np.float32)
-        # weights[:, groups] would lay the resamples side by side in memory, and each later walk along the images would jump
+        # weights[:, groups] would lay the resamples side by side in memory, and each later walk along the
+        # images would jump
         yield weights if patients is None else np.take(weights, groups, axis=1)
 
 
 class Ranking:
-    """A Sample with the order in which the weights of its images are to be added up; made once for all resamples."""
+    """A Sample with the order in which the weights of its images are to be added up; made once for all
+    resamples."""
 
     def __init__(self, sample: Sample):
         self.sample = sample
@@ -204,7 +218,8 @@ class Ranking:
 
     @functools.cached_property
     def cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Is the image in this cell of the confusion matrix, or, for several findings, of one of theirs? (N, C) float32.
+        """Is the image in this cell of the confusion matrix, or, for several findings, of one of theirs? (N,
+        C) float32.
 
         And which of the cells these are, (C,), counted along the rows: those in which there is an image.
         """
@@ -217,7 +232,8 @@ class Ranking:
         return (cell.reshape(len(cell), -1, 1) == occupied).any(axis=1).astype(np.float32), occupied
 
     def segments(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Images by falling score of class k (N,), the last image above each cut (T,), which are positive (N,) int32.
+        """Images by falling score of class k (N,), the last image above each cut (T,), which are positive
+        (N,) int32.
 
         A cut between negatives moves no curve: it is left out, and so a rare finding has few.
         """
@@ -277,8 +293,9 @@ class Resamples(Sample):
         return (self.weights @ values.astype(np.float32)) / (whole if values.ndim == 1 else whole[:, None])
 
     def across(self, values: np.ndarray) -> np.ndarray:
-        """Mean over the classes: of more than two, over those that are there. A finding of three images is missing in one
-        resample of twenty, and the mean over fourteen findings would have no interval because of it."""
+        """Mean over the classes: of more than two, over those that are there. A finding of three images is
+        missing in one resample of twenty, and the mean over fourteen findings would have no interval because
+        of it."""
         if self.classes < 3:
             return values.mean(axis=-1)
         known = ~np.isnan(values)

@@ -34,7 +34,8 @@ class Metric:
     title: str
     help: str                       # one sentence, for a tooltip
     equation: str                   # LaTeX
-    function: Callable              # (labels, probs, task, threshold=0.5) -> float | None; made by `functions.metric`
+    # (labels, probs, task, threshold=0.5) -> float | None; made by `functions.metric`
+    function: Callable
     range: tuple[float, float] = (0, 1)
     higher_is_better: bool = True
 

@@ -61,10 +61,12 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
 
     Args:
         split: "val", "test", or "" for test where it was opened, else validation
-        data: the run's open set, for patients that old predictions lack and for the logistic baseline; None: where it is at hand
+        data: the run's open set, for patients that old predictions lack and for the logistic baseline; None:
+            where it is at hand
 
     Raises:
-        LightboxError: "report.empty" where the run has no predictions, "report.shut" where test is asked for and was never opened
+        LightboxError: "report.empty" where the run has no predictions, "report.shut" where test is asked for
+            and was never opened
     """
     for name in (split,) if split else ("test", "val"):
         found = load_predictions(run, name)
@@ -106,7 +108,8 @@ def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
 
 
 def changed_settings(config: RunConfig) -> list[tuple[str, str, str]]:
-    """(dotted field, label, value) of every setting that is not the default, the data set and the name apart."""
+    """(dotted field, label, value) of every setting that is not the default, the data set and the name
+    apart."""
     return [(name, KNOBS[name].label, str(value)) for name, value in config.changed().items() if name != "data.dataset"]
 
 

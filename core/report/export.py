@@ -1,7 +1,8 @@
 """A run's best epoch as a folder to share: weights, settings, and a model card written from the run itself.
 
-The card says what others must know before using a classifier (after Mitchell et al., "Model Cards for Model Reporting",
-2019): whose images, which split, which settings, how good on images that it was not trained on, and what it is not for.
+The card says what others must know before using a classifier (after Mitchell et al., "Model Cards for Model
+Reporting", 2019): whose images, which split, which settings, how good on images that it was not trained on,
+and what it is not for.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ def export(run: Run, folder: Path, title: str, about: str = "", progress=None, e
     """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json and card.md.
 
     Args:
-        about: Markdown for the top of the card: whose data these are, under which licence, what the classifier is not for.
-            The rest of the card is written from the run: split, settings, measures.
-        evaluations: of each split, for the card. None evaluates validation and test, which opens the test split, and counts
+        about: Markdown for the top of the card: whose data these are, under which licence, what the
+            classifier is not for. The rest of the card is written from the run: split, settings, measures.
+        evaluations: of each split, for the card. None evaluates validation and test, which opens the test
+            split, and counts
     """
     best, _ = checkpoints.load_best(run.checkpoints)
     source = run.checkpoints / checkpoints.name_of(best.epoch)

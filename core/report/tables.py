@@ -1,6 +1,7 @@
 """Tables as CSV: the metrics, the predictions of each class, each image.
 
-As report R001 had them: an evaluation report and a predictions report; here each number comes with its interval and n.
+As report R001 had them: an evaluation report and a predictions report; here each number comes with its
+interval and n.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def title_of(measure: str) -> str:
 
 
 def to_csv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """Numbers as Python writes them, None as an empty cell; a cell never begins a formula in a spreadsheet."""
+    """Numbers as Python writes them, None as an empty cell; a cell never begins a formula in a
+    spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -66,7 +66,8 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
 
 
 def comparison_bundle(runs: Sequence[Run], split: str = "val") -> bytes:
-    """A zip of a comparison: its page, the measures of all runs in one table, and each run's config, tables and figures.
+    """A zip of a comparison: its page, the measures of all runs in one table, and each run's config, tables
+    and figures.
 
     Raises LightboxError as `core.report.comparison`.
     """
@@ -94,7 +95,8 @@ def _architecture(run: Run) -> dict[str, str | bytes]:
 
 
 def as_trained(run: Run) -> Classifier:
-    """The network with the layers marked that its training changed; loaded for answers alone, none of them would be."""
+    """The network with the layers marked that its training changed; loaded for answers alone, none of them
+    would be."""
     model = load_classifier(run.id).model.requires_grad_(True)
     model.freeze(run.config.model.freeze)
     return model
@@ -110,7 +112,8 @@ def layers(model: Classifier) -> str:
 
 
 def weights_zip(run: Run) -> bytes:
-    """The weights of the best epoch as safetensors with their model card, zipped; what `core.runs.classifiers` can load again."""
+    """The weights of the best epoch as safetensors with their model card, zipped; what
+    `core.runs.classifiers` can load again."""
     return zipped(_weights(run, contents(run)), zipfile.ZIP_STORED)        # random numbers do not get smaller
 
 

@@ -1,4 +1,5 @@
-"""A run in a table: what it is, what it reached, what it cost. Read from a few small files, without opening anything large.
+"""A run in a table: what it is, what it reached, what it cost. Read from a few small files, without opening
+anything large.
 
     scores.json    {split: {"stamp", "epoch", "n", "n_positive", "measures": {metric: [value, low, high, method]}}}: metrics with
                    their intervals, computed once by core/evaluation/leaderboard.py
@@ -34,13 +35,16 @@ class RunSummary:
         data_title: title of its data set
         split_hash: of its data set, equal where two runs were evaluated on the same images
         epoch: finished epochs
-        seconds: of training and validation together; epoch_seconds: of a median epoch; None before the first one ended
+        seconds: of training and validation together; epoch_seconds: of a median epoch; None before the first
+            one ended
         auc: best ROC AUC on validation so far
-        recorded: metric -> value on validation in the best epoch, as the trainer reported it, without intervals
+        recorded: metric -> value on validation in the best epoch, as the trainer reported it, without
+            intervals
         scores: split -> what scores.json has of it, where it is of the predictions and the threshold of now
         unscored: splits with predictions, but without such scores
         code: name of the run in the way of report R001
-        details: what the name of the network does not say: its head, what is frozen, whether images are augmented
+        details: what the name of the network does not say: its head, what is frozen, whether images are
+            augmented
     """
     id: str
     name: str
@@ -99,7 +103,8 @@ class RunSummary:
         return self.recorded.get(metric) if split == "val" else None
 
     def matches(self, words: str) -> bool:
-        """Return whether each of these words is in the name, tags, note, data, network or code; case does not matter."""
+        """Return whether each of these words is in the name, tags, note, data, network or code; case does not
+        matter."""
         text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, self.code, self.details)).casefold()
         return all(word in text for word in words.casefold().split())
 
@@ -181,7 +186,8 @@ def _details(config: RunConfig) -> str:
 
 
 def _epochs(path: Path) -> list[dict]:
-    """The "epoch" records of a file, a later one of the same epoch in place of an earlier. Other lines are not parsed."""
+    """The "epoch" records of a file, a later one of the same epoch in place of an earlier. Other lines are
+    not parsed."""
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError:

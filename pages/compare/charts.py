@@ -29,7 +29,8 @@ LETTERS = "ABCDEF"
 
 
 def _keys(picked: Sequence[RunGroup]) -> dict[str, str]:
-    """What each picked line is called in a chart -> its colour. On this page no class is drawn, so runs take those colours."""
+    """What each picked line is called in a chart -> its colour. On this page no class is drawn, so runs take
+    those colours."""
     return {f"{letter}  {line.name}": theme.class_color(k) for k, (letter, line) in enumerate(zip(LETTERS, picked))}
 
 
@@ -43,7 +44,8 @@ def draw_legend(picked: Sequence[RunGroup]) -> None:
 # ------------------------------------------------------------------------------------------------------------ curves
 
 def draw_curves(store: RunStore, picked: Sequence[RunGroup], split: str) -> None:
-    """The learning curves of the picked runs over each other, and their ROC curves. Of a folded line, every seed is drawn."""
+    """The learning curves of the picked runs over each other, and their ROC curves. Of a folded line, every
+    seed is drawn."""
     keys = _keys(picked)
     left, right = st.columns([58, 42], gap="large")
     with left:
@@ -164,12 +166,14 @@ def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) 
             known = [x for x in map(of, line.runs) if x is not None]
             row[name] = float(np.mean(known)) if known else None
         rows.append(row)
-    rows.sort(key=lambda row: (row["letter"] != "", -LETTERS.find(row["letter"])))      # what is picked is drawn last, A on top
+    # what is picked is drawn last, A on top
+    rows.sort(key=lambda row: (row["letter"] != "", -LETTERS.find(row["letter"])))
     return pd.DataFrame(rows).astype({name: float for name in (*COSTS, "value", "low", "high")})
 
 
 def _letters(frame: pd.DataFrame, name: str) -> list[str]:
-    """What is written beside each dot. Dots of one cost whose letters would lie on each other share a sign, as "A B"."""
+    """What is written beside each dot. Dots of one cost whose letters would lie on each other share a sign,
+    as "A B"."""
     near = 0.08 * max(frame["high"].fillna(frame["value"]).max() - frame["low"].fillna(frame["value"]).min(), 1e-9)
     signs = dict.fromkeys(frame.index, "")
     for i, row in frame[frame["letter"] != ""].sort_values("letter").iterrows():

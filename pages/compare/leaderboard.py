@@ -1,7 +1,8 @@
-"""The table of all runs: sorted by a click on a column, filtered by data set and tags, and picked from for all that is below.
+"""The table of all runs: sorted by a click on a column, filtered by data set and tags, and picked from for
+all that is below.
 
-The order comes from validation. Columns of test stand beside it, of runs whose test set somebody has opened, and sort only after
-a person has said so.
+The order comes from validation. Columns of test stand beside it, of runs whose test set somebody has opened,
+and sort only after a person has said so.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ HERE = Path(__file__).parent
 PICKS = 6                        # runs that can be picked: more lines in one chart cannot be told apart
 SPLITS = {"val": "Validation", "test": "Test, where opened"}
 SHOWN = ("roc_auc", "cohen_kappa", "accuracy")         # measures that stand there at first
-# What else a line may say. Until somebody chooses, all of it, but the first two only where the window is wide enough.
+# What else a line may say. Until somebody chooses, all of it, but the first two only where the window is wide
+# enough.
 ABOUT = {"data": "Data set", "seconds": "Training time", "n": "Images", "test": "Test results"}
 LESSER = ("data", "seconds")
 ALL, NONE = "all", "none"         # in the address: every data set; no run is picked
@@ -60,8 +62,8 @@ def trained_runs(store: RunStore) -> list[RunSummary]:
 
 
 def with_intervals(store: RunStore, runs: list[RunSummary]) -> list[RunSummary]:
-    """The same with the intervals of some more runs. They are computed once for each run, and this takes half a second at most:
-    while some are missing the page goes on with them by itself."""
+    """The same with the intervals of some more runs. They are computed once for each run, and this takes half
+    a second at most: while some are missing the page goes on with them by itself."""
     waiting = [(run, split) for run in runs for split in run.unscored]
     if not waiting:
         return runs
@@ -85,8 +87,9 @@ def _go_on(left: int, drawn: float) -> None:
 # ----------------------------------------------------------------------------------------------------------- which of them
 
 def data_sets(entries: Sequence[RunSummary]) -> dict[str, str]:
-    """Value of a chip -> what it says: the data sets that have runs, and all of them. First, and so shown where none is chosen,
-    is that of the runs that the address picks, all where these are of several, else that of the run one comes from."""
+    """Value of a chip -> what it says: the data sets that have runs, and all of them. First, and so shown
+    where none is chosen, is that of the runs that the address picks, all where these are of several, else
+    that of the run one comes from."""
     picked = (get_param("runs") or "").split(",")
     first = [one for one in entries if one.id in picked] or [one for one in entries if one.id == get_param("run")]
     names = list(dict.fromkeys(one.data_title for one in [*first, *entries]))
@@ -126,8 +129,8 @@ def _kept() -> dict:
 # ------------------------------------------------------------------------------------------------------------- the table
 
 def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list[RunSummary], str]:
-    """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that are left, and the
-    board."""
+    """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that
+    are left, and the board."""
     kept = _kept()
     say_unknown(entries)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -258,7 +261,8 @@ def _head(key: str, title: str, help: str, *, numeric: bool = False, wide: bool 
 
 
 def _sorting(board: str) -> tuple[str, bool]:
-    """(column, largest first): what the board or a click asks for; never a column of test while the switch is off."""
+    """(column, largest first): what the board or a click asks for; never a column of test while the switch is
+    off."""
     kept = _kept()
     column, down = kept["by"]
     if measure := BOARDS[board][1]:
@@ -289,7 +293,8 @@ def _take_board(board: str | None) -> None:
 # -------------------------------------------------------------------------------------------------------------- the picks
 
 def _picked(rows: Sequence[RunGroup]) -> list[RunGroup]:
-    """Rows that the address names; without any the best that has another one of the same images and classes, and that one."""
+    """Rows that the address names; without any the best that has another one of the same images and classes,
+    and that one."""
     of = {run.id: row for row in rows for run in row.runs}
     asked = get_param("runs")
     chosen = list({of[one].first.id: of[one] for one in (asked or "").split(",") if one in of}.values())[:PICKS]
@@ -326,7 +331,8 @@ def _images(row: RunGroup, split: str) -> dict:
 
 
 def _ink(hue: str) -> str:
-    """Black or white, whichever is read better on a colour: equal at a relative luminance of 0.179 (WCAG 2)."""
+    """Black or white, whichever is read better on a colour: equal at a relative luminance of 0.179 (WCAG
+    2)."""
     parts = (int(hue[i:i + 2], 16) / 255 for i in (1, 3, 5))
     linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
     return "#000" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 else "#fff"

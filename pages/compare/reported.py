@@ -75,7 +75,8 @@ def draw_reported(runs: Sequence[Run]) -> None:
 
 
 def _frame(rows: Sequence[reported.Side], compare: bool = True) -> pd.DataFrame:
-    """compare: whether to say if a published value lies in the interval of the run, which only makes sense for the same images."""
+    """compare: whether to say if a published value lies in the interval of the run, which only makes sense
+    for the same images."""
     inside = {True: "inside your interval", False: "outside your interval", None: ""}
     frame = pd.DataFrame([{
         "Of": row.what, "Metric": row.title,
@@ -100,7 +101,8 @@ def _title(key: str) -> str:
 
 
 def _closest_of(run: Run) -> str:
-    """The recipe with numbers that a run comes nearest to, of those of the same images where there are any."""
+    """The recipe with numbers that a run comes nearest to, of those of the same images where there are
+    any."""
     keys = [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
     return reported.closest(run.config, [key for key in keys if not _of_other_images(run, key)] or keys)[0]
 

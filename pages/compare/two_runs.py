@@ -1,4 +1,5 @@
-"""Two runs against each other: what differs between their settings, which one is better, and where they disagree."""
+"""Two runs against each other: what differs between their settings, which one is better, and where they
+disagree."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def draw_two_runs(a: Run, b: Run, split: str, seeds: Mapping[str, Sequence[RunSu
 
 
 def compared(a: Run, b: Run, split: str) -> tuple[Pair, dict]:
-    """`pair` and `describe` of core.evaluation.compare, once for each version of the answers and thresholds."""
+    """`pair` and `describe` of core.evaluation.compare, once for each version of the answers and
+    thresholds."""
     return _compared(str(a.folder), str(b.folder), split, _stamp(a), _stamp(b), a, b)
 
 

@@ -1,8 +1,8 @@
 """The threshold that one drags: true positives, misses and false alarms, at once.
 
-The rates and limits at every threshold are computed here, once, by core/metrics/operating_points.py, and sent to the browser,
-which looks them up: the numbers change with the pointer and not after a round trip. What is frozen is chosen again here, from the
-scores themselves: what a browser sends is not trusted.
+The rates and limits at every threshold are computed here, once, by core/metrics/operating_points.py, and sent
+to the browser, which looks them up: the numbers change with the pointer and not after a round trip. What is
+frozen is chosen again here, from the scores themselves: what a browser sends is not trusted.
 
 The bytes that go to the browser are
 
@@ -96,7 +96,8 @@ def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = Non
                 thresholds.freeze(run, chosen(found, about["task"], k, *wanted), k)
         except LightboxError as error:
             st.session_state[f"{key}_error"] = error
-    tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}       # test has no such buttons
+    # test has no such buttons
+    tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}
     _element(key=key, data=pack(header, *columns_of(points)), **tools)
     if about["task"] not in ("binary-class", MULTI_LABEL):
         st.caption("This is one class against the rest. The network still predicts the most probable class, whatever is "
@@ -112,7 +113,8 @@ def rest_of(about: dict, k: int) -> str:
 
 
 def chosen(found: Predictions, task: str, k: int, rule: str, value: float, wish: float | None, prevalence: float) -> Threshold:
-    """The threshold that was asked for, chosen again from the answers on validation. Raises LightboxError as `choose` does."""
+    """The threshold that was asked for, chosen again from the answers on validation. Raises LightboxError as
+    `choose` does."""
     if rule == HAND:
         return Threshold(value, epoch=found.epoch)
     wanted = RULES[rule].wish

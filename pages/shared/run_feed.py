@@ -1,6 +1,7 @@
 """Following runs: what their folders say, read cheaply enough to ask every second for thirty people at once.
 
-Records are only ever appended, so a file is read from where the last look ended, and a curve is lengthened by what is new.
+Records are only ever appended, so a file is read from where the last look ended, and a curve is lengthened by
+what is new.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ ACTIVE = LIVE | {"queued"}                   # a run in one of these states may 
 # --------------------------------------------------------------------------------------------------------------- all the runs
 
 def all_runs(store: RunStore) -> list[RunSummary]:
-    """All runs, newest first. A folder is read again only when its files have changed; one that cannot be read is left out."""
+    """All runs, newest first. A folder is read again only when its files have changed; one that cannot be
+    read is left out."""
     rows, known = [], _known_summaries()
     for folder in _folders(store):
         stamp = tuple(file_stamp(f"{folder}/{name}") for name in FILES)
@@ -68,7 +70,8 @@ def states(store: RunStore) -> dict[str, str]:
 
 
 def _folders(store: RunStore) -> list[str]:
-    """The folders of all runs. Plain text: with hundreds of runs, paths as objects take most of a look's time."""
+    """The folders of all runs. Plain text: with hundreds of runs, paths as objects take most of a look's
+    time."""
     try:
         return [entry.path for entry in os.scandir(store.root / "runs") if not entry.name.startswith(".")]
     except FileNotFoundError:
@@ -86,7 +89,8 @@ def _known_summaries() -> dict[str, tuple[tuple, RunSummary]]:
 
 
 def recover(store: RunStore) -> None:
-    """`RunStore.recover`, at most every few seconds for the whole server: a killed trainer is noticed, a waiting run started."""
+    """`RunStore.recover`, at most every few seconds for the whole server: a killed trainer is noticed, a
+    waiting run started."""
     last = _recovered()
     now = time.monotonic()
     if now - last.get(store.root, -TEND_SECONDS) >= TEND_SECONDS:
@@ -100,7 +104,8 @@ def _recovered() -> dict[Path, float]:
 
 
 def ahead_of(store: RunStore, run: Run) -> int:
-    """How many runs come before one that waits: those in front of it in the queue of its device, and the one that trains."""
+    """How many runs come before one that waits: those in front of it in the queue of its device, and the one
+    that trains."""
     waiting = [run_id for run_id, device in store.queue.waiting() if device == run.device]
     place = waiting.index(run.id) if run.id in waiting else 0
     return place + Lock.is_held(device_lock(store.root, run.device))
@@ -109,8 +114,8 @@ def ahead_of(store: RunStore, run: Run) -> int:
 def seconds_of_queue(store: RunStore, rows: Sequence[RunSummary]) -> tuple[float, int]:
     """(seconds until all that waits and trains is done, of how many runs nothing is known).
 
-    Devices work side by side; on each, runs follow each other. How long one takes is known from earlier runs that are like it,
-    on the same data, by the median of their epochs.
+    Devices work side by side; on each, runs follow each other. How long one takes is known from earlier runs
+    that are like it, on the same data, by the median of their epochs.
     """
     known, unknown = {row.id: row for row in rows}, 0
     ends: dict[str, float] = {}
@@ -142,7 +147,8 @@ class _Followed:
 
 @dataclass
 class _Curve:
-    """A measure of one kind of record, as far as it was read: of `seen` records of the list that was made anew so often."""
+    """A measure of one kind of record, as far as it was read: of `seen` records of the list that was made
+    anew so often."""
     made_anew: int
     seen: int = 0
     xs: array = field(default_factory=lambda: array("d"))
@@ -261,7 +267,8 @@ def in_words(status: Status, progress: Progress, ahead: int, device: str) -> str
 
 
 def changed_first(config: RunConfig) -> list[dict]:
-    """Every setting of a run in words, those that differ from the default first: {"setting", "value", "default"}."""
+    """Every setting of a run in words, those that differ from the default first: {"setting", "value",
+    "default"}."""
     rows = [{"setting": knob.label, "value": _plain(config.get(name), knob.unit),
              "default": _plain(knob.default, knob.unit), "changed": config.get(name) != knob.default}
             for name, knob in KNOBS.items()]

@@ -3,8 +3,8 @@
     check(claim)          accuracy, precision, recall, F1, kappa and n of one row: sentences, and every confusion matrix that fits
 
 Two classes leave four counts, and each printed number cuts down the tables of four counts that are possible
-(`core.metrics.table_check.matrices`); where none is left, the numbers cannot come from one set of predictions. A whole table:
-`core.metrics.table_check.parse`.
+(`core.metrics.table_check.matrices`); where none is left, the numbers cannot come from one set of
+predictions. A whole table: `core.metrics.table_check.parse`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Finding:
 class Verdict:
     """Args:
         findings: the faults first
-        matrices: average -> (M, 4) int64: tn, fp, fn, tp of every confusion matrix that gives all printed numbers
+        matrices: average -> (M, 4) int64: tn, fp, fn, tp of every confusion matrix that gives all printed
+            numbers
         intervals: measure -> (value, low, high), Wilson's at 95 %, where its two counts are known for sure
     """
     findings: tuple[Finding, ...]
@@ -71,7 +72,8 @@ def check(claim: Claim, others: Sequence[tuple[int, int]] = ()) -> Verdict:
     """Check one row.
 
     Args:
-        others: further (n, positive) of the same table; a row that does not fit its own images may fit those of another
+        others: further (n, positive) of the same table; a row that does not fit its own images may fit those
+            of another
 
     Raises LightboxError "printed.n" where n or the positives make no sense, "printed.large".
     """
@@ -193,7 +195,8 @@ def _against_its_counts(claim: Claim) -> Iterator[Finding]:
 
 
 def _of_counts(name: str, text: str, has: Mapping[str, float], average_known: bool) -> Finding | None:
-    """One printed number against what the counts give for each average; None where there is nothing to say."""
+    """One printed number against what the counts give for each average; None where there is nothing to
+    say."""
     low, high = window(text)
     fits = [average for average, value in has.items() if low - SLACK <= value <= high + SLACK]
     value = has.get("binary", next(iter(has.values())))
@@ -211,7 +214,8 @@ def _of_counts(name: str, text: str, has: Mapping[str, float], average_known: bo
 
 
 def _intervals(claim: Claim, fit: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float, float]]:
-    """Wilson's intervals of the shares whose two counts are known: from the counts, or where all matrices agree about them."""
+    """Wilson's intervals of the shares whose two counts are known: from the counts, or where all matrices
+    agree about them."""
     tables = (np.array([[claim.counts[c] for c in ("tn", "fp", "fn", "tp")]]) if len(claim.counts) == 4
               else np.concatenate(list(fit.values())) if fit else None)
     parts: dict[str, tuple[int, int]] = {}
@@ -219,7 +223,8 @@ def _intervals(claim: Claim, fit: Mapping[str, np.ndarray]) -> dict[str, tuple[f
         tn, fp, fn, tp = tables.T
         for name, k, m in (("accuracy", tp + tn, tn + fp + fn + tp), ("sensitivity", tp, tp + fn), ("specificity", tn, tn + fp),
                            ("precision", tp, tp + fp)):
-            middle = len(k) // 2                     # all of them nearly agree; the spread is far inside the interval
+            # all of them nearly agree; the spread is far inside the interval
+            middle = len(k) // 2
             if m[middle] and np.ptp(k / np.maximum(m, 1)) < 0.02:
                 parts[name] = int(k[middle]), int(m[middle])
     if "accuracy" not in parts and "accuracy" in claim.values and claim.n:

@@ -1,12 +1,13 @@
-"""Which confusion matrices of two classes give the published numbers? Rounded numbers, and the search behind them.
+"""Which confusion matrices of two classes give the published numbers? Rounded numbers, and the search behind
+them.
 
     window("0.73")        where the true value lies
     whole_counts(...)     the numbers of images that are printed like that as a share of n
     matrices(...)         every matrix that gives all the numbers, for each way to average over the classes
 
-An accuracy is a whole number of images divided by n, so most decimals are impossible for a small n (the GRIM test: Brown &
-Heathers, Soc Psychol Pers Sci 8, 2017). Numbers are taken as text, since "0.70" says more than 0.7: printed with d digits, the
-true value lies within half a unit of the last digit.
+An accuracy is a whole number of images divided by n, so most decimals are impossible for a small n (the GRIM
+test: Brown & Heathers, Soc Psychol Pers Sci 8, 2017). Numbers are taken as text, since "0.70" says more than
+0.7: printed with d digits, the true value lies within half a unit of the last digit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ SLACK = 1e-9                # of floating point, in images
 
 
 def window(printed: str) -> tuple[float, float]:
-    """Return where the number lies that was rounded to this; a share above 1 is read as percent, a comma as a point.
+    """Return where the number lies that was rounded to this; a share above 1 is read as percent, a comma as a
+    point.
 
     Raises:
         LightboxError: "printed.number"
@@ -65,7 +67,8 @@ def _share(part, whole):
 
 
 def _of_classes(tn, fp, fn, tp) -> dict[str, tuple]:
-    """Precision, recall and F1 of class 1 and of class 0. Nothing divided by nothing counts as 0, as scikit-learn has it."""
+    """Precision, recall and F1 of class 1 and of class 0. Nothing divided by nothing counts as 0, as
+    scikit-learn has it."""
     return {"precision": (_share(tp, tp + fp), _share(tn, tn + fn)), "recall": (_share(tp, tp + fn), _share(tn, tn + fp)),
             "f1": (_share(2 * tp, 2 * tp + fp + fn), _share(2 * tn, 2 * tn + fp + fn))}
 
@@ -118,8 +121,9 @@ def _without_average(tn, fp, fn, tp) -> dict[str, np.ndarray]:
 def matrices(values: Mapping[str, str], n: int, positive: int | None, averages: Sequence[str]) -> dict[str, np.ndarray]:
     """Find every confusion matrix of two classes that gives all these numbers.
 
-    The accuracy fixes how many answers were right, up to a few; for each such number and each number of positives the search
-    runs over the true positives. Without an accuracy it runs over the true negatives too.
+    The accuracy fixes how many answers were right, up to a few; for each such number and each number of
+    positives the search runs over the true positives. Without an accuracy it runs over the true negatives
+    too.
 
     Returns:
         average -> (M, 4) int64 of tn, fp, fn, tp; only averages for which there is one

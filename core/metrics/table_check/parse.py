@@ -1,4 +1,5 @@
-"""A whole table of published numbers, as it is pasted: columns are known by their names, totals added up, rows checked.
+"""A whole table of published numbers, as it is pasted: columns are known by their names, totals added up,
+rows checked.
 
     check_table(text)     each row as a claim of `core.metrics.table_check.check`; totals; rows held against each other
 """
@@ -46,7 +47,8 @@ class TableVerdict:
 def check_table(text: str, n: int | None = None, positive: int | None = None) -> TableVerdict:
     """Check a pasted table with a heading line; columns separated by tabs, semicolons, bars or commas.
 
-    Columns are known by their names (HEADINGS), the first column names the rows. A row or column called total is added up.
+    Columns are known by their names (HEADINGS), the first column names the rows. A row or column called total
+    is added up.
 
     Args:
         n, positive: for rows that do not say it themselves
@@ -65,7 +67,8 @@ def check_table(text: str, n: int | None = None, positive: int | None = None) ->
         return TableVerdict((), tuple(findings))
     claims = [_claim(known, row, n, positive) for row in rows if not _is_total(row[0])]
     sums = Counter(sum(c.counts.values()) for c, _ in claims if len(c.counts) == 4)
-    if sums and n is None and len(sums) > 1:                  # the rows judge the same images, so they must sum to the same
+    # the rows judge the same images, so they must sum to the same
+    if sums and n is None and len(sums) > 1:
         usual = sums.most_common(1)[0][0]
         claims = [(replace(c, n=c.n or usual) if len(c.counts) == 4 else c, error) for c, error in claims]
     sizes = [(c.n, c.positive) for c, _ in claims if c.n and c.positive is not None]

@@ -1,7 +1,7 @@
 """Tables of the four reports as they are printed, to be checked by `core.metrics.table_check.parse`.
 
-Numbers are text, with the digits that were printed. The sizes of the test parts are those of the public sets: MURA's official
-validation lists, MedMNIST v2.
+Numbers are text, with the digits that were printed. The sizes of the test parts are those of the public sets:
+MURA's official validation lists, MedMNIST v2.
 """
 
 from __future__ import annotations
