@@ -41,15 +41,15 @@ from pages.evaluate.positive_class import choose_positive_class
 from pages.evaluate.results import evaluation_of, with_patients
 from pages.shared import theme
 from pages.shared.layout import format_interval, show_error
-from pages.shared.predictions import predictions_version
+from pages.shared.predictions import BY_PREDICTIONS, predictions_version
 
 HERE = Path(__file__).parent
 
 RULES_SHOWN = [{"rule": name, "title": rule.title, "help": rule.help,
-                "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))} for name, rule in RULES.items()]
-
-COLUMNS = ["lowest", "tp", "fp", *(f"{rate}_{end}" for rate in ("sensitivity", "specificity", "lr_positive", "lr_negative")
-                                     for end in ("low", "high"))]
+                "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))}
+               for name, rule in RULES.items()]
+INTERVALS = ("sensitivity", "specificity", "lr_positive", "lr_negative")
+COLUMNS = ["lowest", "tp", "fp", *(f"{rate}_{end}" for rate in INTERVALS for end in ("low", "high"))]
 
 _element = st.components.v2.component(
     "lightbox_threshold",
@@ -59,45 +59,45 @@ _element = st.components.v2.component(
 )
 
 
-def draw_threshold(run: Run, split: str, found: Predictions, k: int | None = None) -> None:
-    """The element, and what is done when something is frozen or let go.
+def draw_threshold(run: Run, split: str, preds: Predictions, k: int | None = None) -> None:
+    """Draw the panel; freeze or unfreeze what the browser asks for.
 
     Args:
-        found: the answers on `split`, "val" or "test"; chosen and frozen is only on "val"
-        k: the class, or finding, that is told from the rest; None: see `choose_positive_class`
+        preds: the predictions on `split`, "val" or "test"; only on "val" a threshold can be frozen
+        k: the positive class, or finding; None: see `choose_positive_class`
     """
     about = run.data()
     names = about["class_names"]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.header("Threshold", anchor=False, width="content", help="A network gives a score; from which score on an image is "
-                     "flagged is for people to decide. Drag the line to see the trade-off.")
+        st.header("Threshold", anchor=False, width="content", help="A network gives a score; the threshold above "
+                  "which an image is flagged is for people to choose. Drag the line to see the trade-off.")
         k = choose_positive_class(about, "threshold") if k is None else k
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
-    points, m, by_patient = _points(str(run.folder), split, k, predictions_version(run), about["task"], run, found)
-    area = evaluation_of(run, split, found, each=True).per_class[k].estimates["roc_auc"]
+    points, m, by_patient = _points(run, preds, k)
+    area = evaluation_of(run, split, preds, each=True).per_class[k].estimates["roc_auc"]
+    version = f"{run.folder}|{split}|{k}|{predictions_version(run)}"
     header = {
-        "id": hashlib.sha256(f"{run.folder}|{split}|{k}|{predictions_version(run)}".encode()).hexdigest()[:16], "m": m,
-        "n": len(found.labels) - m, "columns": COLUMNS,
+        "id": hashlib.sha256(version.encode()).hexdigest()[:16], "columns": COLUMNS,
+        "m": m, "n": len(preds.labels) - m, "by_patient": by_patient, "rules": RULES_SHOWN,
         "auc": format_interval(area.value, area.low, area.high), "auc_interval": area.method,
-        "by_patient": by_patient, "rules": RULES_SHOWN, "name": names[k], "rest": rest_of(about, k), "test": split == "test",
-        "opened": run.times_test_opened(),
+        "name": names[k], "rest": rest_of(about, k), "test": split == "test", "opened": run.times_test_opened(),
         "frozen": None if frozen is None else {"value": frozen.value, "says": frozen.in_words(names)},
         "color": theme.class_color(k), "quiet": theme.QUIET, "point": theme.ACCENT}
     if error := st.session_state.pop(f"{key}_error", None):
         show_error(error)
 
-    def answer() -> None:
+    def handle() -> None:
         state = st.session_state[key]
         try:
             if state.get("let_go"):
                 thresholds.unfreeze(run, k)
             elif wanted := read_wanted(state.get("froze")):
-                thresholds.freeze(run, chosen(found, about["task"], k, *wanted), k)
+                thresholds.freeze(run, chosen(preds, about["task"], k, *wanted), k)
         except LightboxError as error:
             st.session_state[f"{key}_error"] = error
-    # test has no such buttons
-    tools = {} if split == "test" else {"on_froze_change": answer, "on_let_go_change": answer}
+    # Test has no such buttons.
+    tools = {} if split == "test" else {"on_froze_change": handle, "on_let_go_change": handle}
     _element(key=key, data=pack(header, *columns_of(points)), **tools)
     if about["task"] not in ("binary-class", MULTI_LABEL):
         st.caption("This is one class against the rest. The network still predicts the most probable class, whatever is "
@@ -112,14 +112,18 @@ def rest_of(about: dict, k: int) -> str:
     return "the rest" if len(names) > 2 else names[1 - k]
 
 
-def chosen(found: Predictions, task: str, k: int, rule: str, value: float, wish: float | None, prevalence: float) -> Threshold:
-    """The threshold that was asked for, chosen again from the answers on validation. Raises LightboxError as
-    `choose` does."""
+def chosen(preds: Predictions, task: str, k: int, rule: str, value: float, wish: float | None,
+           prevalence: float) -> Threshold:
+    """Return the threshold that was asked for, chosen again from the predictions on validation.
+
+    Raises:
+        LightboxError: as `choose` does
+    """
     if rule == HAND:
-        return Threshold(value, epoch=found.epoch)
+        return Threshold(value, epoch=preds.epoch)
     wanted = RULES[rule].wish
-    return choose(rule, *one_class(found.labels, found.probs, task, k), prevalence=prevalence,
-                             epoch=found.epoch, **({wanted[0]: wish} if wanted else {}))
+    return choose(rule, *one_class(preds.labels, preds.probs, task, k), prevalence=prevalence, epoch=preds.epoch,
+                  **({wanted[0]: wish} if wanted else {}))
 
 
 def read_wanted(value: object) -> tuple[str, float, float | None, float] | None:
@@ -127,15 +131,15 @@ def read_wanted(value: object) -> tuple[str, float, float | None, float] | None:
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         return None
     rule, at, wish, prevalence = value
-    if rule != HAND and rule not in RULES or not _real(at) or not _real(prevalence) or wish is not None and not _real(wish):
+    if rule not in (HAND, *RULES) or not all(map(_real, (at, prevalence, 0 if wish is None else wish))):
         return None
     return rule, float(at), None if wish is None else float(wish), float(prevalence)
 
 
 def columns_of(points: OperatingPoints) -> list[np.ndarray]:
     """The (T,) columns of COLUMNS."""
-    intervals = (points.sensitivity, points.specificity, points.lr_positive, points.lr_negative)
-    return [points.lowest, points.tp, points.fp, *(side for limits in intervals for side in limits.T)]
+    limits = (getattr(points, rate) for rate in INTERVALS)
+    return [points.lowest, points.tp, points.fp, *(side for both in limits for side in both.T)]
 
 
 def pack(header: dict, *arrays: np.ndarray) -> bytes:
@@ -149,11 +153,10 @@ def _real(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _points(folder: str, split: str, k: int, version: int, task: str, _run: Run,
-            _found: Predictions) -> tuple[OperatingPoints, int, bool]:
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
+def _points(run: Run, preds: Predictions, k: int) -> tuple[OperatingPoints, int, bool]:
     """The operating points, how many images are positive, and whether patients have several images."""
-    positive, scores = one_class(_found.labels, _found.probs, task, k)
-    patients = with_patients(_run, _found).patients
+    positive, scores = one_class(preds.labels, preds.probs, run.data()["task"], k)
+    patients = with_patients(run, preds).patients
     by_patient = patients is not None and len(np.unique(as_codes(patients))) < len(patients)
     return operating_points(positive, scores, patients if by_patient else None), int(positive.sum()), by_patient
