@@ -49,7 +49,7 @@ def test_a_torn_record_is_made_again(kept, made):
 
 
 def test_a_full_disk_only_costs_the_keeping(kept, made, monkeypatch):
-    def full(*args):
+    def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(cache.os, "fdopen", full)
     assert kept[1].shape == kept[1].shape == (201, 255) and made == [1, 1]
