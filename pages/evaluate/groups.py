@@ -125,7 +125,9 @@ def _draw_by_patient(result: RunEvaluation, by_study: GroupEvaluation | None,
     _draw_rows(rows, groups.GROUPED, {"group": "Unit"}, "by_patient", "Metrics by image, study and patient",
                "Images, studies or patients.", digits=3)
     missing = [name for name in ("study", "patient") if not by[name]]
-    notes = [f"No {' or '.join(missing)} has more than one of these images, or they are unknown."] if missing else []
+    notes = []
+    if missing:
+        notes = [f"No {' or '.join(missing)} has more than one of these images, or they are unknown."]
     notes += [f"By {name}, {one.left_out:,} of {one.n + one.left_out:,} are excluded: their images have "
               "different labels."
               for name, one in (("study", by_study), ("patient", by_patient)) if one and one.left_out]
@@ -200,7 +202,8 @@ def _draw_dots(rows: Sequence[GroupRow], name: str, overall: float | None, colum
     show_chart(comparisons.estimates(shown, metric.title, column.title, overall=overall, limits=metric.range),
                key="group_dots")
     if overall is not None:
-        st.caption(f"Bars are 95 % intervals. The dashed line is the {metric.title} of all images, {overall:.3f}.")
+        st.caption(f"Bars are 95 % intervals. The dashed line is the {metric.title} of all images, "
+                   f"{overall:.3f}.")
 
 
 def _draw_rows(rows: Sequence[tuple[Mapping, Evaluated]], names: Sequence[str], heads: Mapping[str, str],

@@ -127,7 +127,8 @@ def show_classes(result: RunEvaluation, *, key: str) -> None:
                  width="content",
                  alt="For each class: images, sensitivity, specificity",
                  column_config={"class": st.column_config.TextColumn(_class_or_finding(result), width=140),
-                                "n": st.column_config.NumberColumn("n", help="Images of the class.", width=60)}
+                                "n": st.column_config.NumberColumn("n", help="Images of the class.",
+                                                                   width=60)}
                  | {name: st.column_config.TextColumn(METRICS[name].title, help=METRICS[name].help,
                                                       alignment="right", width=145)
                     for name in names})

@@ -1,4 +1,5 @@
-"""Which class is the positive one, against the rest: the finding in the address, or the class that is chosen."""
+"""Which class is the positive one, against the rest: the finding in the address, or the class that is
+chosen."""
 
 from __future__ import annotations
 
@@ -32,8 +33,10 @@ def choose_positive_class(about: Mapping, key: str) -> int:
     def set_class(k: int) -> None:
         choose_param("sought", str(k))
         set_param("sought", str(k))
-    return st.selectbox("Positive class", range(len(names)), format_func=lambda k: f"Positive class: {names[k]}",
-                        width=300, label_visibility="collapsed", **follow(f"positive_class_{key}", chosen, set_class))
+    return st.selectbox("Positive class", range(len(names)),
+                        format_func=lambda k: f"Positive class: {names[k]}",
+                        width=300, label_visibility="collapsed",
+                        **follow(f"positive_class_{key}", chosen, set_class))
 
 
 def default_positive_class(names: Sequence[str]) -> int:

@@ -6,9 +6,7 @@ No torch at module level.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -23,13 +21,13 @@ from core.runs.classifiers import as_input
 from core.runs.classifiers import classify as predict
 from core.runs.store import Run, RunStore
 from pages.gradcam.one_map import MapRequest, contrast_name
+from pages.gradcam.slow_test import SlowTest
 from pages.shared.charts import heading, show_chart
 from pages.shared.heatmaps import classifier, version
-from pages.shared.layout import escape, format_number, long_task
+from pages.shared.layout import escape, format_number
 
 IMAGES = 16            # that are tested: the verdict is the same with more, and it takes half a minute
 SAMPLED = 64           # at random, of which those with the highest probability of the class are taken
-RESULTS = 64           # that are kept
 BOXES = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning, ":material/help:"),
          "no": (st.error, ":material/cancel:")}
 
@@ -47,42 +45,18 @@ def draw_sanity_checks(run: Run, data: Dataset, rows: Sequence[int],
     """
     method, name = METHODS[request.method], contrast_name(request, classifier(run.id).model.class_names)
     st.header("Can we trust these heat-maps?", anchor=False)
-    key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels,
+    key = ("sanity checks", run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels,
            np.asarray(rows).tobytes(), request)
-    started = f"sanity_{abs(hash(key))}"
-    if st.session_state.pop(f"stopped_{started}", False):          # Stop ends the test, not the page
-        st.session_state.pop(started, None)
-    result, place = _results().get(key), st.empty()
-    if result is None and st.session_state.get(started):
-        return partial(_run_checks, run, data, rows, request, name, key, started, place)
-    with place.container():
-        if result is not None:
-            _show(*result, name, request.against is not None, key=started)
-            return None
-        st.markdown(f"Sanity checks for {method.title} on {min(IMAGES, len(rows))} images: do the maps "
-                    "change when the weights are randomised, does the prediction depend on the pixels that "
-                    "they mark, do they move with the image?")
-        long = " This method needs many passes: it takes minutes." if method.many else ""
-        st.button("Run the sanity checks", key=f"{started}_go", on_click=st.session_state.__setitem__,
-                  args=(started, True),
-                  help=f"On the images with the highest probability of {escape(name)} among {SAMPLED} random "
-                       "ones. Adebayo et al. 2018 (randomised weights), Petsiuk et al. 2018 (deletion and "
-                       f"insertion).{long}")
-    return None
-
-
-def _run_checks(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, name: str, key: tuple,
-                started: str,
-                place) -> None:
-    with place.container(), long_task("Checking the maps", key=started) as progress:
-        result = _examine(run, data, rows, request, progress)
-    results = _results()
-    results[key] = result
-    while len(results) > RESULTS:
-        results.popitem(last=False)
-    st.session_state.pop(started, None)
-    with place.container():
-        _show(*result, name, request.against is not None, key=started)
+    long = " This method needs many passes: it takes minutes." if method.many else ""
+    return SlowTest(
+        key, title="Checking the maps", button="Run the sanity checks",
+        text=f"Sanity checks for {method.title} on {min(IMAGES, len(rows))} images: do the maps change when "
+             "the weights are randomised, does the prediction depend on the pixels that they mark, do they "
+             "move with the image?",
+        help=f"On the images with the highest probability of {escape(name)} among {SAMPLED} random ones. "
+             f"Adebayo et al. 2018 (randomised weights), Petsiuk et al. 2018 (deletion and insertion).{long}",
+        work=lambda progress: _examine(run, data, rows, request, progress),
+        show=lambda result: _show(*result, name, contrast=request.against is not None)).draw()
 
 
 def _examine(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, progress) -> tuple:
@@ -124,7 +98,7 @@ def another_seed(run: Run) -> Run | None:
     return None
 
 
-def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
+def _show(result, other: str, name: str, contrast: bool) -> None:
     from core.explain.sanity_checks import SHIFT
     from core.explain.verdict import SAME, points_at, verdict, where
     overall = verdict(result)
@@ -137,7 +111,7 @@ def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
         st.html(heading("Randomised weights"))
         randomised = result.randomised
         show_chart(sanity.randomisation(randomised.blocks, randomised.spearman, randomised.ssim, SAME),
-                   key=f"{key}_randomised")
+                   key="sanity_randomised")
         st.caption("Similarity to the map of the trained network while its layers are randomised, from the "
                    "last to the first. It should fall below the dotted line; a map that only draws the image "
                    "stays at 1.")
@@ -145,8 +119,8 @@ def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
         st.html(heading("Deletion and insertion"))
         show_chart(sanity.deletion_insertion(
             result.deletion, result.insertion,
-            f"Deletion and insertion: the map beats {result.best_baseline} by {result.gain:+.2f} of probability."),
-            key=f"{key}_deletion")
+            f"Deletion and insertion: the map beats {result.best_baseline} by {result.gain:+.2f}."),
+            key="sanity_deletion")
         st.caption(f"Probability of {escape(name)}{', of these two classes' if contrast else ''}. Solid: "
                    "pixels are deleted, the highest in the map first; it should fall fast. Dashed: they are "
                    "inserted; it should rise fast. Deleted pixels show the blurred image.")
@@ -154,7 +128,7 @@ def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
         st.html(heading("Where the heat lies"))
         show_chart(sanity.heat_by_region([
             (name, place.energy, place.area, place.pointing, place.images)
-            for name, place in result.places.items()]), key=f"{key}_places")
+            for name, place in result.places.items()]), key="sanity_places")
         empty = f" {result.empty} of them are empty." if result.empty else ""
         st.caption(f"{result.images} maps.{empty} The tick is the share of a uniform map. Regions are "
                    f"widened by {100 * TOLERANCE:.0f} % of the side, since maps are coarse.")
@@ -163,9 +137,3 @@ def _show(result, other: str, name: str, contrast: bool, *, key: str) -> None:
         seeds = f"with the maps of another seed ({escape(other)}) {format_number(result.seeds, 2)}."
     moved = f"after the images move by {100 * SHIFT:.0f} % of their side {format_number(result.shifts, 2)}"
     st.caption(f"Rank correlation of the maps: {moved}; {seeds}")
-
-
-@st.cache_resource(show_spinner=False)
-def _results() -> OrderedDict[tuple, tuple]:
-    """The results of this server, the oldest forgotten first."""
-    return OrderedDict()

@@ -4,7 +4,6 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -14,49 +13,28 @@ from core.evaluation import thresholds
 from core.evaluation.shortcut_test import ShortcutTest, can_test, run_shortcut_test
 from core.metrics import METRICS
 from core.runs.store import Run
+from pages.gradcam.slow_test import SlowTest
 from pages.shared.heatmaps import version
-from pages.shared.layout import format_interval, format_number, long_task
+from pages.shared.layout import format_interval, format_number
 
 SHOWN = ("roc_auc", "sensitivity", "specificity")
 
 
 def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
     """A button, and once it was pressed the sentence and a row for each letter. Nothing where images cannot
-    be generated anew.
-
-    Returns what takes long and is still to be done, for the end of the page.
-    """
+    be generated anew. Returns what takes long and is still to be done, for the end of the page."""
     if not can_test(data):
         return None
     st.header("Shortcut test: does it read the letter?", anchor=False)
-    key = (run.id, version(run.id), data.fingerprint, data.split_hash, thresholds.of(run))
-    started = f"shortcut_{run.id}"
-    if st.session_state.pop(f"stopped_{started}", False):          # Stop ends the work, not the page
-        st.session_state.pop(started, None)
-    place = st.empty()
-    if key in _results():
-        with place.container():
-            _show(_results()[key], run)
-        return None
-    if st.session_state.get(started):
-        return partial(_run_test, run, data, key, started, place)
-    with place.container():
-        st.markdown("These images are simulated, so they can be generated again: the same bones and "
-                    "exposure, with another lead letter or none. A network that looks at bones predicts the "
-                    "same; one that reads the letter follows it.")
-        st.button("Run the shortcut test", key=f"{started}_go", on_click=st.session_state.__setitem__,
-                  args=(started, True),
-                  help="All validation images, three times; about a minute the first time. The test set "
-                       "stays locked.")
-    return None
-
-
-def _run_test(run: Run, data: Dataset, key: tuple, started: str, place) -> None:
-    with place.container(), long_task("Generating the images with other letters", key=started) as progress:
-        _results()[key] = run_shortcut_test(run, data=data, progress=progress)
-    st.session_state.pop(started, None)
-    with place.container():
-        _show(_results()[key], run)
+    key = ("shortcut", run.id, version(run.id), data.fingerprint, data.split_hash, thresholds.of(run))
+    return SlowTest(
+        key, title="Generating the images with other letters", button="Run the shortcut test",
+        text="These images are simulated, so they can be generated again: the same bones and exposure, with "
+             "another lead letter or none. A network that looks at bones predicts the same; one that reads "
+             "the letter follows it.",
+        help="All validation images, three times; about a minute the first time. The test set stays locked.",
+        work=lambda progress: run_shortcut_test(run, data=data, progress=progress),
+        show=lambda result: _show(result, run)).draw()
 
 
 def _show(result: ShortcutTest, run: Run) -> None:
@@ -75,9 +53,3 @@ def _show(result: ShortcutTest, run: Run) -> None:
     st.dataframe(frame, hide_index=True, column_config=columns, key=f"shortcut_table_{run.id}",
                  height="content",
                  alt=result.sentence)
-
-
-@st.cache_resource(show_spinner=False)
-def _results() -> dict[tuple, ShortcutTest]:
-    """Results as long as the server lives: a few lines each."""
-    return {}
