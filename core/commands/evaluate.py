@@ -41,7 +41,8 @@ def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]
         yield f"  {base.name}: " + _listed(values)
     for unit, found in (("study", result.by_study), ("patient", result.by_patient)):
         if found:
-            yield f"  by {unit} ({found.n:,}): " + _listed({name: found.estimates[name].value for name in few})
+            yield f"  by {unit} ({found.n:,}): " + _listed({name: found.estimates[name].value
+                                                            for name in few})
     yield "  confusion matrix (rows: true class)"
     for row in result.confusion_matrix.tolist():
         yield f"     {row}"
@@ -78,7 +79,8 @@ def marks(options: Namespace) -> None:
     dataset = absolute(options.dataset)
     found = read_marks(dataset)
     if not found:
-        raise LightboxError("marks.none", f"There are no marks for {dataset}.", "Mark images on the page Errors.")
+        raise LightboxError("marks.none",
+                            f"There are no marks for {dataset}.", "Mark images on the page Errors.")
     if write_or_print(marks_csv(dataset), options.out):
         print(f"{options.out}: {len(found):,} mark{'' if len(found) == 1 else 's'}.", file=sys.stderr)
 
@@ -117,7 +119,8 @@ def explain(options: Namespace) -> None:
     images = as_input(model, [decode_image(Path(options.image)).pixels])
     with torch.no_grad():
         probs = model.probabilities(model(images))[0]
-    target = int(probs.argmax()) if options.target is None else _class_index(options.target, model.class_names)
+    target = int(probs.argmax()) if options.target is None else _class_index(options.target,
+                                                                             model.class_names)
     against = None if options.against is None else _class_index(options.against, model.class_names)
     bar = Bar()
     try:
@@ -125,13 +128,16 @@ def explain(options: Namespace) -> None:
                          against=None if against is None else torch.tensor([against]),
                          progress=partial(bar.count, method.title) if method.many else None)[0].numpy()
     except (KeyError, ValueError) as error:
-        raise LightboxError("layer.unknown", f"{error.args[0]}", "Give a layer with a feature map with --layer.") from None
+        raise LightboxError("layer.unknown", f"{error.args[0]}",
+                            "Give a layer with a feature map with --layer.") from None
     finally:
         bar.end()
     shown = (images[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
-    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5, signed=method.signed), cv2.COLOR_RGB2BGR))
+    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5, signed=method.signed),
+                                                 cv2.COLOR_RGB2BGR))
     write_atomic(Path(options.out), data.tobytes())
-    name = model.class_names[target] + (f" and not {model.class_names[against]}" if against is not None else "")
+    name = model.class_names[target] + (f" and not {model.class_names[against]}" if against is not None
+                                        else "")
     what = f"why {name} ({float(probs[target]):.3f})" if method.by_class else "what varies most, whatever the class"
     low = f", the lowest {float(cam.min()):.2g}" if method.signed else ""
     print(f"{options.out}: {method.title}, {what}; the largest value is {float(cam.max()):.2g}{low} {method.unit}")
@@ -143,14 +149,16 @@ def _class_index(name: str, class_names: tuple[str, ...]) -> int:
         return class_names.index(name)
     if name.isdigit() and int(name) < len(class_names):
         return int(name)
-    raise LightboxError("class.unknown", f"There is no class {name}.", f"There are: {', '.join(class_names)}.")
+    raise LightboxError("class.unknown", f"There is no class {name}.",
+                        f"There are: {', '.join(class_names)}.")
 
 
 COUNTED = split_argument("each opening of test is counted")
 
 COMMANDS = (
     Command("evaluate", "metrics of a run with their intervals", evaluate, (argument("run"), COUNTED, JSON)),
-    Command("shortcut-test", "test whether a run on phantom radiographs relies on the letter", shortcut_test, (
+    Command("shortcut-test", "test whether a run on phantom radiographs relies on the letter", shortcut_test,
+            (
         argument("run"), COUNTED, JSON,
     ), alias="conflict"),
     Command("marks", "export marked images and their notes as CSV", marks, (

@@ -31,7 +31,8 @@ def predict(options: Namespace) -> None:
     bar, bad = Bar(), 0
     for done, file in enumerate(options.images, 1):
         try:
-            decision = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0], options.calibrated)
+            decision = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0],
+                                     options.calibrated)
             predicted = "|".join(model.class_names[k] for k in decision.called)
             table.writerow([file, predicted, *(f"{p:.6f}" for p in decision.probs), ""])
         except LightboxError as error:
@@ -75,7 +76,8 @@ def phantom(options: Namespace) -> None:
     """Phantom radiographs as files, laid out as other people's data sets are."""
     from core.datasets.formats import parse_options
     from core.datasets.phantom.export import Plan, export
-    plan = Plan(parse_options("phantom", pairs(options.set)), options.layout, options.size, options.target, not options.no_split)
+    plan = Plan(parse_options("phantom", pairs(options.set)), options.layout, options.size, options.target,
+                not options.no_split)
     bar = Bar()
     opened = export(plan, Path(options.folder), bar.count)
     bar.end(f"{options.folder}: {len(plan.table):,} images written.")
@@ -88,7 +90,8 @@ COMMANDS = (
     Command("predict", "classify image files into a table", predict, (
         argument("run"),
         argument("images", nargs="+"),
-        argument("--calibrated", action="store_true", help="probabilities calibrated with the temperature fitted on validation"),
+        argument("--calibrated", action="store_true",
+                 help="probabilities calibrated with the temperature fitted on validation"),
         argument("--out"),
     )),
     Command("report", "report of one or more runs as an HTML page", report, (
@@ -112,8 +115,10 @@ COMMANDS = (
         argument("--layout", required=True, help="mura, folders, table or npz"),
         argument("--size", type=int, default=512, help="pixels of the longer side; of both sides in an .npz"),
         argument("--target", default="abnormality", help="what the classes are: abnormality or body_part"),
-        argument("--no-split", action="store_true", help="class folders without train, val and test above them"),
-        set_argument("key=value", "a setting of the set, such as patients=50, letters=0.9, copies=0.1; may be given again and "
+        argument("--no-split", action="store_true",
+                 help="class folders without train, val and test above them"),
+        set_argument("key=value",
+                     "a setting of the set, such as patients=50, letters=0.9, copies=0.1; may be given again and "
                                   "again"),
     )),
 )

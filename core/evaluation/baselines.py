@@ -82,7 +82,7 @@ def small(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-# ------------------------------------------------------------------------------------------------------------- small parts
+# ------------------------------------------------------------------------------------------------ small parts
 
 def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
     rows = data.indices("train")
@@ -99,7 +99,8 @@ def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
         weights, offsets = np.stack([w for w, _ in fitted], axis=1), np.array([b for _, b in fitted])
     else:
         weights, offsets = _multinomial(pixels, labels, classes)
-    return {"weights": weights.astype(np.float32), "offsets": offsets.astype(np.float32), "mean": mean, "scale": scale}
+    return {"weights": weights.astype(np.float32), "offsets": offsets.astype(np.float32), "mean": mean,
+            "scale": scale}
 
 
 def _binary(pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:

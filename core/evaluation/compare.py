@@ -30,12 +30,13 @@ ALPHA = 0.05            # a smaller p is statistically significant
 OF_THE_MACHINE = {"train.device", "train.threads", "train.compile"}
 
 
-# ---------------------------------------------------------------------------------------------------------- the settings
+# ----------------------------------------------------------------------------------------------- the settings
 
 def differences(a: RunConfig, b: RunConfig) -> list[dict[str, Any]]:
     """Return the settings in which two runs differ, in the order of core/config: [{"field", "label", "a",
     "b"}]."""
-    return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)} for name, knob in KNOBS.items()
+    return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)}
+            for name, knob in KNOBS.items()
             if a.get(name) != b.get(name)]
 
 
@@ -45,7 +46,7 @@ def same_but_for_the_seed(config: RunConfig) -> tuple:
     return tuple(config.get(name) for name in KNOBS if name not in OF_THE_MACHINE | {"train.seed"})
 
 
-# ------------------------------------------------------------------------------------------------------------ the answers
+# ------------------------------------------------------------------------------------------------ the answers
 
 @dataclass(frozen=True)
 class Pair:
@@ -74,7 +75,8 @@ class Pair:
         def one(probs: np.ndarray) -> np.ndarray:
             return np.stack([1 - probs[:, k], probs[:, k]], axis=1)
         name = self.class_names[k]
-        return Pair(self.labels[:, k], tuple(map(one, self.probs)), tuple(a[:, k] for a in self.preds), self.image_ids,
+        return Pair(self.labels[:, k], tuple(map(one, self.probs)), tuple(a[:, k] for a in self.preds),
+                    self.image_ids,
                     self.groups, "binary-class", (f"no {name}", name), self.notes)
 
 
@@ -85,7 +87,8 @@ def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
         LightboxError: "compare.unanswered" where a run has no predictions for the split, "compare.classes",
             "compare.images" or "compare.labels" where what they predicted is not the same
     """
-    (about_a, found_a), (about_b, found_b) = (_stored(run, split, name) for run, name in ((run_a, "A"), (run_b, "B")))
+    (about_a, found_a), (about_b, found_b) = (_stored(run, split, name)
+                                              for run, name in ((run_a, "A"), (run_b, "B")))
     if about_a["task"] != about_b["task"] or list(about_a["class_names"]) != list(about_b["class_names"]):
         a, b = (", ".join(about["class_names"][:6]) for about in (about_a, about_b))
         raise LightboxError("compare.classes", f"These two runs learned different classes: {a} against {b}.",
@@ -94,20 +97,23 @@ def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
     ids_a, ids_b = np.array(found_a.image_ids)[order_a], np.array(found_b.image_ids)[order_b]
     if not np.array_equal(ids_a, ids_b):
         both = len(np.intersect1d(ids_a, ids_b))
-        raise LightboxError("compare.images", f"These two runs have different {SPLITS[split]} images: A {len(ids_a):,}, "
+        raise LightboxError("compare.images",
+                            f"These two runs have different {SPLITS[split]} images: A {len(ids_a):,}, "
                             f"B {len(ids_b):,}, of which they share {both:,}.",
                             "A paired test needs the same images. Choose two runs with the same data, split and split seed.")
     back = np.empty(len(order_a), np.int64)
     back[order_a] = order_b                                    # row of A -> row of B
     labels = found_a.labels
     if other := int((labels != found_b.labels[back]).reshape(len(labels), -1).any(axis=1).sum()):
-        raise LightboxError("compare.labels", f"{other:,} of the {len(labels):,} images are labelled differently in B.",
+        raise LightboxError("compare.labels",
+                            f"{other:,} of the {len(labels):,} images are labelled differently in B.",
                             "The labels were changed between the two runs. Train again on the same labels.")
     if found_a.patients is None and (data := ready_dataset(run_a)) is not None:
         found_a = with_patients(found_a, data)
     probs, task = (found_a.probs.astype(float), found_b.probs[back].astype(float)), about_a["task"]
     preds = tuple(metrics.predict(p, task, thresholds.of(run)) for p, run in zip(probs, (run_a, run_b)))
-    return Pair(labels, probs, preds, np.array(found_a.image_ids), _groups(found_a), task, tuple(about_a["class_names"]),
+    return Pair(labels, probs, preds, np.array(found_a.image_ids), _groups(found_a), task,
+                tuple(about_a["class_names"]),
                 tuple(_notes(about_a, about_b)))
 
 
@@ -135,7 +141,7 @@ def _notes(a: dict, b: dict) -> list[str]:
             "px). Names and labels agree, so they are assumed to be the same images."]
 
 
-# -------------------------------------------------------------------------------------------------------------- the tests
+# -------------------------------------------------------------------------------------------------- the tests
 
 def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
     """Compare two runs; returns a dict for JSON.
@@ -162,7 +168,8 @@ def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:
     findings = both.task == MULTI_LABEL
     each = [both.of_finding(k) for k in range(len(both.class_names))] if findings else []
     return {
-        "runs": [{"id": run.id, "name": run.name} for run in (run_a, run_b)], "split": split, "n": len(both.labels),
+        "runs": [{"id": run.id, "name": run.name} for run in (run_a, run_b)], "split": split,
+        "n": len(both.labels),
         "n_patients": None if both.groups is None else len(np.unique(both.groups)), "task": both.task,
         "class_names": list(both.class_names), "differs": differences(run_a.config, run_b.config),
         "roc_auc": auc_of(both, split), "accuracy": None if findings else accuracy_of(both, split),
@@ -199,7 +206,7 @@ def disagreements(both: Pair, kind: str = "any") -> np.ndarray:
     return np.flatnonzero(kept)
 
 
-# ---------------------------------------------------------------------------------------------------------- the sentences
+# ---------------------------------------------------------------------------------------------- the sentences
 
 def auc_sentence(test: AUCTest, n: int, split: str) -> str:
     """Return the result of DeLong's test as a sentence."""
@@ -253,5 +260,6 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, float | int] | None:
     known = np.array([v for v in values if v is not None], float)
     if not len(known):
         return None
-    return {"n": len(known), "mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None,
+    return {"n": len(known), "mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1
+            else None,
             "low": float(known.min()), "high": float(known.max())}

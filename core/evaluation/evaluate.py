@@ -77,12 +77,15 @@ class RunEvaluation(Evaluation):
             of_test = {"times_test_opened": self.times_test_opened,
                        "validation": {name: one.as_dict() for name, one in self.validation.items()}}
         return super().as_dict() | of_test | {
-            "run": self.run, "split": self.split, "epoch": self.epoch, "by_study": self.by_study and self.by_study.as_dict(),
+            "run": self.run, "split": self.split, "epoch": self.epoch,
+            "by_study": self.by_study and self.by_study.as_dict(),
             "by_patient": self.by_patient and self.by_patient.as_dict(),
-            "baselines": [asdict(one) for one in self.baselines], "alarms": [one.text for one in self.warnings]}
+            "baselines": [asdict(one) for one in self.baselines],
+            "alarms": [one.text for one in self.warnings]}
 
 
-def evaluate(run: Run, split: str = "val", progress: Callable[[str, int, int], None] | None = None) -> RunEvaluation:
+def evaluate(run: Run, split: str = "val",
+             progress: Callable[[str, int, int], None] | None = None) -> RunEvaluation:
     """Predict a split where that was not done yet, and evaluate it. For test this counts as opening it.
 
     Args:
@@ -102,8 +105,10 @@ def evaluate(run: Run, split: str = "val", progress: Callable[[str, int, int], N
     return evaluate_predictions(run, split, preds, data)
 
 
-def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset | None = None, *, fit: bool = True,
-                         groups: bool = True, each: Collection[str] | None = None, draws: int = 1000) -> RunEvaluation:
+def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset | None = None, *,
+                         fit: bool = True,
+                         groups: bool = True, each: Collection[str] | None = None,
+                         draws: int = 1000) -> RunEvaluation:
     """Evaluate predictions that one has.
 
     Args:
@@ -121,12 +126,14 @@ def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset
     about, threshold = run.data(), thresholds.of(run)
     if data is not None and preds.patients is None and preds.studies is None:
         preds = with_patients(preds, data)
-    found = metrics.evaluate(preds.labels, preds.probs, about["task"], about["class_names"], threshold, preds.patients,
+    found = metrics.evaluate(preds.labels, preds.probs, about["task"], about["class_names"], threshold,
+                             preds.patients,
                              each=METRICS if each is None else each, draws=draws)
     result = RunEvaluation(**vars(found), run=run.id, split=split, epoch=preds.epoch,
                            **(evaluate_by_group(run, preds, draws=draws) if groups else {}))
     if split == "test":
-        result = replace(result, times_test_opened=run.times_test_opened(), validation=_validation(run, preds.epoch, draws))
+        result = replace(result, times_test_opened=run.times_test_opened(),
+                         validation=_validation(run, preds.epoch, draws))
     return with_baselines(run, result, preds, data if fit else None)
 
 
@@ -135,12 +142,14 @@ def _validation(run: Run, epoch: int, draws: int) -> Estimates:
     val = load_predictions(run, "val")
     if val is None or val.epoch != epoch:
         return {}
-    found, _ = estimate(val.labels, val.probs, run.data()["task"], val.patients, each=(), names=("accuracy", "roc_auc"),
+    found, _ = estimate(val.labels, val.probs, run.data()["task"], val.patients, each=(),
+                        names=("accuracy", "roc_auc"),
                         threshold=thresholds.of(run), draws=draws)
     return found
 
 
-def with_baselines(run: Run, result: RunEvaluation, preds: Predictions, data: Dataset | None) -> RunEvaluation:
+def with_baselines(run: Run, result: RunEvaluation, preds: Predictions,
+                   data: Dataset | None) -> RunEvaluation:
     """Return the same with baselines, and with the warnings that depend on them: again, when the logistic one
     was fitted since.
 
@@ -152,13 +161,15 @@ def with_baselines(run: Run, result: RunEvaluation, preds: Predictions, data: Da
     return replace(result, warnings=tuple(warnings_of(result, epochs=len(run.records("epoch")))))
 
 
-def evaluate_by_group(run: Run, preds: Predictions, *, draws: int = 1000) -> dict[str, GroupEvaluation | None]:
+def evaluate_by_group(run: Run, preds: Predictions, *,
+                      draws: int = 1000) -> dict[str, GroupEvaluation | None]:
     """Return {"by_study", "by_patient"}: the mean probabilities of the images of each, evaluated like an
     image."""
     task, threshold = run.data()["task"], thresholds.of(run)
 
     def of(groups: tuple[str, ...] | None, unit: str) -> GroupEvaluation | None:
-        return groups and evaluate_groups(preds.labels, preds.probs, task, groups, unit, preds.patients, threshold=threshold,
+        return groups and evaluate_groups(preds.labels, preds.probs, task, groups, unit, preds.patients,
+                                          threshold=threshold,
                                           draws=draws)
     return {"by_study": of(preds.studies, "study"), "by_patient": of(preds.patients, "patient")}
 

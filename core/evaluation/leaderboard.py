@@ -26,7 +26,8 @@ from core.runs.run import Run
 from core.runs.summary import RunSummary, all_scores, scores_stamp, stored_scores, stored_splits
 
 # R001's two leaderboards: (title, what they are sorted by, how many rows).
-BOARDS = {"all": ("All runs", "", 0), "auc": ("Top ten by AUC", "roc_auc", 10), "kappa": ("Top ten by kappa", "cohen_kappa", 10)}
+BOARDS = {"all": ("All runs", "", 0), "auc": ("Top ten by AUC", "roc_auc", 10),
+          "kappa": ("Top ten by kappa", "cohen_kappa", 10)}
 
 
 def score(run: Run, split: str) -> dict | None:
@@ -47,7 +48,8 @@ def score(run: Run, split: str) -> dict | None:
     # a read-only home is no fault of the table
     with contextlib.suppress(OSError, LightboxError):
         with Lock(run.folder / "scores.lock"):
-            write_json(run.folder / "scores.json", all_scores(run) | {split: found | {"stamp": stamp}}, durable=False)
+            write_json(run.folder / "scores.json", all_scores(run) | {split: found | {"stamp": stamp}},
+                       durable=False)
     return found
 
 
@@ -58,14 +60,15 @@ def _scored(run: Run, preds: Predictions) -> dict:
     found = {"epoch": preds.epoch, "n": len(preds.labels), "n_positive": None, "measures": {}}
     # predictions that fit no task have no metrics; the other runs still have
     with contextlib.suppress(LightboxError):
-        estimates, _ = estimate(preds.labels, preds.probs, run.data()["task"], preds.patients, names=list(METRICS), each=(),
+        estimates, _ = estimate(preds.labels, preds.probs, run.data()["task"], preds.patients,
+                                names=list(METRICS), each=(),
                                 threshold=thresholds.of(run))
         found |= {"n_positive": estimates["accuracy"].n_positive,
                   "measures": {m: [one.value, one.low, one.high, one.method] for m, one in estimates.items()}}
     return found
 
 
-# ---------------------------------------------------------------------------------------------------------------- the table
+# -------------------------------------------------------------------------------------------------- the table
 
 @dataclass(frozen=True)
 class RunGroup:
@@ -107,7 +110,8 @@ def group_seeds(runs: Sequence[RunSummary]) -> list[RunGroup]:
     groups: dict[tuple, list[RunSummary]] = {}
     for run in runs:
         groups.setdefault((run.split_hash, *same_but_for_the_seed(run.config)), []).append(run)
-    return [RunGroup(_shared_name(found), tuple(sorted(found, key=lambda run: (run.config.train.seed, run.created))))
+    return [RunGroup(_shared_name(found), tuple(sorted(found,
+                                                       key=lambda run: (run.config.train.seed, run.created))))
             for found in groups.values()]
 
 
@@ -120,7 +124,8 @@ def _shared_name(runs: Sequence[RunSummary]) -> str:
     return shared if len(shared) > 3 else runs[0].name
 
 
-def order_by(rows: Sequence[RunGroup], of: Callable[[RunGroup], float | str | None], largest_first: bool) -> list[RunGroup]:
+def order_by(rows: Sequence[RunGroup], of: Callable[[RunGroup], float | str | None],
+             largest_first: bool) -> list[RunGroup]:
     """Sort rows; those without a value come last."""
     known = [row for row in rows if of(row) is not None]
     return sorted(known, key=of, reverse=largest_first) + [row for row in rows if of(row) is None]

@@ -69,6 +69,7 @@ def nearest(features: np.ndarray, query: np.ndarray, count: int) -> tuple[np.nda
     [1, 2]
     """
     length = np.sqrt(np.einsum("mf,mf->m", features, features)) * np.linalg.norm(query)
-    similarity = np.divide(features @ query, length, out=np.zeros(len(features), np.float32), where=length > 0)
+    similarity = np.divide(features @ query, length, out=np.zeros(len(features), np.float32),
+                           where=length > 0)
     order = np.argsort(-similarity, kind="stable")[:count]
     return order, np.clip(similarity[order], -1, 1)

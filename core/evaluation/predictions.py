@@ -52,7 +52,8 @@ def load_predictions(run: Run, split: str) -> Predictions | None:
         return None
 
 
-def predict_split(run: Run, split: str, data: Dataset | None = None, progress: Callable[[str, int, int], None] | None = None,
+def predict_split(run: Run, split: str, data: Dataset | None = None,
+                  progress: Callable[[str, int, int], None] | None = None,
                   device: str = "cpu") -> Predictions:
     """Predict a split with the weights of the run's best epoch and store the result.
 
@@ -72,7 +73,8 @@ def predict_split(run: Run, split: str, data: Dataset | None = None, progress: C
     data = data or open_dataset(run.config.data, progress)
     known = run.data()
     if known and known["split_hash"] != data.split_hash:
-        raise LightboxError("run.data_changed", "The images or their split have changed since this run was trained.",
+        raise LightboxError("run.data_changed",
+                            "The images or their split have changed since this run was trained.",
                             "Restore the old images; otherwise its results cannot be compared.")
     loaded = load_classifier(run.id)
     part = SplitData.of(data, split)
@@ -105,7 +107,8 @@ def with_patients(preds: Predictions, data: Dataset) -> Predictions:
         return [values[i] if values and i >= 0 else "" for i in rows]
     patients, studies = column("patient"), column("study")
     studies = [f"{patient}/{study}" if study else "" for patient, study in zip(patients, studies)]
-    return replace(preds, patients=tuple(patients) if any(patients) else None, studies=tuple(studies) if any(studies) else None)
+    return replace(preds, patients=tuple(patients) if any(patients) else None, studies=tuple(studies)
+                   if any(studies) else None)
 
 
 def ready_dataset(run: Run) -> Dataset | None:
@@ -127,7 +130,8 @@ def _store(run: Run, split: str, preds: Predictions) -> None:
             if known is None:
                 continue
             arrays |= {f"{other}_labels": known.labels, f"{other}_probs": known.probs,
-                       f"{other}_image_ids": np.array(known.image_ids), f"{other}_epoch": np.array(known.epoch)}
+                       f"{other}_image_ids": np.array(known.image_ids),
+                       f"{other}_epoch": np.array(known.epoch)}
             arrays |= {f"{other}_{what}": np.array(people) for what, people in
                        (("patients", known.patients), ("studies", known.studies)) if people is not None}
         buffer = io.BytesIO()

@@ -29,8 +29,10 @@ DRAWS = 400              # of the bootstrap: these intervals are read by eye
 
 # Images that a printed number was made of: (report, what) or report -> n. MURA's official validation lists,
 # MedMNIST v2's test parts; R004's four counts say it themselves.
-PRINTED_N = {"R000": 2580, "R001": 3197, "pathmnist": 7180, "chestmnist": 22433, "dermamnist": 2005, "octmnist": 1000,
-             "pneumoniamnist": 624, "retinamnist": 400, "breastmnist": 156, "organamnist": 17778, "organcmnist": 8268,
+PRINTED_N = {"R000": 2580, "R001": 3197, "pathmnist": 7180, "chestmnist": 22433, "dermamnist": 2005,
+             "octmnist": 1000,
+             "pneumoniamnist": 624, "retinamnist": 400, "breastmnist": 156, "organamnist": 17778,
+             "organcmnist": 8268,
              "organsmnist": 8829}
 
 SEVERAL = {"chestmnist"}         # several findings per image: their accuracy has no Wilson interval
@@ -104,8 +106,10 @@ def _macro_precision(sample: Sample) -> np.ndarray:
 
 # Published name -> (title, key of METRICS or None where a run has no such number).
 MEASURES = {
-    "accuracy": ("Accuracy", "accuracy"), "roc_auc": ("ROC AUC", "roc_auc"), "loss": ("Cross-entropy", "loss"),
-    "f1": ("F1 (class 1)", "f1"), "macro_f1": ("Macro F1", "macro_f1"), "cohen_kappa": ("Cohen's kappa", "cohen_kappa"),
+    "accuracy": ("Accuracy", "accuracy"), "roc_auc": ("ROC AUC", "roc_auc"),
+    "loss": ("Cross-entropy", "loss"),
+    "f1": ("F1 (class 1)", "f1"), "macro_f1": ("Macro F1", "macro_f1"),
+    "cohen_kappa": ("Cohen's kappa", "cohen_kappa"),
     "macro_recall": ("Macro recall", "balanced_accuracy"), "macro_precision": ("Macro precision", None),
     "val_accuracy": ("Validation accuracy", None), "val_roc_auc": ("Validation ROC AUC", None),
     "train_accuracy": ("Training accuracy", None), "train_loss": ("Training loss", None),
@@ -175,7 +179,9 @@ def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
     phantom = dataset.startswith("phantom")
     if recipe.needs == "mura":
         return phantom or not targets_of(dataset)
-    return phantom or is_kind("medmnist", dataset) if recipe.needs == "covid" else not comparable(recipe, dataset, title)
+    return phantom or is_kind("medmnist", dataset) if recipe.needs == "covid" else not comparable(recipe,
+                                                                                                  dataset,
+                                                                                                  title)
 
 
 def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
@@ -198,9 +204,12 @@ def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
         if set(COUNTS) <= printed.keys():
             printed, n = _with_rates(printed), int(sum(printed[name] for name in COUNTS))
         for name in (name for name in MEASURES if name in printed):
-            limits = wilson_interval(printed[name] * n, n) if n and name == "accuracy" and what not in SEVERAL else None
-            value, low, high = own.get(name, (None, None, None)) if what in rows_of_set else (None, None, None)
-            rows.append(Side(what, MEASURES[name][0], printed[name], *(limits or (None, None)), n, value, low, high,
+            limits = wilson_interval(printed[name] * n,
+                                     n) if n and name == "accuracy" and what not in SEVERAL else None
+            value, low, high = own.get(name, (None, None, None)) if what in rows_of_set else (None, None,
+                                                                                              None)
+            rows.append(Side(what, MEASURES[name][0], printed[name], *(limits or (None, None)), n, value, low,
+                             high,
                              len(found.labels) if found and value is not None else None))
     return rows, split
 
@@ -226,10 +235,12 @@ def _estimated(run: Run, preds: Predictions, names: set[str]) -> dict[str, tuple
                  if name in names and metric is not None}
     if "macro_precision" in names and not sample.multi_label:
         functions["macro_precision"] = _macro_precision
-    drawn, freedom = resample(sample, preds.patients, functions, draws=DRAWS), degrees_of_freedom(sample, preds.patients)
+    drawn, freedom = resample(sample, preds.patients, functions, draws=DRAWS), degrees_of_freedom(sample,
+                                                                                                  preds.patients)
     own = {}
     for name, function in functions.items():
         value = none_for_nan(function(sample))
         if value is not None:
-            own[name] = value, *(limits(MEASURES[name][1] or name, value, drawn[name], freedom) or (None, None))
+            own[name] = value, *(limits(MEASURES[name][1] or name, value, drawn[name], freedom) or (None,
+                                                                                                    None))
     return own

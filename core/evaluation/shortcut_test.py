@@ -102,7 +102,8 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
     if split == "test":
         run.note_test_opened()
     model, own, results = load_classifier(run.id).model, _config(data), []
-    conditions = {name: (title, dataclasses.replace(own, **changes)) for name, (title, changes) in CONDITIONS.items()}
+    conditions = {name: (title, dataclasses.replace(own, **changes))
+                  for name, (title, changes) in CONDITIONS.items()}
     # a letter that only hints, or tells the side
     if own not in [config for _, config in conditions.values()]:
         conditions = {"own": ("Letters of this data set", own)} | conditions
@@ -111,12 +112,16 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
         for start in range(0, len(rows), BATCH):
             probs.append(classify(model, retaken(data, rows[start:start + BATCH], config)))
             if progress:
-                progress("Generating the X-rays with another letter", k * len(rows) + min(start + BATCH, len(rows)),
+                progress("Generating the X-rays with another letter",
+                         k * len(rows) + min(start + BATCH, len(rows)),
                          len(conditions) * len(rows))
-        found, _ = metrics.estimate(data.labels[rows], np.concatenate(probs), data.task, threshold=thresholds.of(run), each=(),
+        found, _ = metrics.estimate(data.labels[rows], np.concatenate(probs), data.task,
+                                    threshold=thresholds.of(run), each=(),
                                     names=("accuracy", "sensitivity", "specificity", "roc_auc"))
-        results.append(LetterResult(name, title, config == own, len(rows), found["accuracy"].value, found["accuracy"].interval,
-                                 *(found[metric].value for metric in ("sensitivity", "specificity", "roc_auc"))))
+        results.append(LetterResult(name, title, config == own, len(rows), found["accuracy"].value,
+                                    found["accuracy"].interval,
+                                 *(found[metric].value
+                                   for metric in ("sensitivity", "specificity", "roc_auc"))))
     return conclude(tuple(results))
 
 
@@ -127,20 +132,23 @@ def retaken(data: Dataset, rows: Sequence[int], config: PhantomConfig) -> list[n
     from core.datasets.phantom import PhantomSource
     source = PhantomSource(config)
     with ThreadPoolExecutor(2) as pool:                          # the array work releases the GIL
-        return list(pool.map(lambda i: fit(source.at_size(int(i), data.size), data.size, data.resize, data.channels), rows))
+        return list(pool.map(lambda i: fit(source.at_size(int(i), data.size), data.size, data.resize,
+                                           data.channels), rows))
 
 
 def conclude(rows: tuple[LetterResult, ...]) -> ShortcutTest:
     """Draw the conclusion from the results with each of CONDITIONS."""
-    agrees, without, contrary = (next(row.accuracy for row in rows if row.name == name) for name in CONDITIONS)
+    agrees, without, contrary = (next(row.accuracy for row in rows if row.name == name)
+                                 for name in CONDITIONS)
     reads = agrees - contrary > DROP
     disturbed = not reads and without - agrees > DROP and without - contrary > DROP
-    return ShortcutTest(rows, reads, f"This network {'relies' if reads else 'does not rely'} on the letter: its accuracy is {agrees:.2f} "
+    return ShortcutTest(rows, reads,
+                        f"This network {'relies' if reads else 'does not rely'} on the letter: its accuracy is {agrees:.2f} "
                     f"where the letter matches the label, {contrary:.2f} where it contradicts it, {without:.2f} without one."
                     + (" It does not use letters, but any letter disturbs it." if disturbed else ""))
 
 
-# ----------------------------------------------------------------------------------------------- where what is in the images
+# -------------------------------------------------------------------------------- where what is in the images
 
 def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
     """Return where things are known to lie in some images, on the square that the network sees: {"finding":
@@ -160,7 +168,8 @@ def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
             masks = {} if mask is None else {"finding": mask}
         for name, mask in masks.items():
             found.setdefault(name, []).append(_on_square(mask, data))
-    return {name: np.stack(masks) for name, masks in found.items() if len(masks) == len(rows) and np.any(masks)}
+    return {name: np.stack(masks) for name, masks in found.items()
+            if len(masks) == len(rows) and np.any(masks)}
 
 
 def _on_square(mask: np.ndarray, data: Dataset) -> np.ndarray:

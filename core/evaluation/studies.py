@@ -119,7 +119,8 @@ def native_side(run: Run) -> int | None:
     about = run.data()
     if not about:
         return None
-    folder = store_folder(about["title"], about["fingerprint"], about["size"], about["resize"], run.config.data.channels)
+    folder = store_folder(about["title"], about["fingerprint"], about["size"], about["resize"],
+                          run.config.data.channels)
     try:
         table = pd.read_csv(folder / "table.csv", usecols=["width", "height"], dtype=str, nrows=5000)
     except (OSError, ValueError):
@@ -148,7 +149,8 @@ def members(run: Member, runs: Iterable[Member], study: str) -> list[Member]:
     """
     allowed = STUDIES[study].fields | REPEATS
     found = [other for other in runs if comparable(run, other) and differences(run, other) <= allowed]
-    return sorted(found, key=lambda member: (member.x(study), member.kind, member.config.train.seed, member.id))
+    return sorted(found, key=lambda member: (member.x(study), member.kind, member.config.train.seed,
+                                             member.id))
 
 
 def comparable(run: Member, other: Member) -> bool:
@@ -172,7 +174,8 @@ def also_differ(found: Sequence[Member], study: str) -> list[str]:
     one thing."""
     if not found:
         return []
-    fields = set().union(*(differences(found[0], other) for other in found[1:])) - STUDIES[study].fields - REPEATS
+    fields = set().union(*(differences(found[0], other)
+                           for other in found[1:])) - STUDIES[study].fields - REPEATS
     return sorted(KNOBS[name].label.lower() for name in fields)
 
 

@@ -76,12 +76,15 @@ def freeze(run: Run, threshold: Threshold, k: int = 1) -> None:
         raise LightboxError("threshold.split", "A threshold can only be chosen on the validation images.",
                             "Choose it there; it then applies to the test images.")
     if not 0 <= threshold.value <= 1:
-        raise LightboxError("threshold.value", f"The threshold was {threshold.value}.", "It must lie between 0 and 1.")
+        raise LightboxError("threshold.value", f"The threshold was {threshold.value}.",
+                            "It must lie between 0 and 1.")
     epoch = checkpoints.best_epoch(run.checkpoints)
     if epoch is None:
-        raise LightboxError("threshold.epoch", "This run has not finished an epoch yet.", "Wait for the first one.")
+        raise LightboxError("threshold.epoch", "This run has not finished an epoch yet.",
+                            "Wait for the first one.")
     if threshold.epoch not in (None, epoch):
-        raise LightboxError("threshold.epoch", f"These are the scores of epoch {threshold.epoch}; the best one is {epoch} now.",
+        raise LightboxError("threshold.epoch",
+                            f"These are the scores of epoch {threshold.epoch}; the best one is {epoch} now.",
                             "Open this page again, so that the best epoch predicts the validation images.")
 
     mirrored = k == 0 and run.data().get("task") == "binary-class"
@@ -99,7 +102,8 @@ def unfreeze(run: Run, k: int | None = None) -> None:
     k = None if run.data().get("task") == "binary-class" else k
 
     def drop(known: dict) -> None:
-        known["thresholds"] = {} if k is None else {c: one for c, one in known["thresholds"].items() if c != str(k)}
+        known["thresholds"] = {} if k is None else {c: one for c, one in known["thresholds"].items()
+                                                    if c != str(k)}
     _change(run, drop)
 
 

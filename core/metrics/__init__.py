@@ -49,7 +49,10 @@ from core.metrics.intervals import roc_auc_interval, wilson_interval
 from core.metrics.ranking import pr_curve, roc_curve
 from core.metrics.table import METRICS, Metric, measure
 
-__all__ = ["METRICS", "MULTI_LABEL", "TASKS", "Estimate", "Evaluation", "Metric", "Sample", "accuracy", "check",
-           "confusion_matrix", "cross_entropy", "estimate", "evaluate", "majority_baseline", "measure", "one_against_rest",
-           "pr_curve", "precision", "predict", "roc_auc", "roc_auc_interval", "roc_curve", "sensitivity", "specificity",
+__all__ = ["METRICS", "MULTI_LABEL", "TASKS", "Estimate", "Evaluation", "Metric", "Sample", "accuracy",
+           "check",
+           "confusion_matrix", "cross_entropy", "estimate", "evaluate", "majority_baseline", "measure",
+           "one_against_rest",
+           "pr_curve", "precision", "predict", "roc_auc", "roc_auc_interval", "roc_curve", "sensitivity",
+           "specificity",
            "wilson_interval"]

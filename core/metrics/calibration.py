@@ -62,7 +62,8 @@ def reliability(outcomes: np.ndarray, predicted: np.ndarray, bins: int = BINS) -
     """
     outcomes, predicted = np.asarray(outcomes).astype(bool), np.asarray(predicted, np.float64)
     if not len(predicted):
-        raise LightboxError("metrics.empty", "There are no images to evaluate.", "Choose a split that has some.")
+        raise LightboxError("metrics.empty", "There are no images to evaluate.",
+                            "Choose a split that has some.")
     place = _bins(predicted, bins)
     n = np.bincount(place, minlength=bins)
     hits = np.bincount(place, weights=outcomes, minlength=bins)
@@ -77,7 +78,8 @@ def ece(outcomes: np.ndarray, predicted: np.ndarray, bins: int = BINS) -> float:
     return reliability(outcomes, predicted, bins).ece
 
 
-def ece_by_chance(predicted: np.ndarray, bins: int = BINS, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+def ece_by_chance(predicted: np.ndarray, bins: int = BINS, draws: int = 1000,
+                  seed: int = 0) -> tuple[float, float]:
     """Return the ECE that perfectly calibrated probabilities would show on these images: (mean, 95th
     percentile).
 
@@ -90,7 +92,8 @@ def ece_by_chance(predicted: np.ndarray, bins: int = BINS, draws: int = 1000, se
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(place[order]) > 0])
     predicted = predicted[order]
-    errors = np.array([abs(np.add.reduceat((random.random(len(predicted)) < predicted) - predicted, starts)).sum() for _ in range(draws)])
+    errors = np.array([abs(np.add.reduceat((random.random(len(predicted)) < predicted) - predicted,
+                                           starts)).sum() for _ in range(draws)])
     return float(errors.mean() / len(predicted)), float(np.quantile(errors, 0.95) / len(predicted))
 
 
@@ -105,7 +108,7 @@ def top_label(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.nda
     return preds == labels, probs[np.arange(len(probs)), preds]
 
 
-# --------------------------------------------------------------------------------------------------------- temperature
+# ------------------------------------------------------------------------------------------------ temperature
 
 def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
     """Fit the T that minimises the cross-entropy of softmax(z / T), or sigmoid(z / T) for findings. Guo et

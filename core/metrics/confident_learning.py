@@ -85,4 +85,5 @@ def find_suspects(labels: np.ndarray, probs: np.ndarray) -> Suspects:
     # diagonal.
     kept = np.where(counts.sum(axis=1, keepdims=True) > 0, counts, np.eye(k))
     joint = kept / kept.sum(axis=1, keepdims=True) * sizes[:, None] / max(n, 1)
-    return Suspects(likely != labels, likely.astype(np.int64), probs[rows, labels] - others, thresholds, counts, joint)
+    return Suspects(likely != labels, likely.astype(np.int64), probs[rows, labels] - others, thresholds,
+                    counts, joint)

@@ -53,7 +53,7 @@ def thresholds_of_classes(threshold: float | np.ndarray, task: str, classes: int
     return np.array([1 - float(threshold), float(threshold)]) if task == "binary-class" else None
 
 
-# --------------------------------------------------------------------------------------------------- the confusion matrix
+# --------------------------------------------------------------------------------------- the confusion matrix
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Count how often each true class (row) was predicted as each class (column): (K, K) int64.
@@ -93,7 +93,7 @@ def counts(matrix: np.ndarray | Counts, multi_label: bool | None = None) -> Coun
     return Counts(tp, fn, fp, matrix.sum(axis=(-2, -1))[..., None] - tp - fn - fp)
 
 
-# -------------------------------------------------------------------------------------- rates: each class against the rest
+# ------------------------------------------------------------------------- rates: each class against the rest
 
 def sensitivity(matrix: np.ndarray | Counts) -> np.ndarray:
     """Return the share of a class that is predicted as that class: TP / (TP + FN), (K,). NaN for a class
@@ -148,7 +148,7 @@ def binary_matthews(matrix: np.ndarray | Counts) -> np.ndarray:
     return _correlation(tp * tn - fp * fn, (tp + fn) * (fp + tn), (tp + fp) * (fn + tn))
 
 
-# ----------------------------------------------------------------------------------------- agreement over all the classes
+# ----------------------------------------------------------------------------- agreement over all the classes
 
 def cohen_kappa(matrix: np.ndarray, quadratic: bool = False) -> float | None:
     """Return the agreement with the labels beyond chance: 1 is full, 0 is chance, below 0 is worse.
@@ -173,7 +173,8 @@ def kappas(matrix: np.ndarray, quadratic: bool = False) -> np.ndarray:
     place = np.arange(matrix.shape[-1])
     cost = (place[:, None] - place) ** 2 if quadratic else place[:, None] != place
     whole = matrix.sum(axis=(-2, -1), dtype=np.float64)[..., None, None]
-    expected = matrix.sum(axis=-1, dtype=np.float64)[..., :, None] * matrix.sum(axis=-2)[..., None, :] / np.maximum(whole, 1)
+    expected = matrix.sum(axis=-1, dtype=np.float64)[..., :, None] * matrix.sum(axis=-2)[..., None,
+                                                                                         :] / np.maximum(whole, 1)
     by_chance = (cost * expected).sum(axis=(-2, -1))
     return 1 - ratio((cost * matrix).sum(axis=(-2, -1)), by_chance)
 
@@ -209,7 +210,7 @@ def majority_baseline(labels: np.ndarray, classes: int) -> tuple[float, int | No
     return float(images.max() / len(labels)), int(images.argmax())
 
 
-# ------------------------------------------------------------------------------------------------------------ small parts
+# ------------------------------------------------------------------------------------------------ small parts
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole, NaN where the whole is 0."""

@@ -77,7 +77,8 @@ class Estimate:
 
     def as_dict(self) -> dict:
         """Return it for JSON, where the method is called "interval"."""
-        found = {"value": self.value, "low": self.low, "high": self.high, "n": self.n, "n_positive": self.n_positive,
+        found = {"value": self.value, "low": self.low, "high": self.high, "n": self.n,
+                 "n_positive": self.n_positive,
                  "interval": self.method}
         return found if self.of is None else found | {"k": self.k, "of": self.of}
 
@@ -86,7 +87,8 @@ Estimates = dict[str, Estimate]
 
 
 def estimate(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequence | None = None, *,
-             names: Sequence[str] | None = None, each: Collection[str] | None = None, threshold: float | np.ndarray = 0.5,
+             names: Sequence[str] | None = None, each: Collection[str] | None = None,
+             threshold: float | np.ndarray = 0.5,
              draws: int = 1000, seed: int = 0) -> tuple[Estimates, list[Estimates]]:
     """Estimate metrics over all classes, and of each class against the rest.
 
@@ -113,7 +115,8 @@ def estimate(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequenc
     every = names is None
     names = list(METRICS) if names is None else list(names)
     of_class = names if each is None else [name for name in names if name in each]
-    found = _Estimator(Sample(labels, probs, task, threshold), _clusters(patients), names, of_class, draws, seed)
+    found = _Estimator(Sample(labels, probs, task, threshold), _clusters(patients), names, of_class, draws,
+                       seed)
     overall_ = {name: found.overall(name) for name in names}
     if every:
         plain = found if np.all(np.asarray(threshold) == 0.5) else found.at_one_half()
@@ -132,18 +135,21 @@ def _clusters(patients: Sequence | None) -> np.ndarray | None:
 class _Estimator:
     """A sample with all its resamples."""
 
-    def __init__(self, sample: Sample, patients: np.ndarray | None, names: Sequence[str], of_class: Sequence[str],
+    def __init__(self, sample: Sample, patients: np.ndarray | None, names: Sequence[str],
+                 of_class: Sequence[str],
                  draws: int, seed: int):
         self.sample, self.patients = sample, patients
         self.unit = "image" if patients is None else "patient"
         functions = overall([name for name in names if not self._is_proportion(name)]) | per_class(
             [name for name in of_class if name not in PROPORTIONS], sample.classes)
         self.values = resample(sample, patients, functions, draws=draws, seed=seed)
-        self.freedom = {k: degrees_of_freedom(sample, patients, k) for k in (None, *(range(sample.classes) if of_class else ()))}
+        self.freedom = {k: degrees_of_freedom(sample, patients, k)
+                        for k in (None, *(range(sample.classes) if of_class else ()))}
 
     def at_one_half(self) -> _Estimator:
         """The same at the threshold 0.5, for proportions alone."""
-        return _Estimator(Sample(self.sample.labels, self.sample.probs, self.sample.task), self.patients, (), (), 0, 0)
+        return _Estimator(Sample(self.sample.labels, self.sample.probs, self.sample.task), self.patients, (),
+                          (), 0, 0)
 
     def overall(self, name: str) -> Estimate:
         sample = self.sample
@@ -164,7 +170,8 @@ class _Estimator:
             return _wilson(plain, sample.preds == sample.labels, self.patients)
         if self._is_proportion(name):
             return self._proportion(plain, name, 1)
-        found = plain.with_interval(limits(name, value, self.values[name], self.freedom[None]), f"bootstrap by {self.unit}")
+        found = plain.with_interval(limits(name, value, self.values[name], self.freedom[None]),
+                                    f"bootstrap by {self.unit}")
         if name != "roc_auc":
             return found
         return _rescued(found, lambda: roc_auc_interval(sample.labels, sample.probs, sample.task))

@@ -42,7 +42,8 @@ class ClassEvaluation:
 
     def as_dict(self) -> dict:
         """Return it for JSON."""
-        intervals = {f"{name}_interval": _as_list(self.estimates.get(name)) for name in ("sensitivity", "specificity")}
+        intervals = {f"{name}_interval": _as_list(self.estimates.get(name))
+                     for name in ("sensitivity", "specificity")}
         return {"class": self.name, "n": self.n, **self.values, **intervals,
                 "measures": {name: one.as_dict() for name, one in self.estimates.items()}}
 
@@ -84,7 +85,8 @@ class Evaluation:
         """Return it for JSON."""
         threshold = self.threshold.tolist() if isinstance(self.threshold, np.ndarray) else self.threshold
         return {name: self.value(name) for name in METRICS} | {
-            "task": self.task, "class_names": list(self.class_names), "n": self.n, "n_per_class": self.n_per_class,
+            "task": self.task, "class_names": list(self.class_names), "n": self.n,
+            "n_per_class": self.n_per_class,
             "threshold": threshold, "measures": {name: one.as_dict() for name, one in self.estimates.items()},
             "accuracy_interval": _as_list(self.estimates["accuracy"]),
             "roc_auc_interval": _as_list(self.estimates["roc_auc"]),
@@ -93,8 +95,10 @@ class Evaluation:
             "confusion_matrix": self.confusion_matrix.tolist(), "notes": [note.text for note in self.notes]}
 
 
-def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Sequence[str], threshold: float | np.ndarray = 0.5,
-             patients: Sequence | None = None, *, each: Collection[str] = PROPORTIONS, draws: int = 1000) -> Evaluation:
+def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Sequence[str],
+             threshold: float | np.ndarray = 0.5,
+             patients: Sequence | None = None, *, each: Collection[str] = PROPORTIONS,
+             draws: int = 1000) -> Evaluation:
     """Evaluate predictions: every metric of METRICS with its 95 % interval, by patient where patients have
     several images.
 
@@ -117,25 +121,32 @@ def evaluate(labels: np.ndarray, probs: np.ndarray, task: str, class_names: Sequ
     labels, probs = check(labels, probs, task)
     names = tuple(map(str, class_names))
     if len(names) != probs.shape[1] or len(set(names)) != len(names):
-        raise LightboxError("metrics.shape", f"There are {len(set(names))} different class names, but {probs.shape[1]} "
+        raise LightboxError("metrics.shape",
+                            f"There are {len(set(names))} different class names, but {probs.shape[1]} "
                             "columns of probabilities.", "Give each class a name of its own.")
-    estimates, of_classes = estimate(labels, probs, task, patients, each=each, threshold=threshold, draws=draws)
+    estimates, of_classes = estimate(labels, probs, task, patients, each=each, threshold=threshold,
+                                     draws=draws)
     matrix = confusion_matrix(labels, predict(probs, task, threshold), len(names))
     majority, majority_class = majority_baseline(labels, len(names))
     per_class = _per_class(Sample(labels, probs, task, threshold), names, of_classes or [{}] * len(names))
     majority_name = None if majority_class is None else names[majority_class]
-    notes = _notes(matrix, per_class, len(labels), task == MULTI_LABEL, estimates["accuracy"], majority, majority_name)
-    return Evaluation(task, names, threshold, len(labels), estimates, per_class, matrix, majority, majority_name, tuple(notes))
+    notes = _notes(matrix, per_class, len(labels), task == MULTI_LABEL, estimates["accuracy"], majority,
+                   majority_name)
+    return Evaluation(task, names, threshold, len(labels), estimates, per_class, matrix, majority,
+                      majority_name, tuple(notes))
 
 
-def _per_class(sample: Sample, names: Sequence[str], of_classes: Sequence[Estimates]) -> tuple[ClassEvaluation, ...]:
+def _per_class(sample: Sample, names: Sequence[str],
+               of_classes: Sequence[Estimates]) -> tuple[ClassEvaluation, ...]:
     classes = list(range(len(names)))
     values = {name: METRICS[name].function.per_class(sample, classes) for name in CLASS_VALUES}
     return tuple(ClassEvaluation(names[k], int(sample.truth[:, k].sum()),
-                                 {name: none_for_nan(of[k]) for name, of in values.items()}, of_classes[k]) for k in classes)
+                                 {name: none_for_nan(of[k]) for name, of in values.items()}, of_classes[k])
+                 for k in classes)
 
 
-def _notes(matrix: np.ndarray, per_class: Sequence[ClassEvaluation], n: int, multi_label: bool, accuracy: Estimate,
+def _notes(matrix: np.ndarray, per_class: Sequence[ClassEvaluation], n: int, multi_label: bool,
+           accuracy: Estimate,
            majority: float, majority_name: str | None) -> list[Note]:
     """What a careful reader notes, the gravest first."""
     tp, _, fp, _ = counts(matrix, multi_label)
@@ -144,41 +155,51 @@ def _notes(matrix: np.ndarray, per_class: Sequence[ClassEvaluation], n: int, mul
             *_undefined_notes(tp + fp, per_class, n, multi_label)]
 
 
-def _collapse_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation], n: int, multi_label: bool) -> list[Note]:
+def _collapse_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation], n: int,
+                    multi_label: bool) -> list[Note]:
     if not multi_label:
         if predicted.max() < n:
             return []
         name = _quoted([per_class[predicted.argmax()].name])
-        return [Note("one_class_predicted", f"All {n:,} images are predicted as {name}: at this threshold the network does not "
+        return [Note("one_class_predicted",
+                     f"All {n:,} images are predicted as {name}: at this threshold the network does not "
                      "separate the classes.")]
     if not predicted.any():
-        return [Note("collapsed", f"The network has collapsed: at this threshold it predicts no finding on any of the {n:,} images.")]
+        return [Note("collapsed",
+                     f"The network has collapsed: at this threshold it predicts no finding on any of the {n:,} images.")]
     if (predicted == n).all():
-        return [Note("collapsed", f"The network has collapsed: at this threshold it predicts every finding on all {n:,} images.")]
+        return [Note("collapsed",
+                     f"The network has collapsed: at this threshold it predicts every finding on all {n:,} images.")]
     return []
 
 
 def _majority_notes(accuracy: Estimate, majority: float, always: str) -> list[Note]:
     if accuracy.value <= majority:
-        return [Note("below_majority", f"The accuracy ({accuracy.value:.3f}) is not above that of always predicting {always} "
+        return [Note("below_majority",
+                     f"The accuracy ({accuracy.value:.3f}) is not above that of always predicting {always} "
                      f"({majority:.3f}).")]
     if accuracy.low <= majority:
-        return [Note("near_majority", f"The accuracy may be no better than always predicting {always} ({majority:.3f}): the lower "
+        return [Note("near_majority",
+                     f"The accuracy may be no better than always predicting {always} ({majority:.3f}): the lower "
                      f"limit of its interval is {accuracy.low:.3f}.")]
     return []
 
 
-def _undefined_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation], n: int, multi_label: bool) -> list[Note]:
+def _undefined_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation], n: int,
+                     multi_label: bool) -> list[Note]:
     notes = []
     if absent := [one.name for one in per_class if one.n == 0]:
-        notes.append(Note("auc_undefined", f"ROC AUC is undefined: there is no image of class {_quoted(absent)}."))
+        notes.append(Note("auc_undefined",
+                          f"ROC AUC is undefined: there is no image of class {_quoted(absent)}."))
     if multi_label and (everywhere := [one.name for one in per_class if one.n == n]):
         notes.append(Note("auc_undefined", f"ROC AUC is undefined: every image has {_quoted(everywhere)}."))
     unused = [one.name for one in per_class if one.values["precision"] is None]
     if unused and (multi_label or predicted.max() < n):
-        notes.append(Note("precision_undefined", f"Precision is undefined for {_quoted(unused)}: no image was predicted as such."))
+        notes.append(Note("precision_undefined",
+                          f"Precision is undefined for {_quoted(unused)}: no image was predicted as such."))
     if few := [one.name for one in per_class if 0 < one.n < FEW]:
-        notes.append(Note("few_images", f"Fewer than {FEW} images of {_quoted(few)}: a single image changes those numbers "
+        notes.append(Note("few_images",
+                          f"Fewer than {FEW} images of {_quoted(few)}: a single image changes those numbers "
                           "visibly."))
     return notes
 

@@ -91,7 +91,8 @@ def metric(of_sample: Callable[[Sample], np.ndarray], per_class: Callable | None
             `.per_class`, None where a metric has no such
     """
     @functools.wraps(of_sample)
-    def function(labels: np.ndarray, probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -> float | None:
+    def function(labels: np.ndarray, probs: np.ndarray, task: str,
+                 threshold: float | np.ndarray = 0.5) -> float | None:
         return none_for_nan(of_sample(Sample(labels, probs, task, threshold)))
     function.of_sample, function.per_class = of_sample, per_class
     return function
@@ -118,7 +119,7 @@ def none_for_nan(value: np.ndarray | float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-# --------------------------------------------------------------------------------------------------- of the predicted classes
+# ----------------------------------------------------------------------------------- of the predicted classes
 
 def _accuracy(sample: Sample) -> np.ndarray:
     """Return the share of correct predictions; for several findings of all N x K, as the `medmnist` evaluator
@@ -200,7 +201,7 @@ def _matthews(sample: Sample) -> np.ndarray:
 matthews_correlation = metric(_matthews, of_rate(binary_matthews).per_class)
 
 
-# --------------------------------------------------------------------------------------------------- of the order of the scores
+# --------------------------------------------------------------------------------- of the order of the scores
 
 @macro
 def roc_auc(sample: Sample, classes: list[int]) -> np.ndarray:
@@ -222,7 +223,7 @@ def average_precision(sample: Sample, classes: list[int]) -> np.ndarray:
     return np.stack([average_precision_of(*sample.cuts(k)) for k in classes], axis=-1)
 
 
-# ------------------------------------------------------------------------------------------------------- of the probabilities
+# --------------------------------------------------------------------------------------- of the probabilities
 
 def _cross_entropy(sample: Sample) -> np.ndarray:
     """Return the mean of -log p of the true class, in nats; for several findings over all N x K. Uniform

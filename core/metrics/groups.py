@@ -20,7 +20,8 @@ from core.metrics.estimates import Estimates, estimate
 from core.metrics.intervals import as_codes
 
 GROUPED = ("accuracy", "roc_auc", "cohen_kappa")
-BROKEN_DOWN = ("accuracy", "roc_auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity", "precision",
+BROKEN_DOWN = ("accuracy", "roc_auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity",
+               "precision",
                "cohen_kappa")
 
 
@@ -117,14 +118,18 @@ def evaluate_groups(labels: np.ndarray, probs: np.ndarray, task: str, groups: Se
     if not len(grouped.labels):
         return None
     people = None if patients is None else np.asarray(patients)[grouped.first]
-    found, _ = estimate(grouped.labels, grouped.probs, task, people, each=(), names=GROUPED, threshold=threshold, draws=draws)
+    found, _ = estimate(grouped.labels, grouped.probs, task, people, each=(), names=GROUPED,
+                        threshold=threshold, draws=draws)
     by = f"bootstrap by {unit if people is None else 'patient'}"
-    found = {name: replace(one, method=by) if one.method == "bootstrap by image" else one for name, one in found.items()}
+    found = {name: replace(one, method=by) if one.method == "bootstrap by image" else one
+             for name, one in found.items()}
     return GroupEvaluation(len(grouped.labels), int(grouped.sizes.sum()), grouped.left_out, found)
 
 
-def breakdown(labels: np.ndarray, probs: np.ndarray, task: str, values: Sequence, patients: Sequence | None = None, *,
-              names: Sequence[str] = BROKEN_DOWN, threshold: float | np.ndarray = 0.5, draws: int = 500) -> list[GroupRow]:
+def breakdown(labels: np.ndarray, probs: np.ndarray, task: str, values: Sequence,
+              patients: Sequence | None = None, *,
+              names: Sequence[str] = BROKEN_DOWN, threshold: float | np.ndarray = 0.5,
+              draws: int = 500) -> list[GroupRow]:
     """Estimate metrics of the images with each value, the most frequent value first.
 
     Args:
@@ -137,8 +142,10 @@ def breakdown(labels: np.ndarray, probs: np.ndarray, task: str, values: Sequence
     rows = []
     for value in distinct[np.argsort(-frequency, kind="stable")]:
         of = values == value
-        found, _ = estimate(labels[of], probs[of], task, None if patients is None else np.asarray(patients)[of], each=(),
+        found, _ = estimate(labels[of], probs[of], task, None if patients is None
+                            else np.asarray(patients)[of], each=(),
                             names=names, threshold=threshold, draws=draws)
         first = found[names[0]]
-        rows.append(GroupRow(str(value), first.n, first.n_positive, majority_baseline(labels[of], probs.shape[1])[0], found))
+        rows.append(GroupRow(str(value), first.n, first.n_positive,
+                             majority_baseline(labels[of], probs.shape[1])[0], found))
     return rows

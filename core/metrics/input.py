@@ -16,22 +16,26 @@ def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray,
     """
     labels, probs = np.asarray(labels), np.asarray(probs)
     if task not in TASKS:
-        raise LightboxError("metrics.task", f"There is no task called {task!r}.", f"It can be {'; '.join(TASKS)}.")
+        raise LightboxError("metrics.task", f"There is no task called {task!r}.",
+                            f"It can be {'; '.join(TASKS)}.")
     if probs.ndim != 2 or probs.shape[1] < (1 if task == MULTI_LABEL else 2):
         raise LightboxError("metrics.shape", f"The probabilities have the shape {probs.shape}.",
                             "They need one row per image and one column per class; two classes have two columns.")
     wanted = probs.shape if task == MULTI_LABEL else probs.shape[:1]
     if labels.shape != wanted:
-        raise LightboxError("metrics.shape", f"Labels have the shape {labels.shape}, probabilities {probs.shape}.",
+        raise LightboxError("metrics.shape",
+                            f"Labels have the shape {labels.shape}, probabilities {probs.shape}.",
                             f"For this task the labels must have the shape {wanted}.")
     if not len(probs):
-        raise LightboxError("metrics.empty", "There are no images to evaluate.", "Choose a split that has some.")
+        raise LightboxError("metrics.empty", "There are no images to evaluate.",
+                            "Choose a split that has some.")
     probs = probs.astype(np.float64, copy=False)
     if not np.isfinite(probs).all():
         raise LightboxError("metrics.nan", "Some probabilities are not numbers (NaN or infinite).",
                             "The training has diverged: start again with a lower learning rate.")
     if probs.min() < 0 or probs.max() > 1:
-        raise LightboxError("metrics.probs", f"The probabilities range from {probs.min():.3g} to {probs.max():.3g}.",
+        raise LightboxError("metrics.probs",
+                            f"The probabilities range from {probs.min():.3g} to {probs.max():.3g}.",
                             "They must lie between 0 and 1: apply softmax or sigmoid to the logits first.")
     # bfloat16 is good for three digits
     if task != MULTI_LABEL and abs(probs.sum(axis=1) - 1).max() > 0.02:

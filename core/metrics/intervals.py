@@ -18,7 +18,7 @@ from core.metrics.ranking import placements
 Z = float(ndtri(0.975))        # a standard normal variable lies within +-Z with a probability of 95 %
 
 
-# -------------------------------------------------------------------------------------------------------------- proportions
+# ------------------------------------------------------------------------------------------------ proportions
 
 def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
     """Return the interval of a proportion of which k out of n were seen. It never leaves [0, 1], even at 0
@@ -55,7 +55,8 @@ def wilson_by_patient(correct: np.ndarray, patients: Sequence | None = None) -> 
     """
     correct = np.asarray(correct, bool)
     n, k = len(correct), int(correct.sum())
-    effective = n if patients is None else effective_n(as_codes(patients)[np.argsort(~correct, kind="stable")])[k]
+    effective = n if patients is None else effective_n(as_codes(patients)[np.argsort(~correct,
+                                                                                     kind="stable")])[k]
     return wilson_interval(k / n * effective, effective)
 
 
@@ -116,7 +117,7 @@ def as_codes(patients: Sequence) -> np.ndarray:
     return codes
 
 
-# ------------------------------------------------------------------------------------------------------------------ ROC AUC
+# ---------------------------------------------------------------------------------------------------- ROC AUC
 
 def roc_auc_interval(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[float, float] | None:
     """Return the interval of `core.metrics.roc_auc`, images taken as independent; None where it is undefined.
@@ -158,7 +159,8 @@ def auc_interval(truth: np.ndarray, scores: np.ndarray) -> tuple[float, float] |
     for positive, score, m, n in zip(truth.T, scores.T, positives, negatives):
         share = placements(positive, score)
         areas.append(share[positive].mean())
-        contribution += (share - areas[-1]) / np.sqrt(np.where(positive, max(m * (m - 1), 1), max(n * (n - 1), 1))) / classes
+        contribution += (share - areas[-1]) / np.sqrt(np.where(positive, max(m * (m - 1), 1),
+                                                               max(n * (n - 1), 1))) / classes
     area, variance = float(np.mean(areas)), float((contribution**2).sum())
     if variance < 1e-18 or min(positives.min(), negatives.min()) < 2:
         limits = np.array([score_interval(a, m, n) for a, m, n in zip(areas, positives, negatives)])

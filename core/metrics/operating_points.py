@@ -66,7 +66,7 @@ def one_class(labels: np.ndarray, probs: np.ndarray, task: str, k: int) -> tuple
     return one_against_rest(labels, probs.shape[1])[:, k], score.astype(np.float32)
 
 
-# -------------------------------------------------------------------------------------------------------- the choice of one
+# ------------------------------------------------------------------------------------------ the choice of one
 
 @dataclass(frozen=True)
 class Rule:
@@ -100,10 +100,13 @@ RULES: dict[str, Rule] = {
         r"J = \text{sensitivity} + \text{specificity} - 1", _youden),
     "sensitivity": Rule(
         "Target sensitivity", "The highest specificity among all thresholds with at least this sensitivity.",
-        r"\max\ \text{specificity}\ \text{where}\ \text{sensitivity} \ge s", _at_least, ("sensitivity", 0.95, 0.0, 1.0)),
+        r"\max\ \text{specificity}\ \text{where}\ \text{sensitivity} \ge s", _at_least,
+        ("sensitivity", 0.95, 0.0, 1.0)),
     "cost": Rule(                                       # Metz, Semin Nucl Med 8, 1978
-        "Cost ratio", "Minimises the expected cost at this prevalence, where a miss costs as much as this many false alarms.",
-        r"\min\ c\,\pi\,(1 - \text{sensitivity}) + (1 - \pi)(1 - \text{specificity})", _cheapest, ("cost", 10.0, 0.01, 1e4)),
+        "Cost ratio",
+        "Minimises the expected cost at this prevalence, where a miss costs as much as this many false alarms.",
+        r"\min\ c\,\pi\,(1 - \text{sensitivity}) + (1 - \pi)(1 - \text{specificity})", _cheapest,
+        ("cost", 10.0, 0.01, 1e4)),
 }
 
 
@@ -130,7 +133,8 @@ def candidates(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
     return middle[there], np.r_[0, tp][there], np.r_[0, fp][there]
 
 
-def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: float | None = None, split: str = "val",
+def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: float | None = None,
+           split: str = "val",
            epoch: int | None = None, **wish: float) -> Threshold:
     """Choose the threshold by a rule of RULES; of equally good ones the highest, with the fewest positives.
 
@@ -151,19 +155,23 @@ def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: flo
     m = int(positive.sum())
     n = len(positive) - m
     if rule not in RULES:
-        raise LightboxError("threshold.rule", f"There is no rule called {rule}.", f"There are {', '.join(RULES)}.")
+        raise LightboxError("threshold.rule", f"There is no rule called {rule}.",
+                            f"There are {', '.join(RULES)}.")
     if not m or not n:
-        raise LightboxError("threshold.one_class", "All images are of one class, so no threshold is better than another.",
+        raise LightboxError("threshold.one_class",
+                            "All images are of one class, so no threshold is better than another.",
                             "A threshold needs positive and negative images.")
     prevalence = m / len(positive) if prevalence is None else prevalence
     if not 0 < prevalence < 1:
-        raise LightboxError("threshold.prevalence", f"The prevalence was {prevalence}.", "It must lie between 0 and 1.")
+        raise LightboxError("threshold.prevalence", f"The prevalence was {prevalence}.",
+                            "It must lie between 0 and 1.")
     value = _checked_wish(rule, wish)
     thresholds, tp, fp = candidates(positive, scores)
     gain = RULES[rule].gain(tp / m, 1 - fp / n, prevalence, value)
     best = gain.max()
     if not math.isfinite(best):
-        raise LightboxError("threshold.wish", f"No threshold reaches a sensitivity of {value:g}: some positive images have a "
+        raise LightboxError("threshold.wish",
+                            f"No threshold reaches a sensitivity of {value:g}: some positive images have a "
                             "score of 0.", "Choose a lower sensitivity, or train longer.")
     given = {} if value is None else wish | ({"prevalence": prevalence} if rule == "cost" else {})
     return Threshold(float(thresholds[np.argmax(gain >= best - 1e-12)]), rule, given, split, epoch)
@@ -172,17 +180,19 @@ def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: flo
 def _checked_wish(rule: str, wish: dict[str, float]) -> float | None:
     wanted = RULES[rule].wish
     if set(wish) != ({wanted[0]} if wanted else set()):
-        raise LightboxError("threshold.wish", f"The rule {rule} needs {wanted[0] if wanted else 'no parameter'}.",
+        raise LightboxError("threshold.wish",
+                            f"The rule {rule} needs {wanted[0] if wanted else 'no parameter'}.",
                             f"It was given {', '.join(wish) or 'none'}.")
     if not wanted:
         return None
     name, _, low, high = wanted
     if not (isinstance(wish[name], (int, float)) and low <= wish[name] <= high):
-        raise LightboxError("threshold.wish", f"The {name} was {wish[name]}.", f"It must lie between {low:g} and {high:g}.")
+        raise LightboxError("threshold.wish", f"The {name} was {wish[name]}.",
+                            f"It must lie between {low:g} and {high:g}.")
     return float(wish[name])
 
 
-# ------------------------------------------------------------------------------------------------------ rates at each of them
+# -------------------------------------------------------------------------------------- rates at each of them
 
 @dataclass(frozen=True)
 class OperatingPoints:
@@ -210,7 +220,8 @@ class OperatingPoints:
     lr_negative: np.ndarray
 
 
-def operating_points(positive: np.ndarray, scores: np.ndarray, patients: Sequence | None = None) -> OperatingPoints:
+def operating_points(positive: np.ndarray, scores: np.ndarray,
+                     patients: Sequence | None = None) -> OperatingPoints:
     """Compute the rates at every threshold that makes a difference.
 
     Args:
@@ -229,7 +240,8 @@ def operating_points(positive: np.ndarray, scores: np.ndarray, patients: Sequenc
     codes = np.arange(len(positive)) if patients is None else as_codes(patients)
     order = np.argsort(-scores, kind="stable")
     by_score = positive[order]
-    (se, se_limits), (fa, fa_limits) = (_rate(count, codes[order][of]) for count, of in ((tp, by_score), (fp, ~by_score)))
+    se, se_limits = _rate(tp, codes[order][by_score])
+    fa, fa_limits = _rate(fp, codes[order][~by_score])
     sp_limits = 1 - fa_limits[:, ::-1]
     return OperatingPoints(lowest, tp, fp, se_limits, sp_limits, ratio_interval(se, se_limits, fa, fa_limits),
                            ratio_interval(1 - se, 1 - se_limits[:, ::-1], 1 - fa, sp_limits))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import bdtr, ndtr
 
-from core.metrics.intervals import Z
+from core.metrics.intervals import Z, as_codes
 from core.metrics.ranking import placements
 
 
@@ -66,13 +66,15 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
     >>> round(test.difference, 3), test.p > 0.05
     (0.111, True)
     """
-    labels, scores_a, scores_b = (np.asarray(x).reshape(len(labels), -1) for x in (labels, scores_a, scores_b))
+    labels, scores_a, scores_b = (np.asarray(x).reshape(len(labels), -1)
+                                  for x in (labels, scores_a, scores_b))
     labels = labels.astype(bool)
     if not len(labels) or not labels.any(axis=0).all() or labels.all(axis=0).any():
         return None
-    members = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    (area_a, contribution_a, enough), (area_b, contribution_b, _) = (_areas_and_contributions(labels, s, members) for s in (scores_a, scores_b))
-    errors = tuple(float(np.sqrt((contribution**2).sum())) for contribution in (contribution_a, contribution_b))
+    members = np.arange(len(labels)) if groups is None else as_codes(groups)
+    area_a, contribution_a, enough = _area_and_contributions(labels, scores_a, members)
+    area_b, contribution_b, _ = _area_and_contributions(labels, scores_b, members)
+    errors = tuple(float(np.sqrt((of**2).sum())) for of in (contribution_a, contribution_b))
     difference, spread = area_a - area_b, float(np.sqrt(((contribution_a - contribution_b) ** 2).sum()))
     if not enough:
         return AUCTest(area_a, area_b, difference, None, None, None, None, errors)
@@ -80,11 +82,13 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
         rest = (0.0, 0.0, 0.0, 1.0) if abs(difference) < 1e-9 else (None,) * 4
         return AUCTest(area_a, area_b, difference, *rest, errors)
     z = difference / spread
-    return AUCTest(area_a, area_b, difference, max(difference - Z * spread, -1.0), min(difference + Z * spread, 1.0), z,
+    return AUCTest(area_a, area_b, difference, max(difference - Z * spread, -1.0),
+                   min(difference + Z * spread, 1.0), z,
                    _two_sided(z), errors)
 
 
-def _areas_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np.ndarray) -> tuple[float, np.ndarray, bool]:
+def _area_and_contributions(labels: np.ndarray, scores: np.ndarray,
+                            members: np.ndarray) -> tuple[float, np.ndarray, bool]:
     """Mean AUC of the columns, (G,) the contribution of each group on it, and whether every side has two
     groups at least."""
     classes, count = labels.shape[1], members.max() + 1
@@ -96,7 +100,8 @@ def _areas_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np
             there = len(np.unique(members[side]))
             enough &= there > 1
             factor = math.sqrt(there / (there - 1)) if there > 1 else 1.0
-            contributions += factor * np.bincount(members[side], share[side] - areas[-1], count) / side.sum() / classes
+            contributions += factor * np.bincount(members[side], share[side] - areas[-1],
+                                                  count) / side.sum() / classes
     return float(np.mean(areas)), contributions, bool(enough)
 
 
@@ -161,7 +166,8 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray, groups: np.ndarray | None 
                 # patients can make it wider, never narrower
                 middle, half = difference, max(half, Z * spread)
     both = int((right_a & right_b).sum())
-    return AccuracyTest(both, only_a, only_b, n - both - only_a - only_b, difference, max(middle - half, -1.0),
+    return AccuracyTest(both, only_a, only_b, n - both - only_a - only_b, difference,
+                        max(middle - half, -1.0),
                         min(middle + half, 1.0), exact, mid, p, by_group)
 
 

@@ -85,7 +85,8 @@ def average_precision_of(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
     """
     positives = tp[..., -1].astype(np.float64)
     precision = tp / np.maximum(tp + fp, 1)
-    summed = tp[..., 0] * precision[..., 0] + np.einsum("...t,...t->...", tp[..., 1:] - tp[..., :-1], precision[..., 1:],
+    summed = tp[..., 0] * precision[..., 0] + np.einsum("...t,...t->...", tp[..., 1:] - tp[..., :-1],
+                                                        precision[..., 1:],
                                                         dtype=np.float64)
     return np.where(positives > 0, summed / np.where(positives > 0, positives, 1), np.nan)
 

@@ -57,10 +57,12 @@ def bootstrap(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequen
     sample = Sample(labels, probs, task, threshold)
     freedom = degrees_of_freedom(sample, patients)
     values = resample(sample, patients, overall(names), draws=draws, seed=seed)
-    return {name: limits(name, METRICS[name].function.of_sample(sample), of, freedom) for name, of in values.items()}
+    return {name: limits(name, METRICS[name].function.of_sample(sample), of, freedom)
+            for name, of in values.items()}
 
 
-def resample(sample: Sample, patients: Sequence | None, functions: Mapping[Hashable, Callable[[Resamples], np.ndarray | None]], *,
+def resample(sample: Sample, patients: Sequence | None,
+             functions: Mapping[Hashable, Callable[[Resamples], np.ndarray | None]], *,
              draws: int = 1000, seed: int = 0) -> dict[Hashable, np.ndarray]:
     """Compute what each function gives in each resample: {its key: (draws,) or (draws, K)}, NaN where it is
     undefined.
@@ -105,9 +107,10 @@ def per_class(names: Sequence[str], classes: int) -> dict[tuple[str, str], Calla
             for name in names if METRICS[name].function.per_class}
 
 
-# ----------------------------------------------------------------------------------------------------------------- intervals
+# -------------------------------------------------------------------------------------------------- intervals
 
-def limits(name: str, value: float | None, values: np.ndarray, freedom: float = math.inf) -> tuple[float, float] | None:
+def limits(name: str, value: float | None, values: np.ndarray,
+           freedom: float = math.inf) -> tuple[float, float] | None:
     """Return the interval of one metric: `percentile_interval`, of average precision `logit_interval`.
 
     Args:
@@ -117,7 +120,8 @@ def limits(name: str, value: float | None, values: np.ndarray, freedom: float = 
     """
     if value is None or np.isnan(value):
         return None
-    return logit_interval(value, values, freedom) if name == "average_precision" else percentile_interval(values, freedom)
+    return logit_interval(value, values,
+                          freedom) if name == "average_precision" else percentile_interval(values, freedom)
 
 
 def percentile_interval(values: np.ndarray, freedom: float = math.inf) -> tuple[float, float] | None:
@@ -192,7 +196,7 @@ def degrees_of_freedom(sample: Sample, patients: Sequence | None, k: int | None 
     return float(share.sum() ** 2 / (share**2 / np.maximum(1 / share - 1, 1)).sum())
 
 
-# ----------------------------------------------------------------------------------------------------------------- resamples
+# -------------------------------------------------------------------------------------------------- resamples
 
 def draw(images: int, patients: Sequence | None, draws: int, seed: int) -> Iterator[np.ndarray]:
     """Yield weights of the images, (B, N) float32, until all resamples are drawn: as many patients as there

@@ -76,12 +76,14 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
         if split == "test":
             raise LightboxError("report.shut", "The test set of this run has not been opened.",
                                 "Open it on the page Evaluate, or with python -m core evaluate RUN --split test; each opening is counted.")
-        raise LightboxError("report.empty", "This run has no predictions to report yet.", "Let it finish an epoch, then evaluate it.")
+        raise LightboxError("report.empty", "This run has no predictions to report yet.",
+                            "Let it finish an epoch, then evaluate it.")
     about = run.data()
     dataset = run.config.data.dataset
     data = ready_dataset(run) if data is None else data
     licence, citation = credits_of(dataset, data)
-    return Contents(run, run.config, name, found, evaluate_predictions(run, name, found, data), about, run.records(), licence, citation,
+    return Contents(run, run.config, name, found, evaluate_predictions(run, name, found, data), about,
+                    run.records(), licence, citation,
                     versions(), _noted(run))
 
 
@@ -110,7 +112,8 @@ def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
 def changed_settings(config: RunConfig) -> list[tuple[str, str, str]]:
     """(dotted field, label, value) of every setting that is not the default, the data set and the name
     apart."""
-    return [(name, KNOBS[name].label, str(value)) for name, value in config.changed().items() if name != "data.dataset"]
+    return [(name, KNOBS[name].label, str(value)) for name, value in config.changed().items()
+            if name != "data.dataset"]
 
 
 def settings_json(config: RunConfig) -> str:

@@ -20,7 +20,8 @@ from core.runs import checkpoints
 from core.runs.store import Run
 
 
-def export(run: Run, folder: Path, title: str, about: str = "", progress=None, evaluations: Mapping[str, RunEvaluation] | None = None) -> None:
+def export(run: Run, folder: Path, title: str, about: str = "", progress=None,
+           evaluations: Mapping[str, RunEvaluation] | None = None) -> None:
     """Write a run's best epoch as a folder of weights/: weights.safetensors, meta.json and card.md.
 
     Args:

@@ -73,7 +73,8 @@ def precision_recall(what: Contents) -> Chart | None:
     if _is_binary(what):
         (_, fp), (fn, tp) = what.result.confusion_matrix
         point = (tp / (tp + fn), tp / (tp + fp)) if tp + fp else None
-    return curves.precision_recall(lines, colors, point=point, point_label=_threshold_label(what), labels=labels,
+    return curves.precision_recall(lines, colors, point=point, point_label=_threshold_label(what),
+                                   labels=labels,
                                    prevalence=prevalence if _is_binary(what) else None)
 
 
@@ -93,7 +94,8 @@ def calibration(what: Contents) -> Chart | None:
     series, said = [], []
     for name, color, positive, scores in _one_against_rest(what):
         bins = reliability(positive, scores)
-        series.append(probabilities.Bins(name, color, bins.predicted, bins.observed, bins.low, bins.high, bins.n))
+        series.append(probabilities.Bins(name, color, bins.predicted, bins.observed, bins.low, bins.high,
+                                         bins.n))
         said.append(f"{name} {bins.ece:.3f}")
     alt = f"Reliability diagram. Expected calibration error: {', '.join(said)}."
     return probabilities.reliability(series, legend=True, alt=alt)
@@ -135,7 +137,8 @@ def figures(what: Contents) -> dict[str, tuple[str, Chart]]:
     """Return every figure that this run has: name -> (caption, chart)."""
     words = {"split": SPLIT_WORDS[what.split], "point": "", "chance": ""}
     if _is_binary(what):
-        words |= {"point": "; the diamond is the threshold in use", "chance": "; the dashed line is the chance level"}
+        words |= {"point": "; the diamond is the threshold in use",
+                  "chance": "; the dashed line is the chance level"}
     drawn = {name: (caption.format(**words), draw(what)) for name, (caption, draw) in FIGURES.items()}
     return {name: pair for name, pair in drawn.items() if pair[1] is not None}
 

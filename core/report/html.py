@@ -70,7 +70,8 @@ def report(run: Run | Contents, split: str = "") -> str:
     what = run if isinstance(run, Contents) else contents(run, split)
     about, result = what.about, what.result
     parts = [
-        _head(what.run.name, f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
+        _head(what.run.name,
+              f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
         _warnings(result.warnings),
         "<h2>Results</h2>", _metrics(what), _baselines(what), _grouped(what), _classes(what),
@@ -107,11 +108,12 @@ def comparison(runs: Sequence[Run], split: str = "") -> str:
     return _document("Comparison of runs", parts)
 
 
-# ------------------------------------------------------------------------------------------------------------------ the parts
+# -------------------------------------------------------------------------------------------------- the parts
 
 def _document(title: str, parts: Iterable[str]) -> str:
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n" + "\n".join(filter(None, parts))
+            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n" + "\n".join(filter(None,
+                                                                                                      parts))
             + f'\n<p class="quiet">{NOT_CLINICAL}</p>\n</body></html>\n')
 
 
@@ -144,7 +146,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
 
 
 def _metrics(what: Contents) -> str:
-    rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None else f"{one.n_positive:,}",
+    rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None
+             else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
     return _table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
 
@@ -152,7 +155,8 @@ def _metrics(what: Contents) -> str:
 def _baselines(what: Contents) -> str:
     rows = [(row.name, *("" if getattr(row, name) is None else f"{getattr(row, name):.3f}" for name in FEW))
             for row in what.result.baselines]
-    return "<p>Baselines:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows, (1, 2, 3)) if rows else ""
+    return "<p>Baselines:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows,
+                                        (1, 2, 3)) if rows else ""
 
 
 def _grouped(what: Contents) -> str:
@@ -163,14 +167,16 @@ def _grouped(what: Contents) -> str:
             rows.append((word, f"{group.n:,}", *(with_interval(group.estimates[name]) for name in FEW)))
     if not rows:
         return ""
-    rows.insert(0, ("by image", f"{what.result.n:,}", *(with_interval(what.result.estimates[name]) for name in FEW)))
+    rows.insert(0, ("by image", f"{what.result.n:,}",
+                    *(with_interval(what.result.estimates[name]) for name in FEW)))
     return ("<p>With the mean probability over all images of a study, or of a patient:</p>"
             + _table(("Unit", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
 
 
 def _classes(what: Contents) -> str:
     names = ("sensitivity", "specificity", "precision", "f1", "roc_auc")
-    rows = [(row.name, f"{row.n:,}", *(with_interval(row.estimates[name]) for name in names)) for row in what.result.per_class]
+    rows = [(row.name, f"{row.n:,}", *(with_interval(row.estimates[name]) for name in names))
+            for row in what.result.per_class]
     return "<p>Each class against the rest:</p>" + _table(
         ("Class", "n", "Sensitivity", "Specificity", "Precision", "F1", "ROC AUC"), rows, (1,))
 
@@ -185,7 +191,8 @@ def _data(what: Contents) -> str:
     about = what.about
     counts = ", ".join(f"{SPLIT_WORDS[split]} {n:,}" for split, n in about["n"].items())
     rows = [("Images", about["title"]), ("Classes", ", ".join(about["class_names"])), ("Task", about["task"]),
-            ("Size", f"{about['size']} x {about['size']} px, {'gray' if about['channels'] == 1 else 'colour'}, "
+            ("Size",
+             f"{about['size']} x {about['size']} px, {'gray' if about['channels'] == 1 else 'colour'}, "
                      f"{about['resize']}"),
             ("Split", f"{counts}. {about['split_note']}"), ("Split hash (SHA-256)", about["split_hash"]),
             ("Fingerprint of the images", about["fingerprint"]),
@@ -198,14 +205,19 @@ def _training(what: Contents) -> str:
     start = next((record for record in what.records if record["kind"] == "start"), {})
     seconds = sum(record.get("seconds") or 0 for record in what.epochs)
     how = start.get("how", {})
-    rows = [("Code of report R001", name_code(what.config)), ("Parameters", f"{start.get('parameters', 0):,}"),
-            ("Epochs", f"{len(what.epochs)} of {what.config.train.epochs}, best {what.found.epoch} by validation "
+    rows = [("Code of report R001", name_code(what.config)),
+            ("Parameters", f"{start.get('parameters', 0):,}"),
+            ("Epochs",
+             f"{len(what.epochs)} of {what.config.train.epochs}, best {what.found.epoch} by validation "
                        f"{METRICS[what.config.train.monitor].title}"),
             ("Time", f"{seconds:,.0f} s of training and validation"),
-            ("Device", f"{start.get('device', 'not known')}, {how.get('precision', '')}, {how.get('threads', '')} threads"),
+            ("Device",
+             f"{start.get('device', 'not known')}, {how.get('precision', '')}, {how.get('threads', '')} threads"),
             ("Seed", str(what.config.train.seed)),
-            ("Trained with", ", ".join(f"{name} {version}" for name, version in what.trained_with.items()) or "not recorded"),
-            ("Non-default settings", "; ".join(f"{label} {value}" for _, label, value in changed_settings(what.config))
+            ("Trained with", ", ".join(f"{name} {version}"
+                                       for name, version in what.trained_with.items()) or "not recorded"),
+            ("Non-default settings", "; ".join(f"{label} {value}"
+                                               for _, label, value in changed_settings(what.config))
              or "none")]
     return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
 
@@ -213,7 +225,8 @@ def _training(what: Contents) -> str:
 def _references(all_of: Sequence[Contents]) -> list[str]:
     """Of the images, the networks, the software and the statistics; each once."""
     found = [what.citation for what in all_of if what.citation]
-    found += [paper for what in all_of for family, paper in NETWORK_PAPERS.items() if family in what.config.model.name]
+    found += [paper for what in all_of for family, paper in NETWORK_PAPERS.items()
+              if family in what.config.model.name]
     return list(dict.fromkeys([*found, *REFERENCES]))
 
 
@@ -221,10 +234,11 @@ def _list(items: Iterable[str]) -> str:
     return "<ol>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ol>"
 
 
-# --------------------------------------------------------------------------------------------------------------- a comparison
+# ----------------------------------------------------------------------------------------------- a comparison
 
 def _side_by_side(all_of: Sequence[Contents]) -> str:
-    rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of)) for name in HEADLINE
+    rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of))
+            for name in HEADLINE
             if any(what.result.value(name) is not None for what in all_of)]
     rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
     rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
@@ -240,7 +254,8 @@ def _paired(runs: Sequence[Run], split: str) -> str:
         except LightboxError as error:
             said.append(f"<p><b>{escape(runs[0].name)}</b> and <b>{escape(other.name)}</b>: {escape(str(error))}</p>")
             continue
-        sentences = [test["sentence"] for test in (found["roc_auc"], found["accuracy"]) if test] + found["notes"]
+        sentences = [test["sentence"] for test in (found["roc_auc"], found["accuracy"])
+                     if test] + found["notes"]
         said.append(f"<p><b>A</b> is {escape(runs[0].name)}, <b>B</b> is {escape(other.name)}. {escape(' '.join(sentences))}</p>")
     return "".join(said)
 
@@ -252,5 +267,6 @@ def _differences(all_of: Sequence[Contents]) -> str:
              if len({one.get(name) for one in changed}) > 1]
     datasets = [what.config.data.dataset for what in all_of]
     rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
-    rows += [(KNOBS[name].label, *(one.get(name, str(KNOBS[name].default)) for one in changed)) for name in names]
+    rows += [(KNOBS[name].label, *(one.get(name, str(KNOBS[name].default)) for one in changed))
+             for name in names]
     return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"

@@ -42,7 +42,8 @@ def _cell(value):
 
 def evaluation_report(what: Contents) -> str:
     """Return a row for each metric, of all classes and of each one."""
-    head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive", "interval_method")
+    head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive",
+            "interval_method")
     fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.found.epoch)
     rows = [(*fixed, "all", *_row_of(name, one)) for name, one in what.result.estimates.items()]
     for row in what.result.per_class:
@@ -58,9 +59,11 @@ def predictions_report(what: Contents) -> str:
     """Return a row for each class: how many images have it, are predicted to, and correctly so."""
     names = what.about["class_names"]
     tp, fn, fp, tn = confusion.counts(what.result.confusion_matrix)
-    rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]), int(fn[k]),
+    rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]),
+             int(fn[k]),
              int(fp[k]), int(tn[k])) for k, name in enumerate(names)]
-    return to_csv(("run", "split", "class", "images", "predicted", "true_positives", "false_negatives", "false_positives",
+    return to_csv(("run", "split", "class", "images", "predicted", "true_positives", "false_negatives",
+                   "false_positives",
                    "true_negatives"), rows)
 
 
@@ -75,7 +78,8 @@ def per_image(what: Contents) -> str:
     def word(value) -> str:
         return "; ".join(name for name, there in zip(names, value) if there) if several else names[int(value)]
     rows = ((image, patient, study, word(true), word(pred), *(round(float(p), 6) for p in probs))
-            for image, patient, study, true, pred, probs in zip(found.image_ids, patients, studies, found.labels, preds,
+            for image, patient, study, true, pred, probs in zip(found.image_ids, patients, studies,
+                                                                found.labels, preds,
                                                                   found.probs))
     return to_csv(head, rows)
 

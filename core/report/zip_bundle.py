@@ -77,7 +77,8 @@ def comparison_bundle(runs: Sequence[Run], split: str = "val") -> bytes:
         files[f"{what.run.id}/config.json"] = (what.run.folder / "config.json").read_bytes()
         files |= {f"{what.run.id}/{name}": table(what) for name, (_, table) in TABLES.items()}
         for name, (_, figure) in figures(what).items():
-            files |= {f"{what.run.id}/{name}.png": as_png(figure), f"{what.run.id}/{name}.svg": as_svg(figure)}
+            files |= {f"{what.run.id}/{name}.png": as_png(figure),
+                      f"{what.run.id}/{name}.svg": as_svg(figure)}
     return zipped(files)
 
 
@@ -91,7 +92,8 @@ def _architecture(run: Run) -> dict[str, str | bytes]:
     from core.models.layers import stage_table
     model = as_trained(run)
     drawing = architecture(stage_table(model))
-    return {"architecture.png": as_png(drawing), "architecture.svg": as_svg(drawing), "layers.csv": layers(model)}
+    return {"architecture.png": as_png(drawing), "architecture.svg": as_svg(drawing),
+            "layers.csv": layers(model)}
 
 
 def as_trained(run: Run) -> Classifier:
@@ -107,7 +109,8 @@ def layers(model: Classifier) -> str:
     from core.models.layers import layer_table
     rows = layer_table(model)
     return to_csv(("layer", "kind", "output_shape", "parameters", "trainable", "multiply_adds"),
-                  [(row.name, row.kind, " x ".join(map(str, row.output_shape)), row.parameters, row.trainable, row.flops)
+                  [(row.name, row.kind, " x ".join(map(str, row.output_shape)), row.parameters, row.trainable,
+                    row.flops)
                    for row in rows])
 
 

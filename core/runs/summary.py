@@ -24,7 +24,8 @@ from core.runs.codes import name_code
 from core.runs.run import Run
 
 # Files of a run on which its summary depends: where none of them has changed, neither has the summary.
-FILES = ("status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json", "scores.json")
+FILES = ("status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json",
+         "scores.json")
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,14 @@ class RunSummary:
     def matches(self, words: str) -> bool:
         """Return whether each of these words is in the name, tags, note, data, network or code; case does not
         matter."""
-        text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, self.code, self.details)).casefold()
+        text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, self.code,
+                         self.details)).casefold()
         return all(word in text for word in words.casefold().split())
 
     def is_like(self, other: RunSummary) -> bool:
         """Return whether an image should take both the same time."""
-        return all(getattr(self, name) == getattr(other, name) for name in ("network", "size", "small_stem", "device")) and (
+        return all(getattr(self, name) == getattr(other, name)
+                   for name in ("network", "size", "small_stem", "device")) and (
             self.config.model.freeze == other.config.model.freeze)
 
 
@@ -128,7 +131,8 @@ def summarize(run: Run) -> RunSummary:
     return RunSummary(
         run.id, run.name, config, run.status().state, run.created, run.device,
         data_title=about.get("title", config.data.dataset), split_hash=about.get("split_hash", ""),
-        tags=notes.tags, note=notes.text, class_names=tuple(about.get("class_names", ())), channels=about.get("channels", 1),
+        tags=notes.tags, note=notes.text, class_names=tuple(about.get("class_names", ())),
+        channels=about.get("channels", 1),
         n_train=about.get("n", {}).get("train", 0), epoch=epochs[-1]["epoch"] if epochs else 0,
         seconds=sum(seconds) if epochs else None, epoch_seconds=median(seconds) if epochs else None,
         auc=max(aucs, default=None),
@@ -166,7 +170,8 @@ def all_scores(run: Run) -> dict[str, dict]:
 
 def scores_stamp(run: Run) -> list:
     """Return what changes when the predictions, the threshold or the program do."""
-    return [__version__, *(number for name in ("predictions.npz", "threshold.json") for number in file_stamp(run.folder / name))]
+    return [__version__, *(number for name in ("predictions.npz", "threshold.json")
+                           for number in file_stamp(run.folder / name))]
 
 
 def file_stamp(path: Path | str) -> tuple[int, int]:
@@ -180,8 +185,10 @@ def file_stamp(path: Path | str) -> tuple[int, int]:
 
 def _details(config: RunConfig) -> str:
     model = config.model
-    words = {f"{model.head} head": model.head != "linear", f"cut at {model.cut}": model.cut, "frozen": model.freeze == "all",
-             f"frozen up to {model.freeze}": model.freeze not in ("none", "all"), "augmented": active(config.augment)}
+    words = {f"{model.head} head": model.head != "linear", f"cut at {model.cut}": model.cut,
+             "frozen": model.freeze == "all",
+             f"frozen up to {model.freeze}": model.freeze not in ("none", "all"),
+             "augmented": active(config.augment)}
     return ", ".join(word for word, applies in words.items() if applies)
 
 

@@ -23,7 +23,8 @@ from pages.shared.layout import escape, format_interval
 from pages.shared.predictions import roc_curves, stored_predictions
 from pages.shared.widget_state import follow
 
-CURVES = {"val_loss": "Loss on validation", "val_roc_auc": "ROC AUC on validation", "val_accuracy": "Accuracy on validation",
+CURVES = {"val_loss": "Loss on validation", "val_roc_auc": "ROC AUC on validation",
+          "val_accuracy": "Accuracy on validation",
           "train_loss": "Loss on training"}
 LETTERS = "ABCDEF"
 
@@ -31,7 +32,8 @@ LETTERS = "ABCDEF"
 def _keys(picked: Sequence[RunGroup]) -> dict[str, str]:
     """What each picked line is called in a chart -> its colour. On this page no class is drawn, so runs take
     those colours."""
-    return {f"{letter}  {line.name}": theme.class_color(k) for k, (letter, line) in enumerate(zip(LETTERS, picked))}
+    return {f"{letter}  {line.name}": theme.class_color(k)
+            for k, (letter, line) in enumerate(zip(LETTERS, picked))}
 
 
 def draw_legend(picked: Sequence[RunGroup]) -> None:
@@ -41,7 +43,7 @@ def draw_legend(picked: Sequence[RunGroup]) -> None:
     st.html(f"<div class='lightbox-legend'>{signs}</div>")
 
 
-# ------------------------------------------------------------------------------------------------------------ curves
+# ----------------------------------------------------------------------------------------------------- curves
 
 def draw_curves(store: RunStore, picked: Sequence[RunGroup], split: str) -> None:
     """The learning curves of the picked runs over each other, and their ROC curves. Of a folded line, every
@@ -57,7 +59,8 @@ def draw_curves(store: RunStore, picked: Sequence[RunGroup], split: str) -> None
         _draw_roc(store, picked, keys, split)
 
 
-def _draw_curve(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str], key: str, title: str) -> None:
+def _draw_curve(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str], key: str,
+                title: str) -> None:
     lines = []
     for name, line in zip(keys, picked):
         for one in line.runs:
@@ -82,19 +85,22 @@ def _draw_roc(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str],
         kept = st.session_state.setdefault("compare_class", {"k": 0})
         kept["k"] = min(kept["k"], len(names) - 1)
         st.selectbox("Class", range(len(names)), format_func=names.__getitem__, width=260,
-                     **follow("compare_roc_class", kept["k"], kept.__setitem__, "k"), help="Each class against the rest.")
+                     **follow("compare_roc_class", kept["k"], kept.__setitem__, "k"),
+                     help="Each class against the rest.")
         k = kept["k"]
     drawn, missing = {}, []
     for name, line in same:
         run = store.get(line.first.id)
         found = stored_predictions(run, split)
-        one = roc_curves(found.labels, found.probs, run.data().get("task", ""), names).get(k) if found is not None else None
+        one = roc_curves(found.labels, found.probs, run.data().get("task", ""),
+                         names).get(k) if found is not None else None
         if one is None:
             missing.append(name)
         else:
             drawn[name] = one
     if drawn:                                        # called by their letters: the names stand above
-        show_chart(curves.roc({name[0]: curve for name, curve in drawn.items()}, [keys[name] for name in drawn], height=430),
+        show_chart(curves.roc({name[0]: curve for name, curve in drawn.items()},
+                              [keys[name] for name in drawn], height=430),
              key=f"compare_roc_{split}")
     if missing:
         st.caption(f"Not drawn, because there are no predictions for this split: {escape(', '.join(missing))}.")
@@ -103,7 +109,7 @@ def _draw_roc(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str],
         st.caption(f"{others} of the picked runs have other classes and are not drawn here.")
 
 
-# ------------------------------------------------------------------------------------------------------ against the cost
+# ------------------------------------------------------------------------------------------- against the cost
 
 def _place(one: RunSummary) -> tuple[ModelConfig, int, int, int]:
     return one.config.model, len(one.class_names), one.config.data.size, one.channels
@@ -112,7 +118,8 @@ def _place(one: RunSummary) -> tuple[ModelConfig, int, int, int]:
 COSTS = {
     "parameters": ("Parameters", "Learned weights of the network.", lambda one: _counted(one, "parameters")),
     "flops": ("Multiply-adds", "To classify one image.", lambda one: _counted(one, "flops")),
-    "seconds": ("Training time, s", "Training and validation. Not comparable between machines.", lambda one: one.seconds),
+    "seconds": ("Training time, s", "Training and validation. Not comparable between machines.",
+                lambda one: one.seconds),
     "latency": ("Time for one image, s", "Inference for one image on one core of this machine: median of seven.",
                 lambda one: known_times().get(_place(one))),
 }
@@ -134,7 +141,8 @@ def draw_against_cost(lines: Sequence[RunGroup], picked: Sequence[RunGroup]) -> 
         st.selectbox("Metric on validation", offered, format_func=lambda m: METRICS[m].title, width=240,
                      **follow("compare_cost_measure", kept["measure"], kept.__setitem__, "measure"))
         if any(_place(one) not in known_times() for one in entries):
-            if st.button("Measure inference time", icon=":material/timer:", help="Runs each network a few times on one "
+            if st.button("Measure inference time", icon=":material/timer:",
+                         help="Runs each network a few times on one "
                          "core of this machine, with random weights, on which the time does not depend."):
                 st.session_state["compare_measuring"] = True
         if st.session_state.get("compare_measuring"):
@@ -148,7 +156,8 @@ def draw_against_cost(lines: Sequence[RunGroup], picked: Sequence[RunGroup]) -> 
             _draw_cost(frame.dropna(subset=[name, "value"]), name, title, help, kept["measure"])
     st.caption("Bars are 95 % intervals; for grouped seeds, the standard deviation between seeds. Costs are on logarithmic scales. "
                "None of the four determines another: a network with few parameters may be slow."
-               + (" Results on different data sets are not comparable." if frame["data"].nunique() > 1 else ""))
+               + (" Results on different data sets are not comparable." if frame["data"].nunique() > 1
+                  else ""))
 
 
 def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) -> pd.DataFrame:
@@ -161,7 +170,8 @@ def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) 
         place = picked.index(line) if line in picked else None
         row = {"run": line.name, "data": line.first.data_title, "value": value, "low": low, "high": high,
                "letter": "" if place is None else LETTERS[place],
-               "hue": theme.QUIET if place is None else theme.class_color(place), "said": format_interval(value, low, high)}
+               "hue": theme.QUIET if place is None else theme.class_color(place),
+               "said": format_interval(value, low, high)}
         for name, (_, _, of) in COSTS.items():
             known = [x for x in map(of, line.runs) if x is not None]
             row[name] = float(np.mean(known)) if known else None
@@ -174,7 +184,8 @@ def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) 
 def _letters(frame: pd.DataFrame, name: str) -> list[str]:
     """What is written beside each dot. Dots of one cost whose letters would lie on each other share a sign,
     as "A B"."""
-    near = 0.08 * max(frame["high"].fillna(frame["value"]).max() - frame["low"].fillna(frame["value"]).min(), 1e-9)
+    near = 0.08 * max(frame["high"].fillna(frame["value"]).max() - frame["low"].fillna(frame["value"]).min(),
+                      1e-9)
     signs = dict.fromkeys(frame.index, "")
     for i, row in frame[frame["letter"] != ""].sort_values("letter").iterrows():
         under = next((k for k, sign in signs.items() if sign and frame.at[k, name] == row[name]
@@ -189,9 +200,11 @@ def _draw_cost(frame: pd.DataFrame, name: str, title: str, help: str, measure: s
         if frame.empty:
             st.caption("Click the button above to measure the times.")
             return
-        points = pd.DataFrame({"x": frame[name], "y": frame["value"], "low": frame["low"], "high": frame["high"],
+        points = pd.DataFrame({"x": frame[name], "y": frame["value"], "low": frame["low"],
+                               "high": frame["high"],
                                "label": _letters(frame, name), "color": frame["hue"], "name": frame["run"],
                                "details": frame["data"] + ": " + frame["said"]})
         said = "; ".join(f"{row['run']} {row[name]:.3g} and {row['said']}" for _, row in frame.iterrows())
         show_chart(comparisons.cost(points, title, METRICS[measure].title, limits=METRICS[measure].range,
-                              alt=f"{METRICS[measure].title} against {title}: {said}."), key=f"compare_cost_{name}")
+                              alt=f"{METRICS[measure].title} against {title}: {said}."),
+                   key=f"compare_cost_{name}")

@@ -54,7 +54,7 @@ _element = st.components.v2.component(
     css=(HERE / "leaderboard.css").read_text(), js=(HERE / "leaderboard.js").read_text())
 
 
-# ----------------------------------------------------------------------------------------------------------- what there is
+# ---------------------------------------------------------------------------------------------- what there is
 
 def trained_runs(store: RunStore) -> list[RunSummary]:
     """Every run with a finished epoch, newest first."""
@@ -84,14 +84,15 @@ def _go_on(left: int, drawn: float) -> None:
         st.rerun()
 
 
-# ----------------------------------------------------------------------------------------------------------- which of them
+# ---------------------------------------------------------------------------------------------- which of them
 
 def data_sets(entries: Sequence[RunSummary]) -> dict[str, str]:
     """Value of a chip -> what it says: the data sets that have runs, and all of them. First, and so shown
     where none is chosen, is that of the runs that the address picks, all where these are of several, else
     that of the run one comes from."""
     picked = (get_param("runs") or "").split(",")
-    first = [one for one in entries if one.id in picked] or [one for one in entries if one.id == get_param("run")]
+    first = [one for one in entries if one.id in picked] or [one for one in entries
+                                                             if one.id == get_param("run")]
     names = list(dict.fromkeys(one.data_title for one in [*first, *entries]))
     every = {ALL: "All data sets"} if len(names) > 1 else {}
     shown = {name: name for name in names}
@@ -111,7 +112,8 @@ def narrow(entries: Sequence[RunSummary], data: str | None) -> list[RunSummary]:
     kept = _kept()
     here = [one for one in entries if data in (None, ALL, one.data_title)]
     words = kept["words"].casefold().split()
-    here = [one for one in here if all(word in f"{one.name} {one.config.model.name}".casefold() for word in words)]
+    here = [one for one in here if all(word in f"{one.name} {one.config.model.name}".casefold()
+                                       for word in words)]
     known = list(dict.fromkeys(tag for one in here for tag in one.tags))
     kept["tags"] = [tag for tag in kept["tags"] if tag in known]
     if known:
@@ -122,11 +124,12 @@ def narrow(entries: Sequence[RunSummary], data: str | None) -> list[RunSummary]:
 
 def _kept() -> dict:
     """What was chosen here, for the session."""
-    return st.session_state.setdefault("compare_kept", {"tags": [], "words": "", "measures": list(SHOWN), "about": None,
-                                                        "fold": False, "test": False, "by": ("val:roc_auc", None)})
+    return st.session_state.setdefault("compare_kept", {
+        "tags": [], "words": "", "measures": list(SHOWN), "about": None, "fold": False, "test": False,
+        "by": ("val:roc_auc", None)})
 
 
-# ------------------------------------------------------------------------------------------------------------- the table
+# -------------------------------------------------------------------------------------------------- the table
 
 def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list[RunSummary], str]:
     """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that
@@ -136,17 +139,21 @@ def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         asked_among("board", "choice of runs", BOARDS)
         board = get_param("board") if get_param("board") in BOARDS else "all"
-        st.segmented_control("Which runs", list(BOARDS), format_func=lambda key: BOARDS[key][0], label_visibility="collapsed",
+        st.segmented_control("Which runs", list(BOARDS), format_func=lambda key: BOARDS[key][0],
+                             label_visibility="collapsed",
                              **follow("compare_board", board, _take_board),
                              help="The two leaderboards of report R001, but sorted by validation: R001 sorted by test.")
         st.text_input("Find runs", placeholder="Name or network", icon=":material/search:", width=190,
-                      label_visibility="collapsed", **follow("compare_words", kept["words"], kept.__setitem__, "words"))
+                      label_visibility="collapsed",
+                      **follow("compare_words", kept["words"], kept.__setitem__, "words"))
         st.toggle("Group seeds", **follow("compare_fold", kept["fold"], kept.__setitem__, "fold"),
                   help="Shows runs that differ only in their seed as one row: their mean, and the standard deviation (SD) "
                        "between seeds, which shows how much the seed matters.")
-        with st.popover("Columns", icon=":material/view_column:", key="compare_columns", on_change="rerun") as columns:
+        with st.popover("Columns", icon=":material/view_column:", key="compare_columns",
+                        on_change="rerun") as columns:
             if columns.open:
-                st.pills("Metrics", list(METRICS), selection_mode="multi", format_func=lambda m: METRICS[m].title,
+                st.pills("Metrics", list(METRICS), selection_mode="multi",
+                         format_func=lambda m: METRICS[m].title,
                          **follow("compare_measures", kept["measures"], kept.__setitem__, "measures"))
                 st.pills("Other columns", list(ABOUT), selection_mode="multi", format_func=ABOUT.get,
                          **follow("compare_about", list(ABOUT) if kept["about"] is None else kept["about"],
@@ -180,11 +187,15 @@ def draw_table(runs: Sequence[RunSummary], board: str) -> tuple[list[RunGroup], 
     """Draw the table. Returns its rows, and those that are picked, in the order in which they were."""
     shown = _shown(runs, board)
     key = "compare_table"
-    best = {(m, split): leaderboard.best(shown.rows, m, split) for m in shown.metrics for split in shown.splits}
+    best = {(m, split): leaderboard.best(shown.rows, m, split) for m in shown.metrics
+            for split in shown.splits}
     _element(key=key,
-             on_sorted_change=lambda: _sort_by(st.session_state[key].get("sorted"), shown.sorted_by, shown.descending),
-             on_picked_change=lambda: _pick(st.session_state[key].get("picked"), [row.first.id for row in shown.picked]),
-             data={"columns": _heads(shown), "rows": [_row(shown, place, best) for place in range(len(shown.rows))],
+             on_sorted_change=lambda: _sort_by(st.session_state[key].get("sorted"), shown.sorted_by,
+                                               shown.descending),
+             on_picked_change=lambda: _pick(st.session_state[key].get("picked"),
+                                            [row.first.id for row in shown.picked]),
+             data={"columns": _heads(shown), "rows": [_row(shown, place, best)
+                                                      for place in range(len(shown.rows))],
                    "label": "Runs and their results", "tall": "24rem"})
     return shown.rows, shown.picked
 
@@ -199,10 +210,13 @@ def _shown(runs: Sequence[RunSummary], board: str) -> Shown:
     about = list(ABOUT) if kept["about"] is None else kept["about"]
     opened = any("test" in run.scores for run in runs)
     several = len({run.data_title for run in runs}) > 1
-    metrics = sorted((m for m in METRICS if m in kept["measures"]), key=lambda m: SHOWN.index(m) if m in SHOWN else len(SHOWN))
+    metrics = sorted((m for m in METRICS if m in kept["measures"]), key=lambda m: SHOWN.index(m) if m in SHOWN
+                     else len(SHOWN))
     return Shown(rows, _picked(rows), column, descending,
-                 tuple(key for key in COLUMNS if key == "name" or key in about and (key != "data" or several)),
-                 ("val", "test") if "test" in about and opened else ("val",), tuple(metrics), "n" in about, several,
+                 tuple(key for key in COLUMNS
+                       if key == "name" or key in about and (key != "data" or several)),
+                 ("val", "test") if "test" in about and opened else ("val",), tuple(metrics), "n" in about,
+                 several,
                  any(run.tags for run in runs))
 
 
@@ -213,8 +227,10 @@ def _heads(shown: Shown) -> list[dict]:
         head = _head(key, COLUMNS[key].title, COLUMNS[key].help, wide=key == "name", numeric=key == "seconds")
         heads.append(head | {"lesser": _kept()["about"] is None and key in LESSER})
     for split in shown.splits:
-        of = [{"title": "n", "help": "Number of images, and how many of them are positive.", "key": "", "numeric": True}]
-        of = of * shown.counts + [_head(f"{split}:{m}", METRICS[m].title, f"{METRICS[m].help} {INTERVAL}", numeric=True)
+        of = [{"title": "n", "help": "Number of images, and how many of them are positive.", "key": "",
+               "numeric": True}]
+        of = of * shown.counts + [_head(f"{split}:{m}", METRICS[m].title, f"{METRICS[m].help} {INTERVAL}",
+                                        numeric=True)
                                   for m in shown.metrics]
         heads += [head | {"group": SPLITS[split], "first": place == 0} for place, head in enumerate(of)]
     if shown.tags:
@@ -226,7 +242,8 @@ def _heads(shown: Shown) -> list[dict]:
 def _row(shown: Shown, place: int, best: dict[tuple[str, str], set[int]]) -> dict:
     """A row with its cells."""
     row = shown.rows[place]
-    facts = {"name": {"text": row.name, "small": _about(row), "data": row.first.data_title if shown.several else ""},
+    facts = {"name": {"text": row.name, "small": _about(row), "data": row.first.data_title if shown.several
+                      else ""},
              "data": {"text": row.first.data_title}, "seconds": {"text": format_seconds(row.seconds)}}
     cells = [facts[key] for key in shown.about]
     for split in shown.splits:
@@ -237,7 +254,8 @@ def _row(shown: Shown, place: int, best: dict[tuple[str, str], set[int]]) -> dic
     if row in shown.picked:
         place = shown.picked.index(row)
         letter, hue = LETTERS[place], theme.class_color(place)
-    return {"id": row.first.id, "name": row.name, "cells": cells, "letter": letter, "hue": hue, "ink": hue and _ink(hue)}
+    return {"id": row.first.id, "name": row.name, "cells": cells, "letter": letter, "hue": hue,
+            "ink": hue and _ink(hue)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,14 +267,17 @@ class Column:
 
 
 COLUMNS = {"name": Column("Run", "Its name, network and image size.", lambda row: row.name.casefold()),
-           "data": Column("Data", "Results on different data sets are not comparable.", lambda row: row.first.data_title.casefold()),
-           "seconds": Column("Training", "Time of training and validation, without waiting; the mean over several seeds. Not "
+           "data": Column("Data", "Results on different data sets are not comparable.",
+                          lambda row: row.first.data_title.casefold()),
+           "seconds": Column("Training",
+                             "Time of training and validation, without waiting; the mean over several seeds. Not "
                              "comparable between machines.", lambda row: row.seconds)}
 
 
 def _head(key: str, title: str, help: str, *, numeric: bool = False, wide: bool = False) -> dict:
     shut = key.startswith("test:") and not _kept()["test"]
-    return {"key": key, "title": title, "help": f"{help} {SHUT}" if shut else help, "numeric": numeric, "wide": wide,
+    return {"key": key, "title": title, "help": f"{help} {SHUT}" if shut else help, "numeric": numeric,
+            "wide": wide,
             "shut": shut}
 
 
@@ -290,14 +311,15 @@ def _take_board(board: str | None) -> None:
         set_param("board", board)
 
 
-# -------------------------------------------------------------------------------------------------------------- the picks
+# -------------------------------------------------------------------------------------------------- the picks
 
 def _picked(rows: Sequence[RunGroup]) -> list[RunGroup]:
     """Rows that the address names; without any the best that has another one of the same images and classes,
     and that one."""
     of = {run.id: row for row in rows for run in row.runs}
     asked = get_param("runs")
-    chosen = list({of[one].first.id: of[one] for one in (asked or "").split(",") if one in of}.values())[:PICKS]
+    chosen = list({of[one].first.id: of[one] for one in (asked or "").split(",")
+                   if one in of}.values())[:PICKS]
     if chosen or asked == NONE:
         return chosen
     known: dict[tuple, RunGroup] = {}
@@ -315,7 +337,7 @@ def _pick(run_id: object, now: Sequence[str]) -> None:
     set_param("runs", ",".join(ids) or NONE)
 
 
-# -------------------------------------------------------------------------------------------------------------- the cells
+# -------------------------------------------------------------------------------------------------- the cells
 
 def _about(row: RunGroup) -> str:
     config = row.first.config
@@ -327,7 +349,8 @@ def _images(row: RunGroup, split: str) -> dict:
     found = row.first.scores.get(split)
     if not found:
         return {"text": "-"}
-    return {"text": f"{found['n']:,}", "small": "" if found["n_positive"] is None else f"{found['n_positive']:,} pos."}
+    return {"text": f"{found['n']:,}", "small": "" if found["n_positive"] is None
+            else f"{found['n_positive']:,} pos."}
 
 
 def _ink(hue: str) -> str:

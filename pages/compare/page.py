@@ -74,7 +74,8 @@ try:
     elif entries:
         show(with_intervals(store, entries), data, split, view)
     else:
-        empty("There are no runs to compare yet. Train two small networks; it takes a few minutes.", "Train a network", "train")
+        empty("There are no runs to compare yet. Train two small networks; it takes a few minutes.",
+              "Train a network", "train")
 except LightboxError as error:
     show_error(error)
 next_step("Next: classify your own image", "classify")

@@ -50,24 +50,30 @@ def draw_reported(runs: Sequence[Run]) -> None:
     if other and any(row.obtained is not None for row in rows):
         st.warning(f"The published numbers are on {IMAGES[RECIPES[key].report]}, yours on "
                    f"{escape(run.data().get('title', 'other images'))}: they are not comparable.")
-    st.dataframe(_frame(rows, compare=not other), hide_index=True, height="content" if len(rows) < 12 else 420,
+    st.dataframe(_frame(rows, compare=not other), hide_index=True, height="content" if len(rows) < 12
+                 else 420,
                  key="reported_table", alt="Published numbers and yours", column_config={
                      "Of": st.column_config.TextColumn(width=100, help="The part of the report's images."),
                      "Metric": st.column_config.TextColumn(width=130),
-                     "Published": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right", width=160),
+                     "Published": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right",
+                                                              width=160),
                      "Yours": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right", width=160),
-                     "Published n": st.column_config.TextColumn(help="Images behind the published number.", width=75,
+                     "Published n": st.column_config.TextColumn(help="Images behind the published number.",
+                                                                width=75,
                                                               alignment="right"),
-                     "n": st.column_config.TextColumn(help="Images behind your number.", width=60, alignment="right"),
+                     "n": st.column_config.TextColumn(help="Images behind your number.", width=60,
+                                                      alignment="right"),
                      "Published value": st.column_config.TextColumn(help="Whether it lies within the interval of your run.")})
     if run:
         if split and all(row.obtained is None for row in rows):
             st.caption("None of these numbers is on your run's data set, so there is nothing to compare.")
         differing = reported.in_words(run.config, key)
-        of = {"test": "Your numbers are on the test images. ", "val": "Your numbers are on validation: test is locked. "}
+        of = {"test": "Your numbers are on the test images. ",
+              "val": "Your numbers are on validation: test is locked. "}
         st.caption(of.get(split, "Your run has no predictions yet. ")
                    + (f"Your run has the settings of this recipe, on {escape(run.config.data.dataset.rsplit('/', 1)[-1])}."
-                      if not differing else "Your run differs from the recipe: " + escape("; ".join(differing[:6]))
+                      if not differing
+                      else "Your run differs from the recipe: " + escape("; ".join(differing[:6]))
                       + (f"; and {len(differing) - 6} more." if len(differing) > 6 else ".")))
     with st.container(gap="xxsmall"):
         st.markdown("**Problems of the published numbers**")
@@ -80,7 +86,8 @@ def _frame(rows: Sequence[reported.Side], compare: bool = True) -> pd.DataFrame:
     inside = {True: "inside your interval", False: "outside your interval", None: ""}
     frame = pd.DataFrame([{
         "Of": row.what, "Metric": row.title,
-        "Published": format_interval(row.printed, row.printed_low, row.printed_high) if row.printed_low is not None
+        "Published": format_interval(row.printed, row.printed_low, row.printed_high)
+        if row.printed_low is not None
         else format_number(row.printed), "Published n": f"{row.printed_n:,}" if row.printed_n else "",
         "Yours": "" if row.obtained is None else format_interval(row.obtained, row.low, row.high),
         "n": f"{row.n:,}" if row.n else "", "Published value": inside[row.inside]} for row in rows])

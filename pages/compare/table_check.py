@@ -18,7 +18,8 @@ from pages.shared.widget_state import follow
 
 ONE, WHOLE = "One row", "A whole table"
 # A row of R001 to begin with: an impossible one.
-FIRST_ROW = {"n": "3197", "positive": "1530", "accuracy": "0.73", "precision": ".742", "recall": ".694", "specificity": "",
+FIRST_ROW = {"n": "3197", "positive": "1530", "accuracy": "0.73", "precision": ".742", "recall": ".694",
+             "specificity": "",
              "f1": ".684", "kappa": ".395", "average": ""}
 WIDTH = 118              # of the field of one number, in pixels
 HELP = {
@@ -38,7 +39,8 @@ def draw_check_table() -> None:
     """The whole check: what it is, the fields, and what is found, at once."""
     st.caption("Published numbers can be checked without the data. An accuracy is a whole number of images divided by n; accuracy, "
                "precision, recall, F1 and kappa must come from one confusion matrix; totals must add up.")
-    kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(FIRST_ROW), "table": "r001", "text": ""})
+    kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(FIRST_ROW), "table": "r001",
+                                                   "text": ""})
     st.segmented_control("What to check", [WHOLE, ONE], required=True, label_visibility="collapsed",
                          **follow("printed_how", kept["how"], kept.__setitem__, "how"))
     if kept["how"] == ONE:
@@ -47,16 +49,18 @@ def draw_check_table() -> None:
         _draw_whole(kept)
 
 
-# --------------------------------------------------------------------------------------------------------------------- one row
+# ---------------------------------------------------------------------------------------------------- one row
 
 def _draw_one(row: dict[str, str]) -> None:
     with st.container(horizontal=True):
         for name in ("n", "positive", *RATES):
-            st.text_input({"n": "Images", "positive": "Positive"}.get(name) or WORDS[name].capitalize(), width=WIDTH,
+            st.text_input({"n": "Images", "positive": "Positive"}.get(name) or WORDS[name].capitalize(),
+                          width=WIDTH,
                           help=HELP[name], placeholder={"n": "3197", "accuracy": "0.724"}.get(name, ""),
                           **follow(f"printed_{name}", row[name], row.__setitem__, name))
         st.selectbox("Average", ["", *AVERAGES], width=230, help=HELP["average"],
-                     format_func=lambda a: AVERAGES[a][0].split(",")[0].capitalize() if a else "Not stated: try all",
+                     format_func=lambda a: AVERAGES[a][0].split(",")[0].capitalize() if a
+                     else "Not stated: try all",
                      **follow("printed_average", row["average"], row.__setitem__, "average"))
     if not any(row[name].strip() for name in RATES) or not row["n"].strip():
         st.caption("Enter the number of images and at least one other number, as published.")
@@ -77,9 +81,11 @@ def _check_row(row: tuple[tuple[str, str], ...]) -> Verdict:
     for name in ("n", "positive"):
         plain = cells[name].replace(",", "").replace(" ", "")
         if plain and not plain.isdecimal():
-            raise LightboxError("printed.n", f"{cells[name]!r} is not a number of images.", "Give a whole number, such as 3197.")
+            raise LightboxError("printed.n", f"{cells[name]!r} is not a number of images.",
+                                "Give a whole number, such as 3197.")
         whole[name] = int(plain) if plain else None
-    return check(Claim("", {name: cells[name] for name in RATES if cells[name]}, whole["n"], whole["positive"],
+    return check(Claim("", {name: cells[name] for name in RATES if cells[name]}, whole["n"],
+                       whole["positive"],
                        average=cells["average"]))
 
 
@@ -99,16 +105,19 @@ def _show(verdict: Verdict) -> None:
         frame["Specificity"] = frame["TN"] / (frame["TN"] + frame["FP"]).clip(lower=1)
         with st.expander(f"{len(frame):,} {'matrix' if len(frame) == 1 else 'matrices'}, read as "
                          f"{AVERAGES[average][0].split(',')[0]}"):
-            st.dataframe(frame, hide_index=True, height=240, alt="Confusion matrices that give these numbers", column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in ("Sensitivity", "Specificity")})
+            st.dataframe(frame, hide_index=True, height=240, alt="Confusion matrices that give these numbers",
+                         column_config={
+                name: st.column_config.NumberColumn(format="%.3f")
+                for name in ("Sensitivity", "Specificity")})
 
 
 def _show_findings(findings: tuple[Finding, ...]) -> None:
     if findings:
-        st.markdown("\n".join(f"- {'**Impossible.** ' if f.fault else ''}{escape(f.sentence)}" for f in findings))
+        st.markdown("\n".join(f"- {'**Impossible.** ' if f.fault else ''}{escape(f.sentence)}"
+                              for f in findings))
 
 
-# --------------------------------------------------------------------------------------------------------------- a whole table
+# ---------------------------------------------------------------------------------------------- a whole table
 
 def _draw_whole(kept: dict) -> None:
     tables = {**{key: table.title for key, table in PRINTED_TABLES.items()}, "": "My own table"}
@@ -121,7 +130,8 @@ def _draw_whole(kept: dict) -> None:
         st.text_area("Table with headings", height=180,
                      placeholder="Run, accuracy, kappa, n, positive\nA, 0.724, 0.443, 3197, 1530",
                      help="Columns are separated by commas, tabs, semicolons or bars. Known headings: " + ", ".join(
-                         (*RATES, "n", "positive", "tp", "fn", "fp", "tn")) + ". A row or column called Total is added up.",
+                         (*RATES, "n", "positive", "tp", "fn", "fp",
+                          "tn")) + ". A row or column called Total is added up.",
                      **follow("printed_text", kept["text"], kept.__setitem__, "text"))
         text, note = kept["text"], ""
         if not text.strip():
@@ -149,7 +159,8 @@ def _show_table(found: TableVerdict) -> None:
             "Every row is possible as published."] if found.rows else []
     if found.findings:
         said.append(f"{off} of {len(found.findings)} totals do not add up." if off else "All totals add up.")
-    (st.error if wrong or off else st.success)(" ".join(said), icon=":material/close:" if wrong or off else ":material/check:")
+    (st.error if wrong or off else st.success)(" ".join(said), icon=":material/close:" if wrong or off
+                                               else ":material/check:")
     if found.rows:                # in HTML, whose cells wrap and, on a telephone, stand below each other
         st.html(Path(__file__).with_suffix(".css"))
         st.html("<table class='lightbox-checked'><thead><tr><th>Row</th><th>Verdict</th><th>Accuracy, 95 %</th><th>Why</th></tr></thead>"

@@ -24,7 +24,8 @@ from pages.shared.open_data import open_set, thumbnails
 from pages.shared.widget_state import follow
 
 PAGE = 48              # images of the gallery; the surest disagreements come first
-KINDS = {"any": "Different predictions", "a": "Only A correct", "b": "Only B correct", "neither": "Both wrong, differently"}
+KINDS = {"any": "Different predictions", "a": "Only A correct", "b": "Only B correct",
+         "neither": "Both wrong, differently"}
 OPENS = {"errors": "Errors", "gradcam": "Grad-CAM"}
 
 
@@ -44,11 +45,13 @@ def draw_two_runs(a: Run, b: Run, split: str, seeds: Mapping[str, Sequence[RunSu
             st.header("Which is better?", anchor=False)
             show_error(error)
             if error.code == "compare.unanswered":
-                link("Go to Evaluate", "evaluate", run=(b if "un B (" in error.message else a).id, split=split)
+                link("Go to Evaluate", "evaluate", run=(b if "un B (" in error.message else a).id,
+                     split=split)
         return
     with right:
         k = _choose_finding(result) if result["task"] == MULTI_LABEL else None
-        draw_tests(result if k is None else result["findings"][k] | {"notes": result["notes"], "n": result["n"]}, a, b, seeds,
+        draw_tests(result if k is None else result["findings"][k] | {"notes": result["notes"],
+                                                                     "n": result["n"]}, a, b, seeds,
                    mean=result["roc_auc"] if k is not None else None)
     draw_disagreements(a, b, split, both if k is None else both.of_finding(k), k)
 
@@ -60,7 +63,8 @@ def compared(a: Run, b: Run, split: str) -> tuple[Pair, dict]:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _compared(a: str, b: str, split: str, stamp_a: tuple, stamp_b: tuple, _a: Run, _b: Run) -> tuple[Pair, dict]:
+def _compared(a: str, b: str, split: str, stamp_a: tuple, stamp_b: tuple, _a: Run,
+              _b: Run) -> tuple[Pair, dict]:
     both = compare.pair(_a, _b, split)
     return both, compare.describe(both, _a, _b, split)
 
@@ -75,20 +79,23 @@ def _stamp(run: Run) -> tuple:
     return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------------------ what differs
+# ----------------------------------------------------------------------------------------------- what differs
 
 def draw_differences(a: Run, b: Run) -> None:
     """The settings that differ, and nothing else."""
     rows = differences(a.config, b.config)
-    st.header("Differences", anchor=False, help="The settings in which the two runs differ. A controlled experiment changes one "
+    st.header("Differences", anchor=False,
+              help="The settings in which the two runs differ. A controlled experiment changes one "
               "thing at a time.")
     if not rows:
         st.markdown("No setting differs. Any difference comes from the machine, its threads or software versions.")
         return
     alone = [row["field"] for row in rows] == ["train.seed"]
-    frame = pd.DataFrame([{"Setting": row["label"], "A": _written(row["a"]), "B": _written(row["b"])} for row in rows])
+    frame = pd.DataFrame([{"Setting": row["label"], "A": _written(row["a"]), "B": _written(row["b"])}
+                          for row in rows])
     st.dataframe(frame, hide_index=True, height="content" if len(rows) < 12 else 420, key="compare_differs",
-                 alt="Settings that differ", column_config={"Setting": st.column_config.TextColumn(width="small")})
+                 alt="Settings that differ",
+                 column_config={"Setting": st.column_config.TextColumn(width="small")})
     if alone:
         st.caption("Only the seed differs: any difference between the two is chance.")
 
@@ -100,14 +107,15 @@ def _written(value: object) -> str:
     return text.rstrip("/").rsplit("/", 1)[-1] if "/" in text else text or "-"
 
 
-# --------------------------------------------------------------------------------------------------------- the tests
+# -------------------------------------------------------------------------------------------------- the tests
 
 def _choose_finding(result: dict) -> int:
     names = result["class_names"]
     asked = get_param("finding")
     k = int(asked) if asked and asked.isdecimal() and int(asked) < len(names) else 0
     st.selectbox("Finding", range(len(names)), format_func=names.__getitem__, width=260,
-                 **follow("compare_finding", k, _take_finding), help="An image may have several findings. Each is tested separately.")
+                 **follow("compare_finding", k, _take_finding),
+                 help="An image may have several findings. Each is tested separately.")
     return k
 
 
@@ -115,14 +123,16 @@ def _take_finding(k: int) -> None:
     set_param("finding", str(k))
 
 
-def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[RunSummary]], mean: dict | None = None) -> None:
+def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[RunSummary]],
+               mean: dict | None = None) -> None:
     """The two tests as a picture and as sentences.
 
     Args:
         tests: with "roc_auc", "accuracy", "notes" of core.evaluation.compare.compare
         mean: for several findings, the test of the mean over all of them
     """
-    st.header("Which is better?", anchor=False, help="Both runs predict the same images, so paired tests can show a difference even "
+    st.header("Which is better?", anchor=False,
+              help="Both runs predict the same images, so paired tests can show a difference even "
               "where the two intervals overlap.")
     shown = {"ROC AUC": tests["roc_auc"], "Accuracy": tests["accuracy"]}
     _draw_intervals({name: test for name, test in shown.items() if test and test["low"] is not None})
@@ -151,11 +161,12 @@ def _draw_intervals(tests: Mapping[str, dict]) -> None:
     """Difference A - B with its interval beside zero."""
     if not tests:
         return
-    rows = [(name, test["difference"], test["low"], test["high"], test["p"] < compare.ALPHA) for name, test in tests.items()]
+    rows = [(name, test["difference"], test["low"], test["high"], test["p"] < compare.ALPHA)
+            for name, test in tests.items()]
     show_chart(comparisons.differences(rows), key="compare_intervals")
 
 
-# -------------------------------------------------------------------------------------------------- where they disagree
+# ---------------------------------------------------------------------------------------- where they disagree
 
 def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) -> None:
     """Images that the two answer differently; a click opens one on another page.
@@ -164,8 +175,10 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
         k: which of several findings the pair is about
     """
     rows = {kind: disagreements(both, kind) for kind in KINDS}
-    kinds = {kind: f"{KINDS[kind]}: {len(found):,}" for kind, found in rows.items() if len(found) or kind == "any"}
-    st.header("Where they disagree", anchor=False, help="The images for which the two runs predict differently, the most "
+    kinds = {kind: f"{KINDS[kind]}: {len(found):,}" for kind, found in rows.items()
+             if len(found) or kind == "any"}
+    st.header("Where they disagree", anchor=False,
+              help="The images for which the two runs predict differently, the most "
               "confident first.")
     if not len(rows["any"]):
         st.markdown(f"Nowhere: both predict the same for all {len(both.labels):,} images.")
@@ -190,12 +203,14 @@ def draw_disagreements(a: Run, b: Run, split: str, both: Pair, k: int | None) ->
     chosen = _surest_first(both, rows[kept["kind"]])[:PAGE]
     places = pd.Index(data.table["image_id"].astype(str)).get_indexer(both.image_ids[chosen])
     if (places < 0).any():
-        show_error(LightboxError("run.data_changed", "Some of these images are no longer in the data set.", "Restore them."))
+        show_error(LightboxError("run.data_changed", "Some of these images are no longer in the data set.",
+                                 "Restore them."))
         return
     images, cache_key = thumbnails(data, places)
     names = both.class_names if k is None else ("no", "yes")
     captions = [f"true {names[both.labels[i]]}\n{_said('A', names, both, 0, i)}\n{_said('B', names, both, 1, i)}" for i in chosen]
-    clicked = gallery(images, key="compare_gallery", aria_label="Images that the two runs predict differently", tile=132,
+    clicked = gallery(images, key="compare_gallery",
+                      aria_label="Images that the two runs predict differently", tile=132,
                       captions=captions, cache_key=cache_key)
     if len(rows[kept["kind"]]) > PAGE:
         st.caption(f"The first {PAGE} of {len(rows[kept['kind']]):,}.")

@@ -20,7 +20,8 @@ from core.metrics import wilson_interval
 from core.metrics.table_check.matrices import AVERAGES, LARGEST_OPEN, SLACK, matrices, measures_of, whole_counts, window
 
 RATES = ("accuracy", "precision", "recall", "specificity", "f1", "kappa")
-WORDS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "specificity": "specificity", "f1": "F1",
+WORDS = {"accuracy": "accuracy", "precision": "precision", "recall": "recall", "specificity": "specificity",
+         "f1": "F1",
          "kappa": "kappa"}
 COUNTS = ("tp", "fn", "fp", "tn")
 SHOWN = 1_000               # matrices kept of those that fit
@@ -98,7 +99,8 @@ def _completed(claim: Claim) -> Claim:
     if n is not None and n < 1:
         raise LightboxError("printed.n", f"n is {n}.", "Give the number of images that were evaluated.")
     if n is not None and claim.positive is not None and not 0 <= claim.positive <= n:
-        raise LightboxError("printed.n", f"{claim.positive:,} of {n:,} images cannot be positive.", "Give at most n.")
+        raise LightboxError("printed.n", f"{claim.positive:,} of {n:,} images cannot be positive.",
+                            "Give at most n.")
     return replace(claim, n=n)
 
 
@@ -139,7 +141,8 @@ def _averages(claim: Claim) -> Sequence[str]:
     return (claim.average,) if claim.average else tuple(AVERAGES)
 
 
-def _fitting(claim: Claim, others: Sequence[tuple[int, int]], faulty: bool) -> tuple[dict[str, np.ndarray], list[Finding]]:
+def _fitting(claim: Claim, others: Sequence[tuple[int, int]],
+             faulty: bool) -> tuple[dict[str, np.ndarray], list[Finding]]:
     """The confusion matrices that give all numbers, for each average, and what they say."""
     values, n = claim.values, claim.n
     if not n or len(values) < 2:
@@ -149,13 +152,16 @@ def _fitting(claim: Claim, others: Sequence[tuple[int, int]], faulty: bool) -> t
     size = f"{n:,} images" + (f" with {claim.positive:,} positive" if claim.positive is not None else "")
     if fit:
         return fit, [Finding(_these_fit(fit, size), False)]
-    said = f"No confusion matrix of {size} gives all these numbers" + ("." if claim.average else ", with any average.")
+    said = f"No confusion matrix of {size} gives all these numbers" + ("." if claim.average
+                                                                       else ", with any average.")
     if not faulty and len(values) > 2:
-        alone = [name for name in values if (name != "accuracy" or claim.positive is not None and n <= LARGEST_OPEN)
+        alone = [name for name in values
+                 if (name != "accuracy" or claim.positive is not None and n <= LARGEST_OPEN)
                  and matrices({k: v for k, v in values.items() if k != name}, n, claim.positive, averages)]
         if alone:
             said += f" Without the {' or without the '.join(WORDS[name] for name in alone)} the others would be consistent."
-    elsewhere = [(m, p) for m, p in dict.fromkeys(others) if (m, p) != (n, claim.positive) and matrices(values, m, p, averages)]
+    elsewhere = [(m, p) for m, p in dict.fromkeys(others)
+                 if (m, p) != (n, claim.positive) and matrices(values, m, p, averages)]
     for m, p in elsewhere:
         said += f" They do fit {m:,} images with {p:,} positive: perhaps it was evaluated on those."
     return {}, [Finding(said, True)]
@@ -191,7 +197,8 @@ def _against_its_counts(claim: Claim) -> Iterator[Finding]:
     majority = max(tp + fn, tn + fp)
     if tp + tn < majority:
         yield Finding(f"Always predicting the more frequent class would be correct on {majority:,} of {total:,} images "
-                      f"({majority / total:.3f}); this is correct on {tp + tn:,} ({(tp + tn) / total:.3f}).", False)
+                      f"({majority / total:.3f}); this is correct on {tp + tn:,} ({(tp + tn) / total:.3f}).",
+                      False)
 
 
 def _of_counts(name: str, text: str, has: Mapping[str, float], average_known: bool) -> Finding | None:
@@ -204,7 +211,8 @@ def _of_counts(name: str, text: str, has: Mapping[str, float], average_known: bo
         return Finding(f"The {WORDS[name]} of the positive class is {value:.4f}: {text} was truncated, not rounded.", False)
     if name in ("accuracy", "kappa", "specificity") or average_known:
         value = next(iter(has.values()))
-        return None if fits else Finding(f"The {WORDS[name]} of these counts is {value:.4f}, not {text}.", True)
+        return None if fits else Finding(f"The {WORDS[name]} of these counts is {value:.4f}, not {text}.",
+                                         True)
     if not fits:
         return Finding(f"The {WORDS[name]} of these counts is {has['binary']:.3f} for the positive class and "
                        f"{has['macro']:.3f} as the macro average; {text} is neither.", True)
@@ -221,7 +229,8 @@ def _intervals(claim: Claim, fit: Mapping[str, np.ndarray]) -> dict[str, tuple[f
     parts: dict[str, tuple[int, int]] = {}
     if tables is not None:
         tn, fp, fn, tp = tables.T
-        for name, k, m in (("accuracy", tp + tn, tn + fp + fn + tp), ("sensitivity", tp, tp + fn), ("specificity", tn, tn + fp),
+        for name, k, m in (("accuracy", tp + tn, tn + fp + fn + tp), ("sensitivity", tp, tp + fn),
+                           ("specificity", tn, tn + fp),
                            ("precision", tp, tp + fp)):
             # all of them nearly agree; the spread is far inside the interval
             middle = len(k) // 2

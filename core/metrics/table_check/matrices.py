@@ -41,12 +41,14 @@ def window(printed: str) -> tuple[float, float]:
     misprinted = re.fullmatch(r"0\d+", text)              # as "075226", which has lost its point
     if misprinted or not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", text):
         raise LightboxError("printed.number", f"{printed!r} is not a number.",
-                            "It seems to have lost its decimal point." if misprinted else "Write it as published, such as 0.724.")
+                            "It seems to have lost its decimal point." if misprinted
+                            else "Write it as published, such as 0.724.")
     value, half = float(text), 0.5 * 10.0 ** -len(text.partition(".")[2])
     if percent or 1 < value <= 100:
         value, half = value / 100, half / 100
     if not -1 <= value <= 1:
-        raise LightboxError("printed.number", f"{printed} does not lie between 0 and 1.", "Write a share or a percentage.")
+        raise LightboxError("printed.number", f"{printed} does not lie between 0 and 1.",
+                            "Write a share or a percentage.")
     return value - half, value + half
 
 
@@ -60,7 +62,7 @@ def whole_counts(printed: str, n: int) -> range:
     return range(max(0, math.ceil(low * n - SLACK)), min(n, math.floor(high * n + SLACK)) + 1)
 
 
-# ------------------------------------------------------------------------------------------------------ confusion matrices
+# ----------------------------------------------------------------------------------------- confusion matrices
 
 def _share(part, whole):
     return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=np.asarray(whole) > 0)
@@ -69,7 +71,8 @@ def _share(part, whole):
 def _of_classes(tn, fp, fn, tp) -> dict[str, tuple]:
     """Precision, recall and F1 of class 1 and of class 0. Nothing divided by nothing counts as 0, as
     scikit-learn has it."""
-    return {"precision": (_share(tp, tp + fp), _share(tn, tn + fn)), "recall": (_share(tp, tp + fn), _share(tn, tn + fp)),
+    return {"precision": (_share(tp, tp + fp), _share(tn, tn + fn)),
+            "recall": (_share(tp, tp + fn), _share(tn, tn + fp)),
             "f1": (_share(2 * tp, 2 * tp + fp + fn), _share(2 * tn, 2 * tn + fp + fn))}
 
 
@@ -89,7 +92,8 @@ def _macro_of_means(tn, fp, fn, tp) -> dict:
 
 def _weighted(tn, fp, fn, tp) -> dict:
     share = (tp + fn) / (tn + fp + fn + tp)
-    return {name: share * one + (1 - share) * zero for name, (one, zero) in _of_classes(tn, fp, fn, tp).items()}
+    return {name: share * one + (1 - share) * zero
+            for name, (one, zero) in _of_classes(tn, fp, fn, tp).items()}
 
 
 def _micro(tn, fp, fn, tp) -> dict:
@@ -99,7 +103,8 @@ def _micro(tn, fp, fn, tp) -> dict:
 AVERAGES = {            # name: (what a person reads, function of the four counts)
     "binary": ("numbers of the positive class", _binary),
     "macro": ("macro averages", _macro),
-    "macro_of_means": ("macro averages, with F1 made of the mean precision and the mean recall", _macro_of_means),
+    "macro_of_means": ("macro averages, with F1 made of the mean precision and the mean recall",
+                       _macro_of_means),
     "weighted": ("weighted averages, each class by its images", _weighted),
     "micro": ("micro averages, which all equal the accuracy", _micro),
 }
@@ -115,10 +120,12 @@ def _without_average(tn, fp, fn, tp) -> dict[str, np.ndarray]:
     n = tn + fp + fn + tp
     chance = ((tp + fn) * (tp + fp) + (tn + fp) * (tn + fn)) / n**2
     accuracy = (tp + tn) / n
-    return {"accuracy": accuracy, "specificity": _share(tn, tn + fp), "kappa": _share(accuracy - chance, 1 - chance)}
+    return {"accuracy": accuracy, "specificity": _share(tn, tn + fp),
+            "kappa": _share(accuracy - chance, 1 - chance)}
 
 
-def matrices(values: Mapping[str, str], n: int, positive: int | None, averages: Sequence[str]) -> dict[str, np.ndarray]:
+def matrices(values: Mapping[str, str], n: int, positive: int | None,
+             averages: Sequence[str]) -> dict[str, np.ndarray]:
     """Find every confusion matrix of two classes that gives all these numbers.
 
     The accuracy fixes how many answers were right, up to a few; for each such number and each number of
@@ -134,7 +141,8 @@ def matrices(values: Mapping[str, str], n: int, positive: int | None, averages: 
     windows = {name: window(text) for name, text in values.items()}
     known = ("accuracy" in values) + (positive is not None)
     if not known or n > (LARGEST_OPEN, LARGEST)[known - 1]:
-        raise LightboxError("printed.large", f"With n = {n:,} there are too many tables of four counts to try.",
+        raise LightboxError("printed.large",
+                            f"With n = {n:,} there are too many tables of four counts to try.",
                             "Give the accuracy and how many images are positive.")
     found: dict[str, list[np.ndarray]] = {}
     for table in _tables(whole_counts(values["accuracy"], n) if "accuracy" in values else None, n, positive):

@@ -19,9 +19,11 @@ from core.metrics.table_check.check import COUNTS, RATES, Claim, Finding, Verdic
 HEADINGS = {            # what a column may be called, in small letters without signs
     "accuracy": ("accuracy", "acc"), "precision": ("precision", "prec", "ppv"),
     "recall": ("recall", "rec", "sensitivity", "sens"),
-    "specificity": ("specificity", "spec"), "f1": ("f1", "f1score"), "kappa": ("kappa", "\u03ba", "cohenskappa", "k"),
+    "specificity": ("specificity", "spec"), "f1": ("f1", "f1score"),
+    "kappa": ("kappa", "\u03ba", "cohenskappa", "k"),
     "n": ("n", "images", "size"), "positive": ("positive", "positives", "pos", "npositive", "npos"),
-    "tp": ("tp", "truepositives"), "fn": ("fn", "falsenegatives"), "fp": ("fp", "falsepositives"), "tn": ("tn", "truenegatives"),
+    "tp": ("tp", "truepositives"), "fn": ("fn", "falsenegatives"), "fp": ("fp", "falsepositives"),
+    "tn": ("tn", "truenegatives"),
 }
 MOST_ROWS = 200
 
@@ -85,16 +87,20 @@ def _checked(claim: Claim, error: str, sizes: Sequence[tuple[int, int]]) -> Row:
 
 
 def _parse(text: str) -> tuple[list[str], list[list[str]]]:
-    lines = [line for line in text.strip().splitlines() if line.strip() and not re.fullmatch(r"[\s|:+-]+", line)]
+    lines = [line for line in text.strip().splitlines()
+             if line.strip() and not re.fullmatch(r"[\s|:+-]+", line)]
     if len(lines) < 2:
-        raise LightboxError("printed.table", "A table needs a line of headings and at least one row.", "Paste it with its "
+        raise LightboxError("printed.table", "A table needs a line of headings and at least one row.",
+                            "Paste it with its "
         "headings.")
     if len(lines) > MOST_ROWS:
-        raise LightboxError("printed.table", f"The table has {len(lines):,} lines.", f"At most {MOST_ROWS} are checked at once.")
+        raise LightboxError("printed.table", f"The table has {len(lines):,} lines.",
+                            f"At most {MOST_ROWS} are checked at once.")
     sign = next((s for s in "\t;|" if s in lines[0]), ",")
     if sign == "|":
         lines = [line.strip().strip("|") for line in lines]
-    cells = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=sign)]
+    cells = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)),
+                                                                  delimiter=sign)]
     width = len(cells[0])
     return cells[0], [(row + [""] * width)[:width] for row in cells[1:]]
 
@@ -104,7 +110,8 @@ def _heading(name: str) -> str:
     return next((key for key, names in HEADINGS.items() if plain in names), "")
 
 
-def _claim(known: Sequence[str], row: Sequence[str], n: int | None, positive: int | None) -> tuple[Claim, str]:
+def _claim(known: Sequence[str], row: Sequence[str], n: int | None,
+           positive: int | None) -> tuple[Claim, str]:
     """A row as a claim, and what could not be read in it."""
     cells = {key: cell for key, cell in zip(known, row) if key and cell and cell not in ("-", "\u2013")}
     numbers, error = {}, ""
@@ -116,7 +123,8 @@ def _claim(known: Sequence[str], row: Sequence[str], n: int | None, positive: in
             else:
                 numbers[key] = number
     claim = Claim(row[0] if not known[0] else "", {name: cells[name] for name in RATES if name in cells},
-                  numbers.get("n", n), numbers.get("positive", positive), {c: numbers[c] for c in COUNTS if c in numbers})
+                  numbers.get("n", n), numbers.get("positive", positive),
+                  {c: numbers[c] for c in COUNTS if c in numbers})
     return claim, error
 
 
