@@ -56,10 +56,10 @@ def first_content(browser, home: Path) -> float:
     return taken
 
 
-def page_changes(browser, home: Path, run: str, rounds: int) -> Iterator[tuple[str, bool, float]]:
+def page_changes(browser, home: Path, dataset: str, run: str, rounds: int) -> Iterator[tuple[str, bool, float]]:
     """Walk through the navigation; yield (page, whether it was the first visit, seconds)."""
     with server_of(home) as server, page_of(browser) as page:
-        open_page(page, server.url, "runs", run=run)     # the run that the pages are about
+        open_page(page, server.url, "browse", dataset=dataset, run=run)      # what the pages are about
         for visit in range(rounds + 1):
             for address in PAGES:
                 yield address or "start", visit == 0, seconds(go_to, page, address)
@@ -161,7 +161,7 @@ def main() -> None:
             cv2.imwrite(str(file), np.asarray(render(*parse_image_id(file.stem))[0]))
         print(f"Chromium {browser.version}, 1440 x 900; median (least to most)")
         report("start to first content", [first_content(browser, home) for _ in range(options.rounds)])
-        changes = list(page_changes(browser, home, run, options.rounds))
+        changes = list(page_changes(browser, home, dataset, run, options.rounds))
         report("page change, all pages", [taken for _, first, taken in changes if not first])
         for page in dict.fromkeys(page for page, *_ in changes):
             report(f"    to {page}", [taken for at, first, taken in changes if at == page and not first])

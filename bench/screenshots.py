@@ -31,12 +31,12 @@ IMAGE = "P0017-S1-V2"      # an elbow with a plate: open on the browse page, dro
 
 
 def run_to_show(home: Path) -> Run:
-    """Return the newest finished run on the default task of the phantom radiographs."""
-    for run in RunStore(home).list():
-        data = run.config.data
-        if "phantom" in data.dataset and data.target in ("", "abnormality") and run.status().state == "finished":
-            return run
-    sys.exit(f"{home} has no finished run on the phantom radiographs. Train one: python -m core train --dataset phantom")
+    """Return the finished run on the default task of the phantom radiographs with the best ROC AUC on validation."""
+    runs = [run for run in RunStore(home).list() if run.status().state == "finished"
+            and "phantom" in run.config.data.dataset and run.config.data.target in ("", "abnormality")]
+    if not runs:
+        sys.exit(f"{home} has no finished run on the phantom radiographs. Train one: python -m core train --dataset phantom")
+    return max(runs, key=lambda run: max(record.get("val_roc_auc") or 0 for record in run.records("epoch")))
 
 
 def choose(page, combobox: str, title: str) -> None:
@@ -62,7 +62,7 @@ def shown(page, url: str, run: Run, drop: Path) -> Iterator[str]:
     yield "browse"
     visit("add", way="phantom")
     for switch, steps in (("letters", 18), ("exposure", 12)):
-        page.locator(f"[class*=st-key-phantom_{switch}] [role=slider]").focus()
+        page.locator(f".st-key-phantom_{switch}").get_by_role("slider").focus()
         for _ in range(steps):
             page.keyboard.press("ArrowRight")
         wait_idle(page)
@@ -137,6 +137,7 @@ def save(picture: Image.Image, path: Path) -> None:
 
 def take(page, folder: Path, name: str) -> None:
     page.mouse.move(page.viewport_size["width"] - 2, page.viewport_size["height"] - 2)     # nothing under the pointer
+    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton]')")
     page.wait_for_timeout(600)                                                # charts and switches come to rest
     save(Image.open(io.BytesIO(page.screenshot())), folder / f"{name}.jpg")
 
