@@ -80,12 +80,12 @@ def plant(run: Run, split: str, labels: np.ndarray, probs: np.ndarray, patients:
                          f"{split}_epoch": np.array(checkpoints.best_epoch(run.checkpoints))} | people)
 
 
-def change_json(run: Run, name: str, **values: Any) -> None:
+def change_json(run: Run, file: str, /, **values: Any) -> None:
     """Replace some values of a run's config.json (by "section.field"), data.json or status.json."""
-    path = run.folder / f"{name}.json"
+    path = run.folder / f"{file}.json"
     content = json.loads(path.read_text())
     for key, value in values.items():
-        place = content["config"] if name == "config" else content
+        place = content["config"] if file == "config" else content
         *sections, field = key.split(".")
         for section in sections:
             place = place[section]
@@ -93,9 +93,9 @@ def change_json(run: Run, name: str, **values: Any) -> None:
     path.write_text(json.dumps(content))
 
 
-def another_run(run: Run, name: str, **settings: Any) -> Run:
+def another_run(run: Run, run_id: str, /, **settings: Any) -> Run:
     """Copy a run beside itself, with some other settings."""
-    other = replace(run, folder=run.folder.with_name(name))
+    other = replace(run, folder=run.folder.with_name(run_id))
     shutil.copytree(run.folder, other.folder)
     change_json(other, "config", **settings)
     return other
