@@ -70,7 +70,7 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     wait_idle(page)
     pick(page, "Preset", "Gentle for X-rays")
     expect(page.get_by_text("Epoch 1, unchanged")).to_have_count(0)
-    expect(page.get_by_text(re.compile(r"^Epoch 1, .*turned"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Epoch 1, .*rotated"))).to_be_visible()
     page.get_by_role("link", name=re.compile("^Next")).click()
 
     # Network: nothing to change
