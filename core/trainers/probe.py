@@ -30,7 +30,7 @@ from core.config import ModelConfig, RunConfig
 from core.files import Lock, write_json
 
 # Whether "auto" may take bfloat16 on the CPU. Its numbers have 8 significant bits instead of 24, so this may be True only where
-# ten seeds give the same ROC AUC on test to within .005; bench/precision.py prints that. It gave .9122 and .9129, a difference of
+# ten seeds give the same ROC AUC on test to within .005; bench/results.py prints that. It gave .9122 and .9129, a difference of
 # .0006 (95 % interval -.0056 to .0069), for ResNet-18 on 28 px chest X-rays.
 BFLOAT16_AGREES = True
 
