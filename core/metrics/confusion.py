@@ -106,9 +106,6 @@ def sensitivity(matrix: np.ndarray | Counts) -> np.ndarray:
     return ratio(tp, tp + fn)
 
 
-recall = sensitivity        # the same number: medicine says sensitivity, information retrieval says recall
-
-
 def specificity(matrix: np.ndarray | Counts) -> np.ndarray:
     """Return the share of all other classes that is not predicted as a class: TN / (TN + FP), (K,)."""
     _, _, fp, tn = counts(matrix)
