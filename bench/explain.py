@@ -116,7 +116,7 @@ def map_gallery(name: str, n: int, size: int, runs: int) -> None:
 
 
 def main() -> None:
-    parser = options_of(__doc__, runs=1, only="squeezenet1_1", counts=[2], size=64, gallery=8)
+    parser = options_of(__doc__, runs=1, only="squeezenet1_1", counts=[2], size=32, gallery=8, threads=1)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--only", choices=LAYERS, help="one network")
