@@ -197,7 +197,7 @@ def test_the_list_of_runs_is_read_again_only_when_something_changed(monkeypatch)
     run = put_run("finished", TWO)
     assert run_feed.all_runs(RunStore())[0].epoch == 2
     with monkeypatch.context() as patch:
-        patch.setattr(run_feed, "_row", lambda run: pytest.fail("read again"))
+        patch.setattr(run_feed, "summarize", lambda run: pytest.fail("read again"))
         assert run_feed.all_runs(RunStore())[0].auc == 0.74
     run.append(epoch_record(3, 0.9))
     assert run_feed.all_runs(RunStore())[0].auc == 0.9
