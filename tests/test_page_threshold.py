@@ -68,7 +68,7 @@ def test_one_class_of_several_and_one_finding_of_several(run):
     at = draw(run, sought="1")
     header, positives, negatives = sent(at)
     assert len(positives) == (labels == 1).sum() and positives == pytest.approx(np.sort(probs[labels == 1, 1]))
-    assert header["rest"] == "the rest" and "still the likeliest class" in text_of(at)
+    assert header["rest"] == "the rest" and "still predicts the most probable class" in text_of(at)
     at = draw(run, part="calibration")                                          # the answer, whichever it is
     assert at.dataframe[0].value["ECE"][0] == f"{ece(probs.argmax(1) == labels, probs.max(1)):.3f}"
     several, probs = RNG.integers(0, 2, (40, 3)), RNG.random((40, 3))
