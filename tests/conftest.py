@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items) -> None:
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
-EMPTY = {"test_device.py", "test_archive.py", "test_custom_datasets.py"}        # their subject is what a home holds, or asking the machine
+# Their subject is what a home holds, or asking the machine.
+EMPTY = {"test_device.py", "test_archive.py", "test_custom_datasets.py"}
 
 
 @pytest.fixture(scope="session")

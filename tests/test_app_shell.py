@@ -127,7 +127,8 @@ def test_text_and_accent_can_be_read(mode):
         assert contrast(colors["textColor"], ground) > 7
         assert contrast(colors["primaryColor"], ground) > 4.5, "the selected segment is written in it"
         assert contrast(colors["linkColor"], ground) > 4.5
-    assert contrast(colors["primaryColor"], {"light": "#ffffff", "dark": "#0c1517"}[mode]) > 4.5, "text on a button, pages/shared/theme.py"
+    on_button = {"light": "#ffffff", "dark": "#0c1517"}[mode]
+    assert contrast(colors["primaryColor"], on_button) > 4.5, "text on a button, pages/shared/theme.py"
     assert colors["greenColor"] == theme.OUTCOMES["right"] and colors["orangeColor"] == theme.OUTCOMES["wrong"]
 
 

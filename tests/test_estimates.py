@@ -1,4 +1,5 @@
-"""core.metrics.estimates and .groups: values, intervals and counts against scikit-learn, statsmodels and the medmnist evaluator."""
+"""core.metrics.estimates and .groups: values, intervals and counts against scikit-learn, statsmodels and the
+medmnist evaluator."""
 
 from __future__ import annotations
 
@@ -113,7 +114,8 @@ def test_intervals_of_studies_know_their_patients():
     labels = labels[studies * 2]
     by_patient = evaluate_groups(labels, probs, "binary-class", studies.astype(str), "study", patients, draws=80)
     alone = evaluate_groups(labels, probs, "binary-class", studies.astype(str), "study", draws=80)
-    assert by_patient.estimates["roc_auc"].method == "bootstrap by patient" and alone.estimates["roc_auc"].method == "bootstrap by study"
+    assert by_patient.estimates["roc_auc"].method == "bootstrap by patient"
+    assert alone.estimates["roc_auc"].method == "bootstrap by study"
     assert by_patient.estimates["roc_auc"].value == alone.estimates["roc_auc"].value
     assert by_patient.estimates["accuracy"].method == "Wilson, by patient" and alone.estimates["accuracy"].method == "Wilson"
 

@@ -1,4 +1,5 @@
-"""The face of core: six lines from a config to a trained, evaluated and explained classifier, and no torch before it is needed."""
+"""The face of core: six lines from a config to a trained, evaluated and explained classifier, and no torch
+before it is needed."""
 
 from __future__ import annotations
 

@@ -46,7 +46,8 @@ AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.ru
 def imports(source: str, module: str, package: bool = False) -> list[tuple[int, str, bool]]:
     """(line, dotted name, at module level?) of each import, those inside functions included.
 
-    `from core import runs` gives core.runs.store, as do `from . import runs` in core.worker.queue_worker and `import_module("core.runs.store")`.
+    `from core.runs import store` gives core.runs.store, as do `from ..runs import store` in
+    core.worker.queue_worker and `import_module("core.runs.store")`.
     """
     found = []
 

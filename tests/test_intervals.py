@@ -1,4 +1,5 @@
-"""core.metrics.resampling: draws against the same images repeated, shares against statsmodels, and how often the truth is held."""
+"""core.metrics.resampling: draws against the same images repeated, shares against statsmodels, and how often
+the truth is held."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def test_a_draw_is_checked_as_the_same_images_written_down_again(task, kind):
                 assert ours[row] == pytest.approx(theirs[name], abs=2e-6, rel=1e-6), name      # the draws are in float32
             if metric.function.per_class:
                 classes = list(range(TASKS[task]))
-                np.testing.assert_allclose(metric.function.per_class(drawn, classes)[row], metric.function.per_class(alone, classes),
+                np.testing.assert_allclose(metric.function.per_class(drawn, classes)[row],
+                                           metric.function.per_class(alone, classes),
                                            atol=2e-6, rtol=1e-6, err_msg=name)
 
 
@@ -111,7 +113,8 @@ def test_what_is_undefined_in_too_many_draws_has_no_interval():
     assert found["roc_auc"] is None and found["quadratic_kappa"] is None and found["accuracy"] is not None
     three, probs = np.arange(60) % 2, np.full((60, 3), 1 / 3)                             # nobody has the third class
     assert bootstrap(three, probs, "multi-class", names=["roc_auc", "macro_f1"])["roc_auc"] is None
-    assert percentile_interval(np.array([np.nan] * 6 + [0.5] * 94)) is None and percentile_interval(np.array([np.nan] * 5 + [0.5] * 95)) == (0.5, 0.5)
+    assert percentile_interval(np.array([np.nan] * 6 + [0.5] * 94)) is None
+    assert percentile_interval(np.array([np.nan] * 5 + [0.5] * 95)) == (0.5, 0.5)
     assert logit_interval(0.5, np.full(9, np.nan)) is None
 
 

@@ -87,11 +87,13 @@ def test_a_real_table_is_read_shown_and_kept(real_data):
     assert dict(zip(shown["column"], shown["role"])) == {
         "file": "file", "finding_labels": "label", "follow_up": "study", "patient_id": "patient", "age": "other",
         "sex": "other", "view": "view"}
-    assert (widget(page, "selectbox", "Separator").value, widget(page, "text_input", "Word for no finding").value) == ("|", "No Finding")
+    assert widget(page, "selectbox", "Separator").value == "|"
+    assert widget(page, "text_input", "Word for no finding").value == "No Finding"
     widget(page, "text_input", "Title").set_value("Chests").run()
     page.button(key="add_go").click().run()
     assert page.title[0].value == "Browse" and page.query_params["dataset"] == "chests"
-    assert load_custom_dataset("chests").options["labels"] == ["finding_labels"] and load_custom_dataset("chests").title == "Chests"
+    chests = load_custom_dataset("chests")
+    assert chests.options["labels"] == ["finding_labels"] and chests.title == "Chests"
     assert "already been added" in texts(add(path=str(real_data / "nih_cxr14")))
 
 

@@ -252,7 +252,8 @@ def test_time_is_foretold_from_the_same_network_size_and_device_only():
 def test_another_network_s_time_is_guessed_by_multiply_adds(monkeypatch):
     put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=4.0)])                        # 96 images
     monkeypatch.setattr(preview, "_flops_of", {RunStore().list()[0].id: 100}.get)
-    rows, config = run_feed.all_runs(RunStore()), RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
+    rows = run_feed.all_runs(RunStore())
+    config = RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
     time_, why = preview.time_hint(config, "cpu", 192, rows, flops=300)    # 2 x the images, 3 x the work, 10 times
     assert time_ == "~ 4 min" and "estimate" in why
     assert preview.time_hint(config.with_(**{"model.freeze": "all"}), "cpu", 192, rows, flops=300)[0] == "-"

@@ -50,7 +50,8 @@ def test_the_picture_of_the_tests_is_a_less_b_on_this_split(two, split):
         assert row["result"] == ("significant" if test["p"] < 0.05 else "not significant")
     assert {row["result"] for row in rows} == {"significant"} and (rows[0]["difference"] > 0) == (split == "val")
     low, high = (found["roc_auc"][end] for end in ("low", "high"))
-    assert f"{low:+.3f} to {high:+.3f}" in chart.alt and "A is better" in json.dumps(chart.spec, ensure_ascii=False).rsplit("interval", 1)[1]
+    assert f"{low:+.3f} to {high:+.3f}" in chart.alt
+    assert "A is better" in json.dumps(chart.spec, ensure_ascii=False).rsplit("interval", 1)[1]
 
 
 def test_new_answers_and_a_new_threshold_are_compared_anew(two):

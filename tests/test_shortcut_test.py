@@ -29,7 +29,8 @@ def sets(tmp_path_factory):
         patch.setenv("LIGHTBOX_HOME", str(tmp_path_factory.mktemp("home")))
         opened = {}
         for name, reading in READINGS.items():
-            save_custom_dataset(CustomDataset(name, name, "phantom", "", {"patients": 8, "studies": 1, "parts": ["wrist"]} | reading))
+            options = {"patients": 8, "studies": 1, "parts": ["wrist"]} | reading
+            save_custom_dataset(CustomDataset(name, name, "phantom", "", options))
             opened[name] = open_dataset(DataConfig(name, size=48))
         yield opened
 
@@ -98,7 +99,8 @@ def reader(run, sets, monkeypatch):
         known["asked"] = known.get("asked", 0) + len(images)
         p = np.array([known[image.tobytes()] for image in images])
         return np.stack([1 - p, p], 1)
-    monkeypatch.setattr("core.runs.classifiers.load_classifier", lambda address: SimpleNamespace(model=f"the network of {address}"))
+    monkeypatch.setattr("core.runs.classifiers.load_classifier",
+                        lambda address: SimpleNamespace(model=f"the network of {address}"))
     monkeypatch.setattr("core.runs.classifiers.classify", answer)
     return watch, known
 

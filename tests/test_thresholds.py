@@ -99,7 +99,8 @@ def test_the_points_are_those_of_each_threshold_alone(shared):
         assert (points.tp[i], points.fp[i]) == (at.tp, at.fp)
         assert tuple(points.sensitivity[i]) == pytest.approx(at.sensitivity_interval)
         assert tuple(points.specificity[i]) == pytest.approx(at.specificity_interval)
-        for limits, ratio, flipped in ((at.ppv_interval, points.lr_positive[i], False), (at.npv_interval, points.lr_negative[i], True)):
+        for limits, ratio, flipped in ((at.ppv_interval, points.lr_positive[i], False),
+                                       (at.npv_interval, points.lr_negative[i], True)):
             if limits is None:
                 assert np.isnan(ratio).all()
                 continue
@@ -202,7 +203,8 @@ def test_of_two_classes_the_first_may_be_the_one_that_is_sought(run):
     freeze(run, chosen, 0)
     called = metrics.predict(probs, "binary-class", of(run)) == 0
     assert (called == (scores > chosen.value)).all() and called[labels == 0].mean() >= 0.9
-    assert frozen(run, 0).value == pytest.approx(chosen.value) and frozen(run, 0).positive_class == frozen(run, 1).positive_class == 0
+    assert frozen(run, 0).value == pytest.approx(chosen.value)
+    assert frozen(run, 0).positive_class == frozen(run, 1).positive_class == 0
     unfreeze(run, 0)
     assert of(run) == 0.5 and frozen(run, 0) is None
 

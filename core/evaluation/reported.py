@@ -51,9 +51,12 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "Seven rows are named after one body part but fit only all 3,197 test images: each was evaluated on all parts.",
         "Kappa is by image; MURA's own is by study, the mean over its views.",
         "The AUC is of both columns together, as Keras counts it, and precision, recall and F1 are macro averages.",
-        "With 3,197 images an AUC has an interval of about +-0.016: 0.773, 0.772 and 0.764 do not differ significantly."),
-    "r001-cnn": ("A loss of 0.686 is close to guessing, ln 2 = 0.693. Its pooling with stride 1 does not downsample.",),
-    "r001-densenet201-augmented": ("Its accuracy is given as .703 and as 0.73; the second is inconsistent with its other numbers.",),
+        "With 3,197 images an AUC has an interval of about +-0.016: 0.773, 0.772 and 0.764 do not differ "
+        "significantly."),
+    "r001-cnn": (
+        "A loss of 0.686 is close to guessing, ln 2 = 0.693. Its pooling with stride 1 does not downsample.",),
+    "r001-densenet201-augmented": (
+        "Its accuracy is given as .703 and as 0.73; the second is inconsistent with its other numbers.",),
     "R002": (
         "One run each, without intervals; BreastMNIST has 156 test images.",
         "Its first layers are made for large images: 28 pixels shrink to one.",

@@ -44,7 +44,8 @@ class Study:
 
 STUDIES: dict[str, Study] = {
     "images": Study("Learning curve", "training images",
-                    "The same run on more and more of the training images. Where the curve still rises, more images would help.", frozenset({"data.train_fraction"})),
+                    "The same run on more and more of the training images. Where the curve still rises, more "
+                    "images would help.", frozenset({"data.train_fraction"})),
     "size": Study("Resolution", "image size (px)",
                   "The same run on larger and larger images. Upsampled images have no more detail, so they have a line of "
                   "their own.", frozenset({"data.size", "data.dataset"})),

@@ -54,26 +54,29 @@ def below_baseline(result: RunEvaluation, epochs: int) -> Sequence[Note]:
     if logistic is None or ours is None or logistic.roc_auc is None or ours > logistic.roc_auc:
         return ()
     return [Note("below_baseline",
-                 f"The network is no better than a {logistic.name}: ROC AUC {ours:.3f} against {logistic.roc_auc:.3f}. Brightness and "
-            "framing alone may explain its result.")]
+                 f"The network is no better than a {logistic.name}: ROC AUC {ours:.3f} against "
+                 f"{logistic.roc_auc:.3f}. Brightness and framing alone may explain its result.")]
 
 
 def imbalanced(result: RunEvaluation, epochs: int) -> Sequence[Note]:
     share = result.majority_accuracy
     if share < ONE_SIDED:
         return ()
-    what = "of all labels are \"no finding\"" if result.task == MULTI_LABEL else f"of the images are '{result.majority_class}'"
+    what = f"of the images are '{result.majority_class}'"
+    if result.task == MULTI_LABEL:
+        what = "of all labels are \"no finding\""
     return [Note("imbalanced",
-                 f"The accuracy ({result.value('accuracy'):.3f}) says little: {100 * share:.1f} % {what}, so always predicting that "
-            f"gives {share:.3f}. Look at ROC AUC, average precision and sensitivity.")]
+                 f"The accuracy ({result.value('accuracy'):.3f}) says little: {100 * share:.1f} % {what}, so "
+                 f"always predicting that gives {share:.3f}. Look at ROC AUC, average precision and "
+                 "sensitivity.")]
 
 
 def first_is_best(result: RunEvaluation, epochs: int) -> Sequence[Note]:
     if result.epoch != 1 or epochs < 2:
         return ()
     return [Note("first_is_best",
-                 f"The best epoch is the first of {epochs}: on validation the network never improved after one epoch. The learning "
-            "rate may be too high, or there is little to learn.")]
+                 f"The best epoch is the first of {epochs}: on validation the network never improved after "
+                 "one epoch. The learning rate may be too high, or there is little to learn.")]
 
 
 def far_from_test(result: RunEvaluation, epochs: int) -> Sequence[Note]:
@@ -85,8 +88,9 @@ def far_from_test(result: RunEvaluation, epochs: int) -> Sequence[Note]:
         chance = np.hypot(val.value - val.low, test.high - test.value)
         if val.value - test.value > max(chance, FAR):
             return [Note("far_from_test",
-                         f"Validation is far better than test: {METRICS[name].title} {_text(val)} on validation, {_text(test)} on "
-                    "test. The test images may be from another source, or validation may share patients with training.")]
+                         f"Validation is far better than test: {METRICS[name].title} {_text(val)} on "
+                         f"validation, {_text(test)} on test. The test images may be from another source, or "
+                         "validation may share patients with training.")]
     return ()
 
 
@@ -94,8 +98,8 @@ def opened_often(result: RunEvaluation, epochs: int) -> Sequence[Note]:
     if result.times_test_opened < 2:
         return ()
     return [Note("opened_often",
-                 f"The test set was opened {result.times_test_opened} times. Choices made after the first look were informed by it, "
-            "so these numbers are optimistic.")]
+                 f"The test set was opened {result.times_test_opened} times. Choices made after the first "
+                 "look were informed by it, so these numbers are optimistic.")]
 
 
 RULES: tuple[Callable[[RunEvaluation, int], Sequence[Note]], ...] = (

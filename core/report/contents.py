@@ -75,7 +75,8 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
     else:
         if split == "test":
             raise LightboxError("report.shut", "The test set of this run has not been opened.",
-                                "Open it on the page Evaluate, or with python -m core evaluate RUN --split test; each opening is counted.")
+                                "Open it on the page Evaluate, or with python -m core evaluate RUN --split "
+                                "test; each opening is counted.")
         raise LightboxError("report.empty", "This run has no predictions to report yet.",
                             "Let it finish an epoch, then evaluate it.")
     about = run.data()

@@ -125,13 +125,16 @@ def _head(title: str, under: str) -> str:
 def _summary(what: Contents) -> str:
     """The one sentence to read."""
     estimates, result = what.result.estimates, what.result
-    shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen, so the numbers are slightly optimistic.</p>"
-            if what.split == "val" else "")
+    shut = ""
+    if what.split == "val":
+        shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen, so the numbers "
+                "are slightly optimistic.</p>")
     images = f"{result.n:,} {SPLIT_WORDS[what.split]} images"
     return (f"<p>On {images} the accuracy is {with_interval(estimates['accuracy'])}; always "
-            f"predicting the most frequent class gives {result.majority_accuracy:.3f}. ROC AUC {with_interval(estimates['roc_auc'])}, "
-            f"Cohen's kappa {with_interval(estimates['cohen_kappa'])}. The weights are those of epoch {what.found.epoch}, chosen on "
-            f"validation.</p>{shut}")
+            f"predicting the most frequent class gives {result.majority_accuracy:.3f}. "
+            f"ROC AUC {with_interval(estimates['roc_auc'])}, "
+            f"Cohen's kappa {with_interval(estimates['cohen_kappa'])}. "
+            f"The weights are those of epoch {what.found.epoch}, chosen on validation.</p>{shut}")
 
 
 def _warnings(warnings: Sequence[Note]) -> str:

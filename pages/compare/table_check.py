@@ -37,8 +37,9 @@ HELP = {
 
 def draw_check_table() -> None:
     """The whole check: what it is, the fields, and what is found, at once."""
-    st.caption("Published numbers can be checked without the data. An accuracy is a whole number of images divided by n; accuracy, "
-               "precision, recall, F1 and kappa must come from one confusion matrix; totals must add up.")
+    st.caption("Published numbers can be checked without the data. An accuracy is a whole number of images "
+               "divided by n; accuracy, precision, recall, F1 and kappa must come from one confusion matrix; "
+               "totals must add up.")
     kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(FIRST_ROW), "table": "r001",
                                                    "text": ""})
     st.segmented_control("What to check", [WHOLE, ONE], required=True, label_visibility="collapsed",
@@ -163,7 +164,8 @@ def _show_table(found: TableVerdict) -> None:
                                                else ":material/check:")
     if found.rows:                # in HTML, whose cells wrap and, on a telephone, stand below each other
         st.html(Path(__file__).with_suffix(".css"))
-        st.html("<table class='lightbox-checked'><thead><tr><th>Row</th><th>Verdict</th><th>Accuracy, 95 %</th><th>Why</th></tr></thead>"
+        st.html("<table class='lightbox-checked'><thead><tr><th>Row</th><th>Verdict</th>"
+                "<th>Accuracy, 95 %</th><th>Why</th></tr></thead>"
                 f"<tbody>{''.join(map(_line, found.rows))}</tbody></table>")
     _show_findings(found.findings)
 

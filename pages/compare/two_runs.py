@@ -153,8 +153,11 @@ def _about_seeds(a: Run, b: Run, seeds: Mapping[str, Sequence[RunSummary]]) -> s
     for letter, run in (("A", a), ("B", b)):
         folded = compare.over_seeds([one.value("roc_auc") for one in seeds.get(run.id, ())])
         if folded and folded["sd"] is not None:
-            parts.append(f"{letter} {format_number(folded['mean'])} (SD {format_number(folded['sd'])}, {folded['n']} seeds)")
-    return f"{said} Mean ROC AUC over seeds, on validation: {'; '.join(parts)}." if parts else f"{said} Train more seeds to find out."
+            parts.append(f"{letter} {format_number(folded['mean'])} (SD {format_number(folded['sd'])}, "
+                         f"{folded['n']} seeds)")
+    if not parts:
+        return f"{said} Train more seeds to find out."
+    return f"{said} Mean ROC AUC over seeds, on validation: {'; '.join(parts)}."
 
 
 def _draw_intervals(tests: Mapping[str, dict]) -> None:

@@ -217,7 +217,8 @@ def _of_counts(name: str, text: str, has: Mapping[str, float], average_known: bo
         return Finding(f"The {WORDS[name]} of these counts is {has['binary']:.3f} for the positive class and "
                        f"{has['macro']:.3f} as the macro average; {text} is neither.", True)
     if "binary" in fits:
-        return Finding(f"The {WORDS[name]}, {text}, is that of the positive class; the macro average is {has['macro']:.3f}.", False)
+        return Finding(f"The {WORDS[name]}, {text}, is that of the positive class; the macro average is "
+                       f"{has['macro']:.3f}.", False)
     return Finding(f"The {WORDS[name]}, {text}, matches as {AVERAGES[fits[0]][0]}.", False)
 
 
