@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from core.evaluation.compare import compare
 from core.runs.store import RunStore
-from pages.compare.leaderboard import BY_TEST
+from pages.compare.choice import BY_TEST
 from pages.shared.layout import escape, format_number
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle

@@ -7,7 +7,8 @@ from core.evaluation import leaderboard
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.compare.charts import draw_against_cost, draw_curves, draw_legend
-from pages.compare.leaderboard import data_sets, draw_controls, draw_table, trained_runs, with_intervals
+from pages.compare.choice import data_sets, draw_controls, trained_runs, with_intervals
+from pages.compare.leaderboard import draw_table
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs

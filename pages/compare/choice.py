@@ -1,0 +1,148 @@
+"""Which runs are compared: those of a data set, of a leaderboard, with certain words and tags; and which
+columns their table has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.evaluation import leaderboard
+from core.evaluation.leaderboard import BOARDS
+from core.metrics import METRICS
+from core.runs.store import RunStore
+from core.runs.summary import RunSummary
+from pages.shared import run_feed
+from pages.shared.layout import asked_among, asked_param, choose_param, escape, get_param, set_param, shorten
+from pages.shared.widget_state import follow
+
+METRICS_AT_FIRST = ("roc_auc", "cohen_kappa", "accuracy")
+# What else a line may say. Until somebody chooses, all of it, but the first two only where the window is wide
+# enough.
+ABOUT = {"data": "Data set", "seconds": "Training time", "n": "Images", "test": "Test results"}
+ALL, NONE = "all", "none"         # in the address: every data set; no run is picked
+SECONDS = 0.5                    # for intervals, before the page is drawn
+BY_TEST = ("Sorted by test. Choosing a network by its test result makes the test set a second validation "
+           "set, and the result of the winner optimistic. Report the winner on images that nobody has used yet.")
+
+
+def trained_runs(store: RunStore) -> list[RunSummary]:
+    """Every run with a finished epoch, newest first."""
+    return [run for run in run_feed.all_runs(store) if run.epoch]
+
+
+def with_intervals(store: RunStore, runs: list[RunSummary]) -> list[RunSummary]:
+    """The same with the intervals of some more runs. They are computed once for each run, and this takes half
+    a second at most: while some are missing the page goes on with them by itself."""
+    waiting = [(run, split) for run in runs for split in run.unscored]
+    if not waiting:
+        return runs
+    began = time.monotonic()
+    for run, split in waiting:
+        leaderboard.score(store.get(run.id), split)
+        if time.monotonic() - began > SECONDS:
+            break
+    runs = trained_runs(store)
+    if left := sum(len(run.unscored) for run in runs):
+        st.fragment(_go_on, run_every=1.0)(left, time.monotonic())
+    return runs
+
+
+def _go_on(left: int, drawn: float) -> None:
+    st.caption(f"Computing intervals: {left:,} runs left.")
+    if time.monotonic() - drawn > 0.9:
+        st.rerun()
+
+
+def data_sets(entries: Sequence[RunSummary]) -> dict[str, str]:
+    """Value of a chip -> what it says: the data sets that have runs, and all of them. First, and so shown
+    where none is chosen, is that of the runs that the address picks, all where these are of several, else
+    that of the run one comes from."""
+    picked = (get_param("runs") or "").split(",")
+    first = [one for one in entries if one.id in picked] or [one for one in entries
+                                                             if one.id == get_param("run")]
+    names = list(dict.fromkeys(one.data_title for one in [*first, *entries]))
+    every = {ALL: "All data sets"} if len(names) > 1 else {}
+    shown = {name: name for name in names}
+    return every | shown if len({one.data_title for one in first}) > 1 else shown | every
+
+
+def say_unknown(entries: Sequence[RunSummary]) -> None:
+    """A sentence for each run that the address picks and that is not there."""
+    known = {NONE, *(one.id for one in entries)}
+    for one in dict.fromkeys((asked_param("runs") or "").split(",")):
+        if one and one not in known:
+            st.warning(f"There is no run called {escape(shorten(one))}. It may have been deleted, or the link "
+                       "is wrong.")
+
+
+def narrow(entries: Sequence[RunSummary], data: str | None) -> list[RunSummary]:
+    """The runs of a data set, with the words and the tags that are asked for."""
+    chosen = settings()
+    here = [one for one in entries if data in (None, ALL, one.data_title)]
+    words = chosen["words"].casefold().split()
+    here = [one for one in here if all(word in f"{one.name} {one.config.model.name}".casefold()
+                                       for word in words)]
+    known = list(dict.fromkeys(tag for one in here for tag in one.tags))
+    chosen["tags"] = [tag for tag in chosen["tags"] if tag in known]
+    if known:
+        st.pills("Only runs with these tags", known, selection_mode="multi", label_visibility="collapsed",
+                 **follow("compare_tags", chosen["tags"], chosen.__setitem__, "tags"))
+    return [one for one in here if set(chosen["tags"]) <= set(one.tags)]
+
+
+def settings() -> dict:
+    """What was chosen here, for the session."""
+    return st.session_state.setdefault("compare_kept", {
+        "tags": [], "words": "", "measures": list(METRICS_AT_FIRST), "about": None, "fold": False,
+        "test": False, "by": ("val:roc_auc", None)})
+
+
+def about_columns() -> list[str]:
+    """The keys of ABOUT that are shown."""
+    chosen = settings()["about"]
+    return list(ABOUT) if chosen is None else chosen
+
+
+def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list[RunSummary], str]:
+    """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that
+    are left, and the board."""
+    chosen = settings()
+    say_unknown(entries)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        asked_among("board", "choice of runs", BOARDS)
+        board = get_param("board") if get_param("board") in BOARDS else "all"
+        st.segmented_control("Which runs", list(BOARDS), format_func=lambda key: BOARDS[key][0],
+                             label_visibility="collapsed",
+                             **follow("compare_board", board, take_board),
+                             help="The two leaderboards of report R001, but sorted by validation: R001 sorted "
+                                  "by test.")
+        st.text_input("Find runs", placeholder="Name or network", icon=":material/search:", width=190,
+                      label_visibility="collapsed",
+                      **follow("compare_words", chosen["words"], chosen.__setitem__, "words"))
+        st.toggle("Group seeds", **follow("compare_fold", chosen["fold"], chosen.__setitem__, "fold"),
+                  help="Shows runs that differ only in their seed as one row: their mean, and the standard "
+                       "deviation (SD) between seeds, which shows how much the seed matters.")
+        with st.popover("Columns", icon=":material/view_column:", key="compare_columns",
+                        on_change="rerun") as columns:
+            if columns.open:
+                st.pills("Metrics", list(METRICS), selection_mode="multi",
+                         format_func=lambda m: METRICS[m].title,
+                         **follow("compare_measures", chosen["measures"], chosen.__setitem__, "measures"))
+                st.pills("Other columns", list(ABOUT), selection_mode="multi", format_func=ABOUT.get,
+                         **follow("compare_about", about_columns(), chosen.__setitem__, "about"),
+                         help="A narrow window shows data set and training time only if you choose them.")
+        st.toggle("Sort by test", **follow("compare_test", chosen["test"], chosen.__setitem__, "test"),
+                  help="Off: runs are sorted by validation, and test is only shown.")
+        left = narrow(entries, data)
+        st.caption(f"{len(left):,} of {len(entries):,} runs", width="content")
+    if chosen["test"]:
+        st.warning(BY_TEST)
+    return left, board
+
+
+def take_board(board: str | None) -> None:
+    if board in BOARDS:
+        choose_param("board", board)
+        set_param("board", board)
