@@ -54,7 +54,8 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "With 3,197 images an AUC has an interval of about +-0.016: 0.773, 0.772 and 0.764 do not differ "
         "significantly."),
     "r001-cnn": (
-        "A loss of 0.686 is close to guessing, ln 2 = 0.693. Its pooling with stride 1 does not downsample.",),
+        "A loss of 0.686 is close to guessing, ln 2 = 0.693. Its pooling with stride 1 does not "
+        "downsample.",),
     "r001-densenet201-augmented": (
         "Its accuracy is given as .703 and as 0.73; the second is inconsistent with its other numbers.",),
     "R002": (

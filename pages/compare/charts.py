@@ -154,9 +154,9 @@ def draw_against_cost(lines: Sequence[RunGroup], picked: Sequence[RunGroup]) -> 
     for n, (name, (title, help, _)) in enumerate(COSTS.items()):
         with columns[n % 2]:
             _draw_cost(frame.dropna(subset=[name, "value"]), name, title, help, kept["measure"])
-    st.caption("Bars are 95 % intervals; for grouped seeds, the standard deviation between seeds. Costs are on "
-               "logarithmic scales. None of the four determines another: a network with few parameters may be "
-               "slow."
+    st.caption("Bars are 95 % intervals; for grouped seeds, the standard deviation between seeds. Costs are "
+               "on logarithmic scales. None of the four determines another: a network with few parameters "
+               "may be slow."
                + (" Results on different data sets are not comparable." if frame["data"].nunique() > 1
                   else ""))
 

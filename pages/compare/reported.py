@@ -27,8 +27,7 @@ def draw_reported(runs: Sequence[Run]) -> None:
     Args:
         runs: those that have answers, the newest first
     """
-    keys = [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
-    by_id = {run.id: run for run in runs}
+    keys, by_id = _keys(), {run.id: run for run in runs}
     kept = st.session_state.setdefault("reported_shown", {"recipe": "", "run": ""})
     if kept["run"] not in by_id:
         kept["run"] = next(iter(by_id), "")
@@ -44,40 +43,47 @@ def draw_reported(runs: Sequence[Run]) -> None:
         if st.button("Train this recipe", icon=":material/play_arrow:", key="reported_train",
                      help="Opens the page Train with these settings."):
             go("train", recipe=kept["recipe"])
-    key, run = kept["recipe"], by_id.get(kept["run"])
+    _draw_side_by_side(kept["recipe"], by_id.get(kept["run"]))
+
+
+def _draw_side_by_side(key: str, run: Run | None) -> None:
+    """The numbers of a recipe beside those of a run, and what is known to be wrong with the former."""
     rows, split = _rows(key, str(run.folder) if run else "", predictions_version(run) if run else 0, run)
     other = run is not None and _of_other_images(run, key)
     if other and any(row.obtained is not None for row in rows):
         st.warning(f"The published numbers are on {IMAGES[RECIPES[key].report]}, yours on "
                    f"{escape(run.data().get('title', 'other images'))}: they are not comparable.")
-    st.dataframe(_frame(rows, compare=not other), hide_index=True, height="content" if len(rows) < 12
-                 else 420,
+    text = st.column_config.TextColumn
+    st.dataframe(_frame(rows, compare=not other), hide_index=True,
+                 height="content" if len(rows) < 12 else 420,
                  key="reported_table", alt="Published numbers and yours", column_config={
-                     "Of": st.column_config.TextColumn(width=100, help="The part of the report's images."),
-                     "Metric": st.column_config.TextColumn(width=130),
-                     "Published": st.column_config.TextColumn(help=PRINTED_HELP, alignment="right",
-                                                              width=160),
-                     "Yours": st.column_config.TextColumn(help=OBTAINED_HELP, alignment="right", width=160),
-                     "Published n": st.column_config.TextColumn(help="Images behind the published number.",
-                                                                width=75,
-                                                              alignment="right"),
-                     "n": st.column_config.TextColumn(help="Images behind your number.", width=60,
-                                                      alignment="right"),
-                     "Published value": st.column_config.TextColumn(help="Whether it lies within the interval of your run.")})
+                     "Of": text(width=100, help="The part of the report's images."),
+                     "Metric": text(width=130),
+                     "Published": text(width=160, help=PRINTED_HELP, alignment="right"),
+                     "Yours": text(width=160, help=OBTAINED_HELP, alignment="right"),
+                     "Published n": text(width=75, help="Images behind the published number.",
+                                         alignment="right"),
+                     "n": text(width=60, help="Images behind your number.", alignment="right"),
+                     "Published value": text(help="Whether it lies within the interval of your run.")})
     if run:
         if split and all(row.obtained is None for row in rows):
             st.caption("None of these numbers is on your run's data set, so there is nothing to compare.")
-        differing = reported.in_words(run.config, key)
         of = {"test": "Your numbers are on the test images. ",
               "val": "Your numbers are on validation: test is locked. "}
-        st.caption(of.get(split, "Your run has no predictions yet. ")
-                   + (f"Your run has the settings of this recipe, on {escape(run.config.data.dataset.rsplit('/', 1)[-1])}."
-                      if not differing
-                      else "Your run differs from the recipe: " + escape("; ".join(differing[:6]))
-                      + (f"; and {len(differing) - 6} more." if len(differing) > 6 else ".")))
+        st.caption(of.get(split, "Your run has no predictions yet. ") + _settings_in_words(run, key))
     with st.container(gap="xxsmall"):
         st.markdown("**Problems of the published numbers**")
         st.markdown("\n".join(f"- {escape(note)}" for note in reported.notes_of(key)))
+
+
+def _settings_in_words(run: Run, key: str) -> str:
+    """How the settings of a run differ from those of a recipe."""
+    differing = reported.in_words(run.config, key)
+    if not differing:
+        dataset = run.config.data.dataset.rsplit("/", 1)[-1]
+        return f"Your run has the settings of this recipe, on {escape(dataset)}."
+    more = f"; and {len(differing) - 6} more." if len(differing) > 6 else "."
+    return f"Your run differs from the recipe: {escape('; '.join(differing[:6]))}{more}"
 
 
 def _frame(rows: Sequence[reported.Side], compare: bool = True) -> pd.DataFrame:
@@ -103,6 +109,11 @@ def _rows(key: str, folder: str, version: int, _run: Run | None) -> tuple[list[r
     return reported.side_by_side(key, _run)
 
 
+def _keys() -> list[str]:
+    """The recipes of the reports that have numbers."""
+    return [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
+
+
 def _title(key: str) -> str:
     return f"{GROUPS[RECIPES[key].report].split(',')[0]}: {RECIPES[key].title}"
 
@@ -110,7 +121,7 @@ def _title(key: str) -> str:
 def _closest_of(run: Run) -> str:
     """The recipe with numbers that a run comes nearest to, of those of the same images where there are
     any."""
-    keys = [key for key, recipe in RECIPES.items() if recipe.report and recipe.reported]
+    keys = _keys()
     return reported.closest(run.config, [key for key in keys if not _of_other_images(run, key)] or keys)[0]
 
 
