@@ -27,32 +27,40 @@ def draw_controls(official: set[str]) -> None:
     """Task, strategy, fractions, folds, seed, fraction of training. What has no effect is not shown."""
     config_form.draw_target()
     config_form.draw("data.split")
-    how = config_form.value_of("data.split")
-    keeps_official = how == "official" or how == "auto" and bool(official)
+    draw_fractions(official)
     folds = config_form.value_of("data.folds")
-    fractions = [name for part, name in (("val", "data.val_fraction"), ("test", "data.test_fraction"))
-                 if not (keeps_official and part in official) and not (part == "val" and folds)]
-    if not keeps_official and not folds:
-        presets = [name for name, values in summaries.PRESETS.items()
-                   if values == (config_form.value_of("data.val_fraction"), config_form.value_of("data.test_fraction"))]
-        st.pills("Fractions", list(summaries.PRESETS), **follow("split_shares", presets[0] if presets else None, take_preset),
-                 help="Percent of training / validation / test images. With two numbers no test images are taken; an official "
-                      "test set stays as it is.")
-    for name in fractions:
-        config_form.draw(name)
-    if keeps_official and not fractions and not folds:
-        st.caption("This is the official split. Choose by patient, by study or by image to make another one.")
+    has_folds = isinstance(folds, int) and folds > 1
     left, right = st.columns(2)
     with left:
         config_form.draw("data.folds")
     with right:
-        if isinstance(folds, int) and folds > 1:
-            config_form.draw("data.fold")
-        else:
-            config_form.draw("data.split_seed")
-    if isinstance(folds, int) and folds > 1:
+        config_form.draw("data.fold" if has_folds else "data.split_seed")
+    if has_folds:
         config_form.draw("data.split_seed")
     config_form.draw("data.train_fraction")
+
+
+def draw_fractions(official: set[str]) -> None:
+    """The fractions that have an effect: not of a part that is official, nor of validation among folds."""
+    how, folds = config_form.value_of("data.split"), config_form.value_of("data.folds")
+    keeps_official = how == "official" or how == "auto" and bool(official)
+    parts = {"val", "test"} - (official if keeps_official else set()) - ({"val"} if folds else set())
+    if not keeps_official and not folds:
+        draw_presets()
+    for part in ("val", "test"):
+        if part in parts:
+            config_form.draw(f"data.{part}_fraction")
+    if keeps_official and not parts and not folds:
+        st.caption("This is the official split. Choose by patient, by study or by image to make another one.")
+
+
+def draw_presets() -> None:
+    """The usual fractions, to be chosen with one click."""
+    now = config_form.value_of("data.val_fraction"), config_form.value_of("data.test_fraction")
+    chosen = next((name for name, values in summaries.PRESETS.items() if values == now), None)
+    st.pills("Fractions", list(summaries.PRESETS), **follow("split_shares", chosen, take_preset),
+             help="Percent of training / validation / test images. With two numbers no test images are "
+                  "taken; an official test set stays as it is.")
 
 
 def draw_side(title: str, parts: dict, picture: tuple[str, str] | None) -> None:

@@ -152,19 +152,28 @@ def _fitting(claim: Claim, others: Sequence[tuple[int, int]],
     size = f"{n:,} images" + (f" with {claim.positive:,} positive" if claim.positive is not None else "")
     if fit:
         return fit, [Finding(_these_fit(fit, size), False)]
-    said = f"No confusion matrix of {size} gives all these numbers" + ("." if claim.average
-                                                                       else ", with any average.")
-    if not faulty and len(values) > 2:
-        alone = [name for name in values
-                 if (name != "accuracy" or claim.positive is not None and n <= LARGEST_OPEN)
-                 and matrices({k: v for k, v in values.items() if k != name}, n, claim.positive, averages)]
-        if alone:
-            said += f" Without the {' or without the '.join(WORDS[name] for name in alone)} the others would be consistent."
-    elsewhere = [(m, p) for m, p in dict.fromkeys(others)
-                 if (m, p) != (n, claim.positive) and matrices(values, m, p, averages)]
-    for m, p in elsewhere:
-        said += f" They do fit {m:,} images with {p:,} positive: perhaps it was evaluated on those."
-    return {}, [Finding(said, True)]
+    text = f"No confusion matrix of {size} gives all these numbers"
+    text += "." if claim.average else ", with any average."
+    alone = [] if faulty else _odd_ones_out(claim)
+    if alone:
+        these = " or without the ".join(WORDS[name] for name in alone)
+        text += f" Without the {these} the others would be consistent."
+    for m, p in dict.fromkeys(others):
+        if (m, p) != (n, claim.positive) and matrices(values, m, p, averages):
+            text += f" They do fit {m:,} images with {p:,} positive: perhaps it was evaluated on those."
+    return {}, [Finding(text, True)]
+
+
+def _odd_ones_out(claim: Claim) -> list[str]:
+    """The numbers without which the others would be consistent, of three or more."""
+    if len(claim.values) < 3:
+        return []
+    # Without the accuracy, the search over matrices is long unless the number of positives is known.
+    can_go = [name for name in claim.values
+              if name != "accuracy" or claim.positive is not None and claim.n <= LARGEST_OPEN]
+    return [name for name in can_go
+            if matrices({k: v for k, v in claim.values.items() if k != name}, claim.n, claim.positive,
+                        _averages(claim))]
 
 
 def _these_fit(fit: Mapping[str, np.ndarray], size: str) -> str:
