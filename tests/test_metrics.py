@@ -75,6 +75,21 @@ def test_rates_per_finding_are_those_of_scikit_learn(kind):
     assert cohen_kappa(matrix) == pytest.approx(np.mean(kappas))
 
 
+def over_findings(function, labels, values) -> float:
+    """A number of scikit-learn, averaged over the findings where there are some."""
+    if labels.ndim == 1:
+        return function(labels, values)
+    return np.mean([function(true, value) for true, value in zip(labels.T, values.T)])
+
+
+def negative_predictive_value(labels, truth, preds) -> float:
+    k = truth.shape[1]
+    if k == 2:
+        return sk.precision_score(labels, preds, pos_label=0)
+    called = preds if preds.ndim == 2 else np.eye(k, dtype=int)[preds]
+    return np.mean([sk.precision_score(truth[:, j], called[:, j], pos_label=0) for j in range(k)])
+
+
 @every
 def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
     labels, probs = sample(task, kind)
@@ -83,13 +98,10 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
     average = {"binary-class": "binary"}.get(task, "macro")
     matrices = sk.multilabel_confusion_matrix(truth, preds if task == MULTI_LABEL else np.eye(k, dtype=int)[preds])
     specificities = matrices[:, 0, 0] / matrices[:, 0].sum(axis=1)
-    findings = task == MULTI_LABEL
-    columns = range(k) if findings else []
     theirs = {
         "average_precision": (sk.average_precision_score(labels, probs[:, 1]) if k == 2
                               else sk.average_precision_score(truth, probs, average="macro")),
-        "balanced_accuracy": (np.mean([sk.balanced_accuracy_score(labels[:, j], preds[:, j]) for j in columns])
-                              if findings else sk.balanced_accuracy_score(labels, preds)),
+        "balanced_accuracy": over_findings(sk.balanced_accuracy_score, labels, preds),
         "sensitivity": sk.recall_score(labels, preds, average=average),
         "specificity": specificities[1] if k == 2 else specificities.mean(),
         "precision": sk.precision_score(labels, preds, average=average),
@@ -97,16 +109,11 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
         "macro_f1": sk.f1_score(labels, preds, average="macro"),
         "micro_f1": sk.f1_score(labels, preds, average="micro"),
         "weighted_f1": sk.f1_score(labels, preds, average="weighted"),
-        "npv": (sk.precision_score(labels, preds, pos_label=0) if k == 2 else
-                np.mean([sk.precision_score(truth[:, j], (preds[:, j] if findings else preds == j), pos_label=0)
-                         for j in range(k)])),
-        "cohen_kappa": (np.mean([sk.cohen_kappa_score(labels[:, j], preds[:, j]) for j in columns]) if findings
-                        else sk.cohen_kappa_score(labels, preds)),
-        "matthews": (np.mean([sk.matthews_corrcoef(labels[:, j], preds[:, j]) for j in columns]) if findings
-                     else sk.matthews_corrcoef(labels, preds)),
-        "loss": (np.mean([sk.log_loss(labels[:, j], probs[:, j]) for j in columns]) if findings
-                 else sk.log_loss(labels, probs)),
-        "brier": (np.mean([sk.brier_score_loss(labels[:, j], probs[:, j]) for j in columns]) if findings
+        "npv": negative_predictive_value(labels, truth, preds),
+        "cohen_kappa": over_findings(sk.cohen_kappa_score, labels, preds),
+        "matthews": over_findings(sk.matthews_corrcoef, labels, preds),
+        "loss": over_findings(sk.log_loss, labels, probs),
+        "brier": (over_findings(sk.brier_score_loss, labels, probs) if task == MULTI_LABEL
                   else ((probs - truth) ** 2).sum(axis=1).mean() / 2),
         "quadratic_kappa": (sk.cohen_kappa_score(labels, preds, weights="quadratic")
                             if task == "ordinal-regression" else None),
