@@ -1,7 +1,7 @@
 """A LIGHTBOX_HOME of the version before this layout still opens: its custom data set, its store, its runs,
 what was marked, chosen and exported. home_before.tar.xz holds it (28 phantom patients at 28 px, a CNN of one
-convolution), and beside it what that version said of it, on the same machine, before it was packed: the answers
-here come from there.
+convolution), and beside it what that version said of it, on the same machine, before it was packed: the
+answers here come from there.
 """
 
 import csv

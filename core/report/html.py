@@ -127,8 +127,8 @@ def _summary(what: Contents) -> str:
     estimates, result = what.result.estimates, what.result
     shut = ""
     if what.split == "val":
-        shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen, so the numbers "
-                "are slightly optimistic.</p>")
+        shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen, so the "
+                "numbers are slightly optimistic.</p>")
     images = f"{result.n:,} {SPLIT_WORDS[what.split]} images"
     return (f"<p>On {images} the accuracy is {with_interval(estimates['accuracy'])}; always "
             f"predicting the most frequent class gives {result.majority_accuracy:.3f}. "
