@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 TOTAL = re.compile(r"\W*(grand |sub)?(total|sum|all|overall|gesamt|summe|Σ)\b", re.IGNORECASE)
 RULER = re.compile(r"[-:\s]*")      # below the header of a table in Markdown
 NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[,\u00a0\u202f ']\d{3})+(?![\d.])|(?<![\w.])\d+(?![\w.])")
 MAX_LINES = 1000
+
+Sum = tuple[str, int | None, list[int | None]]      # where it stands, the printed total, what it should sum
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class _Counts:
 def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
     """Find the totals of a table that was pasted in, and those that are wrong.
 
-    A line is a row. Cells are separated by tabs, | ; or two spaces, else by commas, else by spaces. A row or column is one of
-    totals when its name says so (total, sum, all). "1,234", "1 234" and "**1234**" are 1234; in a cell with other words the
-    first number counts.
+    A line is a row. Cells are separated by tabs, | ; or two spaces, else by commas, else by spaces. A row or
+    column is one of totals when its name says so (total, sum, all). "1,234", "1 234" and "**1234**" are 1234;
+    in a cell with other words the first number counts.
 
     Returns:
         the wrong totals, and how many totals were checked; () and 0 where there is no table with totals
@@ -49,24 +52,35 @@ def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
     table = _parse(text)
     if table is None:
         return (), 0
-    total_columns = [j for j, title in enumerate(table.titles) if TOTAL.match(title)]
-    total_rows = [i for i, name in enumerate(table.names) if TOTAL.match(name)]
-    sums = []                             # (where, printed, parts)
-    for j in total_columns[-1:]:
-        for name, row in zip(table.names, table.values):
-            sums.append((f"Row {name.strip(' *_')}", row[j], [v for k, v in enumerate(row) if k not in total_columns]))
-    for i in total_rows[-1:]:
-        rows = [row for k, row in enumerate(table.values) if k not in total_rows]
-        for j, printed in enumerate(table.values[i]):
-            sums.append((f"Column {table.titles[j] or j + 1}", printed, [row[j] for row in rows]))
     wrong, checked = [], 0
-    for where, printed, parts in sums:
+    for where, printed, parts in [*_row_totals(table), *_column_totals(table)]:
         known = [value for value in parts if value is not None]
-        if printed is not None and len(known) > 1:
-            checked += 1
-            if printed != sum(known):
-                wrong.append(WrongTotal(where, printed, sum(known)))
+        if printed is None or len(known) < 2:
+            continue
+        checked += 1
+        if printed != sum(known):
+            wrong.append(WrongTotal(where, printed, sum(known)))
     return tuple(wrong), checked
+
+
+def _row_totals(table: _Counts) -> Iterator[Sum]:
+    """The last column of totals: one for each row."""
+    totals = [j for j, title in enumerate(table.titles) if TOTAL.match(title)]
+    if not totals:
+        return
+    for name, row in zip(table.names, table.values):
+        parts = [value for j, value in enumerate(row) if j not in totals]
+        yield f"Row {name.strip(' *_')}", row[totals[-1]], parts
+
+
+def _column_totals(table: _Counts) -> Iterator[Sum]:
+    """The last row of totals: one for each column."""
+    totals = [i for i, name in enumerate(table.names) if TOTAL.match(name)]
+    if not totals:
+        return
+    rows = [row for i, row in enumerate(table.values) if i not in totals]
+    for j, printed in enumerate(table.values[totals[-1]]):
+        yield f"Column {table.titles[j] or j + 1}", printed, [row[j] for row in rows]
 
 
 def _parse(text: str) -> _Counts | None:

@@ -95,35 +95,45 @@ def _read_header(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, na
 
 
 def check_layout(path: Path, headers: dict[str, Header]) -> tuple[str, ...]:
-    """Return the splits that the file holds. Raises LightboxError "npz.layout" where it is not MedMNIST's layout."""
-    def invalid(what: str) -> LightboxError:
-        return LightboxError("npz.layout", f"{path.name}: {what}.", LAYOUT)
+    """Return the splits that the file holds.
 
+    Raises LightboxError "npz.layout" where it is not MedMNIST's layout, "npz.too_large".
+    """
     splits = tuple(s.value for s in Split if f"{s}_images" in headers or f"{s}_labels" in headers)
-    if "train" not in splits:
-        raise invalid("there are no train_images")
-    for split in splits:
-        for what in ("images", "labels"):
-            if f"{split}_{what}" not in headers:
-                raise invalid(f"{split}_{what} is missing")
-        images, labels = headers[f"{split}_images"], headers[f"{split}_labels"]
-        problem = _image_problem(images, headers["train_images"])
-        if problem:
-            raise invalid(f"{split}_images {problem}")
-        if labels.dtype.kind not in "iub":
-            raise invalid(f"{split}_labels are {labels.dtype}, not integers")
-        if len(labels.shape) not in (1, 2) or labels.shape[1:] == (0,) or labels.shape[1:] != headers["train_labels"].shape[1:]:
-            raise invalid(f"{split}_labels have the shape {labels.shape}")
-        if labels.shape[0] != images.shape[0]:
-            raise invalid(f"{split} has {images.shape[0]:,} images and {labels.shape[0]:,} labels")
+    problem = _layout_problem(headers, splits)
+    if problem:
+        raise LightboxError("npz.layout", f"{path.name}: {problem}.", LAYOUT)
     count = sum(headers[f"{split}_images"].shape[0] for split in splits)
     numbers = sum(math.prod(headers[f"{split}_labels"].shape) for split in splits)
     if count > MAX_IMAGES or numbers > MAX_LABELS:
         raise LightboxError("npz.too_large", f"{path.name} claims {count:,} images and {numbers:,} labels; the limits are "
                             f"{MAX_IMAGES:,} and {MAX_LABELS:,}.", "Keep only the images you need.")
     if not headers["train_images"].shape[0]:
-        raise invalid("there are no training images")
+        raise LightboxError("npz.layout", f"{path.name}: there are no training images.", LAYOUT)
     return tuple(s for s in splits if headers[f"{s}_images"].shape[0])
+
+
+def _layout_problem(headers: dict[str, Header], splits: tuple[str, ...]) -> str:
+    """Return the first thing that is not as in MedMNIST, "" where nothing is."""
+    if "train" not in splits:
+        return "there are no train_images"
+    return next(filter(None, (_split_problem(headers, split) for split in splits)), "")
+
+
+def _split_problem(headers: dict[str, Header], split: str) -> str:
+    for what in ("images", "labels"):
+        if f"{split}_{what}" not in headers:
+            return f"{split}_{what} is missing"
+    images, labels = headers[f"{split}_images"], headers[f"{split}_labels"]
+    problem = _image_problem(images, headers["train_images"])
+    if problem:
+        return f"{split}_images {problem}"
+    problem = _label_problem(labels, headers["train_labels"])
+    if problem:
+        return f"{split}_labels {problem}"
+    if labels.shape[0] != images.shape[0]:
+        return f"{split} has {images.shape[0]:,} images and {labels.shape[0]:,} labels"
+    return ""
 
 
 def _image_problem(images: Header, train: Header) -> str:
@@ -136,6 +146,14 @@ def _image_problem(images: Header, train: Header) -> str:
         return f"have the shape {images.shape}"
     if images.shape[1:] != train.shape[1:]:
         return f"are {images.shape[1:]}, train_images {train.shape[1:]}"
+    return ""
+
+
+def _label_problem(labels: Header, train: Header) -> str:
+    if labels.dtype.kind not in "iub":
+        return f"are {labels.dtype}, not integers"
+    if len(labels.shape) not in (1, 2) or labels.shape[1:] == (0,) or labels.shape[1:] != train.shape[1:]:
+        return f"have the shape {labels.shape}"
     return ""
 
 

@@ -116,20 +116,36 @@ def _plan(given: np.ndarray, data: DataConfig) -> _Plan:
                             "Folds are 2 to 20, or 0 for none.")
     parts = set(given)
     has_official = {"train"} < parts <= set(Split)      # training images alone are no split
-    method = data.split
-    if method == "auto":
-        method = "official" if has_official else "patient"
-    if method == "official" and not has_official:
-        raise LightboxError("split.no_official", "This data set has no official split.", "Choose patient or image instead.")
-    official = []
-    if has_official and "val" in parts and method == "official" and not data.folds:
-        official.append("val")
-    if has_official and "test" in parts and (method == "official" or not data.test_fraction):
-        official.append("test")
-    new = {"val": 0 if data.folds else data.val_fraction, "test": data.test_fraction}
-    new = {part: share for part, share in new.items() if share and part not in official}
-    shares = {"train": 1 - new.get("val", 0) - new.get("test", 0)} | new
-    return _Plan(method, tuple(official), shares, bool(data.test_fraction) or "test" in official)
+    method = _method(data.split, has_official)
+    official = _kept_parts(parts, method, data) if has_official else ()
+    shares = _new_shares(official, data)
+    return _Plan(method, official, shares, bool(data.test_fraction) or "test" in official)
+
+
+def _method(wanted: str, has_official: bool) -> str:
+    if wanted == "auto":
+        return "official" if has_official else "patient"
+    if wanted == "official" and not has_official:
+        raise LightboxError("split.no_official", "This data set has no official split.",
+                            "Choose patient or image instead.")
+    return wanted
+
+
+def _kept_parts(parts: set[str], method: str, data: DataConfig) -> tuple[str, ...]:
+    """Of "val" and "test", those that are kept as the data set came."""
+    kept = []
+    if "val" in parts and method == "official" and not data.folds:
+        kept.append("val")
+    if "test" in parts and (method == "official" or not data.test_fraction):
+        kept.append("test")
+    return tuple(kept)
+
+
+def _new_shares(official: tuple[str, ...], data: DataConfig) -> dict[str, float]:
+    """The share of each split that is made here, training included."""
+    wanted = {"val": 0 if data.folds else data.val_fraction, "test": data.test_fraction}
+    new = {part: share for part, share in wanted.items() if share and part not in official}
+    return {"train": 1 - new.get("val", 0) - new.get("test", 0)} | new
 
 
 def _check_none_empty(split: np.ndarray, plan: _Plan, patients: int) -> None:

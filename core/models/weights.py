@@ -148,44 +148,59 @@ def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
             holds other than floating point numbers, or a number that is none; "weights.unlike" where nothing
             fits
     """
-
-    shapes_there = _header(path)
+    shapes = _header(path)
     own = network.state_dict()
-    names = {name: renamed(name, own) for name in shapes_there}          # the file's -> ours
-    ours = {mine: name for name, mine in names.items()}
-    if len(ours) < len(names):
-        twice = next(mine for name, mine in names.items() if ours[mine] != name)
-        raise _broken(path, f"two of its tensors stand for {twice}")
-    fit = fitting(network, {mine: shapes_there[name] for name, mine in names.items()})
-    if not [name for name in fit if not name.endswith(COUNTER)]:
+    names = _our_names(path, shapes, own)
+    theirs = {ours: name for name, ours in names.items()}
+    fit = fitting(network, {ours: shapes[name] for name, ours in names.items()})
+    if all(name.endswith(COUNTER) for name in fit):
         raise LightboxError("weights.unlike", f"None of the {len(names)} tensors in {path.name} fits a {title}: the first is "
                             f"called {next(iter(names), 'nothing')}.",
                             f"Choose the network that the file was made for; here the first is called {next(iter(own))}.")
-
-    def fetch(name: str) -> Tensor:
-        value = tensors.get_tensor(ours[name])
-        if not value.is_floating_point():
-            return value
-        value = value.float()
-        if not torch.isfinite(value).all():
-            raise _broken(path, f"{ours[name]} holds a number that is not finite")
-        return value
-
     try:
         with safe_open(str(path), framework="pt") as tensors:
-            take(network, fit, fetch)
+            take(network, fit, lambda name: _finite(path, theirs[name], tensors.get_tensor(theirs[name])))
     except (SafetensorError, OSError) as error:
         raise _broken(path, "it cannot be read") from error
-    unused = [name for name, mine in names.items() if mine not in set(fit) and not mine.endswith(COUNTER)]
+    added_up = any(shapes[theirs[name]] != tuple(own[name].shape) for name in fit)
+    return _notes(path, names, fit, added_up, left_over(network, fit))
+
+
+def _our_names(path: Path, shapes: Mapping[str, Shape], own: Mapping[str, Tensor]) -> dict[str, str]:
+    """The file's name -> the network's. LightboxError "weights.broken" where two of them are one here."""
+    names = {name: renamed(name, own) for name in shapes}
+    seen = set()
+    for ours in names.values():
+        if ours in seen:
+            raise _broken(path, f"two of its tensors stand for {ours}")
+        seen.add(ours)
+    return names
+
+
+def _finite(path: Path, name: str, value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    value = value.float()
+    if not torch.isfinite(value).all():
+        raise _broken(path, f"{name} holds a number that is not finite")
+    return value
+
+
+def _notes(path: Path, names: Mapping[str, str], fit: list[str], added_up: bool,
+           new: list[str]) -> tuple[str, ...]:
+    """Sentences about what of a file was taken, what was not, and what of the network is `new`."""
+    taken = set(fit)
     counted = [name for name in names if not name.endswith(COUNTER)]
+    unused = [name for name, ours in names.items() if ours not in taken and not ours.endswith(COUNTER)]
     notes = [f"{len(counted) - len(unused)} of the {len(counted)} tensors in {path.name} were taken."]
-    if any(shapes_there[ours[name]] != tuple(own[name].shape) for name in fit):
+    if added_up:
         notes.append(ADDED_UP)
     if unused:
         notes.append(f"{_some(unused)} of the file {'have' if len(unused) > 1 else 'has'} no place here.")
-    if new := left_over(network, fit):
-        notes.append(f"{_some(new)} of this network {'are' if len(new) > 1 else 'is'} not in the file, or of another shape, and "
-                     f"start{'' if len(new) > 1 else 's'} from random numbers.")
+    if new:
+        are, start = ("are", "start") if len(new) > 1 else ("is", "starts")
+        notes.append(f"{_some(new)} of this network {are} not in the file, or of another shape, and {start} "
+                     "from random numbers.")
     return tuple(notes)
 
 

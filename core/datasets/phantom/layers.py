@@ -12,6 +12,8 @@ from core.datasets.phantom.materials import SOFT
 from core.datasets.phantom.rays import Grid, Path, Rays
 from core.datasets.phantom.solids import Solids, join, nothing
 
+Shape = tuple[int, int]
+
 MATTERS = 0.005          # mm: less than this inside a finding does not count as meeting it
 
 
@@ -69,58 +71,89 @@ class Model:
         self.fine, self.coarse = fine.solids(), coarse.solids()
 
     def trace(self, matrix: np.ndarray, grid: Grid) -> Layers:
-        """Follow all rays of a grid through the body. matrix: (4, 4), from its frame to the view's; rays run along z."""
+        """Follow all rays of a grid through the body. matrix: (4, 4), from its frame to the view's; rays run
+        along z."""
         step = min(max(max(grid.height, grid.width) // 100, 1), 3)
         back = np.linalg.inv(matrix)
-        sharp, smooth = Rays(self.fine.moved(matrix, back), grid), Rays(self.coarse.moved(matrix, back), grid.coarse(step))
+        sharp = Rays(self.fine.moved(matrix, back), grid)
+        smooth = Rays(self.coarse.moved(matrix, back), grid.coarse(step))
         shape, small = (grid.height, grid.width), (-(-grid.height // step), -(-grid.width // step))
+        out = self._trace_soft_tissue(smooth, step, shape, small)
+        if self.inserts or self.faces is not None:
+            out.changed = np.zeros(shape, bool)
+        self._trace_bones(out, sharp, smooth, step, shape, small)
+        self._trace_metal(out, sharp)
+        for k in self.faces or ():
+            _mark(out.changed, sharp.path([k]))
+        return out
 
+    def _trace_soft_tissue(self, smooth: Rays, step: int, shape: Shape, small: Shape) -> Layers:
         def soft(which: range) -> np.ndarray:
             image = np.zeros(small, np.float32)
             _add(image, smooth.path(which))
             return _enlarge(image, step, shape)
+
         soft_tissue = soft(self.skin)
-        out = Layers(soft_tissue, soft_tissue - soft(self.muscle), soft(self.air) if self.air is not None else None,
-                     *(np.zeros(shape, np.float32) for _ in range(3)))
-        distant = [np.zeros(small, np.float32) for _ in range(3)]
-        if self.inserts or self.faces is not None:
-            out.changed = np.zeros(shape, bool)
-        for name, far, (*materials, outer_cuts, inner_cuts) in self.bones:
-            rays, images = (smooth, distant) if far else (sharp, (out.cortex, out.spongy, out.marrow))
+        fat = soft_tissue - soft(self.muscle)
+        air = soft(self.air) if self.air is not None else None
+        return Layers(soft_tissue, fat, air, *(np.zeros(shape, np.float32) for _ in range(3)))
+
+    def _trace_bones(self, out: Layers, sharp: Rays, smooth: Rays, step: int, shape: Shape,
+                     small: Shape) -> None:
+        near = [out.cortex, out.spongy, out.marrow]
+        distant = [np.zeros(small, np.float32) for _ in near]
+        for name, far, ranges in self.bones:
             inserted = [k for insert, which in self.inserts if name in insert.bones for k in which]
-            # all of the bone adds to the cortex; its inside turns that to spongy bone, and the canal turns that to marrow
-            for k, (which, cuts) in enumerate(zip(materials, (outer_cuts, inner_cuts, inner_cuts))):
-                found = rays.path(which, [*cuts, *inserted])
-                if found is None:
-                    continue
-                images[k][found.window] += found.length
-                if k:
-                    images[k - 1][found.window] -= found.length
-                elif inserted:
-                    before = rays.path(which, cuts)
-                    out.changed[found.window] |= before.length - found.length > MATTERS
-        for insert, which in self.inserts:
-            metal = sharp.path(which) if insert.mu != SOFT else None
-            if metal is not None:
-                out.metal = np.zeros(shape, np.float32) if out.metal is None else out.metal
-                out.metal[metal.window] += np.float32(insert.mu - SOFT) * metal.length
-                out.changed[metal.window] |= metal.length > MATTERS
-        for k in self.faces or ():
-            face = sharp.path([k])
-            if face is not None:
-                out.changed[face.window] |= face.length > MATTERS
-        if any(far for _, far, *_ in self.bones):
+            if far:
+                _trace_bone(smooth, distant, ranges, inserted, out.changed)
+            else:
+                _trace_bone(sharp, near, ranges, inserted, out.changed)
+        if any(far for _, far, _ in self.bones):
             for image, part in zip((out.cortex, out.spongy), distant):
                 image += _enlarge(part, step, shape)
-        return out
+
+    def _trace_metal(self, out: Layers, sharp: Rays) -> None:
+        for insert, which in self.inserts:
+            metal = sharp.path(which) if insert.mu != SOFT else None
+            if metal is None:
+                continue
+            if out.metal is None:
+                out.metal = np.zeros_like(out.soft_tissue)
+            out.metal[metal.window] += np.float32(insert.mu - SOFT) * metal.length
+            _mark(out.changed, metal)
 
 
-def _add(image: np.ndarray, found: Path | None) -> None:
-    if found is not None:
-        image[found.window] += found.length
+def _trace_bone(rays: Rays, images: list[np.ndarray], ranges: list[range], inserted: list[int],
+                changed: np.ndarray | None) -> None:
+    """Add a bone to its images of cortex, spongy bone and marrow; mark where something inserted displaces it.
+
+    All of the bone adds to the cortex; its inside turns that to spongy bone, and the canal turns that to
+    marrow.
+    """
+    *materials, outer_cuts, inner_cuts = ranges
+    for k, (which, cuts) in enumerate(zip(materials, (outer_cuts, inner_cuts, inner_cuts))):
+        path = rays.path(which, [*cuts, *inserted])
+        if path is None:
+            continue
+        _add(images[k], path)
+        if k:
+            images[k - 1][path.window] -= path.length
+        elif inserted:
+            before = rays.path(which, cuts)
+            changed[path.window] |= before.length - path.length > MATTERS
 
 
-def _enlarge(small: np.ndarray, step: int, shape: tuple[int, int]) -> np.ndarray:
+def _mark(changed: np.ndarray, path: Path | None) -> None:
+    if path is not None:
+        changed[path.window] |= path.length > MATTERS
+
+
+def _add(image: np.ndarray, path: Path | None) -> None:
+    if path is not None:
+        image[path.window] += path.length
+
+
+def _enlarge(small: np.ndarray, step: int, shape: Shape) -> np.ndarray:
     """A coarse image at full size, its upper left pixels first."""
     if step == 1:
         return small
