@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import GROUPS, KNOBS, DataConfig, RunConfig
+from core.config import GROUPS, KNOBS, DataConfig, Knob, RunConfig
 from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
@@ -250,19 +250,25 @@ def draw(name: str, label: str = "", page: str = "") -> None:
         shown = options if value in options else {**options, value: str(value)}
         st.selectbox(options=list(shown), format_func=lambda v: shown.get(v, str(v)),
                      accept_new_options=bool(knob.offered), **shared)
+    elif is_number:
+        _draw_number(knob, fits, shared)
     elif isinstance(knob.default, bool):
         st.toggle(**shared)
-    elif isinstance(knob.default, str):
+    else:
         st.text_input(**shared)
-    elif knob.step and fits:
-        st.slider(min_value=knob.low, max_value=knob.high, step=knob.step, format="%g", **shared)
-    else:                                                  # what does not fit is shown, `read` says why
-        low, high = (knob.low, knob.high) if fits else (None, None)
-        whole = isinstance(knob.default, int)
-        st.number_input(min_value=low, max_value=high, step=1 if whole else knob.default / 10 or 0.1,
-                        format="%d" if whole else "%g", **shared)
     if name == "model.weights" and str(value).startswith(FILE):
         _draw_weights_file(value)
+
+
+def _draw_number(knob: Knob, fits: bool, shared: dict[str, Any]) -> None:
+    """fits: whether the value may be that. What does not fit is shown as typed, and `read` says why."""
+    if knob.step and fits:
+        st.slider(min_value=knob.low, max_value=knob.high, step=knob.step, format="%g", **shared)
+        return
+    low, high = (knob.low, knob.high) if fits else (None, None)
+    whole = isinstance(knob.default, int)
+    st.number_input(min_value=low, max_value=high, step=1 if whole else knob.default / 10 or 0.1,
+                    format="%d" if whole else "%g", **shared)
 
 
 def draw_target() -> None:
