@@ -55,7 +55,7 @@ _element = st.components.v2.component(
     "lightbox_threshold",
     html="<div class='threshold'></div>",
     css=(HERE / "threshold.css").read_text(),
-    js=(HERE / "threshold.js").read_text(),
+    js=(HERE / "threshold_parts.js").read_text() + (HERE / "threshold.js").read_text(),
 )
 
 
