@@ -209,7 +209,7 @@ def test_a_number_is_filtered_by_its_range(studies):
 
 def test_the_whole_of_a_set_is_shown_in_three_ways(studies):
     page = browse(dataset=str(studies), px="28", **{"class": "sick"})
-    assert "40 to 40 px wide" in html(page) and "px high" in html(page)
+    assert "Originals are 40 px wide" in html(page) and "px high" in html(page)
     page.segmented_control("browse_overview").set_value("gray").run()
     data = open_dataset(DataConfig(str(studies), size=28))
     splits = data.table["split"][data.labels == data.class_names.index("sick")].nunique()

@@ -63,7 +63,8 @@ def sizes_html(sizes: np.ndarray, total: int) -> str:
     if (sizes == sizes[0]).all():
         return (f"<div class='lb-chart'><p>All {len(sizes):,} originals are {width[0]:,} x {height[0]:,} px.{missing}</p>"
                 "</div>")
-    text = (f"Originals are {width.min():,} to {width.max():,} px wide and {height.min():,} to {height.max():,} px high, "
+    wide, high = (f"{side.min():,} to {side.max():,}" if side.min() < side.max() else f"{side[0]:,}" for side in sizes.T)
+    text = (f"Originals are {wide} px wide and {high} px high, "
             f"median {int(np.median(width)):,} x {int(np.median(height)):,}.{missing}")
     side = sizes.max(axis=1)
     longer = (f"<p>The longer side always has {side[0]:,} px.</p>" if (side == side[0]).all() else
