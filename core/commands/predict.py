@@ -39,7 +39,8 @@ def predict(options: Namespace) -> None:
             bad += 1
             table.writerow([file, "", *[""] * len(model.class_names), str(error)])
         bar.count("Classifying", done, len(options.images))
-    bar.end(f"{len(options.images) - bad} of {len(options.images)} files classified.")
+    bar.end(f"{len(options.images) - bad} of {len(options.images)} files classified."
+            + (" The column error tells why the others were not." if bad else ""))
     write_or_print(out.getvalue(), options.out)
 
 
@@ -104,7 +105,7 @@ COMMANDS = (
         OPENS_NOTHING,
         argument("--out", required=True, metavar="FILE.zip"),
     )),
-    Command("export", "export the weights of the best epoch with config and model card", export, (
+    Command("export", "export the weights of the best epoch with config and model card; opens the test set", export, (
         argument("run"),
         argument("folder"),
         argument("--title", required=True),
