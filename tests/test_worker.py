@@ -59,10 +59,10 @@ def test_two_runs_are_queued_trained_one_after_the_other_and_judged(store):
     found = load_predictions(runs[0], "val")
     assert found.probs.shape == (24, 2) and len(found.image_ids) == 24
     best = max(r["val_roc_auc"] for r in runs[0].records("epoch"))
-    assert evaluate(runs[0], "val")["roc_auc"] == pytest.approx(best)
+    assert evaluate(runs[0], "val").as_dict()["roc_auc"] == pytest.approx(best)
     assert runs[0].data()["n"] == {"train": 96, "val": 24, "test": 24}
     assert load_predictions(runs[0], "test") is None and runs[0].times_test_opened() == 0
-    assert evaluate(runs[0], "test")["n"] == 24 and evaluate(runs[0], "test")["times_test_opened"] == 2
+    assert evaluate(runs[0], "test").n == 24 and evaluate(runs[0], "test").times_test_opened == 2
 
 
 def test_stop_takes_less_than_five_seconds_and_resume_ends_in_the_same_weights(store):
@@ -320,7 +320,7 @@ def test_a_frozen_backbone_embeds_once_and_is_judged_as_a_whole(store):
     a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, again))
     assert all((a[k] == b[k]).all() for k in a)
     best = max(r["val_roc_auc"] for r in run.records("epoch"))
-    assert evaluate(run, "val")["roc_auc"] == pytest.approx(best, abs=1e-6)
+    assert evaluate(run, "val").as_dict()["roc_auc"] == pytest.approx(best, abs=1e-6)
 
 
 def test_the_remembered_layout_belongs_to_everything_that_changes_a_step():
