@@ -162,8 +162,8 @@ def suggest(records: Sequence[dict]) -> Suggestion:
                           "show which rate is too high.")
     tenth = _rounded(low / 10)
     ended = f", and beyond {_rounded(lr[-1]):g} it diverges" if len(records) < records[-1]["steps"] else ""
-    return Suggestion(steep, tenth, f"{falls} It is lowest at {low:g}{ended}. A tenth of that, {tenth:g}, is the "
-                      "cautious choice.")
+    return Suggestion(steep, tenth, f"{falls} It is lowest at {low:g}{ended}. A tenth of the rate where it is "
+                                    f"lowest, {tenth:g}, is the cautious choice.")
 
 
 def _rounded(lr: float) -> float:
