@@ -28,8 +28,8 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
 
     # The tracked images: eight, whose bars move by themselves
     expect(page.locator(".lightbox-tracked figure")).to_have_count(8, timeout=120_000)
-    assert page.locator(".lightbox-tracked .picture").first.evaluate(
-        "picture => getComputedStyle(picture).backgroundImage").startswith('url("data:image/jpeg')
+    page.wait_for_function("""() => getComputedStyle(document.querySelector(".lightbox-tracked .picture"))
+                                    .backgroundImage.startsWith('url("data:image/jpeg')""")      # each look draws it anew
     seen, bars = epoch_of(page), page.evaluate(BARS)
     page.wait_for_function(f"before => {BARS} !== before", arg=bars, timeout=60_000)
     assert epoch_of(page) > seen
