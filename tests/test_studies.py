@@ -6,7 +6,7 @@ import statistics
 import pandas as pd
 import pytest
 
-from core.config import DataConfig
+from core.config import KNOBS, DataConfig
 from core.datasets import open_dataset
 from core.evaluation import studies
 from core.evaluation.studies import NATIVE, UNKNOWN, Member, also_differ, family, fold, is_study, members, native_side
@@ -72,12 +72,12 @@ def test_seeds_are_folded_into_mean_and_standard_deviation():
 def test_what_else_differs_between_chosen_runs_is_said():
     one, other = member("1"), member("2", **{"data.size": 64, "optim.lr": 0.5, "train.seed": 3, "train.batch_size": 8})
     assert also_differ([one, other], "size") == ["batch size", "learning rate"]
-    assert also_differ([one, member("3", **{"data.train_fraction": 0.5})], "size") == ["share of training"]
+    fraction = KNOBS["data.train_fraction"].label.lower()
+    assert also_differ([one, member("3", **{"data.train_fraction": 0.5})], "size") == [fraction]
     assert also_differ([one, member("3", **{"data.train_fraction": 0.5})], "images") == [] == also_differ([], "size")
 
 
 def test_every_field_of_a_study_is_one_of_the_config():
-    from core.config import KNOBS
     known = {*KNOBS, "name"}
     assert studies.REPEATS <= known and all(study.fields <= known for study in studies.STUDIES.values())
 
