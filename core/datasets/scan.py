@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class ScanResult:
         targets = {name: {"title": t.title, "task": t.task, "counts": self.counts[name].to_dict("index")}
                    for name, t in self.index.targets.items()}
         return {"name": self.source.name, "title": self.source.title, "images": len(self.index.table), "patients": self.patients,
-                "targets": targets, "notes": self.index.notes, "skipped": self.index.skipped}
+                "targets": targets, "notes": self.index.notes, "skipped": self.index.skipped,
+                "understood": [asdict(one) for one in self.index.understood], "left_out": self.index.left_out}
 
 
 def scan_source(source: Source, progress: Progress | None = None) -> ScanResult:

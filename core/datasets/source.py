@@ -28,7 +28,8 @@ class Target:
         title: what a person reads
         task: one of `core.config.Task`
         class_names: K names; class k is the label k, or column k of several findings
-        labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 where an image may show several findings
+        labels: (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 where an image may show several findings; -1 where it is not
+            known: such an image (N,) is in no split, such a finding (N, K) counts in no loss and no metric
     """
 
     name: str
@@ -36,6 +37,21 @@ class Target:
     task: str
     class_names: tuple[str, ...]
     labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Understood:
+    """One thing that was understood of the images a person brought, for the page and `python -m core datasets PATH --json`.
+
+    Args:
+        code: what it is about, the same for every data set: "images", "level.class", "column.patient", "left_out.mask" ...
+        text: one sentence that a person reads
+        option: the read option that changes it, "" where none does
+    """
+
+    code: str
+    text: str
+    option: str = ""
 
 
 @dataclass(eq=False)
@@ -48,21 +64,27 @@ class Index:
         targets: by name; the first is the default
         skipped: what could not be used, each {"path": ..., "reason": ...}
         notes: plain sentences that a person should know about these images
+        understood: how the files, folders and columns were read, most important first
+        left_out: how many files or rows are not used, by what they are: "mask", "copy", "no_label" ...
     """
 
     table: pd.DataFrame
     targets: dict[str, Target]
     skipped: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    understood: list[Understood] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return (N, K) int64 of 0 and 1 from labels (N,) in 0..K-1; labels that are (N, K) already come back as they are.
+    """Return (N, K) int64 of 0 and 1 from labels (N,) in 0..K-1 or (N, K); what is not known (-1) is 0.
 
-    >>> one_hot(np.array([2, 0]), 3).tolist()
-    [[0, 0, 1], [1, 0, 0]]
+    >>> one_hot(np.array([2, 0, -1]), 3).tolist()
+    [[0, 0, 1], [1, 0, 0], [0, 0, 0]]
     """
-    return labels if labels.ndim == 2 else np.eye(classes, dtype=np.int64)[labels]
+    if labels.ndim == 2:
+        return np.maximum(labels, 0)
+    return np.vstack([np.eye(classes, dtype=np.int64), np.zeros((1, classes), np.int64)])[labels]
 
 
 class Source:

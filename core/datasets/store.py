@@ -33,7 +33,7 @@ from numpy.lib.format import open_memmap
 
 from core.config import home
 from core.datasets.geometry import fit
-from core.datasets.source import COLUMNS, Index, Progress, Source, Target
+from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, write_atomic, write_json
 
@@ -134,7 +134,8 @@ def _load(folder: Path, fingerprint: str) -> Store | None:
                 table[column] = ""
         if images.shape != tuple(meta["shape"]) or len(table) != len(images) or not set(COLUMNS) <= set(table):
             return None
-        return Store(images, Index(table, targets, meta["skipped"], meta["notes"]), fingerprint)
+        understood = [Understood(**one) for one in meta.get("understood", [])]
+        return Store(images, Index(table, targets, meta["skipped"], meta["notes"], understood, meta.get("left_out", {})), fingerprint)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 
@@ -195,7 +196,8 @@ def _finish(source: Source, index: Index, state: _Progress, part: Path, size: in
         "title": source.title, "size": size, "resize": resize, "shape": [len(good), size, size, state.channels],
         "targets": [{"name": t.name, "title": t.title, "task": t.task, "class_names": t.class_names}
                     for t in index.targets.values()],
-        "skipped": skipped, "notes": index.notes})
+        "skipped": skipped, "notes": index.notes, "understood": [asdict(one) for one in index.understood],
+        "left_out": index.left_out})
     (part / "sizes.u32").unlink()
     (part / "progress.json").unlink()
 
