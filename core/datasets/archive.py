@@ -21,7 +21,8 @@ import zlib
 from pathlib import Path
 
 from core.config import home
-from core.datasets.folder import IGNORED, SUFFIXES
+from core.datasets.folder import IGNORED
+from core.datasets.image_names import SUFFIXES
 from core.datasets.source import Progress
 from core.datasets.text import short
 from core.errors import LightboxError

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.datasets.folder import SUFFIXES
+from core.datasets.image_names import SUFFIXES
 from core.datasets.text import short, suffix_of
 from core.errors import LightboxError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.datasets.folder import SUFFIXES, walk
+from core.datasets.folder import walk
+from core.datasets.image_names import SUFFIXES
 from core.datasets.text import suffix_of
 from core.errors import LightboxError
 

@@ -23,13 +23,13 @@ import pandas as pd
 from core.config import Task
 from core.datasets.decode import decode_image
 from core.datasets.file_names import NameFacts, check_pattern, match_names, read_name
+from core.datasets.image_names import SUFFIXES
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.text import natural_key, suffix_of
 from core.errors import LightboxError
 
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
                  "test": "test", "testing": "test"}
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm", ".dicom", ""}     # worth a try
 MAX_CLASSES = 1000
 MAX_FILES = 1_000_000       # below one class folder
 IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}      # and everything that starts with a dot

@@ -135,7 +135,8 @@ def _load(folder: Path, fingerprint: str) -> Store | None:
         if images.shape != tuple(meta["shape"]) or len(table) != len(images) or not set(COLUMNS) <= set(table):
             return None
         understood = [Understood(**one) for one in meta.get("understood", [])]
-        return Store(images, Index(table, targets, meta["skipped"], meta["notes"], understood, meta.get("left_out", {})), fingerprint)
+        index = Index(table, targets, meta["skipped"], meta["notes"], understood, meta.get("left_out", {}))
+        return Store(images, index, fingerprint)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 

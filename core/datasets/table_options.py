@@ -8,7 +8,8 @@ from pathlib import Path
 
 from core.datasets.delimited import NONE, DelimitedTable
 from core.datasets.file_index import FileIndex
-from core.datasets.folder import SPLIT_FOLDERS, SUFFIXES
+from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.image_names import SUFFIXES
 from core.datasets.text import suffix_of
 
 SEPARATORS = ("|", ";", ",", "/", "+")

@@ -6,13 +6,14 @@ import re
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file's name with its dot, in lower case; "" where it has none.
+    """Return the suffix of a file's name with its dot, in lower case; "" where it has none. A number is none: DICOM files are
+    named by their UID.
 
-    >>> suffix_of("a/B.PNG"), suffix_of("a.b/C")
-    ('.png', '')
+    >>> suffix_of("a/B.PNG"), suffix_of("a.b/C"), suffix_of("1.2.276.0.7230010")
+    ('.png', '', '')
     """
     stem, dot, suffix = name.strip().rpartition("/")[2].rpartition(".")
-    return f".{suffix.lower()}" if dot and stem else ""
+    return f".{suffix.lower()}" if dot and stem and not suffix.isdecimal() else ""
 
 
 def natural_key(name: str) -> tuple:
