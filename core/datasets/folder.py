@@ -13,9 +13,9 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -178,12 +178,23 @@ def below_class(file: ListedFile) -> str:
     return file.path.split("/", 2 if file.split else 1)[-1]
 
 
+def later(default: Any) -> Any:
+    """Return a field of read options that came after the first stores: at its default it is in no fingerprint."""
+    return field(default=default, metadata={"later": True})
+
+
 def options_text(options: object) -> str:
     """Return read options as text for a fingerprint.
 
-    Their classes were called ...Reading when the first stores were made, and the keys of those stores must not change.
+    Their classes were called ...Reading when the first stores were made, and the keys of those stores must not change: a field
+    made by `later` stands there only where it is not at its default.
+
+    >>> options_text(FolderOptions())
+    "FolderReading(pattern='', ordinal=False)"
     """
-    return repr(options).replace("Options(", "Reading(", 1)
+    values = [(f, getattr(options, f.name)) for f in fields(options)]
+    shown = (f"{f.name}={value!r}" for f, value in values if not (f.metadata.get("later") and value == f.default))
+    return f"{type(options).__qualname__}({', '.join(shown)})".replace("Options(", "Reading(", 1)
 
 
 def fingerprint_of(files: list[ListedFile], options: object) -> str:
