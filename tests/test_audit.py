@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 from core.audit import audit, check_totals, image_level, imbalance, overlaps
-from core.audit.duplicates import BITS, PixelSummary, candidates, perceptual_hash
 from core.audit.imbalance import chi_square
 from core.audit.official import MURA, unofficial_medmnist, unofficial_mura
-from core.audit.outliers import robust_z
 from core.config import DataConfig
 from core.datasets import open_dataset
+from core.datasets.inspection.duplicates import BITS, PixelSummary, candidates, perceptual_hash
+from core.datasets.inspection.outliers import robust_z
 from core.datasets.phantom import PhantomConfig, render
 from core.datasets.phantom.source import image_table, parse_image_id
 from core.datasets.splits import make_split

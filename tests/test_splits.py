@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from core.config import DataConfig
-from core.datasets.splits import balanced_weights, make_split, stratified_group_split, stratified_subset
+from core.datasets.splits import make_split
+from core.datasets.stratify import balanced_weights, stratified_group_split, stratified_subset
 from core.errors import LightboxError
 
 NAMES = ("normal", "abnormal")

@@ -7,12 +7,11 @@
 `overlaps` and `image_level` need only the table; `inspect` is the one pass over all pixels, the same for any split.
 """
 
-from core.audit.audit import Audit, Inspection, absent_classes, audit, audit_split, inspect
-from core.audit.duplicates import DuplicatePair
+from core.audit.audit import Audit, absent_classes, audit, audit_split
 from core.audit.imbalance import Imbalance, imbalance
 from core.audit.leakage import Overlap, image_level, overlaps
-from core.audit.outliers import Outlier
 from core.audit.totals import WrongTotal, check_totals
+from core.datasets.inspection import DuplicatePair, Inspection, Outlier, inspect
 
 __all__ = ["Audit", "DuplicatePair", "Imbalance", "Inspection", "Outlier", "Overlap", "WrongTotal", "absent_classes", "audit",
            "audit_split", "check_totals", "image_level", "imbalance", "inspect", "overlaps"]

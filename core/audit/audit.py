@@ -6,31 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.audit.duplicates import DuplicatePair, find_duplicates, summarise_pixels
 from core.audit.imbalance import Imbalance, imbalance
 from core.audit.leakage import Overlap, image_level, overlaps
 from core.audit.official import official_notes
-from core.audit.outliers import Outlier, find_outliers
 from core.config import SPLIT_NAMES, Split
 from core.datasets.dataset import Dataset
+from core.datasets.inspection import DuplicatePair, Inspection, Outlier, inspect
 from core.datasets.source import Progress
 
 SHOWN = 20      # duplicates and outliers that a terminal lists
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What one pass over all pixels found, whatever the split.
-
-    Args:
-        duplicates: exact ones first; rows of the table
-        outliers: images that are blank, tiny, or unusual in size, shape or brightness
-        complete: False where there were too many candidates to compare all of them
-    """
-
-    duplicates: tuple[DuplicatePair, ...]
-    outliers: tuple[Outlier, ...]
-    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -146,13 +130,6 @@ def audit(data: Dataset, progress: Progress | None = None) -> Audit:
     ({'train': 17, 'val': 4, 'test': 3, 'left_out': 0}, 1)
     """
     return audit_split(data, inspect(data, progress))
-
-
-def inspect(data: Dataset, progress: Progress | None = None) -> Inspection:
-    """Search all pixels for duplicates and outliers: seconds to minutes. Depends on the images, not on their split."""
-    summary = summarise_pixels(data, progress)
-    duplicates, complete = find_duplicates(data, summary, progress)
-    return Inspection(duplicates, find_outliers(data, summary), complete)
 
 
 def audit_split(data: Dataset, inspection: Inspection) -> Audit:

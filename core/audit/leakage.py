@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.config import DataConfig, Split
-from core.datasets.splits import groups_of, shared_with_train, stratified_group_split
+from core.datasets.groups import groups_of, shared_with_train
+from core.datasets.stratify import stratified_group_split
 
 
 @dataclass(frozen=True)

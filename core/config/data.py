@@ -51,10 +51,18 @@ class DataConfig:
     split: str = knob(
         "auto", "Split", "official: the split that the data set came with (a missing validation set is "
         "taken from training, by patient). patient: all images of a patient stay together. study: all "
-        "images of a study stay together. image: ignores both, to show what that does. auto: official where "
+        "images of a study stay together. image: ignores both, to show what that does. copies: copies of an "
+        "image stay together, and all images of a patient where patients are known. auto: official where "
         "there is one, else patient.",
         choices={"auto": "Official, else by patient", "official": "Official", "patient": "By patient",
-                 "study": "By study", "image": "By image, ignoring patients"},  group="images")
+                 "study": "By study", "image": "By image, ignoring patients",
+                 "copies": "By copies and patient"}, group="images")
+    copies: str = knob(
+        "keep", "Copies", "What happens to images that occur twice. keep: nothing, they are split like any other. "
+        "together: a part that is made here, such as a validation set that is taken from training, keeps them "
+        "together. first: one of each group of copies is kept, of an official test set first; the others are in "
+        "no part. Copies are searched once for each data set and size, which takes seconds to minutes.",
+        choices={"keep": "Keep all", "together": "Keep together", "first": "Keep one of each"})
     val_fraction: float = knob(
         0.15, "Validation fraction", "Fraction of the images for validation: they choose the best epoch.",
         low=0.01, high=0.5, step=0.01, shown_if={"data.folds": 0})
@@ -75,3 +83,8 @@ class DataConfig:
         1.0, "Training fraction", "Less than 1 trains on a subset of the training images, for a learning "
         "curve. Validation and test sets stay the same, and a smaller subset is part of a larger one.",
         low=0.01, high=1.0, step=0.01, grid=(0.1, 0.25, 0.5, 1.0))
+
+    @property
+    def needs_copies(self) -> bool:
+        """Whether the split can only be made once copies have been searched."""
+        return self.split == "copies" or self.copies != "keep"

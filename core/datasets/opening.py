@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from core.config import DataConfig
 from core.datasets.archive import unpack, unpacked
 from core.datasets.custom import CustomDataset, list_custom_datasets, load_custom_dataset
 from core.datasets.dataset import Dataset
 from core.datasets.formats import FORMATS, detect_format, is_archive, parse_options
+from core.datasets.groups import copy_groups
+from core.datasets.inspection import NAME, inspect
 from core.datasets.registry import DATASETS, DatasetInfo, split_counts
 from core.datasets.source import Progress, Source
 from core.datasets.splits import make_split
-from core.datasets.store import is_stored, open_store
+from core.datasets.store import is_stored, open_store, store_folder
 from core.errors import LightboxError
 
 
@@ -64,10 +69,14 @@ def open_source(data: DataConfig) -> Source | None:
 
 
 def is_ready(data: DataConfig) -> bool:
-    """Return whether opening is instant, because the pixels are in the store. False also for what does not exist."""
+    """Return whether opening is instant, because the pixels are in the store, and copies are searched where the split needs
+    them. False also for what does not exist."""
     try:
         source = open_source(data)
-        return source is not None and is_stored(source, data.size, data.resize, data.channels)
+        if source is None or not is_stored(source, data.size, data.resize, data.channels):
+            return False
+        folder = store_folder(source.title, source.fingerprint(), data.size, data.resize, data.channels)
+        return not data.needs_copies or (folder / NAME).is_file()
     except LightboxError:
         return False
 
@@ -98,14 +107,21 @@ def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
         raise LightboxError("dataset.target", f"{source.title} has no target called {name!r}.",
                             f"Targets: {', '.join(index.targets)}.")
     target = index.targets[name]
-    split = make_split(index.table, target.labels, target.class_names, data)
-    return Dataset(
+    opened = Dataset(
         name=source.name, title=source.title, description=source.description, licence=source.licence,
         task=target.task, target=target.name, targets=tuple((t.name, t.title) for t in index.targets.values()),
-        class_names=target.class_names, images=store.images, labels=target.labels, table=index.table.assign(split=split.split),
+        class_names=target.class_names, images=store.images, labels=target.labels, table=index.table,
         size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
-        split_hash=split.hash, split_note=split.note, skipped=tuple(index.skipped), notes=tuple(index.notes), source=source,
-        config=data)
+        split_hash="", split_note="", skipped=tuple(index.skipped), notes=tuple(index.notes), source=source, config=data)
+    split = make_split(index.table, target.labels, target.class_names, data, _copies(opened, progress))
+    return replace(opened, table=index.table.assign(split=split.split), split_hash=split.hash, split_note=split.note)
+
+
+def _copies(opened: Dataset, progress: Progress | None) -> np.ndarray | None:
+    """Return the group of copies of each image, (N,), where the split needs them."""
+    if not opened.config.needs_copies:
+        return None
+    return copy_groups(len(opened), inspect(opened, progress).duplicates)
 
 
 def _fetch(data: DataConfig, progress: Progress | None) -> None:

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from core.config import SPLIT_NAMES, DataConfig, Split
+from core.datasets.groups import contradicting_groups, groups_of, join_groups, shared_with_train
 from core.datasets.source import one_hot
+from core.datasets.stratify import stratified_group_split, stratified_subset
 from core.errors import LightboxError
 
 
@@ -25,7 +27,8 @@ class SplitAssignment:
     """The split of each image.
 
     Args:
-        split: (N,) of "train", "val", "test", or "" for a training image that train_fraction left out
+        split: (N,) of "train", "val", "test", or "" for an image that is left out: by train_fraction, as a copy, or because its
+            label is not known
         note: how it was made and what to know, in plain sentences
         hash: SHA-256 hex over the lines "<image_id> TAB <split>" in the table's order
     """
@@ -40,7 +43,7 @@ class _Plan:
     """What is going to be split.
 
     Args:
-        method: "official", "patient", "study" or "image"
+        method: "official", "patient", "study", "image" or "copies"
         official: of "val" and "test", those that are kept as the data set came
         shares: of the other images, for each split that is made from them, training included; they sum to 1
         has_test: whether there will be a test set
@@ -52,21 +55,25 @@ class _Plan:
     has_test: bool
 
 
-def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, ...], data: DataConfig) -> SplitAssignment:
+def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, ...], data: DataConfig,
+               copies: np.ndarray | None = None) -> SplitAssignment:
     """Split images as `data` asks: first the test set, then the validation set, then how much of the rest trains.
 
         official  as the data set came; a missing validation or test set is taken from the training images, by patient
         patient   new; all images of a patient together; like shares of each class, as well as patients allow
         study     new; all images of a study together
         image     new; patients and studies ignored
+        copies    new; copies of an image together, and all images of a patient where that is known
         auto      official where the data set came with a split, otherwise patient
 
     With test_fraction 0 an official test set is kept, and a data set without one has none. With folds, all images that are not
-    test are divided into equal folds; number `fold` is validation. train_fraction then leaves training images out.
+    test are divided into equal folds; number `fold` is validation. train_fraction then leaves training images out. Copies,
+    with data.copies "together", stay together in every part that is made here; with "first" one of each group is kept.
 
     Args:
         table: N rows with image_id, patient, study ("" where unknown) and split ("" where there is no official one)
-        labels: (N,) int64 or (N, K) int64
+        labels: (N,) int64, -1 where unknown (such an image is in no part), or (N, K) int64
+        copies: (N,) equal for copies of one image; None where they were not searched, which `data.needs_copies` does not allow
 
     Raises:
         LightboxError: "split.no_official" where official is asked for and there is none; "split.too_few" where a split is
@@ -81,24 +88,25 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     given = table["split"].to_numpy(dtype=object)
     plan = _plan(given, data)
     patient, patient_unknown = groups_of(table, "patient")
-    group, unknown = patient, patient_unknown
-    if plan.method == "study":
-        group, unknown = groups_of(table, "study")
-    if plan.method == "image":
-        group, unknown = np.arange(len(table)), np.ones(len(table), bool)
+    group, unknown = _kept_together(table, plan.method, data, copies)
+    out, left_out = _left_out(labels, given, plan, data, copies)
 
     rng = np.random.default_rng(data.split_seed)
     split = np.where([part in plan.official for part in given], given, "train")
+    split[out] = ""
     pool = np.flatnonzero(split == "train")
-    if len(plan.shares) > 1:
+    if len(plan.shares) > 1 and len(pool):
         split[pool] = stratified_group_split(group[pool], labels[pool], plan.shares, rng)
-    if data.folds:
-        rest = np.flatnonzero(split == "train")
+    rest = np.flatnonzero(split == "train")
+    if data.folds and len(rest):
         folds = dict.fromkeys(range(data.folds), 1 / data.folds)
         split[rest[stratified_group_split(group[rest], labels[rest], folds, rng) == data.fold]] = "val"
-    _check_none_empty(split, plan, len(set(patient)))
+    _check_none_empty(split, plan, patient, group if data.needs_copies else None)
 
-    sentences = _method_sentences(plan, unknown[pool].all(), data) + patient_sentences(split, patient, patient_unknown)
+    sentences = _method_sentences(plan, unknown[pool].all(), data) + left_out
+    if copies is not None:
+        sentences += copy_sentences(split, copies)
+    sentences += patient_sentences(split, patient, patient_unknown)
     if data.train_fraction < 1:
         train = np.flatnonzero(split == "train")
         kept = stratified_subset(group[train], labels[train], data.train_fraction, np.random.default_rng([data.split_seed, 1]))
@@ -108,6 +116,38 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     sentences += absent_sentences(split, labels, class_names)
     lines = "".join(f"{i}\t{s}\n" for i, s in zip(table["image_id"], split))
     return SplitAssignment(split, " ".join(sentences), hashlib.sha256(lines.encode()).hexdigest())
+
+
+def _kept_together(table: pd.DataFrame, method: str, data: DataConfig,
+                   copies: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N,) what no part that is made here divides, and (N,) bool where patient (study) are not known or not asked for."""
+    if method == "image":
+        group, unknown = np.arange(len(table)), np.ones(len(table), bool)
+    else:
+        group, unknown = groups_of(table, "study" if method == "study" else "patient")
+    if method == "copies" or data.copies == "together":
+        group = join_groups(group, copies)
+    return group, unknown
+
+
+def _left_out(labels: np.ndarray, given: np.ndarray, plan: _Plan, data: DataConfig,
+              copies: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+    """Return (N,) bool, the images that are in no part whatever the fractions, and sentences about them."""
+    out = labels == -1 if labels.ndim == 1 else np.zeros(len(labels), bool)
+    sentences = [f"{out.sum():,} images have no known label: they are in no part."] if out.any() else []
+    if data.copies == "first":
+        # of a group: first the test images that came with the set, then validation, each as the table has them
+        rank = np.array([("test", "val").index(part) if part in plan.official else 2 for part in given])
+        order = np.lexsort((np.arange(len(given)), rank, out))
+        first = np.zeros(len(given), bool)
+        first[order[np.unique(copies[order], return_index=True)[1]]] = True
+        more = ~first & ~out
+        out |= more
+        sentences.append(f"One of each group of copies is kept: {more.sum():,} copies are in no part.")
+    if copies is not None and (torn := contradicting_groups(copies, labels)):
+        s = "" if torn == 1 else "s"
+        sentences.append(f"In {torn:,} group{s} of copies the labels differ: an image cannot be both, so look at them.")
+    return out, sentences
 
 
 def _plan(given: np.ndarray, data: DataConfig) -> _Plan:
@@ -148,23 +188,26 @@ def _new_shares(official: tuple[str, ...], data: DataConfig) -> dict[str, float]
     return {"train": 1 - new.get("val", 0) - new.get("test", 0)} | new
 
 
-def _check_none_empty(split: np.ndarray, plan: _Plan, patients: int) -> None:
+def _check_none_empty(split: np.ndarray, plan: _Plan, patient: np.ndarray, group: np.ndarray | None) -> None:
     expected = ("train", "val", "test") if plan.has_test else ("train", "val")
     empty = [SPLIT_NAMES[part] for part in expected if part not in split]
     if empty:
-        raise LightboxError("split.too_few", f"{len(split):,} images of {patients:,} patients are too few: nothing is left for "
+        units = f"of {len(set(patient)):,} patients" if group is None else f"in {len(set(group)):,} groups of copies and patients"
+        raise LightboxError("split.too_few", f"{len(split):,} images {units} are too few: nothing is left for "
                             f"{' and '.join(empty)}.", "Add images or change the shares.")
 
 
 def _method_sentences(plan: _Plan, image_by_image: bool, data: DataConfig) -> list[str]:
     """Return how the split was made."""
     unit = "study" if plan.method == "study" else "patient"
-    how = "image by image" if image_by_image else f"all images of a {unit} stay together"
+    how, by = ("image by image",) * 2 if image_by_image else (f"all images of a {unit} stay together", "by patient")
+    if plan.method == "copies" or data.copies == "together":
+        how = "copies of an image stay together" + ("" if image_by_image else f", and {how}")
+        by = "copies together" + ("" if image_by_image else " and by patient")
     sentences = []
     if plan.method == "official":
         folded = data.folds and "test" in plan.official
         sentences.append(f"This is the official {'test set' if folded else 'split'} of the data set.")
-        by = "image by image" if image_by_image else "by patient"
         sentences += [f"It has no {SPLIT_NAMES[part]} set: {_percent(share)} of the training images were taken for it, {by} "
                       f"(seed {data.split_seed})." for part, share in plan.shares.items() if part != "train"]
     else:
@@ -184,6 +227,24 @@ def _method_sentences(plan: _Plan, image_by_image: bool, data: DataConfig) -> li
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g}%"
+
+
+def copy_sentences(split: np.ndarray, copies: np.ndarray) -> list[str]:
+    """Return how many images of validation and test have a copy in training: those that a network may know by heart.
+
+    Args:
+        split: (N,)
+        copies: (N,) equal for copies of one image
+
+    >>> copy_sentences(np.array(["train", "train", "test", "test"]), np.array([0, 1, 1, 2]))
+    ['1 of 2 test images (50.0%) have a copy in training.']
+    """
+    parts = {part: int((split == part).sum()) for part in ("val", "test") if part in split}
+    shared = {part: len(shared_with_train(split, copies, part)) for part in parts}
+    if parts and not any(shared.values()):
+        return [f"No {' or '.join(SPLIT_NAMES[part] for part in parts)} image has a copy in training."]
+    return [f"{shared[part]:,} of {n:,} {SPLIT_NAMES[part]} images ({shared[part] / n:.1%}) have a copy in training."
+            for part, n in parts.items() if shared[part]]
 
 
 def patient_sentences(split: np.ndarray, group: np.ndarray, unknown: np.ndarray) -> list[str]:
@@ -220,108 +281,3 @@ def absent_sentences(split: np.ndarray, labels: np.ndarray, class_names: tuple[s
         if absent:
             sentences.append(f"No image of {', '.join(absent)} is in {SPLIT_NAMES[part]}.")
     return sentences
-
-
-def groups_of(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N,) a name for each image's "patient" or "study", and (N,) bool where that is not known.
-
-    An image whose patient (study) is not known is one of its own. Studies are distinguished by patient too, because in many data
-    sets each patient has a "study1".
-    """
-    names = table[column].to_numpy(dtype=object)
-    unknown = names == ""
-    if column == "study":
-        names = table["patient"].to_numpy(dtype=object) + "\0" + names
-    return np.where(unknown, "\0" + table["image_id"].to_numpy(dtype=object), names), unknown
-
-
-def shared_with_train(split: np.ndarray, group: np.ndarray, part: str) -> np.ndarray:
-    """Return the rows of `part` whose group has images in training too, (n,) int64 in rising order."""
-    rows = np.flatnonzero(split == part)
-    return rows[pd.Index(group[rows]).isin(pd.unique(group[split == "train"]))]
-
-
-def stratified_group_split(group: np.ndarray, labels: np.ndarray, shares: dict, rng: np.random.Generator) -> np.ndarray:
-    """Assign groups to splits so that each split gets its share, of every class too, and no group is divided.
-
-    Groups with the same labels lie together, large ones first, otherwise in random order. Each goes to the split that is
-    furthest behind its share of the images assigned so far. That keeps every split within one group of its share at any point
-    of the row, so also within every class, as far as groups hold one class each.
-
-    Args:
-        group: (N,) anything that can be compared; equal values stay together
-        labels: (N,) int64 or (N, K) int64
-        shares: share of the images for each split; they sum to 1
-
-    Returns:
-        (N,) of the keys of `shares`
-    """
-    number, _ = pd.factorize(group)
-    size = np.bincount(number)
-    classes = _classes_of_groups(number, labels)
-    rare_first = classes[:, np.argsort(one_hot(labels, classes.shape[1]).sum(axis=0), kind="stable")]
-    order = np.lexsort((rng.permutation(len(size)), -size, *rare_first.T[::-1]))
-
-    share, assigned, total = list(shares.values()), [0] * len(shares), 0
-    place = np.empty(len(size), np.int64)
-    for g, n in zip(order.tolist(), size[order].tolist()):
-        total += n
-        behind = [f * total - a for f, a in zip(share, assigned)]
-        s = behind.index(max(behind))
-        place[g] = s
-        assigned[s] += n
-    return np.array(list(shares), dtype=object)[place[number]]
-
-
-def stratified_subset(group: np.ndarray, labels: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Choose a share of the images with whole groups and like shares of each class. A smaller share is a subset of a larger one.
-
-    Groups with the same labels are put in random order and get marks from 0 to 1, as far apart as they are large. All groups
-    in the order of their marks are one fixed row of which any beginning holds each class as often as the whole does.
-
-    Args:
-        group: (N,) equal values stay together
-        labels: (N,) int64 or (N, K) int64
-        fraction: 0 < fraction <= 1; at least one group is kept
-
-    Returns:
-        (N,) bool
-    """
-    number, _ = pd.factorize(group)
-    size = np.bincount(number)
-    stratum = np.unique(_classes_of_groups(number, labels), axis=0, return_inverse=True)[1].reshape(-1)
-    order = np.lexsort((rng.permutation(len(size)), stratum))
-    ends, images = np.cumsum(size[order]), np.bincount(stratum, size)
-    before = np.concatenate([[0], np.cumsum(images)])[stratum[order]]
-    mark = np.empty(len(size))
-    mark[order] = (ends - before - rng.random(len(size)) * size[order]) / images[stratum[order]]
-    row = np.argsort(mark, kind="stable")
-    middle = np.cumsum(size[row]) - size[row] / 2
-    kept = np.zeros(len(size), bool)
-    kept[row[middle <= fraction * len(number)]] = True
-    kept[row[0]] = True
-    return kept[number]
-
-
-def _classes_of_groups(number: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return (G, K) bool: which classes the images of a group show. `number` (N,) is the group of each image."""
-    present = one_hot(labels, labels.max() + 1)
-    shown = np.zeros((number.max() + 1, present.shape[1]), bool)
-    for k in range(present.shape[1]):
-        shown[number[present[:, k] > 0], k] = True
-    return shown
-
-
-def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return (K,) float64, n / (K n_k), as scikit-learn's "balanced"; for several findings n_negative / n_positive of each.
-
-    A class without images gets weight 0: its loss never occurs.
-
-    >>> balanced_weights(np.array([0, 0, 0, 1]), 2).round(2).tolist()
-    [0.67, 2.0]
-    """
-    if labels.ndim == 2:
-        positive = labels.sum(axis=0)
-        return np.divide(len(labels) - positive, positive, out=np.zeros(classes), where=positive > 0)
-    n = np.bincount(labels, minlength=classes)
-    return np.divide(len(labels), classes * n, out=np.zeros(classes), where=n > 0)

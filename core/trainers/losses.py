@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.config import Task, TrainConfig
-from core.datasets.splits import balanced_weights
+from core.datasets.stratify import balanced_weights
 from core.errors import LightboxError
 
 ORDERED = (Task.ORDINAL, Task.BINARY)      # two classes are in order whichever comes first

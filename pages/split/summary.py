@@ -30,7 +30,8 @@ from core.audit import (
 )
 from core.config import Split
 from core.datasets import Dataset
-from core.datasets.splits import balanced_weights, groups_of
+from core.datasets.groups import groups_of
+from core.datasets.stratify import balanced_weights
 from pages.shared import theme
 from pages.shared.layout import format_percent
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.audit.duplicates import PixelSummary
 from core.datasets.dataset import Dataset
+from core.datasets.inspection.duplicates import PixelSummary
 
 FAR = 6.0             # robust z
 BLANK = 2.0           # standard deviation of the gray values, of 255
