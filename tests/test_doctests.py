@@ -19,6 +19,7 @@ MODULES = (
     "core.charts.axes",
     "core.charts.curves",
     "core.charts.palette",
+    "core.datasets.external",
     "core.datasets.file_index",
     "core.datasets.file_names",
     "core.datasets.formats",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.audit.imbalance import Imbalance, imbalance
 from core.audit.leakage import Overlap, image_level, overlaps
 from core.audit.official import official_notes
@@ -158,10 +156,7 @@ def audit_split(data: Dataset, inspection: Inspection) -> Audit:
 
 def label_of(data: Dataset, row: int) -> str:
     """Return the class of an image; several findings joined by a comma."""
-    label = data.labels[row]
-    if data.labels.ndim == 1:
-        return data.class_names[int(label)]
-    return ", ".join(data.class_names[k] for k in np.flatnonzero(label)) or "no finding"
+    return data.label_text(row)
 
 
 def absent_classes(data: Dataset) -> dict[str, tuple[str, ...]]:

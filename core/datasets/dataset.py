@@ -55,6 +55,20 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether any label is known. Without, images can be looked at and predicted, not judged."""
+        return bool((self.labels >= 0).any())
+
+    def label_text(self, i: int) -> str:
+        """Return the class of image i in words; of several findings all that it has; "no label" where it is not known."""
+        label = self.labels[i]
+        if np.all(label < 0):
+            return "no label"
+        if self.labels.ndim == 1:
+            return self.class_names[int(label)]
+        return ", ".join(self.class_names[k] for k in np.flatnonzero(label > 0)) or "no finding"
+
     def indices(self, split: str) -> np.ndarray:
         """Return the rows of one split, (n,) int64 in rising order. `split` is "train", "val" or "test"."""
         if split not in list(Split):

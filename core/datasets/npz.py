@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import Split, Task
+from core.datasets.external import NO_LABELS, unlabelled_target
 from core.datasets.source import Index, Progress, Source, Target
 from core.errors import LightboxError
 
@@ -31,9 +32,10 @@ MAX_IMAGES = 1_000_000      # the official ones have up to 236,386
 MAX_LABELS = 20_000_000     # images times findings; chestmnist has 1,569,680
 MAX_CLASSES = 1000
 LAYOUT = "Needed are train_images (n, H, W) or (n, H, W, 3) uint8 and train_labels (n,), (n, 1) or (n, L) integers; the same " \
-         "with val_ and test_ for the other splits."
+         "with val_ and test_ for the other splits. An external test set has test_images alone, with test_labels or without."
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, NotImplementedError, RuntimeError)
 BAD_HEADER = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError)
+EXTERNAL = (Split.TEST.value,)      # test images alone, with test_labels or without
 ARRAYS = {f"{split}_{what}" for split in Split for what in ("images", "labels")}
 
 
@@ -104,31 +106,38 @@ def check_layout(path: Path, headers: dict[str, Header]) -> tuple[str, ...]:
     if problem:
         raise LightboxError("npz.layout", f"{path.name}: {problem}.", LAYOUT)
     count = sum(headers[f"{split}_images"].shape[0] for split in splits)
-    numbers = sum(math.prod(headers[f"{split}_labels"].shape) for split in splits)
+    numbers = sum(math.prod(headers[f"{split}_labels"].shape) for split in splits if f"{split}_labels" in headers)
     if count > MAX_IMAGES or numbers > MAX_LABELS:
         raise LightboxError("npz.too_large", f"{path.name} claims {count:,} images and {numbers:,} labels; the limits are "
                             f"{MAX_IMAGES:,} and {MAX_LABELS:,}.", "Keep only the images you need.")
-    if not headers["train_images"].shape[0]:
-        raise LightboxError("npz.layout", f"{path.name}: there are no training images.", LAYOUT)
+    if not headers[f"{splits[0]}_images"].shape[0]:
+        what = "training" if splits[0] == Split.TRAIN else "test"
+        raise LightboxError("npz.layout", f"{path.name}: there are no {what} images.", LAYOUT)
     return tuple(s for s in splits if headers[f"{s}_images"].shape[0])
 
 
 def _layout_problem(headers: dict[str, Header], splits: tuple[str, ...]) -> str:
     """Return the first thing that is not as in MedMNIST, "" where nothing is."""
-    if "train" not in splits:
+    if "train" not in splits and splits != EXTERNAL:
         return "there are no train_images"
     return next(filter(None, (_split_problem(headers, split) for split in splits)), "")
 
 
 def _split_problem(headers: dict[str, Header], split: str) -> str:
-    for what in ("images", "labels"):
-        if f"{split}_{what}" not in headers:
-            return f"{split}_{what} is missing"
-    images, labels = headers[f"{split}_images"], headers[f"{split}_labels"]
-    problem = _image_problem(images, headers["train_images"])
+    first = "train" if "train_images" in headers or "train_labels" in headers else split
+    needed = ("images", "labels") if first == "train" else ("images",)
+    for what in needed:
+        for part in (split, first):
+            if f"{part}_{what}" not in headers:
+                return f"{part}_{what} is missing"
+    images = headers[f"{split}_images"]
+    problem = _image_problem(images, headers[f"{first}_images"])
     if problem:
         return f"{split}_images {problem}"
-    problem = _label_problem(labels, headers["train_labels"])
+    if f"{split}_labels" not in headers:                # a test set alone may come without
+        return ""
+    labels = headers[f"{split}_labels"]
+    problem = _label_problem(labels, headers[f"{first}_labels"])
     if problem:
         return f"{split}_labels {problem}"
     if labels.shape[0] != images.shape[0]:
@@ -174,7 +183,7 @@ class Npz(Source):
     @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C) of every image."""
-        height, width, *channels = self.headers["train_images"].shape[1:]
+        height, width, *channels = self.headers[f"{self.splits[0]}_images"].shape[1:]
         return height, width, channels[0] if channels else 1
 
     @property
@@ -191,11 +200,13 @@ class Npz(Source):
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def scan(self, progress: Progress | None = None) -> Index:
-        labels = np.concatenate([self._labels(split) for split in self.splits])
         places = [(split, i) for split, n in self.counts.items() for i in range(n)]
         self.table = pd.DataFrame({
             "image_id": [f"{split}-{i:06d}" for split, i in places], "patient": "", "study": "", "view": "",
             "path": [f"{split}_images[{i}]" for split, i in places], "split": [split for split, _ in places]})
+        if f"{self.splits[0]}_labels" not in self.headers:
+            return Index(self.table, {"label": unlabelled_target(len(places))}, notes=[NO_LABELS])
+        labels = np.concatenate([self._labels(split) for split in self.splits])
         task, names, notes = self._classes(labels)
         return Index(self.table, {"label": Target("label", "Label", task, names, labels)}, notes=notes)
 

@@ -12,6 +12,7 @@ from core.config import DataConfig
 from core.datasets.archive import unpack, unpacked
 from core.datasets.custom import CustomDataset, list_custom_datasets, load_custom_dataset
 from core.datasets.dataset import Dataset
+from core.datasets.external import external_split, is_external
 from core.datasets.formats import FORMATS, detect_format, is_archive, parse_options
 from core.datasets.groups import copy_groups
 from core.datasets.inspection import NAME, inspect
@@ -81,12 +82,13 @@ def is_ready(data: DataConfig) -> bool:
         return False
 
 
-def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
+def open_dataset(data: DataConfig, progress: Progress | None = None, *, external: bool = False) -> Dataset:
     """Open a data set: find or download it, make its pixel store where that is missing, choose the target, split it.
 
     Args:
         data: which data set, at which size, with which target and split
         progress: called with (what is being done, done, total); may raise to stop, and what was decoded is kept
+        external: take all images as test images, whatever split the set has
 
     Raises:
         LightboxError: whatever is wrong with the data set or the request; "dataset.target" for an unknown target
@@ -113,7 +115,10 @@ def open_dataset(data: DataConfig, progress: Progress | None = None) -> Dataset:
         class_names=target.class_names, images=store.images, labels=target.labels, table=index.table,
         size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
         split_hash="", split_note="", skipped=tuple(index.skipped), notes=tuple(index.notes), source=source, config=data)
-    split = make_split(index.table, target.labels, target.class_names, data, _copies(opened, progress))
+    if external or is_external(index.table, target.labels, data.split):
+        split = external_split(index.table, target.labels, target.class_names)
+    else:
+        split = make_split(index.table, target.labels, target.class_names, data, _copies(opened, progress))
     return replace(opened, table=index.table.assign(split=split.split), split_hash=split.hash, split_note=split.note)
 
 

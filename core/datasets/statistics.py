@@ -81,7 +81,8 @@ def groups_by(data: Dataset, by: str, rows: np.ndarray | None = None) -> tuple[G
         raise ValueError(f"groups are made by class or by split, not by {by!r}")
     labels = data.labels[rows]
     if labels.ndim == 1:
-        return tuple(Group(name, rows[labels == k]) for k, name in enumerate(data.class_names))
+        groups = [Group(name, rows[labels == k]) for k, name in enumerate(data.class_names)]
+        return (*groups, Group("no label", rows[labels < 0])) if (labels < 0).any() else tuple(groups)
     return (*(Group(name, rows[labels[:, k] == 1]) for k, name in enumerate(data.class_names)),
             Group("no finding", rows[~labels.any(axis=1)]))
 

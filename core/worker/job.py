@@ -103,8 +103,10 @@ class Job:
     def _open_data(self) -> Dataset:
         self.write_progress(phase="Opening the images")
         from core.datasets import open_dataset
+        from core.datasets.external import require_training
         with self._rank_0_first():
             data = open_dataset(self.run.config.data, progress=self._report_opening)
+        require_training(data)
         self._check_data(data)
         return data
 

@@ -166,6 +166,6 @@ def caption_of(result: ScanResult, row: int) -> str:
     labels = []
     for target in result.index.targets.values():
         label = target.labels[row]
-        names = [target.class_names[k] for k in np.flatnonzero(label)] if target.labels.ndim == 2 else [target.class_names[label]]
-        labels.append(f"{target.title}: {', '.join(names) or 'no finding'}")
+        names = [target.class_names[k] for k in (np.flatnonzero(label > 0) if target.labels.ndim == 2 else [label])]
+        labels.append(f"{target.title}: {'not known' if np.all(label < 0) else ', '.join(names) or 'no finding'}")
     return f"**{escape(shorten('; '.join(labels), 80))}** {escape(shorten(result.index.table['path'].iloc[row], 40))}"

@@ -90,8 +90,8 @@ def chips_of(name: str, data: Dataset, columns: Mapping[str, Column], size_chip:
     tasks = dict(data.targets)
     splits = {ALL: "All splits"} | {s.value: theme.SPLIT_TITLES[s].capitalize() for s in Split}
     classes = {any_class(data): "All classes"} | {c: c for c in data.class_names}
-    if data.labels.ndim == 2:
-        classes[NONE] = "No finding"
+    if data.labels.ndim == 2 or (data.labels < 0).any():
+        classes[NONE] = "No finding" if data.labels.ndim == 2 else "No label"
     chips = [replace(where, options=titles, width=205)]
     if len(tasks) > 1:
         chips.append(Chip("target", "Task", tasks, width=170))

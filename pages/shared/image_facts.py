@@ -16,10 +16,7 @@ EXACT = 1_200_000                # up to so many pixels an original goes to the 
 
 def class_text(data: Dataset, row: int) -> str:
     """Return the class of an image in words; with several findings all that it has."""
-    label = data.labels[row]
-    if data.labels.ndim == 1:
-        return data.class_names[int(label)]
-    return ", ".join(data.class_names[k] for k in np.flatnonzero(label)) or "no finding"
+    return data.label_text(row)
 
 
 def encode(pixels: np.ndarray) -> tuple[str, bytes]:

@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.config import DataConfig, ModelConfig, RunConfig
 from core.datasets import DATASETS, Dataset, is_ready, open_source
+from core.datasets.external import require_training
 from core.errors import LightboxError
 from core.models import MODELS, uses_small_stem
 from core.runs.classifiers import settings_of
@@ -75,6 +76,7 @@ def preview_run(config: RunConfig, rows: Sequence[RunSummary], devices: list[dic
     device = resolve(config.train.device, devices)
     data = open_data.open_set(config.data) if ready(config.data) else None
     if data is not None:
+        require_training(data)
         counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
     elif _has_published_counts(config.data):
         counts = dict(DATASETS[config.data.dataset].info().counts)

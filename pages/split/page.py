@@ -93,6 +93,9 @@ def draw_leakage(summary: summaries.SplitSummary) -> None:
 
 def draw_table(data, summary: summaries.SplitSummary) -> None:
     st.header("Classes", anchor=False)
+    if not data.has_labels:
+        st.markdown(f"{len(data):,} images, none with a label.")
+        return
     st.html(summaries.table_html(summary, data.class_names))
     st.markdown(escape(summary.imbalance.sentence),
                 help="Cramér's V, from the chi-square test of class and split: 0 when the classes have the same shares in all "

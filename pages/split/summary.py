@@ -31,6 +31,7 @@ from core.audit import (
 from core.config import Split
 from core.datasets import Dataset
 from core.datasets.groups import groups_of
+from core.datasets.source import one_hot
 from core.datasets.stratify import balanced_weights
 from pages.shared import theme
 from pages.shared.layout import format_percent
@@ -77,9 +78,9 @@ def _summary(_data: Dataset, known_by: tuple) -> SplitSummary:
     split, given = data.table["split"].to_numpy(dtype=object), _given(data)
     other = image_level(data.labels, split, data.config, given)
     counts = data.counts()
-    one_hot = data.labels if data.labels.ndim == 2 else np.eye(len(data.class_names), dtype=np.int64)[data.labels]
+    shown_classes = one_hot(data.labels, len(data.class_names))
     out = split == ""
-    counts.insert(3, "left out", [*one_hot[out].sum(axis=0), out.sum()])
+    counts.insert(3, "left out", [*shown_classes[out].sum(axis=0), out.sum()])
     group, unknown = groups_of(data.table, "patient")
     shown = [] if unknown.all() else _pick(group[~unknown])
     rows = [np.flatnonzero(group == name) for name in shown]
@@ -195,10 +196,10 @@ def table_html(summary: SplitSummary, class_names: Sequence[str]) -> str:
 
 def totals_add_up(summary: SplitSummary, labels: np.ndarray) -> bool:
     """Return whether rows and columns of the table add up to its totals. With several findings an image is in
-    several rows."""
+    several rows; one whose label is not known is in none."""
     counts = summary.counts
     across = (counts[[*Split, "left out"]].sum(axis=1) == counts["total"]).all()
-    return bool(across and (labels.ndim == 2 or (counts.iloc[:-1].sum() == counts.iloc[-1]).all()))
+    return bool(across and (labels.ndim == 2 or (labels < 0).any() or (counts.iloc[:-1].sum() == counts.iloc[-1]).all()))
 
 
 # ---------------------------------------------------------------------------------------- what the pixels say
