@@ -50,7 +50,7 @@ from core.trainers.probe import way_to_compute
 BATCH = {"cpu": {28: 128, 64: 64, 224: 16}, "cuda": {28: 512, 64: 512, 224: 64}}
 STEPS = {"cpu": 4, "cuda": 64}             # in an epoch
 WARM_UP = {"cpu": 2, "cuda": 20}           # steps: memory is taken, cuDNN times its algorithms
-REPORTING = ("core/runs/", "core/metrics/", "core/files.py")
+REPORTING = ("core/runs/", "core/metrics/", "core/files/")
 
 
 def task_of(case: str, options: argparse.Namespace) -> rivals.Task:

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from core.config import home
-from core.datasets.formats import format_of
+from core.datasets.formats import format_of, parse_options
 from core.datasets.registry import DATASETS
 from core.errors import LightboxError
-from core.files import Lock, disk_errors, write_json
+from core.files import Damaged, Lock, disk_errors, read_json, write_json
+from core.files.shapes import fit_shape
 
 NAME = re.compile(r"[a-z0-9-]{1,60}")
 MAX_BYTES = 1_000_000      # of a description: a few hundred bytes are usual
+COUNT = range(10**12)
+SHAPE = {"title": str, "kind": str, "path": str, "reading": dict, "found?": dict}
+SUMMARY = {"task?": str, "class_names?": list[str], "counts?": dict[str, COUNT]}
 KEYS = {"title": "title", "format": "kind", "path": "path", "options": "reading", "summary": "found"}      # field -> JSON key
 
 
@@ -52,14 +56,15 @@ class CustomDataset:
 
     @staticmethod
     def from_json(name: str, values: dict[str, Any]) -> CustomDataset:
-        """Read what `to_json` gave. Raises KeyError or TypeError for anything else."""
-        custom = CustomDataset(name, **{field: values[key] for field, key in KEYS.items()
-                                           if key != "found" or key in values})
-        if not all(isinstance(text, str) for text in (custom.title, custom.format, custom.path)):
-            raise TypeError("title, kind and path are texts")
-        if not isinstance(custom.options, dict) or not isinstance(custom.summary, dict):
-            raise TypeError("reading and found are objects")
-        return custom
+        """Read what `to_json` gave. Raises Damaged for anything else; a summary that is damaged is left out."""
+        values = fit_shape(values, SHAPE)
+        try:
+            found = fit_shape(values.get("found", {}), SUMMARY)
+        except Damaged:
+            found = {}
+        if not values["title"].strip() or "\0" in values["path"]:
+            raise Damaged("a title or a path is empty")
+        return CustomDataset(name, summary=found, **{field: values[key] for field, key in KEYS.items() if key != "found"})
 
 
 def save_custom_dataset(custom: CustomDataset) -> None:
@@ -88,14 +93,27 @@ def save_custom_dataset(custom: CustomDataset) -> None:
 
 
 def list_custom_datasets() -> list[CustomDataset]:
-    """Return all data sets that were added, by title. Damaged ones are left out; `load_custom_dataset` says what is wrong."""
-    customs = []
+    """Return all data sets that were added, by title. Damaged ones are left out: `damaged_custom_datasets` says why."""
+    return sorted((one for one in _all().values() if isinstance(one, CustomDataset)),
+                  key=lambda custom: (custom.title.lower(), custom.name))
+
+
+def damaged_custom_datasets() -> dict[str, LightboxError]:
+    """Return name -> what is wrong with it, for each that `list_custom_datasets` leaves out."""
+    return {name: one for name, one in sorted(_all().items()) if isinstance(one, LightboxError)}
+
+
+def _all() -> dict[str, CustomDataset | LightboxError]:
+    found = {}
     for file in (home() / "sets").glob("*.json"):
         try:
-            customs.append(load_custom_dataset(file.stem))
-        except LightboxError:
-            continue
-    return sorted(filter(None, customs), key=lambda custom: (custom.title.lower(), custom.name))
+            custom = load_custom_dataset(file.stem)
+            if custom:
+                parse_options(custom.format, custom.options)      # an option that there is not, a format that there is not
+                found[file.stem] = custom
+        except LightboxError as error:
+            found[file.stem] = error
+    return found
 
 
 def load_custom_dataset(name: str) -> CustomDataset | None:
@@ -104,12 +122,10 @@ def load_custom_dataset(name: str) -> CustomDataset | None:
         return None
     file = _file(name)
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ValueError("too long")
-        return CustomDataset.from_json(name, json.loads(file.read_bytes()))
+        return CustomDataset.from_json(name, read_json(file, SHAPE, MAX_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except Damaged as error:
         raise LightboxError("own.damaged", f"The description of the data set {name} cannot be read.",
                             "Remove the data set and add its images again; they are still where they were.") from error
 
@@ -119,7 +135,10 @@ def remove_custom_dataset(name: str) -> None:
     file = _file(name)
     if not NAME.fullmatch(name) or not file.exists():
         raise LightboxError("own.unknown", f"There is no data set called {name[:80]!r}.", "It may have been removed already.")
-    file.unlink(missing_ok=True)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise LightboxError("own.unknown", f"{file} cannot be removed: {error.strerror}.", "Remove it by hand.") from error
 
 
 def free_name(title: str) -> str:

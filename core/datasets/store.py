@@ -31,15 +31,20 @@ import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
 
-from core.config import home
+from core.config import Split, Task, home
 from core.datasets.geometry import fit
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood
 from core.errors import LightboxError
-from core.files import Lock, disk_errors, write_atomic, write_json
+from core.files import Damaged, Lock, disk_errors, read_json, sha256, write_atomic, write_json
 
 # Raise FORMAT when decoding or geometry changes: old stores are then made anew. A new column in the table is no reason: the
 # pixels of an old store are right, and nobody should wait for 36,808 images because a number beside them is not known.
 FORMAT = 1
+COUNT = range(10**12)
+META = {"shape": [COUNT], "targets": [{"name": str, "title": str, "task": Task, "class_names": [str]}],
+        "skipped": [{"path": str, "reason": str}], "notes": [str],
+        "understood?": [{"code": str, "text": str, "option?": str}], "left_out?": {"*": COUNT},
+        "sha256?": dict[str, str]}
 MEASURED = ("width", "height")      # columns that the store adds: pixels of the original; "" where that is not known
 SAVE_EVERY = 1.0               # seconds between two notes of progress; a kill loses no more than this
 CHUNK_BYTES = 16 * 10**6       # finished pixels in flight, so that memory stays flat
@@ -108,8 +113,11 @@ def open_store(source: Source, size: int, resize: str, channels: int, progress: 
 def _wait_for(lock: Lock, folder: Path, progress: Progress) -> None:
     """Acquire the lock. While another tab or process has it, show how far that one is."""
     while not lock.acquire():
-        state = _read_json(_part(folder) / "progress.json") or {}
-        progress("Another window is preparing these images", state.get("done", 0), state.get("total", 0))
+        try:
+            state = read_json(_part(folder) / "progress.json", _Progress)
+        except (FileNotFoundError, Damaged):
+            state = _Progress(0, 1)
+        progress("Another window is preparing these images", state.done, state.total)
         time.sleep(0.2)
 
 
@@ -119,26 +127,39 @@ def _part(folder: Path) -> Path:
 
 def _load(folder: Path, fingerprint: str) -> Store | None:
     """Return the store, or None where it is missing or anything about it does not fit together."""
-    meta = _read_json(folder / "meta.json")
     try:
+        meta = read_json(folder / "meta.json", META, most=10**9)
+        if any(sha256(folder / name) != known for name, known in meta.get("sha256", {}).items()):
+            return None
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False, na_filter=False)
         targets = {}
         for t in meta["targets"]:
             labels = np.load(folder / f"labels_{t['name']}.npy", allow_pickle=False)
             targets[t["name"]] = Target(t["name"], t["title"], t["task"], tuple(t["class_names"]), labels)
-            if len(labels) != len(images):
+            if not _fit(targets[t["name"]], len(images)):
                 return None
         for column in MEASURED:      # a store from before they were kept
             if column not in table:
                 table[column] = ""
-        if images.shape != tuple(meta["shape"]) or len(table) != len(images) or not set(COLUMNS) <= set(table):
+        if (not targets or images.shape != tuple(meta["shape"]) or images.dtype != np.uint8 or images.ndim != 4
+                or len(table) != len(images) or not set(COLUMNS) <= set(table) or not table["image_id"].is_unique
+                or not set(table["split"]) <= {"", *Split}):
             return None
         understood = [Understood(**one) for one in meta.get("understood", [])]
         index = Index(table, targets, meta["skipped"], meta["notes"], understood, meta.get("left_out", {}))
         return Store(images, index, fingerprint)
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except Exception:                            # whatever is wrong, in pandas, numpy or the file system: it is made anew
         return None
+
+
+def _fit(target: Target, images: int) -> bool:
+    """Whether the labels are those of so many images, and of these classes."""
+    labels, classes = target.labels, len(target.class_names)
+    several = target.task == Task.MULTILABEL
+    if labels.dtype.kind != "i" or labels.shape != ((images, classes) if several else (images,)):
+        return False
+    return not len(labels) or labels.min() >= -1 and labels.max() < (2 if several else classes)
 
 
 @dataclass
@@ -153,11 +174,11 @@ class _Progress:
         skipped: {"row": ..., "reason": ...} of each of the others
     """
 
-    total: int
+    total: int = field(metadata={"shape": COUNT})
     channels: int
-    done: int = 0
-    written: int = 0
-    skipped: list[dict] = field(default_factory=list)
+    done: int = field(default=0, metadata={"shape": COUNT})
+    written: int = field(default=0, metadata={"shape": COUNT})
+    skipped: list[dict] = field(default_factory=list, metadata={"shape": [{"row": COUNT, "reason": str}]})
 
 
 class _Coloured(Exception):
@@ -192,13 +213,14 @@ def _finish(source: Source, index: Index, state: _Progress, part: Path, size: in
     write_atomic(part / "table.csv", table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\n"))
     for target in index.targets.values():
         np.save(part / f"labels_{target.name}.npy", target.labels[good])
+    files = [f"labels_{target.name}.npy" for target in index.targets.values()]
     skipped = index.skipped + [{"path": index.table["path"].iloc[s["row"]], "reason": s["reason"]} for s in state.skipped]
     write_json(part / "meta.json", {
         "title": source.title, "size": size, "resize": resize, "shape": [len(good), size, size, state.channels],
         "targets": [{"name": t.name, "title": t.title, "task": t.task, "class_names": t.class_names}
                     for t in index.targets.values()],
         "skipped": skipped, "notes": index.notes, "understood": [asdict(one) for one in index.understood],
-        "left_out": index.left_out})
+        "left_out": index.left_out, "sha256": {name: sha256(part / name) for name in files}})
     (part / "sizes.u32").unlink()
     (part / "progress.json").unlink()
 
@@ -213,10 +235,12 @@ def _with_sizes(table: pd.DataFrame, part: Path, total: int) -> pd.DataFrame:
 def _read_state(part: Path, size: int, total: int) -> _Progress | None:
     """Return how far somebody was who was stopped here, None where that does not fit the images wanted and the pixels there."""
     try:
-        state = _Progress(**_read_json(part / "progress.json"))
+        state = read_json(part / "progress.json", _Progress)
         pixels = state.written * size * size * state.channels
-        return state if state.total == total and (part / "images.npy").stat().st_size > pixels else None
-    except (TypeError, OSError):
+        sound = state.written + len(state.skipped) == state.done <= total and state.channels in (1, 3)
+        sound = sound and {s["row"] for s in state.skipped} <= set(range(total))
+        return state if sound and state.total == total and (part / "images.npy").stat().st_size > pixels else None
+    except (Damaged, OSError):
         return None
 
 
@@ -321,9 +345,3 @@ def _decode_all(decode: Callable, write: Callable, save: Callable, state: _Progr
                 saved = time.monotonic()
             progress("Preparing the images", state.done, state.total)
 
-
-def _read_json(path: Path) -> dict | None:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None

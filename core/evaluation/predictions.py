@@ -6,18 +6,26 @@
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.config import Task
 from core.datasets import is_ready, open_dataset
 from core.datasets.dataset import Dataset
 from core.errors import LightboxError
-from core.files import Lock, write_atomic
+from core.files import Damaged, Lock, read_file, write_atomic
 from core.runs.store import Run
+
+MOST_BYTES = 2 * 10**9         # of predictions.npz
+# what a damaged archive raises, deep inside numpy and zlib
+BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError, MemoryError, NotImplementedError,
+          OverflowError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Predictions:
         epoch: whose weights these are; a run that trained on has newer ones
         patients: N names, "" where unknown; None where no patient is known, or the file is older than this
         studies: N names, of a patient's own where patients are known; as `patients`
+        fingerprint: of the images when they were predicted; "" in files older than this
     """
     labels: np.ndarray
     probs: np.ndarray
@@ -38,18 +47,71 @@ class Predictions:
     epoch: int
     patients: tuple[str, ...] | None = None
     studies: tuple[str, ...] | None = None
+    fingerprint: str = ""
 
 
 def load_predictions(run: Run, split: str) -> Predictions | None:
-    """Read what is stored of a split; None where it was not predicted yet or the file is damaged."""
+    """Read what is stored of a split; None where it was not predicted yet or the file is damaged, which
+    `damaged_predictions` tells apart."""
     try:
-        with np.load(run.folder / "predictions.npz", allow_pickle=False) as stored:
-            people = (f"{split}_{what}" for what in ("patients", "studies"))
-            return Predictions(stored[f"{split}_labels"], stored[f"{split}_probs"],
-                               stored[f"{split}_image_ids"].tolist(), int(stored[f"{split}_epoch"]),
-                               *(tuple(stored[name].tolist()) if name in stored else None for name in people))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return _read(run, split)
+    except (FileNotFoundError, Damaged):
         return None
+
+
+def damaged_predictions(run: Run, split: str) -> LightboxError | None:
+    """Return "predictions.damaged" where something is stored of a split, or of none, that cannot be read."""
+    try:
+        _read(run, split)
+    except FileNotFoundError:
+        return None
+    except Damaged:
+        return LightboxError("predictions.damaged", f"The stored predictions of the run {run.id} are damaged.",
+                             "They are computed again from its weights; of the test set, when it is opened.")
+    return None
+
+
+def _read(run: Run, split: str) -> Predictions:
+    """Raises FileNotFoundError where nothing is stored of a split, `Damaged` for what are no predictions of this run."""
+    raw, about = read_file(run.folder / "predictions.npz", MOST_BYTES), run.data()
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as stored:
+            if not any(name.startswith(f"{split}_") for name in stored.files):
+                raise FileNotFoundError(split)
+            names = ["labels", "probs", "image_ids", "epoch", "patients", "studies", "fingerprint"]
+            found = {name: stored[f"{split}_{name}"] for name in names if f"{split}_{name}" in stored}
+    except FileNotFoundError:
+        raise
+    except BROKEN as error:
+        raise Damaged(str(error)) from None
+    try:
+        return _checked(found, about)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise Damaged(str(error)) from None
+
+
+def _checked(found: dict[str, np.ndarray], about: Mapping) -> Predictions:
+    labels, probs, ids, epoch = (found[name] for name in ("labels", "probs", "image_ids", "epoch"))
+    several = about.get("task") == Task.MULTILABEL
+    classes = len(about.get("class_names", ())) or probs.shape[-1]
+    if probs.ndim != 2 or probs.dtype.kind != "f" or probs.shape[1] != classes:
+        raise Damaged("the probabilities have another shape than the classes")
+    if not len(probs) or not np.isfinite(probs).all() or probs.min() < 0 or probs.max() > 1:
+        raise Damaged("the probabilities are no probabilities")
+    if labels.dtype.kind not in "iu" or labels.shape != (probs.shape if several else probs.shape[:1]):
+        raise Damaged("the labels have another shape than the probabilities")
+    if labels.min() < -1 or labels.max() >= (2 if several else classes):
+        raise Damaged("a label is no class")
+    for name in {"image_ids", "patients", "studies"} & set(found):
+        if found[name].dtype.kind != "U" or found[name].shape != probs.shape[:1]:
+            raise Damaged(f"the {name} are not one text an image")
+        "\n".join(found[name].tolist()).encode()                    # half a pair of surrogates is no text
+    if len(set(ids.tolist())) != len(ids) or epoch.dtype.kind not in "iu" or epoch.shape or not 0 < epoch < 10**7:
+        raise Damaged("images stand there twice, or the epoch is none")
+    people = (tuple(found[name].tolist()) if name in found else None for name in ("patients", "studies"))
+    fingerprint = found.get("fingerprint", np.array(""))
+    return Predictions(labels.astype(np.int64, copy=False), probs, ids.tolist(), int(epoch), *people,
+                       str(fingerprint) if fingerprint.dtype.kind == "U" and not fingerprint.shape else "")
 
 
 def predict_split(run: Run, split: str, data: Dataset | None = None,
@@ -85,7 +147,7 @@ def predict_split(run: Run, split: str, data: Dataset | None = None,
         if progress:
             progress(f"Predicting the {'validation' if split == 'val' else split} images", done, len(part))
     ids = data.table["image_id"].to_numpy()[part.indices].astype(str)
-    preds = with_patients(Predictions(part.labels, probs, ids.tolist(), loaded.epoch), data)
+    preds = with_patients(Predictions(part.labels, probs, ids.tolist(), loaded.epoch, fingerprint=data.fingerprint), data)
     _store(run, split, preds)
     return preds
 
@@ -131,7 +193,7 @@ def _store(run: Run, split: str, preds: Predictions) -> None:
                 continue
             arrays |= {f"{other}_labels": known.labels, f"{other}_probs": known.probs,
                        f"{other}_image_ids": np.array(known.image_ids),
-                       f"{other}_epoch": np.array(known.epoch)}
+                       f"{other}_epoch": np.array(known.epoch), f"{other}_fingerprint": np.array(known.fingerprint)}
             arrays |= {f"{other}_{what}": np.array(people) for what, people in
                        (("patients", known.patients), ("studies", known.studies)) if people is not None}
         buffer = io.BytesIO()

@@ -13,17 +13,17 @@ is below 1 - t for class 1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from core.errors import LightboxError
-from core.files import Lock, write_json
+from core.files import Damaged, Lock, read_json, write_json
 from core.metrics import MULTI_LABEL
 from core.metrics.operating_points import Threshold
 from core.runs import checkpoints
+from core.runs.shapes import THRESHOLDS
 from core.runs.store import Run
 
 DEFAULT = 0.5            # of two classes the more probable one
@@ -109,10 +109,14 @@ def unfreeze(run: Run, k: int | None = None) -> None:
 
 def _read(run: Run) -> dict:
     try:
-        return {"thresholds": dict(json.loads((run.folder / "threshold.json").read_text())["thresholds"])}
+        known = read_json(run.folder / "threshold.json", THRESHOLDS)
+        classes = len(run.data().get("class_names", ()))
+        if not set(known["thresholds"]) <= set(map(str, range(classes))):
+            raise Damaged("a threshold of no class")
+        return known
     except FileNotFoundError:
         return {"thresholds": {}}
-    except (ValueError, KeyError, TypeError):
+    except Damaged:
         raise LightboxError("run.damaged", f"The file threshold.json of the run {run.id} cannot be read.",
                             "Delete that file and choose the threshold again.") from None
 

@@ -7,7 +7,6 @@ Nothing that a person brings is ever unpickled.
 from __future__ import annotations
 
 import contextlib
-import json
 import pickle
 import re
 import sys
@@ -20,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from core.errors import LightboxError
-from core.files import disk_errors
+from core.files import disk_errors, fit_shape, parse_json
 from core.models.registry import ModelSpec
 
 # before torch 0.4: denselayer1.norm.1.weight
@@ -41,6 +40,7 @@ COUNTER = ".num_batches_tracked"     # of a batch norm: older files have none, a
 ADDED_UP = "The colour filters of the first layer were added up for gray images."
 
 MOST_BYTES = 4 * 2**30           # of a file; the largest network here has 0.6 GB
+TENSOR = {"dtype": str, "shape": list[range(2**40)]}
 MOST_HEADER = 16 * 2**20         # of the list of names and shapes at its start
 FLOATS, COUNTERS = {"F64", "F32", "F16", "BF16"}, {"I64", "I32"}
 
@@ -225,19 +225,19 @@ def _header(path: Path) -> dict[str, Shape]:
                 raise _broken(path, f"it has {size / 2**30:.1f} GB, more than {MOST_BYTES // 2**30}")
             if not 2 <= length <= min(MOST_HEADER, size - 8):
                 raise _broken(path, "it does not begin like one")
-            described = json.loads(file.read(length))
-        described = {name: facts for name, facts in described.items() if name != "__metadata__"}
+            described = parse_json(file.read(length))
+        described = {name: fit_shape(facts, TENSOR) for name, facts in described.items() if name != "__metadata__"}
         for name, facts in described.items():
             if facts["dtype"] not in (COUNTERS if name.endswith(COUNTER) else FLOATS):
                 raise _broken(path, f"{name} holds {facts['dtype']} and not floating point numbers")
-        return {name: tuple(int(side) for side in facts["shape"]) for name, facts in described.items()}
+        return {name: tuple(facts["shape"]) for name, facts in described.items()}
     except FileNotFoundError:
         raise LightboxError("weights.missing", f"There is no file {path}.",
                             "Give the full path of a safetensors file on this machine, after file:.") from None
     except OSError as error:
         raise LightboxError("weights.missing", f"{path} cannot be read: {error.strerror}.",
                             "Give the full path of a safetensors file on this machine, after file:.") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError):
         raise _broken(path, "it does not begin like one") from None
 
 

@@ -85,15 +85,7 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
     licence, citation = credits_of(dataset, data)
     return Contents(run, run.config, name, found, evaluate_predictions(run, name, found, data), about,
                     run.records(), licence, citation,
-                    versions(), _noted(run))
-
-
-def _noted(run: Run) -> dict[str, str]:
-    try:
-        noted = json.loads((run.folder / "config.json").read_text()).get("versions", {})
-    except (OSError, ValueError):
-        return {}
-    return {str(name): str(version) for name, version in noted.items()} if isinstance(noted, dict) else {}
+                    versions(), run.versions)
 
 
 def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:

@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import LightboxError
-from core.files import disk_errors, sync_folder, write_atomic, write_json
+from core.files import Damaged, disk_errors, read_json, sync_folder, write_atomic, write_json
 
-NAME = re.compile(r"e(\d{4,})-s(\d{6,})")
+NAME = re.compile(r"e(\d{4,9})-s(\d{6,15})")
+META = {"meta": {"epoch": range(10**9), "step": range(10**15), "sha256": dict[str, str]}, "sha256": str}
+BEST = {"meta": {"best": {"epoch": range(10**9)}}}
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,12 @@ def load(folder: Path, with_resume: bool = True) -> Checkpoint:
 
     Raises LightboxError "checkpoint.missing" or "checkpoint.damaged".
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
     damaged = LightboxError("checkpoint.damaged", f"The checkpoint {folder.name} is damaged: its checksum does not match.",
                             "An earlier one can be used; delete this one.")
     try:
-        proved = json.loads((folder / "meta.json").read_text())
+        proved = read_json(folder / "meta.json", META)
         meta = proved["meta"]
         if checksum(meta) != proved["sha256"]:
             raise damaged
@@ -91,7 +94,7 @@ def load(folder: Path, with_resume: bool = True) -> Checkpoint:
     except FileNotFoundError:
         raise LightboxError("checkpoint.missing", f"The checkpoint {folder.name} does not exist (any more).",
                             "Choose another run, or train again.") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError, SafetensorError):
         raise damaged from None
     return Checkpoint(meta["epoch"], meta["step"], tensors["weights.safetensors"],
                       tensors.get("resume.safetensors", {}), meta)
@@ -149,8 +152,8 @@ def best_epoch(folder: Path) -> int | None:
     """Return the best epoch so far, as the newest readable checkpoint says."""
     for place in reversed(places(folder)):
         try:
-            return json.loads((folder / name_of(*place) / "meta.json").read_text())["meta"]["best"]["epoch"]
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_json(folder / name_of(*place) / "meta.json", BEST)["meta"]["best"]["epoch"]
+        except (FileNotFoundError, Damaged):
             continue
     return None
 

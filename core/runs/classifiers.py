@@ -8,17 +8,17 @@ object. What imports torch is imported inside functions: pages list classifiers 
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.config import ModelConfig, RunConfig
+from core.config import ModelConfig, RunConfig, Task
 from core.datasets.geometry import fit
 from core.datasets.statistics import channel_statistics
 from core.errors import LightboxError
+from core.files import Damaged, read_json
 from core.runs import checkpoints
 from core.runs.store import Run, RunStore
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from core.models.classifier import Classifier
 
+META = {"meta": {"title": str, "dataset": str, "model": {"name": str},
+                 "classifier": {"class_names": list[str], "task": Task, "preprocessing": {"size": range(1, 10**5)}}}}
 SHIPPED = Path(__file__).parents[2] / "weights"
 
 
@@ -49,11 +51,11 @@ def shipped_classifiers() -> list[ClassifierInfo]:
     for file in sorted(SHIPPED.glob("*/meta.json")):
         folder = file.parent
         try:
-            meta = json.loads(file.read_text())["meta"]
+            meta = read_json(file, META)["meta"]
             classifiers.append(ClassifierInfo(folder.name, meta["title"], tuple(meta["classifier"]["class_names"]),
                                         meta["classifier"]["preprocessing"]["size"], True, meta["dataset"],
                                         meta["model"]["name"], (folder / "card.md").read_text().partition("\n")[2]))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError):
             continue
     return classifiers
 
@@ -79,8 +81,19 @@ def settings_of(address: str) -> RunConfig:
 def task_of(address: str) -> str:
     """Return what a classifier predicts, a member of Task. No torch. Raises LightboxError "run.gone"."""
     if is_shipped(address):
-        return json.loads((SHIPPED / address / "meta.json").read_text())["meta"]["classifier"]["task"]
-    return RunStore().get(address).data()["task"]
+        try:
+            return read_json(SHIPPED / address / "meta.json", META)["meta"]["classifier"]["task"]
+        except Damaged:
+            raise LightboxError("classifier.damaged", f"The classifier {address} is damaged.",
+                                "Put its folder back from a copy.") from None
+    return _data_of(RunStore().get(address))["task"]
+
+
+def _data_of(run: Run) -> dict:
+    if not (data := run.data()):
+        raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.",
+                            "Wait for the first one, or choose another run.")
+    return data
 
 
 def is_shipped(address: str) -> bool:
@@ -112,8 +125,13 @@ def load_classifier(address: str) -> Loaded:
         run = RunStore().get(address)
         saved, notes = checkpoints.load_best(run.checkpoints)
         config = run.config.model
-    model = _build(config, saved.meta["classifier"])
-    model.load_state_dict(saved.weights)
+    try:
+        model = build_saved(config, saved.meta["classifier"])
+        model.load_state_dict(saved.weights)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LightboxError("checkpoint.unlike", f"The weights of {address} do not fit the network in its settings.",
+                            "Its config.json or a checkpoint was changed: put the file back from a copy, or train "
+                            "again.") from error
     return Loaded(model.eval().requires_grad_(False), saved.epoch, tuple(notes))
 
 
@@ -135,7 +153,7 @@ def build_for(config: RunConfig, data) -> Classifier:
     from core.models.classifier import Preprocessing
     before, preprocessing, statistics = None, None, None
     if config.model.weights.startswith("run:"):
-        before = load_classifier(config.model.weights.removeprefix("run:"))
+        before = _earlier(config.model.weights.removeprefix("run:"))
         p = before.model.preprocessing
         if config.model.normalise == "auto" and p.channels == data.channels:
             # what its weights know
@@ -150,6 +168,17 @@ def build_for(config: RunConfig, data) -> Classifier:
     if before:
         model.notes = (*model.notes, *before.notes, *_take_over(model, before.model))
     return model
+
+
+def _earlier(run_id: str) -> Loaded:
+    """The classifier of the run that another one starts from. Raises LightboxError "weights.gone"."""
+    try:
+        return load_classifier(run_id)
+    except LightboxError as error:
+        if error.code != "run.gone":
+            raise
+        raise LightboxError("weights.gone", f"The run it starts from was deleted: there is no run {run_id}.",
+                            "Start a copy with other weights.") from None
 
 
 def _take_over(model: Classifier, before: Classifier) -> list[str]:
@@ -185,8 +214,8 @@ def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
         return model.probabilities(model(as_input(model, pictures))).cpu().numpy()
 
 
-def _build(config: ModelConfig, described: dict) -> Classifier:
-    """A classifier as it was when its weights were saved, still without them."""
+def build_saved(config: ModelConfig, described: dict) -> Classifier:
+    """Return a classifier as it was when its weights were saved, still without them."""
     from core.models import build_model
     from core.models.classifier import Preprocessing
     p = described["preprocessing"]

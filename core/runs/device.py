@@ -22,7 +22,7 @@ from typing import Any
 
 from core.config import home
 from core.errors import LightboxError
-from core.files import disk_errors, write_json
+from core.files import Damaged, disk_errors, read_json, write_json
 
 
 def probe() -> dict:
@@ -43,6 +43,9 @@ def probe() -> dict:
     return {"devices": devices, "torch": torch.__version__}
 
 
+REMEMBERED = {"key": str, "machine": {"devices": [{"device": str, "name": str, "memory_bytes": range(10**15)}]}}
+
+
 def machine() -> dict:
     """Return `probe` from a process of its own, remembered.
 
@@ -50,10 +53,10 @@ def machine() -> dict:
     """
     path, key = home() / "machine.json", _key()
     try:
-        known = json.loads(path.read_text())
-        if known["key"] == key:
+        known = read_json(path, REMEMBERED)
+        if known["key"] == key and known["machine"]["devices"]:
             return known["machine"]
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, Damaged):
         pass
     probed = subprocess.run([sys.executable, "-m", "core.runs.device"], capture_output=True, text=True,
                             cwd=Path(__file__).parents[2])

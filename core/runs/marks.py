@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import re
 import time
 from dataclasses import asdict, dataclass
@@ -25,10 +24,12 @@ from pathlib import Path
 
 from core.config import home
 from core.errors import LightboxError
-from core.files import Lock, disk_errors, write_json
+from core.files import Damaged, Lock, disk_errors, read_json, write_json
+from core.files.shapes import TIME
 
 KINDS = {"mislabelled": "Mislabelled", "unclear": "Unclear", "interesting": "Interesting"}
 NOTE_LENGTH = 500                                    # characters
+SHAPE = {"marks": {"*": {"kind": ("", *KINDS), "note": str, "changed": TIME}}}
 COLUMNS = ("dataset", "image_id", "mark", "note", "changed")
 
 
@@ -56,11 +57,11 @@ def read_marks(dataset: str, root: Path | None = None) -> dict[str, Mark]:
     """
     path = marks_file(dataset, root)
     try:
-        stored = json.loads(path.read_text())["marks"]
-        return {image_id: Mark(str(m["kind"]), str(m["note"]), float(m["changed"])) for image_id, m in stored.items()}
+        stored = read_json(path, SHAPE)["marks"]
+        return {image_id: Mark(m["kind"], m["note"], float(m["changed"])) for image_id, m in stored.items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except Damaged:
         raise LightboxError("marks.damaged", f"The marks of this set in {path} cannot be read.",
                             "Put the file back from a copy, or move it away to start again.") from None
 

@@ -7,12 +7,18 @@ different runs.
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.files import disk_errors
+from core.files import Lock, disk_errors
+
+# what is wrong with the disk or the moment, not with the file
+OF_THE_MOMENT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL,
+                 sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN}
 
 
 class Queue:
@@ -75,23 +81,44 @@ class Queue:
     def _write(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with disk_errors(self.path):
+            db = self._opened()
             try:
-                db = self._open()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                # Not a database: put it aside. Nothing is lost, the folders say who waits.
-                self.path.replace(self.path.with_suffix(".broken"))
-                db = self._open()
-            try:
-                db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
             finally:
                 db.close()          # without COMMIT this rolls back
 
+    def _opened(self) -> sqlite3.Connection:
+        """The database in a transaction. A damaged one is put aside: nothing is lost, the folders say who waits."""
+        try:
+            return self._open()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 1) & 0xff in OF_THE_MOMENT and not self.path.is_dir():
+                raise
+        with Lock(self.path.with_suffix(".lock")):
+            try:
+                return self._open()                  # somebody else was quicker
+            except sqlite3.DatabaseError:
+                aside = self.path.with_suffix(".broken")
+                while aside.exists():
+                    aside = self.path.with_suffix(f".{secrets.token_hex(2)}.broken")
+                for end in ("", "-wal", "-shm"):
+                    with contextlib.suppress(FileNotFoundError):
+                        Path(f"{self.path}{end}").replace(f"{aside}{end}")
+                return self._open()
+
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("CREATE TABLE IF NOT EXISTS queue (place INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT UNIQUE, device TEXT)")
-        return db
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("CREATE TABLE IF NOT EXISTS queue "
+                       "(place INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT UNIQUE, device TEXT)")
+            db.execute("BEGIN IMMEDIATE")
+            if db.execute("SELECT count(*) FROM queue WHERE typeof(run_id) != 'text' OR typeof(device) != 'text'").fetchone()[0]:
+                raise sqlite3.DatabaseError("a row is no run")
+            if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("the file is damaged")
+            return db
+        except BaseException:
+            db.close()
+            raise

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from core.config import RunConfig
 from core.errors import LightboxError
-from core.files import Lock, append_line, read_lines, write_json
+from core.files import Damaged, Lock, append_line, read_file, read_json, read_lines, write_json
+from core.files.shapes import NUMBER, TIME
+from core.runs import shapes
 from core.runs.queue import Queue
+from core.runs.shapes import COUNT
 from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
 
 
@@ -19,16 +22,16 @@ from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
 class Progress:
     """The trainer's last sign of life, as progress.json has it. `beat` counts them; times are in seconds."""
 
-    beat: int = 0
-    at: float = 0.0
+    beat: int = field(default=0, metadata={"shape": COUNT})
+    at: float = field(default=0.0, metadata={"shape": TIME})
     phase: str = ""
-    epoch: int = 0
-    epochs: int = 0
-    step: int = 0
-    steps: int = 0
-    images_per_second: float | None = None
-    seconds_left: float | None = None
-    pid: int = 0
+    epoch: int = field(default=0, metadata={"shape": COUNT})
+    epochs: int = field(default=0, metadata={"shape": COUNT})
+    step: int = field(default=0, metadata={"shape": COUNT})
+    steps: int = field(default=0, metadata={"shape": COUNT})
+    images_per_second: float | None = field(default=None, metadata={"shape": NUMBER})
+    seconds_left: float | None = field(default=None, metadata={"shape": NUMBER})
+    pid: int = field(default=0, metadata={"shape": COUNT})
 
 
 # of a note: characters, characters of a tag, tags of a run
@@ -55,7 +58,7 @@ class Run:
 
     @property
     def _about(self) -> dict:
-        return self._read("config.json")
+        return self._read("config.json", shapes.CONFIG)
 
     @property
     def config(self) -> RunConfig:
@@ -67,6 +70,11 @@ class Run:
         config = self.config
         data = config.data.dataset.rstrip("/").rsplit("/", 1)[-1]
         return config.name or f"{config.model.name} on {data}, {config.data.size} px"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """program -> version, as noted when the run was made; {} for the first runs."""
+        return self._about.get("versions", {})
 
     @property
     def device(self) -> str:
@@ -111,7 +119,7 @@ class Run:
         Raises LightboxError "run.transition" for a change that TRANSITIONS does not know.
         """
         # "run.gone" before a lock is made in a folder that is no more
-        self._read("status.json")
+        self._written()
         with Lock(self.folder / "status.lock"):
             now = self._written().state
             if only_from is not None and now not in only_from:
@@ -124,8 +132,8 @@ class Run:
 
     def progress(self) -> Progress:
         try:
-            return Progress(**json.loads((self.folder / "progress.json").read_text()))
-        except (OSError, ValueError, TypeError):
+            return read_json(self.folder / "progress.json", Progress)
+        except (FileNotFoundError, Damaged):
             return Progress()
 
     def write_progress(self, progress: Progress) -> None:
@@ -142,8 +150,12 @@ class Run:
         twice over one place.
         """
         kept: list[dict] = []
-        for record in read_lines(self.folder / "metrics.jsonl"):
-            if record.get("kind") == "start":
+        try:
+            lines = read_file(self.folder / "metrics.jsonl", most=2 * 10**9).split(b"\n")[:-1]
+        except (FileNotFoundError, Damaged):
+            return []
+        for record in filter(None, map(shapes.read_record, lines)):
+            if record["kind"] == "start":
                 begins = (record["epoch"], record["step"])      # epochs finished, steps done in the next one
                 kept = [r for r in kept if _place(r) <= begins]
             kept.append(record)
@@ -152,9 +164,9 @@ class Run:
     def notes(self) -> Notes:
         """Return what people wrote; nothing where nobody has, or where the file cannot be read."""
         try:
-            raw = self._read("notes.json")
-            return Notes(str(raw["text"]), tuple(str(tag) for tag in raw["tags"]))
-        except (LightboxError, OSError, KeyError, TypeError):
+            raw = self._read("notes.json", shapes.NOTES)
+            return Notes(raw["text"], tuple(raw["tags"]))
+        except LightboxError:
             return Notes()
 
     def annotate(self, text: str | None = None, tags: Iterable[str] | None = None) -> Notes:
@@ -167,7 +179,7 @@ class Run:
         if text is not None and len(text) > TEXT_LENGTH:
             raise LightboxError("run.notes", f"The note has {len(text):,} characters.", f"It may have {TEXT_LENGTH:,}.")
         # "run.gone" before a lock is made in a folder that is no more
-        self._read("status.json")
+        self._written()
         with Lock(self.folder / "notes.lock"):
             before = self.notes()
             write_json(self.folder / "notes.json", {"text": before.text if text is None else text,
@@ -175,16 +187,24 @@ class Run:
             return before
 
     def data(self) -> dict:
-        """Return data.json, or {} before the first start."""
+        """Return data.json, or {} before the first start. Raises LightboxError "run.damaged"."""
         try:
-            return self._read("data.json")
-        except LightboxError:
+            return shapes.check_data(read_json(self.folder / "data.json", shapes.DATA))
+        except FileNotFoundError:
             return {}
+        except Damaged:
+            raise self._damaged("data.json") from None
+
+    def check(self) -> Run:
+        """Return itself, or raise the LightboxError of the first file without which no page can show it: "run.damaged",
+        "run.gone", or "config.value" for a setting that is not allowed."""
+        self.config, self._written(), self.data()
+        return self
 
     def log(self) -> str:
         try:
-            return (self.folder / "log.txt").read_text(errors="replace")
-        except OSError:
+            return read_file(self.folder / "log.txt", most=10**8).decode(errors="replace")
+        except (FileNotFoundError, Damaged):
             return ""
 
     def times_test_opened(self) -> int:
@@ -204,22 +224,20 @@ class Run:
         self.change(State.STOPPING, "Stop was pressed.", only_from={State.STARTING, State.RUNNING})
 
     def _written(self) -> Status:
-        try:
-            return Status.from_json(self._read("status.json"))
-        except (KeyError, TypeError, ValueError):
-            raise self._damaged("status.json") from None
+        return Status(**{key: value for key, value in self._read("status.json", shapes.STATUS).items()
+                         if key in shapes.STATUS_KEYS})
 
     def _damaged(self, name: str) -> LightboxError:
         return LightboxError("run.damaged", f"The file {name} of the run {self.folder.name} cannot be read.",
                              "Delete the run, or put the file back from a copy.")
 
-    def _read(self, name: str) -> dict:
+    def _read(self, name: str, shape: dict) -> dict:
         try:
-            return json.loads((self.folder / name).read_text())
+            return read_json(self.folder / name, shape)
         except FileNotFoundError:
             raise LightboxError("run.gone", f"There is no run {self.folder.name}.",
                                 "It was deleted, or the address is wrong. Choose another one.") from None
-        except ValueError:
+        except Damaged:
             raise self._damaged(name) from None
 
 

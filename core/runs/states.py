@@ -44,8 +44,3 @@ class Status:
     state: State
     reason: str = ""
     since: float = 0.0
-
-    @staticmethod
-    def from_json(stored: dict) -> Status:
-        """Read what status.json holds. Raises ValueError for a state that there is not."""
-        return Status(State(stored["state"]), stored.get("reason", ""), stored.get("since", 0.0))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 import platform
 import secrets
 import shutil
@@ -145,18 +146,29 @@ class RunStore:
         return run
 
     def list(self) -> list[Run]:
-        """Return all runs, newest first. A folder that cannot be read is left out."""
+        """Return all runs, newest first. A folder that cannot be read is left out: `damaged` says why."""
         readable = []
         for run in self._folders():
-            try:
-                run.config, run.status()
-                readable.append((run.created, run.id, run))
-            except (LightboxError, OSError, KeyError, TypeError):
-                continue
+            with contextlib.suppress(LightboxError):
+                readable.append((run.check().created, run.id, run))
         return [run for *_, run in sorted(readable, key=lambda entry: entry[:2], reverse=True)]
 
+    def damaged(self) -> dict[str, LightboxError]:
+        """Return id -> what is wrong, for each folder that `list` leaves out."""
+        wrong = {}
+        for run in self._folders():
+            try:
+                run.check()
+            except LightboxError as error:
+                wrong[run.id] = error
+        return wrong
+
     def _folders(self) -> list[Run]:
-        return [Run(folder, self.queue) for folder in (self.root / "runs").glob("[!.]*")]
+        try:
+            return [Run(self.root / "runs" / entry.name, self.queue) for entry in os.scandir(self.root / "runs")
+                    if entry.name[0] != "." and entry.is_dir()]
+        except OSError:                          # none yet, or no folder
+            return []
 
     def resume(self, run: Run) -> None:
         """Put a stopped, failed or interrupted run back into the queue.
@@ -203,7 +215,7 @@ class RunStore:
                 elif state == State.QUEUED and run.id not in waiting and not Lock.is_held(worker_lock(self.root, run.device)):
                     self.queue.put(run.id, run.device)
                     waiting[run.id] = run.device
-            except (LightboxError, OSError, KeyError):
+            except (LightboxError, OSError):
                 continue                         # damaged, or deleted just now
         for device in set(waiting.values()):
             start_worker(self.root, device)

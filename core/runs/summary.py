@@ -7,7 +7,6 @@ anything large.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import zipfile
@@ -19,12 +18,14 @@ from statistics import median
 from core import __version__
 from core.augment import active
 from core.config import RunConfig
+from core.files import Damaged, read_file, read_json
 from core.models import uses_small_stem
 from core.runs.codes import name_code
 from core.runs.run import Run
+from core.runs.shapes import SCORES, read_record
 
 # Files of a run on which its summary depends: where none of them has changed, neither has the summary.
-FILES = ("status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json",
+FILES = ("config.json", "status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json",
          "scores.json")
 
 
@@ -123,10 +124,10 @@ def summarize(run: Run) -> RunSummary:
     Raises:
         LightboxError: where its folder cannot be read
     """
-    config, about, notes, epochs = run.config, run.data(), run.notes(), _epochs(run.folder / "metrics.jsonl")
+    config, about, notes, epochs = run.check().config, run.data(), run.notes(), _epochs(run.folder / "metrics.jsonl")
     aucs = [record["val_roc_auc"] for record in epochs if record.get("val_roc_auc") is not None]
     best = next((record for record in reversed(epochs) if record.get("is_best")), {})
-    seconds = [record["seconds"] for record in epochs]
+    seconds = [record.get("seconds") or 0.0 for record in epochs]
     scores = stored_scores(run)
     return RunSummary(
         run.id, run.name, config, run.status().state, run.created, run.device,
@@ -147,7 +148,7 @@ def stored_splits(run: Run) -> list[str]:
     try:
         with zipfile.ZipFile(run.folder / "predictions.npz") as stored:
             names = set(stored.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return []
     return [split for split in ("val", "test") if f"{split}_probs.npy" in names]
 
@@ -162,9 +163,8 @@ def stored_scores(run: Run) -> dict[str, dict]:
 def all_scores(run: Run) -> dict[str, dict]:
     """Return what scores.json holds, current or not."""
     try:
-        found = json.loads((run.folder / "scores.json").read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
+        return read_json(run.folder / "scores.json", SCORES)
+    except (FileNotFoundError, Damaged):
         return {}
 
 
@@ -196,15 +196,13 @@ def _epochs(path: Path) -> list[dict]:
     """The "epoch" records of a file, a later one of the same epoch in place of an earlier. Other lines are
     not parsed."""
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError:
+        lines = read_file(path, most=2 * 10**9).split(b"\n")[:-1]
+    except (FileNotFoundError, Damaged):
         return []
     found = {}
     for line in lines:
         if b'"epoch", ' in line[:24]:
-            try:
-                record = json.loads(line)
+            record = read_record(line)
+            if record and record["kind"] == "epoch":
                 found[record["epoch"]] = record
-            except (ValueError, KeyError):
-                continue
     return [found[epoch] for epoch in sorted(found)]

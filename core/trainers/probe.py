@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from core.config import ModelConfig, RunConfig
-from core.files import Lock, write_json
+from core.files import Damaged, Lock, read_json, write_json
 
 # Whether "auto" may take bfloat16 on the CPU. Its numbers have 8 significant bits instead of 24, so this may be True only where
 # ten seeds give the same ROC AUC on test to within .005; bench/results.py prints that. It gave .9122 and .9129, a difference of
@@ -94,10 +94,10 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
     load = "" if threads else f" {free} of {cores} cores free"
     key = f"{key} {size} px x{channels} threads {threads} {precisions(precision)}{load}"
     try:
-        known = json.loads(memory.read_text())
+        known = read_json(memory, dict[str, Layout])
         if key in known:
-            return Layout(**known[key]), []
-    except (OSError, ValueError, TypeError):
+            return known[key], []
+    except (FileNotFoundError, Damaged):
         pass
     # In the order of promise, because on a slow machine only the first are tried: all threads where all cores are free.
     counts = [threads] if threads else sorted({1, cores}, reverse=free >= cores)
@@ -115,8 +115,8 @@ def choose(model: nn.Module, size: int, channels: int, threads: int, memory: Pat
     memory.parent.mkdir(parents=True, exist_ok=True)
     with Lock(memory.with_suffix(".lock")):
         try:
-            known = json.loads(memory.read_text())
-        except (OSError, ValueError):
+            known = {name: asdict(one) for name, one in read_json(memory, dict[str, Layout]).items()}
+        except (FileNotFoundError, Damaged):
             known = {}
         write_json(memory, {**known, key: asdict(layout)})
     return layout, rows

@@ -6,7 +6,6 @@ what is new.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -23,6 +22,7 @@ from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.files import Lock
 from core.runs.run import Progress
+from core.runs.shapes import read_record
 from core.runs.states import LIVE, Status
 from core.runs.store import Run, RunStore
 from core.runs.summary import FILES, RunSummary, file_stamp, summarize
@@ -37,8 +37,17 @@ ACTIVE = LIVE | {"queued"}                   # a run in one of these states may 
 
 def all_runs(store: RunStore) -> list[RunSummary]:
     """All runs, newest first. A folder is read again only when its files have changed; one that cannot be
-    read is left out."""
-    rows, known = [], _known_summaries()
+    read is left out, see `damaged_runs`."""
+    return _look(store)[0]
+
+
+def damaged_runs(store: RunStore) -> dict[str, LightboxError]:
+    """Id -> why it cannot be read, of each run that `all_runs` leaves out."""
+    return _look(store)[1]
+
+
+def _look(store: RunStore) -> tuple[list[RunSummary], dict[str, LightboxError]]:
+    rows, wrong, known = [], {}, _known_summaries()
     for folder in _folders(store):
         stamp = tuple(file_stamp(f"{folder}/{name}") for name in FILES)
         kept = known.get(folder)
@@ -47,11 +56,13 @@ def all_runs(store: RunStore) -> list[RunSummary]:
             continue
         try:
             row = summarize(Run(Path(folder), store.queue))
-        except (LightboxError, OSError, KeyError, TypeError, ValueError):
+        except LightboxError as error:
+            if error.code != "run.gone" or os.path.isdir(folder):        # not deleted just now
+                wrong[os.path.basename(folder)] = error
             continue
         known[folder] = stamp, row
         rows.append(row)
-    return sorted(rows, key=lambda row: row.created, reverse=True)
+    return sorted(rows, key=lambda row: row.created, reverse=True), wrong
 
 
 def states(store: RunStore) -> dict[str, str]:
@@ -63,7 +74,7 @@ def states(store: RunStore) -> dict[str, str]:
         if not kept or kept[0] != stamp or kept[1] in LIVE:        # a live one may have died without a word
             try:
                 kept = known[folder] = stamp, Run(Path(folder), store.queue).status().state
-            except (LightboxError, OSError, TypeError):
+            except LightboxError:
                 continue
         found[os.path.basename(folder)] = kept[1]
     return found
@@ -73,8 +84,8 @@ def _folders(store: RunStore) -> list[str]:
     """The folders of all runs. Plain text: with hundreds of runs, paths as objects take most of a look's
     time."""
     try:
-        return [entry.path for entry in os.scandir(store.root / "runs") if not entry.name.startswith(".")]
-    except FileNotFoundError:
+        return [entry.path for entry in os.scandir(store.root / "runs") if entry.name[0] != "." and entry.is_dir()]
+    except OSError:                                        # none yet, or no folder
         return []
 
 
@@ -164,11 +175,14 @@ def follow(run: Run) -> list[dict]:
         if size < kept.end:                                # made anew
             kept.end, kept.records, kept.made_anew = 0, [], kept.made_anew + 1
         if size > kept.end:
-            with open(path, "rb") as file:
-                file.seek(kept.end)
-                raw = file.read(size - kept.end)
+            try:
+                with open(path, "rb") as file:
+                    file.seek(kept.end)
+                    raw = file.read(size - kept.end)
+            except OSError:                                # gone just now, or a folder
+                return kept.records
             whole = raw[:raw.rfind(b"\n") + 1]             # what follows the last newline is not finished
-            new = [r for r in map(_parse, whole.split(b"\n")) if r]
+            new = [r for r in map(read_record, whole.split(b"\n")) if r]
             if any(r.get("kind") == "start" for r in new):
                 # A start may take back steps that were done before a kill: only the run knows which.
                 kept.records, kept.made_anew = run.records(), kept.made_anew + 1
@@ -202,14 +216,6 @@ def curve(run: Run, kind: str, name: str) -> tuple[np.ndarray, np.ndarray]:
         return np.array(known.xs), np.array(known.ys)
 
 
-def _parse(line: bytes) -> dict | None:
-    try:
-        record = json.loads(line)
-        return record if isinstance(record, dict) and "kind" in record else None
-    except ValueError:
-        return None
-
-
 @st.cache_resource(show_spinner=False)
 def _followed() -> dict[Path, _Followed]:
     return {}
@@ -217,12 +223,14 @@ def _followed() -> dict[Path, _Followed]:
 
 def _x(record: Mapping) -> float:
     """A record's place on the x axis, in epochs."""
-    return record["epoch"] if record["kind"] == "epoch" else record["epoch"] - 1 + record["step"] / record["steps"]
+    if record["kind"] == "epoch":
+        return record["epoch"]
+    return record["epoch"] - 1 + record["step"] / (record.get("steps") or max(1, record["step"]))
 
 
 def best_epoch(records: Sequence[Mapping]) -> dict | None:
     """The epoch whose weights are kept: the last one that was the best so far."""
-    return next((r for r in reversed(records) if r["kind"] == "epoch" and r["is_best"]), None)
+    return next((r for r in reversed(records) if r["kind"] == "epoch" and r.get("is_best")), None)
 
 
 def fitting_batch(records: Sequence[Mapping]) -> int | None:

@@ -21,6 +21,10 @@ from typing import Any
 from filelock import lock_descriptor, unlock_descriptor
 
 from core.errors import LightboxError
+from core.files.shapes import Damaged, fit_shape, parse_json, parse_line, read_file, read_json, read_lines
+
+__all__ = ["Damaged", "Lock", "append_line", "disk_errors", "fit_shape", "parse_json", "parse_line", "read_file",
+           "read_json", "read_lines", "sha256", "sync_folder", "write_atomic", "write_json"]
 
 WINDOWS = os.name == "nt"
 # that acquire and is_held try to get past somebody who only asks
@@ -116,26 +120,6 @@ def append_line(path: Path, line: str) -> None:
             os.close(handle)
 
 
-def read_lines(path: Path) -> list[dict]:
-    """Return the JSON objects of a file, a line each.
-
-    A torn line (the writer was killed there) is left out.
-    """
-    try:
-        raw = Path(path).read_bytes()
-    except FileNotFoundError:
-        return []
-    records = []
-    for line in raw.split(b"\n")[:-1]:           # what follows the last newline is not finished
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records
-
-
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn "no space left" and "not allowed" into sentences that say what to do."""
@@ -181,7 +165,11 @@ class Lock:
     def acquire(self, wait: bool = False) -> bool:
         """Take the lock; False where somebody else holds it. With `wait`, return when it is free."""
         # not the folder: it may be gone on purpose
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except IsADirectoryError:
+            raise LightboxError("lock.folder", f"{self.path} is a folder; a file is needed there.",
+                                "Remove or rename that folder.") from None
         try:
             taken = _lock(handle, ASKED_SECONDS) or wait and lock_descriptor(handle, poll_interval=POLL_SECONDS)
         except BaseException:
@@ -216,7 +204,7 @@ class Lock:
         """
         try:
             handle = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return False
         try:
             free = _lock(handle, ASKING_SECONDS)
