@@ -15,6 +15,7 @@ on from there.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -112,11 +113,10 @@ def open_store(source: Source, size: int, resize: str, channels: int, progress: 
 
 def _wait_for(lock: Lock, folder: Path, progress: Progress) -> None:
     """Acquire the lock. While another tab or process has it, show how far that one is."""
+    state = _Progress(0, 1)
     while not lock.acquire():
-        try:
+        with contextlib.suppress(FileNotFoundError, Damaged):      # not begun, or just done
             state = read_json(_part(folder) / "progress.json", _Progress)
-        except (FileNotFoundError, Damaged):
-            state = _Progress(0, 1)
         progress("Another window is preparing these images", state.done, state.total)
         time.sleep(0.2)
 
