@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.decode import MAX_BYTES, TURNS, decode_image
+from core.datasets.decode import MAX_BYTES, decode_image
+from core.decoding.picture import TURNS
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)
@@ -279,7 +280,7 @@ def test_too_many_bytes_are_not_read(tmp_path):
 def test_dicom_and_others_are_named():
     assert "DICOM" in str(refused(b"\0" * 128 + b"DICM" + b"\0" * 100, "image.no_pixels"))
     assert "PDF" in str(refused(b"%PDF-1.7", "image.unsupported"))
-    assert "HEIC" in str(refused(b"\0\0\0\x18ftypheic" + b"\0" * 20, "image.unsupported"))
+    assert "HEIC" in str(refused(b"\0\0\0\x18ftypheic" + b"\0" * 20, "image.broken"))
 
 
 def test_what_is_no_file_is_not_opened(tmp_path):

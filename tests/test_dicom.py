@@ -13,8 +13,10 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from core.config import DataConfig
-from core.datasets import dicom, open_dataset
+from core.datasets import open_dataset
 from core.datasets.decode import decode_image
+from core.decoding import dicom
+from core.decoding.picture import decode
 from core.errors import LightboxError
 
 RNG = np.random.default_rng(0)
@@ -171,9 +173,26 @@ def test_one_scan_in_five_encodings_is_one_image():
     assert all(np.array_equal(same[0], other) for other in same[1:])
 
 
+@pytest.mark.parametrize("name, word", [
+    ("MR_small_jpeg_ls_lossless", "JPEG-LS"), ("SC_rgb_jpeg_gdcm", "JPEG Lossless"), ("JPEG-lossy", "JPEG Extended")])
+def test_without_its_decoder_a_sentence_names_the_compression_and_the_package(name, word, monkeypatch):
+    """In this process, where the decoder can be hidden."""
+    monkeypatch.setattr(dicom, "_can_decode", lambda syntax, bits: False)
+    with pytest.raises(LightboxError) as caught:
+        decode((EXAMPLES / f"{name}.dcm").read_bytes())
+    assert caught.value.code == "image.unsupported" and word in str(caught.value) and "pip install pylibjpeg" in str(caught.value)
+
+
+def test_lossless_jpeg_and_jpeg_ls_agree_with_the_same_scan_uncompressed():
+    pytest.importorskip("libjpeg", reason="pylibjpeg-libjpeg is not installed")
+    plain = decode_image(EXAMPLES / "MR_small.dcm").pixels
+    np.testing.assert_array_equal(decode_image(EXAMPLES / "MR_small_jpeg_ls_lossless.dcm").pixels, plain)
+    lossless = decode_image(EXAMPLES / "SC_rgb_jpeg_gdcm.dcm").pixels
+    np.testing.assert_array_equal(lossless, pydicom.dcmread(EXAMPLES / "SC_rgb_jpeg_gdcm.dcm").pixel_array)
+
+
 @pytest.mark.parametrize("name, code, word", [
-    ("MR_small_jpeg_ls_lossless", "image.unsupported", "JPEG-LS"), ("SC_rgb_jpeg_gdcm", "image.unsupported", "JPEG Lossless"),
-    ("JPEG-lossy", "image.unsupported", "JPEG Extended"), ("image_dfl", "image.unsupported", "deflated"),
+    ("image_dfl", "image.unsupported", "deflated"),
     ("rtdose", "image.unsupported", "32 bits"), ("reportsi", "image.no_pixels", "no image"),
     ("MR_truncated", "image.broken", "")])
 def test_files_that_cannot_be_read_say_why(name, code, word):
@@ -277,7 +296,9 @@ def test_without_pydicom_a_sentence_says_how_to_get_it(monkeypatch):
     dicom._pydicom.cache_clear()
     monkeypatch.setitem(sys.modules, "pydicom", None)
     try:
-        refused(dicom_bytes(RAMP), "image.unsupported", "pip install pydicom")
+        with pytest.raises(LightboxError) as caught:
+            decode(dicom_bytes(RAMP))
+        assert caught.value.code == "image.unsupported" and "pip install pydicom" in str(caught.value)
     finally:
         dicom._pydicom.cache_clear()
 

@@ -19,8 +19,9 @@ CORE = {                                    # a part of core: the parts that it 
     "errors": set(),
     "config": {"errors"},
     "files": {"errors"},
-    "models": BASE,                         # these six know nothing of each other
-    "datasets": BASE,
+    "models": BASE,                         # these know nothing of each other, but that sets are decoded
+    "decoding": {"errors"},                 # runs in processes of its own, which must stay small
+    "datasets": BASE | {"decoding"},
     "augment": BASE,
     "explain": BASE,
     "metrics": BASE,
@@ -35,7 +36,7 @@ CORE = {                                    # a part of core: the parts that it 
     "__main__": BASE | {"commands"},
 }
 CORE[""] = set(CORE) - {"__main__"}        # core/__init__.py, the face
-PROGRAMS = {"worker.queue_worker", "worker.torchrun", "__main__"}           # are started, never imported
+PROGRAMS = {"worker.queue_worker", "worker.torchrun", "decoding.worker", "__main__"}           # are started, never imported
 HOUSE = {"app": set(), "pages": {"pages", "core"}, "core": {"core"}}
 EVERYWHERE = {"shared"}                                   # the only folder in pages/ that others may import
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom", "altair", "vl_convert")

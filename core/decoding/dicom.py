@@ -1,12 +1,7 @@
 """DICOM files: the pixels and nothing else. Names, IDs and dates of patients are not even read from the file.
 
-From stored values to gray, as PS3.3 C.11 of the standard has it (https://dicom.nema.org/medical/dicom/current):
-
-    stored value -> rescale slope and intercept, or modality table -> window, or VOI table -> 0..255 -> inverted for MONOCHROME1
-
-The first frame is used; the first window where there are several; where there is none, the image's own darkest to its own
-brightest value, as for other images of more than 8 bits. All of it is worked out once for each value that occurs (at most
-65,536), then looked up for each pixel. Reading needs the package pydicom, which is optional.
+One frame is decoded (here), then made gray or colour (dicom_gray.py). Functional groups of enhanced files count like elements of
+the file. Reading needs the package pydicom, which is optional; JPEG Lossless, JPEG-LS and 12-bit JPEG need pylibjpeg beside it.
 """
 
 from __future__ import annotations
@@ -15,10 +10,14 @@ import io
 import logging
 import struct
 import warnings
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
+from core.decoding.depth import Reading
+from core.decoding.dicom_gray import colour, gray
+from core.decoding.note import MAX_PIXELS, Note
 from core.errors import LightboxError
 
 INSTALL = "Install it with pip install pydicom."
@@ -30,8 +29,9 @@ MAX_SCANS = 100                           # of a JPEG
 ITEM = b"\xfe\xff\x00\xe0"
 
 TAGS = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
-        "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
-        "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence",
+        "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+        "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
+        "VOILUTSequence", "PresentationLUTShape", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
         "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
         "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
         "BluePaletteColorLookupTableData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData")
@@ -52,15 +52,15 @@ def is_dicom(data: bytes) -> bool:
     return False
 
 
-def read_dicom(data: bytes, max_pixels: int) -> tuple[np.ndarray, list[str]]:
-    """Read the first frame of a DICOM file.
+def decode_dicom(data: bytes, reading: Reading, notes: list[Note], allow: Callable[[int], None]) -> np.ndarray:
+    """Decode one frame of a DICOM file to (H, W, 1 or 3) uint8.
 
-    Returns:
-        (H, W, 1 or 3) uint8, and how the values were converted, in sentences without a word from the file
+    Args:
+        notes: how the values were converted is appended, in sentences without a word from the file
 
     Raises:
         LightboxError: "image.unsupported" without pydicom, for a compression that cannot be undone here, for more than 16 bits;
-            "image.no_pixels", "image.too_large", "image.broken"
+            "image.no_pixels", "image.no_frame", "image.too_large", "image.broken"
     """
     pydicom = _pydicom()
     if DEFLATED in data:
@@ -68,22 +68,43 @@ def read_dicom(data: bytes, max_pixels: int) -> tuple[np.ndarray, list[str]]:
                             "Export it uncompressed.")
     try:
         file = pydicom.dcmread(_Bounded(data), force=True, specific_tags=list(TAGS))
-        stored = _stored_values(file, max_pixels)
-        notes = ["It is a DICOM file: only its pixels were read."]
-        frames = int(file.get("NumberOfFrames") or 1)
-        if frames > 1:
-            notes.append(f"The first of {frames:,} frames was used.")
+        notes.append(Note("dicom", "It is a DICOM file: only its pixels were read."))
+        frame = _frame(file, reading, notes)
+        stored = _stored_values(file, frame, allow, notes)
         if stored.ndim == 3:
-            return _colour(stored, notes), notes
+            return colour(stored, notes)
         if file.PhotometricInterpretation == "PALETTE COLOR":
-            notes.append("Its palette was converted to colours.")
-            return _colour(pydicom.pixels.apply_color_lut(stored, file), notes), notes
-        return _gray(stored, file, notes)[..., None], notes
+            notes.append(Note("palette", "Its palette was converted to colours."))
+            return colour(pydicom.pixels.apply_color_lut(stored, file), notes)
+        return gray(stored, file, _groups(file, frame), notes, reading)[..., None]
     except (LightboxError, MemoryError):
         raise
     except Exception:      # pydicom raises nearly everything; its words may quote the file, so they are dropped
         raise LightboxError("image.broken", "The DICOM file is damaged, incomplete, or of an unsupported variant.",
                             BROKEN) from None
+
+
+def _frame(file, reading: Reading, notes: list[Note]) -> int:
+    """Return the number of the frame to read, from 0, and note it where there are several."""
+    frames = max(1, int(file.get("NumberOfFrames") or 1))
+    if not 0 <= reading.frame < frames:
+        raise LightboxError("image.no_frame", f"The DICOM file has no frame {reading.frame + 1}; it has {frames:,}.",
+                            "Choose another frame.")
+    if frames > 1:
+        which = "first" if not reading.frame else f"{reading.frame + 1}."
+        notes.append(Note("frames", f"The {which} of {frames:,} frames was used."))
+    return reading.frame
+
+
+def _groups(file, frame: int) -> list:
+    """Return where the elements of a frame stand: its functional groups, those that all frames share, the file itself."""
+    places = []
+    for name, number in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        items = file.get(name) or ()
+        if number < len(items):
+            for group in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+                places += list(items[number].get(group) or ())[:1]
+    return [*places, file]
 
 
 @cache
@@ -113,8 +134,8 @@ class _Bounded(io.BytesIO):
         return super().read(size)
 
 
-def _stored_values(file, max_pixels: int) -> np.ndarray:
-    """Return the first frame as stored: (H, W) or (H, W, 3), of 8 or 16 bits. Bounded by the header, before it is decoded."""
+def _stored_values(file, number: int, allow: Callable[[int], None], notes: list[Note]) -> np.ndarray:
+    """Return a frame as stored: (H, W) or (H, W, 3), of 8 or 16 bits. Bounded by the header, before it is decoded."""
     import pydicom
     from pydicom.pixels import pixel_array
     from pydicom.uid import UID
@@ -123,15 +144,17 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
         raise LightboxError("image.no_pixels", "This DICOM file holds no image.",
                             "It may be a report, a plan or a list of other files; use the image files.")
     height, width, samples = int(file.Rows), int(file.Columns), int(file.get("SamplesPerPixel", 1))
-    if height * width > max_pixels:
+    if height * width > MAX_PIXELS:
         raise LightboxError("image.too_large", f"The image has {width:,} x {height:,} pixels; the limit is "
-                            f"{max_pixels / 1e6:.0f} million.", "Export a smaller one.")
+                            f"{MAX_PIXELS / 1e6:.0f} million.", "Export a smaller one.")
     if not height or not width or samples not in (1, 3):
         raise ValueError("no such image")
     bits = int(file.BitsAllocated)
     if bits > 16:
         raise LightboxError("image.unsupported", f"The DICOM image has {bits} bits a value; up to 16 are supported.",
                             "Export it with 16 bits, or as PNG.")
+    _fill_in(file, bits, samples, notes)
+    allow(height * width)
     meta = file.file_meta
     if "TransferSyntaxUID" not in meta:      # as old devices wrote it
         implicit, little = file.original_encoding
@@ -140,7 +163,7 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
     if syntax not in pydicom.uid.AllTransferSyntaxes:
         raise _not_decoded("")
     if syntax.is_compressed:
-        frame = _first_frame(file)
+        frame = _coded_frame(file, number)
         coded = coded_size(frame)
         if coded and coded != (height, width):
             raise LightboxError("image.broken", f"The DICOM file says {width:,} x {height:,} pixels and holds {coded[1]:,} x "
@@ -151,12 +174,32 @@ def _stored_values(file, max_pixels: int) -> np.ndarray:
             raise ValueError("too many scans")
         if not _can_decode(syntax, bits):
             raise _not_decoded(f" ({syntax.name})")
-    return pixel_array(file, index=0)
+    try:
+        return pixel_array(file, index=number)
+    except RuntimeError:
+        if not syntax.is_compressed:
+            raise
+        raise LightboxError("image.broken", f"The compressed image in this DICOM file ({syntax.name}) is damaged, or of a "
+                            "variant that the installed decoders do not read.", BROKEN) from None
+
+
+def _fill_in(file, bits: int, samples: int, notes: list[Note]) -> None:
+    """Set what old or careless programs leave out and nothing can be read without."""
+    wanted = {"SamplesPerPixel": samples, "PhotometricInterpretation": "RGB" if samples == 3 else "MONOCHROME2",
+              "PixelRepresentation": 0, "BitsStored": bits, "HighBit": int(file.get("BitsStored") or bits) - 1}
+    if samples == 3:
+        wanted["PlanarConfiguration"] = 0
+    missing = [name for name in wanted if file.get(name) in (None, "")]
+    for name in missing:
+        setattr(file, name, wanted[name])
+    if {"BitsStored", "PhotometricInterpretation"} & set(missing):
+        notes.append(Note("dicom.missing", f"It does not say its {' and '.join(sorted(missing))}; the usual was taken."))
 
 
 def _not_decoded(how: str) -> LightboxError:
     return LightboxError("image.unsupported", f"The compression of this DICOM image cannot be decoded here{how}.",
-                         "Export it uncompressed, or install a decoder: pip install pylibjpeg[all].")
+                         "Export it uncompressed, or install decoders: pip install pylibjpeg pylibjpeg-libjpeg "
+                         "pylibjpeg-openjpeg.")
 
 
 def _can_decode(syntax, bits: int) -> bool:
@@ -169,11 +212,13 @@ def _can_decode(syntax, bits: int) -> bool:
     return bool(set(plugins) - ({"pillow"} if syntax == JPEGExtended12Bit and bits > 8 else set()))
 
 
-def _first_frame(file) -> bytes:
-    from pydicom.encaps import generate_frames
+def _coded_frame(file, number: int) -> bytes:
+    from pydicom.encaps import get_frame
     if file.PixelData.count(ITEM) > MAX_FRAGMENTS:
         raise ValueError("too many fragments")
-    return next(generate_frames(file.PixelData, number_of_frames=int(file.get("NumberOfFrames") or 1)))
+    extended = {"extended_offsets": (file.ExtendedOffsetTable, file.ExtendedOffsetTableLengths)} if (
+        "ExtendedOffsetTable" in file and "ExtendedOffsetTableLengths" in file) else {}
+    return get_frame(file.PixelData, number, number_of_frames=int(file.get("NumberOfFrames") or 1), **extended)
 
 
 def coded_size(frame: bytes) -> tuple[int, int] | None:
@@ -207,85 +252,3 @@ def _check_runs(frame: bytes, expected: int) -> None:
                 raise ValueError("too long a segment")
 
 
-def _gray(stored: np.ndarray, file, notes: list[str]) -> np.ndarray:
-    """Return (H, W) uint8 from (H, W) stored values."""
-    low, high = int(stored.min()), int(stored.max())
-    values = _modality(np.arange(low, high + 1), file)
-    shown = _window(values, file, notes)
-    if shown is None:
-        least, most = float(values.min()), float(values.max())
-        shown = (values - least) / ((most - least) or 1.0)
-        if least == most:
-            notes.append(f"All its values are {least:,.6g}: it became black.")
-        elif stored.dtype.itemsize > 1 or (least, most) != (0, 255):
-            notes.append(f"Its values {least:,.6g} to {most:,.6g} were scaled to 0 to 255.")
-    if file.PhotometricInterpretation == "MONOCHROME1" and low < high:
-        shown = 1 - shown
-        notes.append("The file stores white as 0 (MONOCHROME1): it was inverted.")
-    gray = np.round(255 * shown).astype(np.uint8)
-    offset = stored.astype(np.int32)
-    offset -= low
-    return gray[offset]
-
-
-def _modality(values: np.ndarray, file) -> np.ndarray:
-    """Return (V,) float64, what the stored values mean."""
-    table = file.get("ModalityLUTSequence")
-    if table:
-        return _lookup(values, table[0], file)[0]
-    values = values * float(_first(file.get("RescaleSlope"), 1)) + float(_first(file.get("RescaleIntercept"), 0))
-    if not np.isfinite(values).all():
-        raise ValueError("rescaled to infinity")
-    return values
-
-
-def _window(values: np.ndarray, file, notes: list[str]) -> np.ndarray | None:
-    """Return (V,) in 0..1 by the file's table or window; None where it has none that shows anything."""
-    table = file.get("VOILUTSequence")
-    if table:
-        shown, most = _lookup(np.round(values), table[0], file)
-        shown, words = shown / most, "lookup table"
-    else:
-        centre, width = (_first(file.get(name), np.nan) for name in ("WindowCenter", "WindowWidth"))
-        c, w = float(centre), float(width)
-        if not (np.isfinite(c) and np.isfinite(w) and w > 0):
-            return None
-        function = str(file.get("VOILUTFunction") or "LINEAR").upper()
-        if function == "SIGMOID":
-            shown = 1 / (1 + np.exp(np.clip(-4 * (values - c) / w, -700, 700)))
-        elif function == "LINEAR_EXACT" or w <= 1:
-            shown = np.clip((values - c) / w + 0.5, 0, 1)
-        else:
-            shown = np.clip((values - (c - 0.5)) / (w - 1) + 0.5, 0, 1)      # PS3.3 C.11.2.1.2.1
-        words = f"window (centre {c:,.6g}, width {w:,.6g})"
-    if len(values) > 1 and round(255 * shown.min()) == round(255 * shown.max()):
-        notes.append("Its window would show one single gray value and was ignored.")
-        return None
-    notes.append(f"Its own {words} was applied.")
-    return shown
-
-
-def _lookup(values: np.ndarray, table, file) -> tuple[np.ndarray, int]:
-    """Look up a table of PS3.3 C.11.1.1: (V,) float64 of its entries for whole values, and the largest that an entry can be."""
-    count, first, bits = (int(v) for v in table.LUTDescriptor)
-    entries = table.LUTData
-    if isinstance(entries, bytes):
-        entries = np.frombuffer(entries, "<u2" if file.original_encoding[1] else ">u2")
-    entries = np.asarray(entries, np.float64)[:count or 65536]
-    return entries[np.clip(values - first, 0, len(entries) - 1).astype(np.int64)], 2 ** bits - 1
-
-
-def _first(value, default):
-    """Return the first of several values, or the only one; `default` where there is none."""
-    if value is None or value == "":
-        return default
-    return (value[0] if len(value) else default) if hasattr(value, "__len__") and not isinstance(value, (str, bytes)) else value
-
-
-def _colour(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Return (H, W, 3) uint8; of 16 bits the high byte is used, so that colours keep their proportions."""
-    values = values[..., :3]
-    if values.dtype.itemsize == 1:
-        return np.ascontiguousarray(values)
-    notes.append("The upper 8 of its 16 bits were used.")
-    return (values >> 8).astype(np.uint8)
