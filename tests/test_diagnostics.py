@@ -34,6 +34,11 @@ def course(train, val, *, auc=None, accuracy=None, predicted=None, grad=None, lo
     return records + ([{"kind": "end"}] if end else [])
 
 
+def noted(records: list[dict], note: str) -> list[dict]:
+    """The same course, with a sentence on each validation."""
+    return [record | {"notes": [note]} if record["kind"] == "epoch" else record for record in records]
+
+
 DOWN = np.array([0.70, 0.62, 0.55, 0.50, 0.46, 0.43, 0.41, 0.39])
 FLAT = np.array([0.72, 0.64, 0.58, 0.54, 0.53, 0.54, 0.53, 0.54])
 RISING = FLAT * [1, 1, 1, 1, 1.15, 1.25, 1.35, 1.4]
@@ -63,6 +68,9 @@ ILL = {
     "overfits": (course(DOWN, RISING), 5),
     "first_is_best": (course(DOWN, FLAT, auc=[0.9, 0.8, 0.81, 0.82, 0.83, 0.84, 0.85, 0.86]), 1),
     "below_majority": (course(DOWN, FLAT, accuracy=[0.5, 0.55, 0.6, 0.6, 0.58, 0.6, 0.59, 0.6]), 1),
+    "undefined": (noted(course(DOWN, FLAT), "ROC AUC is undefined here."), 1),
+    "undefined, of one class": (noted(course(DOWN, FLAT, predicted=[[40, 0]] * 8, accuracy=[0.9] * 7 + [1.0]),
+                                      "ROC AUC is undefined here."), 1),
     "not_a_number": ([*course(DOWN, FLAT, end=False), {"kind": "step", "epoch": 9, "step": 1, "steps": 12, "loss": None}], 9),
 }
 
@@ -76,16 +84,16 @@ def test_a_healthy_course_has_no_diagnosis(name):
 def test_an_illness_has_its_diagnosis_and_no_other(name):
     records, since = ILL[name]
     found = diagnose(records, 12, class_names=NAMES, majority=0.65)
-    assert [(diagnosis.key, diagnosis.epoch) for diagnosis in found] == [(name.split()[0], since)]
+    assert [(diagnosis.key, diagnosis.epoch) for diagnosis in found] == [(name.split()[0].rstrip(","), since)]
     assert found[0].sentence.endswith(".") and found[0].advice.endswith(".")
 
 
 def test_every_rule_is_tested_and_every_name_in_the_tables_is_one():
     rules = {rule.__name__ for rule in RULES}
-    assert {name.split()[0] for name in ILL} == rules
+    assert {name.split()[0].rstrip(",") for name in ILL} == rules
     assert set(IMPLIED_BY) <= rules and set().union(*IMPLIED_BY.values()) <= rules
     assert [diagnosis.key for name, (records, _) in ILL.items() for diagnosis in diagnose(records, 12, majority=0.65)] \
-        == [name.split()[0] for name in ILL]
+        == [name.split()[0].rstrip(",") for name in ILL]
 
 
 def test_the_sentence_has_the_numbers_and_the_class():
@@ -95,6 +103,15 @@ def test_the_sentence_has_the_numbers_and_the_class():
     rise = np.mean(RISING[-3:])
     assert f"from 0.54 to {rise:.3g}" in said and f"from 0.5 to {DOWN[-3:].mean():.3g}" in said
     assert all(number in diagnose(ILL["below_majority"][0], 8, majority=0.65)[0].sentence for number in ("0.600", "0.650"))
+
+
+def test_validation_images_that_truly_are_of_one_class_raise_no_alarm():
+    """The case of a validation folder with one class: predicting only that is right, and nothing has collapsed."""
+    records = course(DOWN, FLAT, predicted=[[40, 0]] * 8, accuracy=[1.0] * 8)
+    assert diagnose(records, 8, majority=1.0) == [] == diagnose(records, 8)
+    assert [one.key for one in diagnose(records, 8, majority=0.9)] == []
+    wrong = course(DOWN, FLAT, predicted=[[40, 0]] * 8, accuracy=[0.5] * 8)
+    assert "collapsed" in [one.key for one in diagnose(wrong, 8, majority=0.5)]
 
 
 def test_the_majority_is_spoken_of_only_where_it_is_known():

@@ -58,7 +58,8 @@ def imbalance(labels: np.ndarray, split: np.ndarray, class_names: tuple[str, ...
     counts = np.array([classes[split == part].sum(axis=0) for part in Split]).T      # (K, P)
     n = np.array([(split == part).sum() for part in Split])
     if labels.ndim == 2:
-        tests = [chi_square(np.array([row, n - row])) for row in counts]
+        known = np.array([(labels[split == part] >= 0).sum(axis=0) for part in Split]).T
+        tests = [chi_square(np.array([row, of - row])) for row, of in zip(counts, known)]
         chi2, dof, p = max(tests, key=lambda test: test[0])
         p, least = min(1.0, p * len(tests)), 1
     else:

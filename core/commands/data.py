@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
 from core.commands.options import JSON, Command, absolute, argument, pairs, set_argument, settings
-from core.commands.output import Bar, print_result
+from core.commands.output import Bar, print_result, say_skipped
 from core.config import RunConfig
 from core.errors import LightboxError
+from core.files import write_atomic
 
 
 def datasets(options: Namespace) -> None:
@@ -86,15 +90,24 @@ def _survey_in_words(found, own) -> Iterator[str]:
 def audit(options: Namespace) -> None:
     """What is wrong with a set and its split, before anything is trained on it."""
     from core.audit import audit
+    from core.audit.audit import COLUMNS, SHOWN
     from core.datasets import open_dataset
     changes = settings(options.set)
     if wrong := next((name for name in changes if not name.startswith("data.")), None):
         raise LightboxError("cli.set", f"{wrong} is no setting of the data.", "An audit looks only at data.* settings.")
     config = RunConfig().with_(**{"data.dataset": absolute(options.dataset)} | changes)
     bar = Bar()
-    found = audit(open_dataset(config.data, bar.count), bar.count)
+    data = open_dataset(config.data, bar.count)
+    found = audit(data, bar.count)
     bar.end()
-    print_result(options, found.to_json(), found.to_text(), indent=2)
+    say_skipped(data.skipped)
+    if options.csv:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *found.rows()])
+        write_atomic(Path(options.csv), text.getvalue())
+        print(f"{options.csv}: {len(found.rows()):,} rows.", file=sys.stderr)
+    unread = {"skipped": list(data.skipped)}
+    print_result(options, found.to_json() | unread, found.to_text(None if options.all else SHOWN), indent=2)
 
 
 COMMANDS = (
@@ -108,6 +121,8 @@ COMMANDS = (
     Command("audit", "look for patients on both sides of a split, copies and odd images", audit, (
         argument("dataset"),
         set_argument("data.field=value", "another split, size or task; may be given again and again"),
+        argument("--all", action="store_true", help="list every pair and every outlier"),
+        argument("--csv", metavar="FILE", help="write every pair and every outlier into a table"),
         JSON,
     )),
 )

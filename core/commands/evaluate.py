@@ -17,15 +17,47 @@ from core.files import write_atomic
 
 if TYPE_CHECKING:
     from core.evaluation.evaluate import RunEvaluation
+    from core.metrics import Estimate
+    from core.runs.store import Run
+
+SEARCHED = 10_000      # images that are searched for copies without being asked: it takes a minute
 
 
 def evaluate(options: Namespace) -> None:
     """Print every metric of a run with its interval, and warnings."""
     from core.evaluation.evaluate import evaluate
-    bar = Bar()
-    result = evaluate(open_run(options.run), options.split, progress=bar.count)
+    bar, run = Bar(), open_run(options.run)
+    search_copies(run, bar)
+    result = evaluate(run, options.split, progress=bar.count)
     bar.end()
     print_result(options, result.as_dict(), _result_in_words(options, result))
+
+
+def search_copies(run: Run, bar: Bar) -> None:
+    """Search the set of a run for copies, unless somebody has, it is not at hand, or it is so large that it takes minutes."""
+    from core.datasets.inspection import inspect
+    from core.evaluation.predictions import ready_dataset
+    data = ready_dataset(run)
+    if data is not None and len(data) <= SEARCHED:
+        inspect(data, bar.count)
+
+
+def _copies_in_words(result: RunEvaluation) -> Iterator[str]:
+    """The metrics with and without the images that have a copy in training, side by side."""
+    found = result.copies
+    if found is None:
+        yield "  copies in training: not searched; python -m core audit DATASET searches"
+        return
+    yield f"  {found.sentence}"
+    if found.without:
+        yield f"  {'':18} {f'all {found.n:,} images':30} without copies ({found.n - found.copied:,})"
+        for name, one in found.every.items():
+            yield f"  {name:18} {_with_interval(one):30} {_with_interval(found.without[name])}"
+
+
+def _with_interval(one: Estimate) -> str:
+    value = "undefined" if one.value is None else f"{one.value:.4f}"
+    return value if one.low is None else f"{value} ({one.low:.4f} to {one.high:.4f})"
 
 
 def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
@@ -43,6 +75,7 @@ def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]
         if found:
             yield f"  by {unit} ({found.n:,}): " + _listed({name: found.estimates[name].value
                                                             for name in few})
+    yield from _copies_in_words(result)
     yield "  confusion matrix (rows: true class)"
     for row in result.confusion_matrix.tolist():
         yield f"     {row}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from core.files import write_atomic
@@ -27,6 +27,23 @@ def write_or_print(text: str, file: str | None) -> bool:
         return False
     write_atomic(Path(file), text)
     return True
+
+
+def say_skipped(skipped: Sequence[Mapping[str, str]], shown: int = 5, count: int | None = None) -> None:
+    """Say on stderr how many files could not be used, and the first of them with the reason; nothing where all could.
+
+    Args:
+        skipped: each {"path": ..., "reason": ...}
+        count: of all, where `skipped` are only the first
+    """
+    count = len(skipped) if count is None else count
+    if not count:
+        return
+    print(f"{count:,} file{'' if count == 1 else 's'} could not be read or used:", file=sys.stderr)
+    for one in skipped[:shown]:
+        print(f"  {one.get('path', '')}: {one.get('reason', '')}", file=sys.stderr)
+    if count > shown:
+        print(f"  and {count - shown:,} more", file=sys.stderr)
 
 
 class Bar:

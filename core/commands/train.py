@@ -8,11 +8,16 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from core.commands.options import JSON, Command, absolute, argument, set_argument, settings
-from core.commands.output import Bar, print_result
+from core.commands.output import Bar, print_result, say_skipped
 from core.config import RunConfig, home
+from core.datasets.groups import copied_sentence
 from core.errors import LightboxError
+
+if TYPE_CHECKING:
+    from core.runs.store import Run
 
 
 def train(options: Namespace) -> int:
@@ -88,8 +93,29 @@ def _follow(store, run, prefix: str = "") -> int:
             run.stop()
             stopping = True
     bar.end(f"{prefix}{run.id}: {status.state}. {status.reason}")
+    _say_about_data(run)
     print(run.id)
     return 0 if status.state in ("finished", "stopped") else 1
+
+
+def _say_about_data(run: Run) -> None:
+    """Say on stderr what a person should know about the images: files that were not read, classes without training images, copies
+    where somebody has searched for them, undefined metrics."""
+    from core.evaluation.copies import copied_images
+    from core.evaluation.predictions import ready_dataset
+    about = run.data()
+    if not about:
+        return
+    skipped = about.get("skipped", {})
+    say_skipped(skipped.get("first", []), count=skipped.get("n"))
+    print(about["split_note"], file=sys.stderr)
+    data = ready_dataset(run)
+    for split in ("val", "test") if data is not None else ():
+        copied = copied_images(data, data.table["image_id"][data.indices(split)].tolist())
+        if copied is not None and copied.any():
+            print(copied_sentence(int(copied.sum()), len(copied), split), file=sys.stderr)
+    for note in next((record.get("notes", []) for record in run.records("epoch")[::-1]), []):
+        print(note.replace("in this split", "among the validation images"), file=sys.stderr)
 
 
 def find_lr(options: Namespace) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from core.config import SPLIT_NAMES
+
 
 def groups_of(table: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (N,) a name for each image's "patient" or "study", and (N,) bool where that is not known.
@@ -57,6 +59,18 @@ def join_groups(*groups: np.ndarray) -> np.ndarray:
         first, number = np.unique(group, return_index=True, return_inverse=True)[1:]
         edges.append(np.column_stack([np.arange(len(group)), first[number.reshape(-1)]]))
     return _components(len(groups[0]), np.concatenate(edges))
+
+
+def copied_sentence(copied: int, n: int, part: str) -> str:
+    """Return how many of the n images of "val" or "test" have a copy in training.
+
+    >>> copied_sentence(920, 1311, "test")
+    '920 of 1,311 test images (70.2%) have a copy in training.'
+    """
+    images = f"{SPLIT_NAMES[part]} images"
+    if not copied:
+        return f"None of the {n:,} {images} has a copy in training."
+    return f"{copied:,} of {n:,} {images} ({copied / n:.1%}) ha{'ve' if copied > 1 else 's'} a copy in training."
 
 
 def contradicting_groups(copies: np.ndarray, labels: np.ndarray) -> int:

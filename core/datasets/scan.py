@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from core.config import Split
 from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.datasets.formats import FORMATS, options_to_json
 from core.datasets.source import Index, Progress, Source, Target, one_hot
+from core.datasets.splits import misspelt_sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +44,26 @@ def scan_source(source: Source, progress: Progress | None = None) -> ScanResult:
     """Count a source. Raises LightboxError as `source.scan` does."""
     index = source.scan(progress)
     patients = set(index.table["patient"]) - {""}
+    for target in index.targets.values():
+        index.notes += untrained_notes(target, index.table["split"].to_numpy(dtype=object))
     counts = {name: count_classes(target, index.table["split"]) for name, target in index.targets.items()}
     return ScanResult(source, index, counts, len(patients) or None)
+
+
+def untrained_notes(target: Target, split: np.ndarray) -> list[str]:
+    """Return sentences about classes of a set with a split of its own that no training image shows: nothing can learn them.
+
+    Args:
+        split: (N,) as the data set came
+    """
+    train, other = split == "train", np.isin(split, ("val", "test"))
+    if not train.any() or not other.any():
+        return []
+    shown = one_hot(target.labels, len(target.class_names))
+    counts, elsewhere = shown[train].sum(axis=0), shown[other].sum(axis=0)
+    sentences = [f"No image of {name} is in training, {n:,} {'is' if n == 1 else 'are'} in validation or test: a network cannot "
+                 "learn it." for name, here, n in zip(target.class_names, counts, elsewhere) if n and not here]
+    return sentences + misspelt_sentences(target.class_names, counts > 0, elsewhere > 0)
 
 
 def count_classes(target: Target, split: pd.Series) -> pd.DataFrame:

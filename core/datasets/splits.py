@@ -9,6 +9,7 @@ N images, K classes, G groups (patients or studies).
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import SPLIT_NAMES, DataConfig, Split
-from core.datasets.groups import contradicting_groups, groups_of, join_groups, shared_with_train
+from core.datasets.groups import contradicting_groups, copied_sentence, groups_of, join_groups, shared_with_train
 from core.datasets.source import one_hot
 from core.datasets.stratify import stratified_group_split, stratified_subset
 from core.errors import LightboxError
@@ -237,14 +238,10 @@ def copy_sentences(split: np.ndarray, copies: np.ndarray) -> list[str]:
         copies: (N,) equal for copies of one image
 
     >>> copy_sentences(np.array(["train", "train", "test", "test"]), np.array([0, 1, 1, 2]))
-    ['1 of 2 test images (50.0%) have a copy in training.']
+    ['1 of 2 test images (50.0%) has a copy in training.']
     """
-    parts = {part: int((split == part).sum()) for part in ("val", "test") if part in split}
-    shared = {part: len(shared_with_train(split, copies, part)) for part in parts}
-    if parts and not any(shared.values()):
-        return [f"No {' or '.join(SPLIT_NAMES[part] for part in parts)} image has a copy in training."]
-    return [f"{shared[part]:,} of {n:,} {SPLIT_NAMES[part]} images ({shared[part] / n:.1%}) have a copy in training."
-            for part, n in parts.items() if shared[part]]
+    return [copied_sentence(len(shared_with_train(split, copies, part)), int((split == part).sum()), part)
+            for part in ("val", "test") if part in split]
 
 
 def patient_sentences(split: np.ndarray, group: np.ndarray, unknown: np.ndarray) -> list[str]:
@@ -280,4 +277,23 @@ def absent_sentences(split: np.ndarray, labels: np.ndarray, class_names: tuple[s
         absent = [name for name, there in zip(class_names, present[split == part].any(axis=0)) if not there]
         if absent:
             sentences.append(f"No image of {', '.join(absent)} is in {SPLIT_NAMES[part]}.")
-    return sentences
+    return sentences + misspelt_sentences(class_names, *(present[split == part].any(axis=0) for part in ("train", "test")))
+
+
+def misspelt_sentences(class_names: tuple[str, ...], in_train: np.ndarray, in_test: np.ndarray) -> list[str]:
+    """Return a sentence for each class that is only in test and is spelt nearly like one that is only in training.
+
+    >>> misspelt_sentences(("Pneumonia", "normal", "pneumonia"), np.array([0, 1, 1]), np.array([1, 1, 0]))
+    ["'Pneumonia', which has no training image, may be 'pneumonia', which has no test image: the same class spelt otherwise."]
+    """
+    only = [[name for name, here, there in zip(class_names, a, b) if here and not there]
+            for a, b in ((in_test, in_train), (in_train, in_test))]
+    return [f"'{one}', which has no training image, may be '{other}', which has no test image: the same class spelt otherwise."
+            for one in only[0] for other in only[1] if _spelt_alike(one, other)]
+
+
+def _spelt_alike(a: str, b: str) -> bool:
+    """Whether two names differ only in case, signs, or a letter or two; never in a digit or in how they begin."""
+    a, b = ("".join(filter(str.isalnum, name.casefold())) for name in (a, b))
+    digits = [list(filter(str.isdigit, name)) for name in (a, b)]
+    return digits[0] == digits[1] and a[:1] == b[:1] and difflib.SequenceMatcher(None, a, b).ratio() > 0.85

@@ -18,6 +18,7 @@ from core import metrics
 from core.datasets.dataset import Dataset
 from core.evaluation import thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
+from core.evaluation.copies import CopyEvaluation, evaluate_copies
 from core.evaluation.predictions import (
     Predictions,
     load_predictions,
@@ -57,6 +58,8 @@ class RunEvaluation(Evaluation):
         warnings: see core/evaluation/warnings.py
         times_test_opened, validation: of test: how often it was opened, and accuracy and roc_auc of the same
             epoch on validation, empty where not known
+        copies: with and without the images that have a copy in training; None where nobody has searched for copies
+        untrained: classes that had no training image, where the run noted that
         fitted: whether the logistic baseline was fitted, or could not be
     """
     run: str = ""
@@ -68,6 +71,8 @@ class RunEvaluation(Evaluation):
     by_patient: GroupEvaluation | None = None
     times_test_opened: int = 0
     validation: Estimates = field(default_factory=dict)
+    copies: CopyEvaluation | None = None
+    untrained: tuple[str, ...] = ()
     fitted: bool = False
 
     def as_dict(self) -> dict:
@@ -80,6 +85,7 @@ class RunEvaluation(Evaluation):
             "run": self.run, "split": self.split, "epoch": self.epoch,
             "by_study": self.by_study and self.by_study.as_dict(),
             "by_patient": self.by_patient and self.by_patient.as_dict(),
+            "copies": self.copies and self.copies.as_dict(), "untrained_classes": list(self.untrained),
             "baselines": [asdict(one) for one in self.baselines],
             "alarms": [one.text for one in self.warnings]}
 
@@ -129,12 +135,27 @@ def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset
     found = metrics.evaluate(preds.labels, preds.probs, about["task"], about["class_names"], threshold,
                              preds.patients,
                              each=METRICS if each is None else each, draws=draws)
-    result = RunEvaluation(**vars(found), run=run.id, split=split, epoch=preds.epoch,
+    result = RunEvaluation(**vars(found), run=run.id, split=split, epoch=preds.epoch, untrained=_untrained(about),
                            **(evaluate_by_group(run, preds, draws=draws) if groups else {}))
     if split == "test":
         result = replace(result, times_test_opened=run.times_test_opened(),
                          validation=_validation(run, preds.epoch, draws))
+    if data is not None:
+        result = replace(result, copies=evaluate_copies(preds, data, split, about["task"], found.estimates, threshold,
+                                                        draws=draws))
     return with_baselines(run, result, preds, data if fit else None)
+
+
+def _untrained(about: Mapping) -> tuple[str, ...]:
+    """Classes without a training image; older runs noted no counts."""
+    counts = about.get("counts", {}).get("train", ())
+    return tuple(name for name, n in zip(about["class_names"], counts) if not n)
+
+
+def with_copies(run: Run, result: RunEvaluation, copies: CopyEvaluation | None) -> RunEvaluation:
+    """Return the same with what a search for copies found since, and with the warning about it."""
+    result = replace(result, copies=copies)
+    return replace(result, warnings=tuple(warnings_of(result, epochs=len(run.records("epoch")))))
 
 
 def _validation(run: Run, epoch: int, draws: int) -> Estimates:

@@ -10,6 +10,8 @@ core/trainers/diagnostics.py.
 
     rule               warns when
     notes              see `core.metrics.evaluate`
+    copied             images have a copy in training
+    untrained          a class had no training image
     below_baseline     the network is no better than the logistic regression on 16 x 16 pixels
     imbalanced         nine of ten labels are the same, so that the accuracy is high without any skill
     first_is_best      the weights are those of the first epoch, though more were trained
@@ -46,6 +48,26 @@ def warnings_of(result: RunEvaluation, *, epochs: int = 0) -> list[Note]:
 
 def notes(result: RunEvaluation, epochs: int) -> Sequence[Note]:
     return result.notes
+
+
+def copied(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    found = result.copies
+    if found is None or not found.copied:
+        return ()
+    name = "roc_auc" if result.task == MULTI_LABEL else "accuracy"
+    every, without = found.every.get(name), found.without.get(name)
+    numbers = "None is left that the network cannot know."
+    if every is not None and without is not None and without.low is not None:
+        title = METRICS[name].title
+        numbers = f"{title} {_text(every)} on all of them, {_text(without)} on the {found.n - found.copied:,} without."
+    return [Note("copies", f"{found.sentence} A network may know these by heart. {numbers}")]
+
+
+def untrained(result: RunEvaluation, epochs: int) -> Sequence[Note]:
+    n = {one.name: one.n for one in result.per_class}
+    return [Note("untrained_class", f"'{name}' had no training image, so the network cannot know it"
+                 + (f": its {n[name]:,} images here count as errors." if n.get(name) else "."))
+            for name in result.untrained]
 
 
 def below_baseline(result: RunEvaluation, epochs: int) -> Sequence[Note]:
@@ -103,7 +125,7 @@ def opened_often(result: RunEvaluation, epochs: int) -> Sequence[Note]:
 
 
 RULES: tuple[Callable[[RunEvaluation, int], Sequence[Note]], ...] = (
-    notes, below_baseline, imbalanced, first_is_best, far_from_test, opened_often)
+    notes, copied, untrained, below_baseline, imbalanced, first_is_best, far_from_test, opened_often)
 
 
 def _text(one: Estimate) -> str:

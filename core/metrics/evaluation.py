@@ -158,7 +158,7 @@ def _notes(matrix: np.ndarray, per_class: Sequence[ClassEvaluation], n: int, mul
 def _collapse_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation], n: int,
                     multi_label: bool) -> list[Note]:
     if not multi_label:
-        if predicted.max() < n:
+        if predicted.max() < n or max(one.n for one in per_class) == n:      # of images of one class nothing can be told apart
             return []
         name = _quoted([per_class[predicted.argmax()].name])
         return [Note("one_class_predicted",
@@ -174,6 +174,9 @@ def _collapse_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation],
 
 
 def _majority_notes(accuracy: Estimate, majority: float, always: str) -> list[Note]:
+    if majority == 1:
+        return [Note("one_class", f"All images are {always}: the accuracy is the share of them that is recognised, and "
+                     "says nothing of others.")]
     if accuracy.value <= majority:
         return [Note("below_majority",
                      f"The accuracy ({accuracy.value:.3f}) is not above that of always predicting {always} "

@@ -74,7 +74,8 @@ def report(run: Run | Contents, split: str = "") -> str:
               f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
         _warnings(result.warnings),
-        "<h2>Results</h2>", _metrics(what), _baselines(what), _grouped(what), _classes(what),
+        "<h2>Results</h2>", _metrics(what), _copies(what), _baselines(what), _grouped(what),
+        _classes(what),
         "<h2>Figures</h2>", _figures(what),
         "<h2>Data</h2>", _data(what),
         "<h2>Training</h2>", _training(what),
@@ -153,6 +154,18 @@ def _metrics(what: Contents) -> str:
              else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
     return _table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
+
+
+def _copies(what: Contents) -> str:
+    """With and without the images that have a copy in training, side by side, where somebody has searched for copies."""
+    found = what.result.copies
+    if found is None:
+        return "<p class='quiet'>Nobody has searched these images for copies: page Split, or python -m core audit.</p>"
+    if not found.without:
+        return f"<p>{escape(found.sentence)}</p>"
+    rows = [(title_of(name), with_interval(one), with_interval(found.without[name])) for name, one in found.every.items()]
+    return f"<p>{escape(found.sentence)}</p>" + _table(
+        ("Metric", f"All {found.n:,} images", f"Without copies in training ({found.n - found.copied:,})"), rows)
 
 
 def _baselines(what: Contents) -> str:

@@ -46,6 +46,9 @@ def evaluation_report(what: Contents) -> str:
             "interval_method")
     fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.found.epoch)
     rows = [(*fixed, "all", *_row_of(name, one)) for name, one in what.result.estimates.items()]
+    if what.result.copies:
+        rows += [(*fixed, "all, without copies in training", *_row_of(name, one))
+                 for name, one in what.result.copies.without.items()]
     for row in what.result.per_class:
         rows += [(*fixed, row.name, *_row_of(name, one)) for name, one in row.estimates.items()]
     return to_csv(head, rows)

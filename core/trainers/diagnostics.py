@@ -16,6 +16,7 @@ several counts, of epochs two or three in a row.
     overfits           the same with 10 %
     first_is_best      four epochs are done and none was better than the first
     below_majority     three epochs are done and none has a higher accuracy than always predicting the most frequent class
+    undefined          a metric of the validation images is undefined: they lack a class
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def not_a_number(history: History) -> Diagnosis | None:
 def collapsed(history: History) -> Diagnosis | None:
     """For one class per image; for several findings, the same prediction for every one of them."""
     same = [(r["epoch"], _only_prediction(r["predicted"], history)) for r in history.epochs if r.get("predicted")]
-    if not same or same[-1][1] is None:
+    if not same or same[-1][1] is None or _one_class(history):
         return None
     run = [epoch for epoch, _ in _tail(same, lambda pair: pair[1] == same[-1][1])]
     if len(run) < 2 and not (history.ended and len(same) == len(history.epochs)):
@@ -177,7 +178,7 @@ def first_is_best(history: History) -> Diagnosis | None:
 
 def below_majority(history: History) -> Diagnosis | None:
     best = max((r["val_accuracy"] for r in history.epochs if r.get("val_accuracy") is not None), default=None)
-    if history.majority is None or best is None or len(history.epochs) < SINCE or best > history.majority:
+    if history.majority is None or best is None or len(history.epochs) < SINCE or best > history.majority or _one_class(history):
         return None
     return Diagnosis("below_majority", "No epoch beats always predicting the most frequent class: the best accuracy is "
                      f"{best:.3f}, that of the most frequent class {history.majority:.3f}.",
@@ -185,9 +186,17 @@ def below_majority(history: History) -> Diagnosis | None:
                      "wrong. If not, try another learning rate, a larger network or other images.", 1)
 
 
+def undefined(history: History) -> Diagnosis | None:
+    noted = [r for r in history.epochs if r.get("notes")]
+    if not noted or noted[-1] is not history.epochs[-1]:
+        return None
+    return Diagnosis("undefined", " ".join(noted[-1]["notes"]).replace("in this split", "among the validation images"),
+                     "Give the validation set images of every class: make it larger, or split anew.", noted[0]["epoch"])
+
+
 RULES: tuple[Callable[[History], Diagnosis | None], ...] = (
     not_a_number, collapsed, rate_too_high, gradient_explodes, gradient_vanishes, diverges, overfits, first_is_best,
-    below_majority)
+    below_majority, undefined)
 
 # rule -> diagnoses that imply it
 IMPLIED_BY = {"rate_too_high": {"not_a_number"}, "gradient_explodes": {"not_a_number", "rate_too_high"},
@@ -214,6 +223,11 @@ def _only_prediction(predicted: Sequence[int], history: History) -> str | None:
     if all(n == history.n_val for n in predicted):
         return "every finding is predicted for every validation image"
     return None
+
+
+def _one_class(history: History) -> bool:
+    """Whether all validation images truly are of one class, of which every network that knows it predicts nothing else."""
+    return history.majority == 1 or bool(history.epochs) and history.epochs[-1].get("val_accuracy") == 1
 
 
 def _tail(items: Sequence, fits: Callable) -> Sequence:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from core.trainers.records import Record
 
 STOP_PATIENCE = 3.0      # seconds that a step may still take after Stop; then the step is given up
+SKIPPED = 5              # files that could not be read, which data.json names; it counts all
 PHASES = {"train": "Training", "validate": "Validating"}
 
 
@@ -290,7 +291,9 @@ class Job:
         facts = {"dataset": data.name, "title": data.title, "task": data.task, "target": data.target,
                  "class_names": list(data.class_names), "size": data.size, "resize": data.resize, "channels": data.channels,
                  "fingerprint": data.fingerprint, "split_hash": data.split_hash, "split_note": data.split_note,
-                 "n": {split: len(data.indices(split)) for split in Split}}
+                 "n": {split: len(data.indices(split)) for split in Split},
+                 "counts": {split: data.counts()[split].tolist()[:-1] for split in Split},
+                 "skipped": {"n": len(data.skipped), "first": list(data.skipped[:SKIPPED])}}
         if self.group and self.group.same(data.split_hash) != data.split_hash:
             raise LightboxError("run.data_differ", "Another machine of this training has other images, or another split of them.",
                                 "Give all machines the same files.")
