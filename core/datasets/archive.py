@@ -21,10 +21,10 @@ import zlib
 from pathlib import Path
 
 from core.config import home
-from core.datasets.folder import IGNORED
 from core.datasets.image_names import SUFFIXES
 from core.datasets.source import Progress
 from core.datasets.text import short
+from core.datasets.walk import IGNORED
 from core.errors import LightboxError
 from core.files import Lock, disk_errors
 

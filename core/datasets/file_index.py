@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.datasets.folder import walk
 from core.datasets.image_names import SUFFIXES
 from core.datasets.text import suffix_of
+from core.datasets.walk import walk
 from core.errors import LightboxError
 
 MAX_FILES = 1_000_000       # below the folder, of any type

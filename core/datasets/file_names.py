@@ -1,4 +1,4 @@
-"""Patient, study and view of an image, read from its file name by a regular expression with groups of these names.
+"""Patient, study, view and label of an image, read from its file name by a regular expression with groups of these names.
 
 PATTERNS are the names of well-known collections. A person may bring a pattern of their own; since some expressions take longer
 than the age of the universe, such a pattern only ever runs in a process with a time limit.
@@ -10,7 +10,9 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.errors import LightboxError
@@ -27,13 +29,14 @@ class NameFacts(NamedTuple):
     patient: str = ""
     study: str = ""
     view: str = ""
+    label: str = ""
 
     @staticmethod
     def of(groups: dict[str, str | None], prefix: str = "") -> NameFacts:
         """Return the facts from the groups of a match; the patient gets `prefix` in front."""
-        patient, study, view = (groups.get(name) or "" for name in NameFacts._fields)
+        patient, study, view, label = (groups.get(name) or "" for name in NameFacts._fields)
         patient = f"{prefix}{patient}" if patient else ""
-        return NameFacts(patient, f"{patient}/{study}" if patient and study else study, view)
+        return NameFacts(patient, f"{patient}/{study}" if patient and study else study, view, label)
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,22 @@ class Pattern:
         regex: searched in an image's path; the groups patient, study and view are taken where there are any
         restarts: the numbers begin anew in each of train, val and test, so a patient there is another person
         note: what a person should know where the pattern is used
+        labels: what a label in a name means, where it is a number
+        pairs: numbers 1 and 2, 3 and 4 ... are two images of one patient
+        weak: other collections have such names too, so it counts only where half of all names have this form
     """
 
     collection: str
     regex: str
     restarts: bool = False
     note: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    pairs: bool = False
+    weak: bool = False
 
 
 PATTERNS = (
-    Pattern("MURA", r"(^|/)(?P<patient>patient\d+)/(?P<study>study\d+)\w*/[^/]*$"),
+    Pattern("MURA and CheXpert", r"(^|/)(?P<patient>patient\d+)/(?P<study>study\d+)(_(?P<label>positive|negative))?\w*/[^/]*$"),
     # Kermany 2018. Its numbers of pneumonia: 170 of the 202 in test also occur in train, though the authors split by person.
     Pattern("Kermany chest X-rays, pneumonia", r"(^|/)(?P<patient>person\d+)_(bacteria|virus)_\d+(_\d+)?\.\w+$", restarts=True,
             note="Patient numbers (person12) are assumed to begin anew in train and test, since the authors of these chest "
@@ -62,6 +71,29 @@ PATTERNS = (
     Pattern("Kermany chest X-rays, normal", r"(^|/)(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?\.\w+$"),
     Pattern("knee X-rays of the Osteoarthritis Initiative", r"(^|/)(?P<patient>9\d{6})(?P<view>[LR])(_\d+)?\.\w+$"),
     Pattern("NIH ChestX-ray14", r"(^|/)(?P<patient>\d{8})_(?P<study>\d{3})\.\w+$"),
+    Pattern("Kermany OCT", r"(^|/)(CNV|DME|DRUSEN|NORMAL)-(?P<patient>\d+)-\d+\.\w+$"),
+    Pattern("BreakHis", r"(^|/)SOB_[BM]_[A-Z]+-(?P<patient>\d\d-\d+[A-Z]*)-(?P<view>\d+)-\d+\.\w+$"),
+    Pattern("malaria cells (NIH)", r"(?i)(^|/)C\d+(?P<patient>P\d+)\w*thinF_IMG_[^/]*$"),
+    Pattern("malaria cells (NIH), slides without a patient", r"(?i)(^|/)(?P<patient>C\d+)_?thinF_IMG_[^/]*$"),
+    Pattern("breast histology IDC", r"(^|/)(?P<patient>\d{4,5})_idx\d+_x\d+_y\d+_class(?P<label>\d)\.\w+$"),
+    Pattern("tuberculosis X-rays of Shenzhen and Montgomery", r"(^|/)(?P<patient>(CHN|MCU)CXR_\d{4})_(?P<label>[01])\.\w+$",
+            labels={"0": "normal", "1": "tuberculosis"}),
+    Pattern("MIAS mammograms", r"(^|/)mdb(?P<patient>\d{3})\w*\.\w+$", pairs=True,
+            note="Images 1 and 2, 3 and 4 ... of MIAS are the two breasts of one patient."),
+    Pattern("PAD-UFES-20", r"(^|/)(?P<patient>PAT_\d+)_(?P<study>\d+)_\d+\.\w+$"),
+    Pattern("CBIS-DDSM", r"(^|[/_-])(?P<patient>P_\d{5})_(?P<view>(LEFT|RIGHT)_(CC|MLO))"),
+    Pattern("INbreast", r"(^|/)\d+_(?P<patient>[0-9a-f]{16})_MG_(?P<view>[LR]_\w+)_ANON"),
+    Pattern("GRAZPEDWRI-DX", r"(^|/)(?P<patient>\d{4})_\d{10}_(?P<study>\d\d)_WRI-(?P<view>[LR]\d)_"),
+    Pattern("BIDS (BIMCV, OpenNeuro)", r"(^|/)(?P<patient>sub-[A-Za-z0-9]+)(_(?P<study>ses-[A-Za-z0-9]+))?[^/]*$"),
+    Pattern("OASIS", r"(?P<patient>OAS\d_\d{4})(_MR(?P<study>\d))?"),
+    Pattern("ADNI", r"(?P<patient>\d{3}_S_\d{4,5})"),
+    Pattern("TCGA", r"(?P<patient>TCGA-\w\w-\w{4})"),
+    Pattern("LIDC-IDRI", r"(?P<patient>LIDC-IDRI-\d{4})"),
+    Pattern("DDSM", r"(^|/)(?P<patient>[A-D]_\d{4}_1)\.(?P<view>(LEFT|RIGHT)_(CC|MLO))"),
+    Pattern("BraTS", r"(^|/)(?P<patient>BraTS\w*?_\d{3,5})[^/]*$"),
+    Pattern("photographs of two eyes (EyePACS, ODIR)", r"(^|/)(?P<patient>\d+)_(?P<view>left|right)\.\w+$", weak=True),
+    Pattern("numbered patients", r"(?i)(^|/)(?P<patient>(patient|subject|subj|person|pat|pt)[ _-]?\(?\d+\)?)(?!\d)[^/]*$",
+            weak=True),
 )
 
 
@@ -71,11 +103,64 @@ def read_name(path: str, split: str = "") -> tuple[Pattern | None, NameFacts]:
     >>> read_name("train/NORMAL/IM-0115-0001.jpeg")[1].patient
     'IM-0115'
     """
-    for pattern in PATTERNS:
-        match = re.search(pattern.regex, path)
+    for pattern, search in SEARCHES:
+        match = search(path)
         if match:
-            return pattern, NameFacts.of(match.groupdict(), f"{split}/" if pattern.restarts and split else "")
+            groups = match.groupdict()
+            if pattern.pairs:
+                groups["patient"] = str((int(groups["patient"]) + 1) // 2)
+            if groups.get("label") in pattern.labels:
+                groups["label"] = pattern.labels[groups["label"]]
+            return pattern, NameFacts.of(groups, f"{split}/" if pattern.restarts and split else "")
     return None, NameFacts()
+
+
+SEARCHES = [(pattern, re.compile(pattern.regex).search) for pattern in PATTERNS]
+
+
+def read_names(paths: list[str], splits: list[str]) -> tuple[list[NameFacts], list[tuple[Pattern, int]]]:
+    """Return what each path says by the known PATTERNS, and how many paths each of those fits."""
+    matches = [read_name(path, split) for path, split in zip(paths, splits)]
+    counts = Counter(id(pattern) for pattern, _ in matches)
+    used = [p for p in PATTERNS if counts[id(p)] and not (p.weak and 2 * counts[id(p)] < len(paths))]
+    kept = set(map(id, used))
+    facts = [fact if id(pattern) in kept else NameFacts() for pattern, fact in matches]
+    return facts, [(pattern, counts[id(pattern)]) for pattern in used]
+
+
+GENERIC = (      # pattern, how it is said; offered where no name is known, never taken by itself
+    (r"(^|/)(?P<patient>[^/]+)[_-][^/_-]+$", "what stands before the last _ or -"),
+    (r"(^|/)(?P<patient>[^/_-]+)[_-][^/]+$", "what stands before the first _ or -"),
+    (r"(^|/)(?P<patient>[A-Za-z]*\d+)[^/\d][^/]*$", "the first number"),
+)
+
+
+def offer_groups(paths: list[str]) -> list[tuple[str, str, int]]:
+    """Return (pattern, its words, number of groups) for parts of the names that several images share."""
+    offers = []
+    for pattern, words in GENERIC:
+        found = [match["patient"] for match in map(re.compile(pattern).search, paths) if match]
+        groups = len(set(found))
+        if len(found) >= 0.9 * len(paths) and 5 <= groups <= 0.7 * len(paths) and groups not in (n for _, _, n in offers):
+            offers.append((pattern, words, groups))
+    return offers
+
+
+PREFIX = re.compile(r"^(?P<label>[^\W\d_]+(?:[ _-][^\W\d_]+)*)[ _.-]*\(?\d+[^/]*$")
+NO_LABELS = {"img", "image", "images", "dsc", "dscn", "scan", "frame", "slice", "file", "picture", "photo", "pic", "page", "p",
+             "patient", "subject", "case", "im", "i", "x", "cxr", "train", "test", "val"}
+
+
+def label_prefixes(paths: list[str]) -> list[str]:
+    """Return the first word of each file's name as its label ("cat.17.jpg" -> "cat"); [] where those are no labels.
+
+    They are where every name has one before a number, there are 2 to 20 different ones, and each has two images at least.
+    """
+    found = [PREFIX.match(path.rpartition("/")[2]) for path in paths]
+    labels = [match["label"] if match else "" for match in found]
+    counts = Counter(labels)
+    fits = 2 <= len(counts) <= 20 and min(counts.values()) > 1 and "" not in counts
+    return labels if fits and not NO_LABELS & {label.lower() for label in counts} else []
 
 
 def check_pattern(pattern: str) -> None:
@@ -95,7 +180,7 @@ def check_pattern(pattern: str) -> None:
     if other:
         raise invalid(f"has a group {other[0]}; the known groups are {', '.join(NameFacts._fields)}")
     if not groups:
-        raise invalid("has none of the groups (?P<patient>...), (?P<study>...) and (?P<view>...)")
+        raise invalid("has none of the groups (?P<patient>...), (?P<study>...), (?P<view>...) and (?P<label>...)")
 
 
 CHILD = """

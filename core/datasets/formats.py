@@ -13,12 +13,13 @@ from typing import Any
 
 from core.datasets import medmnist
 from core.datasets.archive import unpack
-from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions, subfolders, unwrap
+from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions
 from core.datasets.mura import Mura, MuraOptions, is_mura
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource
 from core.datasets.source import Source
 from core.datasets.table import Table, TableOptions
+from core.datasets.walk import subfolders, unwrap
 from core.errors import LightboxError
 
 TABLES = (".csv", ".tsv", ".txt")

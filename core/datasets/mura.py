@@ -22,16 +22,9 @@ import pandas as pd
 
 from core.config import Task
 from core.datasets.decode import decode_image, read_file
-from core.datasets.folder import (
-    ListedFile,
-    fingerprint_of,
-    left_out_note,
-    list_files,
-    skipped_files,
-    subfolders,
-    unwrap,
-)
+from core.datasets.folder import fingerprint_of, left_out_note, skipped_files
 from core.datasets.source import Index, Progress, Source, Target
+from core.datasets.walk import ListedFile, list_files, subfolders, unwrap
 from core.errors import LightboxError
 
 PARTS = ("elbow", "finger", "forearm", "hand", "humerus", "shoulder", "wrist")
@@ -188,7 +181,7 @@ class Mura(Source):
                 if (self.path / below).is_dir():
                     listed, other = list_files(self.path, below, split, part)
                     files += listed
-                    left_out += other
+                    left_out += len(other)
         return files, left_out_note(left_out)
 
     def _disagreements(self, table: pd.DataFrame) -> list[str]:

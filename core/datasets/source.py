@@ -47,11 +47,13 @@ class Understood:
         code: what it is about, the same for every data set: "images", "level.class", "column.patient", "left_out.mask" ...
         text: one sentence that a person reads
         option: the read option that changes it, "" where none does
+        value: what one click would set it to; "" where a person chooses
     """
 
     code: str
     text: str
     option: str = ""
+    value: str = ""
 
 
 @dataclass(eq=False)

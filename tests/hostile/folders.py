@@ -42,7 +42,7 @@ def _(folder):
     return folder
 
 
-@case("a folder for each of 1,001 patients", "folder.classes")
+@case("a folder for each of 1,001 patients", "works")
 def _(folder):
     return classes(folder, *(f"patient{i}" for i in range(1001)), n=1)
 

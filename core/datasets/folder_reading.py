@@ -1,0 +1,224 @@
+"""What lies in a folder, read step by step: list, choose, tell masks and copies from images, levels, names."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import cache
+from pathlib import Path
+
+from core.datasets.decode import decode_image
+from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_names
+from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, listed, sort_rows, tell
+from core.datasets.levels import SPLIT_WORDS, Level, read_levels, splits_of
+from core.datasets.masks import WORDS, find_copies, find_masks
+from core.datasets.text import natural_key, short
+from core.datasets.walk import ListedFile, list_files, subfolders
+from core.errors import LightboxError
+
+LFS = b"version https://git-lfs"
+SMALL = 400                    # bytes; a Git LFS pointer has some 130
+
+
+def read_folder(root: Path, options, given: Path) -> FolderReading:
+    """Read a folder as its options (`FolderOptions`) say. Nothing is decoded but a few files whose names say too little.
+
+    Args:
+        root: the folder without what only wraps it
+        given: the folder that a person gave
+
+    Raises LightboxError "folder.classes" without images or with one class, "folder.lfs", "folder.empty_class", "folder.pattern",
+    "folder.too_large", "folder.unreadable".
+    """
+    reading = FolderReading()
+    files, others = list_files(root, "")
+    files = _check_pointers(root, files, reading)
+    chosen = [f for f in files if options.selects(f.path)]
+    if len(chosen) < len(files):
+        reading.left_out["pattern"] = len(files) - len(chosen)
+    reading.faulty = [f for f in chosen if f.fault]
+    images = [f for f in chosen if not f.fault]
+    images = _without_copies(images, options, reading)
+    images = _without_helpers(root, images, options, reading)
+    _read_levels(root, images, options, reading)
+    check_empty(root, images, others, reading)
+    _read_names(options, reading)
+    join_classes(options, reading)
+    sort_rows(reading)
+    check_any(root, given, reading, others)
+    tell(reading, others)
+    return reading
+
+
+def _check_pointers(root: Path, files: list[ListedFile], reading: FolderReading) -> list[ListedFile]:
+    """Name files of a git clone whose content was not fetched for what they are."""
+    def is_pointer(file: ListedFile) -> bool:
+        try:
+            with open(root / file.path, "rb") as opened:
+                return opened.read(len(LFS)) == LFS
+        except OSError:
+            return False
+
+    small = [f for f in files if 40 <= f.size <= SMALL and not f.fault]
+    if not any(map(is_pointer, small[::max(1, len(small) // 20)])):
+        return files
+    pointers = {f.path for f in small if is_pointer(f)}
+    fix = "Run git lfs pull in that folder, or download the images themselves."
+    if len(pointers) == len(files):
+        raise LightboxError("folder.lfs", f"The {len(files):,} files in {root} are Git LFS pointers, not the images.", fix)
+    reading.left_out["lfs_pointer"] = len(pointers)
+    fault = f"It is a Git LFS pointer, not the image itself. {fix}"
+    return [f._replace(fault=fault) if f.path in pointers else f for f in files]
+
+
+def _without_copies(images: list[ListedFile], options, reading: FolderReading) -> list[ListedFile]:
+    copies = find_copies({f.path: f.size for f in images})
+    if not copies:
+        return images
+    folders = ", ".join(sorted(set(copies.values()))[:3])
+    if "copy" in options.take:
+        reading.say("left_in.copy", f"{folders} holds the same files as the folder around it; they were taken in all the same.",
+                    "take", "")
+        return images
+    reading.left_out["copy"] = len(copies)
+    reading.out |= set(copies)
+    reading.say("left_out.copy", f"The set lies once more inside itself: {len(copies):,} images in {folders} were left out.",
+                "take", "copy")
+    return [f for f in images if f.path not in copies]
+
+
+def _without_helpers(root: Path, images: list[ListedFile], options, reading: FolderReading) -> list[ListedFile]:
+    def look(path: str) -> tuple:
+        try:
+            pixels = decode_image(root / path).pixels
+            return pixels.shape[:2], len(set(pixels.reshape(-1).tolist()))
+        except LightboxError:
+            return path, 0
+
+    helpers = find_masks([f.path for f in images], cache(look))
+    wanted = {f.path for f in images if helpers.kind.get(f.path) not in (None, *options.take)}
+    counts = Counter(kind for path, kind in helpers.kind.items() if path in wanted)
+    for kind, count in counts.items():
+        example = next(path for path in sorted(wanted) if helpers.kind[path] == kind)
+        text = f"{count:,} {WORDS[kind][count > 1]} were left out, such as {short(example)}."
+        if kind == "mask":
+            with_mask = sum(image not in wanted for image in helpers.masks)
+            text += f" They are kept as the true regions of {with_mask:,} images, for heat maps."
+        reading.left_out[kind] = count
+        reading.say(f"left_out.{kind}", text, "take", kind)
+    reading.out |= wanted
+    reading.masks = {image: sorted(masks) for image, masks in helpers.masks.items() if "mask" in counts}
+    return [f for f in images if f.path not in wanted]
+
+
+def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderReading) -> None:
+    """Give each file its split, and its facts and class by the folders around it."""
+    parts = [f.path.split("/")[:-1] for f in images]
+    parts, images = _without_beside_splits(root, parts, images, options, reading)
+    folders = Counter(map(tuple, parts))
+    reading.levels = read_levels(folders, options.levels)
+    roles = [level.role for level in reading.levels]
+    splits = {k: splits_of(list(level.names)) or {n: SPLIT_WORDS.get(n.lower(), "") for n in level.names}
+              for k, level in enumerate(reading.levels) if level.role == "split"}
+    short_numbers = {k for k, level in enumerate(reading.levels) if level.role == "patient" and _restarts(level, k, folders)}
+    if short_numbers:
+        reading.notes.append("Patient numbers begin anew in each folder: the same number in two folders is two people.")
+    known = {}
+    for folder in folders:
+        facts = defaultdict(list)
+        for k, name in enumerate(folder):
+            if roles[k] == "split":
+                facts["split"].append(splits[k].get(name, ""))
+            elif roles[k] == "patient":
+                facts["patient"].append("/".join(folder[:k + 1]) if k in short_numbers else name)
+            else:
+                facts[roles[k]].append(name)
+        patient, study = "/".join(facts["patient"]), "/".join(facts["study"])
+        fact = NameFacts(patient, f"{patient}/{study}" if patient and study else study, "/".join(facts["view"]))
+        known[folder] = (next(filter(None, facts["split"]), ""), "/".join(facts["class"]), fact)
+    for file, folder in zip(images, parts):
+        split, label, fact = known[tuple(folder)]
+        reading.files.append(file._replace(split=split, class_name=label))
+        reading.facts.append(fact)
+    if not _is_plain(reading):
+        reading.key = f"; levels {roles}"
+
+
+def _is_plain(reading: FolderReading) -> bool:
+    """Return whether the class is the outermost folder, or the one below train, val and test, as in the first stores."""
+    for file in reading.files:
+        parts = file.path.split("/", 2)
+        if parts[0] != file.class_name and not (file.split and len(parts) > 1 and parts[1] == file.class_name):
+            return False
+    return True
+
+
+def _without_beside_splits(root: Path, parts: list, images: list[ListedFile], options,
+                           reading: FolderReading) -> tuple[list, list]:
+    """Leave out what lies beside the folders train, val and test."""
+    tops = {p[0] if p else "" for p in parts}
+    splits = {name for name in tops if name.lower() in SPLIT_WORDS}
+    out = {path.split("/")[0] for path in reading.out}
+    others = sorted(({*tops, *subfolders(root)} if splits else tops) - splits - out, key=natural_key)
+    if options.levels or not others or not any(SPLIT_WORDS[name.lower()] == "train" for name in splits):
+        return parts, images
+    kept = [k for k, p in enumerate(parts) if p and p[0] in splits]
+    if len(kept) < len(parts):
+        reading.left_out["beside_splits"] = len(parts) - len(kept)
+    names = ", ".join(name or "files in none of them" for name in others)
+    reading.notes.append(f"These folders beside train, val and test were left out: {names}.")
+    return [parts[k] for k in kept], [images[k] for k in kept]
+
+
+def _restarts(level: Level, k: int, folders: Counter) -> bool:
+    """Return whether short numbers of patients occur below several folders: they begin anew in each."""
+    above = defaultdict(set)
+    for folder in folders:
+        if len(folder) > k:
+            above[folder[k]].add(folder[:k])
+    digits = max(len([c for c in name if c.isdecimal()]) for name in level.names)
+    return digits <= 3 and max(map(len, above.values())) > 1
+
+
+def _read_names(options, reading: FolderReading) -> None:
+    """Add what the names of the files say: patients, and a class where no folder has one."""
+    files = reading.files
+    pattern, folder_facts = options.pattern, reading.facts
+    if not files or pattern == "-":
+        reading.labels = [f.class_name for f in files]
+        return
+    if pattern:
+        found = [fact or NameFacts() for fact in match_names(pattern, [below_class(f) for f in files])]
+        missed = [f.path for f, fact in zip(files, found) if not fact.patient]
+        if len(missed) < len(files):
+            known = len(files) - len(missed)
+            reading.notes.append(f'The patient of {known:,} images was read from names by the pattern "{pattern}".')
+        if missed and "(?P<patient>" in pattern:
+            reading.notes.append(f'The pattern finds no patient in {len(missed):,} names, for example in "{missed[0]}".')
+    else:
+        found, used = read_names([f.path for f in files], [f.split for f in files])
+        for known, count in used:
+            reading.notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
+            reading.notes += [known.note] if known.note else []
+    merged = [NameFacts(*(a or b for a, b in zip(name, folder))) for name, folder in zip(found, folder_facts)]
+    reading.facts = merged
+    reading.labels = [f.class_name for f in files]
+    if any(reading.labels):
+        return
+    labels = [fact.label for fact in merged]
+    if len(set(labels) - {""}) < 2 and not pattern:
+        labels = label_prefixes([f.path for f in files])
+    if len(set(labels) - {""}) > 1:
+        reading.labels = labels
+        counts = Counter(labels)
+        reading.say("label.name", f"No folder is a class: the class was read from the names of the files, such as "
+                    f"{short(files[0].path.rpartition('/')[2])} for {labels[0]} ({listed(counts)}).", "pattern")
+        reading.key += f"; labels {sorted(counts)}"
+
+
+def below_class(file: ListedFile) -> str:
+    """Return an image's path below its class folder: "train/NORMAL/p1/a.png" -> "p1/a.png"."""
+    parts = file.path.split("/")
+    for k, name in enumerate(parts[:-1]):
+        if name == file.class_name:
+            return "/".join(parts[k + 1:])
+    return file.path

@@ -1,0 +1,185 @@
+"""What was read of a folder, checked, put in order and said in sentences."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from core.datasets.file_names import NameFacts, offer_groups
+from core.datasets.image_names import in_words, other_format
+from core.datasets.levels import CONTAINERS, Level, splits_of, words_of
+from core.datasets.source import Understood
+from core.datasets.text import natural_key, short
+from core.datasets.walk import ListedFile, subfolders
+from core.errors import LightboxError
+
+MOST_PARENTS = 20              # folders that are searched for empty class folders
+MEANINGS = {"class": "the classes", "split": "the split", "patient": "patients", "study": "studies", "view": "views",
+            "part": "parts of the download", "other": "another grouping, offered as a task of its own where all images have one"}
+ADD_CLASSES = "Make one subfolder per class, at least two, and put the images into them."
+
+
+@dataclass
+class FolderReading:
+    """What was read of a folder.
+
+    Args:
+        files: the images, in the order of their rows
+        facts: of each file, what its name and folders say
+        labels: class of each file, "" where none is known
+        faulty: files that cannot be used
+        out: paths of images that were left out
+        key: what else belongs to the fingerprint
+    """
+
+    files: list[ListedFile] = field(default_factory=list)
+    facts: list[NameFacts] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    faulty: list[ListedFile] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)
+    masks: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    understood: list[Understood] = field(default_factory=list)
+    left_out: Counter = field(default_factory=Counter)
+    out: set[str] = field(default_factory=set)
+    key: str = ""
+
+    def say(self, code: str, text: str, option: str = "", value: str = "") -> None:
+        """Add a sentence on how something was understood."""
+        self.understood.append(Understood(code, text, option, value))
+
+    def table(self) -> pd.DataFrame:
+        """Return image_id, patient, study, view, path, split; and mask where an image has one. All text."""
+        rows = [(f.path, fact.patient, fact.study, fact.view, f.path, f.split) for f, fact in zip(self.files, self.facts)]
+        table = pd.DataFrame(rows, columns=["image_id", "patient", "study", "view", "path", "split"], dtype=object)
+        return table.assign(mask=["|".join(self.masks.get(f.path, ())) for f in self.files]) if self.masks else table
+
+    def other_levels(self) -> list[tuple[int, list[str]]]:
+        """Return the levels that are something else, with the name that each image has there; only where all have one."""
+        parts = [f.path.split("/")[:-1] for f in self.files]
+        others = [k for k, level in enumerate(self.levels) if level.role == "other" and 1 < len(level.names) <= 50]
+        return [(k, [each[k] for each in parts]) for k in others if all(len(each) > k for each in parts)]
+
+
+def check_empty(root: Path, images: list[ListedFile], others: list[str], reading: FolderReading) -> None:
+    """Say which folders beside the classes hold no image. Raises LightboxError "folder.empty_class" where one may be a class."""
+    at = next((k for k, level in enumerate(reading.levels) if level.role == "class"), None)
+    if at is None:
+        return
+    filled = set(reading.levels[at].names)
+    used = {"/".join(f.path.split("/")[:at + 1]) for f in (*images, *reading.faulty)}
+    parents = sorted({"/".join(f.path.split("/")[:at]) for f in reading.files if f.path.count("/") > at})
+    for parent in parents[:MOST_PARENTS]:
+        for name in subfolders(root / parent):
+            below = f"{parent}/{name}" if parent else name
+            if below in used:
+                continue
+            inside = [path for path in others if path.startswith(f"{below}/")]
+            if name in filled:
+                reading.notes.append(f"The folder {below} is empty." if not inside else
+                                     f"The folder {below} holds no image: {in_words(inside)[0]}")
+            elif not inside and not any(path.startswith(f"{below}/") for path in reading.out):
+                raise LightboxError("folder.empty_class", f"The class folder {below} in {root} holds no images.",
+                                    "Put images into it or remove it.")
+            elif inside and any(other_format(path) for path in inside):
+                what, todo = in_words(inside)
+                raise LightboxError("folder.empty_class", f"The class folder {below} in {root} holds no image that can be read: "
+                                    f"{what}", todo or "Save the images as PNG.")
+            elif inside:
+                reading.notes.append(f"The folder {below} holds no image and was left out: {in_words(inside)[0]}")
+
+
+def check_any(root: Path, given: Path, reading: FolderReading, others: list[str]) -> None:
+    """Raise LightboxError "folder.classes" where there is no image, or one class alone."""
+    if not reading.files and not reading.faulty:
+        if reading.left_out:
+            what = ", ".join(f"{count:,} {kind}" for kind, count in reading.left_out.items())
+            raise LightboxError("folder.classes", f"No image of the folder {root} is left: left out were {what}.",
+                                "Choose what to take in.")
+        what, todo = in_words(others) if others else ("", "")
+        holds = f" It holds {what}" if what else ""
+        raise LightboxError("folder.classes", f"The folder {root} has no subfolders with images.{holds}", todo or ADD_CLASSES)
+    alone = [level for level in reading.levels if level.role == "around" and not _is_container(next(iter(level.names)))]
+    if not any(reading.labels) and (alone or root != given and not _is_container(root.name)):
+        name = next(iter(alone[-1].names)) if alone else root.name
+        raise LightboxError("folder.classes", f"The folder {given} has only one class, {name}.",
+                            f"{ADD_CLASSES} To classify images without labels, give the folder {name} itself.")
+
+
+def _is_container(name: str) -> bool:
+    """Return whether a folder's name says no more than that images are inside."""
+    words = words_of(name)
+    return not words or bool(set(words) & CONTAINERS) or bool(splits_of([name]))
+
+
+def listed(counts: Counter, most: int = 6) -> str:
+    names = sorted(counts, key=natural_key)
+    return ", ".join(f"{short(n)} {counts[n]:,}" for n in names[:most]) + (" ..." if len(names) > most else "")
+
+
+def join_classes(options, reading: FolderReading) -> None:
+    """Say which classes differ only in case or blanks, and join them where that was asked for."""
+    alike = defaultdict(Counter)
+    for name in reading.labels:
+        alike[" ".join(name.split()).casefold()][name] += 1
+    several = {key: names for key, names in alike.items() if len(names) > 1}
+    if not several:
+        return
+    shown = "; ".join(" and ".join(map(repr, sorted(names))) for names in list(several.values())[:5])
+    if options.join:
+        best = {name: names.most_common(1)[0][0].strip() for names in several.values() for name in names}
+        reading.labels = [best.get(name, name) for name in reading.labels]
+        reading.say("classes.joined", f"Class folders that differ only in case or blanks were joined: {shown}.", "join", "false")
+    else:
+        text = f"The class folders {shown} look alike but are different classes."
+        reading.notes.append(text)
+        reading.say("classes.alike", text, "join", "true")
+
+
+def sort_rows(reading: FolderReading) -> None:
+    """Leave out images without a class where others have one, and put the rows in order: by split, class and path."""
+    rows = list(zip(reading.files, reading.facts, reading.labels))
+    with_class = [row for row in rows if row[2]]
+    if with_class and len(with_class) < len(rows):
+        lost = [row for row in rows if not row[2]]
+        reading.left_out["no_class"] = len(lost)
+        reading.notes.append(f"{len(lost):,} images lie in no class folder and were left out, for example "
+                             f"{short(lost[0][0].path)}.")
+        rows = with_class
+    rank = {name: k for k, name in enumerate(sorted({f.class_name for f, _, _ in rows}, key=natural_key))}
+    rows.sort(key=lambda row: (row[0].split, row[0].path.split("/")[0] if row[0].split else "", rank[row[0].class_name],
+                               row[0].path))
+    reading.files, reading.facts, reading.labels = (list(column) for column in zip(*rows)) if rows else ([], [], [])
+
+
+def tell(reading: FolderReading, others: list[str]) -> None:
+    """Say what was understood: first the sum of it, then each level, then what names say."""
+    said, reading.understood = reading.understood, []
+    files = reading.files
+    patients = len({fact.patient for fact in reading.facts} - {""})
+    counts = Counter(reading.labels)
+    if len(counts) > 1:
+        where = "the names of the files" if any(one.code == "label.name" for one in said) else "folders"
+        of = f" of {patients:,} patients" if patients else ""
+        splits = Counter(f.split for f in files)
+        split = ", split as it came: " + ", ".join(f"{splits[s]:,} {s}" for s in ("train", "val", "test") if splits[s])
+        reading.say("images", f"{len(files):,} images{of}, {len(counts):,} classes from {where}: {listed(counts)}"
+                    f"{split if set(splits) - {''} else ', not split yet'}.")
+    for k, level in enumerate(reading.levels):
+        if level.role != "around":
+            reading.say(f"level.{level.role}", f"Level {k + 1} of the folders: {MEANINGS[level.role]} ({level.shown()}).",
+                        "levels")
+    reading.understood += said
+    if not patients and files:
+        offers = "; ".join(f"{words} gives {n:,} groups (pattern {pattern})"
+                           for pattern, words, n in offer_groups([f.path for f in files]))
+        reading.say("patients.unknown", "No patient is known, so images of one person may be on both sides of the split."
+                    + (f" Names may tell: {offers}." if offers else ""), "pattern")
+    elif patients:
+        reading.say("patients", f"{patients:,} patients are known from the names of files and folders.", "pattern")
+    if others:
+        reading.left_out["not_an_image"] = len(others)
+        reading.notes.append(f"{len(others):,} files were left out: by their names they are not images.")

@@ -1,0 +1,198 @@
+"""Which level of folders is the class, the split, the patient: decided by looking at all levels at once.
+
+    Training/glioma/p01/1.png        split / class / patient
+    IDC/8863/0/8863_x1.png           (around everything) / patient / class
+    images_001/images/1.png          part of a download / (around everything)
+
+A level is all folders of the same depth. Its names, how many images each holds and which of them repeat under each other tell
+what it is. Every decision is a role that a person sees and can change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+SPLIT_WORDS = {"train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
+               "dev": "val", "validate": "val", "tuning": "val", "test": "test", "testing": "test", "tst": "test",
+               "holdout": "test"}
+FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "x", "xray", "xrays", "png",
+           "jpg", "jpeg", "cls", "original", "final", "new"}
+CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "set", "sets", "folder", "folders", "archive",
+              "files", "png", "jpg", "jpeg", "photos", "cohort", "center", "centre", "site", "hospital", "source"}
+PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
+GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c"}
+PEOPLE = {"patient", "patients", "pat", "pt", "p", "pid", "person", "subject", "subj", "sub", "case", "id", "participant",
+          "volunteer", "donor", "slide"}
+STUDIES = {"study", "exam", "visit", "session", "ses", "series", "scan", "timepoint", "accession"}
+VIEWS = {"left", "right", "l", "r", "od", "os", "ap", "pa", "lat", "lateral", "frontal", "cc", "mlo", "rcc", "lcc", "rmlo",
+         "lmlo", "axial", "coronal", "sagittal"}
+FINDINGS = {"normal", "abnormal", "benign", "malignant", "positive", "negative", "healthy", "disease", "diseased", "pneumonia",
+            "covid", "covid19", "cancer", "tumor", "tumour", "notumor", "melanoma", "glioma", "fracture", "fractured",
+            "tuberculosis", "yes", "no", "infected", "uninfected", "parasitized", "nodule", "cyst", "stone", "glaucoma",
+            "cataract", "effusion", "edema", "mild", "moderate", "severe", "control", "controls", "nevus", "adenocarcinoma",
+            "carcinoma", "hernia", "mass", "cardiomegaly", "atelectasis", "infiltration", "demented", "nondemented", "drusen",
+            "survived", "died"}
+ROLES = {"class": "class", "split": "split", "patient": "patient", "study": "study", "view": "view", "part": "part of a download",
+         "other": "something else", "around": "around everything"}
+FEW = 12        # numbered folders up to this many may be classes
+
+
+@dataclass
+class Level:
+    """All folders of one depth.
+
+    Args:
+        names: name -> images below folders of this name
+        role: a key of ROLES
+    """
+
+    names: Counter
+    role: str = ""
+
+    def shown(self, most: int = 4) -> str:
+        """Return some of its names, for a sentence."""
+        names = [name for name, _ in self.names.most_common(most)]
+        return ", ".join(sorted(names)) + (f" and {len(self.names) - most:,} more" if len(self.names) > most else "")
+
+
+def read_levels(folders: Counter, chosen: tuple[str, ...] = ()) -> list[Level]:
+    """Return what each level of folders is.
+
+    Args:
+        folders: (name of the outermost folder, ..., name of the innermost) -> images in it
+        chosen: roles that a person has chosen, from the outermost level on; "" is guessed
+    """
+    depth = max(map(len, folders), default=0)
+    levels = []
+    for k in range(depth):
+        names = Counter()
+        for parts, count in folders.items():
+            if len(parts) > k:
+                names[parts[k]] += count
+        levels.append(Level(names, chosen[k] if k < len(chosen) else ""))
+    open_levels = [k for k, level in enumerate(levels) if not level.role]
+    for k in open_levels:
+        levels[k].role = _plain_role(levels, k, folders)
+    candidates = [k for k in open_levels if levels[k].role == ""]
+    if "class" not in (level.role for level in levels):
+        best = _class_level(levels, candidates, folders)
+        if best is not None:
+            levels[best].role = "class"
+    has_class = [k for k, level in enumerate(levels) if level.role == "class"]
+    for k in candidates:
+        if levels[k].role == "":      # many names above few that repeat below each of them: people
+            levels[k].role = "patient" if has_class and k < has_class[0] and len(levels[k].names) > FEW else "other"
+    people = [k for k in open_levels if levels[k].role == "patient"]
+    for k in people[1:]:              # numbers within numbers: the studies of a patient
+        levels[k].role = "study"
+    return levels
+
+
+def _plain_role(levels: list[Level], k: int, folders: Counter) -> str:
+    """Return the role that shows from the names of one level; "" where it may be the class."""
+    names = list(levels[k].names)
+    words = [words_of(name) for name in names]
+    if splits_of(names):
+        return "split"
+    if len(names) == 1 or all(len(p) <= k or k and p[k] == p[k - 1] for p in folders):
+        return "around"
+    if all(w and w[0] in STUDIES for w in words) or all(re.fullmatch(r"study\d+\w*", n.lower()) for n in names):
+        return "study"
+    if all(" ".join(w) in VIEWS for w in words):
+        return "view"
+    if all(re.fullmatch(r"\d+ ?x", name.lower()) for name in names):      # magnifications
+        return "other"
+    if _are_parts(names):
+        return "part"
+    return "patient" if looks_like_ids(names) else ""
+
+
+def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -> int | None:
+    """Return the level of the classes: the outermost candidate, unless a deeper one is plainly more like it."""
+    named = [k for k in candidates if not all(words_of(n)[-1:] and words_of(n)[-1] in CONTAINERS for n in levels[k].names)]
+    candidates = named or candidates
+    if not candidates:
+        return None
+    first = candidates[0]
+    for k in candidates[1:]:
+        if _like_findings(levels[k]) >= 0.5 > _like_findings(levels[first]) and _repeats(k, folders) >= 0.5:
+            return k
+        if len(levels[first].names) > FEW >= len(levels[k].names) and _repeats(k, folders) >= 0.6:
+            return k
+    return first
+
+
+def _like_findings(level: Level) -> float:
+    return sum(bool(FINDINGS & {*words_of(name), "".join(words_of(name))}) for name in level.names) / len(level.names)
+
+
+def _repeats(k: int, folders: Counter) -> float:
+    """Return the share of folders above level k in which an average name of that level stands; 0 where there is but one."""
+    below = defaultdict(set)
+    for parts in folders:
+        if len(parts) > k:
+            below[parts[:k]].add(parts[k])
+    names = set().union(*below.values())
+    return sum(map(len, below.values())) / len(names) / len(below) if len(below) > 1 else 0.0
+
+
+def words_of(name: str) -> list[str]:
+    """Return the words of a name in lower case, numbers too: "a. TrainingSet_2" -> ["a", "training", "set", "2"]."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name)]
+
+
+def splits_of(names: list[str]) -> dict[str, str]:
+    """Return name -> "train", "val" or "test" where all names say one and differ in nothing else; {} otherwise.
+
+    >>> splits_of(["a. Training Set", "b. Testing Set"]), splits_of(["train", "tumour"])
+    ({'a. Training Set': 'train', 'b. Testing Set': 'test'}, {})
+    """
+    found, rests = {}, set()
+    for name in names:
+        words = words_of(name)
+        split = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
+        if len(split) != 1:
+            return {}
+        found[name] = split.pop()
+        rests.add(tuple(w for w in words if w not in SPLIT_WORDS and w not in FILLERS and not w.isdecimal() and len(w) > 1))
+    return found if len(rests) == 1 else {}
+
+
+def _are_parts(names: list[str]) -> bool:
+    """Return whether names are the parts of a download: images_001 and images_002, part1 and part2."""
+    words = [words_of(name) for name in names]
+    stems = {tuple(w for w in each if not w.isdecimal()) for each in words}
+    numbered = all(each and (each[-1].isdecimal() or len(each[-1]) == 1) for each in words)
+    return numbered and len(stems) == 1 and any(w in PARTS for w in next(iter(stems)))
+
+
+def looks_like_ids(names: list[str]) -> bool:
+    """Return whether names are those of patients: numbers of one form, other than a few small ones, which are grades.
+
+    >>> looks_like_ids(["patient1", "patient2"]), looks_like_ids(["8863", "8864"]), looks_like_ids(["0", "1", "2"])
+    (True, True, False)
+    >>> looks_like_ids(["grade 1", "grade 2"]), looks_like_ids(["1NonCOVID", "2COVID"])
+    (False, False)
+    """
+    if len(names) > 1 and sum(bool(re.search(r"\d{3}", name)) for name in names) >= 0.8 * len(names):
+        return not {"grade", "class"} & set(words_of(names[0]))
+    shapes = Counter(_shape(name) for name in names)
+    shape, count = shapes.most_common(1)[0]
+    if "#" not in shape or count < 0.8 * len(names) or len(names) < 2:
+        return False
+    words = [w for w in re.findall(r"[^\W\d_#]+", shape)]
+    if words and words[0] in PEOPLE:
+        return True
+    if words and words[0] in GRADES and len(names) <= FEW:
+        return False
+    return len(names) > FEW
+
+
+def _shape(name: str) -> str:
+    """Return a name with # for each number; a hexadecimal or unique identifier is one number."""
+    name = name.lower().strip()
+    if re.fullmatch(r"[0-9a-f-]{12,}|[\d.]{10,}", name):
+        return "#"
+    return re.sub(r"\d+", "#", re.sub(r"(?<=\d)[a-z]{1,2}(?![a-z])", "", name))

@@ -1,0 +1,194 @@
+"""Files beside the images that are no images of their own: masks, heat maps, thumbnails, augmented and doubled copies.
+
+They are recognised by their names, and by their content where names say nothing: a mask has few gray values and the size of its
+image. They are left out and counted; masks are kept as the truth for heat maps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import permutations
+
+from core.datasets.levels import CONTAINERS, words_of
+
+# kind -> words in the name of a folder or file that say so; those of the second row need a partner for half of the files
+KINDS = {
+    "mask": ({"mask", "masks", "groundtruth", "groundtruths", "segmentation", "segmentations", "heatmap", "heatmaps",
+              "annotation", "annotations", "annotated", "saliency"},
+             {"label", "labels", "gt", "seg", "segs", "manual", "contour", "contours", "roi", "rois", "overlay", "overlays",
+              "lesion", "matte", "truth"}),
+    "augmented": ({"augmented", "augmentation", "aug"}, set()),
+    "thumbnail": ({"thumbnail", "thumbnails", "thumbs", "preview", "previews"}, set()),
+}
+IMAGE_WORDS = CONTAINERS | {"orig", "original", "originals", "raw", "input", "inputs", "scan", "photo"}
+WORDS = {"mask": ("mask or outline of another image", "masks or outlines of other images"),
+         "augmented": ("augmented copy", "augmented copies"), "thumbnail": ("thumbnail", "thumbnails"),
+         "copy": ("image of a second copy of the set inside itself", "images of a second copy of the set inside itself")}
+PAIRS = 6           # of a mask and its image that are looked at where names say nothing
+SIBLINGS = 5        # folders in one folder that are compared with each other, at most
+FLAT = 8            # gray values of a mask, at most
+
+
+@dataclass
+class Masks:
+    """What is no image of its own.
+
+    Args:
+        kind: path -> a key of WORDS
+        masks: path of an image -> paths of its masks
+    """
+
+    kind: dict[str, str] = field(default_factory=dict)
+    masks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add_mask(self, path: str, image: str | None) -> None:
+        self.kind[path] = "mask"
+        if image:
+            self.masks[image].append(path)
+
+
+def find_copies(sizes: dict[str, int]) -> dict[str, str]:
+    """Return path -> folder, for the images of each folder that holds its own surroundings once more.
+
+    Args:
+        sizes: path with / -> bytes
+    """
+    inside, doubled = Counter(), Counter()
+    for path, size in sizes.items():
+        parts = path.split("/")
+        for k in range(len(parts) - 1):
+            folder = "/".join(parts[:k + 1])
+            inside[folder] += 1
+            if len(parts) > 2 and sizes.get("/".join(parts[:k] + parts[k + 1:])) == size:
+                doubled[folder] += 1
+    whole = {folder for folder, count in doubled.items() if count >= 0.9 * inside[folder]}
+    found = {}
+    for path in sizes:
+        parts = path.split("/")
+        folder = next((f for k in range(1, len(parts)) if (f := "/".join(parts[:k])) in whole), None)
+        if folder:
+            found[path] = folder
+    return found
+
+
+def find_masks(paths: list[str], look: Callable[[str], tuple] | None = None) -> Masks:
+    """Tell masks, augmented copies and thumbnails from images.
+
+    Args:
+        paths: below the folder of the set, with /
+        look: path -> (width and height, number of gray values); where given, folders of the same file names whose names say
+            nothing are told apart by it
+    """
+    helpers = Masks()
+    _by_file_name(paths, helpers)
+    rest = [path for path in paths if path not in helpers.kind]
+    _by_folder_name(rest, helpers)
+    if look:
+        _by_content([path for path in rest if path not in helpers.kind], helpers, look)
+    return helpers
+
+
+def _stem(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
+
+
+def _kinds_of(words: list[str]) -> list[tuple[str, bool]]:
+    """Return the kinds that some words speak of, and whether they need no partner."""
+    words = {*words, *map("".join, zip(words, words[1:]))}
+    return [(kind, bool(words & plain)) for kind, (plain, unsure) in KINDS.items() if words & (plain | unsure)]
+
+
+def _core(path: str, kind: str) -> str:
+    """Return what a file's name says beside its kind: "benign (1)_mask_2" and "benign (1)" are both "benign 1"."""
+    words = words_of(_stem(path))
+    marks = KINDS[kind][0] | KINDS[kind][1]
+    at = next((k for k, word in enumerate(words) if word in marks or "".join(words[k:k + 2]) in marks), None)
+    if at:
+        words = words[:at]
+    words = [word for word in words if word not in marks and word not in IMAGE_WORDS]
+    return " ".join(words)
+
+
+def _by_file_name(paths: list[str], helpers: Masks) -> None:
+    """Take `x_mask.png` and `mask_x.png` for masks where x.png or image_x.png lies in the same folder."""
+    images, marked = {}, []
+    for path in paths:
+        kinds = [kind for kind, _ in _kinds_of(words_of(_stem(path))) if kind == "mask"]
+        folder = path.rpartition("/")[0]
+        if kinds:
+            marked.append((path, folder))
+        else:
+            images.setdefault((folder, _core(path, "mask")), path)
+    for path, folder in marked:
+        image = images.get((folder, _core(path, "mask")))
+        if image:
+            helpers.add_mask(path, image)
+
+
+def _by_folder_name(paths: list[str], helpers: Masks) -> None:
+    """Take folders such as `masks` for helpers where a folder of other images stands beside them."""
+    for kind in KINDS:
+        folders, marked = defaultdict(set), defaultdict(dict)      # parent -> names; parent -> name -> needs no partner
+        for path in paths:
+            parts = path.split("/")
+            for k, name in enumerate(parts[:-1]):
+                parent = "/".join(parts[:k])
+                if name not in folders[parent]:
+                    folders[parent].add(name)
+                    sure = dict(_kinds_of(words_of(name))).get(kind)
+                    if sure is not None:
+                        marked[parent][name] = sure
+        helper_folders = {f"{parent}/{name}".lstrip("/"): (sure, folders[parent] - set(names))
+                          for parent, names in marked.items() for name, sure in names.items()
+                          if set(names) < folders[parent] or any(p.rpartition("/")[0] == parent for p in paths)}
+        if not helper_folders:
+            continue
+        inside, outside = defaultdict(list), defaultdict(list)
+        for path in paths:
+            parts = path.split("/")
+            folder = next((f for k in range(len(parts) - 1, 0, -1) if (f := "/".join(parts[:k])) in helper_folders), None)
+            if folder:
+                inside[folder].append(path)
+            else:
+                outside[_core(path, kind)].append(path)
+        for folder, files in inside.items():
+            partners = [_nearest(path, outside.get(_core(path, kind), [])) for path in files]
+            sure, siblings = helper_folders[folder]
+            paired = sum(map(bool, partners)) >= 0.5 * len(files)
+            beside_images = sure and any(set(words_of(name)) & IMAGE_WORDS for name in siblings)
+            if not (paired or beside_images):
+                continue
+            for path, partner in zip(files, partners):
+                if kind == "mask":
+                    helpers.add_mask(path, partner)
+                helpers.kind[path] = kind
+
+
+def _nearest(path: str, candidates: list[str]) -> str | None:
+    """Return the candidate whose folders share most names with those of `path`."""
+    folders = set(path.split("/")[:-1])
+    return max(candidates, key=lambda c: len(folders & set(c.split("/")[:-1])), default=None)
+
+
+def _by_content(paths: list[str], helpers: Masks, look: Callable[[str], tuple]) -> None:
+    """Take a folder for masks where its files are called as those beside it, have their size and few gray values."""
+    folders = defaultdict(dict)
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        if folder:
+            folders[folder][_stem(path)] = path
+    groups = defaultdict(list)
+    for folder in folders:
+        groups[folder.rpartition("/")[0]].append(folder)
+    for one, other in (pair for siblings in groups.values() if len(siblings) <= SIBLINGS for pair in permutations(siblings, 2)):
+        shared = sorted(folders[one].keys() & folders[other].keys())
+        if len(shared) < 3 or len(shared) < 0.9 * len(folders[one]):
+            continue
+        some = shared[::max(1, len(shared) // PAIRS)][:PAIRS]
+        pairs = ((look(folders[one][stem]), look(folders[other][stem])) for stem in some)
+        if all(a[0] == b[0] and 1 <= a[1] <= FLAT < 2 * FLAT < b[1] for a, b in pairs):
+            for stem, path in folders[one].items():
+                helpers.add_mask(path, folders[other].get(stem))
