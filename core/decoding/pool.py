@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.decoding.note import MAX_PIXELS
 from core.errors import LightboxError
 
 WORKERS = max(1, min(os.cpu_count() or 1, 32))
@@ -65,12 +66,14 @@ class Worker:
             answer = json.loads(self._read(bytearray(length)))
             pixels = None
             if "shape" in answer:
-                height, width, channels = answer["shape"]
+                height, width, channels = map(int, answer["shape"])
+                if channels not in (1, 3) or min(height, width) < 0 or height * width > MAX_PIXELS:
+                    raise _Died      # whoever took over the worker may say anything
                 pixels = np.empty((height, width, channels), np.uint8)
                 self._read(memoryview(pixels.reshape(-1)))
             self.served += 1
             return answer, pixels
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, AttributeError):
             raise _Died from None
         finally:
             self.deadline = float("inf")

@@ -90,8 +90,9 @@ def check_size(page: Page) -> int:
 
 
 def is_plain(page: Page) -> bool:
-    """Return whether Pillow reads all of it rightly: up to 8 bits, not signed."""
-    return max(page.tags.get(258, (1,))) <= 8 and set(page.tags.get(339, (1,))) <= {1, 4}
+    """Return whether Pillow reads all of it rightly: up to 8 bits, not signed, not multiplied with alpha."""
+    multiplied = page.tags.get(338, ())[:1] == (1,) and page.one(259, 1) in COMPRESSIONS and page.one(262) in (0, 1, 2)
+    return max(page.tags.get(258, (1,))) <= 8 and set(page.tags.get(339, (1,))) <= {1, 4} and not multiplied
 
 
 def decode_deep(data: bytes, page: Page, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -128,7 +129,7 @@ def _kind(page: Page) -> tuple[int, str]:
         raise unsupported("The TIFF image has channels of different depths, which is not read.")
     (bits,), (number,) = bits, kinds
     kind = KINDS.get(number)
-    if kind is None or bits not in {"u": (10, 12, 14, 16, 32, 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}[kind]:
+    if kind is None or bits not in {"u": (8, 10, 12, 14, 16, 32, 64), "i": (8, 16, 32, 64), "f": (16, 32, 64)}[kind]:
         raise unsupported(f"The TIFF image has {bits} bits a value of a kind that is not read.")
     return bits, kind
 
