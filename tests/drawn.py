@@ -31,3 +31,17 @@ def charts(at: AppTest, begins: str = "") -> list[Drawn]:
     return [Drawn(proto.alt, json.loads(proto.spec), {
         data.name: pa.ipc.open_stream(data.data.data).read_all() for data in proto.datasets})
         for proto in protos if proto.alt.startswith(begins)]
+
+
+def run_table(at: AppTest) -> dict:
+    """The table of runs as the browser gets it: its columns, the first of buttons, and its rows; without a table nothing."""
+    found = [e.proto.json for e in at.get("bidi_component") if e.proto.component_name.endswith("run_table")]
+    return json.loads(found[0]) if found else {"columns": [], "rows": []}
+
+
+def run_column(at: AppTest, title: str) -> list:
+    """What stands in a column of it, from top to bottom: texts, or lists of tags. KeyError without such a column."""
+    table = run_table(at)
+    place = {column["title"]: place for place, column in enumerate(table["columns"])}[title] - 1
+    cells = [row["cells"][place] for row in table["rows"]]
+    return [cell if isinstance(cell, list) else cell["text"] for cell in cells]

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
@@ -79,3 +80,22 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
     search.fill("minute learns")
     search.press("Enter")
     expect(page.get_by_text("1 of 2 runs")).to_be_visible()
+    search.fill("")
+    search.press("Enter")
+    expect(page.get_by_text("1 of 2 runs")).to_have_count(0)
+
+    # The table by keyboard: arrows go from row to row, Enter shows a run, a head sorts; and it is saved
+    names = page.locator("tbody tr td.name")
+    expect(names).to_contain_text(["the new one", "an earlier one"])
+    page.get_by_role("button", name="Show the new one").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("button", name="Show an earlier one")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(f"run={earlier.id}"))
+    expect(page.get_by_role("button", name="Show an earlier one")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Sort by Run").click()
+    expect(names).to_contain_text(["an earlier one", "the new one"])
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    table = pd.read_csv(saved.value.path())
+    assert table["id"].tolist() == [earlier.id, run.id] and table["ROC AUC, val"][0] == 0.53

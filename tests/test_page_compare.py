@@ -12,6 +12,7 @@ from pages.compare.choice import BY_TEST
 from pages.shared.layout import escape, format_number
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle
+from tests.drawn import run_table
 from tests.judged import another_seed, galleries, open_page, plant, text_of
 from tests.test_compare import another, change
 
@@ -20,8 +21,9 @@ N = 40
 
 
 @pytest.fixture
-def two(run):
+def two(run, monkeypatch):
     """A is better on validation, B on test; B has another learning rate and was made later."""
+    monkeypatch.setattr("pages.compare.choice.SECONDS", 60)          # however busy the machine is, all intervals are there
     labels, rng = np.arange(N) % 2, np.random.default_rng(4)
     other = another(run, **{"optim.lr": 0.5, "name": "the other one"})
     for one, strengths in ((run, {"val": 0.3, "test": 0.05}), (other, {"val": 0.1, "test": 0.4})):
@@ -29,10 +31,6 @@ def two(run):
             p = np.clip(0.5 + strength * (2 * labels - 1) + rng.normal(0, 0.2, N), 0.01, 0.99)
             plant(one, split, labels, np.stack([1 - p, p], 1))
     return run, other
-
-
-def table(at) -> dict:
-    return next(json.loads(e.proto.json) for e in at.get("bidi_component") if e.proto.component_name.endswith("leaderboard"))
 
 
 def toggle(at, label: str):
@@ -49,7 +47,7 @@ def test_without_a_run_it_invites_and_still_checks_printed_tables(lightbox_home)
 
 def test_the_table_is_by_validation_with_intervals_and_the_best_is_marked(two):
     a, b = two
-    shown = table(open_page("compare"))
+    shown = run_table(open_page("compare"))
     assert [row["id"] for row in shown["rows"]] == [a.id, b.id] and [row["letter"] for row in shown["rows"]] == ["A", "B"]
     keys = [column.get("key") for column in shown["columns"]]
     auc, test_auc = keys.index("val:roc_auc"), keys.index("test:roc_auc")
@@ -69,7 +67,7 @@ def test_at_first_two_runs_are_picked_that_can_be_compared(two):
     plant(best, "val", labels, np.eye(2)[labels])
     about = best.data() | {"class_names": ["left", "right"]}
     (best.folder / "data.json").write_text(json.dumps(about))
-    rows = table(open_page("compare"))["rows"]
+    rows = run_table(open_page("compare"))["rows"]
     assert [row["id"] for row in rows] == [best.id, a.id, b.id]
     assert [row["letter"] for row in rows] == ["", "A", "B"]
 
@@ -77,18 +75,18 @@ def test_at_first_two_runs_are_picked_that_can_be_compared(two):
 def test_it_is_sorted_by_test_only_with_the_switch_that_warns(two):
     a, b = two
     at = open_page("compare", board="auc")
-    assert [row["id"] for row in table(at)["rows"]] == [a.id, b.id] and BY_TEST not in [w.value for w in at.warning]
+    assert [row["id"] for row in run_table(at)["rows"]] == [a.id, b.id] and BY_TEST not in [w.value for w in at.warning]
     at = toggle(at, "Sort by test")
-    assert [row["id"] for row in table(at)["rows"]] == [b.id, a.id] and BY_TEST in [w.value for w in at.warning]
+    assert [row["id"] for row in run_table(at)["rows"]] == [b.id, a.id] and BY_TEST in [w.value for w in at.warning]
 
 
 def test_tags_narrow_it_and_columns_are_chosen(two):
     a, b = two
     b.annotate(tags=["<b>odd</b>"])
     at = open_page("compare")
-    assert table(at)["rows"][1]["cells"][-1] == ["<b>odd</b>"]
-    at.session_state["compare_kept"] |= {"tags": ["<b>odd</b>"], "measures": ["brier"]}
-    shown = table(at.run())
+    assert run_table(at)["rows"][1]["cells"][-1] == ["<b>odd</b>"]
+    at.session_state["compare_table"] |= {"tags": ["<b>odd</b>"], "metrics": ["brier"]}
+    shown = run_table(at.run())
     assert [row["id"] for row in shown["rows"]] == [b.id] and "val:brier" in [column.get("key") for column in shown["columns"]]
     assert "Pick a second run" in text_of(at)
 
@@ -96,16 +94,16 @@ def test_tags_narrow_it_and_columns_are_chosen(two):
 def test_runs_are_found_by_their_words_and_a_person_may_leave_columns_out(two):
     a, b = two
     at = open_page("compare")
-    keys = [column["key"] for column in table(at)["columns"]]
-    assert "seconds" in keys and "test:roc_auc" in keys and [c["title"] for c in table(at)["columns"]].count("n") == 2
-    assert [c["key"] for c in table(at)["columns"] if c.get("lesser")] == ["seconds"]     # left out of a narrow window
-    at.session_state["compare_kept"] |= {"about": ["seconds"]}
-    shown = table(at.run())["columns"]
+    keys = [column["key"] for column in run_table(at)["columns"]]
+    assert "seconds" in keys and "test:roc_auc" in keys and [c["title"] for c in run_table(at)["columns"]].count("n") == 2
+    assert [c["key"] for c in run_table(at)["columns"] if c.get("lesser")] == ["seconds"]     # left out of a narrow window
+    at.session_state["compare_table"] |= {"columns": ["seconds"]}
+    shown = run_table(at.run())["columns"]
     assert [c["key"] for c in shown] == [keys[0], *(key for key in keys if key and not key.startswith("test:"))]
     assert not any(c.get("lesser") for c in shown)                    # what was chosen stays
-    at.session_state["compare_kept"] |= {"words": "OTHER the"}
-    assert [row["id"] for row in table(at.run())["rows"]] == [b.id]
-    at.session_state["compare_kept"] |= {"words": "nobody"}
+    at.session_state["compare_table"] |= {"words": "OTHER the"}
+    assert [row["id"] for row in run_table(at.run())["rows"]] == [b.id]
+    at.session_state["compare_table"] |= {"words": "nobody"}
     assert "No run matches" in text_of(at.run())
 
 
@@ -114,9 +112,9 @@ def test_the_address_says_which_data_sets_and_what_is_not_there(two):
     third = another(b, "20200103-000000-cafe", name="of other images", **{"data.dataset": "pneumoniamnist"})
     (third.folder / "data.json").write_text(json.dumps(third.data() | {"title": "Other"}))
     at = open_page("compare", runs=third.id)                            # a link needs no data set
-    assert [row["id"] for row in table(at)["rows"]] == [third.id]
+    assert [row["id"] for row in run_table(at)["rows"]] == [third.id]
     both = open_page("compare", runs=f"{a.id},{third.id}")
-    letters = {row["id"]: row["letter"] for row in table(both)["rows"]}
+    letters = {row["id"]: row["letter"] for row in run_table(both)["rows"]}
     assert letters == {a.id: "A", third.id: "B", b.id: ""}
     for name in ("runs", "view", "board"):
         lost = open_page("compare", **{name: "<nonsense>"})
@@ -162,7 +160,7 @@ def test_seeds_are_folded_and_every_view_stands(two):
     a, b = two
     another_seed(b)
     at = toggle(open_page("compare"), "Group seeds")
-    rows = table(at)["rows"]
+    rows = run_table(at)["rows"]
     assert len(rows) == 2 and "2 seeds" in rows[1]["cells"][0]["small"]
     for view in ("curves", "cost", "away", "reported", "check"):
         at.query_params["view"] = view
@@ -186,7 +184,7 @@ def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
         page.get_by_test_id("stPopoverButton").click()                        # opened late, it still shows what is chosen
         chosen = page.get_by_test_id("stPopoverBody").locator("button[data-selected=true], button[aria-pressed=true], "
                                                               "[data-testid$=Active], [aria-checked=true]")
-        expect(chosen).to_have_count(7)
+        expect(chosen).to_have_count(8)
         page.get_by_text("Test results", exact=True).click()
         expect(page.locator("th", has_text="Test, where opened")).to_have_count(0)
         expect(page.get_by_role("button", name="Sort by ROC AUC")).to_have_count(1)

@@ -1,5 +1,7 @@
 """The page that shows runs: each state in words, curves as recorded, buttons, and what happens when files vanish."""
 
+import dataclasses
+import io
 import shutil
 import signal
 import subprocess
@@ -7,14 +9,20 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.charts.chart import thin
 from core.config import KNOBS, RunConfig
+from core.evaluation.leaderboard import ungrouped
+from core.metrics import METRICS
 from core.runs.store import RunStore
 from core.trainers.diagnostics import diagnose
 from pages.runs import curves
 from pages.shared import preview, run_feed
+from pages.shared import run_table as tables
+from pages.shared.run_table import RUNS, as_csv, sort_rows
+from tests.drawn import run_column, run_table
 from tests.followed import APP, curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
@@ -188,9 +196,33 @@ def test_the_table_shows_every_run_with_its_best_value():
     first = put_run("finished", TWO)
     put_run("queued", name="<script>alert(1)</script> $x$")
     at = open_page("runs", run=first.id)
-    table = next(d.value for d in at.dataframe if "State" in d.value)
-    assert table["State"].tolist() == ["Waiting", "Finished"] and table["Run"][0] == "<script>alert(1)</script> $x$"
-    assert table["Best ROC AUC"].tolist()[1] == 0.74 and table["Epochs"].tolist() == ["0 of 3", "2 of 3"]
+    assert run_column(at, "State") == ["Waiting", "Finished"] and run_column(at, "Run")[0] == "<script>alert(1)</script> $x$"
+    assert run_column(at, "ROC AUC") == ["-", "0.740"] and run_column(at, "Epochs") == ["0 of 3", "2 of 3"]
+    shown = run_table(at)
+    assert [row["letter"] for row in shown["rows"]] == ["", "\u2713"] and shown["rows"][1]["id"] == first.id
+    assert run_column(at, "Curve") == ["", "2 epochs, best 0.740"]
+    at.session_state["runs_table"]["by"] = ("epochs", True)
+    assert run_column(at.run(), "Epochs") == ["2 of 3", "0 of 3"]
+
+
+def test_the_table_is_saved_as_csv_with_what_it_shows():
+    put_run("finished", TWO, name='a, "quoted"', tags=("x y", "z"))
+    put_run("stopped", [start_record(), epoch_record(1, None)], name="undefined")
+    rows = sort_rows(ungrouped(run_feed.all_runs(RunStore())), "val:roc_auc", True)
+    open_page("runs")                                           # as a page has it, without a choice
+    saved = pd.read_csv(io.StringIO(as_csv(RUNS, rows)))
+    assert saved["Run"].tolist() == ['a, "quoted"', "undefined"] and saved["State"].tolist() == ["Finished", "Stopped"]
+    assert saved["ROC AUC, val"].tolist()[0] == 0.74 and np.isnan(saved["ROC AUC, val"][1]) and saved["Tags"][0] == "x y z"
+    assert saved["id"].tolist() == [row.first.id for row in rows]
+
+
+def test_what_a_browser_asks_to_sort_by_is_checked():
+    table = dataclasses.replace(RUNS, page="asked")
+    for nonsense in ("val:nope", "test:roc_auc", "", None, 7, "name:x", "__class__"):
+        assert not tables._sort_by(table, nonsense, ("created", True)) and tables.sorting(table) == ("created", True)
+    for asked, now, then in (("created", ("created", True), ("created", False)), ("name", ("created", True), ("name", False)),
+                             ("val:brier", ("name", False), ("val:brier", METRICS["brier"].higher_is_better))):
+        assert tables._sort_by(table, asked, now) and tables.sorting(table) == then
 
 
 def test_the_list_of_runs_is_read_again_only_when_something_changed(monkeypatch):
@@ -198,9 +230,9 @@ def test_the_list_of_runs_is_read_again_only_when_something_changed(monkeypatch)
     assert run_feed.all_runs(RunStore())[0].epoch == 2
     with monkeypatch.context() as patch:
         patch.setattr(run_feed, "summarize", lambda run: pytest.fail("read again"))
-        assert run_feed.all_runs(RunStore())[0].auc == 0.74
+        assert run_feed.all_runs(RunStore())[0].best_auc == 0.74
     run.append(epoch_record(3, 0.9))
-    assert run_feed.all_runs(RunStore())[0].auc == 0.9
+    assert run_feed.all_runs(RunStore())[0].best_auc == 0.9
 
 
 def test_labels_from_files_are_shown_as_they_were_typed():

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core.runs.run import Notes
 from core.runs.store import RunStore
 from pages.shared import run_feed
+from tests.drawn import run_column, run_table
 from tests.followed import APP, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
@@ -77,12 +78,11 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
     c.annotate(text="Compare with the wrist")
 
     def runs(at):
-        return next((d.value["Run"].tolist() for d in at.dataframe if "State" in d.value), [])
+        return [row["name"] for row in run_table(at)["rows"]]
     at = open_page("runs", run=a.id)
     assert runs(at) == ["gamma", "beta", "alpha"]
-    table = next(d.value for d in at.dataframe if "State" in d.value)
-    assert table["Details"].tolist()[2] == "frozen, augmented" and table["Note"].tolist()[0] == "Compare with the wrist"
-    assert list(table["Tags"][2]) == ["grid 3", "fold"]
+    assert run_column(at, "Details")[2] == "frozen, augmented" and run_column(at, "Note")[0] == "Compare with the wrist"
+    assert run_column(at, "Tags")[2] == ["grid 3", "fold"]
     pills = {pill.label: pill for pill in at.get("button_group")}
     pills["Only runs with these tags"].set_value(["grid 3"]).run()
     assert runs(at) == ["beta", "alpha"]
@@ -93,9 +93,12 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
     at.text_input[0].set_value("wrist compare").run()
     assert runs(at) == ["gamma"]
     at.text_input[0].set_value("").run()
-    pill(at, "runs_columns", "Metrics on the validation images, at the best epoch").set_value(["cohen_kappa"]).run()
-    table = next(d.value for d in at.dataframe if "State" in d.value)
-    assert table["Cohen's kappa"].tolist()[2] == 0.25 and "Best ROC AUC" not in table
+    pill(at, "runs_columns", "Metrics").set_value(["cohen_kappa"]).run()
+    titles = [column["title"] for column in run_table(at)["columns"]]
+    assert run_column(at, "Cohen's kappa")[2] == "0.250" and "ROC AUC" not in titles
+    pill(at, "runs_columns", "Other columns").set_value(["network"]).run()
+    assert run_column(at, "Network")[1] == "densenet169"
+    assert [column["key"] for column in run_table(at)["columns"]] == ["", "name", "network", "val:cohen_kappa"]
 
 
 def test_a_note_is_seen_by_the_list_of_runs_at_once():

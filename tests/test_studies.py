@@ -11,25 +11,25 @@ from core.datasets import open_dataset
 from core.evaluation import studies
 from core.evaluation.studies import NATIVE, UNKNOWN, Member, also_differ, family, fold, is_study, members, native_side
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
 from tests import judged
 from tests.tiny import tiny_config
 
 trained = judged.trained          # fixture
-ABOUT = {"task": "binary-class", "class_names": ["a", "b"], "n": {"train": 100, "val": 20, "test": 30}}
+N = {"train": 100, "val": 20, "test": 30}
 
 
-def member(id: str, native: int | None = 28, train: int = 100, about: dict | None = None, dataset="/x/breastmnist.npz",
-           **changes) -> Member:
-    facts = (about or ABOUT) | {"n": ABOUT["n"] | {"train": train}}
-    return Member(id, id, tiny_config(dataset, **changes), facts, native)
+def member(id: str, native: int | None = 28, class_names=("a", "b"), n=(), dataset="/x/breastmnist.npz", **changes) -> Member:
+    return Member(RunSummary(id, id, tiny_config(dataset, **changes), task="binary-class", class_names=class_names,
+                             n=N | dict(n)), native)
 
 
 def test_a_learning_curve_takes_what_differs_in_the_share_of_images_and_the_seed_alone():
     whole = member("whole")
-    half, tenth = (member(i, train=n, **{"data.train_fraction": n / 100}) for i, n in (("half", 50), ("tenth", 10)))
+    half, tenth = (member(i, n={"train": n}, **{"data.train_fraction": n / 100}) for i, n in (("half", 50), ("tenth", 10)))
     again = member("again", **{"train.seed": 7})
     others = [member("lr", **{"optim.lr": 0.5}), member("size", **{"data.size": 64}), member("fold", **{"data.split_seed": 3}),
-              member("set", dataset="/x/pneumoniamnist.npz"), member("classes", about=ABOUT | {"class_names": ["a", "c"]}),
+              member("set", dataset="/x/pneumoniamnist.npz"), member("classes", class_names=("a", "c")),
               member("file", native=64, dataset="/x/breastmnist_64.npz")]
     found = members(whole, [*others, whole, again, half, tenth], "images")
     assert [m.id for m in found] == ["tenth", "half", "whole", "again"]
@@ -99,7 +99,7 @@ def test_the_size_of_oblong_originals_is_their_longer_side(trained, monkeypatch)
 
 
 def test_runs_that_were_judged_on_other_numbers_of_images_are_no_study():
-    whole, half = member("whole"), member("half", train=50, **{"data.train_fraction": 0.5})
+    whole, half = member("whole"), member("half", n={"train": 50}, **{"data.train_fraction": 0.5})
     for split in ("val", "test"):
-        other = dataclasses.replace(half, about=half.about | {"n": half.about["n"] | {split: 19}})
+        other = member("other", n={"train": 50, split: 19}, **{"data.train_fraction": 0.5})
         assert [m.id for m in members(whole, [whole, half, other], "images")] == ["half", "whole"], split

@@ -25,7 +25,8 @@ import pandas as pd
 from core.config import KNOBS, RunConfig
 from core.datasets.statistics import original_sizes
 from core.datasets.store import store_folder
-from core.runs.store import Run
+from core.runs.run import Run
+from core.runs.summary import RunSummary
 
 NATIVE, UNKNOWN = "native", "original size not known"
 # Fields in which two runs of one plan may differ: what they are called, chance, and the machine's side of it.
@@ -57,15 +58,19 @@ class Member:
     """A run, as far as a study must know it.
 
     Args:
-        about: its data.json: classes, task, number of images of each split
         native: longer side of the originals in pixels, see `native_side`
     """
 
-    id: str
-    name: str
-    config: RunConfig
-    about: Mapping
+    run: RunSummary
     native: int | None = None
+
+    @property
+    def id(self) -> str:
+        return self.run.id
+
+    @property
+    def config(self) -> RunConfig:
+        return self.run.config
 
     @property
     def kind(self) -> str:
@@ -76,7 +81,7 @@ class Member:
 
     def x(self, study: str) -> int:
         """Its place on the x axis: training images, or pixels."""
-        return int(self.about["n"]["train"]) if study == "images" else self.config.data.size
+        return self.run.n_train if study == "images" else self.config.data.size
 
 
 @dataclass(frozen=True)
@@ -157,10 +162,9 @@ def members(run: Member, runs: Iterable[Member], study: str) -> list[Member]:
 def comparable(run: Member, other: Member) -> bool:
     """Return whether both have the same classes and as many images of the same family."""
     def facts(member: Member) -> tuple:
-        about = member.about
-        return (family(member.config.data.dataset), about.get("task"), tuple(about.get("class_names", ())),
-                about.get("n", {}).get("val"), about.get("n", {}).get("test"))
-    return bool(run.about) and bool(other.about) and facts(run) == facts(other)
+        run = member.run
+        return family(run.dataset), run.task, run.class_names, run.n.get("val"), run.n.get("test")
+    return bool(run.run.n) and bool(other.run.n) and facts(run) == facts(other)
 
 
 def is_study(found: Sequence[Member], study: str) -> bool:

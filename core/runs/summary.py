@@ -39,7 +39,9 @@ class RunSummary:
         epoch: finished epochs
         seconds: of training and validation together; epoch_seconds: of a median epoch; None before the first
             one ended
-        auc: best ROC AUC on validation so far
+        since: when it came into its state
+        task, n: of its data set: the task, and split -> number of images; empty before it has started
+        curve: ROC AUC on validation of each epoch, None where it is undefined
         recorded: metric -> value on validation in the best epoch, as the trainer reported it, without
             intervals
         scores: split -> what scores.json has of it, where it is of the predictions and the threshold of now
@@ -60,16 +62,27 @@ class RunSummary:
     note: str = ""
     class_names: tuple[str, ...] = ()
     channels: int = 1
-    n_train: int = 0
+    task: str = ""
+    n: Mapping[str, int] = field(default_factory=dict)
+    since: float = 0.0
     epoch: int = 0
     seconds: float | None = None
     epoch_seconds: float | None = None
-    auc: float | None = None
+    curve: tuple[float | None, ...] = ()
     recorded: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, dict] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     code: str = ""
     details: str = ""
+
+    @property
+    def n_train(self) -> int:
+        return self.n.get("train", 0)
+
+    @property
+    def best_auc(self) -> float | None:
+        """Best ROC AUC on validation so far."""
+        return max((auc for auc in self.curve if auc is not None), default=None)
 
     @property
     def dataset(self) -> str:
@@ -125,18 +138,17 @@ def summarize(run: Run) -> RunSummary:
         LightboxError: where its folder cannot be read
     """
     config, about, notes, epochs = run.check().config, run.data(), run.notes(), _epochs(run.folder / "metrics.jsonl")
-    aucs = [record["val_roc_auc"] for record in epochs if record.get("val_roc_auc") is not None]
     best = next((record for record in reversed(epochs) if record.get("is_best")), {})
     seconds = [record.get("seconds") or 0.0 for record in epochs]
-    scores = stored_scores(run)
+    scores, status = stored_scores(run), run.status()
     return RunSummary(
-        run.id, run.name, config, run.status().state, run.created, run.device,
+        run.id, run.name, config, status.state, run.created, run.device,
         data_title=about.get("title", config.data.dataset), split_hash=about.get("split_hash", ""),
         tags=notes.tags, note=notes.text, class_names=tuple(about.get("class_names", ())),
         channels=about.get("channels", 1),
-        n_train=about.get("n", {}).get("train", 0), epoch=epochs[-1]["epoch"] if epochs else 0,
+        task=about.get("task", ""), n=about.get("n", {}), since=status.since, epoch=epochs[-1]["epoch"] if epochs else 0,
         seconds=sum(seconds) if epochs else None, epoch_seconds=median(seconds) if epochs else None,
-        auc=max(aucs, default=None),
+        curve=tuple(record.get("val_roc_auc") for record in epochs),
         recorded={key.removeprefix("val_"): value for key, value in best.items()
                   if key.startswith("val_") and isinstance(value, int | float)},
         scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),

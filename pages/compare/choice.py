@@ -7,20 +7,19 @@ import time
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.evaluation import leaderboard
 from core.evaluation.leaderboard import BOARDS
-from core.metrics import METRICS
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.shared import run_feed
 from pages.shared.layout import asked_among, asked_param, choose_param, escape, get_param, set_param, shorten
+from pages.shared.run_table import ABOUT, MORE, RunTable, choose, kept
 from pages.shared.widget_state import follow
 
-METRICS_AT_FIRST = ("roc_auc", "cohen_kappa", "accuracy")
-# What else a line may say. Until somebody chooses, all of it, but the first two only where the window is wide
-# enough.
-ABOUT = {"data": "Data set", "seconds": "Training time", "n": "Images", "test": "Test results"}
+TABLE = RunTable("compare", ("data", "seconds", "n", "test", "tags"), ("roc_auc", "cohen_kappa", "accuracy"),
+                 ("val:roc_auc", None), (*ABOUT, *MORE), only_wide=("data", "seconds"))
 ALL, NONE = "all", "none"         # in the address: every data set; no run is picked
 SECONDS = 0.5                    # for intervals, before the page is drawn
 BY_TEST = ("Sorted by test. Choosing a network by its test result makes the test set a second validation "
@@ -77,40 +76,16 @@ def say_unknown(entries: Sequence[RunSummary]) -> None:
                        "is wrong.")
 
 
-def narrow(entries: Sequence[RunSummary], data: str | None) -> list[RunSummary]:
-    """The runs of a data set, with the words and the tags that are asked for."""
-    chosen = settings()
-    here = [one for one in entries if data in (None, ALL, one.data_title)]
-    words = chosen["words"].casefold().split()
-    here = [one for one in here if all(word in f"{one.name} {one.config.model.name}".casefold()
-                                       for word in words)]
-    known = list(dict.fromkeys(tag for one in here for tag in one.tags))
-    chosen["tags"] = [tag for tag in chosen["tags"] if tag in known]
-    if known:
-        st.pills("Only runs with these tags", known, selection_mode="multi", label_visibility="collapsed",
-                 **follow("compare_tags", chosen["tags"], chosen.__setitem__, "tags"))
-    return [one for one in here if set(chosen["tags"]) <= set(one.tags)]
+def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list[RunSummary], str, DeltaGenerator]:
+    """One row: which board, whether seeds are grouped, by what it is sorted, words, columns, tags.
 
-
-def settings() -> dict:
-    """What was chosen here, for the session."""
-    return st.session_state.setdefault("compare_kept", {
-        "tags": [], "words": "", "measures": list(METRICS_AT_FIRST), "about": None, "fold": False,
-        "test": False, "by": ("val:roc_auc", None)})
-
-
-def about_columns() -> list[str]:
-    """The keys of ABOUT that are shown."""
-    chosen = settings()["about"]
-    return list(ABOUT) if chosen is None else chosen
-
-
-def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list[RunSummary], str]:
-    """One row: which board, which words, whether seeds are folded, the columns, tags. Returns the runs that
-    are left, and the board."""
-    chosen = settings()
+    Returns:
+        The runs that are left, the board, and the row itself
+    """
+    chosen = kept(TABLE)
     say_unknown(entries)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    with bar:
         asked_among("board", "choice of runs", BOARDS)
         board = get_param("board") if get_param("board") in BOARDS else "all"
         st.segmented_control("Which runs", list(BOARDS), format_func=lambda key: BOARDS[key][0],
@@ -118,28 +93,16 @@ def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list
                              **follow("compare_board", board, take_board),
                              help="The two leaderboards of report R001, but sorted by validation: R001 sorted "
                                   "by test.")
-        st.text_input("Find runs", placeholder="Name or network", icon=":material/search:", width=190,
-                      label_visibility="collapsed",
-                      **follow("compare_words", chosen["words"], chosen.__setitem__, "words"))
         st.toggle("Group seeds", **follow("compare_fold", chosen["fold"], chosen.__setitem__, "fold"),
                   help="Shows runs that differ only in their seed as one row: their mean, and the standard "
                        "deviation (SD) between seeds, which shows how much the seed matters.")
-        with st.popover("Columns", icon=":material/view_column:", key="compare_columns",
-                        on_change="rerun") as columns:
-            if columns.open:
-                st.pills("Metrics", list(METRICS), selection_mode="multi",
-                         format_func=lambda m: METRICS[m].title,
-                         **follow("compare_measures", chosen["measures"], chosen.__setitem__, "measures"))
-                st.pills("Other columns", list(ABOUT), selection_mode="multi", format_func=ABOUT.get,
-                         **follow("compare_about", about_columns(), chosen.__setitem__, "about"),
-                         help="A narrow window shows data set and training time only if you choose them.")
         st.toggle("Sort by test", **follow("compare_test", chosen["test"], chosen.__setitem__, "test"),
                   help="Off: runs are sorted by validation, and test is only shown.")
-        left = narrow(entries, data)
-        st.caption(f"{len(left):,} of {len(entries):,} runs", width="content")
+        here = [one for one in entries if data in (None, ALL, one.data_title)]
+        left = choose(TABLE, here, len(entries))
     if chosen["test"]:
         st.warning(BY_TEST)
-    return left, board
+    return left, board, bar
 
 
 def take_board(board: str | None) -> None:

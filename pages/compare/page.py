@@ -8,7 +8,7 @@ from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.compare.charts import draw_against_cost, draw_curves, draw_legend
 from pages.compare.choice import data_sets, draw_controls, trained_runs, with_intervals
-from pages.compare.leaderboard import draw_table
+from pages.compare.leaderboard import draw_board
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs
@@ -23,11 +23,11 @@ VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "Accuracy and cost", "aw
 
 def show(entries: list[RunSummary], data: str, split: str, view: str) -> None:
     """The table of runs, and below it what was asked for about the picked ones."""
-    left, board = draw_controls(entries, data)
+    left, board, bar = draw_controls(entries, data)
     if not left:
         st.caption("No run matches. Remove a word or a tag.")
         return
-    lines, picked = draw_table(left, board)
+    lines, picked = draw_board(left, board, bar)
     if view == "cost":
         draw_against_cost(lines, picked)
     elif not picked:

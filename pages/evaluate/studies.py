@@ -13,8 +13,8 @@ from core.config import KNOBS
 from core.evaluation import studies
 from core.evaluation.studies import NATIVE, STUDIES, Member, Point
 from core.metrics import METRICS
-from core.runs.store import Run
-from pages.shared import theme
+from core.runs.store import Run, RunStore
+from pages.shared import run_feed, theme
 from pages.shared.charts import show_chart
 from pages.shared.layout import escape, format_interval, format_number, link
 from pages.shared.predictions import BY_PREDICTIONS, stored_predictions
@@ -26,7 +26,7 @@ OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
 def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
     """The learning curve and the resolution study that a run belongs to; where there is none, how to get
     one."""
-    known = {member.id: member for member in map(_member, runs) if member.about}
+    known = _members(runs)
     this = known.get(run.id)
     if this is None:
         return
@@ -71,7 +71,7 @@ def _draw_study(this: Member, study: str, members: Sequence[Member], split: str,
 # --------------------------------------------------------------------------------------------- which, of what
 
 def _choose_metric(this: Member) -> str:
-    offered = [m for m in OFFERED if m != "quadratic_kappa" or this.about["task"] == "ordinal-regression"]
+    offered = [m for m in OFFERED if m != "quadratic_kappa" or this.run.task == "ordinal-regression"]
     return st.selectbox("Metric", offered, offered.index("roc_auc"), format_func=lambda m: METRICS[m].title,
                         width=220,
                         label_visibility="collapsed", key="study_metric", persist_state="session")
@@ -100,7 +100,7 @@ def _choose_runs(this: Member, known: dict[str, Member]) -> None:
                     on_change="rerun") as choice:
         if choice.open:
             st.multiselect("Runs beside this one", options,
-                           format_func=lambda i: f"{known[i].name} [{i[-4:]}]", width=420,
+                           format_func=lambda i: f"{known[i].run.name} [{i[-4:]}]", width=420,
                            placeholder="All that differ in one setting alone",
                            help="If empty, a curve takes all runs that differ from this one only in what it "
                                 "shows, and in the seed. Only runs with the same images and classes can be "
@@ -109,10 +109,17 @@ def _choose_runs(this: Member, known: dict[str, Member]) -> None:
                                     st.session_state["study_runs"].__setitem__, this.id))
 
 
+def _members(runs: Sequence[Run]) -> dict[str, Member]:
+    """Id -> member, of the runs whose data are known."""
+    by_id = {run.id: run for run in runs}
+    return {row.id: Member(row, _native(by_id[row.id])) for row in run_feed.all_runs(RunStore())
+            if row.n and row.id in by_id}
+
+
 @st.cache_resource(max_entries=2000, show_spinner=False, hash_funcs={
     Run: lambda run: (str(run.folder), (run.folder / "data.json").exists())})
-def _member(run: Run) -> Member:
-    return Member(run.id, run.name, run.config, run.data(), studies.native_side(run))
+def _native(run: Run) -> int | None:
+    return studies.native_side(run)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False, hash_funcs=BY_PREDICTIONS)

@@ -13,13 +13,14 @@ from core.runs.states import LIVE, RESUMABLE, Status
 from core.runs.store import Run, RunStore
 from core.trainers.diagnostics import diagnose
 from pages.runs import curves
+from pages.runs.all_runs import draw_all_runs
 from pages.runs.details import DETAILS
 from pages.runs.run_notes import draw_notes
 from pages.runs.run_queue import draw_queue
 from pages.runs.tracked_images import TrackedImages, draw_tracked, load_tracked
 from pages.shared import config_form, layout, run_feed
 from pages.shared.layout import Chip, empty, escape, go, next_step, page_header, set_param, show_error
-from pages.shared.run_table import all_tags, draw_table
+from pages.shared.run_table import all_tags
 
 ACTION_WIDTH = 210                 # pixels
 TAGS = 4                           # of a run beside its state
@@ -207,7 +208,7 @@ if tracked.style:
 watch()
 runs_tab, queue_tab, notes_tab, *tabs = st.tabs(["All runs", "Queue", "Notes and tags", *DETAILS])
 with runs_tab:
-    draw_table(rows)
+    draw_all_runs(rows, run_id)
 with queue_tab:
     draw_queue(store, rows)
 try:

@@ -1,6 +1,7 @@
 """Start: what this is, ways to begin, the latest runs, this machine."""
 
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -9,6 +10,8 @@ from core.datasets.medmnist import INFO
 from core.errors import LightboxError
 from core.runs.states import LIVE
 from core.runs.store import RunStore
+from core.runs.summary import RunSummary
+from pages.shared import run_feed
 from pages.shared.charts import show_sparkline
 from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 from pages.shared.open_data import look_at, show_machine
@@ -68,20 +71,17 @@ def draw_path_check(path: str) -> None:
         show_error(error)
 
 
-def draw_runs(runs: list) -> None:
+def draw_runs(runs: Sequence[RunSummary]) -> None:
     """The latest runs as cards: name, the validation AUC as it went, state."""
     st.header("Latest runs", anchor=False)
     for run, column in zip(runs, st.columns(RUNS, gap="medium")):
-        status, epochs = run.status(), run.records("epoch")
-        aucs = [record.get("val_roc_auc") for record in epochs]
-        defined = [auc for auc in aucs if auc is not None]
-        best = f"best validation AUC {format_number(max(defined))}" if defined else "no result yet"
+        best = "no result yet" if run.best_auc is None else f"best validation AUC {format_number(run.best_auc)}"
         with column:
-            link(escape(shorten(run.name, 42)), "evaluate" if status.state == "finished" else "runs", run=run.id)
-            show_sparkline(aucs, f"Validation AUC of {run.name} over {len(aucs)} epochs: {best}", domain=(0.5, 1.0))
-            when = "" if status.state in LIVE else f", {format_ago(time.time() - status.since)}"
-            tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.notes().tags[:TAGS])
-            st.caption(f"{STATES[status.state][0].lower()}{when} | {best}{tags}")
+            link(escape(shorten(run.name, 42)), "evaluate" if run.state == "finished" else "runs", run=run.id)
+            show_sparkline(run.curve, f"Validation AUC of {run.name} over {len(run.curve)} epochs: {best}", domain=(0.5, 1.0))
+            when = "" if run.state in LIVE else f", {format_ago(time.time() - run.since)}"
+            tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.tags[:TAGS])
+            st.caption(f"{STATES[run.state][0].lower()}{when} | {best}{tags}")
 
 
 page_header("Lightbox")
@@ -89,7 +89,7 @@ st.markdown("A laboratory for medical image classification: look at the images, 
             "it, see what it gets wrong and where it looked.", width="content")
 st.image(str(hero_image.PICTURE), width="stretch", alt=hero_image.ALT)
 draw_ways()
-runs = RunStore().list()[:RUNS]
+runs = run_feed.all_runs(RunStore())[:RUNS]
 if runs:
     draw_runs(runs)
 show_machine()

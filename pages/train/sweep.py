@@ -58,7 +58,7 @@ def create_runs(store: RunStore) -> str:
         run = store.create(config)
         first = first or run.id
         run.annotate(tags=[tag])
-    run_table.show_only(tag)
+    run_table.show_only(run_table.RUNS, tag)
     return first
 
 

@@ -1,4 +1,4 @@
-// The browser's side of pages/compare/leaderboard.py: a table that is sorted and picked from by clicks, which the server answers.
+// The browser's side of run_table.py: a table that is sorted and picked from by clicks, which the server answers.
 
 const NARROW = 900, PHONE = 520                      // px that the table has: below, what matters less is left out
 
@@ -6,7 +6,6 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component
   const scroll = parentElement.querySelector(".scroll"), table = parentElement.querySelector("table")
   if (!table || !data) return
-  scroll.style.setProperty("--tall", data.tall)
   table.setAttribute("aria-label", data.label)
 
   let drawn = null
@@ -17,6 +16,13 @@ export default function (component) {
     scroll.classList.toggle("narrow", width < NARROW)
     scroll.classList.toggle("phone", width < PHONE)
     fill(table, data, width < NARROW, setTriggerValue)
+  }
+  table.onkeydown = event => {                       // arrows go from row to row
+    const picks = [...table.querySelectorAll(".pick")], at = picks.indexOf(event.target)
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: picks.length - 1 }[event.key]
+    if (at < 0 || to === undefined) return
+    event.preventDefault()
+    picks[to]?.focus()
   }
   const buttons = () => [...table.querySelectorAll("button")]
   const focused = buttons().indexOf(parentElement.activeElement), top = scroll.scrollTop      // keep the place
@@ -33,7 +39,7 @@ export default function (component) {
   scroll.watch.observe(scroll)
 }
 
-function fill(table, { columns, rows }, narrow, setTriggerValue) {
+function fill(table, { columns, rows, verb }, narrow, setTriggerValue) {
   const kept = columns.map((column, i) => i).filter(i => !(narrow && columns[i].lesser))
   const withData = columns.some((column, i) => column.key === "data" && kept.includes(i))
 
@@ -61,11 +67,11 @@ function fill(table, { columns, rows }, narrow, setTriggerValue) {
     return th
   }))
   const body = rows.map(row => {
-    const pick = make("button", row.letter, { type: "button", className: "pick", title: row.letter ? "Picked" : "Pick this run" })
+    const pick = make("button", row.letter, { type: "button", className: "pick", title: `${verb} this run` })
     pick.setAttribute("aria-pressed", String(Boolean(row.letter)))
-    pick.setAttribute("aria-label", `Pick ${row.name}`)
-    pick.style.setProperty("--hue", row.hue || "transparent")
-    pick.style.setProperty("--ink", row.ink || "inherit")
+    pick.setAttribute("aria-label", `${verb} ${row.name}`)
+    pick.style.setProperty("--hue", row.hue || "var(--st-primary-color)")
+    pick.style.setProperty("--ink", row.ink || "var(--st-background-color)")
     const cells = kept.slice(1).map(i => draw(row.cells[i - 1], columns[i], !withData))
     const line = make("tr", [make("td", pick), ...cells], { className: row.letter ? "picked" : "" })
     line.onclick = event => { event.preventDefault(); setTriggerValue("picked", row.id) }
@@ -76,12 +82,14 @@ function fill(table, { columns, rows }, narrow, setTriggerValue) {
 
 function draw(cell, column, sayData) {
   if (Array.isArray(cell)) return make("td", cell.map(tag => make("span", tag, { className: "tag" })))
-  const { text, best } = cell, small = [sayData && cell.data, cell.small].filter(Boolean)
-  return make("td", [best ? make("b", text) : text, ...small.map(line => make("small", line))], { className: css(column) })
+  const { text, best, hue, svg } = cell, small = [sayData && cell.data, cell.small].filter(Boolean)
+  const state = hue && make("span", text, { className: "tag", style: `--ink: var(--st-${hue}-text-color); --paper: var(--st-${hue}-background-color)` })
+  const image = svg && make("img", [], { src: "data:image/svg+xml," + encodeURIComponent(svg), alt: text, title: text })
+  return make("td", [state || image || (best ? make("b", text) : text), ...small.map(line => make("small", line))], { className: css(column) })
 }
 
 function css(column) {
-  return [column.numeric ? "number" : column.wide ? "name" : "", column.first ? "first" : ""].join(" ").trim()
+  return [column.look ?? "", column.first ? "first" : ""].join(" ").trim()
 }
 
 function make(tag, content, properties = {}) {
