@@ -82,8 +82,8 @@ def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows:
     draw_nearest(run, data, row, class_names)
     draw_other_runs(predictions_of_other_runs(run, runs, split, image_id, view.finding))
     st.markdown("**Metadata**")
-    known = [("Size", f"{pixels.shape[1]} x {pixels.shape[0]} px, "
-                      f"{'gray' if pixels.shape[2] == 1 else 'colour'}")]
+    known = [("Image size", f"{pixels.shape[1]} x {pixels.shape[0]} px, "
+                            f"{'gray' if pixels.shape[2] == 1 else 'colour'}")]
     known += [(name.replace("_", " ").capitalize(), value) for name,
               value in facts.items() if str(value) != "nan"]
     st.html(facts_html(known))

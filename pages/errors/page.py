@@ -1,7 +1,6 @@
 """Errors: what a run gets wrong, where it looked, and how people mark the images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
@@ -9,38 +8,17 @@ import streamlit as st
 from core.errors import LightboxError
 from core.metrics.confident_learning import Suspects
 from core.runs.marks import Mark
-from core.runs.store import Run, RunStore
+from core.runs.store import Run
 from pages.errors import marks as marking
 from pages.errors.details import draw_details
 from pages.errors.map_gallery import MapSettings, Tiles, draw_images, draw_maps, draw_side_by_side
 from pages.shared import error_order
 from pages.shared.error_order import SplitView
 from pages.shared.heatmaps import choose_layer, classifier, warm_up_classifier
-from pages.shared.layout import (
-    asked_among,
-    choose_param,
-    empty,
-    escape,
-    next_step,
-    page_header,
-    run_chip,
-    set_param,
-    show_error,
-)
-from pages.shared.open_data import dataset
+from pages.shared.layout import asked_among, choose_param, escape, next_step, set_param, show_error
 from pages.shared.picking import requested_image
-from pages.shared.predictions import (
-    cell_chips,
-    class_index,
-    clear_on_run_change,
-    current_run,
-    dataset_rows,
-    finding_chip,
-    is_locked,
-    predicted_filter,
-    predictions_of,
-    split_chip,
-)
+from pages.shared.predictions import class_index
+from pages.shared.selection import Selection, draw_selection, open_split
 from pages.shared.widget_state import follow
 
 PAGE = 200             # images on a page of the gallery
@@ -48,47 +26,33 @@ VIEWS = {"image": ("Image", draw_images), "gradcam": ("Grad-CAM", draw_maps),
          "side": ("Side by side", draw_side_by_side)}
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What the chips at the top select: values of the address."""
-    true: str
-    predicted: str
-    order: str
-    mark: str
-    finding: str | None = None
-
-
-def show(run: Run, runs: list[Run], split: str, selected: Selection) -> None:
-    if is_locked(run, split):
+def show(chosen: Selection) -> None:
+    split = open_split(chosen)
+    if split is None:
         return
-    preds = predictions_of(run, split)
-    data = dataset(run.config.data)
-    view = error_order.split_view(run, preds, selected.finding)
-    rows = dataset_rows(run, split, preds, data)
+    run, preds, data, view, rows = chosen.run, split.preds, split.data, split.view, split.rows
+    order, mark = chosen.more
     marks = marking.marks_of(run.config.data.dataset)
     marks_by_image = marks or {}
-    positions = error_order.select_images(
-        view, true=class_index(selected.true, len(view.names)),
-        predicted=predicted_filter(selected.predicted, len(view.names)),
-        order=selected.order, seed=shuffle_seed(selected.order))
-    if selected.mark != "any":
+    positions = error_order.select_images(view, **chosen.cell(len(view.names)), order=order, seed=shuffle_seed(order))
+    if mark != "any":
         positions = np.array([i for i in positions
-                              if marking.has_mark(marks_by_image.get(preds.image_ids[i]), selected.mark)],
+                              if marking.has_mark(marks_by_image.get(preds.image_ids[i]), mark)],
                              np.int64)
     opened = requested_image(preds.image_ids)
     if not len(positions):
-        show_nothing(selected, view.names)
+        show_nothing(chosen, view.names)
         return
     warm_up_classifier(run.id)
 
-    suspects = view.suspects() if selected.order == "suspect" else None
+    suspects = view.suspects() if order == "suspect" else None
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(error_order.selection_summary(view, positions), width="content",
-                   help=error_order.ORDERS[selected.order].help)
+                   help=error_order.ORDERS[order].help)
         error_order.draw_confused_pairs(view)
         marking.draw_download(run.config.data.dataset, marks)
-        page = choose_page(len(positions), key=f"page_{run.id}_{split}_{selected}")
+        page = choose_page(len(positions), key=f"page_{chosen.key}")
     if suspects:
         st.caption(error_order.suspicion(suspects, positions))
     explained = view.predicted if view.finding is None else np.full(len(view.predicted), view.finding)
@@ -113,7 +77,7 @@ def show(run: Run, runs: list[Run], split: str, selected: Selection) -> None:
         st.rerun()
     if details:
         with details, st.container(key="details"):
-            draw_details(run, runs, split, data, rows, opened, view, preds, marks, int(explained[opened]))
+            draw_details(run, chosen.runs, chosen.split, data, rows, opened, view, preds, marks, int(explained[opened]))
 
 
 def choose_page(n: int, key: str) -> int:
@@ -130,10 +94,10 @@ def shuffle_seed(order: str) -> int:
     return seed
 
 
-def show_nothing(selected: Selection, names: tuple[str, ...]) -> None:
+def show_nothing(chosen: Selection, names: tuple[str, ...]) -> None:
     """The selection is empty: good news where it is a cell of errors."""
-    true, predicted = class_index(selected.true, len(names)), class_index(selected.predicted, len(names))
-    if selected.mark != "any":
+    true, predicted = class_index(chosen.true, len(names)), class_index(chosen.predicted, len(names))
+    if chosen.more[1] != "any":
         sentence, label, cleared = ("No image here has this mark. To mark an image, click on it.",
                                     "Show all images, marked or not", ("mark", "true", "predicted"))
     elif predicted is not None:
@@ -187,19 +151,10 @@ def choose_view() -> str:
                                          "view"))
 
 
-runs = RunStore().list()
-if not runs:
-    page_header("Errors")
-    empty("There are no runs yet. Train a small network, and its errors appear here.", "Train a network",
-          "train")
-else:
-    run = current_run(runs)
-    clear_on_run_change(run, "true", "predicted", "finding")
-    finding = finding_chip(run)
-    chips = [*finding, *cell_chips(run), error_order.order_chip(), marking.mark_chip()]
-    run_id, split, *values = page_header("Errors", run_chip(runs), split_chip(), *chips)
+if chosen := draw_selection("Errors", "Train a small network, and its errors appear here.",
+                            error_order.order_chip(), marking.mark_chip()):
     try:
-        show(run, runs, split, Selection(*values[len(finding):], finding=values[0] if finding else None))
+        show(chosen)
     except LightboxError as error:
         show_error(error)
-    next_step("Next: see where the network looks", "gradcam", run=run_id, split=split)
+    next_step("Next: see where the network looks", "gradcam", run=chosen.run.id, split=chosen.split)

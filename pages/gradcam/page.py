@@ -9,7 +9,6 @@ import streamlit as st
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.metrics.confusion import thresholds_of_classes
-from core.runs.store import Run, RunStore
 from pages.gradcam.activations import draw_activations
 from pages.gradcam.one_map import draw_map_controls, draw_pictures, make_maps
 from pages.gradcam.sanity_checks import draw_sanity_checks
@@ -18,70 +17,44 @@ from pages.gradcam.what_if import draw_controls
 from pages.shared import error_order
 from pages.shared.charts import show_probabilities
 from pages.shared.heatmaps import classifier, warm_up_classifier
-from pages.shared.layout import (
-    empty,
-    escape,
-    format_number,
-    link,
-    next_step,
-    page_header,
-    run_chip,
-    set_param,
-    show_error,
-)
-from pages.shared.open_data import dataset
+from pages.shared.layout import escape, format_number, link, next_step, set_param, show_error
 from pages.shared.picking import pick_image
-from pages.shared.predictions import (
-    cell_chips,
-    class_index,
-    clear_on_run_change,
-    current_run,
-    dataset_rows,
-    finding_chip,
-    is_locked,
-    predicted_filter,
-    predictions_of,
-    split_chip,
-)
+from pages.shared.selection import Selection, draw_selection, open_split
 
 
-def show(run: Run, split: str, true: str, predicted: str,
-         finding: str | None = None) -> list[Callable[[], None]]:
+def show(chosen: Selection) -> list[Callable[[], None]]:
     """The page. Returns what takes long, for its end: by then everything else stands there and can be
     used."""
-    if is_locked(run, split):
+    split = open_split(chosen)
+    if split is None:
         return []
-    preds = predictions_of(run, split)
-    data = dataset(run.config.data)
-    view = error_order.split_view(run, preds, finding)
-    rows = dataset_rows(run, split, preds, data)
-    positions = error_order.select_images(view, true=class_index(true, len(view.names)),
-                                          predicted=predicted_filter(predicted, len(view.names)))
+    run, preds, data, view, rows = chosen.run, split.preds, split.data, split.view, split.rows
+    positions = error_order.select_images(view, **chosen.cell(len(view.names)))
     if not len(positions):
-        st.markdown("No errors here." if predicted == "wrong" else "There is no such image.")
+        st.markdown("No errors here." if chosen.predicted == "wrong" else "There is no such image.")
         st.button("Show all images", type="primary", on_click=show_all)
         return []
     warm_up_classifier(run.id)
-    chosen = pick_image(data, rows, positions, preds.image_ids, view.correct)
+    image = pick_image(data, rows, positions, preds.image_ids, view.correct)
     with st.spinner("Loading the network"):
         loaded = classifier(run.id)
     names, threshold = loaded.model.class_names, thresholds.of(run)
     multi_label = view.finding is not None
-    explained = view.finding if multi_label else int(view.predicted[chosen])
+    explained = view.finding if multi_label else int(view.predicted[image])
     pictures, controls = st.columns([62, 38], gap="large")
     with controls, st.container(key="explain_controls"):
         place = st.container()
         request = draw_map_controls(run.id, loaded, explained)
         changes = draw_controls()
     with pictures:
-        explanation = draw_pictures(run.id, data, int(rows[chosen]), request, changes, threshold)
+        explanation = draw_pictures(run.id, data, int(rows[image]), request, changes, threshold)
         maps_to_come = st.container()
-        link("Full resolution and all images of the patient", "errors", run=run.id, split=split, true="all",
+        link("Full resolution and all images of the patient", "errors", run=run.id, split=chosen.split, true="all",
              predicted="all",
-             image=preds.image_ids[chosen])
+             image=preds.image_ids[image])
     with place:
-        st.markdown(error_order.description(view, chosen))
-        show_probabilities(names, explanation.probs, true=None if multi_label else int(view.labels[chosen]),
+        st.markdown(error_order.description(view, image))
+        show_probabilities(names, explanation.probs, true=None if multi_label else int(view.labels[image]),
                            limit=4,
                            always=[request.target, explained],
                            thresholds=thresholds_of_classes(threshold, run.data()["task"], len(names)))
@@ -110,24 +83,16 @@ def show_all() -> None:
     set_param("predicted", "all")
 
 
-runs = RunStore().list()
-if not runs:
-    page_header("Grad-CAM")
-    empty("There are no runs yet. Train a small network, and its predictions are explained here.",
-          "Train a network", "train")
-else:
-    run = current_run(runs)
-    clear_on_run_change(run, "true", "predicted", "finding", "target", "against", "layer", "image")
-    finding = finding_chip(run)
-    run_id, split, *values = page_header("Grad-CAM", run_chip(runs), split_chip(), *finding, *cell_chips(run))
+if chosen := draw_selection("Grad-CAM", "Train a small network, and its predictions are explained here.",
+                            forget=("target", "against", "layer", "image")):
     st.html(Path(__file__).with_suffix(".css"))
     page, later = st.container(), []
     try:
         with page:
-            later = show(run, split, *values[len(finding):], finding=values[0] if finding else None)
+            later = show(chosen)
     except LightboxError as error:
         show_error(error)
-    next_step("Next: compare it with other runs", "compare", run=run_id)
+    next_step("Next: compare it with other runs", "compare", run=chosen.run.id)
     for work in later:
         try:
             work()
