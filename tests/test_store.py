@@ -62,7 +62,7 @@ def folder_of(source):
 def small_chunks(monkeypatch):
     """So that many notes of progress are taken on few images."""
     monkeypatch.setattr(store_module, "CHUNK_BYTES", 4 * 16 * 16)
-    monkeypatch.setattr(store_module, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr("core.datasets.decode_many.SAVE_EVERY", 0.0)
 
 
 class Stop(Exception):
@@ -211,9 +211,9 @@ def test_stopped_it_keeps_what_it_has_and_goes_on_from_there(small_chunks):
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(lightbox_home):
     program = textwrap.dedent("""
         import sys
-        from core.datasets import store
+        from core.datasets import decode_many, store
         from tests.test_store import Numbers, make
-        store.CHUNK_BYTES, store.SAVE_EVERY = 4 * 16 * 16, 0.0
+        store.CHUNK_BYTES, decode_many.SAVE_EVERY = 4 * 16 * 16, 0.0
         print("go", flush=True)
         make(Numbers(n=200, slow=0.004))
     """)

@@ -32,7 +32,8 @@ from core.decoding.note import MAX_BYTES, MAX_PIXELS, Note, too_large
 from core.decoding.pool import pool
 from core.errors import LightboxError
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "collect_notes", "count_frames", "decode_image", "read_file", "warm"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "DecodedImage", "collect_notes", "count_frames", "decode_image", "read_file", "split_frame",
+           "warm"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def decode_image(data: bytes | Path, *, intensity: str = "", window: tuple[float
     """Decode an image file by the rules above.
 
     Args:
-        data: the file's bytes, or its path
+        data: the file's bytes, or its path; x.dcm#frame=2 is the second frame of x.dcm
         intensity: for more than 8 bits: "" as the file asks, else by its range; "percentiles" (0.1 and 99.9); "whole range";
             "own window", which takes `window`
         window: (centre, width) in the file's values
@@ -72,6 +73,8 @@ def decode_image(data: bytes | Path, *, intensity: str = "", window: tuple[float
     """
     request = {"path": None, "bytes": 0, "intensity": intensity, "window": window, "frame": frame}
     if isinstance(data, Path):
+        data, number = split_frame(data)
+        request["frame"] = number or frame
         _check_file(data, MAX_BYTES)
         answer, pixels = pool().ask(request | {"path": str(data.absolute())})
     else:
@@ -129,6 +132,19 @@ def _unreadable(path: Path, error: Exception) -> LightboxError:
     reason = getattr(error, "strerror", None) or str(error)
     return LightboxError("image.unreadable", f"{path.name} cannot be opened: {reason}.",
                          "Check that it exists and that you may read it.")
+
+
+FRAME = "#frame="
+
+
+def split_frame(path: Path) -> tuple[Path, int]:
+    """Return the file of a path and the number of the frame that it names, from 0.
+
+    >>> split_frame(Path("x.dcm#frame=3"))[1], split_frame(Path("x.dcm"))[1]
+    (2, 0)
+    """
+    name, mark, number = path.name.rpartition(FRAME)
+    return (path.with_name(name), max(0, int(number) - 1)) if mark and name and number.isdecimal() else (path, 0)
 
 
 FRAMES = (b"\x28\x00\x08\x00IS", b"\x28\x00\x08\x00", b"\x00\x28\x00\x08IS")     # NumberOfFrames: explicit, implicit, big-endian

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.datasets.decode import decode_image
 from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_names
 from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, listed, sort_rows, tell
+from core.datasets.frames import with_frames
 from core.datasets.levels import SPLIT_WORDS, Level, read_levels, splits_of
 from core.datasets.masks import WORDS, find_copies, find_masks
 from core.datasets.text import natural_key, short
@@ -39,6 +40,8 @@ def read_folder(root: Path, options, given: Path) -> FolderReading:
     images = [f for f in chosen if not f.fault]
     images = _without_copies(images, options, reading)
     images = _without_helpers(root, images, options, reading)
+    images, said = with_frames(root, images)
+    reading.understood += said
     _read_levels(root, images, options, reading)
     check_empty(root, images, others, reading)
     _read_names(options, reading)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.datasets.file_names import NameFacts, offer_groups
+from core.datasets.frames import file_of
 from core.datasets.image_names import in_words, other_format
 from core.datasets.levels import CONTAINERS, Level, splits_of, words_of
 from core.datasets.source import Understood
@@ -53,7 +54,8 @@ class FolderReading:
 
     def table(self) -> pd.DataFrame:
         """Return image_id, patient, study, view, path, split; and mask where an image has one. All text."""
-        rows = [(f.path, fact.patient, fact.study, fact.view, f.path, f.split) for f, fact in zip(self.files, self.facts)]
+        rows = [(f.path, fact.patient or file_of(f.path), fact.study, fact.view, f.path, f.split)
+                for f, fact in zip(self.files, self.facts)]
         table = pd.DataFrame(rows, columns=["image_id", "patient", "study", "view", "path", "split"], dtype=object)
         return table.assign(mask=["|".join(self.masks.get(f.path, ())) for f in self.files]) if self.masks else table
 

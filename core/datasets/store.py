@@ -23,8 +23,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -33,6 +32,8 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 
 from core.config import Split, Task, home
+from core.datasets.decode import collect_notes
+from core.datasets.decode_many import count_notes, decode_all, sentences
 from core.datasets.geometry import fit
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood
 from core.errors import LightboxError
@@ -47,7 +48,6 @@ META = {"shape": [COUNT], "targets": [{"name": str, "title": str, "task": Task, 
         "understood?": [{"code": str, "text": str, "option?": str}], "left_out?": {"*": COUNT},
         "sha256?": dict[str, str]}
 MEASURED = ("width", "height")      # columns that the store adds: pixels of the original; "" where that is not known
-SAVE_EVERY = 1.0               # seconds between two notes of progress; a kill loses no more than this
 CHUNK_BYTES = 16 * 10**6       # finished pixels in flight, so that memory stays flat
 SPARE = 100 * 10**6            # bytes that stay free on the disk
 
@@ -172,6 +172,7 @@ class _Progress:
         done: images that were looked at
         written: images in images.npy; the others could not be read
         skipped: {"row": ..., "reason": ...} of each of the others
+        noted: of how many images decoding said what, by code (decode_many.py)
     """
 
     total: int = field(metadata={"shape": COUNT})
@@ -179,6 +180,7 @@ class _Progress:
     done: int = field(default=0, metadata={"shape": COUNT})
     written: int = field(default=0, metadata={"shape": COUNT})
     skipped: list[dict] = field(default_factory=list, metadata={"shape": [{"row": COUNT, "reason": str}]})
+    noted: dict[str, int] = field(default_factory=dict, metadata={"shape": {"*": COUNT}})
 
 
 class _Coloured(Exception):
@@ -215,11 +217,13 @@ def _finish(source: Source, index: Index, state: _Progress, part: Path, size: in
         np.save(part / f"labels_{target.name}.npy", target.labels[good])
     files = [f"labels_{target.name}.npy" for target in index.targets.values()]
     skipped = index.skipped + [{"path": index.table["path"].iloc[s["row"]], "reason": s["reason"]} for s in state.skipped]
+    said = sentences(state.noted, len(good))
     write_json(part / "meta.json", {
         "title": source.title, "size": size, "resize": resize, "shape": [len(good), size, size, state.channels],
         "targets": [{"name": t.name, "title": t.title, "task": t.task, "class_names": t.class_names}
                     for t in index.targets.values()],
-        "skipped": skipped, "notes": index.notes, "understood": [asdict(one) for one in index.understood],
+        "skipped": skipped, "notes": index.notes + [one.text for one in said],
+        "understood": [asdict(one) for one in (*index.understood, *said)],
         "left_out": index.left_out, "sha256": {name: sha256(part / name) for name in files}})
     (part / "sizes.u32").unlink()
     (part / "progress.json").unlink()
@@ -265,17 +269,18 @@ def _append(source: Source, part: Path, size: int, resize: str, state: _Progress
                             "Free some space, choose a smaller image size, or set LIGHTBOX_HOME to another disk.")
     enough = size if resize == "pad" else 2 * size      # longer side; for others the shorter side decides
 
-    def decode(i: int) -> tuple[np.ndarray, tuple[int, int]] | str:
-        """Return pixels and the original's width and height, or why there are none."""
+    def decode(i: int) -> tuple[np.ndarray, tuple[int, int], Counter] | str:
+        """Return pixels, the original's width and height, and what decoding said; or why there are none."""
         try:
-            pixels = source.at_size(i, enough)
+            with collect_notes() as notes:
+                pixels = source.at_size(i, enough)
         except LightboxError as error:
             if not error.code.startswith("image."):      # one bad image is left out; a broken source is not a data set
                 raise
             return str(error)
         if pixels.shape[2] == 3 and not wanted and state.channels == 1:
             raise _Coloured
-        return fit(pixels, size, resize, state.channels), source.original_size(i, pixels)
+        return fit(pixels, size, resize, state.channels), source.original_size(i, pixels), count_notes(notes)
 
     path, resumed = part / "images.npy", state.done > 0
     # The memory map writes the header and makes room for all images. Pixels go through write(), which notices a full disk.
@@ -297,14 +302,15 @@ def _append(source: Source, part: Path, size: int, resize: str, state: _Progress
 
         def write(results: list) -> None:
             good = [r for r in results if not isinstance(r, str)]
-            file.write(b"".join(pixels.tobytes() for pixels, _ in good))
+            file.write(b"".join(pixels.tobytes() for pixels, *_ in good))
+            state.noted = dict(sum((r[2] for r in good), Counter(state.noted)))
             sizes.write(np.array([(0, 0) if isinstance(r, str) else r[1] for r in results], "<u4").tobytes())
             state.skipped += [{"row": state.done + k, "reason": r} for k, r in enumerate(results) if isinstance(r, str)]
             state.written += len(good)
             state.done += len(results)
 
         try:
-            _decode_all(decode, write, save, state, max(4, CHUNK_BYTES // row_bytes), 1 if source.sequential else None, progress)
+            decode_all(decode, write, save, state, max(4, CHUNK_BYTES // row_bytes), 1 if source.sequential else None, progress)
         except _Coloured:
             raise
         except BaseException:      # stopped: keep what there is
@@ -323,25 +329,3 @@ def _append(source: Source, part: Path, size: int, resize: str, state: _Progress
 def _header(path: Path, rows: int) -> dict:
     """Return the header of the first rows of an .npy file. Its map is closed on return: Windows shortens no mapped file."""
     return np.lib.format.header_data_from_array_1_0(np.load(path, mmap_mode="r")[:rows])
-
-
-def _decode_all(decode: Callable, write: Callable, save: Callable, state: _Progress, most: int, workers: int | None,
-                progress: Progress) -> None:
-    """Decode chunk after chunk, half a second each: smooth progress, prompt stop, little overhead."""
-    workers = workers or os.cpu_count() or 1
-    chunk, saved = min(16, most), 0.0
-    with ThreadPoolExecutor(workers) as pool:
-        while state.done < state.total:
-            began = time.monotonic()
-            rows = range(state.done, min(state.total, state.done + chunk))
-            write(list(pool.map(decode, rows) if workers > 1 else map(decode, rows)))
-            seconds = time.monotonic() - began
-            if seconds < 0.3:
-                chunk = min(most, chunk * 2)
-            elif seconds > 0.8:
-                chunk = max(4, chunk // 2)
-            if time.monotonic() - saved > SAVE_EVERY or state.done == state.total:
-                save()
-                saved = time.monotonic()
-            progress("Preparing the images", state.done, state.total)
-

@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.datasets.decode import warm as warm_decoder
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen, Decision
 from core.runs.classifiers import ClassifierInfo, list_classifiers
@@ -44,8 +45,8 @@ def show_upload(info: ClassifierInfo, small: bool) -> None:
     """The drop zone, what was wrong with the last file, and samples to try."""
     with st.container(key="drop_small" if small else "drop"):
         st.file_uploader("Image", key="file",
-                         help="PNG, JPEG, BMP, TIFF, WebP, GIF or DICOM, 8 or 16 bits, up to 25 million "
-                              "pixels. It stays on this machine and is deleted when you leave.")
+                         help="PNG, JPEG, BMP, TIFF, WebP, GIF, PGM, JPEG 2000, AVIF, HEIC or DICOM, of "
+                              "any depth, up to 25 million pixels. It stays on this machine and is deleted when you leave.")
     if "rejected" in st.session_state:
         name, error = st.session_state["rejected"]
         st.markdown(f"{escape(name)}:")
@@ -141,6 +142,7 @@ else:
     info = classifiers[address]
     try:
         warm_up_classifier(address)
+        warm_decoder()
         take_upload()
         image = st.session_state.get("image_to_classify")
         left, right = st.columns([5, 4] if image is None else [25, 100], gap="large")
