@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import gc_tuning, theme, widget_state
+from pages.shared import first_imports, gc_tuning, theme, widget_state
 
 PAGES = (
     st.Page("start/page.py", title="Start", default=True, help="Choose images to begin with; your latest runs."),
@@ -25,5 +25,7 @@ PAGES = (
 st.set_page_config(page_title="Lightbox", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
 theme.apply()
 gc_tuning.spare_imports()
-st.navigation(PAGES, position="top").run()
+page = st.navigation(PAGES, position="top")
+first_imports.import_first(page.url_path or "start")
+page.run()
 widget_state.count_run()

@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -270,3 +272,27 @@ def test_a_long_path_keeps_both_ends():
     assert layout.shorten("short") == "short"
 
 
+
+
+FIRST_VISITORS = """
+import sys, threading
+sys.setswitchinterval(1e-5)
+from pages.shared import first_imports
+failed = []
+def visit(page):
+    try:
+        first_imports.import_first(page)
+    except BaseException as error:
+        failed.append((page, repr(error)))
+visitors = [threading.Thread(target=visit, args=(page,)) for page in sys.argv[1:]]
+[visitor.start() for visitor in visitors]
+[visitor.join() for visitor in visitors]
+print(failed)
+"""
+
+
+def test_first_visitors_of_a_fresh_server_do_not_trip_over_each_others_imports():
+    """Without the lock about every second such start ends in a deadlock of imports."""
+    pages = sorted(file.parent.name for file in (ROOT / "pages").glob("*/page.py"))
+    done = subprocess.run([sys.executable, "-c", FIRST_VISITORS, *pages], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr

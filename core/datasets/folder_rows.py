@@ -19,7 +19,7 @@ from core.errors import LightboxError
 
 MOST_PARENTS = 20              # folders that are searched for empty class folders
 MEANINGS = {"class": "the classes", "split": "the split", "patient": "patients", "study": "studies", "view": "views",
-            "part": "parts of the download", "other": "another grouping, offered as a task of its own where all images have one"}
+            "part": "parts of the download", "other": "another grouping, offered as a task of its own"}
 ADD_CLASSES = "Make one subfolder per class, at least two, and put the images into them."
 
 
@@ -176,10 +176,10 @@ def tell(reading: FolderReading, others: list[str]) -> None:
                         "levels")
     reading.understood += said
     if not patients and files:
-        offers = "; ".join(f"{words} gives {n:,} groups (pattern {pattern})"
-                           for pattern, words, n in offer_groups([f.path for f in files]))
-        reading.say("patients.unknown", "No patient is known, so images of one person may be on both sides of the split."
-                    + (f" Names may tell: {offers}." if offers else ""), "pattern")
+        reading.say("patients.unknown", "No patient is known, so images of one person may be on both sides of the split.",
+                    "pattern")
+        for pattern, words, groups in offer_groups([f.path for f in files]):
+            reading.say("patients.offer", f"Names may tell: {words} gives {groups:,} groups.", "pattern", pattern)
     elif patients:
         reading.say("patients", f"{patients:,} patients are known from the names of files and folders.", "pattern")
     if others:

@@ -35,7 +35,7 @@ FINDINGS = {"normal", "abnormal", "benign", "malignant", "positive", "negative",
             "carcinoma", "hernia", "mass", "cardiomegaly", "atelectasis", "infiltration", "demented", "nondemented", "drusen",
             "survived", "died"}
 ROLES = {"class": "class", "split": "split", "patient": "patient", "study": "study", "view": "view", "part": "part of a download",
-         "other": "something else", "around": "around everything"}
+         "other": "another grouping", "around": "not used"}
 FEW = 12        # numbered folders up to this many may be classes
 
 

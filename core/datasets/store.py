@@ -45,7 +45,7 @@ FORMAT = 1
 COUNT = range(10**12)
 META = {"shape": [COUNT], "targets": [{"name": str, "title": str, "task": Task, "class_names": [str]}],
         "skipped": [{"path": str, "reason": str}], "notes": [str],
-        "understood?": [{"code": str, "text": str, "option?": str}], "left_out?": {"*": COUNT},
+        "understood?": [{"code": str, "text": str, "option?": str, "value?": str}], "left_out?": {"*": COUNT},
         "sha256?": dict[str, str]}
 MEASURED = ("width", "height")      # columns that the store adds: pixels of the original; "" where that is not known
 CHUNK_BYTES = 16 * 10**6       # finished pixels in flight, so that memory stays flat

@@ -12,6 +12,7 @@ from pages.add import read_options
 from pages.add.options_form import draw_options, form
 from pages.add.phantom_form import draw_phantom_form
 from pages.add.read_options import Preview
+from pages.add.understood import draw_understood
 from pages.shared.layout import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
 from pages.shared.widget_state import follow
 
@@ -85,8 +86,10 @@ def draw_result(shown: Preview) -> None:
     for name, target in result.index.targets.items():
         st.html(read_options.counts_html(target, result.counts[name]))
         st.caption(TASKS.get(target.task, "Each image has exactly one class."))
-    if result.index.notes:
-        st.caption("\n".join(f"- {escape(note)}" for note in result.index.notes))
+    said = {one.text for one in result.index.understood}
+    notes = [note for note in result.index.notes if note not in said]
+    if notes:
+        st.caption("\n".join(f"- {escape(note)}" for note in notes))
     if result.index.skipped:
         with st.expander(f"Skipped: {len(result.index.skipped):,}"), st.container(height=220, border=False):
             for item in result.index.skipped[:200]:
@@ -165,6 +168,8 @@ def draw_files() -> None:
     if shown is None:
         draw_examples()
     else:
+        if shown.result:
+            draw_understood(shown)
         left, right = st.columns([62, 38], gap="large")
         with left:
             draw_options(shown)

@@ -19,6 +19,7 @@ from core.datasets.archive import unpack, unpacked
 from core.datasets.custom import list_custom_datasets
 from core.datasets.folder import Folder
 from core.datasets.formats import ARCHIVES, FORMATS, detect_format, options_to_json, parse_options
+from core.datasets.levels import Level
 from core.datasets.scan import ScanResult, scan_source
 from core.datasets.source import Target
 from core.datasets.table import preview as preview_table
@@ -42,6 +43,7 @@ class Preview:
         formats: those in which it may be read, the likeliest first
         options: the read options, with everything filled in that was detected
         table: how each column of a table was read (core.datasets.table.TablePreview), None for other formats
+        levels: what each level of folders was taken for, for folders
         names: what is read from some file names, for class folders; None for other formats, and where there
             is nothing to read
         result: None where `error` says what is wrong
@@ -53,6 +55,7 @@ class Preview:
     options: Any
     table: Any = None
     names: pd.DataFrame | None = None
+    levels: tuple[Level, ...] = ()
     result: ScanResult | None = None
     error: LightboxError | None = None
 
@@ -80,10 +83,11 @@ def _preview(path: str, format: str | None, values: str) -> Preview:
     place = (detected if format == guess else root).resolve()
     fields = {f.name for f in dataclasses.fields(FORMATS[format].options)}
     options = parse_options(format, {key: value for key, value in json.loads(values).items() if key in fields})
-    table, names, result, error = None, None, None, None
+    table, names, levels, result, error = None, None, (), None, None
     try:
         if format == "folder":
-            names = Folder(place, options).preview_names(NAMES)
+            folder = Folder(place, options)
+            names, levels = folder.preview_names(NAMES), tuple(folder.levels())
         if format == "table":
             table = preview_table(place, options)
             options = table.options
@@ -92,7 +96,7 @@ def _preview(path: str, format: str | None, values: str) -> Preview:
         result = scan_source(FORMATS[format].build(place, options))
     except LightboxError as caught:
         error = caught
-    return Preview(format, formats, place, options, table, names, result, error)
+    return Preview(format, formats, place, options, table, names, levels, result, error)
 
 
 def added_as(shown: Preview) -> str | None:
