@@ -14,6 +14,7 @@ FIGURES = {
     "app": (r"\d+\.\d\d s \(", 20),
     "augment": (r"x \d+\.\d$", 4),
     "data": (r"\d", 8),
+    "decoding": (r" ms +\d+ ms$", 3),
     "explain": (r"\d+\.\d\d", 10),
     "frozen": (r"times less", 2),
     "intervals": (r"\d+\.\d$", 3),
