@@ -11,6 +11,7 @@ moved.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -33,6 +34,7 @@ from core.datasets.walk import ListedFile, unwrap
 from core.errors import LightboxError
 
 MAX_CLASSES = 1000
+RECENT = 10.0        # seconds
 SPLIT_FOLDERS = SPLIT_WORDS
 
 
@@ -84,12 +86,13 @@ class Folder(Source):
             raise LightboxError("folder.missing", f"There is no folder {path}.",
                                 "Check the path; it may be on a disk that is not connected.")
         self.given, self.path = path, unwrap(path, stop=lambda name: name.lower() in SPLIT_WORDS)
+        self._reading, self._read_at = None, 0.0
         self.title = path.resolve().name
         self.description = "Images from a local folder with one subfolder per class."
 
     def fingerprint(self) -> str:
         """Return a hash of the options and of name, size and time of change of every file that is read."""
-        reading = self._read()
+        reading = self._read(fresh=True)
         return fingerprint_of([*reading.files, *reading.faulty], self.options, reading.key)
 
     def levels(self) -> list[Level]:
@@ -142,8 +145,11 @@ class Folder(Source):
         rows = np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int)
         return table.iloc[rows][["path", "patient", "study", "view"]].reset_index(drop=True)
 
-    def _read(self) -> FolderReading:
-        return read_folder(self.path, self.options, self.given)
+    def _read(self, fresh: bool = False) -> FolderReading:
+        """Read the folder; what was read within the last seconds is good enough, but for the fingerprint."""
+        if fresh or self._reading is None or time.monotonic() - self._read_at > RECENT:
+            self._reading, self._read_at = read_folder(self.path, self.options, self.given), time.monotonic()
+        return self._reading
 
 
 FEW_VALUES = 40      # a mask whose largest value is above this is black and white, perhaps blurred by JPEG; others hold numbers

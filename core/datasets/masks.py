@@ -6,9 +6,11 @@ image. They are left out and counted; masks are kept as the truth for heat maps.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import permutations
 
 from core.datasets.levels import CONTAINERS, words_of
@@ -101,6 +103,11 @@ def _kinds_of(words: list[str]) -> list[tuple[str, bool]]:
     return [(kind, bool(words & plain)) for kind, (plain, unsure) in KINDS.items() if words & (plain | unsure)]
 
 
+@cache
+def _kinds_in(name: str) -> list[tuple[str, bool]]:
+    return _kinds_of(words_of(name))
+
+
 def _core(path: str, kind: str) -> str:
     """Return what a file's name says beside its kind: "benign (1)_mask_2" and "benign (1)" are both "benign 1"."""
     words = words_of(_stem(path))
@@ -112,8 +119,13 @@ def _core(path: str, kind: str) -> str:
     return " ".join(words)
 
 
+MARKED = re.compile("|".join(sorted({*KINDS["mask"][0], *KINDS["mask"][1], "ground.truth"})), re.IGNORECASE)
+
+
 def _by_file_name(paths: list[str], helpers: Masks) -> None:
     """Take `x_mask.png` and `mask_x.png` for masks where x.png or image_x.png lies in the same folder."""
+    if not any(map(MARKED.search, paths)):
+        return
     images, marked = {}, []
     for path in paths:
         kinds = [kind for kind, _ in _kinds_of(words_of(_stem(path))) if kind == "mask"]
@@ -138,7 +150,7 @@ def _by_folder_name(paths: list[str], helpers: Masks) -> None:
                 parent = "/".join(parts[:k])
                 if name not in folders[parent]:
                     folders[parent].add(name)
-                    sure = dict(_kinds_of(words_of(name))).get(kind)
+                    sure = dict(_kinds_in(name)).get(kind)
                     if sure is not None:
                         marked[parent][name] = sure
         helper_folders = {f"{parent}/{name}".lstrip("/"): (sure, folders[parent] - set(names))
