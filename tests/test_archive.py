@@ -1,10 +1,13 @@
 """A zip is unpacked whole or not at all, and never a byte outside its folder, whatever it says of itself."""
 
+import gzip
 import io
 import stat
 import struct
+import tarfile
 import time
 import zipfile
+import zlib
 
 import cv2
 import numpy as np
@@ -217,3 +220,84 @@ def test_cut_off_at_any_place(tmp_path, lightbox_home):
 
 def test_a_zip_without_images(tmp_path, lightbox_home):
     assert refused(zipped(tmp_path, {"letter.pdf": b"%PDF", "inner.zip": b"PK\3\4"}), lightbox_home) == "archive.empty"
+
+
+# ------------------------------------------------------------------------------------------------- names as people write them
+
+def raw_zip(folder, names: list[bytes], contents: list[bytes], flag: int = 0):
+    """By hand, with names as bytes, as other programs write them."""
+    body, directory = b"", b""
+    for name, content in zip(names, contents):
+        facts = struct.pack("<HHHHHIIIHH", 20, flag, 0, 0, 33, zlib.crc32(content), len(content), len(content), len(name), 0)
+        directory += b"PK\1\2" + struct.pack("<H", 20) + facts + struct.pack("<HHHII", 0, 0, 0, 0, len(body)) + name
+        body += b"PK\3\4" + facts + name + content
+    end = struct.pack("<HHHHIIH", 0, 0, len(names), len(names), len(directory), len(body), 0)
+    (folder / "set.zip").write_bytes(body + directory + b"PK\5\6" + end)
+    return folder / "set.zip"
+
+
+@pytest.mark.parametrize("encode", [lambda name: name.replace("/", "\\").encode(), str.encode])
+def test_backslashes_and_names_in_utf_8_without_a_flag(tmp_path, encode):
+    names = [f"Lunge/{kind}/{k}.png" for kind in ("kr\u00e4nklich", "ge\u00fcbt \u4e2d") for k in range(3)]
+    folder = unpack(raw_zip(tmp_path, [encode(name) for name in names], list(CLASSES.values())[:6]))
+    assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png")) == sorted(names)
+
+
+def test_names_of_an_old_code_page_stay_apart(tmp_path):
+    folder = unpack(raw_zip(tmp_path, [b"a\x84/1.png", b"a\x94/1.png"], [png(1), png(2)]))
+    assert {p.name for p in folder.iterdir()} == {"a\u00e4", "a\u00f6"}
+
+
+@pytest.mark.parametrize("name", [b"..\\a.png", b"x\\..\\..\\a.png", b"C:\\a.png", b"\\\\server\\a.png"])
+def test_a_backslash_leads_nowhere(tmp_path, lightbox_home, name):
+    assert refused(raw_zip(tmp_path, [name, b"b.png"], [png(1), png(2)]), lightbox_home) == "archive.names"
+
+
+# ------------------------------------------------------------------------------------------------------------------------- tars
+
+def tarred(folder, files: dict[str, bytes], name="set.tar.gz", mode="w:gz", **change):
+    with tarfile.open(folder / name, mode) as file:
+        for inside, content in files.items():
+            entry = tarfile.TarInfo(inside)
+            entry.size = len(content)
+            for key, value in change.items():
+                setattr(entry, key, value)
+            file.addfile(entry, io.BytesIO(content))
+    return folder / name
+
+
+@pytest.mark.parametrize("name, mode", [("set.tar.gz", "w:gz"), ("set.tgz", "w:gz"), ("set.tar", "w"), ("set.tar.bz2", "w:bz2"),
+                                        ("set.tar.xz", "w:xz")])
+def test_a_tar_is_the_same_set_as_the_zip(tmp_path, name, mode):
+    path = tarred(tmp_path, {"./knees/" + inside: content for inside, content in CLASSES.items()} | {
+        "./knees/._0.png": b"x", "knees/read me.pdf": b"x"}, name, mode)
+    assert unpacked(path) is None
+    data = open_dataset(DataConfig(str(path), size=16, resize="stretch"))
+    assert data.class_names == ("ill", "well") and len(data) == 10
+    assert [int(image[8, 8, 0]) for image in data.images] == [20 * i + 100 * k for k in (0, 1) for i in range(5)]
+    assert len([p for p in unpacked(path).rglob("*") if p.is_file()]) == 10
+
+
+@pytest.mark.parametrize("name, change, code", [
+    ("../a.png", {}, "archive.names"), ("/a.png", {}, "archive.names"), ("a.png", {"type": tarfile.SYMTYPE}, "archive.names"),
+    ("a.png", {"type": tarfile.LNKTYPE}, "archive.names"), ("a.png", {"type": tarfile.FIFOTYPE}, "archive.names"),
+    ("a.txt.gz", {}, "archive.empty")])
+def test_a_tar_that_no_honest_program_writes(tmp_path, lightbox_home, name, change, code):
+    assert refused(tarred(tmp_path, {"b/c.pdf": b"x", name: png(1)}, **change), lightbox_home) == code
+
+
+def test_tars_that_are_cut_off_none_or_bombs(tmp_path, lightbox_home):
+    path = tarred(tmp_path, CLASSES)
+    whole = path.read_bytes()
+    for bad in (whole[:len(whole) // 2], b"\x1f\x8b" + whole[9:], b"words", b""):
+        path.write_bytes(bad)
+        assert refused(path, lightbox_home) == "archive.broken"
+    path.write_bytes(gzip.compress(whole))
+    assert refused(path, lightbox_home) == "archive.broken"
+    head = tarfile.TarInfo("a/b.npz")
+    head.size = 50 * 10**9
+    path.write_bytes(gzip.compress(head.tobuf() + bytes(10**6)))
+    assert refused(path, lightbox_home) == "archive.too_large"
+    head.type, head.size = tarfile.XHDTYPE, 3 * 10**9
+    path.write_bytes(gzip.compress(head.tobuf(tarfile.GNU_FORMAT) + bytes(10**6)))
+    assert refused(path, lightbox_home) == "archive.broken"

@@ -80,7 +80,7 @@ def settings(items: list[str]) -> dict[str, str]:
 
 def absolute(dataset: str | None) -> str | None:
     """Return a path as the worker, which runs in another folder, will find it; a name as it is."""
-    files = (".npz", ".csv", ".tsv", ".txt", ".zip")
+    files = (".npz", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".tgz")
     looks_like_path = dataset and ("/" in dataset or dataset.endswith(files) or dataset.startswith("."))
     return str(Path(dataset).expanduser().resolve()) if looks_like_path else dataset
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.datasets import medmnist
+from core.datasets import medmnist, tarball
 from core.datasets.archive import unpack
 from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions
+from core.datasets.image_names import other_format
 from core.datasets.mura import Mura, MuraOptions, is_mura
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource
@@ -23,7 +24,7 @@ from core.datasets.walk import subfolders, unwrap
 from core.errors import LightboxError
 
 TABLES = (".csv", ".tsv", ".txt")
-ARCHIVES = (".zip",)
+ARCHIVES = (".zip", *tarball.SUFFIXES)
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -71,7 +72,7 @@ def format_of(name: str) -> Format:
 
 def is_archive(path: Path) -> bool:
     """Return whether a path is a file that has to be unpacked."""
-    return path.suffix.lower() in ARCHIVES and path.is_file()
+    return path.name.lower().endswith(ARCHIVES) and path.is_file()
 
 
 def detect_format(path: Path | str) -> tuple[str, Path]:
@@ -87,15 +88,17 @@ def detect_format(path: Path | str) -> tuple[str, Path]:
             return _detect_in_folder(path)
         if path.is_file():
             suffix = path.suffix.lower()
-            if suffix in ARCHIVES:
+            if is_archive(path):
                 return _detect_in_folder(unpack(path))
             if suffix == ".npz":
                 return "npz", path
             if suffix in TABLES:
                 return "table", path
-            raise LightboxError("dataset.unsupported", f"{path.name} is not in a supported data set format.",
-                                "Give a folder with one subfolder per class, a table (.csv, .tsv, .txt) with the names of "
-                                "image files, a .zip of either, or an .npz file in MedMNIST's layout.")
+            what, todo = other_format(path.name) or ("", "")
+            raise LightboxError("dataset.unsupported", f"{path.name} is {f'a {what}, ' if what else ''}not in a supported "
+                                "data set format.", f"{todo}{' ' if todo else ''}Give a folder with one subfolder per class, "
+                                "a table (.csv, .tsv, .txt) with the names of image files, a .zip or .tar.gz of either, or an "
+                                ".npz file in MedMNIST's layout.")
     except (OSError, ValueError) as error:      # a name too long or with a zero byte
         reason = getattr(error, "strerror", None) or "it has a character that no path can have"
         raise LightboxError("dataset.unknown", f"{str(path)[:200]!r} cannot be opened: {reason}.", "Check the path.") from error

@@ -18,7 +18,7 @@ from core.config import home
 from core.datasets.archive import unpack, unpacked
 from core.datasets.custom import list_custom_datasets
 from core.datasets.folder import Folder
-from core.datasets.formats import ARCHIVES, FORMATS, detect_format, options_to_json, parse_options
+from core.datasets.formats import FORMATS, detect_format, is_archive, options_to_json, parse_options
 from core.datasets.levels import Level
 from core.datasets.scan import ScanResult, scan_source
 from core.datasets.source import Target
@@ -29,7 +29,7 @@ from pages.shared import theme
 from pages.shared.layout import escape, long_task, shorten
 from pages.shared.resize_preview import fits_html
 
-UPLOADS = ("zip", "csv", "tsv", "txt", "npz")
+UPLOADS = ("zip", "tar", "gz", "tgz", "csv", "tsv", "txt", "npz")
 MAX_UPLOAD = 200           # MB; what is larger is given as a path and not sent through the browser
 NAMES = 10                 # file names that show what a pattern reads
 SHOWN_CLASSES = 40
@@ -67,7 +67,7 @@ def preview(path: str, format: str | None, values: dict[str, Any]) -> Preview:
     Raises LightboxError where there is nothing that could be read.
     """
     packed = Path(path).expanduser()
-    if packed.suffix.lower() in ARCHIVES and packed.is_file() and unpacked(packed) is None:
+    if is_archive(packed) and unpacked(packed) is None:
         with long_task(f"Unpacking {packed.name}", key=f"unpack_{path}") as progress:
             unpack(packed, progress)
     return _preview(path, format, json.dumps(values))
@@ -77,7 +77,7 @@ def preview(path: str, format: str | None, values: dict[str, Any]) -> Preview:
 def _preview(path: str, format: str | None, values: str) -> Preview:
     guess, detected = detect_format(path)
     root = Path(path).expanduser()
-    root = unpacked(root) if root.suffix.lower() in ARCHIVES and root.is_file() else root
+    root = unpacked(root) if is_archive(root) else root
     formats = tuple(dict.fromkeys((guess, "folder"))) if root.is_dir() else (guess,)
     format = format if format in formats else guess
     place = (detected if format == guess else root).resolve()
@@ -114,7 +114,7 @@ def keep_upload(name: str, content: bytes) -> str:
     path = folder / safe
     if not path.exists():
         write_atomic(path, content)
-    if path.suffix.lower() not in ARCHIVES:
+    if not is_archive(path):
         return str(path)
     try:
         with long_task(f"Unpacking {safe}", key=f"unpack_{path}") as progress:
