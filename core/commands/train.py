@@ -101,7 +101,7 @@ def _follow(store, run, prefix: str = "") -> int:
 def _say_about_data(run: Run) -> None:
     """Say on stderr what a person should know about the images: files that were not read, classes without training images, copies
     where somebody has searched for them, undefined metrics."""
-    from core.evaluation.copies import copied_images
+    from core.datasets.inspection import copied_counts
     from core.evaluation.predictions import ready_dataset
     about = run.data()
     if not about:
@@ -110,10 +110,9 @@ def _say_about_data(run: Run) -> None:
     say_skipped(skipped.get("first", []), count=skipped.get("n"))
     print(about["split_note"], file=sys.stderr)
     data = ready_dataset(run)
-    for split in ("val", "test") if data is not None else ():
-        copied = copied_images(data, data.table["image_id"][data.indices(split)].tolist())
-        if copied is not None and copied.any():
-            print(copied_sentence(int(copied.sum()), len(copied), split), file=sys.stderr)
+    counts = copied_counts(data) if data is not None else None
+    for split, (copied, n) in (counts or {}).items():
+        print(copied_sentence(copied, n, split), file=sys.stderr)
     for note in next((record.get("notes", []) for record in run.records("epoch")[::-1]), []):
         print(note.replace("in this split", "among the validation images"), file=sys.stderr)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.datasets.dataset import Dataset
 from core.datasets.groups import copied_sentence, copy_groups
-from core.datasets.inspection import kept_inspection
+from core.datasets.inspection import known_inspection
 from core.evaluation.predictions import Predictions
 from core.metrics.estimates import Estimates, estimate
 from core.metrics.groups import BROKEN_DOWN
@@ -49,10 +49,10 @@ class CopyEvaluation:
 
 def copied_images(data: Dataset, image_ids: list[str]) -> np.ndarray | None:
     """Return (N,) bool, which images have a copy in training; None where nobody has searched. Unknown images have none."""
-    kept = kept_inspection(data)
-    if kept is None:
+    known = known_inspection(data)
+    if known is None:
         return None
-    copies = copy_groups(len(data), kept.duplicates)
+    copies = copy_groups(len(data), known.duplicates)
     trained = np.isin(copies, copies[data.indices("train")])
     place = dict(zip(data.table["image_id"].astype(str), trained.tolist()))
     return np.array([place.get(name, False) for name in image_ids], bool)

@@ -59,7 +59,7 @@ def copied(result: RunEvaluation, epochs: int) -> Sequence[Note]:
     numbers = "None is left that the network cannot know."
     if every is not None and without is not None and without.low is not None:
         title = METRICS[name].title
-        numbers = f"{title} {_text(every)} on all of them, {_text(without)} on the {found.n - found.copied:,} without."
+        numbers = f"{title} {_text(every)} on all images, {_text(without)} on the {found.n - found.copied:,} without a copy."
     return [Note("copies", f"{found.sentence} A network may know these by heart. {numbers}")]
 
 

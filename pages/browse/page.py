@@ -13,6 +13,8 @@ import streamlit as st
 
 from core.config import Split
 from core.datasets import DATASETS, Dataset
+from core.datasets.groups import copied_sentence
+from core.datasets.inspection import copied_counts
 from pages.browse import overview
 from pages.browse.counts import counts_table
 from pages.browse.drawer import draw_drawer, show_image
@@ -189,7 +191,8 @@ def draw_summary(name: str, data: Dataset, key: tuple, counts, query: Query, row
     if clicked is not None:
         set_class_and_split(data, data.class_names[clicked] if clicked < len(data.class_names) else NONE, query.split)
         st.rerun()
-    st.markdown("\n\n".join(map(escape, (data.split_note, *data.notes))))
+    copied = [copied_sentence(*of, part) for part, of in (copied_counts(data) or {}).items()]
+    st.markdown("\n\n".join(map(escape, (data.split_note, *copied, *data.notes))))
     if data.skipped:
         count = len(data.skipped)
         with st.expander(f"{count:,} file{'s' if count > 1 else ''} could not be read", key="browse_skipped"):

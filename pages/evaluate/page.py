@@ -17,6 +17,7 @@ from core.metrics import METRICS
 from core.runs.store import Run, RunStore
 from pages.evaluate.calibration import draw_calibration
 from pages.evaluate.confusion import confusion
+from pages.evaluate.copies import draw_copies
 from pages.evaluate.groups import draw_breakdown
 from pages.evaluate.metrics import show_all, show_classes, show_headline, show_warnings
 from pages.evaluate.results import Overview, await_baseline, evaluation_of, overview_of
@@ -180,6 +181,7 @@ def show(run: Run, split: str, finding: str | None) -> Shown:
     show_warnings(at.result.warnings)
     with show_headline(at.result):
         draw_downloads(run, split)
+    draw_copies(at.result.copies, run.config.data.dataset)
     section, tab = choose_section()
     with tab:
         section.draw(at)

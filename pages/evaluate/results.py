@@ -11,9 +11,11 @@ import streamlit as st
 
 from core import metrics
 from core.datasets import Dataset, is_ready
+from core.datasets.inspection import Inspection, known_inspection
 from core.errors import LightboxError
 from core.evaluation import evaluate, thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
+from core.evaluation.copies import evaluate_copies
 from core.evaluation.evaluate import RunEvaluation
 from core.evaluation.predictions import Predictions, ready_dataset
 from core.evaluation.predictions import with_patients as add_patients
@@ -37,9 +39,25 @@ def evaluation_of(run: Run, split: str, preds: Predictions, each: bool = False) 
     preds, opened = with_patients(run, preds), run.times_test_opened() if split == "test" else 0
     result, thread = _evaluation(run, split, preds, each,
                                  opened), _baseline_threads().get((str(run.folder), split))
-    if thread is None or thread.is_alive():
-        return result
-    return _with_baselines(run, split, preds, each, opened, result)
+    if thread is not None and not thread.is_alive():
+        result = _with_baselines(run, split, preds, each, opened, result)
+    data = _set_of(run)
+    known = known_inspection(data) if data is not None else None
+    return result if known is None else _with_copies(run, split, preds, each, (opened, result.fitted), result, data, known)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_THRESHOLD | {Inspection: id})
+def _with_copies(run: Run, split: str, preds: Predictions, each: bool, about: tuple, _result: RunEvaluation, _data: Dataset,
+                 known: Inspection) -> RunEvaluation:
+    """With the metrics without copies of training images, once somebody has searched for them."""
+    copies = evaluate_copies(preds, _data, split, _result.task, _result.estimates, thresholds.of(run))
+    return evaluate.with_copies(run, _result, copies)
+
+
+@st.cache_resource(ttl=10, max_entries=16, show_spinner=False, hash_funcs={Run: lambda run: str(run.folder)})
+def _set_of(run: Run) -> Dataset | None:
+    """`_ready_set`, at most every ten seconds: to look whether it is ready lists its files."""
+    return _ready_set(run)
 
 
 @st.cache_data(max_entries=64, show_spinner="Evaluating: all metrics with their intervals ...",

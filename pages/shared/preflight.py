@@ -16,6 +16,8 @@ import numpy as np
 from core.augment import caveats
 from core.config import RunConfig
 from core.datasets import Dataset
+from core.datasets.groups import copied_sentence
+from core.datasets.inspection import copied_counts
 from core.models import MODELS
 from core.runs.classifiers import settings_of
 from pages.shared.layout import format_bytes
@@ -180,6 +182,21 @@ def _patients(f: Facts) -> str | None:
     return None
 
 
+def _untrained(f: Facts) -> str | None:
+    if f.data is None or not f.n_train:
+        return None
+    counts = f.data.counts()
+    names = [name for name, n, of in zip(f.data.class_names, counts["train"], counts["total"]) if of and not n]
+    return (f"No training image is of {', '.join(names)}: the network cannot learn what it never sees." if names else
+            None)
+
+
+def _copies(f: Facts) -> str | None:
+    counts = copied_counts(f.data) if f.data is not None else None
+    part, (copied, n) = max((counts or {"test": (0, 0)}).items(), key=lambda item: item[1][0])
+    return f"{copied_sentence(copied, n, part)} The page Split can keep copies together." if copied else None
+
+
 CHECKS: tuple[Callable[[Facts], str | None], ...] = (
     _memory, _earlier_run, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
-    _balanced_twice, _batch_size, _augmentation, _patients)
+    _balanced_twice, _batch_size, _augmentation, _untrained, _copies, _patients)

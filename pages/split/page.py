@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from core.audit import check_totals, inspect
+from core.datasets.inspection import copied_counts
 from core.errors import LightboxError
 from pages.shared import config_form, open_data, theme
 from pages.shared.gallery import gallery
@@ -27,6 +28,7 @@ def draw_controls(official: set[str]) -> None:
     """Task, strategy, fractions, folds, seed, fraction of training. What has no effect is not shown."""
     config_form.draw_target()
     config_form.draw("data.split")
+    config_form.draw("data.copies")
     draw_fractions(official)
     folds = config_form.value_of("data.folds")
     has_folds = isinstance(folds, int) and folds > 1
@@ -71,10 +73,30 @@ def draw_side(title: str, parts: dict, picture: tuple[str, str] | None) -> None:
         st.image(picture[0], alt=picture[1], width="stretch")
 
 
-def draw_leakage(summary: summaries.SplitSummary) -> None:
+def draw_copied(data) -> None:
+    """The number that matters most, where copies have been searched: how many images have a copy in training."""
+    counts = copied_counts(data)
+    if counts is None:
+        st.markdown("**Copies have not been searched yet**: an image may be in training and in test. The search stands below.")
+        return
+    for sentence in summaries.copied_texts(counts):
+        st.markdown(sentence)
+    if any(copied for copied, _ in counts.values()):
+        with st.container(horizontal=True, key="split_copied"):
+            st.button("Keep copies together", on_click=keep_copies, args=("data.split", "copies"),
+                      help="A new split, in which copies of an image, and all images of a patient where patients are known, are "
+                           "in one part.")
+            st.button("Keep one of each", on_click=keep_copies, args=("data.copies", "first"),
+                      help="One image of each group of copies is kept, of an official test set first; the others are in no part.")
+
+
+def keep_copies(knob: str, value: str) -> None:
+    config_form.put(knob, value)
+
+
+def draw_leakage(data, summary: summaries.SplitSummary) -> None:
     if summary.patients is None:
-        st.markdown("**No patient IDs are known**, so patient leakage cannot be checked. The search for duplicates below works "
-                    "without them.")
+        st.markdown(summaries.unknown_patients_text(data))
         return
     this, ignoring = st.columns(2, gap="large")
     with this:
@@ -139,7 +161,7 @@ def draw_pairs(data, audit) -> None:
                 with column:
                     draw_pair(data, audit, pair)
     if n > PAIRS:
-        st.caption(f"The first {PAIRS} of {n:,} pairs, those across splits first. `python -m core audit` lists all.")
+        st.caption(f"The first {PAIRS} of {n:,} pairs, those across splits first. `python -m core audit D --all` lists all.")
 
 
 def draw_outliers(data, audit) -> None:
@@ -197,7 +219,8 @@ with picture:
     if fault:
         show_error(fault)
     else:
-        draw_leakage(summary)
+        draw_copied(data)
+        draw_leakage(data, summary)
         draw_table(data, summary)
         st.caption(escape(f"{data.split_note} Split {data.split_hash[:8]}."),
                    help="A fingerprint of this assignment of images: runs with the same one can be compared.")

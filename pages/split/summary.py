@@ -8,7 +8,7 @@ N images, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as html_escape
 
@@ -31,6 +31,7 @@ from core.audit import (
 from core.config import Split
 from core.datasets import Dataset
 from core.datasets.groups import groups_of
+from core.datasets.inspection import kept_inspection
 from core.datasets.source import one_hot
 from core.datasets.stratify import balanced_weights
 from pages.shared import theme
@@ -130,6 +131,34 @@ def sentences(parts: dict[str, Overlap]) -> list[str]:
     return texts
 
 
+def copied_texts(counts: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Return in Markdown how many images of validation and test have a copy in training, the test set first.
+
+    Args:
+        counts: as `core.datasets.inspection.copied_counts`
+    """
+    texts = []
+    for part in (part for part in ("test", "val") if part in counts):
+        copied, n = counts[part]
+        name = theme.SPLIT_TITLES[part]
+        have = "has" if copied == 1 else "have"
+        texts.append(f"**{copied:,} of {n:,} {name} images ({format_percent(copied / n)})** {have} a copy in training." if copied
+                     else f"**None of {n:,} {name} images** has a copy in training.")
+    return texts
+
+
+def unknown_patients_text(data: Dataset) -> str:
+    """Return in Markdown what it means for this split that no patients are known."""
+    official = data.config.split in ("auto", "official") and bool(has_official(data))
+    means = ("Nobody can tell whether its parts share patients. What is cut out of training is taken image by image."
+             if official else "This split is made image by image. Where a patient has several images, some are in training and "
+                              "others in test: a network can recognise the patient, and the results are too good.")
+    if data.config.needs_copies:
+        means = "Copies are kept together or left out, but different images of one patient may still be in several parts."
+    return (f"**No patient IDs are known.** {means} If a column, a folder or the names of the files say who is who, choose it on "
+            "the page Add.")
+
+
 def patients_svg(rows: Sequence[np.ndarray], split: np.ndarray) -> tuple[str, str] | None:
     """Draw patients as columns of squares, a square an image, coloured by part. A line under a column marks a
     patient who is in training and elsewhere too. At most TALLEST squares a patient.
@@ -210,9 +239,9 @@ def _inspected() -> dict[tuple, Inspection]:
 
 
 def inspection_of(data: Dataset) -> Inspection | None:
-    """Return what the search found in these images, None where nobody has searched yet. The same for any
-    split."""
-    return _inspected().get(_pixels(data))
+    """Return what a search found in these images, on this page or on the command line; None where nobody has
+    searched yet. The same for any split."""
+    return _inspected().get(_pixels(data)) or kept_inspection(data)
 
 
 def keep_inspection(data: Dataset, inspection: Inspection) -> None:
@@ -244,8 +273,9 @@ def audit_text(audit: Audit) -> str:
     if not pairs and not outliers:
         return "**No duplicates and no outliers.**"
     across, labels = sum(map(audit.crosses, audit.duplicates)), sum(map(audit.contradicts, audit.duplicates))
-    return (f"**{pairs:,} pair{'' if pairs == 1 else 's'} of duplicates**, {across:,} across splits, {labels:,} with different "
-            f"labels. **{outliers:,} outlier{'' if outliers == 1 else 's'}.**")
+    groups = f"{audit.groups:,} group{'' if audit.groups == 1 else 's'}"
+    return (f"**{pairs:,} pair{'' if pairs == 1 else 's'} of duplicates** in {groups}, {across:,} across splits, "
+            f"{labels:,} with different labels. **{outliers:,} outlier{'' if outliers == 1 else 's'}.**")
 
 
 def pair_captions(audit: Audit, pair: DuplicatePair) -> tuple[str, str]:

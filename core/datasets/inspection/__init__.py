@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.datasets.dataset import Dataset
+from core.datasets.groups import copy_groups, shared_with_train
 from core.datasets.inspection.duplicates import DuplicatePair, find_duplicates, summarise_pixels
 from core.datasets.inspection.outliers import Outlier, find_outliers
 from core.datasets.source import Progress
@@ -22,7 +23,8 @@ from core.datasets.store import store_folder
 from core.errors import LightboxError
 from core.files import write_json
 
-__all__ = ["NAME", "DuplicatePair", "Inspection", "Outlier", "inspect", "inspection_file", "kept_inspection"]
+__all__ = ["NAME", "DuplicatePair", "Inspection", "Outlier", "copied_counts", "inspect", "inspection_file", "kept_inspection",
+           "known_inspection"]
 
 VERSION = 1      # raise it when the search finds other pairs or outliers: what was kept is then searched anew
 NAME = "inspection.json"
@@ -66,6 +68,33 @@ def kept_inspection(data: Dataset) -> Inspection | None:
         return _read(path, path.stat().st_mtime_ns, data.fingerprint, len(data))
     except OSError:
         return None
+
+
+def known_inspection(data: Dataset) -> Inspection | None:
+    """Return what a search of these images found, at this size or else at another one; None where nobody searched.
+
+    For what is only reported. A split takes the search at its own size, or it would depend on who searched first.
+    """
+    own = kept_inspection(data)
+    if own is not None:
+        return own
+    folder = inspection_file(data).parent
+    title = folder.name.removesuffix("-".join(["", *folder.name.rsplit("-", 4)[1:]]))
+    for path in sorted(folder.parent.glob(f"{title}-*/{NAME}"), reverse=True):
+        found = _read(path, path.stat().st_mtime_ns, data.fingerprint, len(data))
+        if found is not None:
+            return found
+    return None
+
+
+def copied_counts(data: Dataset) -> dict[str, tuple[int, int]] | None:
+    """Return for "val" and "test" (images with a copy in training, images); None where nobody has searched for copies."""
+    known = known_inspection(data)
+    if known is None:
+        return None
+    copies, split = copy_groups(len(data), known.duplicates), data.table["split"].to_numpy(dtype=object)
+    return {part: (len(shared_with_train(split, copies, part)), n) for part in ("val", "test")
+            if (n := int((split == part).sum())) and (split == "train").any()}
 
 
 def inspection_file(data: Dataset) -> Path:
