@@ -11,11 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from core.runs import checkpoints
 from core.runs.store import RunStore
+from core.worker import queue_worker
 from tests.tiny import tiny_config, tiny_npz
 
 ROOT = Path(__file__).parents[1]
+CPU = {"devices": [{"device": "cpu", "name": "", "memory_bytes": None}]}
 
 
 def without_unix(program: str, home: Path) -> str:
@@ -48,39 +52,57 @@ print(len(names))
     assert int(without_unix(program, tmp_path)) > 100
 
 
-def test_a_run_is_queued_trained_stopped_and_resumed(tmp_path):
+def test_a_run_is_queued_stopped_and_resumed_and_ends_as_one_with_unix(tmp_path, monkeypatch):
+    (tmp_path / "without").mkdir()
+    changes = {"model.name": "small_cnn", "train.epochs": 30}
+    config = tiny_config(tiny_npz(tmp_path), **changes)
     program = f"""
 import time
+from core.config import RunConfig
 from core.runs.store import RunStore
-from tests.tiny import tiny_config
+config = RunConfig.from_json({config.to_json()!r})
 store = RunStore()
-changes = {{"model.name": "small_cnn", "train.epochs": 200, "train.threads": 0}}
-run = store.create(tiny_config({str(tiny_npz(tmp_path))!r}, **changes))
+first = store.create(config.with_(**{{"train.threads": 0, "train.epochs": 1}}))      # the number of threads is measured
+run = store.create(config)
 
-def until(ready, seconds=120):
+def until(run, *states, epochs=0, seconds=120):
     end = time.monotonic() + seconds
-    while not ready():
+    while run.status().state not in states or len(run.records("epoch")) < epochs:
         assert time.monotonic() < end, (run.status(), (run.folder / "log.txt").read_text()[-2000:])
         store.recover()
-        time.sleep(0.05)
+        time.sleep(0.02)
 
-until(lambda: run.records("epoch"))
-assert run.is_alive() and run.status().state == "running"
+until(first, "finished")
+until(run, "running", epochs=1)
+assert run.is_alive()
 run.stop()
-until(lambda: run.status().state == "stopped")
-print(run.id)
+until(run, "stopped")
+print(run.id, len(run.records("epoch")))
+store.resume(run)
+until(run, "finished")
 """
-    run = RunStore(tmp_path).get(without_unix(program, tmp_path).strip())
-    assert "without Unix" in (run.folder / "log.txt").read_text()                  # the trainer too had no Unix
-    saved, notes = checkpoints.load_latest(run.checkpoints)
-    assert saved.epoch >= 1 and not notes and run.status().state == "stopped"
-    assert len(run.records("epoch")) == saved.epoch
+    run_id, stopped_at = without_unix(program, tmp_path / "without").split()
+    run = RunStore(tmp_path / "without").get(run_id)
+    assert run.log().count("without Unix") == 2                     # both trainers had no Unix
+    assert 1 <= int(stopped_at) < 30 and len(run.records("start")) == 2
+
+    monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
+    store = RunStore(tmp_path)
+    unbroken = store.create(config)
+    store.queue.claim("cpu")
+    queue_worker.train_run(unbroken, store.root)
+    for one in (run, unbroken):
+        assert one.status().state == "finished" and [r["epoch"] for r in one.records("epoch")] == [*range(1, 31)]
+    assert [r["val_loss"] for r in run.records("epoch")] == [r["val_loss"] for r in unbroken.records("epoch")]
+    (saved, notes), (other, _) = (checkpoints.load_latest(one.checkpoints) for one in (run, unbroken))
+    assert not notes and saved.epoch == other.epoch == 30 and saved.weights.keys() == other.weights.keys()
+    assert all(torch.equal(saved.weights[name], other.weights[name]) for name in saved.weights)
 
 
 def test_a_run_that_begins_in_this_process_holds_its_lock(tmp_path, monkeypatch):
     """Windows renames no folder in which a file is open, so there the lock comes after the rename."""
     monkeypatch.setattr("core.runs.store.WINDOWS", True)
-    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [{"device": "cpu", "name": "", "memory_bytes": None}]})
+    monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
     run, lock = RunStore(tmp_path).create_here(tiny_config("none"))
     assert run.is_alive() and not run.lock.acquire() and run.status().state == "starting"
     lock.release()
