@@ -10,7 +10,8 @@
     python -m core train --resume RUN
     python -m core train ... --queue
     torchrun --nproc-per-node 2 -m core train ...
-    python -m core find-lr --dataset D --model M [--set section.field=value ...] [--json]
+    python -m core find-lr --dataset D --model M [--size S] [--seed K] [--device cpu] [--set section.field=value ...]
+    [--json]
     python -m core recipes [KEY] [--json]
     python -m core name CODE | RUN
     python -m core evaluate RUN [--split val|test] [--json]
@@ -27,7 +28,8 @@
 
 D is a name such as phantom or breastmnist, or the path of a folder, a table, a zip or an .npz file. RUN is a
 run's id, or a classifier that came with the app, such as phantom-body-part. Progress goes to stderr, results
-to stdout. A mistake ends with one sentence and exit code 2, a failed run with 1.
+to stdout. A mistake ends with a sentence and exit code 2, with --json also
+with a stable code in brackets; a failed run with 1.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return options.function(options) or 0
     except LightboxError as error:
-        print(f"{error} [{error.code}]", file=sys.stderr)
+        code = f" [{error.code}]" if getattr(options, "json", False) else ""        # for programs, not for people
+        print(f"{error}{code}", file=sys.stderr)
         return 2
     except BrokenPipeError:                       # whoever read our output has seen enough, as `| head` has
         # nothing is left to be flushed into the closed pipe at the end

@@ -86,7 +86,7 @@ def test_a_drag_is_answered_without_the_server(app, page, run):
         page.keyboard.press(key)
         assert shown(page) < before
         check_all(page, LABELS, SCORES, patients=PATIENTS, prevalence=0.035)
-    assert slider.get_attribute("aria-valuetext") == f"0: {LABELS.sum()} detected, 0 missed, {(~LABELS).sum()} false alarms"
+    assert slider.get_attribute("aria-valuetext") == f"0: {LABELS.sum()} detected, 0 missed, {(~LABELS).sum()} false positives"
     for button, rule, wish in (("Youden", "youden", {}), ("Target sensitivity", "sensitivity", {"sensitivity": 0.8}),
                                ("Cost ratio", "cost", {"cost": 30.0, "prevalence": 0.035})):
         if wish:

@@ -14,6 +14,8 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from core.__main__ import parser
+from core.errors import LightboxError
 from core.evaluation.decision import chosen_for
 from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import freeze, unfreeze
@@ -135,7 +137,23 @@ def test_predict_answers_at_the_threshold_that_was_chosen_and_calibrated_on_requ
         unfreeze(run)
         (run.folder / "predictions.npz").write_bytes(stored)
     assert main(["predict", "phantom-body-part", str(images / "good.png"), "--calibrated"]) == 2
-    assert "[temperature.none]" in capsys.readouterr().err
+    assert "[" not in capsys.readouterr().err                                       # a person reads a sentence
+    with pytest.raises(LightboxError, match="temperature") as refused:
+        options = parser().parse_args(["predict", "phantom-body-part", str(images / "good.png"), "--calibrated"])
+        options.function(options)
+    assert refused.value.code == "temperature.none"
+
+
+def test_a_set_that_is_not_there_is_refused_before_a_run_exists(place, tmp_path):
+    for words in (("--dataset", "nope"), ("--dataset", tmp_path / "nope.zip"), ("--grid", "train.seed=0,1", "--dataset", "nope")):
+        answer = lightbox(tmp_path, "train", *words, code=2)
+        assert "nope" in answer.stderr and "Traceback" not in answer.stderr and not answer.stdout
+    assert RunStore(tmp_path).list() == [] and not list(tmp_path.glob("runs/*"))
+
+
+def test_a_code_is_for_programs(tmp_path):
+    assert "[" not in lightbox(tmp_path, "evaluate", "nobody", code=2).stderr
+    assert "[run.gone]" in lightbox(tmp_path, "evaluate", "nobody", "--json", code=2).stderr
 
 
 def test_queue_prints_the_id_and_lets_the_run_train_by_itself(place):

@@ -123,6 +123,9 @@ def test_a_stage_is_as_large_as_what_it_hands_on_and_says_that_it_is_frozen():
     # Huang et al., CVPR 2017, table 1; the channels follow from 64 + 6 x 32 = 256, half of it + 12 x 32 = 512 ...
     assert [stages[f"denseblock{i}"].shape for i in (1, 2, 3, 4)] == [(256, 56, 56), (512, 28, 28), (1024, 14, 14), (1024, 7, 7)]
     assert [stages[f"denseblock{i}"].depth for i in (1, 2, 3, 4)] == [12, 25, 49, 33]       # with the transition before
+    small = [(stage.name, stage.depth) for stage in stage_table(meta("small_cnn"))]
+    assert small == [("conv1", 1), ("conv2", 1), ("conv3", 1), ("conv4", 1), ("head", 1)]
+    assert [stage.depth for stage in stage_table(meta("vgg16"))] == [2, 2, 3, 3, 3, 3]    # as in the paper, configuration D
     fire = stage_table(meta("squeezenet1_0"))[0]                      # its stem ends with a Fire module: two halves side by side
     assert fire.shape == (128, 54, 54)                                # Iandola et al., 2016, table 1: 128 maps; 54 after pooling
     assert [stage.frozen for stage in stages.values()][:5] == [True, True, True, False, False]

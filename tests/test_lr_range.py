@@ -154,7 +154,8 @@ def test_what_cannot_be_tested_is_said(split):
 def test_the_command_prints_the_curve_and_what_it_says(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
     monkeypatch.setattr("core.runs.device.machine", lambda: {"devices": [{"device": "cpu"}]})
-    words = ["find-lr", "--dataset", str(tiny_npz(tmp_path)), "--model", "small_cnn", "--set", "data.size=28", "--set",
+    words = ["find-lr", "--dataset", str(tiny_npz(tmp_path)), "--model", "small_cnn", "--size", "28",
+             "--seed", "1", "--device", "cpu", "--set",
              "train.batch_size=16", "--set", "train.threads=1"]
     assert main([*words, "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

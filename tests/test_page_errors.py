@@ -117,10 +117,10 @@ def test_several_findings_are_looked_at_one_at_a_time(run):
     wrong = (probs[:, 1] > 0.5) != labels[:, 1]
     assert len(grid["captions"]) == wrong.sum()
     first = np.argmax(np.maximum(probs[:, 1], 1 - probs[:, 1]) * wrong)
-    assert grid["captions"][0] == f"{'missed' if labels[first, 1] else 'false alarm'}, {100 * probs[first, 1]:.0f} %"
+    assert grid["captions"][0] == f"{'missed' if labels[first, 1] else 'false positive'}, {100 * probs[first, 1]:.0f} %"
     data = open_dataset(run.config.data)
     said = text_of(open_page("errors", run=run.id, finding="1", image=data.table["image_id"].iloc[data.indices("val")[first]]))
-    assert f"{'Missed' if labels[first, 1] else 'False alarm'}: fluid is {'' if labels[first, 1] else 'not '}labelled" in said
+    assert f"{'Missed' if labels[first, 1] else 'False positive'}: fluid is {'' if labels[first, 1] else 'not '}labelled" in said
     labelled = [name for name, there in zip(("mass", "fluid", "nodule"), labels[first]) if there]
     assert f"Labels: {', '.join(labelled) or 'no finding'}." in said
 

@@ -81,7 +81,7 @@ def test_a_trainer_that_died_reads_as_interrupted():
     put_run("running", TWO)                           # nobody holds its lock
     at = open_page("runs")
     assert "Interrupted" in text_of(at) and "run_resume" in buttons(at)
-    assert RunStore().list()[0]._read("status.json")["state"] == "interrupted"      # tended: written down, not only shown
+    assert RunStore().list()[0].written_state() == "interrupted"      # tended: written down, not only shown
 
 
 def test_a_waiting_run_says_how_many_are_before_it():

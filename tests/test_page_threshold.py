@@ -137,4 +137,4 @@ def test_a_frozen_threshold_says_where_it_comes_from():
     assert Threshold(.1, "sensitivity", {"sensitivity": .95},
                      positive_class=1).in_words(names) == "sensitivity for ill at least 0.95"
     assert Threshold(.1, "cost", {"cost": 10, "prevalence": .02}, positive_class=1).in_words(names) == (
-        "a missed ill costs as much as 10 false alarms at a prevalence of 2 %")
+        "a missed ill costs as much as 10 false positives at a prevalence of 2 %")

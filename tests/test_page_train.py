@@ -274,10 +274,11 @@ def test_the_code_of_a_run_fills_the_form_or_is_a_sentence():
 
 def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
     at = open_page("train", dataset=str(tiny))
-    assert "queue_grid" not in [b.key for b in at.button]
+    assert "queue_grid" not in [b.key for b in at.button] and at.button("queue_run").proto.type == "primary"
     by_key(at, "multiselect", "grid_model.name").set_value(["resnet18", "squeezenet1_1"]).run()
     by_key(at, "multiselect", "grid_train.seed").set_value([0, 1, 2]).run()
     assert at.button("queue_grid").label == "Queue 6 runs" and "**6 runs**" in text_of(at)
+    assert [at.button(key).proto.type for key in ("queue_run", "queue_grid")] == ["secondary", "primary"]
     at.button("queue_grid").click().run()
     assert at.title[0].value == "Runs" and "6 of 6 runs" in text_of(at)
     runs = RunStore().list()

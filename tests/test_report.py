@@ -170,7 +170,7 @@ def test_from_the_command_line(run, tmp_path, capsys):  # noqa: F811
     assert "Paired tests" in (tmp_path / "two.html").read_text()
     assert main(["bundle", run.id, "--out", str(tmp_path / "all.zip")]) == 0
     assert zipfile.is_zipfile(tmp_path / "all.zip")
-    assert main(["report", run.id, "--split", "test"]) == 2 and "report.shut" in capsys.readouterr().err
+    assert main(["report", run.id, "--split", "test"]) == 2 and "test set" in capsys.readouterr().err
 
 
 def test_weights_alone(run):  # noqa: F811

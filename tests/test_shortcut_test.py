@@ -57,6 +57,8 @@ def test_regions_lie_where_the_picture_has_them(sets):
     changed = np.abs(data.images[rows][..., 0].astype(int) - without) > 60
     assert changed.any((1, 2)).all() and not (changed & ~found["letters"]).any()
     assert set(regions_of(sets["plain"], rows)) == {"finding"}
+    parts = dataclasses.replace(data, target="body_part")                    # what such a run predicts is no finding
+    assert set(regions_of(parts, rows)) == {"letters"}
 
 
 def test_a_region_that_is_not_known_of_every_image_is_left_out(sets):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.config import DataConfig
+from core.config import KNOBS, DataConfig
 from core.datasets.splits import make_split
 from core.datasets.stratify import balanced_weights, stratified_group_split, stratified_subset
 from core.errors import LightboxError
@@ -128,6 +128,13 @@ def test_several_findings_are_spread_alike():
     made = make_split(image_table(patients), labels, tuple("abcde"), DataConfig(split="patient"))
     for k in range(5):
         np.testing.assert_allclose(shares(made.split, labels[:, k], 1), [0.7, 0.15, 0.15], atol=0.06)
+
+
+def test_a_split_that_is_not_known_is_refused_with_the_choices():
+    table, labels = cohort()
+    with pytest.raises(LightboxError) as caught:
+        make_split(table, labels, NAMES, DataConfig(split="random"))
+    assert caught.value.code == "config.value" and all(word in caught.value.hint for word in KNOBS["data.split"].choices)
 
 
 def test_too_few_patients_is_said():

@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 
 def train(options: Namespace) -> int:
     """Train here and show the progress; with --queue leave it to the worker."""
+    from core.datasets import open_source
     from core.runs.store import RunStore
-    config = None if options.resume else _config(options)
+    configs = [] if options.resume else _grid(_config(options), options.grid)
+    for config in configs:
+        open_source(config.data)                  # what is not there is refused before a run exists
     if "TORCHELASTIC_RUN_ID" in os.environ:       # one of several processes of torchrun, which train the run themselves
         if options.grid:
             raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.",
                                             "Leave one of them out.")
-        run = ["--config", config.to_json()] if config else ["--resume", options.resume]
+        run = ["--config", configs[0].to_json()] if configs else ["--resume", options.resume]
         os.execv(sys.executable, [sys.executable, "-m", "core.worker.torchrun", *run])
     store = RunStore()
-    if config:
-        runs = [store.create(one) for one in _grid(config, options.grid)]
+    if configs:
+        runs = [store.create(config) for config in configs]
     else:
         runs = [store.get(options.resume)]
         store.resume(runs[0])
@@ -46,11 +49,7 @@ def train(options: Namespace) -> int:
 
 def _config(options: Namespace) -> RunConfig:
     """Return the settings of a new run, as the command line gives them."""
-    changes = {"data.dataset": absolute(options.dataset), "model.name": options.model,
-               "data.size": options.size, "train.epochs": options.epochs, "train.seed": options.seed,
-               "train.device": options.device, "name": options.name}
-    changes |= settings(options.set)
-    config = RunConfig()
+    changes, config = _given(options), RunConfig()
     if options.recipe:
         from core.runs.recipes import apply
         config = apply(config.with_(**{"data.dataset": changes["data.dataset"]}), options.recipe,
@@ -59,6 +58,14 @@ def _config(options: Namespace) -> RunConfig:
         raise LightboxError("cli.right", "--right corrects a recipe, and none was given.",
                                          "Write --recipe KEY --right.")
     return _with(config, changes)
+
+
+def _given(options: Namespace) -> dict:
+    """Return dotted setting -> value of the options and of --set; None where an option was not given."""
+    named = {"model.name": "model", "data.size": "size", "train.epochs": "epochs", "train.seed": "seed",
+             "train.device": "device", "name": "name"}
+    return {"data.dataset": absolute(options.dataset)} | {
+        field: getattr(options, option, None) for field, option in named.items()} | settings(options.set)
 
 
 def _with(config: RunConfig, changes: dict) -> RunConfig:
@@ -130,8 +137,7 @@ def find_lr(options: Namespace) -> None:
     from core.trainers.batches import SplitData
     from core.trainers.compute import prepare
     from core.trainers.probe import way_to_compute
-    config = _with(RunConfig(), {"data.dataset": absolute(options.dataset), "model.name": options.model}
-                         | settings(options.set))
+    config = _with(RunConfig(), _given(options))
     bar, records = Bar(), []
 
     def emit(record: dict) -> None:
@@ -201,14 +207,13 @@ def name(options: Namespace) -> None:
         print(sentence, file=sys.stderr)
 
 
+WHAT = (argument("--dataset", default="phantom"), argument("--model"), argument("--size", type=int),
+        argument("--seed", type=int), argument("--device"))
+
 COMMANDS = (
     Command("train", "train a network; prints the run's id", train, (
-        argument("--dataset", default="phantom"),
-        argument("--model"),
-        argument("--size", type=int),
+        *WHAT,
         argument("--epochs", type=int),
-        argument("--seed", type=int),
-        argument("--device"),
         argument("--name", help="what to call the run"),
         set_argument("section.field=value"),
         argument("--recipe", metavar="KEY", help="a preset of settings; python -m core recipes lists them"),
@@ -219,8 +224,7 @@ COMMANDS = (
         argument("--queue", action="store_true", help="print the run's id and return; the worker trains it"),
     )),
     Command("find-lr", "find a learning rate: raise it until the loss diverges", find_lr, (
-        argument("--dataset", default="phantom"),
-        argument("--model"),
+        *WHAT,
         set_argument("section.field=value"),
         argument("--json", action="store_true", help="a line of JSON for each step, the suggestion last"),
     )),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.config import SPLIT_NAMES, DataConfig, Split
+from core.config import KNOBS, SPLIT_NAMES, DataConfig, Split
 from core.datasets.groups import contradicting_groups, copied_sentence, groups_of, join_groups, shared_with_train
 from core.datasets.source import one_hot
 from core.datasets.stratify import stratified_group_split, stratified_subset
@@ -77,8 +77,8 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
         copies: (N,) equal for copies of one image; None where they were not searched, which `data.needs_copies` does not allow
 
     Raises:
-        LightboxError: "split.no_official" where official is asked for and there is none; "split.too_few" where a split is
-            empty; "split.fold" for a fold that does not exist
+        LightboxError: "config.value" for a split that is not known; "split.no_official" where official is asked for and there
+            is none; "split.too_few" where a split is empty; "split.fold" for a fold that does not exist
 
     >>> table = pd.DataFrame({"image_id": list("abcdef"), "patient": list("xxyyzz"), "study": "", "split": ""})
     >>> data = DataConfig(split="patient", val_fraction=0.33, test_fraction=0.33)
@@ -155,6 +155,7 @@ def _plan(given: np.ndarray, data: DataConfig) -> _Plan:
     if data.folds == 1 or data.folds and not 0 <= data.fold < data.folds:
         raise LightboxError("split.fold", f"There is no fold number {data.fold} among {data.folds} folds, counted from 0.",
                             "Folds are 2 to 20, or 0 for none.")
+    KNOBS["data.split"].check(data.split)               # nothing that is not known is taken for a split by patient
     parts = set(given)
     has_official = {"train"} < parts <= set(Split)      # training images alone are no split
     method = _method(data.split, has_official)

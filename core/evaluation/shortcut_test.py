@@ -155,9 +155,10 @@ def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
     (N, S, S) bool, "letters": }.
 
     Regions are widened by TOLERANCE: a map of a late layer is coarse, and who points next to a letter means
-    the letter. Letters are of lead and printed marks as well. Kinds that no image has, and sets where nobody
-    knows, are left out.
+    the letter. Letters are of lead and printed marks as well. Kinds that no image has, sets where nobody knows,
+    and the finding where the network predicts the body part are left out.
     """
+    predicts_part = data.target == "body_part"
     found: dict[str, list[np.ndarray]] = {}
     for i in rows:
         if hasattr(data.source, "marker_mask"):
@@ -166,6 +167,8 @@ def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
         else:
             mask = data.mask(int(i))
             masks = {} if mask is None else {"finding": mask}
+        if predicts_part:
+            masks.pop("finding", None)
         for name, mask in masks.items():
             found.setdefault(name, []).append(_on_square(mask, data))
     return {name: np.stack(masks) for name, masks in found.items()

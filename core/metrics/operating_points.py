@@ -50,7 +50,7 @@ class Threshold:
         wish, name = self.wish, names[self.positive_class]
         return {HAND: "by hand", "youden": "Youden",
                 "sensitivity": f"sensitivity for {name} at least {wish.get('sensitivity', 0):g}",
-                "cost": f"a missed {name} costs as much as {wish.get('cost', 0):g} false alarms at a prevalence of "
+                "cost": f"a missed {name} costs as much as {wish.get('cost', 0):g} false positives at a prevalence of "
                         f"{100 * wish.get('prevalence', 0):.3g} %"}.get(self.rule, self.rule)
 
 
@@ -104,7 +104,7 @@ RULES: dict[str, Rule] = {
         ("sensitivity", 0.95, 0.0, 1.0)),
     "cost": Rule(                                       # Metz, Semin Nucl Med 8, 1978
         "Cost ratio",
-        "Minimises the expected cost at this prevalence, where a miss costs as much as this many false alarms.",
+        "Minimises the expected cost at this prevalence, where a miss costs as much as this many false positives.",
         r"\min\ c\,\pi\,(1 - \text{sensitivity}) + (1 - \pi)(1 - \text{specificity})", _cheapest,
         ("cost", 10.0, 0.01, 1e4)),
 }

@@ -108,7 +108,7 @@ def layer_table(model: Classifier, size: int | None = None) -> list[Layer]:
 
 
 def stage_table(model: Classifier, size: int | None = None) -> list[Stage]:
-    """Return the same layers in groups: what comes before the first stage, each stage with what leads to it, and the head."""
+    """Return the same layers in groups: the stem before the first stage, each stage with what leads to it, and the head."""
     layers, shapes = _look(model, size)
     words = dict(zip(model.stages, model.stage_names))
     return [replace(stage, name=words.get(stage.name, stage.name.rpartition(".")[2]))
@@ -171,10 +171,12 @@ def by_stage(layers: Sequence[Layer], stages: Sequence[str], shapes: Mapping[str
         return max(inside, key=len, default="")
 
     homes = [home(layer, [stage for stage in stages if stage not in outer]) for layer in layers]
+    weighted = {stage for stage, layer in zip(homes, layers) if layer.flops}
     groups: dict[str, list[Layer]] = {}
     for n, layer in enumerate(layers):
         later = next(filter(None, homes[n:]), "")
-        group = later if any(homes[:n + 1]) else "stem"               # what leads to a stage is drawn with it
+        # what leads to a stage is drawn with it, also to the first, where that is only what follows its convolution
+        group = later if any(homes[:n + 1]) or later not in weighted else "stem"
         groups.setdefault((group if later else home(layer, outer)) or "head", []).append(layer)
     return [Stage(name, tuple(rows), shapes.get(name) or _hands_on(rows, layers, shapes), sum(row.flops > 0 for row in rows))
             for name, rows in groups.items()]

@@ -169,7 +169,7 @@ def main() -> int:
         config = RunConfig.from_json(options.config) if options.config else None
         return train_distributed(RunStore(Path(home())), config, options.resume or "")
     except LightboxError as error:
-        print(f"{error} [{error.code}]", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
 
 

@@ -137,7 +137,7 @@ def draw_custom_datasets() -> None:
         return
     st.header("Your data sets", anchor=False)
     for own in sets:
-        title, where, remove = st.columns([3, 6, 1], vertical_alignment="center")
+        title, where, remove = st.columns([3, 5, 2], vertical_alignment="center")
         with title:
             link(escape(shorten(own.title)), "browse", dataset=own.name)
         with where:

@@ -109,7 +109,7 @@ def show_roc_of(overview: Overview) -> None:
                           point_label=label_of(overview)),
                key=f"roc_{overview.finding}")
     if point:
-        st.caption(f"The dot is the threshold {overview.threshold:.2g}: sensitivity {point[1]:.3f}, "
+        st.caption(f"The diamond is the threshold {overview.threshold:.2g}: sensitivity {point[1]:.3f}, "
                    f"specificity {1 - point[0]:.3f}.")
     elif len(overview.roc) > 1:
         st.caption("Each class against all others.")
@@ -118,14 +118,14 @@ def show_roc_of(overview: Overview) -> None:
 def show_precision_recall_of(overview: Overview) -> None:
     st.header("Precision-recall curve", anchor=False,
               help="Precision (PPV): the proportion of flagged images that are positive. Recall: another "
-                   "word for sensitivity. Where positives are rare, this curve shows false alarms that the "
+                   "word for sensitivity. Where positives are rare, this curve shows false positives that the "
                    "ROC curve hides.")
     point = overview.pr_point
     show_chart(curves.precision_recall(by_name(overview, overview.pr), colors_of(overview), point=point,
                                        point_label=label_of(overview), prevalence=overview.prevalence),
                key=f"pr_{overview.finding}")
     if overview.prevalence is not None:
-        precision = f"The dot has a precision of {point[1]:.3f}. " if point else ""
+        precision = f"The diamond has a precision of {point[1]:.3f}. " if point else ""
         st.caption(f"{precision}Chance level: {overview.prevalence:.3f}, the prevalence of "
                    f"{escape(overview.names[1])} here.")
 

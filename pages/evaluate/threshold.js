@@ -160,7 +160,7 @@ function build(place, header, { points, count }, send, before) {
     slider.value = Math.round(toPlace(t) * STEPS)
     readout.replaceChildren("Threshold ", make("b", {}, score(t)), ...(state.how in GAINS
       ? [` ${header.rules.find(rule => rule.rule === state.how).title}`] : []))
-    slider.setAttribute("aria-valuetext", `${score(t)}: ${tp} detected, ${fn} missed, ${fp} false alarms`)
+    slider.setAttribute("aria-valuetext", `${score(t)}: ${tp} detected, ${fn} missed, ${fp} false positives`)
     typed.value = Number((100 * share).toPrecision(3))
     prevalence.value = nearest(100 * share)
     prevalence.setAttribute("aria-valuetext", percent(share))
@@ -170,7 +170,7 @@ function build(place, header, { points, count }, send, before) {
     const alarms = people(1000 * (1 - share) * (1 - specificity))
     sentence.replaceChildren(...(both ? [`Of 1,000 such patients, ${whole(sick)} with \u201c${header.name}\u201d: `,
       make("b", {}, `${whole(detected)} detected`), ", ", make("b", {}, `${whole(sick - detected)} missed`), ", ",
-      make("b", {}, `${whole(alarms)} false alarms`), "."]
+      make("b", {}, `${whole(alarms)} false positives`), "."]
       : ["All images here are of one class, so a threshold cannot be evaluated."]))
     drawTables(i, tp, fn, fp, tn, share)
     drawKept()
@@ -210,7 +210,7 @@ function build(place, header, { points, count }, send, before) {
     matrix.replaceChildren(make("caption", {}, "Images at this threshold"),
       make("tr", {}, head(""), head("flagged", "col"), head("not flagged", "col")),
       make("tr", {}, head(name, "row"), cell(tp, m, true, "true positives"), cell(fn, m, false, "missed")),
-      make("tr", {}, head(rest, "row"), cell(fp, n, false, "false alarms"), cell(tn, n, true, "true negatives")))
+      make("tr", {}, head(rest, "row"), cell(fp, n, false, "false positives"), cell(tn, n, true, "true negatives")))
     const row = (title, help, value, limits, counted = "") => {
       const th = head(title, "row"), known = Number.isFinite(value)
       th.title = help

@@ -1,4 +1,4 @@
-"""The threshold that one drags: true positives, misses and false alarms, at once.
+"""The threshold that one drags: true positives, misses and false positives, at once.
 
 The rates and limits at every threshold are computed here, once, by core/metrics/operating_points.py, and sent
 to the browser, which looks them up: the numbers change with the pointer and not after a round trip. What is

@@ -187,7 +187,7 @@ def draw_confused_pairs(view: SplitView) -> None:
 # --------------------------------------------------------------------------------------------------- in words
 
 # (label, predicted)
-OUTCOMES = {(1, 0): "missed", (0, 1): "false alarm", (1, 1): "detected", (0, 0): "not flagged"}
+OUTCOMES = {(1, 0): "missed", (0, 1): "false positive", (1, 1): "detected", (0, 0): "not flagged"}
 
 
 def selection_summary(view: SplitView, positions: np.ndarray) -> str:

@@ -49,8 +49,8 @@ def draw_preview() -> None:
     draw_warnings(ahead)
     config_form.draw_name()
     queue_button.draw_queue_button("Queue run", "queue_run",
-                                   lambda store: store.create(config_form.read()).id, type="primary",
-                                   icon=":material/play_arrow:")
+                                   lambda store: store.create(config_form.read()).id,
+                                   type="secondary" if sweep.is_grid() else "primary", icon=":material/play_arrow:")
     if error := queue_button.queue_error():
         show_error(error)
     waiting = preview.waiting_on(ahead.device)
@@ -84,22 +84,19 @@ def draw_images(ahead: preview.RunPreview) -> None:
 
 
 def draw_numbers(ahead: preview.RunPreview) -> None:
-    epochs = ahead.config.train.epochs
-    train, val, test = st.columns(3)
-    train.metric("Training", number(ahead.counts["train"]), help="Images that the network learns from.")
-    val.metric("Validation", number(ahead.counts["val"]),
-               help="Images evaluated after each epoch, never trained on: they choose the best epoch.")
-    test.metric("Test", number(ahead.counts["test"]), help="Images held out until you unlock them on the "
-                                                           "page Evaluate.")
-    steps, parameters, time = st.columns(3)
-    total = f" {ahead.steps * epochs:,} steps in {epochs} epochs." if ahead.steps else ""
-    steps.metric("Steps", number(ahead.steps), help="Per epoch: training images divided by the batch "
-                                                    f"size.{total}")
-    parameters.metric("Parameters", f"{ahead.parameters / 1e6:.3g} M",
-                      help=f"{ahead.parameters:,} in all." if ahead.exact else
-                      "Approximate: the number of classes and channels is known once the images are "
-                      "prepared.")
-    time.metric("Time", ahead.time, help="Of the whole run, on this machine.")
+    total = f" {ahead.steps * ahead.config.train.epochs:,} steps in {ahead.config.train.epochs} epochs." if ahead.steps else ""
+    numbers = (
+        ("Training", number(ahead.counts["train"]), "Images that the network learns from."),
+        ("Validation", number(ahead.counts["val"]),
+         "Images evaluated after each epoch, never trained on: they choose the best epoch."),
+        ("Test", number(ahead.counts["test"]), "Images held out until you unlock them on the page Evaluate."),
+        ("Steps", number(ahead.steps), f"Per epoch: training images divided by the batch size.{total}"),
+        ("Parameters", f"{ahead.parameters / 1e6:.3g} M", f"{ahead.parameters:,} in all." if ahead.exact else
+         "Approximate: the number of classes and channels is known once the images are prepared."),
+        ("Time", ahead.time, "Of the whole run, on this machine."))
+    with st.container(horizontal=True, gap="medium", key="run_preview_numbers"):       # none is cut off in a narrow window
+        for label, value, help in numbers:
+            st.metric(label, value, help=help, width="content")
     if ahead.trainable < ahead.parameters:
         st.caption(f"{ahead.trainable:,} parameters are trainable, {ahead.parameters - ahead.trainable:,} are frozen.")
     if ahead.flops:

@@ -46,7 +46,16 @@ def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[RunSumm
         names = [config.name for config in configs[:SHOWN]]
         more = [f"and {len(configs) - SHOWN} more"] if len(configs) > SHOWN else []
         st.caption(escape("; ".join(names + more)))
-        draw_queue_button(f"Queue {len(configs)} runs", "queue_grid", create_runs, icon=":material/grid_on:")
+        draw_queue_button(f"Queue {len(configs)} runs", "queue_grid", create_runs, type="primary",
+                          icon=":material/grid_on:")
+
+
+def is_grid() -> bool:
+    """Return whether values are chosen for more than one run: then the button for all of them is the primary one."""
+    try:
+        return len(expand(config_form.read(), _chosen())) > 1
+    except LightboxError:                                  # said where the grid is
+        return False
 
 
 def create_runs(store: RunStore) -> str:
