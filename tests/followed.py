@@ -71,7 +71,7 @@ def put_run(state: str = "finished", records: list[dict] = (), reason: str = "",
     for record in records:
         run.append(record)
     epochs = [r for r in records if r["kind"] == "epoch"]
-    run.write_progress(Progress(beat=1, phase="Training", epoch=len(epochs) + 1, epochs=run.config.train.epochs, step=3, steps=6,
+    run.write_progress(Progress(phase="Training", epoch=len(epochs) + 1, epochs=run.config.train.epochs, step=3, steps=6,
                      images_per_second=134.6, seconds_left=9.0))
     if records:
         write_json(run.folder / "data.json", {

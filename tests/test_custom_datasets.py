@@ -51,7 +51,7 @@ def test_a_saved_set_never_changes(folder):
     save_custom_dataset(first)                                    # the same again is no mistake
     with pytest.raises(LightboxError) as caught:
         save_custom_dataset(dataclasses.replace(first, options={}))
-    assert caught.value.code == "own.exists" and load_custom_dataset("my-knees") == first
+    assert caught.value.code == "custom.exists" and load_custom_dataset("my-knees") == first
     assert free_name("My knees!") == "my-knees-2" and free_name("Breast MNIST") == "breast-mnist"
 
 
@@ -59,7 +59,7 @@ def test_a_saved_set_never_changes(folder):
 def test_a_name_is_only_a_name(folder, name, lightbox_home):
     with pytest.raises(LightboxError) as caught:
         save_custom_dataset(CustomDataset(name, "x", "folder", str(folder)))
-    assert caught.value.code == "own.name" and load_custom_dataset(name) is None
+    assert caught.value.code == "custom.name" and load_custom_dataset(name) is None
     with pytest.raises(LightboxError):
         remove_custom_dataset(name)
     assert not list(lightbox_home.rglob("*.json"))
@@ -69,7 +69,7 @@ def test_names_of_the_sets_that_come_with_the_app_are_taken(folder):
     for name in ("phantom", "breastmnist"):
         with pytest.raises(LightboxError) as caught:
             save_custom_dataset(CustomDataset(name, "x", "folder", str(folder)))
-        assert caught.value.code == "own.exists"
+        assert caught.value.code == "custom.exists"
         assert free_name(name) == f"{name}-2"
 
 
@@ -83,7 +83,7 @@ def test_removing_forgets_the_description_and_no_image(folder):
     assert caught.value.code == "dataset.unknown"
     with pytest.raises(LightboxError) as caught:
         remove_custom_dataset("my-knees")
-    assert caught.value.code == "own.unknown"
+    assert caught.value.code == "custom.unknown"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"title": 3, "kind": "folder", "path": "", "reading": {}}', "[" * 100_000,
@@ -94,7 +94,7 @@ def test_a_damaged_description_is_answered_in_words_and_hides_no_other(folder, l
     assert [own.name for own in list_custom_datasets()] == ["good"]
     with pytest.raises(LightboxError) as caught:
         open_source(DataConfig("bad"))
-    assert caught.value.code == "own.damaged"
+    assert caught.value.code == "custom.damaged"
 
 
 def test_a_set_whose_images_are_gone_says_so(folder):
@@ -113,7 +113,7 @@ def test_a_reading_goes_through_json_and_words_and_back():
     for values in ({"pattern": 3}, {"ordinal": "perhaps"}, {"nothing": 1}):
         with pytest.raises(LightboxError) as caught:
             parse_options("folder", values)
-        assert caught.value.code == "own.reading"
+        assert caught.value.code == "custom.option"
 
 
 def test_kind_of_real_places(real_data, folder):
@@ -172,11 +172,13 @@ def test_the_list_counts_sets_of_ones_own_and_the_phantoms(real_data, capsys):
 
 
 def test_mistakes_on_the_command_line_end_with_a_sentence(folder, capsys):
-    assert "own.reading" in said(capsys, "add", folder, "--name", "a", "--set", "colour=red", code=2)
-    assert "cli.set" in said(capsys, "add", folder, "--name", "a", "--set", "ordinal", code=2)
-    assert "own.name" in said(capsys, "add", folder, "--name", "Mine!", code=2)
-    assert "dataset.unknown" in said(capsys, "add", folder / "nowhere", "--name", "a", code=2)
-    assert "dataset.unknown" in said(capsys, "nowhere", code=2) and "cli.datasets" in said(capsys, "a", "b", "c", code=2)
+    for code, words in {"custom.option": ("add", folder, "--name", "a", "--set", "colour=red"),
+                        "cli.set": ("add", folder, "--name", "a", "--set", "ordinal"),
+                        "custom.name": ("add", folder, "--name", "Mine!"),
+                        "dataset.unknown": ("add", folder / "nowhere", "--name", "a"), "cli.datasets": ("a", "b", "c")}.items():
+        sentence = said(capsys, *words, code=2)
+        assert "[" not in sentence and said(capsys, *words, "--json", code=2) == f"{sentence.strip()} [{code}]\n"
+    assert "[dataset.unknown]" in said(capsys, "nowhere", "--json", code=2)
     assert list_custom_datasets() == []
     said(capsys, "add", folder)
     assert [own.name for own in list_custom_datasets()] == ["knees"]

@@ -19,14 +19,14 @@ FINDINGS, TWO, SEVERAL = "multi-label, binary-class", "binary-class", "multi-cla
 
 def test_the_threshold_decides_and_each_class_has_its_own_line():
     said = Chosen(TWO, 0.3).decide(np.array([0.6, 0.4]))
-    assert said.called == (1,) and said.thresholds.tolist() == [0.7, 0.3]
-    assert Chosen(TWO, 0.5).decide(np.array([0.6, 0.4])).called == (0,)
-    assert Chosen(TWO, 0.4).decide(np.array([0.6, 0.4])).called == (0,), "above the threshold, not at it"
+    assert said.predicted == (1,) and said.thresholds.tolist() == [0.7, 0.3]
+    assert Chosen(TWO, 0.5).decide(np.array([0.6, 0.4])).predicted == (0,)
+    assert Chosen(TWO, 0.4).decide(np.array([0.6, 0.4])).predicted == (0,), "above the threshold, not at it"
     said = Chosen(FINDINGS, np.array([0.1, 0.9, 0.5])).decide(np.array([0.2, 0.8, 0.6]))
-    assert said.called == (0, 2) and said.thresholds.tolist() == [0.1, 0.9, 0.5]
-    assert Chosen(FINDINGS).decide(np.array([0.2, 0.4])).called == ()
+    assert said.predicted == (0, 2) and said.thresholds.tolist() == [0.1, 0.9, 0.5]
+    assert Chosen(FINDINGS).decide(np.array([0.2, 0.4])).predicted == ()
     said = Chosen(SEVERAL).decide(np.array([0.2, 0.5, 0.3]))
-    assert said.called == (1,) and said.thresholds is None
+    assert said.predicted == (1,) and said.thresholds is None
     assert thresholds_of_classes(0.25, FINDINGS, 2).tolist() == [0.25, 0.25]
 
 
@@ -38,7 +38,7 @@ def test_the_temperature_changes_how_sure_but_not_what_is_called(task, threshold
         logits = 3 * rng.normal(size=classes)
         probs = expit(logits) if task == FINDINGS else softmax(logits)
         raw, mended = chosen.decide(probs), chosen.decide(probs, calibrated=True)
-        assert mended.called == raw.called and np.array_equal(raw.probs, probs)
+        assert mended.predicted == raw.predicted and np.array_equal(raw.probs, probs)
         assert mended.probs == pytest.approx(expit(logits / t) if task == FINDINGS else softmax(logits / t), abs=1e-6)
         if task != SEVERAL:
             assert np.array_equal(mended.probs > mended.thresholds, raw.probs > raw.thresholds)

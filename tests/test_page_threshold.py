@@ -13,7 +13,7 @@ from core.metrics.calibration import ece, temperature
 from core.metrics.operating_points import HAND, Threshold, choose
 from core.runs import checkpoints
 from pages.evaluate.positive_class import default_positive_class
-from pages.evaluate.threshold import chosen, read_wanted
+from pages.evaluate.threshold import choose_again, read_wanted
 from tests import judged
 from tests.judged import change_json, plant, text_of
 
@@ -122,9 +122,9 @@ def test_what_is_frozen_is_chosen_again_from_the_answers(run):
     plant(run, "val", labels, np.stack([1 - p, p], 1))
     found, best = load_predictions(run, "val"), checkpoints.best_epoch(run.checkpoints)
     wanted = read_wanted(["cost", 0.999, 5, 0.2])                              # what it says the threshold was is not believed
-    freeze(run, chosen(found, "binary-class", 1, *wanted))
+    freeze(run, choose_again(found, "binary-class", 1, *wanted))
     assert of(run) == choose("cost", labels, p, cost=5.0, prevalence=0.2).value
-    assert chosen(found, "binary-class", 1, HAND, 0.3, None, 0.2) == Threshold(0.3, epoch=best)
+    assert choose_again(found, "binary-class", 1, HAND, 0.3, None, 0.2) == Threshold(0.3, epoch=best)
 
 
 def test_the_healthy_class_is_not_the_positive_one():

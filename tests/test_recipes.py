@@ -14,6 +14,10 @@ from core.runs.recipes import GROUPS, RECIPES, SETTINGS, changes_of
 from tests.tiny import tiny_npz
 
 
+def made_for(key: str) -> list[tuple[str, str]]:
+    return list(datasets_for(RECIPES[key].needs, RECIPES[key].stand_in))
+
+
 @pytest.mark.parametrize("key", RECIPES)
 def test_a_recipe_is_a_legal_config_on_every_set_and_its_network_can_be_built(key, tmp_path):
     for dataset in ("phantom", str(tiny_npz(tmp_path))):
@@ -130,10 +134,10 @@ def test_the_target_is_taken_only_where_the_set_has_it(tmp_path):
 
 
 def test_the_phantoms_stand_in_until_there_is_mura(tmp_path):
-    assert [name for name, _ in datasets_for(RECIPES["r001-cnn"])] == ["phantom-mura"]
-    assert [name for name, _ in datasets_for(RECIPES["quick"])] == []
+    assert [name for name, _ in made_for("r001-cnn")] == ["phantom-mura"]
+    assert [name for name, _ in made_for("quick")] == []
     save_custom_dataset(CustomDataset("my-mura", "MURA", "mura", str(tmp_path)))
-    assert list(datasets_for(RECIPES["r001-cnn"])) == [("my-mura", "MURA")]
+    assert made_for("r001-cnn") == [("my-mura", "MURA")]
 
 
 def test_an_unknown_recipe_is_a_sentence():

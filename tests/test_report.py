@@ -83,7 +83,7 @@ def test_its_numbers_are_those_of_evaluate(what):
 
 
 def test_tables_can_be_read_back(what):
-    stored = what.found
+    stored = what.preds
     images = read(TABLES["images.csv"][1](what))
     names = what.about["class_names"]
     assert [row["image_id"] for row in images] == stored.image_ids
@@ -115,7 +115,7 @@ def test_figures_are_drawn_in_both_kinds_and_the_same_predictions_give_the_same_
 
 
 def test_figures_show_scikit_learns_numbers(what):
-    labels, probs = what.found.labels, what.found.probs
+    labels, probs = what.preds.labels, what.preds.probs
     tables = {name: figure.tables for name, (_, figure) in figures(what).items()}
     fpr, tpr, _ = roc_curve(labels, probs[:, 1])
     curve = tables["roc"]["curve"].to_pydict()

@@ -140,7 +140,7 @@ def test_a_run_deleted_while_it_is_shown_is_a_sentence(run, store):
     for look in (run.status, lambda: run.config, lambda: store.get(run.id), lambda: run.change("stopped"), run.stop):
         with pytest.raises(LightboxError, match="There is no run"):
             look()
-    assert store.list() == [] and run.records() == [] and run.progress().beat == 0 and not run.folder.exists()
+    assert store.list() == [] and run.records() == [] and run.progress().at == 0 and not run.folder.exists()
 
 
 @pytest.mark.parametrize("wrong", ["", "..", "../etc", "nosuchrun", ".hidden"])

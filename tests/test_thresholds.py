@@ -153,10 +153,10 @@ def test_one_side_has_no_rate_but_no_fault_either():
 @pytest.mark.parametrize("code, call", [
     ("threshold.rule", lambda y, s: choose("best", y, s)),
     ("threshold.one_class", lambda y, s: choose("youden", np.ones(len(s)), s)),
-    ("threshold.wish", lambda y, s: choose("sensitivity", y, s)),
-    ("threshold.wish", lambda y, s: choose("sensitivity", y, s, sensitivity=1.2)),
-    ("threshold.wish", lambda y, s: choose("cost", y, s, cost=float("nan"))),
-    ("threshold.wish", lambda y, s: choose("sensitivity", y, np.zeros(len(s)), sensitivity=0.5)),
+    ("threshold.parameter", lambda y, s: choose("sensitivity", y, s)),
+    ("threshold.parameter", lambda y, s: choose("sensitivity", y, s, sensitivity=1.2)),
+    ("threshold.parameter", lambda y, s: choose("cost", y, s, cost=float("nan"))),
+    ("threshold.parameter", lambda y, s: choose("sensitivity", y, np.zeros(len(s)), sensitivity=0.5)),
     ("threshold.prevalence", lambda y, s: choose("cost", y, s, cost=2, prevalence=1.0)),
     ("threshold.prevalence", lambda y, s: choose("cost", y, s, cost=2, prevalence=0.0)),
 ])
@@ -173,7 +173,8 @@ def test_a_frozen_threshold_is_the_runs_until_it_is_let_go(run):
     freeze(run, chosen)
     assert of(run) == chosen.value
     kept = frozen(run)
-    assert (kept.rule, kept.wish, kept.epoch) == ("sensitivity", {"sensitivity": 0.95}, checkpoints.best_epoch(run.checkpoints))
+    assert (kept.rule, kept.parameters) == ("sensitivity", {"sensitivity": 0.95})
+    assert kept.epoch == checkpoints.best_epoch(run.checkpoints)
     freeze(run, Threshold(0.25))
     assert of(run) == 0.25 and frozen(run).rule == "hand"
     unfreeze(run)

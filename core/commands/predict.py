@@ -33,7 +33,7 @@ def predict(options: Namespace) -> None:
         try:
             decision = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0],
                                      options.calibrated)
-            predicted = "|".join(model.class_names[k] for k in decision.called)
+            predicted = "|".join(model.class_names[k] for k in decision.predicted)
             table.writerow([file, predicted, *(f"{p:.6f}" for p in decision.probs), ""])
         except LightboxError as error:
             bad += 1

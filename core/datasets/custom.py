@@ -70,14 +70,14 @@ class CustomDataset:
 def save_custom_dataset(custom: CustomDataset) -> None:
     """Save a data set under its name. Saving the same one again is no mistake.
 
-    Raises LightboxError "own.name" for an invalid name, "own.exists" where another data set has it, "own.kind" for an unknown
-    format, or "disk.full".
+    Raises LightboxError "custom.name" for an invalid name, "custom.exists" where another data set has it, "custom.format" for an
+    unknown format, or "disk.full".
     """
     if not NAME.fullmatch(custom.name):
-        raise LightboxError("own.name", f"{custom.name[:80]!r} cannot be the name of a data set.",
+        raise LightboxError("custom.name", f"{custom.name[:80]!r} cannot be the name of a data set.",
                             "Use up to 60 lower-case letters, digits and hyphens.")
     if custom.name in DATASETS:
-        raise LightboxError("own.exists", f"A built-in data set is called {custom.name}.", "Choose another name.")
+        raise LightboxError("custom.exists", f"A built-in data set is called {custom.name}.", "Choose another name.")
     format_of(custom.format)
     custom = dataclasses.replace(custom, title=" ".join(custom.title.split())[:100] or custom.name)
     file = _file(custom.name)
@@ -88,7 +88,7 @@ def save_custom_dataset(custom: CustomDataset) -> None:
             if saved is None:
                 write_json(file, custom.to_json())
             elif saved != CustomDataset.from_json(custom.name, custom.to_json()):
-                raise LightboxError("own.exists", f"There is already a data set called {custom.name}: {saved.title}.",
+                raise LightboxError("custom.exists", f"There is already a data set called {custom.name}: {saved.title}.",
                                     "Choose another name, or remove that data set first.")
 
 
@@ -117,7 +117,7 @@ def _all() -> dict[str, CustomDataset | LightboxError]:
 
 
 def load_custom_dataset(name: str) -> CustomDataset | None:
-    """Return the data set of a name; None where nobody has added one. Raises LightboxError "own.damaged"."""
+    """Return the data set of a name; None where nobody has added one. Raises LightboxError "custom.damaged"."""
     if not NAME.fullmatch(name):
         return None
     file = _file(name)
@@ -126,19 +126,19 @@ def load_custom_dataset(name: str) -> CustomDataset | None:
     except FileNotFoundError:
         return None
     except Damaged as error:
-        raise LightboxError("own.damaged", f"The description of the data set {name} cannot be read.",
+        raise LightboxError("custom.damaged", f"The description of the data set {name} cannot be read.",
                             "Remove the data set and add its images again; they are still where they were.") from error
 
 
 def remove_custom_dataset(name: str) -> None:
-    """Remove a data set from the list. Only its description goes, never an image. Raises LightboxError "own.unknown"."""
+    """Remove a data set from the list. Only its description goes, never an image. Raises LightboxError "custom.unknown"."""
     file = _file(name)
     if not NAME.fullmatch(name) or not file.exists():
-        raise LightboxError("own.unknown", f"There is no data set called {name[:80]!r}.", "It may have been removed already.")
+        raise LightboxError("custom.unknown", f"There is no data set called {name[:80]!r}.", "It may have been removed already.")
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        raise LightboxError("own.unknown", f"{file} cannot be removed: {error.strerror}.", "Remove it by hand.") from error
+        raise LightboxError("custom.unknown", f"{file} cannot be removed: {error.strerror}.", "Remove it by hand.") from error
 
 
 def free_name(title: str) -> str:

@@ -64,9 +64,9 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(name: str) -> Format:
-    """Return a row of FORMATS. Raises LightboxError "own.kind" for an unknown one."""
+    """Return a row of FORMATS. Raises LightboxError "custom.format" for an unknown one."""
     if name not in FORMATS:
-        raise LightboxError("own.kind", f"There is no format called {name[:80]!r}.", f"Formats: {', '.join(FORMATS)}.")
+        raise LightboxError("custom.format", f"There is no format called {name[:80]!r}.", f"Formats: {', '.join(FORMATS)}.")
     return FORMATS[name]
 
 
@@ -147,7 +147,7 @@ def parse_options(name: str, values: Mapping[str, Any]) -> Any:
         name: a row of FORMATS
         values: field -> value; a text is read as the field's type, a tuple of texts from a list or a text with commas
 
-    Raises LightboxError "own.kind", "own.reading" for a field or a value that does not fit, or what the options refuse.
+    Raises LightboxError "custom.format", "custom.option" for a field or a value that does not fit, or what the options refuse.
 
     >>> parse_options("folder", {"ordinal": "yes"})
     FolderOptions(pattern='', ordinal=True)
@@ -157,7 +157,7 @@ def parse_options(name: str, values: Mapping[str, Any]) -> Any:
     parsed = {}
     for key, value in values.items():
         if key not in fields:
-            raise LightboxError("own.reading", f"{chosen.title} has no option called {str(key)[:80]!r}.",
+            raise LightboxError("custom.option", f"{chosen.title} has no option called {str(key)[:80]!r}.",
                                 f"Options: {', '.join(fields) or 'none'}.")
         parsed[key] = _as_field(key, value, fields[key].default)
     return chosen.options(**parsed)
@@ -189,4 +189,4 @@ def _as_field(name: str, value: Any, default: Any) -> Any:
             raise TypeError(value)
         return value
     except (ValueError, TypeError, KeyError, OverflowError):
-        raise LightboxError("own.reading", f"{name} is {str(value)[:80]!r}.", f"Expected a value like {default!r}.") from None
+        raise LightboxError("custom.option", f"{name} is {str(value)[:80]!r}.", f"Expected a value like {default!r}.") from None

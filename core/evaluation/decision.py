@@ -2,7 +2,7 @@
 validation.
 
     chosen = chosen_for("20261121-0352-k3f9")
-    chosen.decide(probs).called                      the predicted classes
+    chosen.decide(probs).predicted                   the predicted classes
     chosen.decide(probs, calibrated=True).probs      calibrated probabilities
 
 Nothing is chosen here, and nothing is learned from the image: both were fixed before it came.
@@ -31,11 +31,11 @@ class Decision:
 
     Args:
         probs: (K,) in [0, 1]
-        called: the predicted classes: one, or any number of findings
+        predicted: the predicted classes: one, or any number of findings
         thresholds: (K,) above which a class is predicted; None where the most probable of several classes is
     """
     probs: np.ndarray
-    called: tuple[int, ...]
+    predicted: tuple[int, ...]
     thresholds: np.ndarray | None
 
 
@@ -65,12 +65,12 @@ class Chosen:
         """
         probs = np.asarray(probs, np.float64)
         pred = predict(probs[None], self.task, self.threshold)[0]
-        called = tuple(np.flatnonzero(pred).tolist()) if self.task == MULTI_LABEL else (int(pred),)
+        predicted = tuple(np.flatnonzero(pred).tolist()) if self.task == MULTI_LABEL else (int(pred),)
         lines = thresholds_of_classes(self.threshold, self.task, len(probs))
         if calibrated and self.temperature is not None:
             probs = apply_temperature(probs[None], self.temperature, self.task)[0]
             lines = None if lines is None else apply_temperature(lines[None], self.temperature, self.task)[0]
-        return Decision(probs, called, lines)
+        return Decision(probs, predicted, lines)
 
 
 def chosen_for(address: str) -> Chosen:

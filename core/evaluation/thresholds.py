@@ -4,7 +4,7 @@ frozen.
 The test set is evaluated with the frozen threshold. Chosen on test it would fit the chance of these very
 images, and its sensitivity would be a promise that the next hospital does not keep.
 
-    threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch", "sought"}}}
+    threshold.json   {"thresholds": {"<class>": {"value", "rule", "wish", "epoch", "sought"}}}; wish: parameters of the rule
 
 Of two classes either may be the positive one, such as the malignant one that MedMNIST calls 0. What is stored
 then is always the threshold of class 1, and "sought" names the positive class: an image above t for class 0
@@ -92,7 +92,7 @@ def freeze(run: Run, threshold: Threshold, k: int = 1) -> None:
     def put(known: dict) -> None:
         known["thresholds"]["1" if mirrored else str(k)] = {
             "value": float(1 - threshold.value if mirrored else threshold.value), "rule": threshold.rule,
-            "wish": threshold.wish, "epoch": epoch, "sought": k}
+            "wish": threshold.parameters, "epoch": epoch, "sought": k}
     _change(run, put)
 
 

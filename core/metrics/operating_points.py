@@ -29,14 +29,14 @@ class Threshold:
 
     Args:
         rule: a key of RULES, or "hand"
-        wish: the parameter of the rule, such as {"sensitivity": 0.95}
+        parameters: of the rule, such as {"sensitivity": 0.95}
         split: whose images it was chosen on; only "val" can be frozen
         epoch: whose scores those were; None is the run's best
         positive_class: the class for which it was frozen; None before that
     """
     value: float
     rule: str = HAND
-    wish: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, float] = field(default_factory=dict)
     split: str = "val"
     epoch: int | None = None
     positive_class: int | None = None
@@ -47,11 +47,11 @@ class Threshold:
         Args:
             names: of all classes
         """
-        wish, name = self.wish, names[self.positive_class]
+        given, name = self.parameters, names[self.positive_class]
         return {HAND: "by hand", "youden": "Youden",
-                "sensitivity": f"sensitivity for {name} at least {wish.get('sensitivity', 0):g}",
-                "cost": f"a missed {name} costs as much as {wish.get('cost', 0):g} false positives at a prevalence of "
-                        f"{100 * wish.get('prevalence', 0):.3g} %"}.get(self.rule, self.rule)
+                "sensitivity": f"sensitivity for {name} at least {given.get('sensitivity', 0):g}",
+                "cost": f"a missed {name} costs as much as {given.get('cost', 0):g} false positives at a prevalence of "
+                        f"{100 * given.get('prevalence', 0):.3g} %"}.get(self.rule, self.rule)
 
 
 def one_class(labels: np.ndarray, probs: np.ndarray, task: str, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,26 +72,26 @@ def one_class(labels: np.ndarray, probs: np.ndarray, task: str, k: int) -> tuple
 class Rule:
     """One row of RULES.
 
-    gain: (sensitivity (T,), specificity (T,), prevalence, wish) -> (T,) what the rule maximises
-    wish: (name of its parameter, default, lowest, highest), or None where the rule has none
+    gain: (sensitivity (T,), specificity (T,), prevalence, parameter) -> (T,) what the rule maximises
+    parameter: (name of its parameter, default, lowest, highest), or None where the rule has none
     """
     title: str
     help: str
     equation: str
     gain: Callable[[np.ndarray, np.ndarray, float, float | None], np.ndarray]
-    wish: tuple[str, float, float, float] | None = None
+    parameter: tuple[str, float, float, float] | None = None
 
 
-def _youden(sensitivity, specificity, prevalence, wish):
+def _youden(sensitivity, specificity, prevalence, parameter):
     return sensitivity + specificity - 1
 
 
-def _at_least(sensitivity, specificity, prevalence, wish):
-    return np.where(sensitivity >= wish - 1e-12, specificity, -np.inf)
+def _at_least(sensitivity, specificity, prevalence, parameter):
+    return np.where(sensitivity >= parameter - 1e-12, specificity, -np.inf)
 
 
-def _cheapest(sensitivity, specificity, prevalence, wish):
-    return -(wish * prevalence * (1 - sensitivity) + (1 - prevalence) * (1 - specificity))
+def _cheapest(sensitivity, specificity, prevalence, parameter):
+    return -(parameter * prevalence * (1 - sensitivity) + (1 - prevalence) * (1 - specificity))
 
 
 RULES: dict[str, Rule] = {
@@ -135,7 +135,7 @@ def candidates(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
 
 def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: float | None = None,
            split: str = "val",
-           epoch: int | None = None, **wish: float) -> Threshold:
+           epoch: int | None = None, **parameters: float) -> Threshold:
     """Choose the threshold by a rule of RULES; of equally good ones the highest, with the fewest positives.
 
     Args:
@@ -145,7 +145,7 @@ def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: flo
         split, epoch: where the scores come from, see Threshold
 
     Raises:
-        LightboxError: "threshold.rule", "threshold.one_class", "threshold.wish", "threshold.prevalence"
+        LightboxError: "threshold.rule", "threshold.one_class", "threshold.parameter", "threshold.prevalence"
 
     >>> labels, scores = np.array([0, 0, 1, 0, 1, 1]), np.array([.1, .2, .3, .6, .7, .9])
     >>> choose("youden", labels, scores).value, choose("sensitivity", labels, scores, sensitivity=0.95).value
@@ -165,31 +165,31 @@ def choose(rule: str, labels: np.ndarray, scores: np.ndarray, *, prevalence: flo
     if not 0 < prevalence < 1:
         raise LightboxError("threshold.prevalence", f"The prevalence was {prevalence}.",
                             "It must lie between 0 and 1.")
-    value = _checked_wish(rule, wish)
+    value = _checked_parameter(rule, parameters)
     thresholds, tp, fp = candidates(positive, scores)
     gain = RULES[rule].gain(tp / m, 1 - fp / n, prevalence, value)
     best = gain.max()
     if not math.isfinite(best):
-        raise LightboxError("threshold.wish",
+        raise LightboxError("threshold.parameter",
                             f"No threshold reaches a sensitivity of {value:g}: some positive images have a "
                             "score of 0.", "Choose a lower sensitivity, or train longer.")
-    given = {} if value is None else wish | ({"prevalence": prevalence} if rule == "cost" else {})
+    given = {} if value is None else parameters | ({"prevalence": prevalence} if rule == "cost" else {})
     return Threshold(float(thresholds[np.argmax(gain >= best - 1e-12)]), rule, given, split, epoch)
 
 
-def _checked_wish(rule: str, wish: dict[str, float]) -> float | None:
-    wanted = RULES[rule].wish
-    if set(wish) != ({wanted[0]} if wanted else set()):
-        raise LightboxError("threshold.wish",
+def _checked_parameter(rule: str, given: dict[str, float]) -> float | None:
+    wanted = RULES[rule].parameter
+    if set(given) != ({wanted[0]} if wanted else set()):
+        raise LightboxError("threshold.parameter",
                             f"The rule {rule} needs {wanted[0] if wanted else 'no parameter'}.",
-                            f"It was given {', '.join(wish) or 'none'}.")
+                            f"It was given {', '.join(given) or 'none'}.")
     if not wanted:
         return None
     name, _, low, high = wanted
-    if not (isinstance(wish[name], (int, float)) and low <= wish[name] <= high):
-        raise LightboxError("threshold.wish", f"The {name} was {wish[name]}.",
+    if not (isinstance(given[name], (int, float)) and low <= given[name] <= high):
+        raise LightboxError("threshold.parameter", f"The {name} was {given[name]}.",
                             f"It must lie between {low:g} and {high:g}.")
-    return float(wish[name])
+    return float(given[name])
 
 
 # -------------------------------------------------------------------------------------- rates at each of them

@@ -31,7 +31,7 @@ class Contents:
 
     Args:
         split: "test" where it was opened, else "val"
-        found: the stored predictions for it
+        preds: the stored predictions for it
         result: the evaluation of them
         about: data.json of the run
         records: what the trainer reported
@@ -42,7 +42,7 @@ class Contents:
     run: Run
     config: RunConfig
     split: str
-    found: Predictions
+    preds: Predictions
     result: RunEvaluation
     about: Mapping
     records: Sequence[Mapping]

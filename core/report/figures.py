@@ -37,7 +37,7 @@ def training(what: Contents, metric: str) -> Chart | None:
     if not lines:
         return None
     of = METRICS[metric]
-    return curves.training(of.title, lines, epochs=what.epochs[-1]["epoch"], best=what.found.epoch,
+    return curves.training(of.title, lines, epochs=what.epochs[-1]["epoch"], best=what.preds.epoch,
                            limits=of.range, higher_is_better=of.higher_is_better, legend=True)
 
 
@@ -82,7 +82,7 @@ def histogram(what: Contents) -> Chart | None:
     """Predicted probabilities of the second of two classes, by true class."""
     if not _is_binary(what):
         return None
-    return probabilities.histogram(what.found.labels, what.found.probs[:, 1],
+    return probabilities.histogram(what.preds.labels, what.preds.probs[:, 1],
                                    _shortened(what.about["class_names"]),
                                    threshold=_threshold(what))
 
@@ -146,7 +146,7 @@ def figures(what: Contents) -> dict[str, tuple[str, Chart]]:
 def _one_against_rest(what: Contents) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
     """(name, colour, (N,) bool, (N,) scores) of each class that has a curve of its own: of two classes the
     second."""
-    names, found = _shortened(what.about["class_names"]), what.found
+    names, found = _shortened(what.about["class_names"]), what.preds
     truth = confusion.one_against_rest(found.labels, len(names))
     chosen = [1] if _is_binary(what) else range(min(len(names), MOST_CLASSES))
     for k in chosen:

@@ -135,7 +135,7 @@ def _summary(what: Contents) -> str:
             f"predicting the most frequent class gives {result.majority_accuracy:.3f}. "
             f"ROC AUC {with_interval(estimates['roc_auc'])}, "
             f"Cohen's kappa {with_interval(estimates['cohen_kappa'])}. "
-            f"The weights are those of epoch {what.found.epoch}, chosen on validation.</p>{shut}")
+            f"The weights are those of epoch {what.preds.epoch}, chosen on validation.</p>{shut}")
 
 
 def _warnings(warnings: Sequence[Note]) -> str:
@@ -224,7 +224,7 @@ def _training(what: Contents) -> str:
     rows = [("Code of report R001", name_code(what.config)),
             ("Parameters", f"{start.get('parameters', 0):,}"),
             ("Epochs",
-             f"{len(what.epochs)} of {what.config.train.epochs}, best {what.found.epoch} by validation "
+             f"{len(what.epochs)} of {what.config.train.epochs}, best {what.preds.epoch} by validation "
                        f"{METRICS[what.config.train.monitor].title}"),
             ("Time", f"{seconds:,.0f} s of training and validation"),
             ("Device",

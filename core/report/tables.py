@@ -44,7 +44,7 @@ def evaluation_report(what: Contents) -> str:
     """Return a row for each metric, of all classes and of each one."""
     head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive",
             "interval_method")
-    fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.found.epoch)
+    fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.preds.epoch)
     rows = [(*fixed, "all", *_row_of(name, one)) for name, one in what.result.estimates.items()]
     if what.result.copies:
         rows += [(*fixed, "all, without copies in training", *_row_of(name, one))
@@ -72,7 +72,7 @@ def predictions_report(what: Contents) -> str:
 
 def per_image(what: Contents) -> str:
     """Return a row for each image: patient and study where known, true and predicted class, probabilities."""
-    found, names, several = what.found, what.about["class_names"], what.about["task"] == MULTI_LABEL
+    found, names, several = what.preds, what.about["class_names"], what.about["task"] == MULTI_LABEL
     preds = confusion.predict(found.probs, what.about["task"], thresholds.of(what.run))
     head = ["image_id", "patient", "study", "true", "predicted", *(f"prob_{name}" for name in names)]
     blank = ("",) * len(found.labels)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from core.datasets import DATASETS
 from core.datasets.custom import list_custom_datasets, load_custom_dataset
 from core.datasets.mura import is_mura
 from core.errors import LightboxError
-
-if TYPE_CHECKING:
-    from core.runs.recipes import Recipe
 
 TARGETS = ("abnormality", "body_part")        # of MURA and of phantoms
 
@@ -38,9 +34,13 @@ def is_kind(needs: str, dataset: str) -> bool:
     return needs == "covid"
 
 
-def datasets_for(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield (name, title) of the data sets that a recipe was made for: added ones, else its stand-in."""
-    added = [(custom.name, custom.title) for custom in list_custom_datasets() if custom.format == recipe.needs]
+def datasets_for(needs: str, stand_in: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, title) of the data sets that a recipe was made for: added ones, else its stand-in.
+
+    Args:
+        needs, stand_in: see `core.runs.recipes.Recipe`
+    """
+    added = [(custom.name, custom.title) for custom in list_custom_datasets() if custom.format == needs]
     yield from added
-    if not added and recipe.stand_in:
-        yield recipe.stand_in, DATASETS[recipe.stand_in].info().title
+    if not added and stand_in:
+        yield stand_in, DATASETS[stand_in].info().title

@@ -20,9 +20,8 @@ from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
 
 @dataclass(frozen=True)
 class Progress:
-    """The trainer's last sign of life, as progress.json has it. `beat` counts them; times are in seconds."""
+    """The trainer's last sign of life, as progress.json has it. Times are in seconds."""
 
-    beat: int = field(default=0, metadata={"shape": COUNT})
     at: float = field(default=0.0, metadata={"shape": TIME})
     phase: str = ""
     epoch: int = field(default=0, metadata={"shape": COUNT})

@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from core.runs.run import Run
 from core.runs.states import State
-
-if TYPE_CHECKING:
-    from core.worker.job import Job
 
 LOST = ("onnection", "gloo", "NCCL")         # in the message of an error where another process is gone
 
 
-def explain_failure(job: Job, error: Exception) -> tuple[State, str]:
+class Failed(Protocol):
+    """What is asked of the `core.worker.job.Job` that failed."""
+    run: Run
+    group: Any
+    model: Any
+    how: dict
+    free: int | None
+    log: Callable[[dict], None]
+    write_progress: Callable[..., None]
+
+
+def explain_failure(job: Failed, error: Exception) -> tuple[State, str]:
     """Return the state that an error leaves a run in, and the reason in words."""
     from core.trainers.memory import is_out_of_memory
     group = job.group
@@ -33,7 +43,7 @@ def explain_failure(job: Job, error: Exception) -> tuple[State, str]:
                           "The file log.txt of the run has the details.")
 
 
-def _out_of_memory(job: Job) -> str:
+def _out_of_memory(job: Failed) -> str:
     """The reason, with a batch size that fits where one is found; logged as a record for the page, too."""
     from core.trainers.memory import batch_that_fits, release
     batch, fits = job.run.config.train.batch_size, None

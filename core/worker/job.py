@@ -217,7 +217,7 @@ class Job:
 
     def write_progress(self, **changes) -> None:
         """Write progress.json: a sign of life with what changed since the last one."""
-        self.progress = replace(self.progress, beat=self.progress.beat + 1, at=time.time(), **changes)
+        self.progress = replace(self.progress, at=time.time(), **changes)
         self.run.write_progress(self.progress)
 
     def end(self, state: State, reason: str, training: TrainState | None = None) -> None:

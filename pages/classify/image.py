@@ -65,7 +65,7 @@ def _decision_rule(address: str, version: tuple, threshold: int, predictions: in
 def headline(names: Sequence[str], decision: Decision) -> str:
     """The predicted class and its probability; of several findings those above their threshold, the most
     probable first."""
-    predicted = sorted(decision.called, key=lambda k: -decision.probs[k])
+    predicted = sorted(decision.predicted, key=lambda k: -decision.probs[k])
     if not predicted:
         return "No finding above its threshold"
     if len(predicted) > 2:
@@ -78,7 +78,7 @@ def threshold_note(names: Sequence[str], rule: Chosen, decision: Decision) -> st
     if not rule.frozen or decision.thresholds is None:
         return ""
     if rule.task == "binary-class":
-        k, = decision.called
+        k, = decision.predicted
         return ("The line in the bar is the threshold chosen on validation "
                 f"({rule.frozen[1].in_words(names)}): {names[k]} is predicted above "
                 f"{format_percent(float(decision.thresholds[k]))}.")

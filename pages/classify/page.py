@@ -72,7 +72,7 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
     with text:
         place = st.container()
         decision = rule.decide(probs_of(info.address, image.pixels, image.token), choose_calibration(rule))
-        best = max(decision.called or range(len(names)), key=decision.probs.__getitem__)
+        best = max(decision.predicted or range(len(names)), key=decision.probs.__getitem__)
         show_decision(place, info, image, rule, decision)
         left, right = st.columns(2)
         with left:

@@ -1,14 +1,14 @@
 // The browser's side of pages/evaluate/threshold.py: shows the rates that Python computed at the threshold that is
 // dragged to. threshold.py puts threshold_parts.js before it.
 
-const shown = new WeakMap()      // the element on the page -> its state: threshold, prevalence, wishes, how it came to them
+const shown = new WeakMap()      // the element on the page -> its state: threshold, prevalence, parameters, how it came to them
 const END = 0.0001               // where the stretched scale of scores ends, on either side
 const STEPS = 1000               // of the slider
 const PREVALENCES = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90]     // in %
 const GAINS = {                  // what a rule maximises, as in RULES; what is frozen is chosen again by Python
   youden: (sensitivity, specificity) => sensitivity + specificity - 1,
-  sensitivity: (sensitivity, specificity, prevalence, wish) => sensitivity >= wish - 1e-12 ? specificity : -Infinity,
-  cost: (sensitivity, specificity, prevalence, wish) => -(wish * prevalence * (1 - sensitivity) + (1 - prevalence) * (1 - specificity)),
+  sensitivity: (sensitivity, specificity, prevalence, parameter) => sensitivity >= parameter - 1e-12 ? specificity : -Infinity,
+  cost: (sensitivity, specificity, prevalence, parameter) => -(parameter * prevalence * (1 - sensitivity) + (1 - prevalence) * (1 - specificity)),
 }
 
 export default function (component) {
@@ -39,7 +39,7 @@ function build(place, header, { points, count }, send, before) {
   const state = {
     header, send, t: header.frozen?.value ?? 0.5, how: header.frozen ? "frozen" : "start",
     prevalence: before?.asked ? before.prevalence : here, asked: before?.asked ?? false,
-    wishes: before?.wishes ?? Object.fromEntries(header.rules.map(rule => [rule.rule, rule.wish?.value ?? null])),
+    parameters: before?.parameters ?? Object.fromEntries(header.rules.map(rule => [rule.rule, rule.parameter?.value ?? null])),
     stretched: before?.stretched ?? ends > 0.6 * (m + n), set, draw,
   }
 
@@ -61,18 +61,18 @@ function build(place, header, { points, count }, send, before) {
     const button = make("button", { type: "button", title: rule.help, disabled: !both }, rule.title)
     button.onclick = () => apply(rule.rule)
     const group = make("span", { className: "rule" }, button)
-    if (rule.wish) {
-      const wish = make("input", { type: "number", min: rule.wish.low, max: rule.wish.high, value: state.wishes[rule.rule],
+    if (rule.parameter) {
+      const parameter = make("input", { type: "number", min: rule.parameter.low, max: rule.parameter.high, value: state.parameters[rule.rule],
                                    step: rule.rule === "cost" ? 1 : 0.01, title: rule.help })
-      wish.setAttribute("aria-label", `${rule.title}: ${rule.wish.name}`)
-      wish.onchange = () => {
-        const value = Number(wish.value)
-        if (wish.value !== "" && value >= rule.wish.low && value <= rule.wish.high) {
-          state.wishes[rule.rule] = value
+      parameter.setAttribute("aria-label", `${rule.title}: ${rule.parameter.name}`)
+      parameter.onchange = () => {
+        const value = Number(parameter.value)
+        if (parameter.value !== "" && value >= rule.parameter.low && value <= rule.parameter.high) {
+          state.parameters[rule.rule] = value
           apply(rule.rule)
-        } else wish.value = state.wishes[rule.rule]
+        } else parameter.value = state.parameters[rule.rule]
       }
-      group.append(wish)
+      group.append(parameter)
     }
     rules.append(group)
   }
@@ -123,7 +123,7 @@ function build(place, header, { points, count }, send, before) {
   }
 
   function apply(rule) {
-    const gains = indices.map(i => GAINS[rule](points.tp[i] / m, 1 - points.fp[i] / n, state.prevalence, state.wishes[rule]))
+    const gains = indices.map(i => GAINS[rule](points.tp[i] / m, 1 - points.fp[i] / n, state.prevalence, state.parameters[rule]))
     const best = gains.reduce((a, b) => Math.max(a, b))
     if (best > -Infinity) set(middle(points, count, gains.findIndex(gain => gain >= best - 1e-12)), rule)
   }
@@ -259,7 +259,7 @@ function build(place, header, { points, count }, send, before) {
       if (!frozen) parts.push(make("span", {}, "Nothing is frozen: test is evaluated at 0.5."))
       else parts.push(make("span", {}, `Frozen for test: ${score(frozen.value)}, ${frozen.says}.`))
       if (!frozen || !same(frozen.value, t)) parts.push(button(`Freeze ${score(t)} for test`,
-        () => state.send("froze", [how in GAINS ? how : "hand", t, state.wishes[how] ?? null, state.prevalence]), true))
+        () => state.send("froze", [how in GAINS ? how : "hand", t, state.parameters[how] ?? null, state.prevalence]), true))
       if (frozen && !same(frozen.value, t))
         parts.push(button(`Back to ${score(frozen.value)}`, () => set(frozen.value, "frozen")))
       if (frozen) parts.push(button("Unfreeze", () => state.send("let_go", true)))

@@ -46,7 +46,7 @@ from pages.shared.predictions import BY_PREDICTIONS, predictions_version
 HERE = Path(__file__).parent
 
 RULES_SHOWN = [{"rule": name, "title": rule.title, "help": rule.help,
-                "wish": rule.wish and dict(zip(("name", "value", "low", "high"), rule.wish))}
+                "parameter": rule.parameter and dict(zip(("name", "value", "low", "high"), rule.parameter))}
                for name, rule in RULES.items()]
 INTERVALS = ("sensitivity", "specificity", "lr_positive", "lr_negative")
 COLUMNS = ["lowest", "tp", "fp", *(f"{rate}_{end}" for rate in INTERVALS for end in ("low", "high"))]
@@ -93,7 +93,7 @@ def draw_threshold(run: Run, split: str, preds: Predictions, k: int | None = Non
             if state.get("let_go"):
                 thresholds.unfreeze(run, k)
             elif wanted := read_wanted(state.get("froze")):
-                thresholds.freeze(run, chosen(preds, about["task"], k, *wanted), k)
+                thresholds.freeze(run, choose_again(preds, about["task"], k, *wanted), k)
         except LightboxError as error:
             st.session_state[f"{key}_error"] = error
     # Test has no such buttons.
@@ -112,7 +112,7 @@ def rest_of(about: dict, k: int) -> str:
     return "the rest" if len(names) > 2 else names[1 - k]
 
 
-def chosen(preds: Predictions, task: str, k: int, rule: str, value: float, wish: float | None,
+def choose_again(preds: Predictions, task: str, k: int, rule: str, value: float, parameter: float | None,
            prevalence: float) -> Threshold:
     """Return the threshold that was asked for, chosen again from the predictions on validation.
 
@@ -121,19 +121,19 @@ def chosen(preds: Predictions, task: str, k: int, rule: str, value: float, wish:
     """
     if rule == HAND:
         return Threshold(value, epoch=preds.epoch)
-    wanted = RULES[rule].wish
+    wanted = RULES[rule].parameter
     return choose(rule, *one_class(preds.labels, preds.probs, task, k), prevalence=prevalence, epoch=preds.epoch,
-                  **({wanted[0]: wish} if wanted else {}))
+                  **({wanted[0]: parameter} if wanted else {}))
 
 
 def read_wanted(value: object) -> tuple[str, float, float | None, float] | None:
-    """What the browser sent, [rule, threshold, wish, prevalence], if it can be that."""
+    """What the browser sent, [rule, threshold, parameter, prevalence], if it can be that."""
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         return None
-    rule, at, wish, prevalence = value
-    if rule not in (HAND, *RULES) or not all(map(_real, (at, prevalence, 0 if wish is None else wish))):
+    rule, at, parameter, prevalence = value
+    if rule not in (HAND, *RULES) or not all(map(_real, (at, prevalence, 0 if parameter is None else parameter))):
         return None
-    return rule, float(at), None if wish is None else float(wish), float(prevalence)
+    return rule, float(at), None if parameter is None else float(parameter), float(prevalence)
 
 
 def columns_of(points: OperatingPoints) -> list[np.ndarray]:

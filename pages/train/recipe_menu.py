@@ -90,7 +90,7 @@ def _other_datasets(recipe: Recipe) -> list[tuple[str, str]]:
     """(name, title) of the data sets that this recipe was made for, where another one is chosen."""
     chosen = config_form.value_of("data.dataset")
     suits = recipe.target and targets_of(chosen) or is_kind(recipe.needs, chosen)
-    return list(datasets_for(recipe)) if recipe.needs and not suits else []
+    return list(datasets_for(recipe.needs, recipe.stand_in)) if recipe.needs and not suits else []
 
 
 def _reported(recipe: Recipe) -> str:
