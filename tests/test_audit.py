@@ -179,7 +179,7 @@ def test_the_command_line_prints_the_audit(planted, lightbox_home):
     assert len(facts["duplicates"]) == len(planted[1]) and facts["val"]["n"] + facts["test"]["n"] + facts["n"]["train"] == 327
     refused = subprocess.run([sys.executable, "-m", "core", "audit", "phantom", "--set", "optim.lr=1"], cwd=ROOT,
                              capture_output=True, text=True)
-    assert refused.returncode == 2 and "[cli.set]" in refused.stderr
+    assert refused.returncode == 2 and "no setting of the data" in refused.stderr
 
 
 def test_candidates_are_those_of_a_plain_loop():
