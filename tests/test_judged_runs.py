@@ -13,8 +13,9 @@ import sklearn.metrics as sk
 from core.datasets import open_dataset
 from core.errors import LightboxError
 from core.evaluation import baselines, thresholds
-from core.evaluation.evaluate import LOGISTIC, Baseline, RunEvaluation, evaluate, evaluate_predictions
+from core.evaluation.evaluate import evaluate, evaluate_predictions
 from core.evaluation.predictions import load_predictions, predict_split, ready_dataset, with_patients
+from core.evaluation.run_evaluation import LOGISTIC, Baseline, RunEvaluation
 from core.evaluation.warnings import warnings_of
 from core.metrics import METRICS, MULTI_LABEL, Estimate, measure
 from core.metrics.evaluation import Note

@@ -16,7 +16,7 @@ from core.explain import METHODS
 from core.files import write_atomic
 
 if TYPE_CHECKING:
-    from core.evaluation.evaluate import RunEvaluation
+    from core.evaluation.run_evaluation import RunEvaluation
     from core.metrics import Estimate
     from core.runs.store import Run
 

@@ -1,7 +1,7 @@
 """Warnings about an evaluation: what to know before its numbers are believed. Sentences with numbers, the
 gravest first.
 
-    warnings_of(result, epochs)      all warnings of a `core.evaluation.evaluate.RunEvaluation`
+    warnings_of(result, epochs)      all warnings of a `core.evaluation.run_evaluation.RunEvaluation`
 
 What only concerns the predictions themselves (one class predicted for all, not above the majority, ROC AUC
 undefined, few images) stands in the notes of `core.metrics.evaluate`; the rules here also know the training,
@@ -22,15 +22,12 @@ core/trainers/diagnostics.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import METRICS, MULTI_LABEL, Estimate
 from core.metrics.evaluation import Note
-
-if TYPE_CHECKING:
-    from core.evaluation.evaluate import RunEvaluation
 
 ONE_SIDED = 0.9         # majority accuracy from which an accuracy says little
 FAR = 0.02              # between validation and test: less is of no consequence, chance or not

@@ -11,8 +11,9 @@ from core.config import KNOBS, RunConfig
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import INFO
 from core.errors import LightboxError
-from core.evaluation.evaluate import RunEvaluation, evaluate_predictions
+from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
+from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import Estimate
 from core.runs.store import Run, versions
 

@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.config import RunConfig
-from core.evaluation.evaluate import RunEvaluation, evaluate
+from core.evaluation.evaluate import evaluate
+from core.evaluation.run_evaluation import RunEvaluation
 from core.files import write_atomic, write_json
 from core.report.contents import SPLIT_WORDS, with_interval
 from core.runs import checkpoints

@@ -13,8 +13,8 @@ import streamlit as st
 from core.charts import comparisons
 from core.errors import LightboxError
 from core.evaluation import experts, thresholds
-from core.evaluation.evaluate import RunEvaluation
 from core.evaluation.predictions import Predictions
+from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import METRICS, MULTI_LABEL, groups
 from core.metrics.estimates import Estimates
 from core.metrics.groups import GroupEvaluation, GroupRow

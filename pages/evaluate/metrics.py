@@ -13,7 +13,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.evaluation.evaluate import LOGISTIC, RunEvaluation
+from core.evaluation.run_evaluation import LOGISTIC, RunEvaluation
 from core.metrics import METRICS, MULTI_LABEL, Estimate
 from core.metrics.evaluation import Note
 from pages.evaluate.positive_class import default_positive_class

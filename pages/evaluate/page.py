@@ -11,8 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import curves
 from core.errors import LightboxError
-from core.evaluation.evaluate import RunEvaluation
 from core.evaluation.predictions import Predictions
+from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import METRICS
 from core.runs.store import Run, RunStore
 from pages.evaluate.calibration import draw_calibration

@@ -16,9 +16,9 @@ from core.errors import LightboxError
 from core.evaluation import evaluate, thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
 from core.evaluation.copies import evaluate_copies
-from core.evaluation.evaluate import RunEvaluation
 from core.evaluation.predictions import Predictions, ready_dataset
 from core.evaluation.predictions import with_patients as add_patients
+from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import MULTI_LABEL
 from core.metrics.estimates import PROPORTIONS
 from core.metrics.groups import GroupEvaluation
