@@ -86,6 +86,7 @@ until(run, "finished")
     assert run.log().count("without Unix") == 2                     # both trainers had no Unix
     assert 1 <= int(stopped_at) < 30 and len(run.records("start")) == 2
 
+    monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
     monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
     store = RunStore(tmp_path)
     unbroken = store.create(config)

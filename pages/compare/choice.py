@@ -76,7 +76,8 @@ def say_unknown(entries: Sequence[RunSummary]) -> None:
                        "is wrong.")
 
 
-def draw_controls(entries: Sequence[RunSummary], data: str | None) -> tuple[list[RunSummary], str, DeltaGenerator]:
+def draw_controls(entries: Sequence[RunSummary],
+                  data: str | None) -> tuple[list[RunSummary], str, DeltaGenerator]:
     """One row: which board, whether seeds are grouped, by what it is sorted, words, columns, tags.
 
     Returns:

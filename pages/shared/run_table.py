@@ -7,11 +7,9 @@ setting.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -20,18 +18,14 @@ from core.evaluation import leaderboard
 from core.evaluation.leaderboard import RunGroup
 from core.metrics import METRICS
 from core.runs.summary import RunSummary
-from pages.shared import theme
-from pages.shared.charts import sparkline
-from pages.shared.layout import format_ago, format_number, format_seconds
+from pages.shared.run_columns import AFTER, COLUMNS, NUMBER, OPTIONAL, cell, images_cell, number_cell, plain
 from pages.shared.widget_state import follow
 
 HERE = Path(__file__).parent
 SPLITS = {"val": "Validation", "test": "Test, where opened"}
-MORE = {"n": "Images", "test": "Test results"}               # columns beside the metrics, where a page offers them
+MORE = {"n": "Images", "test": "Test results"}       # columns beside the metrics, where a page offers them
 INTERVAL = "Below it the 95 % interval: Wilson's for proportions, otherwise a bootstrap by patient."
 SHUT = "Sorting by test is off: see the switch above the table."
-POINTS = 60                                                  # of a curve as small as a word
-NUMBER, NAME = "number", "name"                              # looks of a column
 
 _element = st.components.v2.component(
     "lightbox_run_table", html="<div class='scroll' tabindex='0'><table></table></div>",
@@ -58,74 +52,11 @@ class RunTable:
     only_wide: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column that says what a run is.
-
-    Args:
-        cell: a text, a list of tags, or {"text", "small", "hue", "svg"}
-        value: what it is sorted by
-        down: whether the first click puts the largest first
-    """
-    title: str
-    help: str
-    cell: Callable[[RunGroup], Any]
-    value: Callable[[RunGroup], str | float | None]
-    look: str = ""
-    down: bool = False
-
-
-def _of_first(name: str) -> Callable[[RunGroup], str]:
-    return lambda row: getattr(row.first, name)
-
-
-def _state(row: RunGroup) -> dict:
-    word, color = theme.STATES[row.first.state]
-    return {"text": word, "hue": color}
-
-
-def _name(row: RunGroup) -> dict:
-    config = row.first.config
-    seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else f", seed {config.train.seed}"
-    return {"text": row.name, "small": f"{config.model.name}, {config.data.size} px{seeds}"}
-
-
-def _curve(row: RunGroup) -> dict:
-    curve = row.first.curve
-    if not curve:
-        return {"text": ""}
-    few = curve[::-1][::-(-len(curve) // POINTS)][::-1]             # the last one is always there
-    best = f"{len(curve)} epochs, best {format_number(row.first.best_auc)}"
-    return {"text": best, "svg": sparkline(few, domain=(0.5, 1.0), width=84, height=20)}
-
-
-COLUMNS = {
-    "name": Column("Run", "Its name, network and image size.", _name, lambda row: row.name.casefold(), NAME),
-    "state": Column("State", "What it is doing, or how it ended.", _state, _of_first("state")),
-    "data": Column("Data", "Results on different data sets are not comparable.", _of_first("data_title"),
-                   lambda row: row.first.data_title.casefold()),
-    "network": Column("Network", "The pretrained or new network.", _of_first("network"), _of_first("network")),
-    "details": Column("Details", "Head, frozen layers and data augmentation.", _of_first("details"),
-                      _of_first("details")),
-    "epochs": Column("Epochs", "Finished epochs.", lambda row: f"{row.first.epoch} of {row.first.epochs}",
-                     _of_first("epoch"), NUMBER),
-    "created": Column("Queued", "When the run was made.", lambda row: format_ago(time.time() - row.first.created),
-                      _of_first("created"), down=True),
-    "seconds": Column("Training", "Time of training and validation, without waiting; the mean over several seeds. Not "
-                      "comparable between machines.", lambda row: format_seconds(row.seconds),
-                      lambda row: row.seconds, NUMBER),
-    "curve": Column("Curve", "ROC AUC on validation over the epochs, from 0.5 to 1.", _curve, _of_first("best_auc"),
-                    down=True),
-    "tags": Column("Tags", "Written on the page Runs.", lambda row: list(row.first.tags),
-                   lambda row: " ".join(row.first.tags).casefold() or None),
-    "note": Column("Note", "Written on the page Runs.", _of_first("note"), lambda row: row.first.note.casefold() or None),
-}
-AFTER = ("curve", "tags", "note")                            # right of the metrics
-OPTIONAL = ("details", "tags", "note")                       # left out where no row has any
 ABOUT = tuple(key for key in COLUMNS if key != "name")
 # On Runs. It stands here since the page Train says what it begins with.
-RUNS = RunTable("runs", ("state", "data", "details", "epochs", "created", "curve", "tags", "note"), ("roc_auc",),
-                ("created", None), ABOUT, only_wide=("data", "details", "epochs", "created", "curve", "tags", "note"))
+RUNS = RunTable("runs", ("state", "data", "details", "epochs", "created", "curve", "tags", "note"),
+                ("roc_auc",), ("created", None), ABOUT,
+                only_wide=("data", "details", "epochs", "created", "curve", "tags", "note"))
 
 
 # ------------------------------------------------------------------------------------------- what is shown
@@ -165,10 +96,10 @@ def choose(table: RunTable, rows: Sequence[RunSummary], of: int | None = None) -
     """
     chosen, known = kept(table), all_tags(rows)
     chosen["tags"] = [tag for tag in chosen["tags"] if tag in known]
-    st.text_input("Search", placeholder="Name, tag, note, network, data or code", width=300, icon=":material/search:",
-                  label_visibility="collapsed", **_follow(table, "words"),
-                  help="Finds runs with all of these words. A code is a run name in the format of report R001, such as "
-                       "DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary.")
+    st.text_input("Search", placeholder="Name, tag, note, network, data or code", width=300,
+                  icon=":material/search:", label_visibility="collapsed", **_follow(table, "words"),
+                  help="Finds runs with all of these words. A code is a run name in the format of report R001, "
+                       "such as DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary.")
     with st.popover("Columns", icon=":material/view_column:", key=f"{table.page}_columns",
                     on_change="rerun") as columns:
         if columns.open:
@@ -242,25 +173,34 @@ def draw_table(table: RunTable, rows: Sequence[RunGroup], marks: Mapping[str, tu
     best = {(m, split): leaderboard.best(rows, m, split) for m in metrics for split in splits}
     lines = []
     for place, row in enumerate(rows):
-        numbers = [cell for split in splits for cell in (
-            *[_images(row, split)] * ("n" in shown_columns(table)),
-            *(_number(row, m, split, place in best[m, split]) for m in metrics))]
-        cells = [_cell(key, row) for key in about if key not in AFTER]
-        cells += numbers + [_cell(key, row) for key in about if key in AFTER]
+        numbers = [one for split in splits for one in (
+            *[images_cell(row, split)] * ("n" in shown_columns(table)),
+            *(number_cell(row, m, split, place in best[m, split]) for m in metrics))]
+        cells = [cell(key, row) for key in about if key not in AFTER]
+        cells += numbers + [cell(key, row) for key in about if key in AFTER]
         cells[0]["data"] = row.first.data_title if several else ""
         letter, hue = marks.get(row.first.id, ("", ""))
         lines.append({"id": row.first.id, "name": row.name, "cells": cells, "letter": letter, "hue": hue,
                       "ink": hue and _ink(hue)})
     key = f"{table.page}_run_table"
-    _element(key=key, on_sorted_change=lambda: _sort_by(table, st.session_state[key].get("sorted"), sorted_by) and on_sort(),
-             on_picked_change=lambda: _pick(st.session_state[key].get("picked"), rows, on_pick),
+
+    def sort() -> None:
+        if _sort_by(table, st.session_state[key].get("sorted"), sorted_by):
+            on_sort()
+
+    def pick() -> None:
+        run_id = st.session_state[key].get("picked")
+        if any(row.first.id == run_id for row in rows):
+            on_pick(str(run_id))
+    _element(key=key, on_sorted_change=sort, on_picked_change=pick,
              data={"columns": heads, "rows": lines, "label": "Runs and their results", "verb": verb})
 
 
 def draw_csv(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str] = ()) -> None:
     """Draw the button that saves these rows and the columns that are shown."""
-    st.download_button("CSV", lambda: as_csv(table, rows, without), "runs.csv", "text/csv", icon=":material/download:",
-                       key=f"{table.page}_csv", on_click="ignore", help="These rows and columns as a table, in full precision.")
+    st.download_button("CSV", lambda: as_csv(table, rows, without), "runs.csv", "text/csv", on_click="ignore",
+                       icon=":material/download:", key=f"{table.page}_csv",
+                       help="These rows and columns as a table, in full precision.")
 
 
 def as_csv(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str] = ()) -> str:
@@ -268,27 +208,20 @@ def as_csv(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str] = (
     about, metrics, splits = _what(table, rows, without)
     lines = []
     for row in rows:
-        line = {"id": row.first.id} | {COLUMNS[key].title: _plain(key, row) for key in about}
+        line = {"id": row.first.id} | {COLUMNS[key].title: plain(key, row) for key in about}
         for split in splits:
             if "n" in shown_columns(table):
                 line[f"n, {split}"] = row.first.scores.get(split, {}).get("n")
             for m in metrics:
                 value = row.estimate(m, split)
-                line |= {f"{METRICS[m].title}{end}, {split}": x for end, x in zip(("", " low", " high"), value)}
+                line |= {f"{METRICS[m].title}{end}, {split}": x
+                         for end, x in zip(("", " low", " high"), value)}
         lines.append(line)
     return pd.DataFrame(lines).to_csv(index=False)
 
 
-def _plain(key: str, row: RunGroup) -> object:
-    if key in ("seconds", "curve"):
-        return COLUMNS[key].value(row)
-    if key == "created":
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.first.created))
-    cell = COLUMNS[key].cell(row)
-    return cell["text"] if isinstance(cell, dict) else " ".join(cell) if isinstance(cell, list) else cell
-
-
-def _what(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+def _what(table: RunTable, rows: Sequence[RunGroup],
+          without: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     """(keys of COLUMNS, metrics, splits) that are shown."""
     shown = shown_columns(table)
     empty = {key for key in OPTIONAL if not any(COLUMNS[key].cell(row) for row in rows)}
@@ -313,37 +246,10 @@ def _heads(table: RunTable, about: Sequence[str], metrics: Sequence[str], splits
         of += [{"key": f"{split}:{m}", "title": METRICS[m].title, "look": NUMBER, "shut": shut,
                 "help": f"{METRICS[m].help} {INTERVAL} {SHUT if shut else ''}".strip()} for m in metrics]
         heads += [one | {"group": SPLITS[split], "first": place == 0} for place, one in enumerate(of)]
-    heads += [head(key) | {"first": place == 0} for place, key in enumerate(key for key in about if key in AFTER)]
+    after = [key for key in about if key in AFTER]
+    heads += [head(key) | {"first": place == 0} for place, key in enumerate(after)]
     order = "down" if sorted_by[1] else "up"
     return [one | ({"sorted": order} if one["key"] == sorted_by[0] else {}) for one in heads]
-
-
-def _pick(run_id: object, rows: Sequence[RunGroup], on_pick: Callable[[str], None]) -> None:
-    if any(row.first.id == run_id for row in rows):
-        on_pick(str(run_id))
-
-
-# ------------------------------------------------------------------------------------------------ the cells
-
-def _cell(key: str, row: RunGroup) -> dict | list[str]:
-    cell = COLUMNS[key].cell(row)
-    return {"text": cell} if isinstance(cell, str) else cell
-
-
-def _images(row: RunGroup, split: str) -> dict:
-    found = row.first.scores.get(split)
-    if not found:
-        return {"text": "-"}
-    return {"text": f"{found['n']:,}", "small": "" if found["n_positive"] is None
-            else f"{found['n_positive']:,} pos."}
-
-
-def _number(row: RunGroup, metric: str, split: str, best: bool) -> dict:
-    value, low, high = row.estimate(metric, split)
-    small = "" if low is None else f"{format_number(low)} to {format_number(high)}"
-    if len(row.runs) > 1 and (found := row.over_seeds(metric, split)):
-        small = f"SD {format_number(found['sd'])}, {found['n']} seeds" if found["sd"] is not None else "1 seed"
-    return {"text": format_number(value), "small": small, "best": best}
 
 
 def _ink(hue: str) -> str:
