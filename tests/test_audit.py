@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.audit import audit, check_totals, image_level, imbalance, overlaps
+from core.audit import audit, image_level, imbalance, overlaps
 from core.audit.imbalance import chi_square
 from core.audit.official import MURA, unofficial_medmnist, unofficial_mura
 from core.config import DataConfig
@@ -23,6 +23,7 @@ from core.datasets.inspection.outliers import robust_z
 from core.datasets.phantom import PhantomConfig, render
 from core.datasets.phantom.source import image_table, parse_image_id
 from core.datasets.splits import make_split
+from core.metrics.table_check.totals import check_totals
 
 ROOT = Path(__file__).parents[1]
 

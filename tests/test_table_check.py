@@ -27,7 +27,7 @@ def faults(verdict) -> str:
 def test_the_total_of_12941_is_found():
     findings = check_table(PRINTED_TABLES["r000-split"].text).findings
     wrong = [finding.sentence for finding in findings if finding.fault]
-    assert wrong == [f"{where} Total adds up to 12,901, but 12,941 is printed." for where in ("Column", "Row")]
+    assert wrong == [f"{where} Total adds up to 12,901, but 12,941 is printed." for where in ("Row", "Column")]
     assert len(findings) == 8
 
 

@@ -10,8 +10,7 @@
 from core.audit.audit import Audit, absent_classes, audit, audit_split
 from core.audit.imbalance import Imbalance, imbalance
 from core.audit.leakage import Overlap, image_level, overlaps
-from core.audit.totals import WrongTotal, check_totals
 from core.datasets.inspection import DuplicatePair, Inspection, Outlier, inspect
 
-__all__ = ["Audit", "DuplicatePair", "Imbalance", "Inspection", "Outlier", "Overlap", "WrongTotal", "absent_classes", "audit",
-           "audit_split", "check_totals", "image_level", "imbalance", "inspect", "overlaps"]
+__all__ = ["Audit", "DuplicatePair", "Imbalance", "Inspection", "Outlier", "Overlap", "absent_classes", "audit",
+           "audit_split", "image_level", "imbalance", "inspect", "overlaps"]

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from core.audit import check_totals, inspect
+from core.audit import inspect
 from core.datasets.inspection import copied_counts
 from core.errors import LightboxError
+from core.metrics.table_check.totals import check_totals
 from pages.shared import config_form, open_data, theme
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, long_task, next_step, page_header, show_error

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from core.errors import LightboxError
 from core.metrics.table_check.check import COUNTS, RATES, Claim, Finding, Verdict, check
+from core.metrics.table_check.totals import TOTAL, Counts, sums
 
 HEADINGS = {            # what a column may be called, in small letters without signs
     "accuracy": ("accuracy", "acc"), "precision": ("precision", "prec", "ppv"),
@@ -67,11 +68,11 @@ def check_table(text: str, n: int | None = None, positive: int | None = None) ->
                                 "Name the columns: " + ", ".join((*RATES, "n", "positive", *COUNTS))
                                 + "; or call a row or column Total.")
         return TableVerdict((), tuple(findings))
-    claims = [_claim(known, row, n, positive) for row in rows if not _is_total(row[0])]
-    sums = Counter(sum(c.counts.values()) for c, _ in claims if len(c.counts) == 4)
+    claims = [_claim(known, row, n, positive) for row in rows if not TOTAL.match(row[0])]
+    sizes_of = Counter(sum(c.counts.values()) for c, _ in claims if len(c.counts) == 4)
     # the rows judge the same images, so they must sum to the same
-    if sums and n is None and len(sums) > 1:
-        usual = sums.most_common(1)[0][0]
+    if n is None and len(sizes_of) > 1:
+        usual = sizes_of.most_common(1)[0][0]
         claims = [(replace(c, n=c.n or usual) if len(c.counts) == 4 else c, error) for c, error in claims]
     sizes = [(c.n, c.positive) for c, _ in claims if c.n and c.positive is not None]
     return TableVerdict(tuple(_checked(c, error, sizes) for c, error in claims), tuple(findings))
@@ -133,25 +134,12 @@ def _whole(text: str) -> int | None:
     return int(plain) if plain.isdecimal() else None
 
 
-def _is_total(name: str) -> bool:
-    return re.match(r"\W*(total|sum|all together)", name.lower()) is not None
-
-
 def _totals(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Finding]:
     """Every row and column that is called a total, added up."""
-    sums = [row for row in rows if _is_total(row[0])]
-    parts = [row for row in rows if not _is_total(row[0])]
-    for row in sums:
-        for j in range(1, len(heading)):
-            printed, added = _whole(row[j]), [_whole(part[j]) for part in parts]
-            if printed is not None and None not in added and added:
-                yield _added(f"Column {heading[j]}", sum(added), printed)
-    last = len(heading) - 1
-    if last > 1 and _is_total(heading[last]):
-        for row in rows:
-            printed, added = _whole(row[last]), [_whole(cell) for cell in row[1:last]]
-            if printed is not None and None not in added:
-                yield _added(f"Row {row[0]}", sum(added), printed)
+    table = Counts([row[0] for row in rows], list(heading[1:]), [[_whole(cell) for cell in row[1:]] for row in rows])
+    for where, printed, parts in sums(table):
+        if printed is not None and parts and None not in parts:
+            yield _added(where, sum(parts), printed)
 
 
 def _added(where: str, added: int, printed: int) -> Finding:

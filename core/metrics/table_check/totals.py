@@ -27,7 +27,7 @@ class WrongTotal:
 
 
 @dataclass(frozen=True)
-class _Counts:
+class Counts:
     """A table of counts: values[i][j] is in row names[i] and column titles[j]; None where there is no number."""
 
     names: list[str]
@@ -53,7 +53,7 @@ def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
     if table is None:
         return (), 0
     wrong, checked = [], 0
-    for where, printed, parts in [*_row_totals(table), *_column_totals(table)]:
+    for where, printed, parts in sums(table):
         known = [value for value in parts if value is not None]
         if printed is None or len(known) < 2:
             continue
@@ -63,7 +63,13 @@ def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
     return tuple(wrong), checked
 
 
-def _row_totals(table: _Counts) -> Iterator[Sum]:
+def sums(table: Counts) -> Iterator[Sum]:
+    """Yield every total of a table with the numbers that it should sum."""
+    yield from _row_totals(table)
+    yield from _column_totals(table)
+
+
+def _row_totals(table: Counts) -> Iterator[Sum]:
     """The last column of totals: one for each row."""
     totals = [j for j, title in enumerate(table.titles) if TOTAL.match(title)]
     if not totals:
@@ -73,7 +79,7 @@ def _row_totals(table: _Counts) -> Iterator[Sum]:
         yield f"Row {name.strip(' *_')}", row[totals[-1]], parts
 
 
-def _column_totals(table: _Counts) -> Iterator[Sum]:
+def _column_totals(table: Counts) -> Iterator[Sum]:
     """The last row of totals: one for each column."""
     totals = [i for i, name in enumerate(table.names) if TOTAL.match(name)]
     if not totals:
@@ -83,7 +89,7 @@ def _column_totals(table: _Counts) -> Iterator[Sum]:
         yield f"Column {table.titles[j] or j + 1}", printed, [row[j] for row in rows]
 
 
-def _parse(text: str) -> _Counts | None:
+def _parse(text: str) -> Counts | None:
     rows = [_cells(line) for line in text.splitlines()[:MAX_LINES] if line.strip()]
     rows = [row for row in rows if not all(RULER.fullmatch(cell) for cell in row)]
     if len(rows) < 2:
@@ -98,7 +104,7 @@ def _parse(text: str) -> _Counts | None:
     width = max(map(len, values))
     values = [row + [None] * (width - len(row)) for row in values]
     titles = [title.strip(" *_") for title in header[has_names:]] + [""] * width
-    return _Counts(names, titles[:width], values)
+    return Counts(names, titles[:width], values)
 
 
 def _cells(line: str) -> list[str]:
