@@ -1,6 +1,7 @@
-"""Delimited text (CSV, TSV ...) as columns of cells.
+"""Delimited text (CSV, TSV, columns between blanks ...) and workbooks as columns of cells.
 
-Encoding and delimiter are detected; no cell is changed, merged or shifted.
+Encoding, delimiter and header are detected; no cell is changed, merged or shifted. What stands above the header (titles,
+comments, Excel's `sep=;`) is left out and said; a line that ends early is filled up, and `short` says which ones.
 """
 
 from __future__ import annotations
@@ -8,32 +9,47 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.datasets.image_names import SUFFIXES
+from core.datasets.table_header import head_of, name_columns
 from core.datasets.text import short, suffix_of
+from core.datasets.workbook import is_workbook, workbook_rows
 from core.errors import LightboxError
 
-MAX_BYTES = 100_000_000     # of the file
-MAX_ROWS = 500_000          # the largest public set of chest X-rays has 377,110 images
-MAX_CELLS = 6_000_000
+MAX_BYTES = 250_000_000     # of the file
+MAX_ROWS = 2_000_000        # the largest public set of chest X-rays has 377,110 images, and some have a row a box
+MAX_CELLS = 12_000_000
 LISTED = 1000               # lines that were left out and are named one by one; the others are only counted
+BLOCK = 20_000              # rows that are turned into columns at a time
 NONE = "-"                  # "there is no such column", where "" means "find it"
 
 ENCODINGS = {"utf-8": "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16, little-endian", "utf-16-be": "UTF-16, big-endian",
              "cp1252": "Windows-1252 (Western Europe)", "latin-1": "Latin-1", "cp1250": "Windows-1250 (Central Europe)",
              "cp1251": "Windows-1251 (Cyrillic)", "gb18030": "GB 18030 (Chinese)", "shift_jis": "Shift JIS (Japanese)"}
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-NOT_TEXT = ((b"PK\x03\x04", "an Excel or OpenDocument workbook, or a zip"), (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blanks"}
+NOT_TEXT = ((b"PK\x03\x04", "an OpenDocument workbook, a damaged Excel workbook, or a zip"),
+            (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"),
             (b"\x1f\x8b", "compressed with gzip"), (b"%PDF", "a PDF"), (b"\x89PNG", "an image"), (b"\xff\xd8\xff", "an image"))
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, eq=False)
 class DelimitedTable:
-    """The cells of a file: `columns[name][i]` stands in line `lines[i]`."""
+    """The cells of a file: `columns[name][i]` stands in line `lines[i]`.
+
+    Args:
+        skipped: lines that do not fit, each {"path": ..., "reason": ...}; at most LISTED
+        ragged: how many they are
+        short: row -> cells it had, where the end of the line was filled up with empty cells
+        header: whether the file has a line with names; without, columns are called "column 1" ...
+        files: (first row, name of the file) where rows come from several
+    """
 
     columns: dict[str, list[str]]
     lines: list[int]
@@ -41,42 +57,57 @@ class DelimitedTable:
     encoding: str
     skipped: list[dict]
     notes: list[str]
+    ragged: int = 0
+    short: dict[int, int] = field(default_factory=dict)
+    header: bool = True
+    files: tuple[tuple[int, str], ...] = ()
+
+    def place(self, row: int) -> str:
+        """Return where a row stands: "train.csv, line 7"."""
+        return f"{next(name for start, name in reversed(self.files) if start <= row)}, line {self.lines[row]}"
 
 
 @dataclass
 class _Rows:
-    """The rows below the header: those that fit it, their lines, and those that do not."""
+    """The rows below the header: their columns and lines, and those that do not fit."""
 
-    cells: list[list[str]] = field(default_factory=list)
+    columns: list[list[str]]
     lines: list[int] = field(default_factory=list)
     skipped: list[dict] = field(default_factory=list)
     ragged: int = 0
+    comments: int = 0
+    short: dict[int, int] = field(default_factory=dict)
 
 
-def read_delimited(path: Path, delimiter: str = "", encoding: str = "") -> DelimitedTable:
-    """Read the cells of a table; "" detects the delimiter and the encoding.
+def read_delimited(path: Path, delimiter: str = "", encoding: str = "", header: str = "",
+                   names: tuple[str, ...] = (), head: int = 0) -> DelimitedTable:
+    """Read the cells of a table; "" detects the delimiter, the encoding, and whether there is a header ("yes", "no").
+
+    Args:
+        head: of a long text, only whole lines among so many bytes; 0 for all
+        names: names of the columns, in their order, for a table without a header; the rest are called "column 3" ...
 
     Raises:
-        LightboxError: "table.too_large", "table.not_text" (a workbook, an image ...), "table.encoding", "table.quotes",
-            "table.ragged", "table.header", "table.columns", "table.empty", "table.delimiter"
+        LightboxError: "table.too_large", "table.not_text" (an image, a PDF ...), "table.lfs", "table.encoding", "table.quotes",
+            "table.ragged", "table.columns", "table.empty", "table.delimiter"
     """
-    data = _read_bytes(path)
+    data = _read_bytes(path, head)
+    if is_workbook(data):
+        return _columns_of(path, enumerate(workbook_rows(path, data), 1), "", "", header, names, MAX_ROWS)
     lines = max(data.count(b"\n"), data.count(b"\r"))
     if lines > MAX_ROWS + 1:
         raise _too_large(path, f"has about {lines:,} lines", f"{MAX_ROWS:,}")
     encoding = _detect_encoding(path, data, encoding)
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    delimiter = {"tab": "\t", "\\t": "\t", "blank": " "}.get(delimiter, delimiter)
     if not delimiter:
         delimiter = _detect_delimiter(io.TextIOWrapper(io.BytesIO(data[:200_000]), codec, newline="", errors="ignore"))
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise LightboxError("table.delimiter", f"{short(delimiter)!r} cannot be a delimiter.", "Give one character, or tab.")
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), codec, newline=""), delimiter=delimiter, strict=True)
+    text = io.TextIOWrapper(io.BytesIO(data), codec, newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=delimiter == " ")
     try:
-        names, notes = _name_columns(path, _read_header(path, reader))
-        if len(names) * lines > MAX_CELLS:
-            raise _too_large(path, f"has about {len(names) * lines:,} cells", f"{MAX_CELLS:,}")
-        rows = _read_rows(path, reader, len(names))
+        return _columns_of(path, ((reader.line_num, row) for row in reader), delimiter, encoding, header, names, lines)
     except csv.Error as error:
         raise LightboxError("table.quotes", f"Line {reader.line_num:,} of {path.name} cannot be split into cells: a quotation "
                             f"mark is missing or misplaced ({error}).",
@@ -84,15 +115,29 @@ def read_delimited(path: Path, delimiter: str = "", encoding: str = "") -> Delim
     except UnicodeDecodeError as error:
         raise LightboxError("table.encoding", f"{path.name} is not encoded in {ENCODINGS[encoding]}.",
                             "Choose another encoding.") from error
-    if rows.ragged > len(rows.cells):
-        raise LightboxError("table.ragged", f"{rows.ragged:,} of {rows.ragged + len(rows.cells):,} lines of {path.name} do not "
-                            f"have the {len(names)} cells of its header.", "The delimiter may be a different one.")
-    if not rows.cells:
+
+
+def _columns_of(path: Path, numbered: Iterator[tuple[int, list[str]]], delimiter: str, encoding: str, header: str,
+                names: tuple[str, ...], lines: int) -> DelimitedTable:
+    """Return the columns of rows that come as (line, cells)."""
+    first = list(itertools.islice(numbered, 300))
+    head = head_of(path, first, header, names)
+    if len(head.names) * lines > MAX_CELLS:
+        raise _too_large(path, f"has about {len(head.names) * lines:,} cells", f"{MAX_CELLS:,}")
+    columns, notes = name_columns(head.names)
+    rows = _read_rows(path, itertools.chain(first[head.rows:], numbered), len(columns), head.cells)
+    if rows.ragged > len(rows.lines):
+        raise LightboxError("table.ragged", f"{rows.ragged:,} of {rows.ragged + len(rows.lines):,} lines of {path.name} do not "
+                            f"have the {len(columns)} cells of its header.", "The delimiter may be a different one.")
+    if not rows.lines:
         raise LightboxError("table.empty", f"{path.name} has a header and no rows.", "Export the table again.")
+    notes = head.notes + notes
     if rows.ragged:
         notes.append(f"{rows.ragged:,} lines do not have as many cells as the header and were left out.")
-    columns = {name: [row[k] for row in rows.cells] for k, name in enumerate(names)}
-    return DelimitedTable(columns, rows.lines, delimiter, encoding, rows.skipped, notes)
+    if rows.comments:
+        notes.append(f"{rows.comments:,} comment lines of {path.name} were left out.")
+    return DelimitedTable(dict(zip(columns, rows.columns)), rows.lines, delimiter, encoding, rows.skipped, notes, rows.ragged,
+                          rows.short, head.header, ((0, path.name),))
 
 
 def open_file(path: Path):
@@ -104,39 +149,63 @@ def open_file(path: Path):
                             "Check that it exists and that you may read it.") from error
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, head: int = 0) -> bytes:
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > MAX_BYTES:
+        if size > MAX_BYTES and not head:
             raise _too_large(path, f"has {size / 1e6:,.0f} MB", f"{MAX_BYTES / 1e6:.0f} MB")
-        return file.read()
+        start = file.read(head or size)
+        if not head or size <= head:
+            return start
+        if start.startswith(b"PK\x03\x04"):
+            return start + file.read(MAX_BYTES)
+        return start[:max(start.rfind(b"\n"), start.rfind(b"\r")) + 1] or start
 
 
-def _read_header(path: Path, reader) -> list[str]:
-    header = next((row for row in reader if any(row)), None)
-    if header is None:
-        raise LightboxError("table.empty", f"{path.name} is empty.", "Export the table again.")
-    while header and not header[-1].strip():       # a delimiter at the end of each line
-        header.pop()
-    return header
-
-
-def _read_rows(path: Path, reader, width: int) -> _Rows:
-    rows = _Rows()
-    for row in reader:
+def _read_rows(path: Path, numbered: Iterable[tuple[int, list[str]]], width: int, header: list[str]) -> _Rows:
+    """Read the rows into columns, in blocks, so that a million rows are never lists of cells at once; equal cells are one."""
+    rows, block, shared = _Rows([[] for _ in range(width)]), [], {}
+    for line, row in numbered:
         if len(row) != width:
-            if not any(row):
-                continue                           # an empty line
-            if len(row) < width or any(row[width:]):
-                rows.ragged += 1
-                if rows.ragged <= LISTED:
-                    rows.skipped.append({"path": f"{path.name}, line {reader.line_num}",
-                                         "reason": f"It has {len(row)} cells, the header has {width}."})
+            row = _fit(path, line, row, width, rows, len(rows.lines))
+            if row is None:
                 continue
-            row = row[:width]
-        rows.cells.append(row)
-        rows.lines.append(reader.line_num)
+        elif row == header or row[0][:1] == "#" and not any(row[1:]):
+            rows.comments += 1
+            continue
+        block.append(row)
+        rows.lines.append(line)
+        if len(block) == BLOCK:
+            _append(rows.columns, block, shared)
+    _append(rows.columns, block, shared)
     return rows
+
+
+def _append(columns: list[list[str]], block: list[list[str]], shared: dict[str, str]) -> None:
+    if len(shared) > 500_000:
+        shared.clear()
+    for column, cells in zip(columns, zip(*block)):
+        column += map(shared.setdefault, cells, cells)
+    block.clear()
+
+
+def _fit(path: Path, line: int, row: list[str], width: int, rows: _Rows, number: int) -> list[str] | None:
+    """Return a row with the right number of cells: cut where only empty ones are lost, filled up where the end is missing."""
+    if not any(row):
+        return None                                # an empty line
+    if len(row) < width:
+        if row[0].startswith(("#", "//")):
+            rows.comments += 1
+            return None
+        rows.short[number] = len(row)
+        return row + [""] * (width - len(row))
+    if any(row[width:]):
+        rows.ragged += 1
+        if rows.ragged <= LISTED:
+            rows.skipped.append({"path": f"{path.name}, line {line}",
+                                 "reason": f"It has {len(row)} cells, the header has {width}."})
+        return None
+    return row[:width]
 
 
 def _too_large(path: Path, what: str, limit: str) -> LightboxError:
@@ -146,6 +215,9 @@ def _too_large(path: Path, what: str, limit: str) -> LightboxError:
 
 def _detect_encoding(path: Path, data: bytes, wanted: str) -> str:
     """Return the encoding: by the byte order mark, else UTF-8 where it fits, else what Windows writes."""
+    if data.startswith(LFS_POINTER):
+        raise LightboxError("table.lfs", f"{path.name} is a Git LFS pointer and not the table itself.",
+                            "Fetch the files in that repository with: git lfs pull")
     for start, what in NOT_TEXT:
         if data.startswith(start):
             raise LightboxError("table.not_text", f"{path.name} is {what}, not a table of text.",
@@ -179,41 +251,35 @@ def _fits(data: bytes, encoding: str) -> bool:
 
 
 def _detect_delimiter(text: io.TextIOWrapper) -> str:
-    """Return the delimiter that splits most of the first lines into the same number of cells, as many as possible."""
+    """Return the delimiter that splits most of the first lines into the same number of cells, as many as possible.
+
+    Excel's first line `sep=;` says it. Blanks only where nothing else splits the lines.
+    """
     lines = [line for line, _ in zip(text, range(100))]
+    if lines and lines[0].lower().startswith("sep=") and len(lines[0].strip()) == 5:
+        return lines[0].strip()[4]
     lines = lines[:-1] if len(lines) > 2 else lines      # the last one may be cut off
+    lines = [line for line in lines if not line.startswith(("#", "//"))] or lines
     best, most = ",", 0.0
     for delimiter in DELIMITERS:
+        if delimiter == " " and most:
+            break
         try:
-            counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
+            counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ") if row)
         except csv.Error:
             continue
         width, times = counts.most_common(1)[0] if counts else (1, 0)
+        if delimiter == " " and not _are_names(lines):
+            continue
         score = times / max(1, counts.total()) + min(width, 50) / 1000
         if width > 1 and score > most:
             best, most = delimiter, score
     return best
 
 
-def _name_columns(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
-    """Return unique names of the columns, and notes. Raises LightboxError "table.header" where the first line is no header."""
-    if any(suffix_of(cell) in SUFFIXES - {""} for cell in header):
-        raise LightboxError("table.header", f"The first line of {path.name} names a file: it is not a header.",
-                            "Add a first line with a name for each column.")
-    if len(header) < 2:
-        raise LightboxError("table.columns", f"{path.name} has only one column, {short(header[0])!r}.",
-                            "It needs a column with file names and one with labels. The delimiter may be a different one.")
-    names, notes = [], []
-    for k, cell in enumerate(header):
-        base = " ".join(cell.split())[:100] or f"column {k + 1}"
-        base = f"column {base}" if base == NONE else base
-        name, n = base, 1
-        while name in names:
-            n += 1
-            name = f"{base} ({n})"
-        if n > 1:
-            notes.append(f"Two columns are called {short(base)}: the later one is shown as {short(name)}.")
-        elif not cell.strip():
-            notes.append(f"Column {k + 1} has no name: it is shown as {name}.")
-        names.append(name)
-    return names, notes
+def _are_names(lines: list[str]) -> bool:
+    """Return whether most lines, split at blanks, are short words and not prose: at most a dozen, none ends a sentence."""
+    words = [line.split() for line in lines if line.strip()]
+    plain = [row for row in words if 2 <= len(row) <= 40 and not row[-1].endswith((".", ":", "!", "?"))]
+    files = [row for row in words if any(suffix_of(cell) in SUFFIXES - {""} for cell in row)]
+    return len(words) > 1 and len(plain) > 0.8 * len(words) and (len(files) > 0.5 * len(words) or len({*map(len, plain)}) < 3)

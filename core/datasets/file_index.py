@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 
 from core.datasets.image_names import SUFFIXES
@@ -45,9 +50,14 @@ def _is_text(name: str) -> bool:
 class FileIndex:
     """Finds a file by what a table calls it: its path, a part of it, or its name alone, with its own suffix or another.
 
+    Where no name is the same, ways follow that are less certain: letters in another case, composed and decomposed letters, a
+    number without its leading zeros, a word of the name, a folder with several images.
+
     >>> index = FileIndex(["a/1.png", "b/1.png", "b/2.jpg"])
     >>> index.find("2.png"), index.find("a/1")
     ((2, ''), (0, ''))
+    >>> FileIndex(["x/0012_L.png", "x/0012_R.png"]).find_all(["12"])
+    {'12': (0, 1)}
     """
 
     def __init__(self, files: list[str]):
@@ -58,9 +68,15 @@ class FileIndex:
             self.by_name.setdefault(name, []).append(k)
             self.by_stem.setdefault(_stem(name), []).append(k)
 
-    def find(self, cell: str) -> tuple[int, str]:
-        """Return (number in `files`, "") or (-1, a sentence why not)."""
-        wanted = cell.strip().replace("\\", "/").lstrip("/").removeprefix("./")
+    def find(self, cell: str, near: Iterable[str] = ()) -> tuple[int, str]:
+        """Return (number in `files`, "") or (-1, a sentence why not).
+
+        Args:
+            near: names of folders; where several files have the name, one in such a folder is meant
+        """
+        if cell in self.exact:
+            return self.exact[cell], ""
+        wanted = _as_path(cell)
         if wanted in self.exact:
             return self.exact[wanted], ""
         name = wanted.rpartition("/")[2]
@@ -73,10 +89,90 @@ class FileIndex:
             return -1, NOT_FOUND
         if len(candidates) > 1:
             candidates = self._longest_match(candidates, ending, form)
+        for folder in near if len(candidates) > 1 else ():
+            inside = [k for k in candidates[:1000] if f"/{folder.strip('/')}/" in f"/{self.files[k]}"] if folder else []
+            candidates = inside or candidates
         if len(candidates) == 1:
             return candidates[0], ""
         first, second = (self.files[k] for k in candidates[:2])
         return -1, f"{len(candidates):,} files have this name, for example {first} and {second}."
+
+    def find_all(self, cells: Iterable[str]) -> dict[str, tuple[int, ...] | str]:
+        """Return for each different cell the numbers of its files, mostly one, or a sentence why there is none."""
+        found, missing = {}, []
+        for cell in cells:
+            name = cell.strip().replace("\\", "/").rpartition("/")[2]
+            if name and name not in self.by_name and name not in self.by_stem and name.rpartition(".")[0] not in self.by_stem:
+                found[cell] = NOT_FOUND            # a million names without a file are no work
+                missing.append(cell)
+                continue
+            number, problem = self.find(cell)
+            found[cell] = problem or (number,)
+            if problem == NOT_FOUND:
+                missing.append(cell)
+        ways = self._ways(missing, few=len(missing) > 0.8 * len(found)) if missing else ()
+        for cell in missing if ways else ():
+            keys = _keys(_as_path(cell))
+            found[cell] = next((files for way in ways if (files := way(keys))), NOT_FOUND)
+        return found
+
+    def _ways(self, cells: list[str], few: bool) -> list[Callable[[dict[str, str]], tuple[int, ...]]]:
+        """Return the less certain ways by which at least one of some of the cells is found, the surest first.
+
+        Once one of them finds most cells, the ones after it are not tried: what it does not find is not there. Where more than
+        a few cells are names of files as they stand, only the case of letters may differ.
+        """
+        sample = [_keys(_as_path(cell)) for cell in cells[::max(1, len(cells) // 300)]]
+        chosen = []
+        for way in (self._by_folded, self._by_number, self._by_folder, self._by_part) if few else (self._by_folded,):
+            count = sum(bool(way(keys)) for keys in sample)
+            chosen += [way] if count else []
+            if count > 0.5 * len(sample):
+                break
+        return chosen
+
+    def _by_folded(self, keys: dict[str, str]) -> tuple[int, ...]:
+        files = self._folded.get(keys["folded"], ())
+        return tuple(files) if len(files) == 1 else ()
+
+    def _by_number(self, keys: dict[str, str]) -> tuple[int, ...]:
+        files = self._numbers.get(keys["number"], ()) if keys["number"] else ()
+        return tuple(files) if len(files) == 1 else ()
+
+    def _by_folder(self, keys: dict[str, str]) -> tuple[int, ...]:
+        """Return all files in the folder of that name: a row for a patient whose images lie there."""
+        files = self._folders.get(keys["name"], ())
+        return tuple(files) if 0 < len(files) <= MAX_PARTS and len(files) < len(self.files) else ()
+
+    def _by_part(self, keys: dict[str, str]) -> tuple[int, ...]:
+        """Return all files whose names have this word at the same place: 0012_L and 0012_R of 0012."""
+        files = self._parts.get(keys["folded"]) or (self._parts.get(keys["number"]) if keys["number"] else None) or ()
+        return tuple(files) if 0 < len(files) <= MAX_PARTS and len(files) < len(self.files) else ()
+
+    @cached_property
+    def _folded(self) -> dict[str, list[int]]:
+        return _group((_fold(stem), k) for stem, files in self.by_stem.items() for k in files)
+
+    @cached_property
+    def _numbers(self) -> dict[str, list[int]]:
+        return _group((number, k) for stem, files in self.by_stem.items() if (number := _number(stem)) for k in files)
+
+    @cached_property
+    def _folders(self) -> dict[str, list[int]]:
+        return _group((folder, k) for k, path in enumerate(self.files) for folder in set(path.split("/")[:-1]))
+
+    @cached_property
+    def _parts(self) -> dict[str, list[int]]:
+        """Words of names -> files: beginnings of a name up to each break, and single words with a digit."""
+        pairs = []
+        for stem, files in self.by_stem.items():
+            breaks = [match.start() for match in BREAKS.finditer(stem)]
+            words = [stem[:k] for k in breaks] + [stem[k + 1:] for k in breaks] + BREAKS.split(stem)
+            words += [match[1] for word in words[-len(breaks) - 1:] if (match := LETTER_AT_END.fullmatch(word))]
+            keys = {_fold(word) for word in words if any(map(str.isdigit, word))}
+            keys |= {number for key in keys if (number := _number(key))}
+            pairs += [(key, k) for key in keys - {_fold(stem)} for k in files]
+        return _group(pairs)
 
     def _longest_match(self, candidates: list[int], ending: str, form) -> list[int]:
         """Return those of the candidates whose paths share the longest ending with what the table says."""
@@ -87,6 +183,37 @@ class FileIndex:
             if matches:
                 return matches
         return candidates
+
+
+MAX_PARTS = 200             # files of which one cell is a part: the images of a patient, not half of the set
+BREAKS = re.compile(r"[_\-. ]")
+LETTER_AT_END = re.compile(r"(\d+)[A-Za-z]")       # 9003175L
+
+
+def _as_path(cell: str) -> str:
+    return cell.strip().replace("\\", "/").lstrip("/").removeprefix("./")
+
+
+def _keys(wanted: str) -> dict[str, str]:
+    name = wanted.rpartition("/")[2]
+    return {"name": wanted.rstrip("/").rpartition("/")[2], "folded": _fold(_stem(name)), "number": _number(_stem(name))}
+
+
+def _fold(text: str) -> str:
+    return text.casefold() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def _number(stem: str) -> str:
+    """Return a number without zeros in front and without .0 at its end; "" for what is none."""
+    stem = stem.removesuffix(".0")
+    return (stem.lstrip("0") or "0") if stem.isascii() and stem.isdecimal() else ""
+
+
+def _group(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    groups = defaultdict(list)
+    for key, k in pairs:
+        groups[key].append(k)
+    return groups
 
 
 def _stem(path: str) -> str:

@@ -13,17 +13,18 @@ from typing import Any
 
 from core.datasets import medmnist, tarball
 from core.datasets.archive import unpack
+from core.datasets.file_index import FileIndex, list_images
 from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions
-from core.datasets.image_names import other_format
+from core.datasets.image_names import is_image_name, other_format
 from core.datasets.mura import Mura, MuraOptions, is_mura
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource
 from core.datasets.source import Source
 from core.datasets.table import Table, TableOptions
+from core.datasets.table_files import TABLES, find_plan, tables_below
 from core.datasets.walk import subfolders, unwrap
 from core.errors import LightboxError
 
-TABLES = (".csv", ".tsv", ".txt")
 ARCHIVES = (".zip", *tarball.SUFFIXES)
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -97,7 +98,7 @@ def detect_format(path: Path | str) -> tuple[str, Path]:
             what, todo = other_format(path.name) or ("", "")
             raise LightboxError("dataset.unsupported", f"{path.name} is {f'a {what}, ' if what else ''}not in a supported "
                                 "data set format.", f"{todo}{' ' if todo else ''}Give a folder with one subfolder per class, "
-                                "a table (.csv, .tsv, .txt) with the names of image files, a .zip or .tar.gz of either, or an "
+                                "a table (.csv, .tsv, .txt, .xlsx) with the names of image files, a .zip or .tar.gz of either, or an "
                                 ".npz file in MedMNIST's layout.")
     except (OSError, ValueError) as error:      # a name too long or with a zero byte
         reason = getattr(error, "strerror", None) or "it has a character that no path can have"
@@ -107,37 +108,39 @@ def detect_format(path: Path | str) -> tuple[str, Path]:
 
 
 def _detect_in_folder(path: Path) -> tuple[str, Path]:
+    """Return the format of a folder. Tables that name most of its images come first; class folders stand on where they do not."""
     if is_mura(path):
         return "mura", path
+    plan = _plan(path)
+    if plan:
+        return "table", plan
     inner = unwrap(path)
     below = subfolders(inner)
-    splits = [inner / name for name in below if name.lower() in SPLIT_FOLDERS]
-    if any(len(subfolders(split)) > 1 for split in splits):
-        return "folder", path
-    places = [path]                    # a download may be wrapped in folders that hold nothing else
-    while len(places) < 5:
-        inside = subfolders(places[-1])
-        if len(inside) != 1:
-            break
-        places.append(places[-1] / inside[0])
-    files = next(filter(None, map(_readable, places)), [])      # the outermost of them that holds any
-    tables = [file for file in files if file.suffix.lower() in TABLES]
-    arrays = [file for file in files if file.suffix.lower() == ".npz"]
-    if len(tables) == 1:
-        return "table", tables[0]
-    if len(below) < 2 and tables:
-        raise LightboxError("table.which", f"{path} holds {len(tables)} tables: "
-                            f"{', '.join(file.name for file in tables[:8])}.", "Give the path of the one with the labels.")
-    if len(below) < 2 and len(arrays) == 1:
+    arrays = [file for place in (path, inner) for file in sorted(place.glob("*.npz"))]
+    splits = any(len(subfolders(inner / name)) > 1 for name in below if name.lower() in SPLIT_FOLDERS)
+    if len(below) < 2 and not splits and len(set(arrays)) == 1:
         return "npz", arrays[0]
     return "folder", path
 
 
-def _readable(folder: Path) -> list[Path]:
-    """Return the tables and .npz files in a folder, sorted; a .txt only where there is no other table."""
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in (*TABLES, ".npz")
-                   and not file.name.lower().startswith((".", "readme", "licen")))
-    return [file for file in files if file.suffix.lower() != ".txt"] or files
+def _plan(path: Path) -> Path | None:
+    """Return the one table of a folder, or the folder where several of its tables are read together; None where none is of use."""
+    tables = tables_below(path)
+    if not tables:
+        return None
+    index = FileIndex(list_images(path))
+    plan = find_plan(path, tables, lambda: index)
+    if plan is None or plan.rank < 2 and _has_classes(path):
+        return None
+    return plan.parts[0][0] if len(plan.paths) == 1 else path
+
+
+def _has_classes(path: Path) -> bool:
+    """Return whether at least two folders side by side, or below train, val and test, hold images themselves."""
+    inner = unwrap(path)
+    places = [inner, *(inner / name for name in subfolders(inner) if name.lower() in SPLIT_FOLDERS)]
+    return any(sum(any(is_image_name(file.name) and file.is_file() for file in (place / name).iterdir())
+                   for name in subfolders(place)) > 1 for place in places)
 
 
 def parse_options(name: str, values: Mapping[str, Any]) -> Any:

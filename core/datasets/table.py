@@ -4,9 +4,10 @@
     00000075_000.png,Cardiomegaly,75            images/00000100_000.jpg
     00000100_000.png,Effusion|Nodule,100
 
-Every cell is text and stays as it was typed: "01" is not "1", and NA or None may be the name of a class. A line that does not
-fit is left out and listed, never shifted. Options that a person has not set are guessed from the names and values of the
-columns (table_options.py), and `preview` shows the guess. Only files below the folder are ever opened, whatever the table says.
+Every cell is text and stays as it was typed: "01" is not "1". A line that does not fit is left out and listed, never shifted.
+Options that a person has not set are guessed from the names and values of the columns (table_guess.py); `Index.understood` and
+`preview` show the guess. Where the path is a folder, its tables are read together (table_files.py). Only files below the folder
+are ever opened, whatever the table says.
 """
 
 from __future__ import annotations
@@ -21,21 +22,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.datasets import table_files
 from core.datasets.decode import decode_image
-from core.datasets.delimited import LISTED, NONE, DelimitedTable, open_file, read_delimited
-from core.datasets.file_index import FileIndex, list_images
+from core.datasets.delimited import LISTED, NONE, DelimitedTable, open_file
+from core.datasets.file_index import NOT_FOUND, FileIndex, list_images
 from core.datasets.folder import SPLIT_FOLDERS, options_text
-from core.datasets.source import COLUMNS, Index, Progress, Source
-from core.datasets.table_options import GUESS_ALL, TableOptions, guess_options
-from core.datasets.table_targets import build_targets
+from core.datasets.source import COLUMNS, Index, Progress, Source, Understood
+from core.datasets.table_guess import Guess, guess_options
+from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
+from core.datasets.table_made import MADE, from_folders, from_names, from_rows
+from core.datasets.table_options import GUESS_ALL, TableOptions
+from core.datasets.table_rows import WHY, Rows
+from core.datasets.table_targets import Labels, flag_columns
+from core.datasets.table_values import BLANK, Values, flags_of, is_measure, lookalike_patients
 from core.datasets.text import short
 from core.errors import LightboxError
 
 MAX_LABEL = 200             # characters
-
-# Why a row is left out, as the end of "12 of 340 rows ... and were left out."
-NO_FILE, NO_LABEL, LONG_LABEL = "name a file that was not found", "have no label", "have a label that is too long"
-REPEATED, CONTRADICTORY = "repeat another row", "contradict another row about the same file"
 
 
 @dataclass(frozen=True)
@@ -92,31 +95,34 @@ def preview(path: Path, options: TableOptions = GUESS_ALL, rows: int = 10) -> Ta
         counts = Counter(values)
         empty = counts.pop("", 0)
         columns.append(Column(name, roles.get(name, "other"), len(counts), empty, tuple(list(counts)[:3])))
-    found = sum(file >= 0 for file, _ in source.row_files) if options.file in cells.columns else 0
+    found = len(np.unique(source.pairs.row[source.pairs.file >= 0])) if options.file in cells.columns else 0
     first = pd.DataFrame({name: values[:rows] for name, values in cells.columns.items()}, dtype=object)
     return TablePreview(options, tuple(columns), len(cells.lines), found, first, index, error)
 
 
 class Table(Source):
-    """Images that a table names, read with `options`."""
+    """Images that a table names, read with `options`. The path is a table, or a folder of which the tables are read together."""
 
     def __init__(self, path: Path, options: TableOptions = GUESS_ALL):
         self.path, self.options = Path(path), options
         self.name, self.title = str(path), self.path.stem
-        if not self.path.is_file():
+        if not self.path.exists() or not (self.path.is_file() or self.path.is_dir()):
             raise LightboxError("table.missing", f"There is no table {self.path}.",
                                 "Check the path; it may be on a disk that is not connected.")
-        self.folder = Path(options.folder).expanduser() if options.folder else self.path.absolute().parent
-        if not self.folder.is_dir():
-            raise LightboxError("table.folder", f"There is no folder {self.folder}.", "Give the folder with the images.")
+        if options.folder and not Path(options.folder).expanduser().is_dir():
+            raise LightboxError("table.folder", f"There is no folder {options.folder}.", "Give the folder with the images.")
         if self.title.lower() in ("labels", "metadata", "train", "data"):
             self.title = f"{self.path.absolute().parent.name} ({self.path.stem})"
         self.description = f"Images listed in the table {self.path.name}."
 
     def fingerprint(self) -> str:
         """Return a hash of the table's content, the options, and name, size and time of change of every file in the folder."""
-        with open_file(self.path) as file:
+        first, *others = self.plan.paths
+        with open_file(first) as file:
             digest = hashlib.file_digest(file, "sha256")
+        for path in others:
+            with open_file(path) as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         digest.update(options_text(self.options).encode("utf-8", "replace"))
         for path in self.files:
             try:
@@ -130,24 +136,60 @@ class Table(Source):
         return decode_image(self.folder / self.table["path"].iloc[i]).pixels
 
     def scan(self, progress: Progress | None = None) -> Index:
-        self._check_columns()
         if progress:
             progress("Reading the table", 0, 0)
-        skipped, notes = list(self.cells.skipped), list(self.cells.notes)
-        used = dict.fromkeys([*self.resolved.labels, *(name for name in self.resolved.roles.values() if name != NONE)])
-        cells = {name: [cell.strip() for cell in self.cells.columns[name]] for name in used}
-        split = self._splits(cells)
-        rows = self._usable_rows(cells, skipped, notes)
-        targets = build_targets({name: [cells[name][row] for row in rows] for name in self.resolved.labels}, self.resolved, notes)
-        self.table = self._table(rows, cells, split)
-        unlisted = len(self.files) - len({file for file, _ in self.row_files if file >= 0})
+        self._check_columns()
+        options, notes = self.resolved, list(self.cells.notes)
+        labels = {name: self.values[name] for name in options.labels}
+        roles = {name: self.values[name] for name in options.roles.values() if name != NONE}
+        split = self._splits()
+        flags = flag_columns(labels, options)
+        pairs = Rows(self.pairs.row, self.pairs.file)
+        self._leave_out(pairs, labels, flags)
+        several = len(flags) > 1 and options.together or options.separator != NONE
+        pairs.settle(labels, roles, options, several, list(self.cells.columns))
+        rows, images, files = pairs.images()
+        counts = pairs.counts()
+        lines = len(self.cells.lines)
+        notes += [f"{count:,} of {lines:,} rows {WHY[code]} and were left out." for code, count in counts.items()]
+        skipped = [*self.cells.skipped, *pairs.listed(max(0, LISTED - len(self.cells.skipped)), self._reason)]
+        if not len(rows):
+            raise self._no_rows(counts, skipped)
+        read = Labels(labels, rows, images, options, pairs.united and not several, notes)
+        targets = read.build()
+        self.table = self._table(rows[np.sort(np.unique(images, return_index=True)[1])], files, split)
+        unlisted = len(self.files) - len(np.unique(self.pairs.file[self.pairs.file >= 0]))
         if unlisted:
             notes.append(f"{unlisted:,} files in the folder are not listed in the table.")
-        return Index(self.table, targets, skipped, notes)
+        said = [*self.plan.understood, *self.guess.understood, *pairs.understood, *read.understood, *self._patients()]
+        said.insert(0, Understood("table", f"{len(files):,} images from {lines:,} rows of {self.plan.title}.", "tables"))
+        left_out = counts | ({"ragged": self.cells.ragged} if self.cells.ragged else {})
+        return Index(self.table, targets, skipped, notes, said, left_out | ({"not_listed": unlisted} if unlisted else {}))
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the images are: as the options say, else the folder of the table, or one above where they lie beside it."""
+        if self.options.folder:
+            return Path(self.options.folder).expanduser()
+        return self.path.absolute() if self.path.is_dir() else table_files.folder_of(self.path, self.options)
+
+    @cached_property
+    def plan(self) -> table_files.Plan:
+        return table_files.plan_of(self.path, self.options, lambda: self.file_index)
 
     @cached_property
     def cells(self) -> DelimitedTable:
-        return read_delimited(self.path, self.options.delimiter, self.options.encoding)
+        return table_files.read_tables(self.plan, self.options, lambda: self.file_index)
+
+    @cached_property
+    def values(self) -> dict[str, Values]:
+        """Column -> its values, with those that are made from the files found and asked for."""
+        values = {name: Values.of(cells) for name, cells in self.cells.columns.items()}
+        chosen = (*self.guess.options.roles.values(), *self.guess.options.labels) if "guess" in self.__dict__ else ()
+        for name in (*self.options.roles.values(), *chosen):
+            if name in MADE and name not in values:
+                values[name] = Values.of(self._made(name, self.options) or [""] * len(self.cells.lines))
+        return values
 
     @cached_property
     def files(self) -> list[str]:
@@ -159,19 +201,59 @@ class Table(Source):
         return FileIndex(self.files)
 
     @cached_property
-    def row_files(self) -> list[tuple[int, str]]:
-        """For each row the number of its file in `files`, or -1 and why."""
-        return [self.file_index.find(cell) for cell in self.cells.columns[self.resolved.file]]
+    def guess(self) -> Guess:
+        """The options with everything filled in that was left open, and what is said about it."""
+        facts = {"delimiter": self.cells.delimiter or self.options.delimiter, "folder": str(self.folder.resolve()),
+                 "encoding": self.cells.encoding or self.options.encoding, "tables": self.plan.names}
+        columns = {name: Values.of(cells) for name, cells in self.cells.columns.items()}
+        made = {name: lambda options, name=name: self._made(name, options) for name in MADE}
+        guess = guess_options(self.options, columns, self.file_index, facts, made)
+        for name in guess.options.roles.values():
+            if name in MADE and name not in columns:
+                columns[name] = Values.of(self._made(name, guess.options) or [""] * len(self.cells.lines))
+        self.__dict__["values"] = columns
+        return guess
 
     @cached_property
     def resolved(self) -> TableOptions:
         """The options with everything filled in that was left open."""
-        return guess_options(self.options, self.cells, self.folder, self.file_index)
+        self.guess  # noqa: B018 - it also sets the values
+        return self.guess.options
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The pairs of a row and a file that it names."""
+        return self._pairs(self.resolved)
+
+    def _pairs(self, options: TableOptions) -> Pairs:
+        key = options.file, options.more_files
+        if self._found.get("key") != key:
+            self._found = {"key": key, "pairs": find_pairs(self.cells, key, self.file_index)}
+        return self._found["pairs"]
+
+    _found: dict = {}
+
+    def _made(self, name: str, options: TableOptions) -> list[str] | None:
+        """Return the values of a column that is made from the files found, None where they say nothing."""
+        if options.file not in self.cells.columns:
+            return None
+        make = {MADE[0]: from_names, MADE[1]: from_folders, MADE[2]: from_rows}[name]
+        return make(self._pairs(options), self.files, len(self.cells.lines))
+
+    def _patients(self) -> list[Understood]:
+        """Join patients that are written in two ways, and say which others look alike."""
+        joined, said = lookalike_patients(tuple(dict.fromkeys(self.table["patient"])))
+        if self.resolved.as_typed:
+            return [one for one in said if one.code != "patients.joined"]
+        if joined:
+            self.table["patient"] = self.table["patient"].replace(joined)
+        return said
 
     def _check_columns(self) -> None:
-        options, columns = self.resolved, self.cells.columns
-        existing = f"Columns: {', '.join(map(short, list(columns)[:30]))}."
-        chosen = [("file", options.file), *(("label", name) for name in options.labels), *options.roles.items()]
+        options, columns = self.resolved, self.values
+        existing = f"Columns: {', '.join(map(short, list(self.cells.columns)[:30]))}."
+        chosen = [("file", options.file), *(("file", name) for name in options.more_files),
+                  *(("label", name) for name in options.labels), *options.roles.items()]
         for role, name in chosen:
             if name != NONE and name not in columns:
                 raise LightboxError("table.column", f"{self.path.name} has no column {short(name)!r} for the {role}.", existing)
@@ -179,79 +261,96 @@ class Table(Source):
             raise LightboxError("table.file", f"No column of {self.path.name} holds the names of image files.",
                                 f"Choose the column with the file names, or the folder with the images. {existing}")
         if not options.labels:
+            measures = [short(name) for name, values in columns.items() if name not in (options.file, *options.roles.values())
+                        and is_measure(name, values)]
+            offer = (f"{measures[0]} measures something: with labels={measures[0]} and threshold=..., bands=4 or filled=yes it "
+                     "makes classes. " if measures else "")
             raise LightboxError("table.label", f"No column of {self.path.name} looks like a label.",
-                                f"Choose the column with the labels. {existing}")
+                                f"Choose the column with the labels. {offer}{existing}")
         if options.file in options.labels:
             raise LightboxError("table.label", f"The column {short(options.file)!r} cannot be both the file and the label.",
                                 existing)
 
-    def _usable_rows(self, cells: dict[str, list[str]], skipped: list[dict], notes: list[str]) -> list[int]:
-        """Return the rows that can be used, one for each file; adds the others to `skipped` and their numbers to `notes`."""
-        names, lines = self.cells.columns[self.resolved.file], self.cells.lines
-        content = list(zip(*cells.values()))       # what a row says about its file
-        labels = list(zip(*(cells[name] for name in self.resolved.labels)))
-        left_out: Counter[str] = Counter()
+    def _leave_out(self, pairs: Rows, labels: dict[str, Values], flags: list[str]) -> None:
+        """Leave out rows without a label, for each reason in turn."""
+        options = self.resolved
+        for name, values in labels.items():
+            if name in flags and options.blanks != "leave out":
+                continue
+            if options.filled and options.measured:
+                continue
+            pairs.leave_out("no_label", values.lookup([cell == "" for cell in values.names], bool))
+            if options.missing == "leave out" or options.measured:
+                pairs.leave_out("missing", values.lookup(list(values.missing), bool))
+            pairs.leave_out("long_label", values.lookup([len(cell) > MAX_LABEL for cell in values.names], bool)
+                            & (options.separator != "list"))
+        if len(flags) > 1:
+            found = [flags_of(labels[name]) or [BLANK] * len(labels[name].names) for name in flags]
+            told = sum(labels[name].lookup([flag != BLANK for flag in one]) for name, one in zip(flags, found))
+            yes = sum(labels[name].lookup([flag == 1 for flag in one]) for name, one in zip(flags, found))
+            every = set().union(*found)
+            if options.one_of or 0 in every and -1 not in every and options.blanks != "unknown":
+                pairs.leave_out("no_label", np.asarray(told == 0))
+            if options.one_of:
+                pairs.leave_out("not_one", np.asarray(yes != 1))
 
-        def leave_out(row: int, why: str, reason: str) -> None:
-            left_out[why] += 1
-            if len(skipped) < LISTED:
-                skipped.append({"path": f"{self.path.name}, line {lines[row]}: {short(names[row])}", "reason": reason})
+    def _reason(self, row: int, code: str, other: int) -> tuple[str, str]:
+        """Return what stands where, and why it is left out."""
+        options, labels = self.resolved, [self.values[name] for name in self.resolved.labels]
+        name = self.cells.columns[options.file][row]
+        line = f"Line {self.cells.lines[other]}" if other != row and other >= 0 else "Another line"
+        reasons = {
+            "no_file": lambda: self.pairs.problems.get(row, NOT_FOUND), "no_label": lambda: "It has no label.",
+            "missing": lambda: "Its label is a word for a missing value.",
+            "long_label": lambda: f"Its label has {max(len(v.names[v.codes[row]]) for v in labels):,} characters; the limit is "
+                                  f"{MAX_LABEL}.",
+            "not_one": lambda: "It has not exactly one of the classes.",
+            "repeated": lambda: f"{line} says the same about this file.",
+            "contradictory": lambda: f"{line} says something else about this file.",
+            "overruled": lambda: "Other lines about this file count more."}
+        short_by = self.cells.short.get(row)
+        if code == "no_label" and short_by is not None:
+            return f"{self.cells.place(row)}: {short(name)}", f"It has {short_by} cells and no label."
+        return f"{self.cells.place(row)}: {short(name)}", reasons[code]()
 
-        first, contradicted = {}, set()            # file -> the first row about it; files with rows that differ
-        for row, (file, problem) in enumerate(self.row_files):
-            longest = max(map(len, labels[row]))
-            if problem:
-                leave_out(row, NO_FILE, problem)
-            elif "" in labels[row]:
-                leave_out(row, NO_LABEL, "It has no label.")
-            elif longest > MAX_LABEL:
-                leave_out(row, LONG_LABEL, f"Its label has {longest:,} characters; the limit is {MAX_LABEL}.")
-            elif file not in first:
-                first[file] = row
-            elif content[row] == content[first[file]]:
-                leave_out(row, REPEATED, f"Line {lines[first[file]]} says the same about this file.")
-            else:
-                contradicted.add(file)
-                leave_out(row, CONTRADICTORY, f"Line {lines[first[file]]} says something else about this file.")
-        for file, row in first.items():
-            if file in contradicted:
-                leave_out(row, CONTRADICTORY, "Another line says something else about this file.")
-        notes += [f"{count:,} of {len(lines):,} rows {why} and were left out." for why, count in left_out.items()]
-        rows = [row for file, row in first.items() if file not in contradicted]
-        if not rows:
-            code, hint = "table.rows", "Look at the table in a spreadsheet."
-            if left_out[NO_FILE]:
-                code, hint = "table.files", "Give the folder with the images, and the column with their names."
-            reason = skipped[0]["reason"] if skipped else "It has no rows."
-            raise LightboxError(code, f"No row of {self.path.name} can be used. The first one: {reason}", hint)
-        return rows
+    def _no_rows(self, counts: dict[str, int], skipped: list[dict]) -> LightboxError:
+        code, hint = "table.rows", "Look at the table in a spreadsheet."
+        if counts.get("no_file"):
+            code, hint = "table.files", "Give the folder with the images, and the column with their names."
+        reason = skipped[0]["reason"] if skipped else "It has no rows."
+        return LightboxError(code, f"No row of {self.path.name} can be used. The first one: {reason}", hint)
 
-    def _splits(self, cells: dict[str, list[str]]) -> list[str]:
+    def _splits(self) -> np.ndarray:
         """Return train, val or test for each row; "" where the table has no column for it."""
         name = self.resolved.split
         if name == NONE:
-            return [""] * len(self.cells.lines)
-        unknown = sorted({cell for cell in cells[name] if cell.lower() not in SPLIT_FOLDERS})
+            return np.full(len(self.cells.lines), "", object)
+        values = self.values[name]
+        unknown = sorted({cell for cell in values.names if cell.lower() not in SPLIT_FOLDERS and (cell or name not in MADE)
+                          and not (cell == "" and name == SPLIT_COLUMN)})
         if unknown:
             raise LightboxError("table.split", f"The column {short(name)!r} holds "
                                 f"{', '.join(repr(short(value)) for value in unknown[:5])}, which is no split.",
                                 "Its values must be train, val and test; or choose no column for the split.")
-        return [SPLIT_FOLDERS[cell.lower()] for cell in cells[name]]
+        return values.lookup([SPLIT_FOLDERS.get(cell.lower(), "") for cell in values.names], object)
 
-    def _table(self, rows: list[int], cells: dict[str, list[str]], split: list[str]) -> pd.DataFrame:
+    def _table(self, rows: np.ndarray, files: np.ndarray, split: np.ndarray) -> pd.DataFrame:
         """Return the rows that are used: COLUMNS, then all other columns as they stand in the file."""
         options = self.resolved
-        paths = [self.files[self.row_files[row][0]] for row in rows]
+        paths = [self.files[file] for file in files]
 
         def values(name: str) -> list[str]:
-            return [cells[name][row] for row in rows] if name != NONE else [""] * len(rows)
+            return self.values[name].rows(rows) if name != NONE else [""] * len(rows)
 
         patient, study = values(options.patient), values(options.study)
         study = [f"{p}/{s}" if p and s else s for p, s in zip(patient, study)]      # a study's number may begin anew for each
         table = {"image_id": paths, "patient": patient, "study": study, "view": values(options.view), "path": paths,
-                 "split": [split[row] for row in rows]}
+                 "split": list(split[rows])}
         for name, column in self.cells.columns.items():
             if name not in (options.file, *options.roles.values()):
                 reserved = name in COLUMNS or name in ("width", "height")
                 table[f"{name} (table)" if reserved else name] = [column[row] for row in rows]
         return pd.DataFrame(table)
+
+
+__all__ = ["Column", "Table", "TableOptions", "TablePreview", "preview"]

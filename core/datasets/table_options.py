@@ -1,35 +1,52 @@
-"""The read options of a table of images, and how those that a person left open are guessed from its columns."""
+"""The read options of a table of images, and the names by which columns are known."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 
-from core.datasets.delimited import NONE, DelimitedTable
-from core.datasets.file_index import FileIndex
-from core.datasets.folder import SPLIT_FOLDERS
-from core.datasets.image_names import SUFFIXES
-from core.datasets.text import suffix_of
+from core.datasets.folder import later
+from core.errors import LightboxError
 
 SEPARATORS = ("|", ";", ",", "/", "+")
 ROLES = ("patient", "study", "view", "split")
+LIST = "list"               # as a separator: ['a', 'b'], as a program writes a list
+CHOICES = {                 # option -> what it may be, the first is taken where nothing else is chosen
+    "uncertain": ("ignore", "zeros", "ones", "class"),
+    "blanks": ("no", "unknown", "leave out"),
+    "missing": ("leave out", "class"),
+    "repeats": ("unite", "leave out", "majority", "any")}
 
 # Names of columns as people write them, in lower case without spaces and punctuation.
 COLUMN_NAMES = {
     "file": {"file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagepath", "imgpath", "imageindex",
-             "img", "imageid", "name"},
+             "img", "imageid", "name", "fname", "filestem", "imgname", "idcode", "dicomid", "imagefilepath", "xrayimagename"},
     "label": {"label", "labels", "class", "classname", "diagnosis", "dx", "finding", "findings", "findinglabels", "target",
               "category", "grade", "kl", "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
-              "disease", "result"},
+              "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant"},
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
-                "participantid", "person", "personid"},
+                "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber", "patientname"},
     "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber", "followup"},
     "view": {"view", "viewposition", "projection"},
     "split": {"split", "set", "subset", "partition", "usage", "fold"},
     "other": {"age", "sex", "gender", "date", "year", "id", "license", "licence", "source", "url", "doi", "width", "height",
-              "notes", "comment", "offset", "offsetdays", "hospital", "site", "laterality", "side"}}
-NO_FINDING = ("no finding", "no findings", "none", "normal", "nothing")
+              "notes", "comment", "offset", "offsetdays", "hospital", "site", "laterality", "side", "male", "female", "modality",
+              "format", "eye", "camera", "device", "quality", "dxtype", "isfrontal", "appa", "frontallateral"}}
+GROUPS = {                  # columns whose images belong together where no patient is known, the best first
+    "case": {"case", "caseid", "casenumber", "caseno"}, "lesion": {"lesion", "lesionid"},
+    "slide": {"slide", "slideid", "wsi", "slidename"},
+    "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber"},
+    "series": {"series", "seriesinstanceuid", "seriesid", "sequence", "sequenceid", "videoid", "video"}}
+LABEL_WORDS = {"label", "labels", "class", "diagnosis", "finding", "findings", "grade", "level", "pathology", "disease", "category",
+               "target", "outcome", "type", "status", "abnormality", "severity", "stage", "birads", "rads", "icdr", "malignant",
+               "cancer", "score", "assessment", "categories", "retinopathy", "density"}
+READERS = {"reader", "radid", "rater", "annotator", "grader", "observer", "radiologist", "readerid", "raterid", "expert"}
+BOXES = {"xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "box", "boxes", "geometry", "polygon", "encodedpixels",
+         "segmentation", "xcenter", "bboxx", "bboxxywh"}
+NOT_IMAGES = {"mask", "masks", "roi", "cropped", "crop", "segmentation", "heatmap", "annotation", "xml", "json"}
+NO_FINDING = ("no finding", "no findings", "no_finding", "none", "normal", "nothing", "healthy", "negative")
+
+FROM_NAMES, FROM_FOLDERS, FROM_ROWS = "patient (file names)", "split (folders)", "patient (rows)"      # columns that are made
 
 
 @dataclass(frozen=True)
@@ -42,11 +59,25 @@ class TableOptions:
         folder: where the images are; "" is the folder of the table. Files are found in it and below
         file: column with the names of the image files; the suffix may differ
         labels: columns with labels, each a target
-        separator: between the findings in one cell, which makes the target multi-label
+        separator: between the findings in one cell, which makes the target multi-label; "list" for ['a', 'b']
         nothing: the value that means "no finding"
-        together: label columns that hold only 0 and 1 are the findings of one multi-label target
+        together: label columns that hold only yes, no and nothing are the findings of one multi-label target
         ordinal: the classes are grades, in their natural order
         patient, study, view, split: columns
+        header: "yes" or "no": whether the first line has the names of the columns
+        names: of the columns of a table without header
+        tables: files that are read together, where the path is a folder
+        more_files: further columns with names of files: other images of the same row
+        one_of: exactly one of the label columns is yes, so they are the classes of one target, in their order
+        uncertain: -1 in a column of findings: "ignore" (counts in no loss), "zeros", "ones", "class" (CheXpert's policies)
+        blanks: an empty cell in a column of findings: "no", "unknown", or "leave out" the row
+        missing: nan, NA, ? ... as a label: "leave out" the row, or a "class"
+        repeats: rows about one image that differ: "unite" (it has all of these findings), "leave out", "majority", "any"
+        as_typed: 1 and 1.0 are two different values
+        threshold: of a measurement: two classes, below it, and from it on
+        bands: of a measurement: a number (so many classes with as many images each) or limits "0 12 60"
+        filled: two classes, empty or not
+        rules: 2 where options were guessed by the rules of today, so that sets of before are read as they were
     """
 
     delimiter: str = ""
@@ -62,71 +93,46 @@ class TableOptions:
     study: str = ""
     view: str = ""
     split: str = ""
+    header: str = later("")
+    names: tuple[str, ...] = later(())
+    tables: tuple[str, ...] = later(())
+    more_files: tuple[str, ...] = later(())
+    one_of: bool = later(False)
+    uncertain: str = later("")
+    blanks: str = later("")
+    missing: str = later("")
+    repeats: str = later("")
+    as_typed: bool = later(False)
+    threshold: str = later("")
+    bands: str = later("")
+    filled: bool = later(False)
+    rules: int = later(0)
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in ("", *choices):
+                raise LightboxError("own.reading", f"{name} is {getattr(self, name)[:80]!r}.", f"It can be {', '.join(choices)}.")
 
     @property
     def roles(self) -> dict[str, str]:
         """Role -> its column."""
         return {role: getattr(self, role) for role in ROLES}
 
+    @property
+    def measured(self) -> bool:
+        """Whether the labels are made from a measurement."""
+        return bool(self.threshold or self.bands or self.filled)
+
 
 GUESS_ALL = TableOptions()
+OLD_RULES = {"missing": "class", "blanks": "leave out", "repeats": "leave out", "as_typed": True, "rules": 1}
 
 
-def guess_options(options: TableOptions, table: DelimitedTable, folder: Path, index: FileIndex) -> TableOptions:
-    """Return the options with everything filled in that was left open."""
-    columns = table.columns
-    file = options.file or _guess_file(columns, index)
-    used = {file, *options.labels, *options.roles.values()}
-    roles = {}
-    for role in ROLES:
-        roles[role] = getattr(options, role) or _guess_role(role, columns, used)
-        used.add(roles[role])
-    labels, together = options.labels, options.together
-    if not labels:
-        labels, binary = _guess_labels({name: cells for name, cells in columns.items() if name not in used})
-        together = together or binary
-    label_columns = [columns[name] for name in labels if name in columns]
-    separator = options.separator or next(filter(None, map(guess_separator, label_columns)), NONE)
-    nothing = options.nothing
-    if not nothing and separator != NONE:
-        findings = sorted(set().union(*(split_findings(cells, separator) for cells in label_columns)))
-        nothing = next((finding for word in NO_FINDING for finding in findings if finding.lower() == word), "")
-    return replace(options, delimiter=table.delimiter, encoding=table.encoding, folder=str(folder.resolve()), file=file,
-                   labels=labels, separator=separator, nothing=nothing or NONE, together=together, **roles)
-
-
-def _guess_file(columns: dict[str, list[str]], index: FileIndex) -> str:
-    """Return the column of which most values name files that exist; by its own name where none do."""
-    best, most = "", 0.0
-    for name, cells in columns.items():
-        sample = cells[::max(1, len(cells) // 200)][:200]
-        existing = sum(index.find(cell)[0] >= 0 for cell in sample) / max(1, len(sample))
-        score = existing * (1 + len(set(sample)) / max(1, len(sample)) + (_plain(name) in COLUMN_NAMES["file"]))
-        if score > most:
-            best, most = name, score
-    by_suffix = (name for name, cells in columns.items() if cells and suffix_of(cells[0]) in SUFFIXES - {""})
-    by_name = (name for name in columns if _plain(name) in COLUMN_NAMES["file"])
-    return best or next(by_suffix, "") or next(by_name, NONE)
-
-
-def _guess_role(role: str, columns: dict[str, list[str]], used: set[str]) -> str:
-    named = (name for name in columns if name not in used and _plain(name) in COLUMN_NAMES[role])
-    return next((name for name in named if role != "split" or _are_splits(columns[name])), NONE)
-
-
-def _guess_labels(columns: dict[str, list[str]]) -> tuple[tuple[str, ...], bool]:
-    """Return the columns that look like labels, and whether they are the findings of one target."""
-    named = [name for name in columns if _plain(name) in COLUMN_NAMES["label"]]
-    if named:
-        return (named[0],), False
-    known = set().union(*COLUMN_NAMES.values())
-    values = {name: set(map(str.strip, cells)) - {""} for name, cells in columns.items() if _plain(name) not in known}
-    binary = [name for name, different in values.items() if different == {"0", "1"}]
-    if len(binary) > 1:
-        return tuple(binary), True
-    few = [name for name, different in values.items()
-           if 2 <= len(different) <= max(2, min(20, len(columns[name]) // 5))]
-    return tuple(few[:1]), False
+def by_old_rules(options: TableOptions) -> TableOptions:
+    """Return options that a saved set of before has written out in full, with what was then no choice; others as they are."""
+    first = [f for f in fields(options) if not f.metadata.get("later") and f.default == ""]
+    full = options.labels and all(getattr(options, f.name) for f in first)
+    return replace(options, **OLD_RULES) if full and not options.rules else options
 
 
 def guess_separator(cells: list[str]) -> str:
@@ -150,10 +156,6 @@ def split_findings(cells: list[str], separator: str) -> set[str]:
     return {part.strip() for cell in set(cells) for part in cell.split(separator)} - {""}
 
 
-def _are_splits(cells: list[str]) -> bool:
-    values = {cell.strip().lower() for cell in cells}
-    return len(values) > 1 and values <= set(SPLIT_FOLDERS)
-
-
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return the name of a column in lower case without spaces and punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,338 @@
+"""Which tables of a folder are meant, and how they belong together: one with labels, its parts, its metadata, its lists of names.
+
+Each table's first rows are looked at: which of its columns name image files, and whether it has labels. Tables with the same
+columns are parts of one (train, val and test); a table about the same files, or with the same key, adds its columns; a list of
+names gives the split. Where two could be meant, the error says what each holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets import table_join
+from core.datasets.delimited import NONE, DelimitedTable, read_delimited
+from core.datasets.file_index import MAX_FILES, FileIndex
+from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.image_names import is_image_name
+from core.datasets.source import Understood
+from core.datasets.table_guess import Guess, guess_file, guess_labels
+from core.datasets.table_join import SPLIT_COLUMN, find_pairs
+from core.datasets.table_options import COLUMN_NAMES, LABEL_WORDS, TableOptions, plain
+from core.datasets.table_values import Values, words_of
+from core.datasets.text import natural_key, short
+from core.datasets.walk import walk
+from core.errors import LightboxError
+
+TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls")
+NO_TABLE = re.compile(r"(readme|licen|sample_?submission|requirements|changelog|citation|sha256|md5|checksum|terms)", re.I)
+MAX_TABLES = 20             # texts of one folder: more are one for each image, or logs
+HEAD = 400_000              # bytes of a table that are looked at to see what it is
+DEPTH = 5                   # folders below which no table is looked for
+UP = 2                      # folders above a table in which its images are looked for
+MAX_ABOVE = 200_000         # files there
+WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "dev": "val", "eval": "test"}
+
+
+@dataclass(eq=False)
+class Seen:
+    """A table at first sight.
+
+    Args:
+        file: the column with names of image files, "" for none
+        share: of its rows that name a file
+        covers: about how many rows do
+        rank: how sure its labels are: 3 by a column's name or by columns of yes and no, 2 by a word in a name, 1 by values, 0 none
+        split: "train", "val", "test", by the name of the file or its folder
+    """
+
+    path: Path
+    name: str
+    table: DelimitedTable
+    values: dict[str, Values]
+    file: str
+    share: float
+    covers: float
+    rank: int
+    labels: tuple[str, ...]
+    split: str
+
+    def in_words(self) -> str:
+        what = f"labels in {short(self.labels[0])}" if self.labels else "no labels"
+        return f"{self.name} ({what}, {self.share:.0%} of its rows name an image)"
+
+
+@dataclass(eq=False)
+class Plan:
+    """Tables that are read as one.
+
+    Args:
+        parts: tables below each other, each (path, name, split)
+        joins: tables whose columns are added, each (path, key column, or "" for the file)
+        lists: lists of names, each (path, split)
+        names: all of them relative to the folder, as `TableOptions.tables` has them; () for a single one
+    """
+
+    parts: list[tuple[Path, str, str]]
+    joins: list[tuple[Path, str]] = field(default_factory=list)
+    lists: list[tuple[Path, str]] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+    understood: list[Understood] = field(default_factory=list)
+    rank: int = 3
+    covers: float = 0.0
+
+    @property
+    def paths(self) -> list[Path]:
+        return [path for path, *_ in (*self.parts, *self.joins, *self.lists)]
+
+    @property
+    def title(self) -> str:
+        return " and ".join(name for _, name, _ in self.parts[:4])
+
+
+def folder_of(path: Path, options: TableOptions) -> Path:
+    """Return the folder with the images of a table: its own, or the nearest above it in which they lie beside it."""
+    own = here = path.absolute().parent
+    if _some_image(own) or options.tables:
+        return own
+    for _ in range(UP):
+        here = here.parent
+        if here in (Path(here.anchor), Path.home()) or not here.name:
+            break
+        if _some_image(here):
+            return here
+    return own
+
+
+def _some_image(folder: Path) -> bool:
+    for seen, (path, entry) in enumerate(walk(folder, "", lambda *_: None)):
+        if seen > MAX_ABOVE:
+            return False
+        if is_image_name(entry.name) and "." in entry.name:
+            return True
+    return False
+
+
+def tables_below(root: Path) -> list[Path]:
+    """Return the files in a folder that may be tables, sorted; texts only a few in each folder."""
+    found: dict[str, list[Path]] = {}
+    for seen, (path, entry) in enumerate(walk(root, "", lambda *_: None)):
+        if seen >= MAX_FILES:
+            break
+        name = entry.name.lower()
+        if name.endswith(TABLES) and path.count("/") < DEPTH and not NO_TABLE.search(name):
+            found.setdefault(path.rpartition("/")[0] + "*" * name.endswith(".txt"), []).append(root / path)
+    return sorted((path for paths in found.values() if len(paths) <= MAX_TABLES for path in paths),
+                  key=lambda path: (len(path.parts), natural_key(str(path))))
+
+
+def plan_of(path: Path, options: TableOptions, index: Callable[[], FileIndex]) -> Plan:
+    """Return how the tables at a path are read. Raises LightboxError "table.which", "table.none", or what is wrong with one."""
+    if path.is_file():
+        plan = Plan([(path, path.name, "")])
+        if not options.split and not options.rules and path.parent.is_dir():
+            beside = [file for file in sorted(path.parent.glob("*.txt")) if file != path and split_word(file.stem)]
+            plan.lists = [(file, split_word(file.stem)) for file in beside[:MAX_TABLES] if table_join.looks_like_list(file, index)]
+            _say_lists(plan)
+        return plan
+    paths = [path / name for name in options.tables] or tables_below(path)
+    plan = find_plan(path, paths, index)
+    if plan is None:
+        raise LightboxError("table.none", f"No table in {path} names its images and has labels.",
+                            "Give the path of the table with the labels.")
+    return plan
+
+
+def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> Plan | None:
+    """Return how the tables of a folder belong together; None where none names an image. Raises LightboxError "table.which"."""
+    seen, lists = [], []
+    for path in paths:
+        word = split_word(path.stem)
+        try:
+            if word and path.suffix.lower() in (".txt", ".csv") and table_join.looks_like_list(path, index):
+                lists.append((path, word))
+                continue
+            seen.append(_look(root, path, index()))
+        except LightboxError as error:
+            if error.code == "table.lfs" or error.code == "table.not_text" and len(paths) == 1:
+                raise
+        except OSError:
+            continue
+    groups = _groups(seen)
+    groups.sort(key=lambda group: (-max(one.rank if one.share > 0.1 else -1 for one in group),
+                                   -sum(one.covers for one in group)))
+    groups = [group for group in groups if any(one.share > 0.1 for one in group)] + \
+             [group for group in groups if not any(one.share > 0.1 for one in group)]
+    if not groups or max(one.share for one in groups[0]) <= 0.1:
+        return None
+    base, others = groups[0], groups[1:]
+    plan = Plan([(one.path, one.name, one.split) for one in base], lists=lists, rank=max(one.rank for one in base),
+                covers=sum(one.covers for one in base))
+    for other in others:
+        _join_or_say(plan, base, other, index())
+    if plan.rank == 0:
+        return None
+    if len(base) > 1:
+        plan.understood.append(Understood("tables.united", f"{len(base)} tables with the same columns are read as one: "
+                                          f"{', '.join(one.name for one in base)}.", "tables"))
+    _say_lists(plan)
+    if len(plan.paths) > 1:
+        plan.names = tuple(path.relative_to(root).as_posix() for path in plan.paths)
+    return plan
+
+
+def _say_lists(plan: Plan) -> None:
+    if plan.lists:
+        plan.understood.append(Understood("split.lists", "The official split is taken from "
+                                          f"{', '.join(f'{path.name} ({split})' for path, split in plan.lists)}.", "split"))
+
+
+def _look(root: Path, path: Path, index: FileIndex) -> Seen:
+    table = read_delimited(path, head=HEAD)
+    values = {name: Values.of(cells) for name, cells in table.columns.items()}
+    file = guess_file(values, index)
+    found = [] if file == NONE else table_join.file_keys(replace_rows(table, 500), file, index)
+    pairs = find_pairs(replace_rows(table, 500), (file, ()), index) if file != NONE else None
+    share = float(np.mean(pairs.file >= 0)) if pairs is not None and len(found) else 0.0
+    free = {name: one for name, one in values.items() if name != file and plain(name) not in COLUMN_NAMES["patient"]
+            and not _all_splits(one)}
+    labels, how = guess_labels(free, Guess(TableOptions()))
+    rank = 0
+    if labels:
+        exact = plain(labels[0]) in COLUMN_NAMES["label"] or len(labels) > 1
+        rank = 3 if exact else 2 if words_of(labels[0]) & LABEL_WORDS or how else 1
+        rank = 0 if len(values[labels[0]].given) < 2 and len(labels) == 1 and not how else rank
+    size = max(1.0, path.stat().st_size / HEAD) if not path.suffix.lower().startswith(".xls") else 1.0
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    different = len({k for k in found if k >= 0}) / max(1, len(found))
+    return Seen(path, name, table, values, file if share > 0 else "", share, different * len(table.lines) * size, rank, labels,
+                split_word(path.stem) or split_word(path.parent.name if path.parent != root else ""))
+
+
+def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:
+    """Return a table with only its first rows."""
+    return replace(table, columns={name: cells[:rows] for name, cells in table.columns.items()}, lines=table.lines[:rows])
+
+
+def _all_splits(values: Values) -> bool:
+    return bool(values.given) and {name.lower() for name in values.given} <= set(SPLIT_FOLDERS)
+
+
+def split_word(stem: str) -> str:
+    """Return the split that the name of a file says; "train_val" is train.
+
+    >>> [split_word(stem) for stem in ("train_val_list", "IDRiD_Testing Labels", "valid", "Data_Entry", "latest")]
+    ['train', 'test', 'val', '', '']
+    """
+    found = [WORDS[word] for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem).lower()) if word in WORDS]
+    return "train" if "train" in found else found[0] if found else ""
+
+
+def _groups(seen: list[Seen]) -> list[list[Seen]]:
+    """Return tables in groups of parts of one: the same columns, and other splits or other files."""
+    groups: list[list[Seen]] = []
+    for one in seen:
+        for group in groups:
+            first = group[0]
+            shared = set(one.values) & set(first.values)
+            if len(shared) >= 0.7 * max(len(one.values), len(first.values)) and one.labels and first.labels and (
+                    one.labels[0] in first.values or first.labels[0] in one.values):
+                if one.share > 0.1 and first.share > 0.1 and (_of_another_split(one, group) or not _same_files(one, first)):
+                    group.append(one)
+                    break
+                if one.share > 0.1 and first.share > 0.1:
+                    raise _which(seen, f"{first.name} and {one.name} name the same images")
+        else:
+            groups.append([one])
+    return groups
+
+
+def _of_another_split(one: Seen, group: list[Seen]) -> bool:
+    return bool(one.split) and one.split not in {other.split for other in group} and not _same_files(one, group[0], 0.9)
+
+
+def _same_files(one: Seen, other: Seen, most: float = 0.5) -> bool:
+    names, others = set(one.values[one.file].names), set(other.values[other.file].names)
+    apart = one.path.parent != other.path.parent          # the same names in another folder are other files
+    return not apart and len(names & others) > most * min(len(names), len(others))
+
+
+def _which(seen: list[Seen], why: str) -> LightboxError:
+    named = [one for one in seen if one.share > 0.1] or seen
+    return LightboxError("table.which", f"Several tables could be meant, since {why}: "
+                         f"{'; '.join(one.in_words() for one in named[:6])}.", "Give the path of the one with the labels.")
+
+
+def _join_or_say(plan: Plan, base: list[Seen], other: list[Seen], index: FileIndex) -> None:
+    """Add the columns of a table to the plan where they belong to the same files or have the same key; else say why not."""
+    one, first = other[0], base[0]
+    new = [name for name in one.values if name not in first.values]
+    if len(other) > 1 or not new:
+        plan.understood.append(Understood("tables.aside", f"{', '.join(part.name for part in other)} is not used: it adds no column.",
+                                          "tables"))
+        return
+    if one.file and one.share > 0.5:
+        keys = [k for k in table_join.file_keys(replace_rows(one.table, 2000), one.file, index) if k >= 0]
+        reach = one.covers / max(1.0, plan.covers)
+        if len(set(keys)) == len(keys) and reach > 0.5:
+            _join(plan, one, "", new)
+        elif one.rank >= 3 and plan.rank >= 3 and reach > 0.8:
+            raise _which([*base, one], "both have labels")
+        else:
+            why = "it has several rows for an image" if len(set(keys)) < len(keys) else "it names only some of the images"
+            plan.understood.append(Understood("tables.aside", f"{one.name} is not used: {why}.", "tables"))
+        return
+    key = _shared_key(first, one)
+    if key:
+        _join(plan, one, key, new)
+    elif one.rank or one.share:
+        plan.understood.append(Understood("tables.aside", f"{one.name} is not used: it names no image here.", "tables"))
+
+
+def _join(plan: Plan, one: Seen, key: str, new: list[str]) -> None:
+    plan.joins.append((one.path, key))
+    plan.rank = max(plan.rank, one.rank)
+    plan.understood.append(Understood("tables.joined", f"{one.name} adds {', '.join(map(short, new[:6]))}"
+                                      f"{' ...' if len(new) > 6 else ''} by {short(key) if key else 'the name of the file'}.", "tables"))
+
+
+def _shared_key(first: Seen, other: Seen) -> str:
+    """Return a column of both tables with another value in each row of the other one, of which the first has most."""
+    for name in other.values:
+        if name not in first.values:
+            continue
+        mine, theirs = first.values[name], other.values[name]
+        unique = len(theirs.given) > 0.98 * len(theirs.codes) and len(theirs.given) > 1
+        if unique and len(set(mine.given) & set(theirs.given)) > 0.5 * min(len(mine.given), len(theirs.given)):
+            return name
+    return ""
+
+
+def read_tables(plan: Plan, options: TableOptions, index: Callable[[], FileIndex]) -> DelimitedTable:
+    """Read the tables of a plan as one."""
+    read = {path: read_delimited(path, options.delimiter, options.encoding, options.header, options.names)
+            for path, *_ in (*plan.parts, *plan.joins)}
+    parts = [(name, split, read[path]) for path, name, split in plan.parts]
+    base = table_join.below_each_other(parts) if len(parts) > 1 else parts[0][2]
+    file = ""
+    if plan.lists or any(not key for _, key in plan.joins):
+        file = options.file or guess_file({name: Values.of(cells) for name, cells in base.columns.items()}, index())
+    for path, key in plan.joins:
+        other = read[path]
+        if key:
+            table_join.beside(base, base.columns[key], other, other.columns[key])
+        elif file in base.columns:
+            theirs = guess_file({name: Values.of(cells) for name, cells in other.columns.items()}, index())
+            table_join.beside(base, _file_of_rows(base, file, index()), other, _file_of_rows(other, theirs, index()))
+    if plan.lists and file in base.columns and SPLIT_COLUMN not in base.columns:
+        lists = [(split, table_join.names_in(path)) for path, split in plan.lists]
+        table_join.add_lists(base, table_join.file_keys(base, file, index()), lists, index())
+    return base
+
+
+def _file_of_rows(table: DelimitedTable, column: str, index: FileIndex) -> list[int]:
+    return table_join.file_keys(table, column, index) if column in table.columns else [-1] * len(table.lines)

@@ -1,0 +1,151 @@
+"""Several tables as one: parts below each other, further columns beside them, lists of names as the split; and the files found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.datasets.delimited import DelimitedTable
+from core.datasets.file_index import NOT_FOUND, FileIndex
+from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.text import suffix_of
+
+SPLIT_COLUMN = "split (tables)"
+AMBIGUOUS = 200_000         # cells that name several files are looked at one by one, up to here
+
+
+@dataclass(eq=False)
+class Pairs:
+    """Rows and the files that they name: row (P,) in order, file (P,), -1 for a row without; why by row, where it is special."""
+
+    row: np.ndarray
+    file: np.ndarray
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], index: FileIndex) -> Pairs:
+    """Return which files each row names, in one or several columns.
+
+    Where several files have the name, one is meant that lies in the folder of the table, in a folder of the row's split, or in
+    one that another cell of the row names.
+    """
+    file, more = columns
+    rows, files, problems = [], [], {}
+    for name in (file, *more):
+        cells = table.columns[name]
+        codes, different = pd.factorize(np.array(cells, object))
+        found = index.find_all(different)
+        answers = [found[cell] for cell in different]
+        first = np.array([answer[0] if isinstance(answer, tuple) else -1 for answer in answers], np.int64)[codes]
+        for row in np.flatnonzero(first < 0)[:AMBIGUOUS].tolist():
+            answer = answers[codes[row]]
+            if answer[:1].isdigit():
+                first[row], answer = index.find(cells[row], _near(table, row))
+            if answer and answer != NOT_FOUND:
+                problems[row] = answer
+        rows.append(np.arange(len(cells)))
+        files.append(first)
+        several = {k: answer for k, answer in enumerate(answers) if isinstance(answer, tuple) and len(answer) > 1}
+        if several:
+            many = np.flatnonzero(np.isin(codes, list(several)))
+            rest = [(row, k) for row in many.tolist() for k in several[codes[row]][1:]]
+            rows.append(np.array([row for row, _ in rest], np.int64))
+            files.append(np.array([k for _, k in rest], np.int64))
+    row, found = np.concatenate(rows), np.concatenate(files)
+    if len(rows) > 1:                               # a row without a file is one only where it has none in any column
+        has = np.zeros(len(table.lines), bool)
+        has[row[found >= 0]] = True
+        keep = (found >= 0) | ~has[row]
+        keep[len(table.lines):] &= found[len(table.lines):] >= 0
+        row, found = row[keep], found[keep]
+        order = np.argsort(row, kind="stable")
+        row, found = row[order], found[order]
+    return Pairs(row, found, problems)
+
+
+def _near(table: DelimitedTable, row: int) -> list[str]:
+    """Return names of folders in which a file of a row may lie: that of its table, its split's, any cell of the row."""
+    where = table.place(row).rpartition(", line ")[0]
+    cells = [column[row].strip().strip("/") for column in table.columns.values()]
+    split = table.columns[SPLIT_COLUMN][row] if SPLIT_COLUMN in table.columns else ""
+    words = [word for word, of in SPLIT_FOLDERS.items() if of == split] if split else []
+    return [where.rpartition("/")[0], *(form(word) for word in words for form in (str, str.capitalize, str.upper)),
+            *(cell for cell in cells if 0 < len(cell) < 100)]
+
+
+def below_each_other(tables: list[tuple[str, str, DelimitedTable]]) -> DelimitedTable:
+    """Return parts of one table, each (name, split, table), as one: columns by name, and the split where the parts are splits."""
+    names = list(dict.fromkeys(name for _, _, table in tables for name in table.columns))
+    columns: dict[str, list[str]] = {name: [] for name in names}
+    lines, files, short, notes, skipped, splits = [], [], {}, [], [], []
+    for name, split, table in tables:
+        rows = len(table.lines)
+        files += [(start + len(lines), name) for start, _ in table.files]
+        short |= {row + len(lines): cells for row, cells in table.short.items()}
+        for column in names:
+            columns[column] += table.columns.get(column) or [""] * rows
+        lines += table.lines
+        notes += [note for note in table.notes if note not in notes]
+        skipped += table.skipped
+        splits += [split] * rows
+    if any(split for _, split, _ in tables):
+        columns[SPLIT_COLUMN] = splits
+    first = tables[0][2]
+    return DelimitedTable(columns, lines, first.delimiter, first.encoding, skipped, notes, sum(t.ragged for _, _, t in tables),
+                          short, first.header, tuple(files))
+
+
+def beside(base: DelimitedTable, keys: list, other: DelimitedTable, other_keys: list) -> tuple[list[str], int]:
+    """Add the columns of another table to `base`, row by row where the keys are the same; the first row of a key counts.
+
+    Returns the new columns, and how many rows of `base` have none in the other table.
+    """
+    place: dict = {}
+    for row, key in enumerate(other_keys):
+        place.setdefault(key, row)
+    rows = [place.get(key, -1) if key not in ("", -1) else -1 for key in keys]
+    new = [name for name in other.columns if name not in base.columns]
+    for name in new:
+        cells = other.columns[name]
+        base.columns[name] = [cells[row] if row >= 0 else "" for row in rows]
+    return new, rows.count(-1)
+
+
+def file_keys(table: DelimitedTable, column: str, index: FileIndex) -> list[int]:
+    """Return the number of the file that each row names in a column, -1 for none."""
+    found = index.find_all(dict.fromkeys(table.columns[column]))
+    return [answer[0] if isinstance(answer := found[cell], tuple) else -1 for cell in table.columns[column]]
+
+
+def names_in(path: Path, most: int = 2_000_000) -> list[str]:
+    """Return the lines of a text without blanks at their ends: a list of names, one a line."""
+    with open(path, "rb") as file:
+        text = file.read(50_000_000).decode("utf-8-sig", "replace")
+    return [line.strip().strip('"') for line in text.splitlines()[:most] if line.strip()]
+
+
+def add_lists(base: DelimitedTable, keys: list[int], lists: list[tuple[str, list[str]]], index: FileIndex) -> None:
+    """Add the split of lists of names, each (split, names), as a column; a row that none names has none."""
+    split: dict[int, str] = {}
+    for part, names in lists:
+        for answer in index.find_all(dict.fromkeys(names)).values():
+            for k in answer if isinstance(answer, tuple) else ():
+                split.setdefault(k, part)
+    base.columns[SPLIT_COLUMN] = [split.get(k, "") for k in keys]
+
+
+def looks_like_list(path: Path, index: Callable[[], FileIndex]) -> bool:
+    """Return whether a text is a list of names of image files: a word a line, most of which are files."""
+    with open(path, "rb") as file:
+        head = file.read(20_000)
+    lines = [line.strip().strip('"') for line in head.decode("utf-8-sig", "replace").splitlines()[:200] if line.strip()]
+    lines = lines[:-1] if len(lines) > 2 else lines
+    if not lines or any(sign in line for line in lines for sign in ",;\t|") or b"\0" in head:
+        return False
+    found = index().find_all(dict.fromkeys(lines))
+    exact = sum(isinstance(found[line], tuple) for line in lines)
+    return exact > 0.5 * len(lines) or exact and sum(bool(suffix_of(line)) for line in lines) > 0.9 * len(lines)
