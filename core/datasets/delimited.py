@@ -132,8 +132,6 @@ def _columns_of(path: Path, numbered: Iterator[tuple[int, list[str]]], delimiter
     if not rows.lines:
         raise LightboxError("table.empty", f"{path.name} has a header and no rows.", "Export the table again.")
     notes = head.notes + notes
-    if rows.ragged:
-        notes.append(f"{rows.ragged:,} lines do not have as many cells as the header and were left out.")
     if rows.comments:
         notes.append(f"{rows.comments:,} comment lines of {path.name} were left out.")
     return DelimitedTable(dict(zip(columns, rows.columns)), rows.lines, delimiter, encoding, rows.skipped, notes, rows.ragged,

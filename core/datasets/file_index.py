@@ -56,7 +56,7 @@ class FileIndex:
     >>> index = FileIndex(["a/1.png", "b/1.png", "b/2.jpg"])
     >>> index.find("2.png"), index.find("a/1")
     ((2, ''), (0, ''))
-    >>> FileIndex(["x/0012_L.png", "x/0012_R.png"]).find_all(["12"])
+    >>> FileIndex(["x/0012_L.png", "x/0012_R.png", "x/0013_L.png"]).find_all(["12"])
     {'12': (0, 1)}
     """
 

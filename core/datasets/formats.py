@@ -152,8 +152,8 @@ def parse_options(name: str, values: Mapping[str, Any]) -> Any:
 
     Raises LightboxError "custom.format", "custom.option" for a field or a value that does not fit, or what the options refuse.
 
-    >>> parse_options("folder", {"ordinal": "yes"})
-    FolderOptions(pattern='', ordinal=True)
+    >>> parse_options("folder", {"ordinal": "yes"}).ordinal
+    True
     """
     chosen = format_of(name)
     fields = {f.name: f for f in dataclasses.fields(chosen.options)}

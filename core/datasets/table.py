@@ -151,6 +151,10 @@ class Table(Source):
         rows, images, files = pairs.images()
         counts = pairs.counts()
         lines = len(self.cells.lines)
+        ended = counts.pop("short", 0)
+        ragged, lines = self.cells.ragged + ended, len(self.cells.lines) - ended
+        if ragged:
+            notes.append(f"{ragged:,} lines do not have as many cells as the header and were left out.")
         notes += [f"{count:,} of {lines:,} rows {WHY[code]} and were left out." for code, count in counts.items()]
         skipped = [*self.cells.skipped, *pairs.listed(max(0, LISTED - len(self.cells.skipped)), self._reason)]
         if not len(rows):
@@ -163,7 +167,7 @@ class Table(Source):
             notes.append(f"{unlisted:,} files in the folder are not listed in the table.")
         said = [*self.plan.understood, *self.guess.understood, *pairs.understood, *read.understood, *self._patients()]
         said.insert(0, Understood("table", f"{len(files):,} images from {lines:,} rows of {self.plan.title}.", "tables"))
-        left_out = counts | ({"ragged": self.cells.ragged} if self.cells.ragged else {})
+        left_out = counts | ({"ragged": ragged} if ragged else {})
         return Index(self.table, targets, skipped, notes, said, left_out | ({"not_listed": unlisted} if unlisted else {}))
 
     @cached_property
@@ -272,8 +276,15 @@ class Table(Source):
                                 existing)
 
     def _leave_out(self, pairs: Rows, labels: dict[str, Values], flags: list[str]) -> None:
-        """Leave out rows without a label, for each reason in turn."""
+        """Leave out rows without a label, for each reason in turn; first those that end before a column that is used."""
         options = self.resolved
+        if self.cells.short:
+            place = {name: k for k, name in enumerate(self.cells.columns)}
+            needed = max(place.get(name, -1) for name in (options.file, *options.roles.values(),
+                                                          *(() if flags else options.labels)))
+            ends = np.zeros(len(self.cells.lines), bool)
+            ends[[row for row, cells in self.cells.short.items() if cells <= needed]] = self.cells.header
+            pairs.leave_out("short", ends)
         for name, values in labels.items():
             if name in flags and options.blanks != "leave out":
                 continue
@@ -307,10 +318,8 @@ class Table(Source):
             "not_one": lambda: "It has not exactly one of the classes.",
             "repeated": lambda: f"{line} says the same about this file.",
             "contradictory": lambda: f"{line} says something else about this file.",
+            "short": lambda: f"It has {self.cells.short[row]} cells, the header has {len(self.cells.columns)}.",
             "overruled": lambda: "Other lines about this file count more."}
-        short_by = self.cells.short.get(row)
-        if code == "no_label" and short_by is not None:
-            return f"{self.cells.place(row)}: {short(name)}", f"It has {short_by} cells and no label."
         return f"{self.cells.place(row)}: {short(name)}", reasons[code]()
 
     def _no_rows(self, counts: dict[str, int], skipped: list[dict]) -> LightboxError:

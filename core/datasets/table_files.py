@@ -48,6 +48,7 @@ class Seen:
         covers: about how many rows do
         rank: how sure its labels are: 3 by a column's name or by columns of yes and no, 2 by a word in a name, 1 by values, 0 none
         split: "train", "val", "test", by the name of the file or its folder
+        files: the numbers of the files that its first rows name
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Seen:
     rank: int
     labels: tuple[str, ...]
     split: str
+    files: set[int]
 
     def in_words(self) -> str:
         what = f"labels in {short(self.labels[0])}" if self.labels else "no labels"
@@ -193,11 +195,12 @@ def _say_lists(plan: Plan) -> None:
 
 def _look(root: Path, path: Path, index: FileIndex) -> Seen:
     table = read_delimited(path, head=HEAD)
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    table = replace(table, files=((0, name),))
     values = {name: Values.of(cells) for name, cells in table.columns.items()}
     file = guess_file(values, index)
-    found = [] if file == NONE else table_join.file_keys(replace_rows(table, 500), file, index)
-    pairs = find_pairs(replace_rows(table, 500), (file, ()), index) if file != NONE else None
-    share = float(np.mean(pairs.file >= 0)) if pairs is not None and len(found) else 0.0
+    found = find_pairs(replace_rows(table, 2000), (file, ()), index).file if file != NONE else np.array([-1])
+    share = float(np.mean(found >= 0))
     free = {name: one for name, one in values.items() if name != file and plain(name) not in COLUMN_NAMES["patient"]
             and not _all_splits(one)}
     labels, how = guess_labels(free, Guess(TableOptions()))
@@ -207,10 +210,10 @@ def _look(root: Path, path: Path, index: FileIndex) -> Seen:
         rank = 3 if exact else 2 if words_of(labels[0]) & LABEL_WORDS or how else 1
         rank = 0 if len(values[labels[0]].given) < 2 and len(labels) == 1 and not how else rank
     size = max(1.0, path.stat().st_size / HEAD) if not path.suffix.lower().startswith(".xls") else 1.0
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    different = len({k for k in found if k >= 0}) / max(1, len(found))
-    return Seen(path, name, table, values, file if share > 0 else "", share, different * len(table.lines) * size, rank, labels,
-                split_word(path.stem) or split_word(path.parent.name if path.parent != root else ""))
+    files = set(found[found >= 0].tolist())
+    split = split_word(path.stem) or split_word(path.parent.name if path.parent != root else "")
+    covers = len(files) / len(found) * len(table.lines) * size
+    return Seen(path, name, table, values, file if share > 0 else "", share, covers, rank, labels, split, files)
 
 
 def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:
@@ -244,7 +247,7 @@ def _groups(seen: list[Seen]) -> list[list[Seen]]:
                 if one.share > 0.1 and first.share > 0.1 and (_of_another_split(one, group) or not _same_files(one, first)):
                     group.append(one)
                     break
-                if one.share > 0.1 and first.share > 0.1:
+                if one.share > 0.1 and first.share > 0.1 and one.path.parent == first.path.parent:
                     raise _which(seen, f"{first.name} and {one.name} name the same images")
         else:
             groups.append([one])
@@ -252,13 +255,12 @@ def _groups(seen: list[Seen]) -> list[list[Seen]]:
 
 
 def _of_another_split(one: Seen, group: list[Seen]) -> bool:
-    return bool(one.split) and one.split not in {other.split for other in group} and not _same_files(one, group[0], 0.9)
+    return bool(one.split) and one.split not in {other.split for other in group} and not any(
+        _same_files(one, other, 0.9) for other in group)
 
 
 def _same_files(one: Seen, other: Seen, most: float = 0.5) -> bool:
-    names, others = set(one.values[one.file].names), set(other.values[other.file].names)
-    apart = one.path.parent != other.path.parent          # the same names in another folder are other files
-    return not apart and len(names & others) > most * min(len(names), len(others))
+    return len(one.files & other.files) > most * min(len(one.files), len(other.files))
 
 
 def _which(seen: list[Seen], why: str) -> LightboxError:
@@ -271,9 +273,10 @@ def _join_or_say(plan: Plan, base: list[Seen], other: list[Seen], index: FileInd
     """Add the columns of a table to the plan where they belong to the same files or have the same key; else say why not."""
     one, first = other[0], base[0]
     new = [name for name in one.values if name not in first.values]
-    if len(other) > 1 or not new:
-        plan.understood.append(Understood("tables.aside", f"{', '.join(part.name for part in other)} is not used: it adds no column.",
-                                          "tables"))
+    elsewhere = plan.rank == 3 and one.path.parent != first.path.parent
+    if len(other) > 1 or not new or elsewhere:
+        why = "it lies in another folder" if elsewhere else "it adds no column"
+        _aside(plan, ", ".join(part.name for part in other), why)
         return
     if one.file and one.share > 0.5:
         keys = [k for k in table_join.file_keys(replace_rows(one.table, 2000), one.file, index) if k >= 0]
@@ -284,13 +287,17 @@ def _join_or_say(plan: Plan, base: list[Seen], other: list[Seen], index: FileInd
             raise _which([*base, one], "both have labels")
         else:
             why = "it has several rows for an image" if len(set(keys)) < len(keys) else "it names only some of the images"
-            plan.understood.append(Understood("tables.aside", f"{one.name} is not used: {why}.", "tables"))
+            _aside(plan, one.name, why)
         return
     key = _shared_key(first, one)
     if key:
         _join(plan, one, key, new)
     elif one.rank or one.share:
-        plan.understood.append(Understood("tables.aside", f"{one.name} is not used: it names no image here.", "tables"))
+        _aside(plan, one.name, "it names no image here")
+
+
+def _aside(plan: Plan, name: str, why: str) -> None:
+    plan.understood.append(Understood("tables.aside", f"{name} is not used: {why}.", "tables"))
 
 
 def _join(plan: Plan, one: Seen, key: str, new: list[str]) -> None:

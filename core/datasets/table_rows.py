@@ -14,7 +14,7 @@ from core.datasets.table_values import FLAGS, Values, is_number
 from core.datasets.text import natural_key
 
 # code -> why a row is left out, as the end of "12 of 340 rows ... and were left out."
-WHY = {"no_file": "name a file that was not found", "no_label": "have no label", "missing": "have a word for a missing value as "
+WHY = {"short": "end early", "no_file": "name a file that was not found", "no_label": "have no label", "missing": "have a word for a missing value as "
        "label", "long_label": "have a label that is too long", "not_one": "have not exactly one class",
        "repeated": "repeat another row", "contradictory": "contradict another row about the same file",
        "overruled": "are overruled by other rows about the same file"}
