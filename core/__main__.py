@@ -3,6 +3,7 @@
     python -m core datasets [--json]
     python -m core datasets D [--json]
     python -m core datasets add PATH --name NAME [--title T] [--set key=value ...] [--json]
+    python -m core datasets moved D PATH
     python -m core audit D [--set data.split=...] [--all] [--csv FILE] [--json]
     python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set
     section.field=value ...] python -m core train --recipe KEY [--right] --dataset D ...

@@ -47,6 +47,12 @@ def show_or_add(options: Namespace) -> None:
     from core.datasets.formats import FORMATS, detect_format, parse_options
     from core.datasets.scan import add_custom_dataset, scan_source
     words, bar = options.words, Bar()
+    if len(words) == 3 and words[0] == "moved":
+        from core.datasets.opening import move_dataset
+        n = move_dataset(absolute(words[1]), words[2])
+        print_result(options, {"dataset": words[1], "path": words[2], "images": n},
+                     [f"{words[1]} is read from {words[2]} from now on: {n:,} images."])
+        return
     values = pairs(options.set)
     if len(words) == 2 and words[0] == "add":
         kind, path = ("phantom", "") if words[1] == "phantom" else detect_format(words[1])
@@ -112,7 +118,8 @@ def audit(options: Namespace) -> None:
 
 COMMANDS = (
     Command("datasets", "list the data sets, count one, or add one of your own", datasets, (
-        argument("words", nargs="*", metavar="D | add PATH", help="a set or a path to count, or add and a path"),
+        argument("words", nargs="*", metavar="D | add PATH | moved D PATH",
+                 help="a set or a path to count; add and a path; or moved, a set or path, and where its images are now"),
         JSON,
         argument("--name", help="of the new set: small letters, digits and hyphens"),
         argument("--title", help="of the new set, as people read it"),

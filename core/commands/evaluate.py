@@ -61,6 +61,8 @@ def _with_interval(one: Estimate) -> str:
 
 
 def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
+    if result.data_note:
+        yield f"{result.data_note.text} [{result.data_note.code}]"
     yield (f"{options.run}, {options.split} split, epoch {result.epoch}, {result.n:,} images, "
            f"threshold {result.as_dict()['threshold']}")
     for name, one in result.estimates.items():
@@ -80,7 +82,8 @@ def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]
     for row in result.confusion_matrix.tolist():
         yield f"     {row}"
     for one in result.warnings:
-        yield f"  {one.text}"
+        if one is not result.data_note:
+            yield f"  {one.text}"
 
 
 def _listed(values: Mapping[str, float | None]) -> str:

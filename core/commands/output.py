@@ -89,6 +89,6 @@ def best_so_far(epochs: list[dict]) -> list[str]:
     if not epochs:
         return []
     monitor = epochs[-1].get("monitor", "roc_auc")           # runs of older versions knew no other
-    values = [value for r in epochs if (value := r[f"val_{monitor}"]) is not None]
+    values = [value for r in epochs if (value := r.get(f"val_{monitor}")) is not None]
     metric = METRICS[monitor]
     return [f"best val {metric.title} {(max if metric.higher_is_better else min)(values):.3f}"] if values else []

@@ -24,6 +24,8 @@ def train(options: Namespace) -> int:
     """Train here and show the progress; with --queue leave it to the worker."""
     from core.datasets import open_source
     from core.runs.store import RunStore
+    if options.resume:
+        _refuse_settings(options)
     configs = [] if options.resume else _grid(_config(options), options.grid)
     for config in configs:
         open_source(config.data)                  # what is not there is refused before a run exists
@@ -47,6 +49,16 @@ def train(options: Namespace) -> int:
                for n, run in enumerate(runs, 1))
 
 
+def _refuse_settings(options: Namespace) -> None:
+    """A run resumes with the settings that it began with: raises LightboxError "cli.resume" where others are given."""
+    given = [name for name, value in vars(options).items()
+             if value and name not in ("resume", "queue", "function")]
+    if given:
+        names = ", ".join(f"--{name}" for name in given)
+        raise LightboxError("cli.resume", f"The settings of a run cannot be changed on resume, and {names} was given.",
+                            f"Resume it without, or start a new run from its weights: --set model.weights=run:{options.resume}.")
+
+
 def _config(options: Namespace) -> RunConfig:
     """Return the settings of a new run, as the command line gives them."""
     changes, config = _given(options), RunConfig()
@@ -64,7 +76,7 @@ def _given(options: Namespace) -> dict:
     """Return dotted setting -> value of the options and of --set; None where an option was not given."""
     named = {"model.name": "model", "data.size": "size", "train.epochs": "epochs", "train.seed": "seed",
              "train.device": "device", "name": "name"}
-    return {"data.dataset": absolute(options.dataset)} | {
+    return {"data.dataset": absolute(options.dataset or "phantom")} | {
         field: getattr(options, option, None) for field, option in named.items()} | settings(options.set)
 
 
@@ -207,7 +219,7 @@ def name(options: Namespace) -> None:
         print(sentence, file=sys.stderr)
 
 
-WHAT = (argument("--dataset", default="phantom"), argument("--model"), argument("--size", type=int),
+WHAT = (argument("--dataset", help="default: phantom"), argument("--model"), argument("--size", type=int),
         argument("--seed", type=int), argument("--device"))
 
 COMMANDS = (

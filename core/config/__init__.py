@@ -101,7 +101,7 @@ class RunConfig:
             given = {f"{section}.{key}": value for section in SECTIONS
                      for key, value in raw.get(section, {}).items()}
             name = str(raw.get("name", ""))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise LightboxError("config.damaged", "The settings of this run cannot be read.",
                                 "The file config.json was changed or damaged: restore a copy.") from None
         return RunConfig().with_(**{key: value for key, value in given.items() if key in KNOBS}, name=name)

@@ -16,6 +16,7 @@ from core.datasets.external import external_split, is_external
 from core.datasets.formats import FORMATS, detect_format, is_archive, parse_options
 from core.datasets.groups import copy_groups
 from core.datasets.inspection import NAME, inspect
+from core.datasets.moved import is_gone, is_there, note_moved, where
 from core.datasets.registry import DATASETS, DatasetInfo, split_counts
 from core.datasets.source import Progress, Source
 from core.datasets.splits import make_split
@@ -30,7 +31,7 @@ def list_datasets() -> list[DatasetInfo]:
 
 def _custom_info(custom: CustomDataset) -> DatasetInfo:
     title = FORMATS[custom.format].title if custom.format in FORMATS else custom.format
-    available = not custom.path or Path(custom.path).exists()
+    available = not custom.path or not is_gone(Path(custom.path))
     summary = custom.summary
     return DatasetInfo(
         custom.name, custom.title, f"{title}: {custom.path}" if custom.path else title, summary.get("task", ""), "",
@@ -48,10 +49,16 @@ def open_source(data: DataConfig) -> Source | None:
     if data.dataset in DATASETS:
         return DATASETS[data.dataset].source(data)
     if custom := load_custom_dataset(data.dataset):
-        source = FORMATS[custom.format].build(Path(custom.path), parse_options(custom.format, custom.options))
+        path = where(Path(custom.path))
+        if custom.path and not is_there(path):
+            raise LightboxError("dataset.moved", f"The images of {custom.title} were in {custom.path}; nothing is there now: "
+                                "they were moved, or the disk is not connected.",
+                                f"Say where they are {_how_to_move(custom.name)}")
+        source = FORMATS[custom.format].build(path, parse_options(custom.format, custom.options))
         source.name, source.title = custom.name, custom.title
         return source
-    path = Path(data.dataset).expanduser()
+    old = Path(data.dataset).expanduser()
+    path = where(old)
     try:
         exists = path.exists()
     except (OSError, ValueError):      # a name too long or with a zero byte: `detect_format` says so
@@ -62,11 +69,55 @@ def open_source(data: DataConfig) -> Source | None:
         name, place = detect_format(path)
         source = FORMATS[name].build(place, FORMATS[name].options())
         source.name = data.dataset
+        if path != old:                # the same store as before
+            source.title = {path.name: old.name, path.stem: old.stem}.get(source.title, source.title)
         return source
+    if old.is_absolute():
+        raise LightboxError("dataset.unknown", f"There is no data set, folder or file {data.dataset[:200]!r}: it was "
+                            "moved, or its disk is not connected.", f"Say where it is {_how_to_move(data.dataset[:200])}")
     names = [*DATASETS, *(custom.name for custom in list_custom_datasets())]
     near = difflib.get_close_matches(data.dataset, names, n=1)
     raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset[:200]!r}.",
                         f"Did you mean {near[0]}?" if near else f"Data sets: {', '.join(names)}.")
+
+
+def _how_to_move(dataset: str) -> str:
+    return f"on the page Browse, or with python -m core datasets moved {dataset} NEW."
+
+
+def place_of(dataset: str) -> str:
+    """Return the path that a data set or a run names; "" for a built-in or generated set."""
+    custom = None if dataset in DATASETS else load_custom_dataset(dataset)
+    if dataset in DATASETS or custom and not custom.path:
+        return ""
+    return custom.path if custom else str(Path(dataset).expanduser())
+
+
+def move_dataset(dataset: str, new: Path | str) -> int:
+    """Point a data set, or a path that runs name, to the place where its images are now; returns how many are there.
+
+    Raises:
+        LightboxError: "moved.there", "moved.nowhere"; "moved.other" where there are other classes than before; and what the
+            source finds wrong there
+    """
+    old, new = place_of(dataset), Path(new).expanduser().absolute()
+    if not old:
+        raise LightboxError("moved.there", f"{dataset[:80]} has no place on this disk.", "Only images of your own can move.")
+    custom = load_custom_dataset(dataset)
+    if not is_there(new):
+        raise LightboxError("moved.nowhere", f"There is no folder or file {str(new)[:200]}.", "Check the path.")
+    if custom:
+        source = FORMATS[custom.format].build(new, parse_options(custom.format, custom.options))
+    else:
+        name, place = detect_format(new)
+        source = FORMATS[name].build(place, FORMATS[name].options())
+    index = source.scan()
+    known, found = tuple(custom.summary.get("class_names", ())) if custom else (), next(iter(index.targets.values())).class_names
+    if known and known != found:
+        raise LightboxError("moved.other", f"{new} has other classes than before: {', '.join(found[:6])} instead of "
+                            f"{', '.join(known[:6])}.", "Give the folder with the same images, or add these as another set.")
+    note_moved(old, new)
+    return len(index.table)
 
 
 def is_ready(data: DataConfig) -> bool:
@@ -134,4 +185,4 @@ def _fetch(data: DataConfig, progress: Progress | None) -> None:
     if data.dataset in DATASETS:
         DATASETS[data.dataset].fetch(data, progress)
     else:
-        unpack(Path(data.dataset).expanduser(), progress)
+        unpack(where(Path(data.dataset).expanduser()), progress)

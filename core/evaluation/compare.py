@@ -19,6 +19,7 @@ from core import metrics
 from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.evaluation import thresholds
+from core.evaluation.data_state import data_note
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset, with_patients
 from core.metrics import MULTI_LABEL
 from core.metrics.paired_tests import AccuracyTest, AUCTest, delong_test, mcnemar
@@ -160,7 +161,14 @@ def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
     Raises:
         LightboxError: as `pair` does
     """
-    return describe(pair(run_a, run_b, split), run_a, run_b, split)
+    found = describe(pair(run_a, run_b, split), run_a, run_b, split)
+    return found | {"notes": [*data_notes((run_a, run_b), split), *found["notes"]]}
+
+
+def data_notes(runs: Sequence[Run], split: str) -> list[str]:
+    """Return a sentence for each of two runs whose images have changed since."""
+    said = [(letter, data_note(run, load_predictions(run, split))) for letter, run in zip("AB", runs)]
+    return [f"{letter}: {note.text}" for letter, note in said if note]
 
 
 def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:

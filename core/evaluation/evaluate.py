@@ -19,6 +19,7 @@ from core.datasets.dataset import Dataset
 from core.evaluation import thresholds
 from core.evaluation.baselines import kept_baseline, logistic_baseline
 from core.evaluation.copies import CopyEvaluation, evaluate_copies
+from core.evaluation.data_state import data_note
 from core.evaluation.predictions import (
     Predictions,
     load_predictions,
@@ -54,7 +55,13 @@ def evaluate(run: Run, split: str = "val",
     preds, data = load_predictions(run, split), ready_dataset(run)
     if preds is None or preds.epoch != checkpoints.best_epoch(run.checkpoints):
         preds = predict_split(run, split, data, progress)
-    return evaluate_predictions(run, split, preds, data)
+    return with_data_note(evaluate_predictions(run, split, preds, data), run, preds)
+
+
+def with_data_note(result: RunEvaluation, run: Run, preds: Predictions) -> RunEvaluation:
+    """Return the same with what has changed about the images since the training or the predictions, as its first warning."""
+    note = data_note(run, preds)
+    return replace(result, data_note=note, warnings=(note, *result.warnings)) if note else result
 
 
 def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset | None = None, *,

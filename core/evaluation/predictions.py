@@ -106,7 +106,7 @@ def _checked(found: dict[str, np.ndarray], about: Mapping) -> Predictions:
         if found[name].dtype.kind != "U" or found[name].shape != probs.shape[:1]:
             raise Damaged(f"the {name} are not one text an image")
         "\n".join(found[name].tolist()).encode()                    # half a pair of surrogates is no text
-    if len(set(ids.tolist())) != len(ids) or epoch.dtype.kind not in "iu" or epoch.shape or not 0 < epoch < 10**7:
+    if len(set(ids.tolist())) != len(ids) or epoch.dtype.kind not in "iu" or epoch.shape or not 0 <= epoch < 10**7:
         raise Damaged("images stand there twice, or the epoch is none")
     people = (tuple(found[name].tolist()) if name in found else None for name in ("patients", "studies"))
     fingerprint = found.get("fingerprint", np.array(""))

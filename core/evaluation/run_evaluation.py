@@ -35,6 +35,7 @@ class RunEvaluation(Evaluation):
             epoch on validation, empty where not known
         copies: with and without the images that have a copy in training; None where nobody has searched for copies
         untrained: classes that had no training image, where the run noted that
+        data_note: what has changed about the images since, the first of the warnings; see core/evaluation/data_state.py
         fitted: whether the logistic baseline was fitted, or could not be
     """
     run: str = ""
@@ -48,6 +49,7 @@ class RunEvaluation(Evaluation):
     validation: Estimates = field(default_factory=dict)
     copies: CopyEvaluation | None = None
     untrained: tuple[str, ...] = ()
+    data_note: Note | None = None
     fitted: bool = False
 
     def as_dict(self) -> dict:
@@ -62,4 +64,5 @@ class RunEvaluation(Evaluation):
             "by_patient": self.by_patient and self.by_patient.as_dict(),
             "copies": self.copies and self.copies.as_dict(), "untrained_classes": list(self.untrained),
             "baselines": [asdict(one) for one in self.baselines],
+            "data_note": self.data_note and asdict(self.data_note),
             "alarms": [one.text for one in self.warnings]}

@@ -94,10 +94,10 @@ def fit_shape(value: Any, shape: Any, at: str = "") -> Any:
     Args:
         shape: Any; str, bool, float (any number), int; None or one text; an Enum; a range (a whole number in it);
             `Between`; a compiled pattern (a text that it matches whole); [T], list[T], tuple[T, ...],
-            dict[str, T]; a tuple of shapes, or T | U, for one of them; a dataclass (keys are its fields, those
-            with a default may be missing, unknown ones are left out); or {"key": T, "key?": T, "start*": T}: a
-            dict with these keys, with ? where it may be missing, with * for all that start so. Other keys may be
-            there
+            dict[str, T]; [T, U], a list of two; a tuple of shapes, or T | U, for one of them; a dataclass (keys
+            are its fields, those with a default may be missing, unknown ones are left out); or
+            {"key": T, "key?": T, "start*": T}: a dict with these keys, with ? where it may be missing, with *
+            for all that start so. Other keys may be there
         at: where the value stands, for the message
 
     Raises Damaged.
@@ -112,8 +112,8 @@ def fit_shape(value: Any, shape: Any, at: str = "") -> Any:
         return value                                     # most of what a training reports
     if isinstance(shape, dict):
         return _fit_keys(value, shape, at)
-    if isinstance(shape, list) and isinstance(value, list):
-        return [fit_shape(one, shape[0], f"{at}[{k}]") for k, one in enumerate(value)]
+    if isinstance(shape, list):
+        return _fit_items(value, shape, at)
     if dataclasses.is_dataclass(shape) and isinstance(shape, type):
         return _fit_dataclass(value, shape, at)
     origin, parts = typing.get_origin(shape), typing.get_args(shape)
@@ -159,6 +159,12 @@ def _fit_keys(value: Any, shape: dict, at: str) -> dict:
             if there in value:
                 fitted[there] = fit_shape(value[there], part, f"{at}.{there[:40]}")
     return fitted
+
+
+def _fit_items(value: Any, shape: list, at: str) -> list:
+    if not isinstance(value, list) or len(shape) > 1 and len(value) != len(shape):
+        raise Damaged(f"{at or 'it'} is no list, or one of another length")
+    return [fit_shape(one, shape[k % len(shape)], f"{at}[{k}]") for k, one in enumerate(value)]
 
 
 def _fit_dataclass(value: Any, shape: type, at: str) -> Any:

@@ -11,7 +11,7 @@ from core.config import KNOBS, RunConfig
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import INFO
 from core.errors import LightboxError
-from core.evaluation.evaluate import evaluate_predictions
+from core.evaluation.evaluate import evaluate_predictions, with_data_note
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
 from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import Estimate
@@ -84,8 +84,8 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
     dataset = run.config.data.dataset
     data = ready_dataset(run) if data is None else data
     licence, citation = credits_of(dataset, data)
-    return Contents(run, run.config, name, found, evaluate_predictions(run, name, found, data), about,
-                    run.records(), licence, citation,
+    result = with_data_note(evaluate_predictions(run, name, found, data), run, found)
+    return Contents(run, run.config, name, found, result, about, run.records(), licence, citation,
                     versions(), run.versions)
 
 

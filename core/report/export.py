@@ -70,6 +70,7 @@ def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str
         f"**Images** {images}. {data['split_note']}", "",
         f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}. "
         f"Non-default settings: {', '.join(changed)}.", "",
+        *(f"**{SPLIT_WORDS[split]}** {one.data_note.text}\n" for split, one in evaluations.items() if one.data_note),
         "| split | images | accuracy (95 % interval) | majority class | ROC AUC (95 % interval) |",
         "|---|---|---|---|---|", *rows, "",
         "Trained by Lightbox itself. For teaching; not for clinical use.", ""])

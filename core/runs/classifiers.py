@@ -8,6 +8,7 @@ object. What imports torch is imported inside functions: pages list classifiers 
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,19 +75,23 @@ def list_classifiers() -> list[ClassifierInfo]:
 def settings_of(address: str) -> RunConfig:
     """Return the settings that a classifier was trained with. Raises LightboxError "run.gone"."""
     if is_shipped(address):
-        return RunConfig.from_json((SHIPPED / address / "config.json").read_text())
+        return RunConfig.from_json(json.dumps(_shipped(address, "config.json", {})))
     return RunStore().get(address).config
 
 
 def task_of(address: str) -> str:
     """Return what a classifier predicts, a member of Task. No torch. Raises LightboxError "run.gone"."""
     if is_shipped(address):
-        try:
-            return read_json(SHIPPED / address / "meta.json", META)["meta"]["classifier"]["task"]
-        except Damaged:
-            raise LightboxError("classifier.damaged", f"The classifier {address} is damaged.",
-                                "Put its folder back from a copy.") from None
+        return _shipped(address, "meta.json", META)["meta"]["classifier"]["task"]
     return _data_of(RunStore().get(address))["task"]
+
+
+def _shipped(address: str, name: str, shape: dict) -> dict:
+    try:
+        return read_json(SHIPPED / address / name, shape)
+    except (FileNotFoundError, Damaged):
+        raise LightboxError("classifier.damaged", f"The file {name} of the classifier {address} is damaged.",
+                            "Put its folder back from a copy.") from None
 
 
 def _data_of(run: Run) -> dict:
@@ -135,9 +140,15 @@ def load_classifier(address: str) -> Loaded:
     return Loaded(model.eval().requires_grad_(False), saved.epoch, tuple(notes))
 
 
-def build_for_run(run: Run, data) -> Classifier:
-    """Build the network that a run starts with, see `build_for`."""
-    return build_for(run.config, data)
+def build_for_run(run: Run, data, saved: checkpoints.Checkpoint | None = None) -> Classifier:
+    """Build the network that a run starts with, see `build_for`. With the checkpoint from which it goes on, the run from which
+    it once started is needed no more."""
+    try:
+        return build_for(run.config, data)
+    except LightboxError as error:
+        if saved is None or error.code != "weights.gone":
+            raise
+        return build_saved(run.config.model, saved.meta["classifier"])
 
 
 def build_for(config: RunConfig, data) -> Classifier:

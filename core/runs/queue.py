@@ -16,6 +16,7 @@ from pathlib import Path
 
 from core.files import Lock, disk_errors
 
+BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
 # what is wrong with the disk or the moment, not with the file
 OF_THE_MOMENT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL,
                  sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN}
@@ -92,13 +93,13 @@ class Queue:
         """The database in a transaction. A damaged one is put aside: nothing is lost, the folders say who waits."""
         try:
             return self._open()
-        except sqlite3.DatabaseError as error:
+        except BROKEN as error:
             if getattr(error, "sqlite_errorcode", 1) & 0xff in OF_THE_MOMENT and not self.path.is_dir():
                 raise
         with Lock(self.path.with_suffix(".lock")):
             try:
                 return self._open()                  # somebody else was quicker
-            except sqlite3.DatabaseError:
+            except BROKEN:
                 aside = self.path.with_suffix(".broken")
                 while aside.exists():
                     aside = self.path.with_suffix(f".{secrets.token_hex(2)}.broken")

@@ -12,6 +12,7 @@ from core.config import RunConfig
 from core.errors import LightboxError
 from core.files import Damaged, Lock, append_line, read_file, read_json, read_lines, write_json
 from core.files.shapes import NUMBER, TIME
+from core.models.registry import MODELS
 from core.runs import shapes
 from core.runs.queue import Queue
 from core.runs.shapes import COUNT
@@ -197,7 +198,10 @@ class Run:
     def check(self) -> Run:
         """Return itself, or raise the LightboxError of the first file without which no page can show it: "run.damaged",
         "run.gone", or "config.value" for a setting that is not allowed."""
-        self.config, self._written(), self.data()
+        name, _, _ = self.config.model.name, self._written(), self.data()
+        if name not in MODELS:
+            raise LightboxError("model.unknown", f"The run {self.id} trains a network called {name[:80]!r}, which there is not.",
+                                "Its config.json was changed, or another version of Lightbox wrote it.")
         return self
 
     def log(self) -> str:
@@ -230,7 +234,7 @@ class Run:
         return LightboxError("run.damaged", f"The file {name} of the run {self.folder.name} cannot be read.",
                              "Delete the run, or put the file back from a copy.")
 
-    def _read(self, name: str, shape: dict) -> dict:
+    def _read(self, name: str, shape: dict = shapes.ANY) -> dict:
         try:
             return read_json(self.folder / name, shape)
         except FileNotFoundError:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from core.config import Split, Task
+from core.config import KNOBS, Split, Task
 from core.files import Damaged, fit_shape, parse_json
 from core.files.shapes import NUMBER, REAL, TIME, Between
 from core.runs.states import State
 
 COUNT, EPOCH = range(10**15), range(10**7)
 SOME = (COUNT, None)
+MONITORS = tuple(KNOBS["train.monitor"].choices)
 SECONDS = Between(0, 1e11)
 
+ANY: dict = {}
 CONFIG = {"config": dict, "device": re.compile(r"[a-z]{1,20}(:\d{1,3})?"), "created": TIME,
           "versions?": dict[str, str]}
 STATUS = {"state": State, "reason?": str, "since?": TIME}
@@ -26,7 +28,7 @@ NOTES = {"text": str, "tags": [str]}
 DATA = {"dataset": str, "title": str, "task": Task, "target?": str, "class_names": [str],
         "size": range(1, 10**5), "resize?": str, "channels": range(1, 4), "fingerprint": str, "split_hash": str,
         "split_note?": str, "n": {split.value: COUNT for split in Split}}
-ESTIMATE = [(REAL, None, str)]
+ESTIMATE = [NUMBER, NUMBER, NUMBER, (str, None)]
 THRESHOLDS = {"thresholds": {"*": {
     "value": Between(0, 1), "rule": str, "wish": {"*": REAL}, "epoch": EPOCH, "sought": COUNT}}}
 SCORES = {"*": {"stamp?": list, "epoch": EPOCH, "n": COUNT, "n_positive?": SOME, "measures": {"*": ESTIMATE}}}
@@ -40,7 +42,7 @@ RECORDS = {
              "accuracy?": NUMBER, "lr?": NUMBER, "grad_norm?": NUMBER, "images_per_second?": NUMBER,
              "seconds_left?": NUMBER, "memory_bytes?": NUMBER, "device_use?": NUMBER},
     "epoch": {"epoch": range(1, 10**7), "is_best?": bool, "seconds?": SECONDS, "lr?": NUMBER, "images_per_second?": NUMBER,
-              "monitor?": str, "measured?": ("running", "evaluated"), "train_*": NUMBER, "val_*": NUMBER,
+              "monitor?": MONITORS, "measured?": ("running", "evaluated"), "train_*": NUMBER, "val_*": NUMBER,
               "predicted?": [COUNT], "strip?": [[REAL]], "notes?": [str]},
     "oom": {"fits?": SOME, "batch_size?": SOME},
 }

@@ -77,7 +77,7 @@ class Job:
         except Stopped as stopped:
             self.end(State.STOPPED, "Stop was pressed.", *stopped.args)
         except LightboxError as error:
-            if error.code != "run.gone":
+            if error.code != "run.gone" or self.writes and self.run.folder.exists():
                 traceback.print_exc()
                 self.end(State.FAILED, str(error))
         except Exception as error:                # a bug or the machine: the trace is in log.txt, the reason in words
@@ -123,8 +123,8 @@ class Job:
         from core.trainers.state import TrainState
         run, group = self.run, self.group or Group()
         self.group, self.device = group, torch.device(self.device_name)
-        self.model = build_for_run(run, data)
         saved, notes = group.same(checkpoints.load_latest(run.checkpoints) if self.writes else None)
+        self.model = build_for_run(run, data, saved)
         if saved:
             self.how = saved.meta["how"]
         else:

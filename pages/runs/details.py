@@ -30,7 +30,7 @@ def draw_data(run: Run) -> None:
     n = data["n"]
     st.markdown(f"**{escape(data['title'])}**: {n['train']:,} training, {n['val']:,} validation and {n['test']:,} test images "
                 f"of {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}.")
-    st.markdown(escape(data["split_note"]))
+    st.markdown(escape(data.get("split_note", "")))
     times = run.times_test_opened()
     st.caption(f"Classes: {escape(', '.join(data['class_names']))}. The test set stays locked until you open it on the page "
                + (f"Evaluate; it was opened {times} time{'s' if times > 1 else ''}." if times else "Evaluate."))
@@ -42,11 +42,15 @@ def draw_hardware(run: Run) -> None:
         st.caption("Available once the run has started.")
         return
     start = starts[-1]
-    how = start["how"]
-    st.markdown(f"{start['parameters']:,} parameters on {escape(start['device'])}, {escape(how['precision'])}, "
+    how = start.get("how")
+    if how is None:
+        st.caption("The record of the start is damaged.")
+        return
+    device = escape(start.get("device", run.device))
+    st.markdown(f"{start.get('parameters', 0):,} parameters on {device}, {escape(how['precision'])}, "
                 f"{how['threads']} CPU thread{'s' if how['threads'] != 1 else ''}, "
                 f"{ORDER[how['channels_last']]} in memory.")
-    for note in start["notes"]:
+    for note in start.get("notes", ()):
         st.markdown(escape(note))
     if how["tried"]:
         st.caption("Tried at the start to find the fastest configuration on this machine:")

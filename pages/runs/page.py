@@ -136,7 +136,7 @@ def headline(status: Status, progress: Progress, records: list[dict]) -> list[tu
     """(label, value, help) of each number."""
     epochs, steps = ([r for r in records if r["kind"] == kind] for kind in ("epoch", "step"))
     best, last = run_feed.best_epoch(records) or {}, steps[-1] if steps else {}
-    measured = epochs[-1]["images_per_second"] if epochs else None
+    measured = epochs[-1].get("images_per_second") if epochs else None
     speed = progress.images_per_second if status.state in LIVE else measured
     monitor = best.get("monitor", "roc_auc")
     other = "accuracy" if monitor != "accuracy" else "roc_auc"
@@ -156,7 +156,7 @@ def headline(status: Status, progress: Progress, records: list[dict]) -> list[tu
                         "Share of the time in which the device was computing, at the last measurement."))
     if status.state in run_feed.ACTIVE:
         return [*numbers, ("Time left", layout.format_seconds(progress.seconds_left), "At the speed of the last seconds.")]
-    seconds = sum(r["seconds"] for r in epochs) if epochs else None
+    seconds = sum(r.get("seconds") or 0.0 for r in epochs) if epochs else None
     return [*numbers, ("Time taken", layout.format_seconds(seconds), "Training and validation, without time in the queue.")]
 
 

@@ -47,30 +47,45 @@ class TrackedImages:
 def load_tracked(run: Run, records: Sequence[Mapping]) -> TrackedImages:
     """Load the tracked images of a run. Opens a data set that is prepared, but prepares none."""
     start = next((r for r in reversed(records) if r["kind"] == "start"), {})
-    rows, labels = start.get("strip_rows") or [], np.array(start.get("strip_labels") or [], np.int64)
     about = run.data()
     names = tuple(about.get("class_names", ()))
+    rows, labels = start.get("strip_rows") or [], _labels(start.get("strip_labels") or [], len(names))
     try:
         if not preview.ready(run.config.data):
             return TrackedImages(labels, names, why_not="The data set is not prepared at this size: only the bars are shown.")
         data = open_data.open_set(run.config.data)
         if data.split_hash != about.get("split_hash"):
             return TrackedImages(labels, names, why_not="The data set has changed since this run: only the bars are shown.")
+        rows = rows if max(rows, default=0) < len(data) else []
         style = _style(data, tuple(rows), data.fingerprint) if rows else ""
         return TrackedImages(labels, names, style, majority=_majority(data, data.split_hash))
     except LightboxError as error:
         return TrackedImages(labels, names, why_not=f"Only the bars are shown. {error.message}")
 
 
+def _labels(stored: list, classes: int) -> np.ndarray:
+    """(n,) class numbers or (n, K) of 0 and 1, as the trainer reported them; (0,) where they are of no class."""
+    several = any(isinstance(one, list) for one in stored)
+    sound = all(isinstance(one, list) and len(one) == classes if several else one < classes for one in stored)
+    return np.array(stored if sound else [], np.int64)
+
+
+def by_epoch(images: TrackedImages, records: Sequence[Mapping]) -> dict[int, list[list[float]]]:
+    """Return epoch -> (n, K) probabilities of the tracked images, of each epoch that reported them all."""
+    def whole(strip: list[list[float]] | None) -> bool:
+        return bool(strip) and len(strip) >= len(images.labels) and {len(one) for one in strip} == {len(images.class_names)}
+    return {r["epoch"]: r["strip"] for r in records if r["kind"] == "epoch" and whole(r.get("strip"))}
+
+
 def draw_tracked(run_id: str, images: TrackedImages, records: Sequence[Mapping]) -> None:
     """Draw the tracked images, with a slider over the epochs that follows the newest until it is moved.
     Nothing without them."""
-    by_epoch = {r["epoch"]: r["strip"] for r in records if r["kind"] == "epoch" and r.get("strip")}
-    if not by_epoch or not len(images.labels) or not images.class_names:
+    probs_of = by_epoch(images, records)
+    if not probs_of or not len(images.labels) or not images.class_names:
         return
-    newest, oldest = max(by_epoch), min(by_epoch)
+    newest, oldest = max(probs_of), min(probs_of)
     held_run, held = st.session_state.get("tracked_epoch", (run_id, None))
-    epoch = held if held_run == run_id and held in by_epoch else newest
+    epoch = held if held_run == run_id and held in probs_of else newest
     with st.container(key="tracked", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{len(images.labels)} validation images** after epoch {epoch}", width="content", help=(
@@ -84,7 +99,7 @@ def draw_tracked(run_id: str, images: TrackedImages, records: Sequence[Mapping])
                           on_change=_hold, args=(run_id, newest, key))
         if images.why_not:
             st.caption(images.why_not)
-        st.html(cards(images, by_epoch[epoch], by_epoch.get(epoch - 1)))
+        st.html(cards(images, probs_of[epoch], probs_of.get(epoch - 1)))
 
 
 def cards(images: TrackedImages, probs: Sequence[Sequence[float]], before: Sequence[Sequence[float]] | None) -> str:
