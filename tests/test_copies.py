@@ -8,7 +8,6 @@ import json
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,20 +29,10 @@ from core.metrics import wilson_interval
 from core.metrics.estimates import estimate
 from core.runs.store import Run, RunStore
 from core.worker import queue_worker
+from tests.copied import NAMES, write_set
+from tests.followed import no_machine, text_of
+from tests.judged import open_page
 from tests.tiny import tiny_config
-
-NAMES = ("a", "b")
-
-
-def write_set(folder: Path, groups: list[int], parts: list[str] | None = None, patients: list[str] | None = None) -> Path:
-    """Noise images of 48 px: equal group numbers are byte for byte the same picture. Class by group; parts as folders."""
-    pictures = np.random.default_rng(7).integers(0, 255, (max(groups) + 1, 48, 48), np.uint8)
-    for k, group in enumerate(groups):
-        name = f"{patients[k]}_{k:03d}" if patients else f"{chr(97 + k % 26)}{chr(97 + k // 26)}{'x' * (k % 5)}"
-        path = folder / (parts[k] if parts else "") / NAMES[group % 2] / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), pictures[group])
-    return folder
 
 
 def table_of(n: int, patients: list[str] | None = None, parts: list[str] | None = None) -> pd.DataFrame:
@@ -244,11 +233,23 @@ def test_copies_in_training_inflate_the_accuracy_and_the_evaluation_says_so(memo
     inspect(data)
     found = evaluate(run, "test")
     assert found.copies.copied == 24 and found.copies.n == 48
-    print(found.value("accuracy"), found.copies.without["accuracy"].value, found.epoch)
     assert found.value("accuracy") - found.copies.without["accuracy"].value > 0.1
     assert found.copies.every["accuracy"] == found.estimates["accuracy"]
     warning = next(note.text for note in found.warnings if note.code == "copies")
     assert "24 of 48 test images (50.0%)" in warning and f"{found.copies.without['accuracy'].value:.3f}" in warning
+
+
+def test_the_page_shows_both_rows_once_somebody_has_searched(memorised, monkeypatch):
+    no_machine(monkeypatch)
+    evaluate(memorised, "test")
+    at = open_page("evaluate", run=memorised.id, split="test")
+    assert "not searched yet" in text_of(at)
+    inspect(open_dataset(memorised.config.data))
+    without = evaluate(memorised, "test").copies.without["accuracy"]
+    at = open_page("evaluate", run=memorised.id, split="test")
+    assert "24 of 48 test images (50.0%)" in text_of(at).replace("\\", "")
+    frame = next(table.value for table in at.dataframe if "images" in table.value)
+    assert f"{without.value:.3f} ({without.low:.3f} to {without.high:.3f})" == frame["accuracy"].iloc[1]
 
 
 def test_a_report_and_the_command_line_have_both_columns(memorised, capsys):

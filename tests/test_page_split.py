@@ -16,7 +16,10 @@ from streamlit.testing.v1 import AppTest
 from core.audit import overlaps
 from core.config import DataConfig
 from core.datasets import open_dataset
+from core.datasets.groups import copy_groups
+from core.datasets.inspection import inspect
 from pages.split import summary
+from tests.copied import write_set
 from tests.followed import no_machine, text_of
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
@@ -130,6 +133,25 @@ def test_the_search_shows_the_copy_that_was_planted(folder):
     assert "patient00000/study1_positive/image1.png" in text and "Identical" in text
     chosen(page, "Split").set_value("image").run()
     assert "**1 pair of duplicates**" in text_of(page), "what was found is kept when the split changes"
+
+
+def test_copies_in_training_are_the_first_number_and_one_click_keeps_them_together(tmp_path):
+    """What the command line searched is known here at once; afterwards no image has a copy in training."""
+    groups = [k // 3 for k in range(60)]
+    folder = write_set(tmp_path / "copies", groups)
+    config = DataConfig(str(folder))
+    data = open_dataset(config)
+    assert "not been searched yet" in text_of(split_page(folder))
+    group = copy_groups(len(data), inspect(data).duplicates)
+    copied = {part: int(np.isin(group[data.indices(part)], group[data.indices("train")]).sum()) for part in ("val", "test")}
+    page = split_page(folder)
+    for part, title in (("val", "validation"), ("test", "test")):
+        assert f"**{copied[part]} of {len(data.indices(part))} {title} images" in text_of(page) and copied[part]
+    assert "No patient IDs are known" in text_of(page) and "image by image" in text_of(page)
+    next(b for b in page.button if b.label == "Keep copies together").click().run()
+    assert not page.exception and chosen(page, "Split").value == "copies"
+    assert re.search(r"\*\*None of \d+ test images", text_of(page))
+    assert "Keep copies together" not in [button.label for button in page.button]
 
 
 def test_a_pasted_table_with_a_wrong_total_is_named(folder):
