@@ -1,6 +1,7 @@
 """DICOM: gray values as pydicom's own functions give them, each variant as pixels or one sentence, not a word about a patient."""
 
 import io
+import os
 import struct
 import sys
 import time
@@ -330,6 +331,9 @@ def test_frames_are_counted_and_are_images_of_a_set(tmp_path):
     (tmp_path / "big").write_bytes(dicom_bytes(several[0], ExplicitVRBigEndian, NumberOfFrames=3,
                                                PixelData=np.stack(several[:3]).astype(">u2").tobytes()))
     assert count_frames(tmp_path / "big") == 3 and count_frames(tmp_path / "nowhere") == 1
+    if hasattr(os, "mkfifo"):      # opening it would wait for ever
+        os.mkfifo(tmp_path / "pipe")
+        assert count_frames(tmp_path / "pipe") == 1
 
 
 def test_what_decoding_said_of_many_images_is_said_of_the_set(tmp_path):

@@ -157,9 +157,11 @@ def count_frames(path: Path) -> int:
     1 for every other file.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):      # opening a pipe would wait for ever
+            return 1
         with open(path, "rb") as file:
             head = file.read(HEAD)
-    except OSError:
+    except (OSError, ValueError):
         return 1
     if head[128:132] != b"DICM":
         return 1

@@ -134,6 +134,10 @@ class Pool:
     @contextlib.contextmanager
     def _worker(self) -> Iterator[Worker]:
         with self.free:
+            for worker in [one for one in self.idle if one.process.poll() is not None]:      # it ended while nobody asked
+                self.idle.remove(worker)
+                self.all.discard(worker)
+                worker.end()
             while not self.idle and len(self.all) >= self.most:
                 self.free.wait()
             worker = self.idle.pop() if self.idle else self._start()
