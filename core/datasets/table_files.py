@@ -49,6 +49,7 @@ class Seen:
         rank: how sure its labels are: 3 by a column's name or by columns of yes and no, 2 by a word in a name, 1 by values, 0 none
         split: "train", "val", "test", by the name of the file or its folder
         files: the numbers of the files that its first rows name
+        exact: the share of rows whose cell is a file's name as it stands
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Seen:
     labels: tuple[str, ...]
     split: str
     files: set[int]
+    exact: float
 
     def in_words(self) -> str:
         what = f"labels in {short(self.labels[0])}" if self.labels else "no labels"
@@ -164,6 +166,8 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
                 raise
         except OSError:
             continue
+    if any(one.exact > 0.5 for one in seen):       # a part of a name, where another table has the names, is a key of its own
+        seen = [one if one.exact > 0.1 else replace(one, file="", share=0.0, covers=0.0, files=set()) for one in seen]
     groups = _groups(seen)
     groups.sort(key=lambda group: (-max(one.rank if one.share > 0.1 else -1 for one in group),
                                    -sum(one.covers for one in group)))
@@ -212,8 +216,11 @@ def _look(root: Path, path: Path, index: FileIndex) -> Seen:
     size = max(1.0, path.stat().st_size / HEAD) if not path.suffix.lower().startswith(".xls") else 1.0
     files = set(found[found >= 0].tolist())
     split = split_word(path.stem) or split_word(path.parent.name if path.parent != root else "")
+    sample = table.columns[file][:500:5] if file != NONE else []
+    exact = sum(not index.find(cell)[1].startswith(("There", "It")) for cell in sample) / max(1, len(sample))
     covers = len(files) / len(found) * len(table.lines) * size
-    return Seen(path, name, table, values, file if share > 0 else "", share, covers, rank, labels, split, files)
+    return Seen(path, name, table, values, file if share > 0 else "", share, covers, rank, labels, split, files,
+                exact)
 
 
 def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:

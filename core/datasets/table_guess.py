@@ -270,8 +270,8 @@ def _is_label(name: str, values: Values, rows: int) -> bool:
 
 
 def _is_few(name: str, values: Values, rows: int) -> bool:
-    numbers = values.numeric and not grades_of(values)
-    most = max(2, min(20, rows // (5 if numbers else 3)))
+    share = 2 if grades_of(values) else 5 if values.numeric else 3
+    most = max(2, min(20, rows // share))
     return 2 <= len(values.given) <= most and not is_measure(name, values) and values.filled > 0.3
 
 

@@ -22,7 +22,7 @@ COLUMN_NAMES = {
     "file": {"file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagepath", "imgpath", "imageindex",
              "img", "imageid", "name", "fname", "filestem", "imgname", "idcode", "dicomid", "imagefilepath", "xrayimagename"},
     "label": {"label", "labels", "class", "classname", "diagnosis", "dx", "finding", "findings", "findinglabels", "target",
-              "category", "grade", "kl", "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
+              "category", "grade", "kl", "klg", "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
               "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant"},
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
                 "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber", "patientname"},
