@@ -185,5 +185,6 @@ def test_mistakes_are_one_sentence_and_exit_code_2(place, words, sentence):
 
 
 def test_a_run_that_fails_gives_exit_code_1(place):
-    answer = lightbox(place, "train", "--dataset", place / "not_there.npz", "--device", "cpu", code=1)
-    assert "not_there.npz" in answer.stderr
+    answer = lightbox(place, "train", "--dataset", tiny_npz(place), "--size", 28, "--device", "cpu", "--set", "data.target=nope",
+                      code=1)
+    assert "nope" in answer.stderr and RunStore(place).get(answer.stdout.split()[-1]).status().state == "failed"
