@@ -5,6 +5,8 @@ import io
 
 import pytest
 
+from core.datasets.table import Table, TableOptions
+from core.errors import LightboxError
 from tests.layout_support import PIXELS, differences, layout, rows, texts
 
 MULTI, ONE, TWO = "multi-label, binary-class", "multi-class", "binary-class"
@@ -30,14 +32,16 @@ def workbook(header: list[str], lines: list[list]) -> bytes:
 def rsna_pneumonia(root):
     """RSNA Pneumonia Detection: a row a box, the label again in each."""
     text = table_of("patientId,x,y,width,height,Target", 18,
-                    lambda i: f"id{i // 3 * 2 + (i % 3 == 2):04}x,{i if i % 3 < 2 else ''},1,2,3,{int(i % 3 < 2)}")
+                    lambda i: f"id{i // 3 * 2 + (i % 3 == 2):04}x,{i if i % 3 < 2 else ''},1,2,3,"
+                              f"{int(i % 3 < 2)}")
     layout(root, names("stage_2_train_images/id{:04}x.dcm", 12), stage_2_train_labels__csv=text)
     return {"images": 12, "classes": ["0", "1"], "task": TWO, "patients": 12}
 
 
 def siim_pneumothorax(root):
     """SIIM-ACR: run-length codes or -1; empty or not is what can be learned."""
-    text = table_of("ImageId,EncodedPixels", 12, lambda i: f"1.2.{i}, {'-1' if i % 2 else f'{i} 3 {i + 9} 4'}")
+    text = table_of("ImageId,EncodedPixels", 12, lambda i: f"1.2.{i},"
+                                                           f" {'-1' if i % 2 else f'{i} 3 {i + 9} 4'}")
     layout(root, names("dicom-images-train/1.2.{}.dcm", 12), train__csv=text)
     return {"images": 12, "task": TWO, "codes": ["labels.measure"]}
 
@@ -54,7 +58,8 @@ def vinbigdata(root):
 def bccd(root):
     """BCCD test.csv: a row a cell; an image has several kinds."""
     text = table_of("filename,cell_type,xmin,xmax,ymin,ymax", 24,
-                    lambda i: f"BloodImage_{i // 2:05}.jpg,{['RBC', 'WBC', 'Platelets'][(i % 2 + i // 2) % 3]},1,2,3,4")
+                    lambda i: f"BloodImage_{i // 2:05}.jpg,"
+                              f"{['RBC', 'WBC', 'Platelets'][(i % 2 + i // 2) % 3]},1,2,3,4")
     layout(root, names("images/BloodImage_{:05}.jpg", 12), test__csv=text)
     return {"images": 12, "task": MULTI, "findings": ["RBC", "WBC", "Platelets"]}
 
@@ -64,7 +69,8 @@ def odir_kaggle(root):
     lines = ["ID,Patient Age,Patient Sex,Left-Fundus,Right-Fundus,N,D,labels,target,filename"]
     for i in range(12):
         side = ["left", "right"][i % 2]
-        lines.append(f"{i // 2},60,Male,{i // 2}_left.jpg,{i // 2}_right.jpg,{int(i // 2 % 2 == 0)},{int(i // 2 % 2)},"
+        lines.append(f"{i // 2},60,Male,{i // 2}_left.jpg,{i // 2}_right.jpg,{int(i // 2 % 2 == 0)},"
+                     f"{int(i // 2 % 2)},"
                      f"\"['{'ND'[i // 2 % 2]}']\",\"[1, 0]\",{i // 2}_{side}.jpg")
     layout(root, [f"preprocessed_images/{i}_{side}.jpg" for i in range(6) for side in ("left", "right")],
            full_df__csv="\n".join(lines))
@@ -75,7 +81,8 @@ def rfmid(root):
     """RFMiD: the same numbers as names in training, evaluation and test, a table beside each."""
     for part, word in (("Training_Set", "Training"), ("Evaluation_Set", "Validation"), ("Test_Set", "Testing")):
         texts(root, {f"{part}/RFMiD_{word}_Labels.csv": table_of(
-            "ID,Disease_Risk,DR,ARMD,MH", 6, lambda i: f"{i + 1},{int(i > 0)},{int(i in (1, 2))},{int(i in (2, 3))},{int(i == 4)}")})
+            "ID,Disease_Risk,DR,ARMD,MH", 6, lambda i: f"{i + 1},{int(i > 0)},{int(i in (1, 2))},"
+                                                       f"{int(i in (2, 3))},{int(i == 4)}")})
         texts(root, {f"{part}/{word}/{i + 1}.png": PIXELS for i in range(6)})
     return {"images": 18, "task": MULTI, "splits": ["train", "val", "test"], "codes": ["tables.united"]}
 
@@ -83,7 +90,8 @@ def rfmid(root):
 def pad_ufes(root):
     """PAD-UFES-20: metadata with words for yes and no; diagnostic is the label, patient_id the patient."""
     text = table_of("patient_id,lesion_id,smoke,drink,age,diagnostic,itch,img_id,biopsed", 12,
-                    lambda i: f"PAT_{i // 2},{i},False,True,{50 + i},{['BCC', 'ACK', 'NEV'][i % 3]},True,PAT_{i // 2}_{i}.png,True")
+                    lambda i: f"PAT_{i // 2},{i},False,True,{50 + i},{['BCC', 'ACK', 'NEV'][i % 3]},True,"
+                              f"PAT_{i // 2}_{i}.png,True")
     layout(root, [f"imgs_part_{i % 3 + 1}/PAT_{i // 2}_{i}.png" for i in range(12)], metadata__csv=text)
     return {"images": 12, "classes": ["BCC", "ACK", "NEV"], "patients": 6}
 
@@ -113,10 +121,13 @@ def bone_age(root):
 def cbis_ddsm(root):
     """CBIS-DDSM: pathology, with file columns of crops and masks beside."""
     def line(i):
-        return f"P_{i // 2:05},{i % 4},LEFT,CC,{['BENIGN', 'MALIGNANT'][i % 2]},full/P{i}.jpg,crop/C{i}.jpg,mask/M{i}.jpg"
-    text = table_of("patient_id,breast_density,left or right breast,image view,pathology,image file path,cropped image file path,"
+        return (f"P_{i // 2:05},{i % 4},LEFT,CC,{['BENIGN', 'MALIGNANT'][i % 2]},full/P{i}.jpg,"
+                f"crop/C{i}.jpg,mask/M{i}.jpg")
+    text = table_of("patient_id,breast_density,left or right breast,image view,pathology,image file path,"
+                    "cropped image file path,"
                     "ROI mask file path", 12, line)
-    layout(root, [*names("jpeg/full/P{}.jpg", 12), *names("jpeg/crop/C{}.jpg", 12)], **{"mass_case_description_train_set__csv": text})
+    layout(root, [*names("jpeg/full/P{}.jpg", 12), *names("jpeg/crop/C{}.jpg", 12)],
+           **{"mass_case_description_train_set__csv": text})
     return {"images": 12, "classes": ["BENIGN", "MALIGNANT"], "patients": 6, "left_out": {"not_listed": 12}}
 
 
@@ -141,20 +152,27 @@ def mimic_cxr(root):
     files = [f"files/p10/p1000{i // 4}/s5000{i // 2}/d{i}.jpg" for i in range(16)]
     layout(root, files)
     texts(root, {"mimic-cxr-2.0.0-split.csv": table_of("dicom_id,study_id,subject_id,split", 16,
-                                                       lambda i: f"d{i},5000{i // 2},1000{i // 4},{['train', 'test'][i // 12]}"),
-                 "mimic-cxr-2.0.0-chexpert.csv": table_of("subject_id,study_id,Atelectasis,Edema,Pneumonia", 8,
-                                                          lambda i: f"1000{i // 2},5000{i},{['1.0', '', '-1.0'][i % 3]},"
+                                                       lambda i: f"d{i},5000{i // 2},1000{i // 4},"
+                    f"{['train', 'test'][i // 12]}"),
+                 "mimic-cxr-2.0.0-chexpert.csv": table_of("subject_id,study_id,Atelectasis,Edema,"
+                                                          "Pneumonia", 8,
+                                                          lambda i: f"1000{i // 2},5000{i},"
+                    f"{['1.0', '', '-1.0'][i % 3]},"
                                                                     f"{['0.0', '1.0'][i % 2]},1.0")})
-    return {"images": 16, "patients": 4, "task": MULTI, "splits": ["train", "test"], "codes": ["tables.joined", "labels.uncertain"]}
+    return {"images": 16, "patients": 4, "task": MULTI, "splits": ["train", "test"],
+            "codes": ["tables.joined", "labels.uncertain"]}
 
 
 def open_i(root):
-    """OpenI of Kaggle: reports with findings between semicolons, projections with the files, joined by uid."""
+    """OpenI of Kaggle: reports with findings between semicolons, projections with the files,"
+      " joined by uid."""
     layout(root, [f"images/{i // 2}_IM-{i}.dcm.png" for i in range(16)],
            indiana_reports__csv=table_of("uid,MeSH,Problems,impression", 8,
-                                         lambda i: f"{i},x,{['normal', 'Opacity;Nodule', 'Nodule'][i % 3]},text"),
+                                         lambda i: f"{i},x,"
+                                                   f"{['normal', 'Opacity;Nodule', 'Nodule'][i % 3]},text"),
            indiana_projections__csv=table_of("uid,filename,projection", 16,
-                                             lambda i: f"{i // 2},{i // 2}_IM-{i}.dcm.png,{['Frontal', 'Lateral'][i % 2]}"))
+                                             lambda i: f"{i // 2},{i // 2}_IM-{i}.dcm.png,"
+                                                       f"{['Frontal', 'Lateral'][i % 2]}"))
     return {"images": 16, "task": MULTI, "findings": ["Opacity", "Nodule"]}
 
 
@@ -162,7 +180,8 @@ def covid_radiography(root):
     """COVID-19 Radiography: class folders, and a workbook beside them that is of no use."""
     layout(root, [f"{c}/images/{c}-{i}.png" for c in ("COVID", "Normal") for i in range(6)])
     texts(root, {f"{c}.metadata.xlsx": workbook(["FILE NAME", "FORMAT", "SIZE", "URL"],
-                                                [[f"{c}-{i}", "PNG", "256*256", "http"] for i in range(6)]) for c in ("COVID", "Normal")})
+                                                [[f"{c}-{i}", "PNG", "256*256", "http"] for i in range(6)])
+                 for c in ("COVID", "Normal")})
     return {"images": 12, "classes": ["COVID", "Normal"]}
 
 
@@ -180,14 +199,17 @@ def isic_lesions(root):
     texts(root, {"ISIC2018_Task3_Training_GroundTruth.csv": table_of("image,MEL,NV,BCC,VASC", 12, lambda i: (
                      f"ISIC_{i:07}," + ",".join("1.0" if k == i % 3 else "0.0" for k in range(4)))),
                  "ISIC2018_Task3_Training_LesionGroupings.csv": table_of(
-                     "image,lesion_id,diagnosis_confirm_type", 12, lambda i: f"ISIC_{i:07},HAM_{i // 3},histopathology")})
+                     "image,lesion_id,diagnosis_confirm_type", 12, lambda i: f"ISIC_{i:07},HAM_{i // 3},"
+                    f"histopathology")})
     return {"images": 12, "order": ["MEL", "NV", "BCC", "VASC"], "task": ONE, "patients": 4, "codes": ["labels.onehot"]}
 
 
 def isic_2020(root):
     """ISIC 2020: diagnosis is mostly unknown, the target is meant."""
-    text = table_of("image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target", 20,
-                    lambda i: f"ISIC_{i},IP_{i // 2},male,45.0,torso,{'melanoma' if i % 5 == 0 else 'unknown'},"
+    text = table_of("image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,"
+                    "benign_malignant,target", 20,
+                    lambda i: f"ISIC_{i},IP_{i // 2},male,45.0,torso,"
+                              f"{'melanoma' if i % 5 == 0 else 'unknown'},"
                               f"{'malignant' if i % 5 == 0 else 'benign'},{int(i % 5 == 0)}")
     layout(root, names("train/ISIC_{}.jpg", 20), train__csv=text)
     return {"images": 20, "task": TWO, "classes": ["0", "1"], "patients": 10}
@@ -195,22 +217,26 @@ def isic_2020(root):
 
 def pcam(root):
     """Histopathologic cancer detection (PCam of Kaggle): id and label, a sample submission beside."""
-    layout(root, names("train/{:040x}.tif", 12), train_labels__csv=table_of("id,label", 12, lambda i: f"{i:040x},{i % 2}"),
+    layout(root, names("train/{:040x}.tif", 12), train_labels__csv=table_of("id,"
+                    "label", 12, lambda i: f"{i:040x},{i % 2}"),
            sample_submission__csv=table_of("id,label", 4, lambda i: f"{i + 99:040x},0"))
     return {"images": 12, "classes": ["0", "1"], "task": TWO}
 
 
 def fitzpatrick(root):
     """Fitzpatrick17k: hashes as names, the label among coarser ones."""
-    text = table_of("md5hash,fitzpatrick_scale,fitzpatrick_centaur,label,nine_partition_label,three_partition_label,qc,url", 12,
-                    lambda i: f"{i:032x},{i % 6 + 1},{i % 6 + 1},{['acne', 'psoriasis', 'lupus'][i % 3]},inflammatory,non-neoplastic,,h")
+    text = table_of("md5hash,fitzpatrick_scale,fitzpatrick_centaur,label,nine_partition_label,"
+                    "three_partition_label,qc,url", 12,
+                    lambda i: f"{i:032x},{i % 6 + 1},{i % 6 + 1},{['acne', 'psoriasis', 'lupus'][i % 3]},"
+                              f"inflammatory,non-neoplastic,,h")
     layout(root, names("data/finalfitz17k/{:032x}.jpg", 12), fitzpatrick17k__csv=text)
     return {"images": 12, "classes": ["acne", "psoriasis", "lupus"]}
 
 
 def grazpedwri(root):
     """GRAZPEDWRI-DX: columns of 1 and blank, the patient in a column."""
-    text = table_of("filestem,patient_id,study_number,age,gender,laterality,projection,cast,fracture_visible,metal,osteopenia", 12,
+    text = table_of("filestem,patient_id,study_number,age,gender,laterality,projection,cast,"
+                    "fracture_visible,metal,osteopenia", 12,
                     lambda i: f"{i // 2:04}_0{i},{i // 2},1,9.5,F,L,{i % 2 + 1},{'1' if i % 4 == 0 else ''},"
                               f"{'1' if i % 3 else ''},,{'1' if i % 5 == 0 else ''}")
     layout(root, [f"images_part1/{i // 2:04}_0{i}.png" for i in range(12)], dataset__csv=text)
@@ -220,15 +246,18 @@ def grazpedwri(root):
 def tbx11k(root):
     """TBX11K: a leading folder, target in words, boxes for some."""
     text = table_of("fname,image_height,image_width,source,bbox,target,tb_type,image_type", 12,
-                    lambda i: f"{['h', 'tb'][i % 2]}{i:04}.png,512,512,train,none,{['no_tb', 'tb'][i % 2]},none,{['healthy', 'tb'][i % 2]}")
+                    lambda i: f"{['h', 'tb'][i % 2]}{i:04}.png,512,512,train,none,"
+                              f"{['no_tb', 'tb'][i % 2]},none,{['healthy', 'tb'][i % 2]}")
     layout(root, [f"images/{['h', 'tb'][i % 2]}{i:04}.png" for i in range(12)], data__csv=text)
     return {"images": 12, "classes": ["no_tb", "tb"], "task": TWO}
 
 
 def brset(root):
     """BRSET: 0/1 columns among others, patients with two eyes."""
-    text = table_of("image_id,patient_id,camera,patient_age,patient_sex,exam_eye,diabetic_retinopathy,macular_edema,amd", 16,
-                    lambda i: f"img{i:05},{i // 2},Canon,{60 + i % 5},1,{i % 2 + 1},{int(i % 3 == 0)},{int(i % 6 == 0)},{int(i % 5 == 0)}")
+    text = table_of("image_id,patient_id,camera,patient_age,patient_sex,exam_eye,diabetic_retinopathy,"
+                    "macular_edema,amd", 16,
+                    lambda i: f"img{i:05},{i // 2},Canon,{60 + i % 5},1,{i % 2 + 1},{int(i % 3 == 0)},"
+                              f"{int(i % 6 == 0)},{int(i % 5 == 0)}")
     layout(root, names("fundus_photos/img{:05}.jpg", 16), labels_brset__csv=text)
     return {"images": 16, "task": MULTI, "patients": 8}
 
@@ -242,18 +271,24 @@ def mbrset(root):
 
 
 def deepdrid(root):
-    """DeepDRiD: backslashes and a folder that is not there; the eyes' levels half empty, the patient's full."""
-    text = table_of("patient_id,image_id,image_path,left_eye_DR_Level,right_eye_DR_Level,patient_DR_Level", 16,
-                    lambda i: f"{i // 4},{i // 4}_{'lr'[i // 2 % 2]}{i % 2 + 1},\\{i // 4}\\{i // 4}_{'lr'[i // 2 % 2]}{i % 2 + 1}.jpg,"
+    """DeepDRiD: backslashes and a folder that is not there; the eyes' levels half empty,"
+      " the patient's full."""
+    text = table_of("patient_id,image_id,image_path,left_eye_DR_Level,right_eye_DR_Level,"
+                    "patient_DR_Level", 16,
+                    lambda i: f"{i // 4},{i // 4}_{'lr'[i // 2 % 2]}{i % 2 + 1},"
+                              f"\\{i // 4}\\{i // 4}_{'lr'[i // 2 % 2]}{i % 2 + 1}.jpg,"
                               + (f"{i // 4},," if i // 2 % 2 == 0 else f",{i // 4},") + f"{i // 4}")
-    layout(root, [f"Images/{i // 4}/{i // 4}_{'lr'[i // 2 % 2]}{i % 2 + 1}.jpg" for i in range(16)], **{"regular-fundus-training__csv": text})
+    layout(root, [f"Images/{i // 4}/{i // 4}_{'lr'[i // 2 % 2]}{i % 2 + 1}.jpg" for i in range(16)],
+           **{"regular-fundus-training__csv": text})
     return {"images": 16, "classes": list("0123"), "patients": 4}
 
 
 def vindr_mammo(root):
     """VinDr-Mammo: folders of studies, the split in a column, breast-level BI-RADS in words."""
-    text = table_of("study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,breast_density,split", 16,
-                    lambda i: f"st{i // 4},se{i},im{i},L,CC,9,9,BI-RADS {i % 3 + 1},DENSITY C,{['training', 'test'][i // 12]}")
+    text = table_of("study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,"
+                    "breast_density,split", 16,
+                    lambda i: f"st{i // 4},se{i},im{i},L,CC,9,9,BI-RADS {i % 3 + 1},DENSITY C,"
+                              f"{['training', 'test'][i // 12]}")
     layout(root, [f"images/st{i // 4}/im{i}.dicom" for i in range(16)], **{"breast-level_annotations__csv": text})
     return {"images": 16, "classes": ["BI-RADS 1", "BI-RADS 2", "BI-RADS 3"], "patients": 4, "splits": ["train", "test"]}
 
@@ -262,7 +297,8 @@ def chexpert_valid(root):
     """CheXpert with train.csv and valid.csv: one set with its split."""
     for part, start in (("train", 1), ("valid", 9)):
         layout(root, [f"CheXpert-v1.0-small/{part}/patient{start + i:05}/study1/view1_frontal.jpg" for i in range(8)])
-        texts(root, {f"CheXpert-v1.0-small/{part}.csv": table_of("Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Edema,Fracture", 8, lambda i: (
+        texts(root, {f"CheXpert-v1.0-small/{part}.csv": table_of("Path,Sex,Age,Frontal/Lateral,AP/PA,"
+                    "No Finding,Edema,Fracture", 8, lambda i, part=part, start=start: (
             f"CheXpert-v1.0-small/{part}/patient{start + i:05}/study1/view1_frontal.jpg,Male,5,Frontal,AP,"
             f"{'1.0' if i % 2 else ''},{['', '1.0', '-1.0', '0.0'][i % 4]},{['', '', '1.0'][i % 3]}"))})
     return {"images": 16, "patients": 16, "task": MULTI, "splits": ["train", "val"]}
@@ -294,7 +330,8 @@ def comments_and_title(root):
 
 def readers(root):
     """Two readers who disagree on two of ten images: left out, and said; the option decides."""
-    text = rows("image,diagnosis,reader", [f"x{i}.png,{'ab'[(i + (r and i < 2)) % 2]},R{r}" for i in range(10) for r in range(2)])
+    text = rows("image,diagnosis,reader", [f"x{i}.png,{'ab'[(i + (r and i < 2)) % 2]},"
+                                           f"R{r}" for i in range(10) for r in range(2)])
     layout(root, names("x{}.png", 10), labels__csv=text)
     return {"images": 8, "classes": ["a", "b"], "codes": ["rows.disagree"], "left_out": {"contradictory": 4}}
 
@@ -305,9 +342,9 @@ def lfs_table(root):
     return {"error": "table.lfs"}
 
 
-LAYOUTS = [rsna_pneumonia, siim_pneumothorax, vinbigdata, bccd, odir_kaggle, rfmid, pad_ufes, messidor, eyepacs, cbis_ddsm, inbreast,
-           inbreast_xls, mimic_cxr, open_i, covid_radiography, ham_dataverse, isic_lesions, isic_2020, pcam, fitzpatrick,
-           grazpedwri, tbx11k, brset, mbrset, deepdrid, vindr_mammo, chexpert_valid, hannover_bands, knee_zeros,
+LAYOUTS = [rsna_pneumonia, siim_pneumothorax, vinbigdata, bccd, odir_kaggle, rfmid, pad_ufes, messidor, eyepacs, cbis_ddsm,
+           inbreast, inbreast_xls, mimic_cxr, open_i, covid_radiography, ham_dataverse, isic_lesions, isic_2020, pcam,
+           fitzpatrick, grazpedwri, tbx11k, brset, mbrset, deepdrid, vindr_mammo, chexpert_valid, hannover_bands, knee_zeros,
            comments_and_title, readers, lfs_table]
 
 
@@ -318,8 +355,6 @@ def test_a_table_of_a_public_set_is_read_as_a_person_expects(build, tmp_path):
 
 
 def test_months_are_no_classes_and_a_threshold_or_bands_make_some(tmp_path):
-    from core.datasets.table import Table, TableOptions
-    from core.errors import LightboxError
     bone_age(tmp_path / "set")
     path = tmp_path / "set" / "labels.csv"
     with pytest.raises(LightboxError) as caught:
@@ -328,6 +363,57 @@ def test_months_are_no_classes_and_a_threshold_or_bands_make_some(tmp_path):
     months = [int(row["boneage"]) for row in csv.DictReader(path.open())]
     for options, edges in (({"threshold": "100"}, [100]), ({"bands": "0 60 120"}, [0, 60, 120])):
         target = Table(path, TableOptions(labels=("boneage",), **options)).scan().targets["boneage"]
-        assert [sum(m >= edge for edge in edges) - sum(min(months) >= edge for edge in edges) for m in months] == list(target.labels)
+        below = sum(min(months) >= edge for edge in edges)
+        assert [sum(m >= edge for edge in edges) - below for m in months] == list(target.labels)
     four = Table(path, TableOptions(labels=("boneage",), bands="3")).scan().targets["boneage"]
     assert [list(four.labels).count(k) for k in range(3)] == [10, 10, 10]
+
+
+def test_readers_who_disagree_are_left_out_or_outvoted_as_one_says(tmp_path):
+    says = {0: "normal normal ill", 1: "ill ill normal", 2: "normal ill", 3: "ill", 4: "normal"}
+    text = rows("image,diagnosis,reader", [f"x{i}.png,{word},"
+                                           f"R{k}" for i, words in says.items() for k, word in enumerate(words.split())])
+    path = layout(tmp_path, names("x{}.png", 5), labels__csv=text) / "labels.csv"
+
+    def read(**options):
+        index = Table(path, TableOptions(**options)).scan()
+        target = index.targets["diagnosis"]
+        return dict(zip(index.table["path"].str[1].astype(int), (target.class_names[k] for k in target.labels)))
+
+    assert read() == read(repeats="leave out") == {3: "ill", 4: "normal"}
+    assert read(repeats="majority") == {0: "normal", 1: "ill", 3: "ill", 4: "normal"}
+    assert read(repeats="any") == {0: "ill", 1: "ill", 2: "ill", 3: "ill", 4: "normal"}
+    both = Table(path, TableOptions(repeats="unite")).scan().targets["diagnosis"]
+    assert both.class_names == ("ill",) or both.labels.shape[1] == 2
+
+
+def test_uncertain_findings_follow_the_policy(tmp_path):
+    text = rows("file,Edema,Mass", ["0.png,1.0,-1.0", "1.png,,1.0", "2.png,0.0,", "3.png,-1.0,0.0"])
+    path = layout(tmp_path, names("{}.png", 4), labels__csv=text) / "labels.csv"
+    for policy, one in (("ignore", -1), ("zeros", 0), ("ones", 1)):
+        target = Table(path, TableOptions(uncertain=policy)).scan().targets["findings"]
+        assert target.labels.tolist() == [[1, one], [0, 1], [0, 0], [one, 0]], policy
+    unknown = Table(path, TableOptions(blanks="unknown")).scan().targets["findings"]
+    assert unknown.labels.tolist() == [[1, -1], [-1, 1], [0, -1], [-1, 0]]
+    apart = Table(path, TableOptions(uncertain="class")).scan().targets
+    assert apart["mass"].class_names == ("no", "yes", "uncertain") and apart["mass"].labels.tolist() == [2, 1, 0, 0]
+
+
+def test_a_set_that_was_saved_before_is_read_as_before(tmp_path):
+    text = rows("file,label,split", [f"{i}.png,{label},"
+                                     f"a" for i, label in enumerate(["1", "1.0", "nan", "1", "nan", "?"])])
+    path = layout(tmp_path, names("{}.png", 6), labels__csv=text) / "labels.csv"
+    old = TableOptions(delimiter=",", encoding="utf-8", folder=str(tmp_path), file="file", labels=("label",), separator="-",
+                       nothing="-", patient="-", study="-", view="-", split="-")
+    assert Table(path, old).scan().targets["label"].class_names == ("1", "1.0", "?", "nan")
+    new = Table(path, Table(path).resolved)
+    assert new.resolved == Table(path).resolved, "what was written out is read as it was guessed"
+
+
+def test_a_table_without_header_has_columns_that_can_be_named(tmp_path):
+    text = rows("0.png,a,7", [f"{i}.png,{'ab'[i % 2]},{i // 2}" for i in range(1, 8)])
+    path = layout(tmp_path, names("{}.png", 8), list__csv=text) / "list.csv"
+    assert Table(path).resolved.labels == ("column 2",) and len(Table(path).scan().table) == 8
+    named = Table(path, TableOptions(names=("picture", "side", "who"), labels=("side",), patient="who"))
+    assert list(named.scan().targets) == ["side"] and named.table["patient"].tolist()[:3] == ["7", "0", "1"]
+    assert len(Table(path, TableOptions(header="yes", file="0.png", labels=("a",))).scan().table) == 7

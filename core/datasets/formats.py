@@ -98,8 +98,8 @@ def detect_format(path: Path | str) -> tuple[str, Path]:
             what, todo = other_format(path.name) or ("", "")
             raise LightboxError("dataset.unsupported", f"{path.name} is {f'a {what}, ' if what else ''}not in a supported "
                                 "data set format.", f"{todo}{' ' if todo else ''}Give a folder with one subfolder per class, "
-                                "a table (.csv, .tsv, .txt, .xlsx) with the names of image files, a .zip or .tar.gz of either, or an "
-                                ".npz file in MedMNIST's layout.")
+                                "a table (.csv, .tsv, .txt, .xlsx) with the names of image files, a .zip or .tar.gz of either, "
+                                "or an .npz file in MedMNIST's layout.")
     except (OSError, ValueError) as error:      # a name too long or with a zero byte
         reason = getattr(error, "strerror", None) or "it has a character that no path can have"
         raise LightboxError("dataset.unknown", f"{str(path)[:200]!r} cannot be opened: {reason}.", "Check the path.") from error
@@ -108,7 +108,7 @@ def detect_format(path: Path | str) -> tuple[str, Path]:
 
 
 def _detect_in_folder(path: Path) -> tuple[str, Path]:
-    """Return the format of a folder. Tables that name most of its images come first; class folders stand on where they do not."""
+    """Return the format of a folder. Tables that name its images come first; class folders stand on beside others."""
     if is_mura(path):
         return "mura", path
     plan = _plan(path)
@@ -124,7 +124,7 @@ def _detect_in_folder(path: Path) -> tuple[str, Path]:
 
 
 def _plan(path: Path) -> Path | None:
-    """Return the one table of a folder, or the folder where several of its tables are read together; None where none is of use."""
+    """Return the one table of a folder, or the folder where several are read together; None where none is of use."""
     tables = tables_below(path)
     if not tables:
         return None

@@ -46,7 +46,7 @@ class Seen:
         file: the column with names of image files, "" for none
         share: of its rows that name a file
         covers: about how many rows do
-        rank: how sure its labels are: 3 by a column's name or by columns of yes and no, 2 by a word in a name, 1 by values, 0 none
+        rank: how sure its labels are: 3 by a column's name or columns of yes and no, 2 by a word in a name, 1 by values, 0 none
         split: "train", "val", "test", by the name of the file or its folder
         files: the numbers of the files that its first rows name
         exact: the share of rows whose cell is a file's name as it stands
@@ -140,7 +140,8 @@ def plan_of(path: Path, options: TableOptions, index: Callable[[], FileIndex]) -
         plan = Plan([(path, path.name, "")])
         if not options.split and not options.rules and path.parent.is_dir():
             beside = [file for file in sorted(path.parent.glob("*.txt")) if file != path and split_word(file.stem)]
-            plan.lists = [(file, split_word(file.stem)) for file in beside[:MAX_TABLES] if table_join.looks_like_list(file, index)]
+            lists = [file for file in beside[:MAX_TABLES] if table_join.looks_like_list(file, index)]
+            plan.lists = [(file, split_word(file.stem)) for file in lists]
             _say_lists(plan)
         return plan
     paths = [path / name for name in options.tables] or tables_below(path)
@@ -310,8 +311,8 @@ def _aside(plan: Plan, name: str, why: str) -> None:
 def _join(plan: Plan, one: Seen, key: str, new: list[str]) -> None:
     plan.joins.append((one.path, key))
     plan.rank = max(plan.rank, one.rank)
-    plan.understood.append(Understood("tables.joined", f"{one.name} adds {', '.join(map(short, new[:6]))}"
-                                      f"{' ...' if len(new) > 6 else ''} by {short(key) if key else 'the name of the file'}.", "tables"))
+    added, by = ", ".join(map(short, new[:6])) + " ..." * (len(new) > 6), short(key) if key else "the name of the file"
+    plan.understood.append(Understood("tables.joined", f"{one.name} adds {added} by {by}.", "tables"))
 
 
 def _shared_key(first: Seen, other: Seen) -> str:

@@ -31,7 +31,18 @@ from core.datasets.table_options import (
     plain,
     split_findings,
 )
-from core.datasets.table_values import BLANK, OUTCOMES, UNSURE, Values, flags_of, grades_of, is_measure, list_of, words_of
+from core.datasets.table_values import (
+    BLANK,
+    MEASURES,
+    OUTCOMES,
+    UNSURE,
+    Values,
+    flags_of,
+    grades_of,
+    is_measure,
+    list_of,
+    words_of,
+)
 from core.datasets.text import short, suffix_of
 
 SAMPLE = 200
@@ -102,8 +113,10 @@ def guess_file(columns: dict[str, Values], index: FileIndex) -> str:
         rows = np.arange(0, len(values.codes), max(1, len(values.codes) // SAMPLE))[:SAMPLE]
         samples[name] = values.rows(rows)
     exact = {name: _share(index.find(cell)[1] for cell in cells) for name, cells in samples.items()}
-    if max(exact.values(), default=0) < 0.2:
+    if max(exact.values(), default=0) < 0.02:          # less certain: a word of a name. Only for what could be a name at all
         for name, cells in samples.items():
+            if len(set(cells)) < 0.3 * len(cells) or plain(name) in COLUMN_NAMES["other"] - {"id"} or words_of(name) & MEASURES:
+                continue
             found = index.find_all(dict.fromkeys(cells))
             exact[name] = sum(0.6 * isinstance(found[cell], tuple) for cell in cells) / max(1, len(cells))
     best, most = "", 0.0

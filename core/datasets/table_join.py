@@ -1,4 +1,4 @@
-"""Several tables as one: parts below each other, further columns beside them, lists of names as the split; and the files found."""
+"""Several tables as one: parts below each other, columns beside them, lists of names as the split; and the files found."""
 
 from __future__ import annotations
 

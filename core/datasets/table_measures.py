@@ -45,7 +45,8 @@ def _limits(bands: str, known: np.ndarray) -> list[float]:
 
 def _number(text: str) -> float:
     if not is_number(text):
-        raise LightboxError("table.measure", f"{short(text)!r} is no number.", "Write a number such as 65, or limits such as 0 12 60.")
+        raise LightboxError("table.measure", f"{short(text)!r} is no number.",
+                            "Write a number such as 65, or limits such as 0 12 60.")
     return float(text)
 
 

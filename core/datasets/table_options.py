@@ -22,10 +22,12 @@ COLUMN_NAMES = {
     "file": {"file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagepath", "imgpath", "imageindex",
              "img", "imageid", "name", "fname", "filestem", "imgname", "idcode", "dicomid", "imagefilepath", "xrayimagename"},
     "label": {"label", "labels", "class", "classname", "diagnosis", "dx", "finding", "findings", "findinglabels", "target",
-              "category", "grade", "kl", "klg", "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
+              "category", "grade", "kl", "klg",
+              "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
               "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant"},
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
-                "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber", "patientname"},
+                "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber",
+                "patientname"},
     "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber", "followup"},
     "view": {"view", "viewposition", "projection"},
     "split": {"split", "set", "subset", "partition", "usage", "fold"},
@@ -37,9 +39,9 @@ GROUPS = {                  # columns whose images belong together where no pati
     "slide": {"slide", "slideid", "wsi", "slidename"},
     "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber"},
     "series": {"series", "seriesinstanceuid", "seriesid", "sequence", "sequenceid", "videoid", "video"}}
-LABEL_WORDS = {"label", "labels", "class", "diagnosis", "finding", "findings", "grade", "level", "pathology", "disease", "category",
-               "target", "outcome", "type", "status", "abnormality", "severity", "stage", "birads", "rads", "icdr", "malignant",
-               "cancer", "score", "assessment", "categories", "retinopathy", "density"}
+LABEL_WORDS = {"label", "labels", "class", "diagnosis", "finding", "findings", "grade", "level", "pathology", "disease",
+               "category", "target", "outcome", "type", "status", "abnormality", "severity", "stage", "birads", "rads", "icdr",
+               "malignant", "cancer", "score", "assessment", "categories", "retinopathy", "density"}
 READERS = {"reader", "radid", "rater", "annotator", "grader", "observer", "radiologist", "readerid", "raterid", "expert"}
 BOXES = {"xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "box", "boxes", "geometry", "polygon", "encodedpixels",
          "segmentation", "xcenter", "bboxx", "bboxxywh"}

@@ -14,9 +14,10 @@ from core.datasets.table_values import FLAGS, Values, is_number
 from core.datasets.text import natural_key
 
 # code -> why a row is left out, as the end of "12 of 340 rows ... and were left out."
-WHY = {"short": "end early", "no_file": "name a file that was not found", "no_label": "have no label", "missing": "have a word for a missing value as "
-       "label", "long_label": "have a label that is too long", "not_one": "have not exactly one class",
-       "repeated": "repeat another row", "contradictory": "contradict another row about the same file",
+WHY = {"short": "end early", "no_file": "name a file that was not found", "no_label": "have no label",
+       "missing": "have a word for a missing value as label", "long_label": "have a label that is too long",
+       "not_one": "have not exactly one class", "repeated": "repeat another row",
+       "contradictory": "contradict another row about the same file",
        "overruled": "are overruled by other rows about the same file"}
 CODES = {code: k for k, code in enumerate(WHY, 1)}
 
@@ -63,7 +64,8 @@ class Rows:
         images, files = pd.factorize(self.file[pairs])
         if len(files) == len(pairs):
             return
-        label, role = (_joined([values.codes[self.row[pairs]] for values in part.values()], len(pairs)) for part in (labels, roles))
+        label, role = (_joined([values.codes[self.row[pairs]] for values in part.values()], len(pairs))
+                       for part in (labels, roles))
         kept = {name: values.codes[self.row[pairs]] for name, values in roles.items() if name in (options.patient, options.split)}
         place = _joined(list(kept.values()), len(pairs))
         differ = _differ(images, label, len(files))
@@ -79,11 +81,11 @@ class Rows:
         if mode in ("majority", "any") and differ.any() and len(labels) == 1:
             chosen = self._choose(mode, images, next(iter(labels.values())), self.row[pairs], len(files))
             self._mark(pairs, first, images, chosen < 0, "contradictory")
-            keep = _firsts_where(images, (label == 0) * 0 + next(iter(labels.values())).codes[self.row[pairs]] == chosen[images],
-                                 len(files))
-            rest = np.ones(len(pairs), bool)
+            codes = next(iter(labels.values())).codes[self.row[pairs]]
+            keep = _firsts_where(images, codes == chosen[images], len(files))
+            rest = self.why[pairs] == 0
             rest[keep[keep >= 0]] = False
-            self._mark_pairs(pairs[rest & (self.why[pairs] == 0)], "overruled", self.row[pairs][first[images]][rest & (self.why[pairs] == 0)])
+            self._mark_pairs(pairs[rest], "overruled", self.row[pairs][first[images]][rest])
             return
         again = pd.Series(images).groupby(_joined([images, content], len(pairs)), sort=False).cumcount().to_numpy() > 0
         wrong = apart if mode == "unite" else apart | differ | _differ(images, content, len(files))
@@ -94,7 +96,7 @@ class Rows:
         self.united = mode == "unite" and bool((differ & ~apart).any())
 
     def _guess_mode(self, share: float, count: int, images: int, columns: list[str]) -> str:
-        """Return "unite" for rows that are findings (boxes, or many images with several), "leave out" for readers who disagree."""
+        """Return "unite" for rows that are findings (boxes, or many images with several), else "leave out"."""
         names = set(map(plain, columns))
         if names & BOXES or {"x", "y", "width", "height"} <= names:
             return "unite"
@@ -103,8 +105,8 @@ class Rows:
     def _say(self, mode: str, count: int, images: int) -> None:
         how = {"unite": "each counts as a finding, so that an image may have several", "leave out": "they are left out",
                "majority": "the label of most rows counts, and a tie is left out", "any": "the abnormal or higher label counts"}
-        self.understood.append(Understood("rows.united" if mode == "unite" else "rows.disagree",
-                                          f"{count:,} of {images:,} images have rows with different labels: {how[mode]}.", "repeats"))
+        text = f"{count:,} of {images:,} images have rows with different labels: {how[mode]}."
+        self.understood.append(Understood("rows.united" if mode == "unite" else "rows.disagree", text, "repeats"))
 
     def _choose(self, mode: str, images: np.ndarray, values: Values, row: np.ndarray, count: int) -> np.ndarray:
         """Return the code of the label that counts for each image, -1 where none does."""
@@ -143,7 +145,8 @@ class Rows:
         """Return up to `most` of those left out, as `Index.skipped` has them: {"path": ..., "reason": ...}."""
         names = {k: code for code, k in CODES.items()}
         pairs = np.flatnonzero(self.why)[:most]
-        return [dict(zip(("path", "reason"), reason(int(self.row[p]), names[self.why[p]], self.other.get(int(p), -1)))) for p in pairs]
+        said = (reason(int(self.row[p]), names[self.why[p]], self.other.get(int(p), -1)) for p in pairs)
+        return [{"path": path, "reason": why} for path, why in said]
 
 
 def _joined(parts: list[np.ndarray], count: int) -> np.ndarray:

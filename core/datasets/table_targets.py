@@ -83,8 +83,8 @@ class Labels:
         if self.united:
             return self._united(name, title, values)
         if is_measure(title, values):
-            self.say("labels.measure", f"{short(title)} measures something: it can be read with a threshold, in bands, or as empty "
-                     "or not.", "threshold")
+            self.say("labels.measure", f"{short(title)} measures something: it can be read with a threshold, in bands, or "
+                     "as empty or not.", "threshold")
         return self._classes(name, title, values)
 
     def _classes(self, name: str, title: str, values: Values, ordered: bool = False) -> Target:

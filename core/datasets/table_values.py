@@ -21,7 +21,8 @@ UNSURE = {"none", "unknown", "unk", "-", "other", "not known"}                  
 BLANK, WORD, UNKNOWN = 9, 8, -1          # what a cell may be besides 0 and 1
 MANY = 12                                # different numbers: more are a measurement and no grades
 GRADES = 11                              # 0 to 10 and 1 to 11 at most
-MEASURES = {"age", "ages", "boneage", "months", "month", "days", "day", "years", "weeks", "hours", "offset", "time", "date", "duration", "size",
+MEASURES = {"age", "ages", "boneage", "months", "month", "days", "day", "years", "weeks", "hours", "offset", "time", "date",
+            "duration", "size",
             "weight", "height", "width", "val", "value", "dose", "bmi", "distance", "volume", "area", "diameter", "mm", "cm",
             "kg", "count", "rate", "pressure", "x", "y", "xmin", "ymin", "xmax", "ymax", "seconds", "spacing", "index", "number"}
 OUTCOMES = {"death", "died", "dead", "deceased", "mortality", "event", "relapse", "recurrence", "progression"}

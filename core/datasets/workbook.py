@@ -19,7 +19,7 @@ def is_workbook(data: bytes) -> bool:
 
 
 def workbook_rows(path: Path, data: bytes) -> Iterator[list[str]]:
-    """Yield the rows of the first sheet with more than one filled row; raises LightboxError "table.not_text", "table.too_large"."""
+    """Yield the rows of the first sheet that has some. Raises LightboxError "table.not_text", "table.too_large"."""
     from openpyxl import load_workbook  # takes 0.2 s
     damaged = LightboxError("table.not_text", f"{path.name} is a damaged Excel workbook.",
                             "Open it in a spreadsheet and save it as CSV.")
