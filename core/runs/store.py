@@ -148,7 +148,7 @@ class RunStore:
     def list(self) -> list[Run]:
         """Return all runs, newest first. A folder that cannot be read is left out: `damaged` says why."""
         readable = []
-        for run in self._folders():
+        for run in self.folders():
             with contextlib.suppress(LightboxError):
                 readable.append((run.check().created, run.id, run))
         return [run for *_, run in sorted(readable, key=lambda entry: entry[:2], reverse=True)]
@@ -156,14 +156,15 @@ class RunStore:
     def damaged(self) -> dict[str, LightboxError]:
         """Return id -> what is wrong, for each folder that `list` leaves out."""
         wrong = {}
-        for run in self._folders():
+        for run in self.folders():
             try:
                 run.check()
             except LightboxError as error:
                 wrong[run.id] = error
         return wrong
 
-    def _folders(self) -> list[Run]:
+    def folders(self) -> list[Run]:
+        """Return every folder of a run, whether or not it can be read, in no order."""
         try:
             return [Run(self.root / "runs" / entry.name, self.queue) for entry in os.scandir(self.root / "runs")
                     if entry.name[0] != "." and entry.is_dir()]
@@ -207,7 +208,7 @@ class RunStore:
         worker is started for a device that has waiting runs and none.
         """
         waiting = dict(self.queue.waiting())
-        for run in self._folders():
+        for run in self.folders():
             try:
                 state = run.written_state()
                 if state in LIVE:

@@ -13,6 +13,7 @@ from pages.add.options_form import draw_options, form
 from pages.add.phantom_form import draw_phantom_form
 from pages.add.read_options import Preview
 from pages.add.understood import draw_understood
+from pages.shared.damaged import draw_damaged_sets, draw_moved
 from pages.shared.layout import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
 from pages.shared.widget_state import follow
 
@@ -143,6 +144,7 @@ def draw_custom_datasets() -> None:
         with where:
             kind = FORMATS[own.format].title if own.format in FORMATS else own.format
             st.caption(f"{escape(kind)}: {escape(shorten(own.path, 90))}" if own.path else escape(kind))
+            draw_moved(own.name)
         with remove, st.popover("Remove", key=f"add_remove_{own.name}"):
             st.markdown(f"Remove **{escape(own.title)}** from the list? The images stay where they are. Runs trained on it "
                         "keep their results but cannot be evaluated again.")
@@ -197,4 +199,5 @@ if way == "phantom":
 else:
     draw_files()
 draw_custom_datasets()
+draw_damaged_sets(remove=True)
 next_step("Next: browse the images", "browse")

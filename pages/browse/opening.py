@@ -8,6 +8,7 @@ from core.config import DataConfig
 from core.datasets import DATASETS, Dataset, is_ready, open_dataset, open_source
 from core.errors import LightboxError
 from pages.shared import open_data
+from pages.shared.damaged import draw_damaged_sets, draw_moved
 from pages.shared.layout import (
     Chip,
     dataset_chip,
@@ -36,6 +37,8 @@ def open_or_offer(name: str) -> tuple[Dataset, tuple[Chip, ...]]:
     except LightboxError as error:
         page_header("Browse", dataset_chip())
         show_error(error)
+        draw_moved(name)
+        draw_damaged_sets()
         st.stop()
     asked = get_param("px")
     size = int(asked) if asked in map(str, sizes) else first_size(name, sizes, on_disk)
@@ -116,6 +119,8 @@ def _open(name: str, size: int, chips: tuple[Chip, ...]) -> Dataset:
         if prepared:
             page_header("Browse", dataset_chip(), *chips)
         show_error(error)
+        draw_moved(name)
+        draw_damaged_sets()
         next_step("Next: split the images", "split", dataset=name)
         st.stop()
     st.session_state["browse_opened"] = name, size

@@ -35,6 +35,7 @@ from pages.browse.rows import (
 )
 from pages.browse.toolbar import Toolbar, draw_active_filters, draw_toolbar, param_of
 from pages.shared import open_data, theme
+from pages.shared.damaged import draw_damaged_sets
 from pages.shared.filters import EMPTY, NO_FINDING, Column, chip_columns
 from pages.shared.gallery import gallery
 from pages.shared.image_facts import facts_html
@@ -251,6 +252,7 @@ def draw_page() -> None:
     if opened is not None:
         with body.container(key="browse_drawer"):
             draw_drawer(data, key, opened)
+    draw_damaged_sets()
     next_step("Next: split the images", "split", dataset=name)
 
 

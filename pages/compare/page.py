@@ -12,9 +12,10 @@ from pages.compare.leaderboard import draw_board
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs
+from pages.shared.damaged import draw_damaged_runs
 from pages.shared.downloads import draw_comparison_downloads
 from pages.shared.layout import Chip, asked_among, choose_param, empty, get_param, next_step, page_header, set_param, show_error
-from pages.shared.predictions import split_chip
+from pages.shared.predictions import show_data_note, split_chip
 from pages.shared.widget_state import follow
 
 VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "Accuracy and cost", "away": "Download",
@@ -28,6 +29,8 @@ def show(entries: list[RunSummary], data: str, split: str, view: str) -> None:
         st.caption("No run matches. Remove a word or a tag.")
         return
     lines, picked = draw_board(left, board, bar)
+    for one in dict.fromkeys(one.id for line in picked[:2] for one in line.runs[:1]):
+        show_data_note(store.get(one))
     if view == "cost":
         draw_against_cost(lines, picked)
     elif not picked:
@@ -79,4 +82,5 @@ try:
               "Train a network", "train")
 except LightboxError as error:
     show_error(error)
+draw_damaged_runs()
 next_step("Next: classify your own image", "classify")

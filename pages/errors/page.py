@@ -13,6 +13,7 @@ from pages.errors import marks as marking
 from pages.errors.details import draw_details
 from pages.errors.map_gallery import MapSettings, Tiles, draw_images, draw_maps, draw_side_by_side
 from pages.shared import error_order
+from pages.shared.damaged import draw_damaged_runs
 from pages.shared.error_order import SplitView
 from pages.shared.heatmaps import choose_layer, classifier, warm_up_classifier
 from pages.shared.layout import asked_among, choose_param, escape, next_step, set_param, show_error
@@ -157,4 +158,5 @@ if chosen := draw_selection("Errors", "Train a small network, and its errors app
         show(chosen)
     except LightboxError as error:
         show_error(error)
+    draw_damaged_runs()
     next_step("Next: see where the network looks", "gradcam", run=chosen.run.id, split=chosen.split)

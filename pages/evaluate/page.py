@@ -25,6 +25,7 @@ from pages.evaluate.studies import draw_studies
 from pages.evaluate.threshold import draw_threshold
 from pages.shared import theme
 from pages.shared.charts import show_chart
+from pages.shared.damaged import draw_damaged_runs
 from pages.shared.downloads import draw_downloads
 from pages.shared.layout import (
     asked_among,
@@ -193,6 +194,7 @@ runs = RunStore().list()
 if not runs:
     page_header("Evaluate")
     empty("There are no runs yet. Train a small network; it takes a few minutes.", "Train a network", "train")
+    draw_damaged_runs()
 else:
     chosen = current_run(runs)
     asked = {name: asked_param(name) for name in ("run", "split", "finding", "section")}
@@ -205,6 +207,7 @@ else:
         shown = show(next(run for run in runs if run.id == run_id), split, finding[0] if finding else None)
     except LightboxError as error:
         show_error(error)
+    draw_damaged_runs()
     next_step("Next: look at its errors", "errors", run=run_id, split=split)
     if shown and not invalid:              # a warning about the address must not be drawn over
         await_baseline(shown.run, shown.split, shown.result)

@@ -16,6 +16,7 @@ from pages.gradcam.shortcut_test import draw_shortcut_test
 from pages.gradcam.what_if import draw_controls
 from pages.shared import error_order
 from pages.shared.charts import show_probabilities
+from pages.shared.damaged import draw_damaged_runs
 from pages.shared.heatmaps import classifier, warm_up_classifier
 from pages.shared.layout import escape, format_number, link, next_step, set_param, show_error
 from pages.shared.picking import pick_image
@@ -92,6 +93,7 @@ if chosen := draw_selection("Grad-CAM", "Train a small network, and its predicti
             later = show(chosen)
     except LightboxError as error:
         show_error(error)
+    draw_damaged_runs()
     next_step("Next: compare it with other runs", "compare", run=chosen.run.id)
     for work in later:
         try:

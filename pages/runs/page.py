@@ -19,6 +19,7 @@ from pages.runs.run_notes import draw_notes
 from pages.runs.run_queue import draw_queue
 from pages.runs.tracked_images import TrackedImages, draw_tracked, load_tracked
 from pages.shared import config_form, layout, run_feed
+from pages.shared.damaged import draw_damaged_runs
 from pages.shared.layout import Chip, empty, escape, go, next_step, page_header, set_param, show_error
 from pages.shared.run_table import all_tags
 
@@ -34,6 +35,7 @@ rows = run_feed.all_runs(store)
 (run_id,) = page_header("Runs", Chip("run", "Run", {row.id: f"{row.name} ({row.when})" for row in rows}, width=400))
 if not rows:
     empty("Nothing has been trained yet. A first network takes about a minute.", "Train a network", "train")
+    draw_damaged_runs(remove=True)
     st.stop()
 drawn = {row.id: row.state for row in rows}
 active = any(state in run_feed.ACTIVE for state in drawn.values())
@@ -219,5 +221,6 @@ try:
             draw(store.get(run_id))
 except LightboxError as error:                           # deleted while the page was drawn
     show_error(error)
+draw_damaged_runs(remove=True)
 if drawn.get(run_id) == "finished":
     next_step("Next: evaluate it", "evaluate", run=run_id)

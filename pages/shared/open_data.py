@@ -75,6 +75,11 @@ def _opened() -> OrderedDict:
     return OrderedDict()
 
 
+def fingerprint_of(data: DataConfig) -> str:
+    """Return the fingerprint of a set's source as it is now, "" where it must be fetched first. Raises LightboxError."""
+    return _stamp(data)
+
+
 def _stamp(data: DataConfig) -> str:
     """Return the fingerprint of the source: a folder that changes is opened anew.
 

@@ -14,15 +14,19 @@ import pandas as pd
 import streamlit as st
 
 from core import metrics
-from core.datasets import Dataset
+from core.datasets import Dataset, is_ready
 from core.errors import LightboxError
 from core.evaluation import thresholds
-from core.evaluation.predictions import Predictions, load_predictions, predict_split
+from core.evaluation.data_state import data_note
+from core.evaluation.predictions import Predictions, damaged_predictions, load_predictions, predict_split
 from core.metrics import MULTI_LABEL
+from core.metrics.evaluation import Note
 from core.runs import checkpoints
 from core.runs.states import LIVE
 from core.runs.store import Run
-from pages.shared.layout import Chip, get_param, link, long_task, set_param
+from pages.shared import open_data
+from pages.shared.damaged import draw_moved
+from pages.shared.layout import Chip, escape, get_param, link, long_task, set_param
 
 # ------------------------------------------------------------------------------------- which run, which split
 
@@ -98,11 +102,33 @@ def predictions_of(run: Run, split: str) -> Predictions:
                 + ("It is queued or training." if live else "It stopped before the end of the first epoch."))
         link("Follow it" if live else "See what happened", "runs", run=run.id)
         st.stop()
-    return _test_predictions(run, best) if split == "test" else _validation_predictions(run, best)
+    preds = _test_predictions(run, best) if split == "test" else _validation_predictions(run, best)
+    show_data_note(run, preds)
+    return preds
+
+
+def show_data_note(run: Run, preds: Predictions | None = None) -> None:
+    """Say what has changed about a run's images since its training or its predictions, and offer to point to moved ones."""
+    try:
+        now = open_data.fingerprint_of(run.config.data)
+        note = _note(str(run.folder), predictions_version(run), now, is_ready(run.config.data), run, preds)
+    except LightboxError:
+        note = data_note(run, preds)
+    if note:
+        st.warning(escape(note.text))
+    if note and note.code == "data.gone":
+        draw_moved(run.config.data.dataset)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _note(folder: str, version: int, now: str, ready: bool, _run: Run, _preds: Predictions | None) -> Note | None:
+    return data_note(_run, _preds, now)
 
 
 def _validation_predictions(run: Run, best: int) -> Predictions:
     preds, live = stored_predictions(run, "val"), run.status().state in LIVE
+    if preds is None and (error := damaged_predictions(run, "val")):
+        st.warning(escape(error))
     if preds is None or preds.epoch != best and not live and (run.id, best) not in _tried():
         with long_task("Predicting the validation images", key=f"predict_{run.id}") as progress:
             preds = predict_split(run, "val", progress=progress)
@@ -132,6 +158,8 @@ def _test_predictions(run: Run, best: int) -> Predictions:
         st.stop()
     preds, times = stored_predictions(run, "test"), run.times_test_opened()
     opened = "once" if times == 1 else f"{times} times"
+    if preds is None and (error := damaged_predictions(run, "test")):
+        st.warning(escape(error))
     if preds is None:
         st.markdown("**The test set is locked.** It is the final exam: each look that changes what you do "
                     "next makes its result too optimistic. So every opening is counted."

@@ -47,28 +47,35 @@ def damaged_runs(store: RunStore) -> dict[str, LightboxError]:
 
 
 def _look(store: RunStore) -> tuple[list[RunSummary], dict[str, LightboxError]]:
-    rows, wrong, known = [], {}, _known_summaries()
+    rows, wrong, known, broken = [], {}, _known_summaries(), _known_damage()
     for folder in _folders(store):
         stamp = tuple(file_stamp(f"{folder}/{name}") for name in FILES)
         kept = known.get(folder)
         if kept and kept[0] == stamp and kept[1].state not in LIVE:
             rows.append(kept[1])
             continue
+        if broken.get(folder, ((), None))[0] == stamp:
+            wrong[os.path.basename(folder)] = broken[folder][1]
+            continue
         try:
             row = summarize(Run(Path(folder), store.queue))
         except LightboxError as error:
             if error.code != "run.gone" or os.path.isdir(folder):        # not deleted just now
+                broken[folder] = stamp, error
                 wrong[os.path.basename(folder)] = error
             continue
+        broken.pop(folder, None)
         known[folder] = stamp, row
         rows.append(row)
     return sorted(rows, key=lambda row: row.created, reverse=True), wrong
 
 
 def states(store: RunStore) -> dict[str, str]:
-    """Id -> state of all runs: what a page compares to know that it should draw everything again."""
-    found, known = {}, _known_states()
+    """Id -> state of all runs that can be read: what a page compares to know that it should draw everything again."""
+    found, known, broken = {}, _known_states(), _known_damage()
     for folder in _folders(store):
+        if folder in broken and broken[folder][0] == tuple(file_stamp(f"{folder}/{name}") for name in FILES):
+            continue
         stamp = file_stamp(f"{folder}/status.json")
         kept = known.get(folder)
         if not kept or kept[0] != stamp or kept[1] in LIVE:        # a live one may have died without a word
@@ -87,6 +94,11 @@ def _folders(store: RunStore) -> list[str]:
         return [entry.path for entry in os.scandir(store.root / "runs") if entry.name[0] != "." and entry.is_dir()]
     except OSError:                                        # none yet, or no folder
         return []
+
+
+@st.cache_resource(show_spinner=False)
+def _known_damage() -> dict[str, tuple[tuple, LightboxError]]:
+    return {}
 
 
 @st.cache_resource(show_spinner=False)

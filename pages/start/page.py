@@ -13,6 +13,7 @@ from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.shared import run_feed
 from pages.shared.charts import show_sparkline
+from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
 from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error
 from pages.shared.open_data import look_at, show_machine
 from pages.shared.theme import STATES
@@ -92,4 +93,6 @@ draw_ways()
 runs = run_feed.all_runs(RunStore())[:RUNS]
 if runs:
     draw_runs(runs)
+draw_damaged_runs()
+draw_damaged_sets()
 show_machine()

@@ -7,6 +7,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.store import RunStore
 from pages.shared import augmentation, config_form, open_data, preflight, preview, run_feed
+from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
 from pages.train import lr_finder, queue_button, recipe_menu, sweep
@@ -133,4 +134,6 @@ with left:
     draw_form()
 with right.container(key="run_preview"):
     draw_preview()
+draw_damaged_runs()
+draw_damaged_sets()
 next_step("Next: watch it learn", "runs")
