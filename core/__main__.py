@@ -16,6 +16,8 @@
     python -m core recipes [KEY] [--json]
     python -m core name CODE | RUN
     python -m core evaluate RUN [--split val|test] [--json]
+    python -m core evaluate RUN --on D [--map a=b ...] [--split val|test] [--target T] [--corrected]
+    [--without-marked KIND,...] [--json]
     python -m core compare RUN RUN [--split val|test] [--json]
     python -m core marks D [--out FILE.csv]
     python -m core shortcut-test RUN [--split val|test] [--json]

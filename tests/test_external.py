@@ -1,4 +1,5 @@
-"""External test sets: test images alone, with labels or without, are opened, shown and predicted, and never trained on."""
+"""External test sets: test images alone, with labels or without, are opened, shown and predicted, and never
+trained on."""
 
 import numpy as np
 import pytest
@@ -29,7 +30,9 @@ def test_test_images_alone_are_all_in_test(tmp_path, labels):
     assert data.has_labels == labels and np.array_equal(data.images[..., 0], images)
     assert data.labels.tolist() == (truth.tolist() if labels else [-1] * 24)
     assert data.label_text(0) == (str(truth[0]) if labels else "no label")
-    assert data.counts().loc["total", "test"] == 24 and data.counts().iloc[:-1].to_numpy().sum() == 48 * labels
+    assert (
+        data.counts().loc["total", "test"] == 24 and data.counts().iloc[:-1].to_numpy().sum() == 48 * labels
+    )
     with pytest.raises(LightboxError) as error:
         require_training(data)
     assert error.value.code == "train.external" and data.title in str(error.value)
@@ -44,15 +47,20 @@ def test_a_labelled_one_can_be_split_anew_where_somebody_asks_for_it(tmp_path):
 
 def test_a_set_with_a_split_is_all_test_only_where_that_is_asked_for(tmp_path):
     index = unlabelled(["a.png", "b/c.png"])
-    assert index.table["path"].tolist() == ["a.png", "b/c.png"] and index.targets["class"].class_names == ("unlabelled",)
+    assert index.table["path"].tolist() == ["a.png", "b/c.png"] and index.targets["class"].class_names == (
+        "unlabelled",
+    )
     table = index.table.assign(split=["train", "test"])
-    assert not is_external(table, np.array([0, 1]), "auto") and is_external(table, np.array([-1, -1]), "patient")
-    with pytest.raises(LightboxError):      # two images are too few to be split
+    assert not is_external(table, np.array([0, 1]), "auto") and is_external(
+        table, np.array([-1, -1]), "patient"
+    )
+    with pytest.raises(LightboxError):  # two images are too few to be split
         make_split(table.assign(split=""), np.array([0, 1]), ("a", "b"), DataConfig())
 
 
 def test_an_image_without_a_label_is_in_no_split_where_others_have_one(tmp_path):
     from core.datasets.external import external_split
+
     table = unlabelled([f"{i}.png" for i in range(4)]).table
     made = external_split(table, np.array([0, -1, 1, 0]), ("a", "b"))
     assert made.split.tolist() == ["test", "", "test", "test"]

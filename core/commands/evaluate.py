@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.options import JSON, Command, absolute, argument, open_run, split_argument
+from core.commands.options import JSON, Command, absolute, argument, open_run, pairs, split_argument
 from core.commands.output import Bar, print_result, write_or_print
 from core.errors import LightboxError
 from core.explain import METHODS
@@ -17,7 +17,6 @@ from core.files import write_atomic
 
 if TYPE_CHECKING:
     from core.evaluation.run_evaluation import RunEvaluation
-    from core.metrics import Estimate
     from core.runs.store import Run
 
 SEARCHED = 10_000      # images that are searched for copies without being asked: it takes a minute
@@ -26,7 +25,14 @@ SEARCHED = 10_000      # images that are searched for copies without being asked
 def evaluate(options: Namespace) -> None:
     """Print every metric of a run with its interval, and warnings."""
     from core.evaluation.evaluate import evaluate
+    if options.on:
+        _evaluate_on(options)
+        return
+    if options.map or options.target:
+        raise LightboxError("cli.map", "--map and --target are about another set.",
+                            "Say which one with --on D.")
     bar, run = Bar(), open_run(options.run)
+    options.split = options.split or "val"
     search_copies(run, bar)
     result = evaluate(run, options.split, progress=bar.count)
     bar.end()
@@ -55,9 +61,48 @@ def _copies_in_words(result: RunEvaluation) -> Iterator[str]:
             yield f"  {name:18} {_with_interval(one):30} {_with_interval(found.without[name])}"
 
 
-def _with_interval(one: Estimate) -> str:
-    value = "undefined" if one.value is None else f"{one.value:.4f}"
-    return value if one.low is None else f"{value} ({one.low:.4f} to {one.high:.4f})"
+def _evaluate_on(options: Namespace) -> None:
+    """The same on another set, beside the run's own."""
+    from core.evaluation.external import MarkUse, evaluate_external
+    asked = pairs(options.map, "class of the set=class of the run", "--map") if options.map else None
+    kinds = options.without_marked.split(",") if options.without_marked else ()
+    bar = Bar()
+    found = evaluate_external(open_run(options.run), absolute(options.on), asked, target=options.target,
+                              split=options.split, marks=MarkUse(tuple(kinds), options.corrected),
+                              progress=bar.count)
+    bar.end()
+    print_result(options, found.as_dict(), _external_in_words(options, found))
+
+
+def _external_in_words(options: Namespace, found) -> Iterator[str]:
+    own = {"": "", "test": "own test set", "val": "own validation"}[found.own_split]
+    result = found.result
+    yield (f"{options.run} on {found.predictions.title}: {result.n:,} images, epoch {result.epoch}, "
+           f"threshold {result.as_dict()['threshold']} as frozen on its own validation")
+    for one in result.warnings:
+        yield f"  {one.text}"
+    for sentence in found.sentences():
+        yield f"  {sentence}"
+    yield f"  {'':18} {'this set':28} {own:28} {'difference' if own else ''}".rstrip()
+    for name, one in result.estimates.items():
+        beside = _with_interval(found.own.estimates[name]) if found.own else ""
+        gap = found.differences.get(name)
+        apart = _with_interval(gap, "+.4f") if gap else ""
+        yield f"  {name:18} {_with_interval(one):28} {beside:28} {apart}".rstrip()
+    for name, one in found.without_shared.items():
+        yield f"  {name}, without images that were trained on: {_with_interval(one)}"
+    if found.temperature:
+        yield (f"  with its temperature {found.temperature:.3f}: "
+               + _listed(found.calibrated))
+    yield f"  confusion matrix (rows: true class): {', '.join(result.class_names)}"
+    for row in result.confusion_matrix.tolist():
+        yield f"     {row}"
+
+
+def _with_interval(one, form: str = ".4f") -> str:
+    if one.value is None:
+        return "undefined"
+    return f"{one.value:{form}}" + ("" if one.low is None else f" ({one.low:{form}} to {one.high:{form}})")
 
 
 def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
@@ -192,7 +237,19 @@ def _class_index(name: str, class_names: tuple[str, ...]) -> int:
 COUNTED = split_argument("each opening of test is counted")
 
 COMMANDS = (
-    Command("evaluate", "metrics of a run with their intervals", evaluate, (argument("run"), COUNTED, JSON)),
+    Command("evaluate", "metrics of a run with their intervals, on its own images or another set", evaluate, (
+        argument("run"),
+        split_argument("default: val, with --on all images; each opening of the run's own test is counted",
+                       default=""),
+        argument("--on", metavar="D", help="judge the run on another set, by name or path"),
+        argument("--map", action="append", default=[], metavar="a=b",
+                 help="class a of the other set is class b of the run; a= leaves it out; again and again"),
+        argument("--target", default="", help="which labels of the other set, where it has several"),
+        argument("--without-marked", metavar="KIND,...",
+                 help="leave out images of the other set that are marked mislabelled, unclear, ..."),
+        argument("--corrected", action="store_true", help="take labels that were corrected by a mark"),
+        JSON,
+    )),
     Command("shortcut-test", "test whether a run on phantom radiographs relies on the letter", shortcut_test,
             (
         argument("run"), COUNTED, JSON,

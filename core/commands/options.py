@@ -59,7 +59,7 @@ def split_argument(help: str, default: str = "val") -> Argument:
     return argument("--split", choices=("val", "test"), default=default, help=help)
 
 
-def pairs(items: list[str], like: str = "key=value") -> dict[str, str]:
+def pairs(items: list[str], like: str = "key=value", option: str = "--set") -> dict[str, str]:
     """Return {"labels": "diagnosis"} from ["labels=diagnosis"].
 
     Raises LightboxError "cli.set" for an item without a value.
@@ -68,7 +68,7 @@ def pairs(items: list[str], like: str = "key=value") -> dict[str, str]:
     for item in items:
         key, equals, value = item.partition("=")
         if not equals:
-            raise LightboxError("cli.set", f"--set {item} has no value.", f"Write {like}.")
+            raise LightboxError("cli.set", f"{option} {item} has no value.", f"Write {like}.")
         values[key] = value
     return values
 

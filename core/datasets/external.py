@@ -1,7 +1,7 @@
 """External test sets: images that only test, of another hospital or a later year, with labels or without.
 
-A set is one where it came with test images alone, or where no label is known. All of its images are test images, so it can
-be browsed, predicted and, with labels, judged with any run; nothing can be trained on it.
+A set is one where it came with test images alone, or where no label is known. All of its images are test
+images, so it can be browsed, predicted and, with labels, judged with any run; nothing can be trained on it.
 
 N images.
 """
@@ -19,13 +19,14 @@ from core.datasets.source import COLUMNS, Index, Target
 from core.datasets.splits import SplitAssignment, absent_sentences
 from core.errors import LightboxError
 
-UNLABELLED = "unlabelled"      # the only class of a set without labels, which no image has
+UNLABELLED = "unlabelled"  # the only class of a set without labels, which no image has
 NO_LABELS = "No labels are known: these images can be looked at and predicted, not trained on or judged."
-AS_IT_CAME = ("auto", "official")      # what data.split may be for an external test set to stay one
+AS_IT_CAME = ("auto", "official")  # what data.split may be for an external test set to stay one
 
 
 def unlabelled(paths: list[str]) -> Index:
-    """Return the index of images without labels: one target whose labels are all -1 (not known), and all are test images.
+    """Return the index of images without labels: one target whose labels are all -1 (not known), and all are
+    test images.
 
     Args:
         paths: of N images below the folder of the set, with /; they become the image ids
@@ -45,8 +46,8 @@ def unlabelled_target(n: int) -> Target:
 
 
 def is_external(table: pd.DataFrame, labels: np.ndarray, split: str) -> bool:
-    """Return whether all images of a set are test images: no label is known, or it came with test images alone and nobody
-    asked for a new split.
+    """Return whether all images of a set are test images: no label is known, or it came with test images
+    alone and nobody asked for a new split.
 
     Args:
         table: N rows with split
@@ -76,6 +77,9 @@ def require_training(data: Dataset) -> None:
     if len(data.indices("train")):
         return
     what = "an external test set" if data.has_labels else "a set without labels"
-    raise LightboxError("train.external", f"{data.title} is {what}: it has no training images.",
-                        "Judge a trained run on it on the page Evaluate, or predict its images; to train on labelled "
-                        "images, choose a new split, such as by patient.")
+    raise LightboxError(
+        "train.external",
+        f"{data.title} is {what}: it has no training images.",
+        "Judge a trained run on it on the page Evaluate, or predict its images; to train on labelled "
+        "images, choose a new split, such as by patient.",
+    )

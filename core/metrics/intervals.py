@@ -42,6 +42,23 @@ def wilson_interval(k: float, n: float, z: float = Z) -> tuple[float, float]:
     return (low, high) if np.ndim(low) else (float(low), float(high))
 
 
+def difference_interval(a: float, of_a: tuple[float, float], b: float,
+                        of_b: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of a - b from those of two independent values, whatever kind they are.
+
+        L = (a - b) - sqrt((a - a_low)^2 + (b_high - b)^2),   U likewise with the other sides
+
+    Method 10 of Newcombe, Stat Med 17, 1998, for proportions; for others Zou & Donner, Stat Med 27, 2008.
+
+    >>> a, b = wilson_interval(56, 70), wilson_interval(48, 80)
+    >>> tuple(round(limit, 4) for limit in difference_interval(56 / 70, a, 48 / 80, b))
+    (0.0524, 0.3339)
+    """
+    low = a - b - np.hypot(a - of_a[0], of_b[1] - b)
+    high = a - b + np.hypot(of_a[1] - a, b - of_b[0])
+    return float(low), float(high)
+
+
 def wilson_by_patient(correct: np.ndarray, patients: Sequence | None = None) -> tuple[float, float]:
     """Return Wilson's interval of a proportion whose images are clustered by patient, with their
     `effective_n`.

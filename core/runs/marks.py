@@ -29,16 +29,18 @@ from core.files.shapes import TIME
 
 KINDS = {"mislabelled": "Mislabelled", "unclear": "Unclear", "interesting": "Interesting"}
 NOTE_LENGTH = 500                                    # characters
-SHAPE = {"marks": {"*": {"kind": ("", *KINDS), "note": str, "changed": TIME}}}
-COLUMNS = ("dataset", "image_id", "mark", "note", "changed")
+SHAPE = {"marks": {"*": {"kind": ("", *KINDS), "note": str, "label?": str, "changed": TIME}}}
+COLUMNS = ("dataset", "image_id", "mark", "note", "label", "changed")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """kind: a key of KINDS, or "" for a note alone; changed: seconds since 1970."""
+    """kind: a key of KINDS, or "" for a note alone; changed: seconds since 1970; label: the right class,
+    several findings joined by "|", "" where nobody said."""
     kind: str = ""
     note: str = ""
     changed: float = 0.0
+    label: str = ""
 
 
 def marks_file(dataset: str, root: Path | None = None) -> Path:
@@ -58,7 +60,8 @@ def read_marks(dataset: str, root: Path | None = None) -> dict[str, Mark]:
     path = marks_file(dataset, root)
     try:
         stored = read_json(path, SHAPE)["marks"]
-        return {image_id: Mark(m["kind"], m["note"], float(m["changed"])) for image_id, m in stored.items()}
+        return {image_id: Mark(m["kind"], m["note"], float(m["changed"]), m.get("label", ""))
+                for image_id, m in stored.items()}
     except FileNotFoundError:
         return {}
     except Damaged:
@@ -67,8 +70,10 @@ def read_marks(dataset: str, root: Path | None = None) -> dict[str, Mark]:
 
 
 def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | None = None,
-             root: Path | None = None) -> Mark:
-    """Mark an image, write a note, or both; what is None stays as it is. "" for both takes the mark away.
+             root: Path | None = None, label: str | None = None) -> Mark:
+    """Mark an image, write a note or the right label; what is None stays as it is.
+
+    "" for all takes the mark away.
 
     Returns what stands there now. Raises LightboxError "marks.kind", "marks.note", "marks.damaged",
     "disk.full".
@@ -83,8 +88,9 @@ def put_mark(dataset: str, image_id: str, kind: str | None = None, note: str | N
     with Lock(path.with_suffix(".lock")):
         marks = read_marks(dataset, root)
         before = marks.get(image_id, Mark())
-        mark = Mark(before.kind if kind is None else kind, before.note if note is None else note.strip(), time.time())
-        if mark.kind or mark.note:
+        mark = Mark(before.kind if kind is None else kind, before.note if note is None else note.strip(),
+                    time.time(), before.label if label is None else label)
+        if mark.kind or mark.note or mark.label:
             marks[image_id] = mark
         else:
             marks.pop(image_id, None)
@@ -102,7 +108,7 @@ def marks_csv(dataset: str, root: Path | None = None) -> str:
     table.writerow(COLUMNS)
     for image_id, mark in read_marks(dataset, root).items():
         changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(mark.changed))
-        table.writerow([_cell(text) for text in (dataset, image_id, mark.kind, mark.note)] + [changed])
+        table.writerow([*map(_cell, (dataset, image_id, mark.kind, mark.note, mark.label)), changed])
     return out.getvalue()
 
 

@@ -124,15 +124,17 @@ def kept_features(model: nn.Module, split: SplitData, config: RunConfig, folder:
 
 
 def plain_features(model: nn.Module, split: SplitData, config: RunConfig, folder: Path,
-                   progress: Progress | None = None) -> np.ndarray:
+                   progress: Progress | None = None, name: str = "training") -> np.ndarray:
     """Return features (N, F) float32, mapped, of the unchanged images of a split, computed or read again; frozen or not.
+
+    `name` says in the progress which images these are.
 
     Raises LightboxError "embedding.room" where they would take more room than there is, and as `embedded`
     does.
     """
     with disk_errors(folder / "features"):
         folder.mkdir(parents=True, exist_ok=True)
-    maker = _plain(model, split, config, folder, progress or _silent)
+    maker = _plain(model, split, config, folder, progress or _silent, name)
     features = maker.load()
     if features is None and not _make_room(folder, maker.bytes, keep={maker.key}):
         raise LightboxError("embedding.room", f"The features of these images take {maker.bytes / 1e9:.1f} GB, more than there "
@@ -140,8 +142,9 @@ def plain_features(model: nn.Module, split: SplitData, config: RunConfig, folder
     return maker.make() if features is None else features
 
 
-def _plain(model: nn.Module, split: SplitData, config: RunConfig, folder: Path, progress: Progress) -> _Maker:
-    return _Maker(model, split, [_Block(None, False)], config, folder, "training", progress, True)
+def _plain(model: nn.Module, split: SplitData, config: RunConfig, folder: Path, progress: Progress,
+           name: str = "training") -> _Maker:
+    return _Maker(model, split, [_Block(None, False)], config, folder, name, progress, True)
 
 
 class _Maker:

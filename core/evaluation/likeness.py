@@ -1,0 +1,111 @@
+"""Are these images like those that a run was trained on? The distance to the nearest training image in
+feature space.
+
+Images of another hospital can lie where the network never learned anything, and it says nothing about that:
+its probabilities are as sure as ever. So each image is compared with the training images by the cosine of the
+network's features (as in neighbours.py), s_max = max_m s(f, g_m), and counts as unlike where s_max is below
+what 95 % of the run's own validation images reach. Of images like its own, one in twenty is unlike by chance:
+shares far above that are a warning.
+
+    Sun, Ming, Zhu, Li: Out-of-distribution detection with deep nearest neighbors. ICML 2022 (here with k = 1)
+
+M training images, N others, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+LIKE_SHARE = 0.95  # of the run's own validation images that count as like
+FEWEST = 20  # validation images: a limit from fewer would be chance
+PIECE = 4 * 10**7  # similarities in memory at a time, 160 MB
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How many images are unlike those that a run knows.
+
+    Args:
+        n, unlike: images, and those of them whose nearest training image is further than `limit`
+        limit: cosine similarity in [-1, 1]
+        median, own_median: of the similarities here, and of the run's own validation images
+        own_n: how many validation images the limit was read from
+    """
+
+    n: int
+    unlike: int
+    limit: float
+    median: float
+    own_median: float
+    own_n: int
+
+    @property
+    def share(self) -> float:
+        """Of the images that are unlike, in [0, 1]."""
+        return self.unlike / max(self.n, 1)
+
+    def sentence(self) -> str:
+        """Return it with how it was measured."""
+        return (
+            f"{self.unlike:,} of {self.n:,} images ({self.share:.1%}) are unlike the training images: the "
+            "cosine similarity of their features to the nearest training image is below "
+            f"{self.limit:.3f}, which {LIKE_SHARE:.0%} of {self.own_n:,} own validation images reach. By chance "
+            f"it would be {1 - LIKE_SHARE:.0%}."
+        )
+
+    def as_dict(self) -> dict:
+        """Return it for JSON."""
+        return vars(self) | {"share": self.share}
+
+
+def likeness_of(nearest: np.ndarray, own: np.ndarray) -> Likeness | None:
+    """Return the share of unlike images; None where the run has too few validation images to say what is
+    like.
+
+    Args:
+        nearest: (N,) similarity of each image to its nearest training image
+        own: (V,) the same of the run's own validation images
+    """
+    if len(own) < FEWEST or not len(nearest):
+        return None
+    limit = float(np.quantile(own, 1 - LIKE_SHARE, method="lower"))
+    return Likeness(
+        len(nearest),
+        int((nearest < limit).sum()),
+        limit,
+        float(np.median(nearest)),
+        float(np.median(own)),
+        len(own),
+    )
+
+
+def nearest_similarity(
+    features: np.ndarray, training: np.ndarray, progress: Callable[[str, int, int], None] | None = None
+) -> np.ndarray:
+    """Return the cosine similarity of each image to the training image that is nearest to it, (N,) float32 in
+    [-1, 1].
+
+    Args:
+        features: (N, F)
+        training: (M, F), M > 0
+        progress: called with (sentence, images done, images); may raise to stop
+
+    >>> nearest_similarity(np.array([[2., 0.], [-1., 1.]]), np.array([[1., 0.], [0., 3.]])).round(3).tolist()
+    [1.0, 0.707]
+    """
+    known, found = _unit(training), np.empty(len(features), np.float32)
+    step = max(1, PIECE // len(known))
+    for start in range(0, len(features), step):
+        if progress:
+            progress("Looking for the nearest training images", start, len(features))
+        found[start : start + step] = (_unit(features[start : start + step]) @ known.T).max(axis=1)
+    return np.clip(found, -1, 1)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    features = np.asarray(features, np.float32)
+    length = np.sqrt(np.einsum("nf,nf->n", features, features))[:, None]
+    return np.divide(features, length, out=np.zeros_like(features), where=length > 0)
