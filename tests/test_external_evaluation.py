@@ -22,10 +22,12 @@ from core.metrics.estimates import estimate
 from core.metrics.operating_points import Threshold
 from core.runs.classifiers import classify, load_classifier
 from core.runs.marks import put_mark
+from tests import judged
 from tests.judged import change_json
 from tests.test_external import external_npz
 from tests.tiny import tiny_arrays
 
+run, trained = judged.run, judged.trained  # fixtures
 FEW = {"draws": 50}
 
 

@@ -52,8 +52,8 @@ class Likeness:
         return (
             f"{self.unlike:,} of {self.n:,} images ({self.share:.1%}) are unlike the training images: the "
             "cosine similarity of their features to the nearest training image is below "
-            f"{self.limit:.3f}, which {LIKE_SHARE:.0%} of {self.own_n:,} own validation images reach. By chance "
-            f"it would be {1 - LIKE_SHARE:.0%}."
+            f"{self.limit:.3f}, which {LIKE_SHARE:.0%} of {self.own_n:,} own validation images reach. By "
+            f"chance it would be {1 - LIKE_SHARE:.0%}."
         )
 
     def as_dict(self) -> dict:
