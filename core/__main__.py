@@ -22,7 +22,7 @@
     python -m core marks D [--out FILE.csv]
     python -m core shortcut-test RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--method M] [--layer L] [--target C] [--against C] --out FILE.png
-    python -m core predict RUN IMAGE... [--calibrated] [--out FILE.csv]
+    python -m core predict RUN IMAGE|FOLDER ... [--calibrated] [--out FILE.csv]
     python -m core export RUN FOLDER --title TITLE [--about FILE.md]
     python -m core report RUN [RUN ...] [--split val|test] [--out FILE.html]
     python -m core bundle RUN [--split val|test] --out FILE.zip

@@ -1,9 +1,14 @@
 """External test sets: test images alone, with labels or without, are opened, shown and predicted, and never
 trained on."""
 
+import csv
+import io
+
+import cv2
 import numpy as np
 import pytest
 
+from core.__main__ import main
 from core.config import DataConfig, RunConfig
 from core.datasets import open_dataset
 from core.datasets.external import is_external, require_training, unlabelled
@@ -96,3 +101,32 @@ def test_browse_shows_its_means_and_gray_values(tmp_path):
     for view in ("gray", "mean"):
         at.segmented_control(key="browse_overview").set_value(view).run()
         assert not at.exception, at.exception
+
+
+def test_a_folder_is_predicted_into_a_table_with_names_from_there_on(tmp_path, capsys):
+    folder = tmp_path / "new"
+    (folder / "a" / "b").mkdir(parents=True)
+    for name in ("one.png", "a/two.png", "a/b/three.PNG"):
+        cv2.imwrite(str(folder / name), np.random.default_rng(len(name)).integers(0, 256, (40, 50), np.uint8))
+    (folder / "a" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "notes.txt").write_text("no image")
+    assert main(["predict", "phantom-body-part", str(folder), "--out", str(tmp_path / "out.csv")]) == 0
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [row["file"] for row in rows] == ["a/b/three.PNG", "a/torn.png", "a/two.png", "one.png"]
+    assert [bool(row["error"]) for row in rows] == [False, True, False, False]
+    said = capsys.readouterr().err
+    assert "3 of 4" in said and "1 files were left out" in said
+    assert main(["predict", "phantom-body-part", str(folder / "one.png")]) == 0
+    alone = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))[0]
+    assert alone["file"] == str(folder / "one.png") and alone["predicted"] == rows[3]["predicted"]
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", "phantom-body-part", str(tmp_path / "empty")]) == 2
+
+
+def test_a_flat_folder_and_a_folder_with_test_alone_are_external(tmp_path):
+    for name in ("flat/1.png", "flat/2.png", "alone/test/x/1.png", "alone/test/y/2.png", "alone/test/y/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.random.default_rng(len(name)).integers(0, 256, (40, 50), np.uint8))
+    flat, alone = (open_dataset(DataConfig(str(tmp_path / name), size=28)) for name in ("flat", "alone"))
+    assert [len(flat.indices("test")), len(alone.indices("test"))] == [2, 3]
+    assert not flat.has_labels and alone.has_labels and alone.class_names == ("x", "y")

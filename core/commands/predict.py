@@ -24,24 +24,53 @@ def predict(options: Namespace) -> None:
     if options.calibrated and chosen.temperature is None:
         raise LightboxError("temperature.none", "This classifier has no temperature.",
                             "A run needs predictions on validation that are not all correct; leave out --calibrated.")
+    files, others = _listed(options.images)
     columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error"]
     out = io.StringIO()
     table = csv.writer(out)
     table.writerow(columns)
     bar, bad = Bar(), 0
-    for done, file in enumerate(options.images, 1):
+    for done, (name, file, fault) in enumerate(files, 1):
         try:
-            decision = chosen.decide(classify(model, [decode_image(Path(file)).pixels])[0],
-                                     options.calibrated)
+            if fault:
+                raise LightboxError("image.unreadable", fault)
+            decision = chosen.decide(classify(model, [decode_image(file).pixels])[0], options.calibrated)
             predicted = "|".join(model.class_names[k] for k in decision.predicted)
-            table.writerow([file, predicted, *(f"{p:.6f}" for p in decision.probs), ""])
+            table.writerow([name, predicted, *(f"{p:.6f}" for p in decision.probs), ""])
         except LightboxError as error:
             bad += 1
-            table.writerow([file, "", *[""] * len(model.class_names), str(error)])
-        bar.count("Classifying", done, len(options.images))
-    bar.end(f"{len(options.images) - bad} of {len(options.images)} files classified."
-            + (" The column error tells why the others were not." if bad else ""))
+            table.writerow([name, "", *[""] * len(model.class_names), str(error)])
+        bar.count("Classifying", done, len(files))
+    said = [f"{len(files) - bad:,} of {len(files):,} files classified."]
+    said += ["The column error tells why the others were not."] if bad else []
+    said += [f"{others:,} files were left out: by their names they are not images."] if others else []
+    bar.end(" ".join(said))
     write_or_print(out.getvalue(), options.out)
+
+
+def _listed(given: list[str]) -> tuple[list[tuple[str, Path, str]], int]:
+    """Each file as (its name in the table, its path, why it cannot be opened), and how many in folders are no images.
+
+    What is in a folder is named from there on; of several folders, with the folder in front.
+    """
+    from core.datasets.walk import list_files
+    files, others = [], 0
+    for place in map(Path, given):
+        if not place.is_dir():
+            files.append((str(place), place, ""))
+            continue
+        listed, left_out = list_files(place, "")
+        others += len(left_out)
+        front = "" if len(given) == 1 else f"{place.as_posix()}/"
+        files += [(front + _printable(one.path), place / one.path, one.fault) for one in listed]
+    if not files:
+        raise LightboxError("predict.empty", f"There are no images in {', '.join(given)}.",
+                            "Give a folder that holds images, or their files.")
+    return files, others
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "replace").decode()
 
 
 def report(options: Namespace) -> None:
@@ -88,9 +117,9 @@ def phantom(options: Namespace) -> None:
 OPENS_NOTHING = split_argument("default: test if it has been opened, otherwise val", default="")
 
 COMMANDS = (
-    Command("predict", "classify image files into a table", predict, (
+    Command("predict", "classify image files, or all images in a folder, into a table", predict, (
         argument("run"),
-        argument("images", nargs="+"),
+        argument("images", nargs="+", metavar="IMAGE | FOLDER"),
         argument("--calibrated", action="store_true",
                  help="probabilities calibrated with the temperature fitted on validation"),
         argument("--out"),

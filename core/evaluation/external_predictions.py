@@ -302,6 +302,17 @@ def list_external(run: Run) -> list[ExternalPredictions]:
     )
 
 
+def external_titles(run: Run) -> dict[str, str]:
+    """Return key -> title of all sets that are kept, by title, without reading the arrays."""
+    titles = {}
+    for file in (run.folder / "external").glob("*/about.json"):
+        try:
+            titles[file.parent.name] = read_json(file, SHAPE)["title"]
+        except (OSError, Damaged):
+            continue
+    return dict(sorted(titles.items(), key=lambda item: (item[1].lower(), item[0])))
+
+
 def keep_map(run: Run, key: str, chosen: dict[str, str]) -> None:
     """Remember how a person mapped the classes of a set; {} goes back to guessing. Nothing happens where
     nothing is kept."""

@@ -9,6 +9,8 @@ from html import escape
 from core.config import KNOBS
 from core.errors import LightboxError
 from core.evaluation.compare import compare
+from core.evaluation.external import COMPARED, evaluate_kept
+from core.evaluation.external_predictions import list_external
 from core.metrics import METRICS
 from core.metrics.evaluation import Note
 from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json, with_interval
@@ -76,6 +78,7 @@ def report(run: Run | Contents, split: str = "") -> str:
         _warnings(result.warnings),
         "<h2>Results</h2>", _metrics(what), _copies(what), _baselines(what), _grouped(what),
         _classes(what),
+        *_elsewhere(what),
         "<h2>Figures</h2>", _figures(what),
         "<h2>Data</h2>", _data(what),
         "<h2>Training</h2>", _training(what),
@@ -187,6 +190,28 @@ def _grouped(what: Contents) -> str:
                     *(with_interval(what.result.estimates[name]) for name in FEW)))
     return ("<p>With the mean probability over all images of a study, or of a patient:</p>"
             + _table(("Unit", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
+
+
+def _elsewhere(what: Contents) -> list[str]:
+    """What the run reaches on other data sets that it was judged on; nothing where there are none."""
+    parts = []
+    for one in list_external(what.run):
+        if not one.has_labels or one.epoch != what.found.epoch:
+            continue
+        try:
+            found = evaluate_kept(what.run, one, each=())
+        except LightboxError as error:
+            parts.append(f"<p><b>{escape(one.title)}</b>: {escape(str(error))}</p>")
+            continue
+        own = {"": "", "test": "Its own test set", "val": "Its own validation"}[found.own_split]
+        rows = [(METRICS[name].title, with_interval(found.result.estimates[name]),
+                 with_interval(found.own.estimates[name]) if found.own else "") for name in COMPARED
+                if found.result.value(name) is not None]
+        rows.append(("Images", f"{found.result.n:,}", f"{found.own.n:,}" if found.own else ""))
+        parts += [f"<p><b>{escape(one.title)}</b></p>", _warnings(found.result.warnings),
+                  _table(("Metric", "There", own), rows),
+                  "".join(f"<p class='quiet'>{escape(sentence)}</p>" for sentence in found.sentences())]
+    return ["<h2>On other data sets</h2>", *parts] if parts else []
 
 
 def _classes(what: Contents) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 from core.datasets.custom import free_name, list_custom_datasets, remove_custom_dataset
 from core.datasets.formats import FORMATS
 from core.datasets.scan import add_custom_dataset
+from core.datasets.uploads import SentFile, keep_folder
 from core.errors import LightboxError
 from pages.add import read_options
 from pages.add.options_form import draw_options, form
@@ -14,7 +15,19 @@ from pages.add.phantom_form import draw_phantom_form
 from pages.add.read_options import Preview
 from pages.add.understood import draw_understood
 from pages.shared.damaged import draw_damaged_sets, draw_moved
-from pages.shared.layout import choose_param, escape, get_param, go, link, next_step, page_header, set_param, shorten, show_error
+from pages.shared.layout import (
+    choose_param,
+    escape,
+    get_param,
+    go,
+    link,
+    long_task,
+    next_step,
+    page_header,
+    set_param,
+    shorten,
+    show_error,
+)
 from pages.shared.widget_state import follow
 
 SIZES = (28, 64, 128, 224)
@@ -49,6 +62,10 @@ def draw_where() -> str:
         file = st.file_uploader("Or upload a zip, a table or an .npz file", type=read_options.UPLOADS, key="add_upload",
                                 max_upload_size=read_options.MAX_UPLOAD,
                                 help=f"Up to {read_options.MAX_UPLOAD} MB. For larger files enter the path instead.")
+        sent_folder = draw_folder_upload()
+    if sent_folder:
+        take_path(sent_folder)
+        st.rerun()
     if file is not None and st.session_state.get("add_sent") != file.file_id:
         try:
             path = read_options.keep_upload(file.name, file.getvalue())
@@ -59,6 +76,24 @@ def draw_where() -> str:
         take_path(path)
         st.rerun()
     return path
+
+
+def draw_folder_upload() -> str | None:
+    """A folder sent by the browser; returns the path where it was kept, once."""
+    files = st.file_uploader("Or upload a folder", accept_multiple_files="directory", key="add_folder",
+                             max_upload_size=read_options.MAX_UPLOAD,
+                             help="Its images and tables are copied to this machine. For large folders enter the "
+                                  "path instead.")
+    ids = tuple(file.file_id for file in files)
+    if not files or st.session_state.get("add_folder_sent") == ids:
+        return None
+    st.session_state["add_folder_sent"] = ids
+    try:
+        with long_task("Keeping the folder", key="add_folder_keep") as progress:
+            return str(keep_folder([SentFile(f.name, f.size, f.getvalue) for f in files], progress).path)
+    except LightboxError as error:
+        show_error(error)
+        return None
 
 
 def draw_examples() -> None:

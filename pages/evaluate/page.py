@@ -18,6 +18,7 @@ from core.runs.store import Run, RunStore
 from pages.evaluate.calibration import draw_calibration
 from pages.evaluate.confusion import confusion
 from pages.evaluate.copies import draw_copies
+from pages.evaluate.external import OWN, draw_external, on_chip
 from pages.evaluate.groups import draw_breakdown
 from pages.evaluate.metrics import show_all, show_classes, show_headline, show_warnings
 from pages.evaluate.results import Overview, await_baseline, evaluation_of, overview_of
@@ -197,14 +198,19 @@ if not runs:
     draw_damaged_runs()
 else:
     chosen = current_run(runs)
-    asked = {name: asked_param(name) for name in ("run", "split", "finding", "section")}
-    clear_on_run_change(chosen, "finding", "true", "predicted", "sought")
-    run_id, split, *finding = page_header("Evaluate", run_chip(runs), split_chip(), *finding_chip(chosen))
-    given = {"run": (run_id,), "split": (split,), "finding": finding, "section": SECTIONS}
+    asked = {name: asked_param(name) for name in ("run", "split", "finding", "section", "on")}
+    clear_on_run_change(chosen, "finding", "true", "predicted", "sought", "on")
+    run_id, on, split, *finding = page_header("Evaluate", run_chip(runs), on_chip(chosen), split_chip(),
+                                              *finding_chip(chosen))
+    given = {"run": (run_id,), "on": (on,), "split": (split,), "finding": finding, "section": SECTIONS}
     invalid = any(value and value not in given[name] for name, value in asked.items())
     shown = None
     try:
-        shown = show(next(run for run in runs if run.id == run_id), split, finding[0] if finding else None)
+        run, k = next(run for run in runs if run.id == run_id), finding[0] if finding else None
+        if on == OWN:
+            shown = show(run, split, k)
+        else:
+            draw_external(run, on, k, show_curves)
     except LightboxError as error:
         show_error(error)
     draw_damaged_runs()
