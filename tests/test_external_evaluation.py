@@ -185,7 +185,7 @@ def test_beside_it_stands_the_own_test_set_which_is_not_opened_for_it(run, tmp_p
 
 def test_the_threshold_is_the_one_frozen_on_its_own_validation(run, tmp_path):
     path, _, truth = external_npz(tmp_path, n=60)
-    thresholds.freeze(run, Threshold(0.9, "by hand", None, "val", None, 1))
+    thresholds.freeze(run, Threshold(0.9))
     found = evaluate_external(run, str(path), **FEW)
     called = found.judged.probs[:, 1] > 0.9
     assert found.result.threshold == 0.9
@@ -354,6 +354,6 @@ def test_the_command_line_says_the_same(run, tmp_path, capsys):
 )
 def test_mistakes_on_the_command_line_end_with_a_sentence(run, tmp_path, capsys, arguments, code):
     class_folders(tmp_path / "other")
-    assert main(["evaluate", run.id, "--on", str(tmp_path / "other"), *arguments]) == 2
+    assert main(["evaluate", run.id, "--on", str(tmp_path / "other"), *arguments, "--json"]) == 2
     assert f"[{code}]" in capsys.readouterr().err
-    assert main(["evaluate", run.id, "--map", "a=b"]) == 2 and "[cli.map]" in capsys.readouterr().err
+    assert main(["evaluate", run.id, "--map", "a=b", "--json"]) == 2 and "[cli.map]" in capsys.readouterr().err

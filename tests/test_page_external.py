@@ -17,8 +17,7 @@ run, trained = judged.run, judged.trained  # fixtures
 
 
 def judge(run, path):
-    at = open_page("evaluate", run=run.id, on="new")
-    at.selectbox(key="external_set").set_value(str(path)).run()
+    at = open_page("evaluate", run=run.id, on="new", set=str(path))
     return press(at, "Judge the run on it")
 
 

@@ -28,7 +28,6 @@ from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.class_map import ClassMap, guess_map, map_labels
 from core.evaluation.decision import chosen_for
-from core.evaluation.evaluate import Baseline, RunEvaluation
 from core.evaluation.external_predictions import (
     ExternalPredictions,
     keep_map,
@@ -40,6 +39,7 @@ from core.evaluation.external_predictions import (
 from core.evaluation.external_result import Difference, ExternalEvaluation, shared_notes, unlike_notes
 from core.evaluation.likeness import likeness_of
 from core.evaluation.predictions import Predictions, load_predictions, no_images
+from core.evaluation.run_evaluation import Baseline, RunEvaluation
 from core.evaluation.warnings import warnings_of
 from core.metrics import METRICS, MULTI_LABEL, Evaluation
 from core.metrics.calibration import apply_temperature

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from core.config import SPLIT_NAMES
 from core.evaluation.class_map import ClassMap
-from core.evaluation.evaluate import RunEvaluation
 from core.evaluation.external_predictions import ExternalPredictions
 from core.evaluation.likeness import Likeness
 from core.evaluation.predictions import Predictions
+from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import Evaluation
 from core.metrics.estimates import Estimates
 from core.metrics.evaluation import Note

@@ -51,9 +51,9 @@ class Likeness:
         """Return it with how it was measured."""
         return (
             f"{self.unlike:,} of {self.n:,} images ({self.share:.1%}) are unlike the training images: the "
-            "cosine similarity of their features to the nearest training image is below "
-            f"{self.limit:.3f}, which {LIKE_SHARE:.0%} of {self.own_n:,} own validation images reach. By "
-            f"chance it would be {1 - LIKE_SHARE:.0%}."
+            "cosine distance of their features to the nearest training image is more than "
+            f"{1 - self.limit:.2g}, within which {LIKE_SHARE:.0%} of {self.own_n:,} own validation images lie. "
+            f"By chance it would be {1 - LIKE_SHARE:.0%}."
         )
 
     def as_dict(self) -> dict:

@@ -196,7 +196,7 @@ def _elsewhere(what: Contents) -> list[str]:
     """What the run reaches on other data sets that it was judged on; nothing where there are none."""
     parts = []
     for one in list_external(what.run):
-        if not one.has_labels or one.epoch != what.found.epoch:
+        if not one.has_labels or one.epoch != what.preds.epoch:
             continue
         try:
             found = evaluate_kept(what.run, one, each=())

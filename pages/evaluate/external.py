@@ -33,6 +33,7 @@ from pages.evaluate.metrics import show_classes, show_warnings
 from pages.evaluate.results import Overview, overview_of
 from pages.shared.layout import (
     Chip,
+    asked_param,
     choose_param,
     escape,
     format_interval,
@@ -90,9 +91,11 @@ def _draw_choice(run: Run) -> None:
     st.markdown("**Judge this run on another data set**: another hospital, a later year. Its own size, resize, "
                 "threshold and temperature stay as they are; nothing is chosen on the other set.")
     titles = {info.name: info.title for info in list_datasets() if info.available}
-    on = st.selectbox("Data set", list(titles), index=None, format_func=lambda name: titles.get(name, name),
-                      accept_new_options=True, key="external_set", placeholder="A name, or the path of a folder, "
-                      "table, zip or .npz file")
+    asked = asked_param("set")                          # a link may name it
+    names = list(dict.fromkeys([*titles, *([asked] if asked else [])]))
+    on = st.selectbox("Data set", names, index=names.index(asked) if asked else None,
+                      format_func=lambda name: titles.get(name, name), accept_new_options=True, key="external_set",
+                      placeholder="A name, or the path of a folder, table, zip or .npz file")
     if on:
         _judge_button(run, on, "", "Judge the run on it")
 
