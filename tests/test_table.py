@@ -14,7 +14,8 @@ from core.datasets import open_dataset
 from core.datasets.delimited import MAX_ROWS, read_delimited
 from core.datasets.file_index import NOT_FOUND, FileIndex
 from core.datasets.source import COLUMNS
-from core.datasets.table import Table, TableOptions, preview
+from core.datasets.table import Table, TableOptions
+from core.datasets.table_preview import preview
 from core.errors import LightboxError
 
 

@@ -110,7 +110,7 @@ class FileIndex:
             found[cell] = problem or (number,)
             if problem == NOT_FOUND:
                 missing.append(cell)
-        ways = self._ways(missing, few=len(missing) > 0.8 * len(found)) if missing else ()
+        ways = self._ways(missing, few=len(missing) > 0.95 * len(found)) if missing else ()
         for cell in missing if ways else ():
             keys = _keys(_as_path(cell))
             found[cell] = next((files for way in ways if (files := way(keys))), NOT_FOUND)

@@ -21,7 +21,8 @@ from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource
 from core.datasets.source import Source
 from core.datasets.table import Table, TableOptions
-from core.datasets.table_files import TABLES, find_plan, tables_below
+from core.datasets.table_files import find_plan
+from core.datasets.table_places import TABLES, tables_below
 from core.datasets.walk import subfolders, unwrap
 from core.errors import LightboxError
 

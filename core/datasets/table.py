@@ -6,16 +6,14 @@
 
 Every cell is text and stays as it was typed: "01" is not "1". A line that does not fit is left out and listed, never shifted.
 Options that a person has not set are guessed from the names and values of the columns (table_guess.py); `Index.understood` and
-`preview` show the guess. Where the path is a folder, its tables are read together (table_files.py). Only files below the folder
-are ever opened, whatever the table says.
+table_preview.py show the guess. Where the path is a folder, its tables are read together (table_files.py).
+Only files below the folder are ever opened, whatever the table says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from core.datasets.table_guess import Guess, guess_options
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
 from core.datasets.table_made import MADE, from_folders, from_names, from_rows
 from core.datasets.table_options import GUESS_ALL, TableOptions
+from core.datasets.table_places import folder_of
 from core.datasets.table_rows import WHY, Rows
 from core.datasets.table_targets import Labels, flag_columns
 from core.datasets.table_values import BLANK, Values, flags_of, is_measure, lookalike_patients
@@ -39,65 +38,6 @@ from core.datasets.text import short
 from core.errors import LightboxError
 
 MAX_LABEL = 200             # characters
-
-
-@dataclass(frozen=True)
-class Column:
-    """How one column was read.
-
-    Args:
-        role: "file", "label", "patient", "study", "view", "split" or "other"
-        different: how many different values it holds
-        empty: how many cells without a value
-        examples: the first few different values, as typed
-    """
-
-    name: str
-    role: str
-    different: int
-    empty: int
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class TablePreview:
-    """How a table would be read, before anything is made from it.
-
-    Args:
-        options: those asked for, with everything filled in that was guessed
-        rows: lines below the header that could be read
-        files_found: how many of them name a file that exists
-        first: the first rows as they stand in the table, all text
-        index: what can be learned; None where `error` says why not
-    """
-
-    options: TableOptions
-    columns: tuple[Column, ...]
-    rows: int
-    files_found: int
-    first: pd.DataFrame
-    index: Index | None
-    error: LightboxError | None
-
-
-def preview(path: Path, options: TableOptions = GUESS_ALL, rows: int = 10) -> TablePreview:
-    """Return how a table is read, column by column. Raises LightboxError where it cannot be read as a table at all."""
-    source = Table(path, options)
-    cells, options, error, index = source.cells, source.resolved, None, None
-    try:
-        index = source.scan()
-    except LightboxError as caught:
-        error = caught
-    roles = {options.file: "file"} | {name: "label" for name in options.labels}
-    roles |= {column: role for role, column in options.roles.items()}
-    columns = []
-    for name, values in cells.columns.items():
-        counts = Counter(values)
-        empty = counts.pop("", 0)
-        columns.append(Column(name, roles.get(name, "other"), len(counts), empty, tuple(list(counts)[:3])))
-    found = len(np.unique(source.pairs.row[source.pairs.file >= 0])) if options.file in cells.columns else 0
-    first = pd.DataFrame({name: values[:rows] for name, values in cells.columns.items()}, dtype=object)
-    return TablePreview(options, tuple(columns), len(cells.lines), found, first, index, error)
 
 
 class Table(Source):
@@ -175,7 +115,7 @@ class Table(Source):
         """Where the images are: as the options say, else the folder of the table, or one above where they lie beside it."""
         if self.options.folder:
             return Path(self.options.folder).expanduser()
-        return self.path.absolute() if self.path.is_dir() else table_files.folder_of(self.path, self.options)
+        return self.path.absolute() if self.path.is_dir() else folder_of(self.path, self.options)
 
     @cached_property
     def plan(self) -> table_files.Plan:
@@ -361,5 +301,3 @@ class Table(Source):
                 table[f"{name} (table)" if reserved else name] = [column[row] for row in rows]
         return pd.DataFrame(table)
 
-
-__all__ = ["Column", "Table", "TableOptions", "TablePreview", "preview"]

@@ -16,25 +16,19 @@ import numpy as np
 
 from core.datasets import table_join
 from core.datasets.delimited import NONE, DelimitedTable, read_delimited
-from core.datasets.file_index import MAX_FILES, FileIndex
+from core.datasets.file_index import FileIndex
 from core.datasets.folder import SPLIT_FOLDERS
-from core.datasets.image_names import is_image_name
 from core.datasets.source import Understood
-from core.datasets.table_guess import Guess, guess_file, guess_labels
+from core.datasets.table_guess import guess_file
 from core.datasets.table_join import SPLIT_COLUMN, find_pairs
+from core.datasets.table_labels import guess_labels
 from core.datasets.table_options import COLUMN_NAMES, LABEL_WORDS, TableOptions, plain
+from core.datasets.table_places import MAX_TABLES, tables_below
 from core.datasets.table_values import Values, words_of
-from core.datasets.text import natural_key, short
-from core.datasets.walk import walk
+from core.datasets.text import short
 from core.errors import LightboxError
 
-TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls")
-NO_TABLE = re.compile(r"(readme|licen|sample_?submission|requirements|changelog|citation|sha256|md5|checksum|terms)", re.I)
-MAX_TABLES = 20             # texts of one folder: more are one for each image, or logs
 HEAD = 400_000              # bytes of a table that are looked at to see what it is
-DEPTH = 5                   # folders below which no table is looked for
-UP = 2                      # folders above a table in which its images are looked for
-MAX_ABOVE = 200_000         # files there
 WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "dev": "val", "eval": "test"}
 
 
@@ -96,42 +90,6 @@ class Plan:
     @property
     def title(self) -> str:
         return " and ".join(name for _, name, _ in self.parts[:4])
-
-
-def folder_of(path: Path, options: TableOptions) -> Path:
-    """Return the folder with the images of a table: its own, or the nearest above it in which they lie beside it."""
-    own = here = path.absolute().parent
-    if _some_image(own) or options.tables:
-        return own
-    for _ in range(UP):
-        here = here.parent
-        if here in (Path(here.anchor), Path.home()) or not here.name:
-            break
-        if _some_image(here):
-            return here
-    return own
-
-
-def _some_image(folder: Path) -> bool:
-    for seen, (path, entry) in enumerate(walk(folder, "", lambda *_: None)):
-        if seen > MAX_ABOVE:
-            return False
-        if is_image_name(entry.name) and "." in entry.name:
-            return True
-    return False
-
-
-def tables_below(root: Path) -> list[Path]:
-    """Return the files in a folder that may be tables, sorted; texts only a few in each folder."""
-    found: dict[str, list[Path]] = {}
-    for seen, (path, entry) in enumerate(walk(root, "", lambda *_: None)):
-        if seen >= MAX_FILES:
-            break
-        name = entry.name.lower()
-        if name.endswith(TABLES) and path.count("/") < DEPTH and not NO_TABLE.search(name):
-            found.setdefault(path.rpartition("/")[0] + "*" * name.endswith(".txt"), []).append(root / path)
-    return sorted((path for paths in found.values() if len(paths) <= MAX_TABLES for path in paths),
-                  key=lambda path: (len(path.parts), natural_key(str(path))))
 
 
 def plan_of(path: Path, options: TableOptions, index: Callable[[], FileIndex]) -> Plan:
@@ -208,7 +166,7 @@ def _look(root: Path, path: Path, index: FileIndex) -> Seen:
     share = float(np.mean(found >= 0))
     free = {name: one for name, one in values.items() if name != file and plain(name) not in COLUMN_NAMES["patient"]
             and not _all_splits(one)}
-    labels, how = guess_labels(free, Guess(TableOptions()))
+    labels, how = guess_labels(free, [])
     rank = 0
     if labels:
         exact = plain(labels[0]) in COLUMN_NAMES["label"] or len(labels) > 1

@@ -12,37 +12,20 @@ from core.datasets.file_index import FileIndex
 from core.datasets.folder import SPLIT_FOLDERS
 from core.datasets.image_names import SUFFIXES
 from core.datasets.source import Understood
+from core.datasets.table_labels import flags_how, guess_labels, separator_of
 from core.datasets.table_options import (
-    BOXES,
     COLUMN_NAMES,
     FROM_FOLDERS,
     FROM_NAMES,
     FROM_ROWS,
     GROUPS,
-    LABEL_WORDS,
-    LIST,
-    NO_FINDING,
     NOT_IMAGES,
     OLD_RULES,
-    READERS,
     TableOptions,
     by_old_rules,
-    guess_separator,
     plain,
-    split_findings,
 )
-from core.datasets.table_values import (
-    BLANK,
-    MEASURES,
-    OUTCOMES,
-    UNSURE,
-    Values,
-    flags_of,
-    grades_of,
-    is_measure,
-    list_of,
-    words_of,
-)
+from core.datasets.table_values import MEASURES, Values, words_of
 from core.datasets.text import short, suffix_of
 
 SAMPLE = 200
@@ -83,9 +66,9 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
     if not labels:
         free = {name: values for name, values in columns.items()
                 if name not in used and plain(name) not in COLUMN_NAMES["patient"]}
-        labels, how = guess_labels(free, guess)
+        labels, how = guess_labels(free, guess.understood)
     elif len(labels) > 1 and not (options.one_of or options.together or options.rules):
-        how = _flags_how([columns[name] for name in labels if name in columns])
+        how = flags_how([columns[name] for name in labels if name in columns])
         how = how if how.get("one_of") else {}     # findings only where a person says so: each column is a task of its own
     used |= set(labels)
     roles = {"split": split}
@@ -95,7 +78,7 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
     if options.patient == "":
         roles = _guess_patient(guess, roles, columns, used, made, file, bool(more))
     options = replace(options, labels=labels, **roles, **{key: value for key, value in how.items() if not getattr(options, key)})
-    options = replace(options, **_separator(options, [columns[name] for name in labels if name in columns]))
+    options = replace(options, **separator_of(options, [columns[name] for name in labels if name in columns]))
     guess.options = options = replace(options, **_policies(options, columns))
     _say_groups(guess, columns, roles, made)
     if split not in (NONE, ""):
@@ -244,119 +227,6 @@ def _say_groups(guess: Guess, columns: dict[str, Values], roles: dict[str, str],
               if name != patient and (plain(name) in known or _is_patient(name))]
     if others:
         guess.say("groups.others", f"Other columns that could keep images together: {', '.join(others[:8])}.", "patient")
-
-
-# ------------------------------------------------------------------------------------------------------------------ the labels
-
-def guess_labels(columns: dict[str, Values], guess: Guess) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Return the columns that look like labels, and the options that go with them."""
-    rows = len(next(iter(columns.values())).codes) if columns else 0
-    exact = [name for name in columns if plain(name) in COLUMN_NAMES["label"]]
-    usable = [name for name in exact if _is_label(name, columns[name], rows)]
-    if usable:
-        return (max(usable, key=lambda name: _trust(columns[name])),), {}
-    flags = _flag_columns(columns)
-    if len(flags) > 1:
-        labels, how = _one_of_run(columns, flags)
-        guess.say("column.label", f"{len(labels)} columns hold only yes and no: {', '.join(map(short, labels[:12]))}.", "labels")
-        return labels, how
-    known = set().union(*COLUMN_NAMES.values(), BOXES, READERS, *GROUPS.values())
-    few = [name for name, values in columns.items() if plain(name) not in known and _is_few(name, values, rows)]
-    wordy = [name for name in few if words_of(name) & LABEL_WORDS]
-    wordy += [name for name in columns if name not in wordy and plain(name) not in known and words_of(name) & LABEL_WORDS
-              and _is_label(name, columns[name], rows)]
-    if wordy or few:
-        return (max(wordy, key=lambda name: _trust(columns[name])) if wordy else few[0],), {}
-    outcomes = [name for name, values in columns.items() if words_of(name) & OUTCOMES and 0 < values.filled < 1]
-    rle = [name for name, values in columns.items() if plain(name) == "encodedpixels"]
-    if outcomes or rle:
-        return tuple((outcomes or rle)[:1]), {"filled": True}
-    return tuple(name for name in exact if not is_measure(name, columns[name]))[:1], {}      # who builds it says what is wrong
-
-
-def _is_label(name: str, values: Values, rows: int) -> bool:
-    """Return whether a column whose name is one of a label can be one: at least two values, and no measurement."""
-    if is_measure(name, values) or len(values.given) < 2:
-        return False
-    listed = any(list_of(cell) is not None for cell in values.given[:50])
-    return listed or len(values.given) <= max(20, rows // 2) or bool(guess_separator(list(values.given[:2000])))
-
-
-def _is_few(name: str, values: Values, rows: int) -> bool:
-    share = 2 if grades_of(values) else 5 if values.numeric else 3
-    most = max(2, min(20, rows // share))
-    return 2 <= len(values.given) <= most and not is_measure(name, values) and values.filled > 0.3
-
-
-def _trust(values: Values) -> tuple[bool, bool]:
-    """Return a key: the higher, the likelier a label. Filled in, and mostly not "unknown"."""
-    unsure = [k for k, name in enumerate(values.names) if name.lower() in UNSURE]
-    return values.filled > 0.5, values.counts[unsure].sum() < 0.25 * max(1, len(values.codes))
-
-
-def _flag_columns(columns: dict[str, Values]) -> list[str]:
-    """Return the columns that hold only yes, no, uncertain and nothing. One value alone counts beside two with both."""
-    known = set().union(*(COLUMN_NAMES[role] for role in ("other", "patient", "study", "view", "split")), BOXES, READERS)
-    flags = {name: found for name, values in columns.items()
-             if plain(name) not in known and not _is_word_measure(name) and (found := flags_of(values)) is not None}
-    both = [name for name, found in flags.items() if len(set(found)) > 1]
-    return [name for name in flags if name in both or len(both) > 1]
-
-
-def _is_word_measure(name: str) -> bool:
-    return plain(name) in {"x", "y", "row", "index", "unnamed0"}
-
-
-def _flags_how(columns: list[Values]) -> dict[str, bool]:
-    """Return whether exactly one of some columns is yes in each row, or several may be."""
-    flags = [flags_of(values) for values in columns]
-    if len(columns) < 2 or None in flags:
-        return {}
-    yes = sum(values.lookup([flag == 1 for flag in found]) for values, found in zip(columns, flags))
-    told = sum(values.lookup([flag != BLANK for flag in found]) for values, found in zip(columns, flags)) > 0
-    uncertain = any(-1 in found for found in flags)
-    return {"one_of": True} if not uncertain and told.any() and (yes[told] == 1).all() else {"together": True}
-
-
-def _one_of_run(columns: dict[str, Values], flags: list[str]) -> tuple[tuple[str, ...], dict[str, bool]]:
-    """Return the flag columns of which exactly one is yes: all, else the longest run side by side; else all as findings."""
-    how = _flags_how([columns[name] for name in flags])
-    if how.get("one_of"):
-        return tuple(flags), how
-    order = list(columns)
-    runs: list[list[str]] = []
-    for name in flags:
-        if runs and order.index(name) == order.index(runs[-1][-1]) + 1:
-            runs[-1].append(name)
-        else:
-            runs.append([name])
-    for run in sorted(runs, key=len, reverse=True):
-        for start in range(len(run) - 2):
-            if _flags_how([columns[name] for name in run[start:]]).get("one_of"):
-                return tuple(run[start:]), {"one_of": True}
-    return tuple(flags), {"together": True}
-
-
-def _separator(options: TableOptions, labels: list[Values]) -> dict[str, str]:
-    """Return what joins several findings in a cell, and the word for none."""
-    separator, nothing = options.separator, options.nothing
-    if not separator and (options.one_of or options.together or options.measured):
-        separator = NONE
-    if not separator:
-        lists = any(values.given and all(list_of(cell) is not None for cell in values.given) for values in labels)
-        joined = (guess_separator(list(values.given)) for values in labels if not values.numeric)
-        separator = LIST if lists else next(filter(None, joined), NONE)
-    if not nothing and separator != NONE:
-        findings = sorted(set().union(*(parts_of(values.given, separator) for values in labels)))
-        nothing = next((finding for word in NO_FINDING for finding in findings if finding.lower() == word), "")
-    return {"separator": separator, "nothing": nothing or NONE}
-
-
-def parts_of(cells: tuple[str, ...], separator: str) -> set[str]:
-    """Return all different findings in some cells."""
-    if separator == LIST:
-        return {part for cell in cells for part in (list_of(cell) or [])}
-    return split_findings(list(cells), separator)
 
 
 def _policies(options: TableOptions, columns: dict[str, Values]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from core.datasets.formats import FORMATS, detect_format, is_archive, options_to
 from core.datasets.levels import Level
 from core.datasets.scan import ScanResult, scan_source
 from core.datasets.source import Target
-from core.datasets.table import preview as preview_table
+from core.datasets.table_preview import preview as preview_table
 from core.errors import LightboxError
 from core.files import write_atomic
 from pages.shared import theme
@@ -42,7 +42,7 @@ class Preview:
     Args:
         formats: those in which it may be read, the likeliest first
         options: the read options, with everything filled in that was detected
-        table: how each column of a table was read (core.datasets.table.TablePreview), None for other formats
+        table: how each column of a table was read (core.datasets.table_preview.TablePreview), None for other formats
         levels: what each level of folders was taken for, for folders
         names: what is read from some file names, for class folders; None for other formats, and where there
             is nothing to read
