@@ -2,6 +2,8 @@
 
 import csv
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -417,3 +419,21 @@ def test_a_table_without_header_has_columns_that_can_be_named(tmp_path):
     named = Table(path, TableOptions(names=("picture", "side", "who"), labels=("side",), patient="who"))
     assert list(named.scan().targets) == ["side"] and named.table["patient"].tolist()[:3] == ["7", "0", "1"]
     assert len(Table(path, TableOptions(header="yes", file="0.png", labels=("a",))).scan().table) == 7
+
+
+@pytest.mark.slow
+def test_a_million_rows_about_a_hundred_thousand_files_are_understood_in_seconds(tmp_path):
+    """In a process of its own: 15 s of its time and 700 MB are the limits."""
+    (tmp_path / "images").mkdir()
+    for i in range(100_000):
+        (tmp_path / "images" / f"{i:08}_000.png").touch()
+    with open(tmp_path / "set.csv", "w") as file:
+        file.write("Image Index,Finding Labels,Patient ID,Age\n")
+        for i in range(1_000_000):
+            file.write(f"{i:08}_000.png,{('No Finding', 'Mass', 'Mass|Nodule')[i % 3]},{i // 5},{i % 90}\n")
+    code = ("import resource, sys, time; from tests.layout_support import read; from pathlib import Path\n"
+            "found = read(Path(sys.argv[1])); print(len(found.index.table), found.patients, time.process_time(),"
+            " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    images, patients, seconds, megabytes = map(float, done.stdout.split())
+    assert (images, patients) == (100_000, 20_000) and seconds < 15 and megabytes < 700, done.stdout
