@@ -338,6 +338,14 @@ def readers(root):
     return {"images": 8, "classes": ["a", "b"], "codes": ["rows.disagree"], "left_out": {"contradictory": 4}}
 
 
+def shenzhen_csv(root):
+    """Shenzhen of Kaggle: the table has sex and age only; the label is the last digit of the file's name."""
+    text = table_of("study_id,sex,age", 12, lambda i: f"CHNCXR_{i:04}_{i % 2}.png,Male,{20 + 3 * i}")
+    layout(root, [f"images/images/CHNCXR_{i:04}_{i % 2}.png" for i in range(12)], shenzhen_metadata__csv=text)
+    return {"images": 12, "patients": 12, "task": TWO, "path": "shenzhen_metadata.csv",
+            "codes": ["column.label", "groups"]}
+
+
 def lfs_table(root):
     """A clone without LFS: the table itself is a pointer."""
     layout(root, names("images/x{}.png", 4), labels__csv="version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
@@ -347,7 +355,7 @@ def lfs_table(root):
 LAYOUTS = [rsna_pneumonia, siim_pneumothorax, vinbigdata, bccd, odir_kaggle, rfmid, pad_ufes, messidor, eyepacs, cbis_ddsm,
            inbreast, inbreast_xls, mimic_cxr, open_i, covid_radiography, ham_dataverse, isic_lesions, isic_2020, pcam,
            fitzpatrick, grazpedwri, tbx11k, brset, mbrset, deepdrid, vindr_mammo, chexpert_valid, hannover_bands, knee_zeros,
-           comments_and_title, readers, lfs_table]
+           comments_and_title, readers, shenzhen_csv, lfs_table]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)

@@ -28,7 +28,7 @@ from core.datasets.folder import SPLIT_FOLDERS, options_text
 from core.datasets.source import COLUMNS, Index, Progress, Source, Understood
 from core.datasets.table_guess import Guess, guess_options
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
-from core.datasets.table_made import MADE, from_folders, from_names, from_rows
+from core.datasets.table_made import MADE, from_folders, from_labels, from_names, from_rows
 from core.datasets.table_options import GUESS_ALL, TableOptions
 from core.datasets.table_places import folder_of
 from core.datasets.table_rows import WHY, Rows
@@ -152,7 +152,7 @@ class Table(Source):
         columns = {name: Values.of(cells) for name, cells in self.cells.columns.items()}
         made = {name: lambda options, name=name: self._made(name, options) for name in MADE}
         guess = guess_options(self.options, columns, self.file_index, facts, made)
-        for name in guess.options.roles.values():
+        for name in (*guess.options.roles.values(), *guess.options.labels):
             if name in MADE and name not in columns:
                 columns[name] = Values.of(self._made(name, guess.options) or [""] * len(self.cells.lines))
         self.__dict__["values"] = columns
@@ -181,8 +181,8 @@ class Table(Source):
         """Return the values of a column that is made from the files found, None where they say nothing."""
         if options.file not in self.cells.columns:
             return None
-        make = {MADE[0]: from_names, MADE[1]: from_folders, MADE[2]: from_rows}[name]
-        return make(self._pairs(options), self.files, len(self.cells.lines))
+        make = dict(zip(MADE, (from_names, from_folders, from_rows, from_labels)))
+        return make[name](self._pairs(options), self.files, len(self.cells.lines))
 
     def _patients(self) -> list[Understood]:
         """Join patients that are written in two ways, and say which others look alike."""

@@ -16,6 +16,7 @@ from core.datasets.table_labels import flags_how, guess_labels, separator_of
 from core.datasets.table_options import (
     COLUMN_NAMES,
     FROM_FOLDERS,
+    FROM_LABELS,
     FROM_NAMES,
     FROM_ROWS,
     GROUPS,
@@ -67,6 +68,9 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
         free = {name: values for name, values in columns.items()
                 if name not in used and plain(name) not in COLUMN_NAMES["patient"]}
         labels, how = guess_labels(free, guess.understood)
+        if (not labels or how.get("filled")) and made[FROM_LABELS](options) is not None:
+            labels, how = (FROM_LABELS,), {}
+            guess.say("column.label", "No column is a label: the names of the files say it.", "labels")
     elif len(labels) > 1 and not (options.one_of or options.together or options.rules):
         how = flags_how([columns[name] for name in labels if name in columns])
         how = how if how.get("one_of") else {}     # findings only where a person says so: each column is a task of its own

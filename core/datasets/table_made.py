@@ -6,30 +6,38 @@ import numpy as np
 
 from core.datasets.file_names import read_name
 from core.datasets.folder import SPLIT_FOLDERS
-from core.datasets.table_options import FROM_FOLDERS, FROM_NAMES, FROM_ROWS
+from core.datasets.table_options import FROM_FOLDERS, FROM_LABELS, FROM_NAMES, FROM_ROWS
 
-MADE = (FROM_NAMES, FROM_FOLDERS, FROM_ROWS)
+MADE = (FROM_NAMES, FROM_FOLDERS, FROM_ROWS, FROM_LABELS)
 ENOUGH = 0.9                # share of the files that have to say it
 
 
 def from_names(pairs, files: list[str], rows: int) -> list[str] | None:
-    """Return the patient of each row by the known patterns of names; None where most names say none.
+    """Return the patient of each row by the known patterns of names; None where most names say none."""
+    return _by_pattern("patient", pairs, files, rows)
 
-    A few names are tried first: searching a million takes seconds.
-    """
+
+def from_labels(pairs, files: list[str], rows: int) -> list[str] | None:
+    """Return the label of each row by the known patterns of names; None where most say none, or all the same."""
+    values = _by_pattern("label", pairs, files, rows)
+    return values if values and len(set(values) - {""}) > 1 else None
+
+
+def _by_pattern(fact: str, pairs, files: list[str], rows: int) -> list[str] | None:
+    """Return what names say, for each row. A few are tried first: searching a million takes seconds."""
     row, file = _found(pairs)
     some = np.linspace(0, len(file) - 1, min(len(file), 50)).astype(int)
-    if not len(file) or np.mean([bool(_patient(files[k])) for k in file[some]]) < ENOUGH:
+    if not len(file) or np.mean([bool(_said(fact, files[k])) for k in file[some]]) < ENOUGH:
         return None
     values = [""] * rows
     for r, k in zip(row.tolist(), file.tolist()):
-        values[r] = _patient(files[k])
+        values[r] = _said(fact, files[k])
     return values
 
 
-def _patient(path: str) -> str:
+def _said(fact: str, path: str) -> str:
     split = next((SPLIT_FOLDERS[part.lower()] for part in path.split("/")[:-1] if part.lower() in SPLIT_FOLDERS), "")
-    return read_name(path, split)[1].patient
+    return getattr(read_name(path, split)[1], fact)
 
 
 def from_folders(pairs, files: list[str], rows: int) -> list[str] | None:

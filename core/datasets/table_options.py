@@ -49,6 +49,7 @@ NOT_IMAGES = {"mask", "masks", "roi", "cropped", "crop", "segmentation", "heatma
 NO_FINDING = ("no finding", "no findings", "no_finding", "none", "normal", "nothing", "healthy", "negative")
 
 FROM_NAMES, FROM_FOLDERS, FROM_ROWS = "patient (file names)", "split (folders)", "patient (rows)"      # columns that are made
+FROM_LABELS = "label (file names)"
 
 
 @dataclass(frozen=True)
