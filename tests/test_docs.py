@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+from tests import layout_table
 from tests.browser_support import ROOT
 
 LARGEST = 250_000                # bytes of a picture
@@ -55,3 +56,7 @@ def test_examples_are_short():
 
 def test_pictures_are_light():
     assert {p.name: p.stat().st_size for p in (ROOT / "docs").glob("*.[jp][pn]g") if p.stat().st_size > LARGEST} == {}
+
+
+def test_the_page_of_layouts_says_what_is_read_today():
+    assert layout_table.FILE.read_text(encoding="utf-8") == layout_table.page(), "python -m tests.layout_table writes it anew"
