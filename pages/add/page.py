@@ -80,7 +80,7 @@ def draw_where() -> str:
 
 def draw_folder_upload() -> str | None:
     """A folder sent by the browser; returns the path where it was kept, once."""
-    files = st.file_uploader("Or upload a folder", accept_multiple_files="directory", key="add_folder",
+    files = st.file_uploader("Or upload a folder", accept_multiple_files="directory", key="add_upload_folder",
                              max_upload_size=read_options.MAX_UPLOAD,
                              help="Its images and tables are copied to this machine. For large folders enter the "
                                   "path instead.")
