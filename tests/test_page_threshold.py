@@ -128,8 +128,11 @@ def test_what_is_frozen_is_chosen_again_from_the_answers(run):
 
 
 def test_the_healthy_class_is_not_the_positive_one():
-    assert default_positive_class(["malignant", "normal, benign"]) == 0 and default_positive_class(["normal", "pneumonia"]) == 1
-    assert default_positive_class(["0", "1", "2"]) == 2 and default_positive_class(["a", "b"]) == 1
+    def of(*names, **more):
+        return default_positive_class({"class_names": names} | more)
+    assert of("malignant", "normal, benign") == 0 and of("normal", "pneumonia") == 1
+    assert of("malignant", "normal, benign", label_edit="") == 1                # so it was asked for
+    assert of("0", "1", "2") == 2 and of("a", "b") == 1
 
 
 def test_a_frozen_threshold_says_where_it_comes_from():

@@ -43,9 +43,9 @@ def show_or_add(options: Namespace) -> None:
     """`datasets D` counts what is there; `datasets add PATH` keeps it under a name."""
     from core.config import DataConfig
     from core.datasets import list_datasets, open_source
-    from core.datasets.custom import free_name, load_custom_dataset
+    from core.datasets.custom import AS_GUESSED, free_name, load_custom_dataset
     from core.datasets.formats import FORMATS, detect_format, parse_options
-    from core.datasets.scan import add_custom_dataset, scan_source
+    from core.datasets.scan import add_custom_dataset, edit_scan, scan_source
     words, bar = options.words, Bar()
     if len(words) == 3 and words[0] == "moved":
         from core.datasets.opening import move_dataset
@@ -54,10 +54,12 @@ def show_or_add(options: Namespace) -> None:
                      [f"{words[1]} is read from {words[2]} from now on: {n:,} images."])
         return
     values = pairs(options.set)
+    labels = {key: values.pop(f"labels.{key}") for key in ("map", "positive", "target") if f"labels.{key}" in values}
     if len(words) == 2 and words[0] == "add":
         kind, path = ("phantom", "") if words[1] == "phantom" else detect_format(words[1])
         title = options.title or (Path(words[1]).stem if not options.name else options.name)
-        own, found = add_custom_dataset(kind, path, parse_options(kind, values), options.name or free_name(title), title)
+        own, found = add_custom_dataset(kind, path, parse_options(kind, values), options.name or free_name(title), title,
+                                        labels)
         found.source.name, found.source.title = own.name, own.title
     elif len(words) == 1 and not (options.name or options.title):
         dataset = absolute(words[0])
@@ -69,12 +71,13 @@ def show_or_add(options: Namespace) -> None:
         if source is None or values:
             kind, path = detect_format(dataset)
             source = FORMATS[kind].build(path, parse_options(kind, values))
-        found = scan_source(source, bar.count)
+        found = edit_scan(scan_source(source, bar.count), (own.labels if own and not labels else AS_GUESSED) | labels)
     else:
         raise LightboxError("cli.datasets", f"{' '.join(words)[:80]!r} is not understood.",
                             "Write datasets, datasets D, or datasets add PATH --name NAME.")
     bar.end()
     kept = {"kind": own.format, "path": own.path, "reading": own.options} if own else {}
+    kept |= {"labels": own.labels} if own else {}
     print_result(options, found.to_json() | kept, _survey_in_words(found, own))
 
 
@@ -99,7 +102,7 @@ def audit(options: Namespace) -> None:
     from core.audit.audit import COLUMNS, SHOWN
     from core.datasets import open_dataset
     changes = settings(options.set)
-    if wrong := next((name for name in changes if not name.startswith("data.")), None):
+    if wrong := next((name for name in changes if not name.startswith(("data.", "labels."))), None):
         raise LightboxError("cli.set", f"{wrong} is no setting of the data.", "An audit looks only at data.* settings.")
     config = RunConfig().with_(**{"data.dataset": absolute(options.dataset)} | changes)
     bar = Bar()

@@ -35,6 +35,11 @@ def evaluate(options: Namespace) -> None:
     options.split = options.split or "val"
     search_copies(run, bar)
     result = evaluate(run, options.split, progress=bar.count)
+    if options.positive:
+        if result.positive_class is None:
+            raise LightboxError("class.positive", "Only one of two classes is the positive one.",
+                                f"This run has {len(result.class_names)}: each is listed against the rest with --json.")
+        result = result.for_positive(_class_index(options.positive, result.class_names))
     bar.end()
     print_result(options, result.as_dict(), _result_in_words(options, result))
 
@@ -109,7 +114,10 @@ def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]
     if result.data_note:
         yield f"{result.data_note.text} [{result.data_note.code}]"
     yield (f"{options.run}, {options.split} split, epoch {result.epoch}, {result.n:,} images, "
-           f"threshold {result.as_dict()['threshold']}")
+           f"threshold {result.as_dict()['threshold']}"
+           + (f" for {result.class_names[1]}" if result.positive_class else ""))
+    if result.positive_class:
+        yield f"  positive class: {result.positive_class}; --positive takes {result.class_names[1 - result.positive]}"
     for name, one in result.estimates.items():
         value = "undefined" if one.value is None else f"{one.value:.4f}"
         between = "" if one.low is None else f"   {one.low:.4f} to {one.high:.4f}   {one.method}"
@@ -178,6 +186,8 @@ def _comparison_in_words(result: dict) -> Iterator[str]:
         yield f"{letter}  {run['id']}  {run['name']}"
     for row in result["differs"]:
         yield f"   {row['field']:24} {row['a']!s:24} {row['b']!s}"
+    if result["positive_class"]:
+        yield f"   positive class: {result['positive_class']}"
     tests = [("", result), *((f"{one['finding']}: ", one) for one in result["findings"])]
     for before, test in tests:
         for kind in ("roc_auc", "accuracy"):
@@ -249,6 +259,8 @@ COMMANDS = (
                  help="leave out images of the other set that are marked mislabelled, unclear, ..."),
         argument("--corrected", action="store_true", help="take labels that were corrected by a mark"),
         JSON,
+        argument("--positive", metavar="CLASS", help="of two classes the one that sensitivity, PPV, F1 and average precision "
+                                                      "are of"),
     )),
     Command("shortcut-test", "test whether a run on phantom radiographs relies on the letter", shortcut_test,
             (

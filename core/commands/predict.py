@@ -44,6 +44,8 @@ def predict(options: Namespace) -> None:
     said = [f"{len(files) - bad:,} of {len(files):,} files classified."]
     said += ["The column error tells why the others were not."] if bad else []
     said += [f"{others:,} files were left out: by their names they are not images."] if others else []
+    if chosen.task == "binary-class":
+        said.append(f"Positive class: {model.class_names[1]}, above {chosen.threshold:g}.")
     bar.end(" ".join(said))
     write_or_print(out.getvalue(), options.out)
 

@@ -127,6 +127,8 @@ def _say_about_data(run: Run) -> None:
         return
     skipped = about.get("skipped", {})
     say_skipped(skipped.get("first", []), count=skipped.get("n"))
+    for sentence in about.get("labels", []):
+        print(sentence, file=sys.stderr)
     print(about["split_note"], file=sys.stderr)
     data = ready_dataset(run)
     counts = copied_counts(data) if data is not None else None

@@ -77,6 +77,7 @@ class RunConfig:
         sections: dict[str, dict[str, Any]] = {}
         config = dataclasses.replace(self, name=str(changes.pop("name", self.name)))
         for name, value in changes.items():
+            name = ALIASES.get(name, name)
             if name not in KNOBS:
                 raise LightboxError("config.field", f"There is no setting called {name}.",
                                     f"There are: {', '.join(KNOBS)}.")
@@ -92,14 +93,15 @@ class RunConfig:
     @staticmethod
     @functools.lru_cache(maxsize=1024)             # lists of runs ask for the same few again and again
     def from_json(text: str) -> RunConfig:
-        """Read what `to_json` wrote. Unknown settings are ignored, missing ones take their default.
+        """Read what `to_json` wrote. Unknown settings are ignored, missing ones take their default, or what was done before
+        there was such a setting.
 
         Raises LightboxError "config.damaged" for no such JSON, "config.value" for a value not allowed.
         """
         try:
             raw = json.loads(text)
-            given = {f"{section}.{key}": value for section in SECTIONS
-                     for key, value in raw.get(section, {}).items()}
+            given = OLD | {f"{section}.{key}": value for section in SECTIONS
+                           for key, value in raw.get(section, {}).items()}
             name = str(raw.get("name", ""))
         except (ValueError, AttributeError, RecursionError):
             raise LightboxError("config.damaged", "The settings of this run cannot be read.",
@@ -107,6 +109,8 @@ class RunConfig:
         return RunConfig().with_(**{key: value for key, value in given.items() if key in KNOBS}, name=name)
 
 
+ALIASES = {"labels.map": "data.label_map", "labels.positive": "data.positive"}      # as they may be written, too
+OLD = {"data.positive": "as stored"}      # what a config.json that lacks a setting was made with, where not the default
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "augment": AugmentConfig,
             "train": TrainConfig}
 

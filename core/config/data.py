@@ -37,6 +37,14 @@ class DataConfig:
         "file.", group="header")
     target: str = knob(
         "", "Task", "Which labels to learn, where a data set has several. Empty: the first.", group="images")
+    label_map: str = knob(
+        "", "Edit classes", "Rename, join, leave out and order classes: 0=survived, 1=died, unclear=- (left out); "
+        "mild+severe=sick; melanoma=melanoma, *=other; none < mild < severe (grades). A name with a sign in it stands in "
+        "quotes. Empty: as the data set has them.")
+    positive: str = knob(
+        "", "Positive class", "Which of two classes is looked for: sensitivity, PPV, F1 and average precision are of it. "
+        "Empty: guessed from the names (malignant, died, COVID ...), else the second. as stored: the second.",
+        offered={"": "Guessed from the names", "as stored": "The second class"})
     size: int = knob(
         64, "Image size", "Images are resized to this many pixels a side. Larger images show finer detail; "
         "time and memory grow with the square.", low=16, high=512, unit="px", group="images",

@@ -1,6 +1,7 @@
 """Custom data sets: a name, where the images lie and with which options they are read. The images stay where they are.
 
-    LIGHTBOX_HOME/sets/<name>.json      {"title": ..., "kind": ..., "path": ..., "reading": {...}, "found": {...}}
+    LIGHTBOX_HOME/sets/<name>.json      {"title": ..., "kind": ..., "path": ..., "reading": {...}, "found": {...},
+                                         "labels": {"map": ..., "positive": ..., "target": ...}}
 
 A saved data set never changes: a run that names it means the same images for ever. Other read options are another data set.
 """
@@ -16,6 +17,7 @@ from typing import Any
 
 from core.config import home
 from core.datasets.formats import format_of, parse_options
+from core.datasets.labels import AS_STORED
 from core.datasets.registry import DATASETS
 from core.errors import LightboxError
 from core.files import Damaged, Lock, disk_errors, read_json, write_json
@@ -24,9 +26,13 @@ from core.files.shapes import fit_shape
 NAME = re.compile(r"[a-z0-9-]{1,60}")
 MAX_BYTES = 1_000_000      # of a description: a few hundred bytes are usual
 COUNT = range(10**12)
-SHAPE = {"title": str, "kind": str, "path": str, "reading": dict, "found?": dict}
+SHAPE = {"title": str, "kind": str, "path": str, "reading": dict, "found?": dict,
+         "labels?": {"map": str, "positive": str, "target": str}}
 SUMMARY = {"task?": str, "class_names?": list[str], "counts?": dict[str, COUNT]}
-KEYS = {"title": "title", "format": "kind", "path": "path", "options": "reading", "summary": "found"}      # field -> JSON key
+AS_GUESSED = {"map": "", "positive": "", "target": ""}
+OLD = AS_GUESSED | {"positive": AS_STORED}
+KEYS = {"title": "title", "format": "kind", "path": "path", "options": "reading", "summary": "found",
+        "labels": "labels"}      # field -> JSON key
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class CustomDataset:
         options: fields of the format's read options, as JSON
         summary: what was there when it was added, for lists: "task", "class_names", "counts" (split -> images). The files may
             have changed since; it is no part of what the data set is
+        labels: how the classes of one target are edited: "map" and "positive" as in `core.datasets.labels.read_labels`,
+            "target" ("" is the first); a set that was added before there was such a thing has its classes as stored
     """
 
     name: str
@@ -49,6 +57,7 @@ class CustomDataset:
     path: str
     options: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict, compare=False)
+    labels: dict[str, str] = field(default_factory=lambda: dict(AS_GUESSED))
 
     def to_json(self) -> dict[str, Any]:
         """Return what its file holds."""
@@ -64,7 +73,8 @@ class CustomDataset:
             found = {}
         if not values["title"].strip() or "\0" in values["path"]:
             raise Damaged("a title or a path is empty")
-        return CustomDataset(name, summary=found, **{field: values[key] for field, key in KEYS.items() if key != "found"})
+        values = {"labels": OLD} | values | {"found": found}
+        return CustomDataset(name, **{field: values[key] for field, key in KEYS.items()})
 
 
 def save_custom_dataset(custom: CustomDataset) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import DataConfig, Split
-from core.datasets.source import Source, one_hot
+from core.datasets.source import Source, Understood, one_hot
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,6 +28,8 @@ class Dataset:
         skipped: what could not be read, each {"path": ..., "reason": ...}
         notes: what else a person should know about these images
         config: with which it was opened
+        understood: how files, columns and classes were read, each to be changed by an option
+        label_edit: "" where labels and classes are those of the store, else a digest of them
     """
 
     name: str
@@ -51,6 +53,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     source: Source = field(default_factory=Source)
     config: DataConfig = field(default_factory=DataConfig)
+    understood: tuple[Understood, ...] = ()
+    label_edit: str = ""
 
     def __len__(self) -> int:
         return len(self.images)

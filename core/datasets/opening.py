@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +11,16 @@ import numpy as np
 
 from core.config import DataConfig
 from core.datasets.archive import unpack, unpacked
-from core.datasets.custom import CustomDataset, list_custom_datasets, load_custom_dataset
+from core.datasets.custom import AS_GUESSED, CustomDataset, list_custom_datasets, load_custom_dataset
 from core.datasets.dataset import Dataset
 from core.datasets.external import external_split, is_external
 from core.datasets.formats import FORMATS, detect_format, is_archive, parse_options
 from core.datasets.groups import copy_groups
 from core.datasets.inspection import NAME, inspect
+from core.datasets.labels import AS_STORED, read_labels
 from core.datasets.moved import is_gone, is_there, note_moved, where
 from core.datasets.registry import DATASETS, DatasetInfo, split_counts
-from core.datasets.source import Progress, Source
+from core.datasets.source import Progress, Source, Target
 from core.datasets.splits import make_split
 from core.datasets.store import is_stored, open_store, store_folder
 from core.errors import LightboxError
@@ -147,7 +149,7 @@ def open_dataset(data: DataConfig, progress: Progress | None = None, *, external
     >>> from core.config import DataConfig
     >>> data = open_dataset(DataConfig(folder, size=16))        # 24 images in the folders normal and fracture
     >>> data.images.shape, data.class_names
-    ((24, 16, 16, 1), ('fracture', 'normal'))
+    ((24, 16, 16, 1), ('normal', 'fracture'))
     """
     source = open_source(data)
     if source is None:
@@ -159,18 +161,39 @@ def open_dataset(data: DataConfig, progress: Progress | None = None, *, external
     if name not in index.targets:
         raise LightboxError("dataset.target", f"{source.title} has no target called {name!r}.",
                             f"Targets: {', '.join(index.targets)}.")
-    target = index.targets[name]
+    target, understood = read_labels(index.targets[name], *labels_of(data, name, name == next(iter(index.targets))))
     opened = Dataset(
         name=source.name, title=source.title, description=source.description, licence=source.licence,
         task=target.task, target=target.name, targets=tuple((t.name, t.title) for t in index.targets.values()),
         class_names=target.class_names, images=store.images, labels=target.labels, table=index.table,
         size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
-        split_hash="", split_note="", skipped=tuple(index.skipped), notes=tuple(index.notes), source=source, config=data)
+        split_hash="", split_note="", skipped=tuple(index.skipped), notes=tuple(index.notes), source=source, config=data,
+        understood=tuple(index.understood + understood), label_edit=_edit_from(index.targets[name], target))
     if external or is_external(index.table, target.labels, data.split):
         split = external_split(index.table, target.labels, target.class_names)
     else:
         split = make_split(index.table, target.labels, target.class_names, data, _copies(opened, progress))
     return replace(opened, table=index.table.assign(split=split.split), split_hash=split.hash, split_note=split.note)
+
+
+def labels_of(data: DataConfig, target: str, first: bool) -> tuple[list[str], str]:
+    """Return the edits of the classes, of the set and then of `data`, and the positive class, as `read_labels` takes them.
+
+    Args:
+        target: whose classes they are; first: whether it is the set's first
+    """
+    custom = load_custom_dataset(data.dataset)
+    kept = custom.labels if custom else AS_GUESSED
+    if kept["target"] != target if kept["target"] else not first:
+        kept = AS_GUESSED | {"positive": AS_STORED if kept["positive"] == AS_STORED else ""}
+    return [kept["map"], data.label_map], data.positive or kept["positive"]
+
+
+def _edit_from(stored: Target, target: Target) -> str:
+    """Return what tells labels apart from those that the store has: "" for the very same."""
+    if stored.class_names == target.class_names and stored.labels is target.labels:
+        return ""
+    return hashlib.sha256(repr(target.class_names).encode() + target.labels.tobytes()).hexdigest()[:16]
 
 
 def _copies(opened: Dataset, progress: Progress | None) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from core.config import Split
-from core.datasets.custom import CustomDataset, save_custom_dataset
+from core.datasets.custom import AS_GUESSED, CustomDataset, save_custom_dataset
 from core.datasets.formats import FORMATS, options_to_json
+from core.datasets.labels import AS_STORED, read_labels
 from core.datasets.source import Index, Progress, Source, Target, one_hot
 from core.datasets.splits import misspelt_sentences
+from core.errors import LightboxError
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,30 @@ def scan_source(source: Source, progress: Progress | None = None) -> ScanResult:
     return ScanResult(source, index, counts, len(patients) or None)
 
 
+def edit_scan(result: ScanResult, labels: dict[str, str]) -> ScanResult:
+    """Return the same with the classes as a set that is kept with these labels will have them, and counted anew.
+
+    Args:
+        labels: as `CustomDataset.labels`
+
+    Raises:
+        LightboxError: "labels.target" for a target that there is not, and as `core.datasets.labels.read_labels`
+    """
+    targets, understood = dict(result.index.targets), list(result.index.understood)
+    chosen = labels["target"] or next(iter(targets))
+    if chosen not in targets:
+        raise LightboxError("labels.target", f"There is no task called {chosen!r}.", f"Tasks: {', '.join(targets)}.")
+    for name, target in targets.items():
+        if name == chosen:
+            targets[name], said = read_labels(target, [labels["map"]], labels["positive"])
+            understood += said
+        else:
+            targets[name] = read_labels(target, [], AS_STORED if labels["positive"] == AS_STORED else "")[0]
+    index = replace(result.index, targets=targets, understood=understood)
+    counts = {name: count_classes(target, index.table["split"]) for name, target in targets.items()}
+    return replace(result, index=index, counts=counts)
+
+
 def untrained_notes(target: Target, split: np.ndarray) -> list[str]:
     """Return sentences about classes of a set with a split of its own that no training image shows: nothing can learn them.
 
@@ -79,24 +105,28 @@ def count_classes(target: Target, split: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(columns, index=[*target.class_names, "total"], dtype="int64")
 
 
-def add_custom_dataset(format: str, path: Path | str, options: Any, name: str,
-                       title: str = "") -> tuple[CustomDataset, ScanResult]:
+def add_custom_dataset(format: str, path: Path | str, options: Any, name: str, title: str = "",
+                       labels: dict[str, str] | None = None) -> tuple[CustomDataset, ScanResult]:
     """Scan images with some read options and save them as a custom data set, with every option that was guessed written out.
 
     Args:
         format, path: as `core.datasets.formats.detect_format` gives them; the path is "" for "phantom"
         options: read options of that format
+        labels: how the classes are edited, some of the keys of `CustomDataset.labels`
 
     Raises:
-        LightboxError: as the source does, and as `core.datasets.custom.save_custom_dataset` does
+        LightboxError: as the source does, as `core.datasets.labels.read_labels` does, and as
+            `core.datasets.custom.save_custom_dataset` does
     """
     path = Path(path).expanduser().resolve() if path else None
     source = FORMATS[format].build(path or Path(), options)
     result = scan_source(source)
+    labels = AS_GUESSED | (labels or {})
+    result = edit_scan(result, labels)
     first = next(iter(result.index.targets.values()))
     summary = {"task": first.task, "class_names": list(first.class_names),
                "counts": result.counts[first.name].loc["total"].drop("total").astype(int).to_dict()}
     guessed = getattr(source, "resolved", options)
-    custom = CustomDataset(name, title or name, format, str(path or ""), options_to_json(guessed), summary)
+    custom = CustomDataset(name, title or name, format, str(path or ""), options_to_json(guessed), summary, labels)
     save_custom_dataset(custom)
     return custom, result

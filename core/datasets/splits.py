@@ -73,7 +73,7 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
 
     Args:
         table: N rows with image_id, patient, study ("" where unknown) and split ("" where there is no official one)
-        labels: (N,) int64, -1 where unknown (such an image is in no part), or (N, K) int64
+        labels: (N,) int64, -1 where unknown (such an image is in no part), or (N, K) int64, where that needs all to be unknown
         copies: (N,) equal for copies of one image; None where they were not searched, which `data.needs_copies` does not allow
 
     Raises:
@@ -134,7 +134,7 @@ def _kept_together(table: pd.DataFrame, method: str, data: DataConfig,
 def _left_out(labels: np.ndarray, given: np.ndarray, plan: _Plan, data: DataConfig,
               copies: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
     """Return (N,) bool, the images that are in no part whatever the fractions, and sentences about them."""
-    out = labels == -1 if labels.ndim == 1 else np.zeros(len(labels), bool)
+    out = (labels == -1).reshape(len(labels), -1).all(axis=1)
     sentences = [f"{out.sum():,} images have no known label: they are in no part."] if out.any() else []
     if data.copies == "first":
         # of a group: first the test images that came with the set, then validation, each as the table has them

@@ -84,7 +84,7 @@ def groups_by(data: Dataset, by: str, rows: np.ndarray | None = None) -> tuple[G
         groups = [Group(name, rows[labels == k]) for k, name in enumerate(data.class_names)]
         return (*groups, Group("no label", rows[labels < 0])) if (labels < 0).any() else tuple(groups)
     return (*(Group(name, rows[labels[:, k] == 1]) for k, name in enumerate(data.class_names)),
-            Group("no finding", rows[~labels.any(axis=1)]))
+            Group("no finding", rows[~(labels == 1).any(axis=1)]))
 
 
 def gray_values(data: Dataset, groups: Sequence[Group], budget: int = BUDGET) -> GrayValues:

@@ -40,7 +40,8 @@ def logistic_baseline(data: Dataset, split: str) -> np.ndarray | None:
         (N, K) in [0, 1], in the order of `data.indices(split)`; None where the training images show one class
         only, or the split has no image
     """
-    about = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "target": data.target}
+    about = {"fingerprint": data.fingerprint, "split_hash": data.split_hash, "target": data.target,
+             "label_edit": data.label_edit}
     known = kept_baseline(about, split)
     if known is not None:
         return known
@@ -64,7 +65,7 @@ def kept_baseline(about: Mapping, split: str) -> np.ndarray | None:
     """Return what `logistic_baseline` has kept, without opening the set.
 
     Args:
-        about: with "fingerprint", "split_hash" and "target", as `Run.data()` has them
+        about: with "fingerprint", "split_hash", "target" and "label_edit", as `Run.data()` has them
     """
     if not {"fingerprint", "split_hash", "target"} <= about.keys():
         return None
@@ -95,7 +96,8 @@ def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
     mean, scale = pixels.mean(axis=0), np.maximum(pixels.std(axis=0), 1 / 255)
     pixels = (pixels - mean) / scale
     if data.task == MULTI_LABEL:
-        fitted = [_binary(pixels, labels[:, k]) for k in range(classes)]
+        known = labels >= 0
+        fitted = [_binary(pixels[known[:, k]], labels[known[:, k], k]) for k in range(classes)]
         weights, offsets = np.stack([w for w, _ in fitted], axis=1), np.array([b for _, b in fitted])
     else:
         weights, offsets = _multinomial(pixels, labels, classes)
@@ -106,7 +108,7 @@ def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
 def _binary(pixels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
     """Weights (256,) and offset of the log odds. A finding that all or none have gets its prevalence,
     smoothed."""
-    if labels.min() == labels.max():
+    if not len(labels) or labels.min() == labels.max():
         share = (labels.sum() + 0.5) / (len(labels) + 1)
         return np.zeros(pixels.shape[1]), float(np.log(share / (1 - share)))
     model = _regression(pixels, labels)
@@ -142,6 +144,8 @@ def _predict(arrays: Mapping[str, np.ndarray], pixels: np.ndarray, task: str) ->
 
 def _path(about: Mapping) -> Path:
     key = "\n".join(str(about[part]) for part in ("fingerprint", "split_hash", "target"))
+    if about.get("label_edit"):
+        key += f"\n{about['label_edit']}"
     return home() / "baselines" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
 
 

@@ -22,6 +22,7 @@ from core.evaluation import thresholds
 from core.evaluation.data_state import data_note
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset, with_patients
 from core.metrics import MULTI_LABEL
+from core.metrics.operating_points import known_rows
 from core.metrics.paired_tests import AccuracyTest, AUCTest, delong_test, mcnemar
 from core.runs.store import Run
 
@@ -72,13 +73,13 @@ class Pair:
     notes: tuple[str, ...] = ()
 
     def of_finding(self, k: int) -> Pair:
-        """Return one of several findings, as two classes."""
+        """Return one of several findings, as two classes, of the images of which it is known."""
         def one(probs: np.ndarray) -> np.ndarray:
             return np.stack([1 - probs[:, k], probs[:, k]], axis=1)
-        name = self.class_names[k]
-        return Pair(self.labels[:, k], tuple(map(one, self.probs)), tuple(a[:, k] for a in self.preds),
-                    self.image_ids,
-                    self.groups, "binary-class", (f"no {name}", name), self.notes)
+        name, rows = self.class_names[k], known_rows(self.labels, k)
+        return Pair(self.labels[rows, k], tuple(one(probs[rows]) for probs in self.probs),
+                    tuple(a[rows, k] for a in self.preds), self.image_ids[rows],
+                    None if self.groups is None else self.groups[rows], "binary-class", (f"no {name}", name), self.notes)
 
 
 def pair(run_a: Run, run_b: Run, split: str = "val") -> Pair:
@@ -177,7 +178,7 @@ def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:
     each = [both.of_finding(k) for k in range(len(both.class_names))] if findings else []
     return {
         "runs": [{"id": run.id, "name": run.name} for run in (run_a, run_b)], "split": split,
-        "n": len(both.labels),
+        "n": len(both.labels), "positive_class": both.class_names[1] if both.task == "binary-class" else None,
         "n_patients": None if both.groups is None else len(np.unique(both.groups)), "task": both.task,
         "class_names": list(both.class_names), "differs": differences(run_a.config, run_b.config),
         "roc_auc": auc_of(both, split), "accuracy": None if findings else accuracy_of(both, split),
@@ -190,7 +191,8 @@ def auc_of(both: Pair, split: str) -> dict | None:
     """Run DeLong's test on a pair; returns it with its sentence, None where ROC AUC is undefined."""
     first = 1 if both.task == "binary-class" else 0
     truth = metrics.one_against_rest(both.labels, len(both.class_names))[:, first:]
-    test = delong_test(truth, *(probs[:, first:] for probs in both.probs), both.groups)
+    known = metrics.is_known(both.labels, len(both.class_names))[:, first:]
+    test = delong_test(truth, *(probs[:, first:] for probs in both.probs), both.groups, known)
     return None if test is None else asdict(test) | {"sentence": auc_sentence(test, len(both.labels), split)}
 
 
@@ -207,8 +209,9 @@ def disagreements(both: Pair, kind: str = "any") -> np.ndarray:
     Args:
         kind: "any"; "a" only A is correct; "b" only B is; "neither": both are wrong, in different ways
     """
-    right = [(preds == both.labels).reshape(len(both.labels), -1).all(axis=1) for preds in both.preds]
-    differ = (both.preds[0] != both.preds[1]).reshape(len(both.labels), -1).any(axis=1)
+    unknown = both.labels < 0
+    right = [((preds == both.labels) | unknown).reshape(len(both.labels), -1).all(axis=1) for preds in both.preds]
+    differ = ((both.preds[0] != both.preds[1]) & ~unknown).reshape(len(both.labels), -1).any(axis=1)
     kept = {"any": differ, "a": differ & right[0] & ~right[1], "b": differ & right[1] & ~right[0],
             "neither": differ & ~right[0] & ~right[1]}[kind]
     return np.flatnonzero(kept)

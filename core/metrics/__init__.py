@@ -9,11 +9,14 @@ estimates, evaluation.
 
 The letters of the shapes: N images, K classes (or K findings, where an image may have several).
 
-    labels     (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 for "multi-label, binary-class"
+    labels     (N,) int64 in 0..K-1, or (N, K) int64 of 0 and 1 for "multi-label, binary-class", -1 where not known
     probs      (N, K) in [0, 1]: softmax, so that a row sums to 1, or sigmoids for "multi-label, binary-class"
     preds      (N,) or (N, K) int64: the predicted classes
     task       MedMNIST's words, one of TASKS
     matrix     (K, K) counts, a row for each true and a column for each predicted class; (K, 2, 2) for several findings
+
+A finding of an image that is not known (-1) counts in no metric: each finding's are over its known labels, sums
+over all findings are over all known labels.
 
 There are three families. Accuracy, sensitivity, precision, F1, kappa and Matthews are of the *predicted
 classes* and are all read off the confusion matrix: core/metrics/confusion.py. ROC AUC and average precision
@@ -34,6 +37,7 @@ from core.metrics.confusion import (
     MULTI_LABEL,
     TASKS,
     confusion_matrix,
+    is_known,
     majority_baseline,
     one_against_rest,
     precision,
@@ -51,7 +55,7 @@ from core.metrics.table import METRICS, Metric, measure
 
 __all__ = ["METRICS", "MULTI_LABEL", "TASKS", "Estimate", "Evaluation", "Metric", "Sample", "accuracy",
            "check",
-           "confusion_matrix", "cross_entropy", "estimate", "evaluate", "majority_baseline", "measure",
+           "confusion_matrix", "cross_entropy", "estimate", "evaluate", "is_known", "majority_baseline", "measure",
            "one_against_rest",
            "pr_curve", "precision", "predict", "roc_auc", "roc_auc_interval", "roc_curve", "sensitivity",
            "specificity",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import LightboxError
-from core.metrics import MULTI_LABEL, check, wilson_interval
+from core.metrics import MULTI_LABEL, check, is_known, wilson_interval
 
 BINS = 10
 # the least that float32 keeps apart from 1; logits are cut at the same place
@@ -123,7 +123,7 @@ def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
     underconfident.
 
     Args:
-        labels, probs, task: as in `core.metrics`; several findings share one T
+        labels, probs, task: as in `core.metrics`; several findings share one T, fitted on their known labels
 
     Returns:
         T from 0.02 to 50; an end of that range where the optimum lies outside: at 0.02 every prediction is
@@ -135,10 +135,11 @@ def temperature(labels: np.ndarray, probs: np.ndarray, task: str) -> float:
     labels, probs = check(labels, probs, task)
     logits = _logits(probs, task)
     truth = labels if task == MULTI_LABEL else np.arange(probs.shape[1]) == labels[:, None]
+    known = is_known(labels, probs.shape[1])
     cold, hot = math.log(COLDEST), math.log(HOTTEST)
     for _ in range(40):                                           # 8 / 2^40 is finer than anybody reads
         middle = (cold + hot) / 2
-        slope = ((_soft(logits * math.exp(-middle), task) - truth) * logits).sum()
+        slope = ((_soft(logits * math.exp(-middle), task) - truth) * logits)[known].sum()
         cold, hot = (cold, middle) if slope < 0 else (middle, hot)     # a larger b lowers the loss: colder
     return math.exp((cold + hot) / 2)
 

@@ -22,6 +22,11 @@ def one_against_rest(labels: np.ndarray, classes: int) -> np.ndarray:
     return labels == 1 if labels.ndim == 2 else labels[:, None] == np.arange(classes)
 
 
+def is_known(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return (N, K) bool: is it known whether image n is of class k? Not where the finding has the label -1."""
+    return labels >= 0 if labels.ndim == 2 else np.ones((len(labels), classes), bool)
+
+
 def predict(probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -> np.ndarray:
     """Return the predicted class (N,), or all findings above the threshold, (N, K) of 0 and 1.
 
@@ -58,13 +63,15 @@ def thresholds_of_classes(threshold: float | np.ndarray, task: str, classes: int
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Count how often each true class (row) was predicted as each class (column): (K, K) int64.
 
-    For several findings a matrix of each, (K, 2, 2): [[true neg., false pos.], [false neg., true pos.]].
+    For several findings a matrix of each, (K, 2, 2): [[true neg., false pos.], [false neg., true pos.]]. What is not known
+    (-1) is not counted.
 
     >>> confusion_matrix(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 2).tolist()
     [[1, 1], [0, 2]]
     """
     if labels.ndim == 2:
         return np.stack([confusion_matrix(labels[:, k], predicted[:, k], 2) for k in range(classes)])
+    labels, predicted = labels[labels >= 0], predicted[labels >= 0]
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -196,13 +203,13 @@ def matthews(matrix: np.ndarray) -> np.ndarray:
 def majority_baseline(labels: np.ndarray, classes: int) -> tuple[float, int | None]:
     """Return the accuracy of always predicting the most frequent class, and that class.
 
-    For several findings: of predicting none of them (class None), over all N x K labels.
+    For several findings: of predicting none of them (class None), over all known of the N x K labels.
 
     >>> majority_baseline(np.array([0, 1, 1, 1]), 2)
     (0.75, 1)
     """
     if labels.ndim == 2:
-        return float((labels == 0).mean()), None
+        return float((labels == 0).sum() / max((labels >= 0).sum(), 1)), None
     images = np.bincount(labels, minlength=classes)
     return float(images.max() / len(labels)), int(images.argmax())
 

@@ -164,7 +164,7 @@ class _Estimator:
         if name == "accuracy" and sample.multi_label:
             correct = sample.preds == sample.labels
             clusters = np.arange(len(correct)) if self.patients is None else self.patients
-            found = _wilson(plain, correct.ravel(), np.repeat(clusters, correct.shape[1]))
+            found = _wilson(plain, correct[sample.known], np.repeat(clusters, correct.shape[1])[sample.known.ravel()])
             return replace(found, method=f"Wilson, by {self.unit}")
         if name in ("accuracy", "micro_f1") and self._is_proportion(name):
             return _wilson(plain, sample.preds == sample.labels, self.patients)
@@ -179,14 +179,14 @@ class _Estimator:
     def of_class(self, name: str, k: int) -> Estimate:
         sample = self.sample
         value = none_for_nan(METRICS[name].function.per_class(sample, [k])[..., 0])
-        plain = Estimate(value, n=len(sample.labels), n_positive=int(sample.truth[:, k].sum()))
+        plain = Estimate(value, n=int(sample.known[:, k].sum()), n_positive=int(sample.truth[:, k].sum()))
         if name in PROPORTIONS:
             return self._proportion(plain, name, k)
         interval = limits(name, value, self.values[name, "each"][:, k], self.freedom[k])
         found = plain.with_interval(interval, f"bootstrap by {self.unit}")
         if name != "roc_auc":
             return found
-        return _rescued(found, lambda: auc_interval(sample.truth[:, [k]], sample.probs[:, [k]]))
+        return _rescued(found, lambda: auc_interval(sample.truth[:, [k]], sample.probs[:, [k]], sample.known[:, [k]]))
 
     def _is_proportion(self, name: str) -> bool:
         """Whether a metric over all classes is a proportion of images; a mean over classes is none."""
@@ -200,6 +200,7 @@ class _Estimator:
         sample = self.sample
         pred = sample.preds[:, k] == 1 if sample.multi_label else sample.preds == k
         counted, correct = PROPORTIONS[name](sample.truth[:, k], pred)
+        counted = counted & sample.known[:, k]
         return _wilson(plain, correct[counted], None if self.patients is None else self.patients[counted])
 
 

@@ -4,7 +4,8 @@ reader notes."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from core.metrics.input import check
 from core.metrics.table import METRICS
 
 FEW = 10            # a class with fewer images gets a note
+# what changes when the other one of two classes is taken as the positive one; the other metrics are of both alike
+OF_POSITIVE = ("sensitivity", "specificity", "precision", "npv", "f1", "average_precision")
 # known of each class at any time
 CLASS_VALUES = ("sensitivity", "specificity", "precision", "npv", "f1", "roc_auc")
 
@@ -34,17 +37,19 @@ class ClassEvaluation:
     Args:
         values: each of CLASS_VALUES, None where it is undefined
         estimates: those metrics that were asked for of each class
+        unknown: images of which it is not known whether they have this finding; they count in none of its metrics
     """
     name: str
     n: int
     values: Mapping[str, float | None]
     estimates: Estimates
+    unknown: int = 0
 
     def as_dict(self) -> dict:
         """Return it for JSON."""
         intervals = {f"{name}_interval": _as_list(self.estimates.get(name))
                      for name in ("sensitivity", "specificity")}
-        return {"class": self.name, "n": self.n, **self.values, **intervals,
+        return {"class": self.name, "n": self.n, "not_known": self.unknown, **self.values, **intervals,
                 "measures": {name: one.as_dict() for name, one in self.estimates.items()}}
 
 
@@ -60,6 +65,7 @@ class Evaluation:
         majority_accuracy, majority_class: of always predicting the most frequent class (None: no finding at
             all)
         notes: on what is undefined or uncertain, the gravest first
+        positive: of two classes the one whose sensitivity, precision, F1 and average precision `estimates` has
     """
     task: str
     class_names: tuple[str, ...]
@@ -71,6 +77,25 @@ class Evaluation:
     majority_accuracy: float
     majority_class: str | None
     notes: tuple[Note, ...] = ()
+    positive: int = 1
+
+    @property
+    def positive_class(self) -> str | None:
+        """The name of the positive one of two classes; None of more, and of findings."""
+        return self.class_names[self.positive] if self.task == "binary-class" else None
+
+    def for_positive(self, k: int) -> Self:
+        """Return the same with class k of two as the positive one: what is predicted stays, and so do metrics of both alike.
+
+        Needs the estimates of each class that change: `evaluate` with `each`.
+        """
+        if self.task != "binary-class" or k == self.positive:
+            return self
+        of, n = self.per_class[k], self.per_class[k].n
+        changed = {name: of.estimates[name] for name in OF_POSITIVE if name in of.estimates}
+        estimates = {name: replace(changed.get(name, one), n_positive=n) for name, one in self.estimates.items()
+                     if name in changed or name not in OF_POSITIVE}
+        return replace(self, estimates=estimates, positive=k)
 
     def value(self, name: str) -> float | None:
         """Return a metric without its interval."""
@@ -84,8 +109,8 @@ class Evaluation:
     def as_dict(self) -> dict:
         """Return it for JSON."""
         threshold = self.threshold.tolist() if isinstance(self.threshold, np.ndarray) else self.threshold
-        return {name: self.value(name) for name in METRICS} | {
-            "task": self.task, "class_names": list(self.class_names), "n": self.n,
+        return {name: self.value(name) for name in METRICS if name in self.estimates} | {
+            "task": self.task, "positive_class": self.positive_class, "class_names": list(self.class_names), "n": self.n,
             "n_per_class": self.n_per_class,
             "threshold": threshold, "measures": {name: one.as_dict() for name, one in self.estimates.items()},
             "accuracy_interval": _as_list(self.estimates["accuracy"]),
@@ -141,7 +166,8 @@ def _per_class(sample: Sample, names: Sequence[str],
     classes = list(range(len(names)))
     values = {name: METRICS[name].function.per_class(sample, classes) for name in CLASS_VALUES}
     return tuple(ClassEvaluation(names[k], int(sample.truth[:, k].sum()),
-                                 {name: none_for_nan(of[k]) for name, of in values.items()}, of_classes[k])
+                                 {name: none_for_nan(of[k]) for name, of in values.items()}, of_classes[k],
+                                 int((~sample.known[:, k]).sum()))
                  for k in classes)
 
 
@@ -194,12 +220,15 @@ def _undefined_notes(predicted: np.ndarray, per_class: Sequence[ClassEvaluation]
     if absent := [one.name for one in per_class if one.n == 0]:
         notes.append(Note("auc_undefined",
                           f"ROC AUC is undefined: there is no image of class {_quoted(absent)}."))
-    if multi_label and (everywhere := [one.name for one in per_class if one.n == n]):
+    if multi_label and (everywhere := [one.name for one in per_class if 0 < one.n == n - one.unknown]):
         notes.append(Note("auc_undefined", f"ROC AUC is undefined: every image has {_quoted(everywhere)}."))
     unused = [one.name for one in per_class if one.values["precision"] is None]
     if unused and (multi_label or predicted.max() < n):
         notes.append(Note("precision_undefined",
                           f"Precision is undefined for {_quoted(unused)}: no image was predicted as such."))
+    if unknown := [f"{one.name} of {one.unknown:,}" for one in per_class if one.unknown]:
+        notes.append(Note("not_known", f"Some labels of these {n:,} images are not known and count in no metric: "
+                          f"{', '.join(unknown)}."))
     if few := [one.name for one in per_class if 0 < one.n < FEW]:
         notes.append(Note("few_images",
                           f"Fewer than {FEW} images of {_quoted(few)}: a single image changes those numbers "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from core.metrics.confusion import (
     confusion_matrix,
     counts,
     f1,
+    is_known,
     kappas,
     matthews,
     one_against_rest,
@@ -48,6 +49,16 @@ class Sample:
         return one_against_rest(self.labels, self.classes)
 
     @functools.cached_property
+    def known(self) -> np.ndarray:
+        """(N, K) bool, see `is_known`."""
+        return is_known(self.labels, self.classes)
+
+    @functools.cached_property
+    def complete(self) -> bool:
+        """Whether all labels are known."""
+        return bool(self.known.all())
+
+    @functools.cached_property
     def preds(self) -> np.ndarray:
         """(N,) or (N, K) int64, see `predict`."""
         return predict(self.probs, self.task, self.threshold)
@@ -66,7 +77,8 @@ class Sample:
         """True and false positives of class k at each cut of its scores, (T,) each. Sorting is slow, so they
         are kept."""
         if k not in self._cuts:
-            self._cuts[k] = cuts(self.truth[:, k], self.probs[:, k])[:2]
+            of = self.known[:, k]
+            self._cuts[k] = cuts(self.truth[of, k], self.probs[of, k])[:2]
         return self._cuts[k]
 
     @functools.cached_property
@@ -76,6 +88,19 @@ class Sample:
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Average over the images, the first axis."""
         return values.mean(axis=0)
+
+    def mean_of_known(self, values: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+        """Average (N, M) over the images of which each of M classes is known: (M,)."""
+        if self.complete:
+            return self.mean(values)
+        known = self.known[:, classes]
+        return ratio(self.mean(values * known), self.mean(known))
+
+    def mean_of_all(self, values: np.ndarray) -> np.ndarray:
+        """Average (N, K) over all known labels."""
+        if self.complete:
+            return self.mean(values.mean(axis=1))
+        return ratio(self.mean((values * self.known).sum(axis=1)), self.mean(self.known.sum(axis=1)))
 
     def across(self, values: np.ndarray) -> np.ndarray:
         """Average over the classes, the last axis: undefined where one of them is."""
@@ -129,7 +154,7 @@ def _accuracy(sample: Sample) -> np.ndarray:
     0.6666666666666666
     """
     correct = sample.preds == sample.labels
-    return sample.mean(correct.mean(axis=1) if sample.multi_label else correct)
+    return sample.mean_of_all(correct) if sample.multi_label else sample.mean(correct)
 
 
 def _accuracy_per_class(sample: Sample, classes: list[int]) -> np.ndarray:
@@ -232,14 +257,16 @@ def _cross_entropy(sample: Sample) -> np.ndarray:
     p is clipped at 2.2e-16, so that one confident mistake costs 36 and not infinity.
     """
     if sample.multi_label:
-        return _cross_entropy_per_class(sample, sample.averaged).mean(axis=-1)
+        if sample.complete:
+            return _cross_entropy_per_class(sample, sample.averaged).mean(axis=-1)
+        return sample.mean_of_all(_nats(np.where(sample.truth, sample.probs, 1 - sample.probs)))
     return sample.mean(_nats(sample.probs[np.arange(len(sample.labels)), sample.labels]))
 
 
 def _cross_entropy_per_class(sample: Sample, classes: list[int]) -> np.ndarray:
     """Return the same of each class against the rest."""
     p = sample.probs[:, classes]
-    return sample.mean(_nats(np.where(sample.truth[:, classes], p, 1 - p)))
+    return sample.mean_of_known(_nats(np.where(sample.truth[:, classes], p, 1 - p)), classes)
 
 
 def _nats(p: np.ndarray) -> np.ndarray:
@@ -255,13 +282,15 @@ def _brier(sample: Sample) -> np.ndarray:
 
     Brier, Mon Weather Rev 78, 1950; the half keeps it in [0, 1] and makes two classes read as one.
     """
+    if not sample.complete:
+        return sample.mean_of_all((sample.probs - sample.truth) ** 2)
     per_class = _brier_per_class(sample, range(sample.classes))
     return per_class.mean(axis=-1) if sample.multi_label else per_class.sum(axis=-1) / 2
 
 
 def _brier_per_class(sample: Sample, classes: list[int]) -> np.ndarray:
     """Return the same of each class against the rest."""
-    return sample.mean((sample.probs[:, classes] - sample.truth[:, classes]) ** 2)
+    return sample.mean_of_known((sample.probs[:, classes] - sample.truth[:, classes]) ** 2, classes)
 
 
 brier = metric(_brier, _brier_per_class)

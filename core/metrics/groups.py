@@ -95,10 +95,12 @@ def by_group(labels: np.ndarray, probs: np.ndarray, groups: Sequence) -> Grouped
     sizes = np.bincount(code)
     first = np.full(len(sizes), len(code))
     np.minimum.at(first, code, np.arange(len(code)))
+    labels = np.asarray(labels)
     mean = np.stack([np.bincount(code, column) for column in probs.T], axis=1) / sizes[:, None]
-    truth = np.asarray(labels)[first]
+    truth = labels[first].copy()
+    np.maximum.at(truth, code, labels)                # what is known of one image (-1 is not) is known of the group
     same = np.ones(len(sizes), bool)
-    np.logical_and.at(same, code, (labels == truth[code]).reshape(len(code), -1).all(axis=1))
+    np.logical_and.at(same, code, ((labels == truth[code]) | (labels < 0)).reshape(len(code), -1).all(axis=1))
     return Grouped(truth[same], mean[same], names[first][same], sizes[same], first[same], int((~same).sum()))
 
 

@@ -46,7 +46,7 @@ def check(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[np.ndarray,
                             "A label is the index of its class.")
     labels = labels.astype(np.int64, copy=False)
     top = 1 if task == MULTI_LABEL else probs.shape[1] - 1
-    if labels.min() < 0 or labels.max() > top:
+    if labels.min() < (-1 if task == MULTI_LABEL else 0) or labels.max() > top:
         raise LightboxError("metrics.labels", f"The labels range from {labels.min()} to {labels.max()}.",
-                            f"They must lie between 0 and {top}.")
+                            f"They must lie between 0 and {top}" + (", or be -1: not known." if task == MULTI_LABEL else "."))
     return labels, probs

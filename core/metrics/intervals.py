@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from core.metrics.confusion import one_against_rest
+from core.metrics.confusion import is_known, one_against_rest
 from core.metrics.input import check
 from core.metrics.ranking import placements
 
@@ -144,10 +144,11 @@ def roc_auc_interval(labels: np.ndarray, probs: np.ndarray, task: str) -> tuple[
     """
     labels, probs = check(labels, probs, task)
     first = 1 if task == "binary-class" else 0           # two classes are one column: the other mirrors it
-    return auc_interval(one_against_rest(labels, probs.shape[1])[:, first:], probs[:, first:])
+    known = is_known(labels, probs.shape[1])[:, first:]
+    return auc_interval(one_against_rest(labels, probs.shape[1])[:, first:], probs[:, first:], known)
 
 
-def auc_interval(truth: np.ndarray, scores: np.ndarray) -> tuple[float, float] | None:
+def auc_interval(truth: np.ndarray, scores: np.ndarray, known: np.ndarray | None = None) -> tuple[float, float] | None:
     """Return the interval of an AUC, or of the mean AUC of several classes; None where one of them is
     undefined.
 
@@ -167,16 +168,19 @@ def auc_interval(truth: np.ndarray, scores: np.ndarray) -> tuple[float, float] |
 
     Args:
         truth: (N, K) bool, a column for each class of the mean; scores: (N, K)
+        known: (N, K) bool, the labels that count; None is all
     """
+    known = np.ones(truth.shape, bool) if known is None else known
     positives, (images, classes) = truth.sum(axis=0), truth.shape
-    negatives = images - positives
+    negatives = known.sum(axis=0) - positives
     if not positives.all() or not negatives.all():
         return None
     contribution, areas = np.zeros(images), []
-    for positive, score, m, n in zip(truth.T, scores.T, positives, negatives):
+    for positive, score, of, m, n in zip(truth.T, scores.T, known.T, positives, negatives):
+        positive, score = positive[of], score[of]
         share = placements(positive, score)
         areas.append(share[positive].mean())
-        contribution += (share - areas[-1]) / np.sqrt(np.where(positive, max(m * (m - 1), 1),
+        contribution[of] += (share - areas[-1]) / np.sqrt(np.where(positive, max(m * (m - 1), 1),
                                                                max(n * (n - 1), 1))) / classes
     area, variance = float(np.mean(areas)), float((contribution**2).sum())
     if variance < 1e-18 or min(positives.min(), negatives.min()) < 2:

@@ -55,15 +55,24 @@ class Threshold:
 
 
 def one_class(labels: np.ndarray, probs: np.ndarray, task: str, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return class k against the rest: (N,) bool, does the image have it? and (N,) float32, its score.
+    """Return class k against the rest: (n,) bool, does the image have it? and (n,) float32, its score.
+
+    Of the n images of which that is known, `known_rows`: all N but where a finding has the label -1.
 
     Of two classes the score of class 0 is 1 - p of class 1, so that both classes agree about an image.
 
     Args:
         labels, probs, task: as in `core.metrics`
     """
+    rows = known_rows(labels, k)
+    labels, probs = labels[rows], probs[rows]
     score = 1 - probs[:, 1].astype(np.float64) if task == "binary-class" and k == 0 else probs[:, k]
     return one_against_rest(labels, probs.shape[1])[:, k], score.astype(np.float32)
+
+
+def known_rows(labels: np.ndarray, k: int) -> np.ndarray:
+    """Return the rows (n,) of the images of which it is known whether they are of class k."""
+    return np.flatnonzero(labels[:, k] >= 0) if labels.ndim == 2 else np.arange(len(labels))
 
 
 # ------------------------------------------------------------------------------------------ the choice of one

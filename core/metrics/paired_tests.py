@@ -41,7 +41,7 @@ class AUCTest:
 
 
 def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
-                groups: np.ndarray | None = None) -> AUCTest | None:
+                groups: np.ndarray | None = None, known: np.ndarray | None = None) -> AUCTest | None:
     """Test two ROC AUC on the same images, or two means of the AUC of several classes.
 
         var(A - B) = sum over groups g of (sum of the contributions of g's images to A - B)^2
@@ -57,6 +57,7 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
         labels: (N,) bool, or (N, K): a column for each class of the mean
         scores_a, scores_b: (N,) or (N, K), of any scale
         groups: (N,) of any kind, equal for images of one cluster. None: each image by itself
+        known: bool, of the shape of `labels`: those that count. None: all
 
     Returns:
         None where an AUC is undefined: a class that no image has, or that every image has.
@@ -69,11 +70,12 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
     labels, scores_a, scores_b = (np.asarray(x).reshape(len(labels), -1)
                                   for x in (labels, scores_a, scores_b))
     labels = labels.astype(bool)
-    if not len(labels) or not labels.any(axis=0).all() or labels.all(axis=0).any():
+    known = np.ones(labels.shape, bool) if known is None else np.asarray(known, bool).reshape(labels.shape)
+    if not len(labels) or not (labels & known).any(axis=0).all() or not (~labels & known).any(axis=0).all():
         return None
     members = np.arange(len(labels)) if groups is None else as_codes(groups)
-    area_a, contribution_a, enough = _area_and_contributions(labels, scores_a, members)
-    area_b, contribution_b, _ = _area_and_contributions(labels, scores_b, members)
+    area_a, contribution_a, enough = _area_and_contributions(labels, scores_a, members, known)
+    area_b, contribution_b, _ = _area_and_contributions(labels, scores_b, members, known)
     errors = tuple(float(np.sqrt((of**2).sum())) for of in (contribution_a, contribution_b))
     difference, spread = area_a - area_b, float(np.sqrt(((contribution_a - contribution_b) ** 2).sum()))
     if not enough:
@@ -87,20 +89,21 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
                    _two_sided(z), errors)
 
 
-def _area_and_contributions(labels: np.ndarray, scores: np.ndarray,
-                            members: np.ndarray) -> tuple[float, np.ndarray, bool]:
+def _area_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np.ndarray,
+                            known: np.ndarray) -> tuple[float, np.ndarray, bool]:
     """Mean AUC of the columns, (G,) the contribution of each group on it, and whether every side has two
     groups at least."""
     classes, count = labels.shape[1], members.max() + 1
     areas, contributions, enough = [], np.zeros(count), True
-    for positive, score in zip(labels.T, scores.T):
+    for positive, score, of in zip(labels.T, scores.T, known.T):
+        positive, score, member = positive[of], score[of], members[of]
         share = placements(positive, score)
         areas.append(share[positive].mean())
         for side in (positive, ~positive):
-            there = len(np.unique(members[side]))
+            there = len(np.unique(member[side]))
             enough &= there > 1
             factor = math.sqrt(there / (there - 1)) if there > 1 else 1.0
-            contributions += factor * np.bincount(members[side], share[side] - areas[-1],
+            contributions += factor * np.bincount(member[side], share[side] - areas[-1],
                                                   count) / side.sum() / classes
     return float(np.mean(areas)), contributions, bool(enough)
 

@@ -110,6 +110,8 @@ def placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def cuts(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Count positives and negatives at or above each distinct score, highest score first: three (T,)
     arrays."""
+    if not len(scores):
+        return np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1)
     order = np.argsort(-scores, kind="stable")
     positive, scores = positive[order], scores[order]
     # a cut can only fall between different scores

@@ -190,9 +190,12 @@ def degrees_of_freedom(sample: Sample, patients: Sequence | None, k: int | None 
     """
     codes = np.arange(len(sample.labels)) if patients is None else as_codes(patients)
     truth = sample.truth if k is None else sample.truth[:, [k]]
-    sides = [truth, ~truth] if sample.multi_label or k is not None else [truth]
+    known = sample.known if k is None else sample.known[:, [k]]
+    sides = [truth, ~truth & known] if sample.multi_label or k is not None else [truth]
     sizes = np.array([len(np.unique(codes[side])) for columns in sides for side in columns.T], float)
     share = 1 / sizes[sizes > 0]
+    if not len(share):                                    # nothing is known
+        return math.inf
     return float(share.sum() ** 2 / (share**2 / np.maximum(1 / share - 1, 1)).sum())
 
 
@@ -232,7 +235,8 @@ class Ranking:
         cell = side * sample.labels + sample.preds
         if sample.multi_label:
             cell += 4 * np.arange(sample.classes)
-        occupied = np.unique(cell)
+            cell = np.where(sample.known, cell, -1)
+        occupied = np.unique(cell[cell >= 0])
         return (cell.reshape(len(cell), -1, 1) == occupied).any(axis=1).astype(np.float32), occupied
 
     def segments(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -244,6 +248,9 @@ class Ranking:
         if k not in self._segments:
             scores, positive = self.sample.probs[:, k], self.sample.truth[:, k]
             order = np.argsort(-scores, kind="stable")
+            order = order[self.sample.known[order, k]]
+            if not len(order):
+                return order, order, order
             starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
             with_positive = np.add.reduceat(positive[order].astype(np.int64), starts) > 0
             starts = starts[np.r_[True, with_positive[1:] | with_positive[:-1]]]
@@ -258,7 +265,7 @@ class Resamples(Sample):
         sample = ranking.sample
         self.labels, self.probs, self.task, self.threshold = sample.labels, sample.probs, sample.task, sample.threshold
         self.multi_label, self.classes, self.averaged = sample.multi_label, sample.classes, sample.averaged
-        self.truth, self.preds = sample.truth, sample.preds
+        self.truth, self.preds, self.known, self.complete = sample.truth, sample.preds, sample.known, sample.complete
         self.ranking, self.weights = ranking, weights
 
     @functools.cached_property
@@ -284,6 +291,8 @@ class Resamples(Sample):
         """(B, T) each."""
         if k not in self._cuts:
             order, last, positive = self.ranking.segments(k)
+            if not len(order):                              # a finding of which nothing is known
+                return (np.zeros((len(self.weights), 1), np.float32),) * 2
             weights = np.take(self.whole, order, axis=1)
             above = _cumulative(weights, last)
             weights *= positive

@@ -71,7 +71,8 @@ METRICS: dict[str, Metric] = {
         r"\frac{TN}{TN + FN}", of_rate(npv)),
     "f1": Metric(
         "F1 (binary)",
-        "Harmonic mean of precision and sensitivity of class 1; beyond two classes the mean over classes.",
+        "Harmonic mean of precision and sensitivity of the positive class; beyond two classes the mean over "
+        "classes.",
         r"\frac{2\,TP}{2\,TP + FP + FN}", of_rate(f1)),
     "macro_f1": Metric(
         "Macro F1", "Mean F1 of all classes, so that a rare class counts as much as a frequent one.",

@@ -65,7 +65,8 @@ def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str
             f"{with_interval(one.estimates['roc_auc'])} |" for split, one in evaluations.items()]
     return "\n".join([
         f"# {title}", "", about.strip(), "",
-        f"**Classes** {', '.join(data['class_names'])}.", "",
+        f"**Classes** {', '.join(data['class_names'])}." + (
+            f" Positive class: {data['class_names'][1]}." if data["task"] == "binary-class" else ""), "",
         f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
         f"**Images** {images}. {data['split_note']}", "",
         f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}. "

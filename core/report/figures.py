@@ -17,6 +17,7 @@ from core.charts.save import as_png, as_svg
 from core.evaluation import thresholds
 from core.metrics import METRICS, MULTI_LABEL, confusion
 from core.metrics.calibration import reliability
+from core.metrics.operating_points import known_rows
 from core.metrics.ranking import binary_auc, pr_curve, roc_curve
 from core.report.contents import SPLIT_WORDS, Contents
 
@@ -150,7 +151,8 @@ def _one_against_rest(what: Contents) -> Iterator[tuple[str, str, np.ndarray, np
     truth = confusion.one_against_rest(found.labels, len(names))
     chosen = [1] if _is_binary(what) else range(min(len(names), MOST_CLASSES))
     for k in chosen:
-        yield names[k], palette.class_color(k), truth[:, k], found.probs[:, k]
+        rows = known_rows(found.labels, k)
+        yield names[k], palette.class_color(k), truth[rows, k], found.probs[rows, k]
 
 
 def _is_binary(what: Contents) -> bool:

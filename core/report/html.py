@@ -156,7 +156,14 @@ def _metrics(what: Contents) -> str:
     rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None
              else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
-    return _table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
+    return _positive(what) + _table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
+
+
+def _positive(what: Contents) -> str:
+    """Which of two classes the metrics are of."""
+    name = what.result.positive_class
+    return "" if name is None else (f"<p>Positive class: <b>{escape(name)}</b>. Sensitivity, precision (PPV), F1 and average "
+                                    "precision are of it.</p>")
 
 
 def _copies(what: Contents) -> str:
@@ -231,7 +238,8 @@ def _figures(what: Contents, names: Sequence[str] = ()) -> str:
 def _data(what: Contents) -> str:
     about = what.about
     counts = ", ".join(f"{SPLIT_WORDS[split]} {n:,}" for split, n in about["n"].items())
-    rows = [("Images", about["title"]), ("Classes", ", ".join(about["class_names"])), ("Task", about["task"]),
+    classes = " ".join([", ".join(about["class_names"]) + ".", *about.get("labels", [])])
+    rows = [("Images", about["title"]), ("Classes", classes), ("Task", about["task"]),
             ("Size",
              f"{about['size']} x {about['size']} px, {'gray' if about['channels'] == 1 else 'colour'}, "
                      f"{about['resize']}"),
@@ -281,6 +289,8 @@ def _side_by_side(all_of: Sequence[Contents]) -> str:
     rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of))
             for name in HEADLINE
             if any(what.result.value(name) is not None for what in all_of)]
+    if any(what.result.positive_class for what in all_of):
+        rows.append(("Positive class", *(what.result.positive_class or "" for what in all_of)))
     rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
     rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
     rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))

@@ -43,14 +43,15 @@ def _cell(value):
 def evaluation_report(what: Contents) -> str:
     """Return a row for each metric, of all classes and of each one."""
     head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive",
-            "interval_method")
+            "interval_method", "positive_class")
+    positive = what.result.positive_class or ""
     fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.preds.epoch)
-    rows = [(*fixed, "all", *_row_of(name, one)) for name, one in what.result.estimates.items()]
+    rows = [(*fixed, "all", *_row_of(name, one), positive) for name, one in what.result.estimates.items()]
     if what.result.copies:
-        rows += [(*fixed, "all, without copies in training", *_row_of(name, one))
+        rows += [(*fixed, "all, without copies in training", *_row_of(name, one), positive)
                  for name, one in what.result.copies.without.items()]
     for row in what.result.per_class:
-        rows += [(*fixed, row.name, *_row_of(name, one)) for name, one in row.estimates.items()]
+        rows += [(*fixed, row.name, *_row_of(name, one), row.name) for name, one in row.estimates.items()]
     return to_csv(head, rows)
 
 
@@ -71,7 +72,10 @@ def predictions_report(what: Contents) -> str:
 
 
 def per_image(what: Contents) -> str:
-    """Return a row for each image: patient and study where known, true and predicted class, probabilities."""
+    """Return a row for each image: patient and study where known, true and predicted class, probabilities.
+
+    A finding that is not known stands with a ?.
+    """
     found, names, several = what.preds, what.about["class_names"], what.about["task"] == MULTI_LABEL
     preds = confusion.predict(found.probs, what.about["task"], thresholds.of(what.run))
     head = ["image_id", "patient", "study", "true", "predicted", *(f"prob_{name}" for name in names)]
@@ -79,7 +83,9 @@ def per_image(what: Contents) -> str:
     patients, studies = found.patients or blank, found.studies or blank
 
     def word(value) -> str:
-        return "; ".join(name for name, there in zip(names, value) if there) if several else names[int(value)]
+        if not several:
+            return names[int(value)]
+        return "; ".join(name if there == 1 else f"{name}?" for name, there in zip(names, value) if there)
     rows = ((image, patient, study, word(true), word(pred), *(round(float(p), 6) for p in probs))
             for image, patient, study, true, pred, probs in zip(found.image_ids, patients, studies,
                                                                 found.labels, preds,

@@ -27,7 +27,8 @@ STATUS_KEYS = {key.rstrip("?") for key in STATUS}
 NOTES = {"text": str, "tags": [str]}
 DATA = {"dataset": str, "title": str, "task": Task, "target?": str, "class_names": [str],
         "size": range(1, 10**5), "resize?": str, "channels": range(1, 4), "fingerprint": str, "split_hash": str,
-        "split_note?": str, "n": {split.value: COUNT for split in Split}}
+        "split_note?": str, "label_edit?": str, "labels?": [str],
+        "n": {split.value: COUNT for split in Split}}
 ESTIMATE = [NUMBER, NUMBER, NUMBER, (str, None)]
 THRESHOLDS = {"thresholds": {"*": {
     "value": Between(0, 1), "rule": str, "wish": {"*": REAL}, "epoch": EPOCH, "sought": COUNT}}}
@@ -37,7 +38,7 @@ TRIED = {"threads": COUNT, "channels_last": bool, "precision?": str, "images_per
 RECORDS = {
     "start": {"epoch": EPOCH, "step": COUNT, "device?": str, "parameters?": COUNT, "n_train?": COUNT, "n_val?": COUNT,
               "how?": {"threads": COUNT, "channels_last": bool, "precision": str, "tried": [TRIED]},
-              "strip_rows?": [COUNT], "strip_labels?": [(range(10**6), [range(2)])], "notes?": [str]},
+              "strip_rows?": [COUNT], "strip_labels?": [(range(10**6), [range(-1, 2)])], "notes?": [str]},
     "step": {"epoch": range(1, 10**7), "step": COUNT, "steps?": range(1, 10**15), "loss?": NUMBER, "objective?": NUMBER,
              "accuracy?": NUMBER, "lr?": NUMBER, "grad_norm?": NUMBER, "images_per_second?": NUMBER,
              "seconds_left?": NUMBER, "memory_bytes?": NUMBER, "device_use?": NUMBER},

@@ -30,7 +30,7 @@ from core.config import ModelConfig, RunConfig
 from core.errors import LightboxError
 from core.trainers.batches import Batches, SplitData
 from core.trainers.distributed import Group, has_dropout
-from core.trainers.losses import Objective, build_objective, plain_loss
+from core.trainers.losses import Objective, build_objective, known_images, plain_loss
 from core.trainers.optim import lr_at, set_lr
 from core.trainers.records import EpochRecord, Record, StepRecord, Tick
 from core.trainers.sampling import mixture, plan_epoch
@@ -146,13 +146,14 @@ def _learn_epoch(learner: Learner, plan: list[list[np.ndarray]], steps: int, clo
         set_lr(state.optimiser, lr)
         tally, grad_norm = learner.step(epoch * steps + state.step, portions)
         images = sum(map(len, portions))
-        state.total, state.count, state.step = state.total + tally, state.count + images, state.step + 1
+        known = known_images(learner.batches.split.labels[np.concatenate(portions)])
+        state.total, state.count, state.step = state.total + tally, state.count + known, state.step + 1
         clock.tick(images)
         if not clock.report_due() and state.step < steps:
             yield Tick("train", epoch + 1, state.step, steps)
             continue
         # the one wait for the device, about twice a second
-        loss, correct, objected = (tally / images).tolist()
+        loss, correct, objected = (tally / known).tolist()
         check_finite(loss + objected)
         yield StepRecord(epoch + 1, state.step, steps, loss, objected, None if config.train.mixup else correct, lr,
                          float(_grad_norm(model) if grad_norm is None else grad_norm),
@@ -206,12 +207,13 @@ class Learner:
         """
         model, optimiser, positions = self.state.model, self.state.optimiser, np.concatenate(batches)
         weight = self.objective.weight(self.batches.split.labels[positions])
+        known = known_images(self.batches.split.labels[positions])
         tally = torch.zeros_like(self.state.total)
         optimiser.zero_grad(set_to_none=True)
         with _seeded((self.seed, step, self.group.rank), self.device) if self.stochastic else contextlib.nullcontext():
             for part, batch in enumerate(batches):
                 self.group.share(batch)                       # says how large the whole of what comes is
-                loss, sums = self._loss(len(batch), (self.seed, self.epoch, step, part), weight, len(positions))
+                loss, sums = self._loss(len(batch), (self.seed, self.epoch, step, part), weight, len(positions), known)
                 # the group takes the mean of the gradients, the step is a sum
                 (loss * self.group.size).backward()
                 tally += sums
@@ -221,8 +223,11 @@ class Learner:
         optimiser.step()
         return self.group.sum(tally), norm
 
-    def _loss(self, n: int, place: tuple[int, ...], weight: float, count: int) -> tuple[Tensor, Tensor]:
-        """What this process's part of the next batch, of n images, adds to the objective of a step of `count`; its (3,) sums."""
+    def _loss(self, n: int, place: tuple[int, ...], weight: float, count: int, known: float) -> tuple[Tensor, Tensor]:
+        """What this process's part of the next batch, of n images, adds to the objective of a step of `count`; its (3,) sums.
+
+        known: `known_images` of the step
+        """
         images, labels = next(self.coming)
         if self.augmenting:
             images = augment(images, self.config.augment, place[:2], self.batches.rows)
@@ -242,7 +247,7 @@ class Learner:
             loss = loss + penalty * (len(images) / count)
         with torch.no_grad():
             plain = torch.lerp(plain_loss(logits, others), plain_loss(logits, labels), share).sum()
-            return loss, torch.stack((plain, _correct(logits, labels), loss * count)).to(self.state.total)
+            return loss, torch.stack((plain, _correct(logits, labels), loss * known)).to(self.state.total)
 
 
 @contextlib.contextmanager
@@ -255,9 +260,12 @@ def _seeded(place: tuple[int, int, int], device: torch.device) -> Iterator[None]
 
 
 def _correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the number of correct predictions in a batch; with several findings, each image counts by its share."""
+    """Return the number of correct predictions in a batch; with several findings, each image counts by its share.
+
+    What is not known counts as no image, see `known_images`.
+    """
     if labels.ndim == 2:
-        return ((logits > 0) == labels.bool()).float().mean(dim=1).sum()
+        return (((logits > 0) == labels.bool()) & (labels >= 0)).float().mean(dim=1).sum()
     return (logits.argmax(dim=1) == labels).float().sum()
 
 

@@ -4,6 +4,8 @@ Letters of the shapes: B images of a batch, K classes (or findings). The truth o
 over the classes, so that smoothed labels and mixed images need nothing of their own:
 
     targets    (B, K) in [0, 1]; rows sum to 1, except for several findings, where each column stands for itself
+               (2, B, K) of several findings where some labels are not known (-1): the share of yes, and of no; both
+               are 0 for what is not known, so that it adds nothing, also when images are mixed
 
 A loss gives one number an image, not the mean of the batch: parts of a batch that are computed one after the
 other, or on several machines, are then added up to exactly what the whole batch would have given.
@@ -56,13 +58,17 @@ def squared_emd(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float =
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 0.0) -> Tensor:
     """- mean_k w_k t_k log p_k + (1 - t_k) log(1 - p_k): one yes-or-no question a finding, p the sigmoid of its logit."""
+    if targets.ndim == 3:
+        yes, no = targets
+        return -(weights * yes * F.logsigmoid(logits) + no * F.logsigmoid(-logits)).mean(dim=1)
     return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="none").mean(dim=1)
 
 
 def binary_focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float) -> Tensor:
     """`focal` for several findings: each term of the binary cross-entropy times (1 - its probability)^gamma."""
     yes, no = F.logsigmoid(logits), F.logsigmoid(-logits)
-    terms = weights * targets * _easiness(yes, gamma) * yes + (1 - targets) * _easiness(no, gamma) * no
+    is_yes, is_no = targets if targets.ndim == 3 else (targets, 1 - targets)
+    terms = weights * is_yes * _easiness(yes, gamma) * yes + is_no * _easiness(no, gamma) * no
     return -terms.mean(dim=1)
 
 
@@ -97,11 +103,12 @@ class Objective:
 
     Without class weights that is the mean. With them it is the weighted mean, as in
     `torch.nn.functional.cross_entropy`; for several findings the weights count the positives more
-    (pos_weight) and the mean is plain.
+    (pos_weight) and the mean is plain: over all labels of the batch, or, where some are not known, over the known ones.
 
     Args:
         weights: (K,) on the device, ones where classes are not weighted
         smoothing: share of the truth that is spread over all classes; for findings, over yes and no
+        masked: whether some labels of the training images are not known
     """
     function: Callable
     findings: bool
@@ -109,14 +116,16 @@ class Objective:
     class_weights: np.ndarray
     smoothing: float
     gamma: float
+    masked: bool = False
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         return self.function(logits, targets, self.weights, self.gamma)
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Return (B,) or (B, K) labels -> (B, K) float32, smoothed."""
+        """Return (B,) or (B, K) labels -> (B, K) float32, smoothed; or (2, B, K) where some are not known."""
         if self.findings:
-            return labels.float() * (1 - self.smoothing) + self.smoothing / 2
+            yes = labels.float() * (1 - self.smoothing) + self.smoothing / 2
+            return torch.stack((yes, 1 - yes)) * (labels >= 0) if self.masked else yes
         return one_hot(labels, len(self.weights)) * (1 - self.smoothing) + self.smoothing / len(self.weights)
 
     def weight(self, labels: np.ndarray) -> float:
@@ -124,7 +133,7 @@ class Objective:
 
         From labels in main memory: nothing waits for a device.
         """
-        return float(len(labels) if self.findings else self.class_weights[labels].sum())
+        return known_images(labels) if self.findings else float(self.class_weights[labels].sum())
 
 
 def build_objective(config: TrainConfig, task: str, labels: np.ndarray, classes: int, device: torch.device) -> Objective:
@@ -143,7 +152,12 @@ def build_objective(config: TrainConfig, task: str, labels: np.ndarray, classes:
     class_weights = balanced_weights(labels, classes) if config.class_weights else np.ones(classes)
     return Objective(loss.findings if findings else loss.one_answer, findings,
                      torch.tensor(class_weights, dtype=torch.float32, device=device), class_weights.astype(np.float32),
-                     config.label_smoothing, config.focal_gamma)
+                     config.label_smoothing, config.focal_gamma, findings and bool((labels < 0).any()))
+
+
+def known_images(labels: np.ndarray) -> float:
+    """Return how many images (N,) or (N, K) labels are of, each counted by the share of its labels that is known; never 0."""
+    return max(float((labels >= 0).mean(axis=1).sum()), 1e-9) if labels.ndim == 2 else float(len(labels))
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:
@@ -152,7 +166,11 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
 
 
 def plain_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return (B,) cross-entropy without weights or smoothing: what `metrics.cross_entropy` measures, so that curves compare."""
+    """Return (B,) cross-entropy without weights or smoothing: what `metrics.cross_entropy` measures, so that curves compare.
+
+    What is not known adds 0: the mean is their sum over `known_images`.
+    """
     if labels.ndim == 2:
-        return F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none").mean(dim=1)
+        terms = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
+        return (terms * (labels >= 0)).mean(dim=1)
     return F.cross_entropy(logits, labels, reduction="none")

@@ -28,7 +28,7 @@ from core.errors import LightboxError
 from core.trainers.batches import Batches, SplitData
 from core.trainers.classifier import Learner, frozen_in
 from core.trainers.distributed import Group
-from core.trainers.losses import build_objective
+from core.trainers.losses import build_objective, known_images
 from core.trainers.optim import set_lr
 from core.trainers.sampling import plan_epoch
 from core.trainers.state import TrainState
@@ -108,7 +108,8 @@ def find_lr(model: nn.Module, train_split: SplitData, config: RunConfig, *, prec
         set_lr(state.optimiser, lr)
         batches = plan[i % steps_an_epoch]
         sums, _ = learner.step(i, batches)
-        return float(sums[2]) / sum(map(len, batches))        # waits for the device: a hundred steps may
+        known = known_images(train_split.labels[np.concatenate(batches)])
+        return float(sums[2]) / known                         # waits for the device: a hundred steps may
 
     none = True
     for record in range_test(step, low=low, high=high, steps=steps):

@@ -39,9 +39,12 @@ def balanced(labels: np.ndarray, batch_size: int, seed: int, epoch: int) -> list
 
 
 def rarest_finding(labels: np.ndarray) -> np.ndarray:
-    """Return (N, K) of 0 and 1 -> (N,): the finding of each image that the fewest images have, -1 where there is none."""
-    count = labels.sum(axis=0)
-    return np.where(labels.any(axis=1), np.where(labels == 1, count, len(labels) + 1).argmin(axis=1), -1)
+    """Return (N, K) of 0, 1 and -1 (not known) -> (N,): the finding of each image that the fewest images have.
+
+    -1 where there is none.
+    """
+    has = labels == 1
+    return np.where(has.any(axis=1), np.where(has, has.sum(axis=0), len(labels) + 1).argmin(axis=1), -1)
 
 
 SAMPLERS = {

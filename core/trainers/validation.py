@@ -100,7 +100,9 @@ def tracked_images(labels: np.ndarray, count: int = TRACKED) -> np.ndarray:
     >>> tracked_images(np.array([0, 0, 0, 1, 1, 2]), 4).tolist()
     [0, 3, 5, 1]
     """
-    classes = np.where(labels.any(axis=1), labels.argmax(axis=1), labels.shape[1]) if labels.ndim == 2 else labels
+    classes = labels
+    if labels.ndim == 2:
+        classes = np.where((labels == 1).any(axis=1), labels.argmax(axis=1), labels.shape[1])
     turn = np.zeros(len(classes), dtype=np.int64)              # how many of its class come before an image
     for k in np.unique(classes):
         turn[classes == k] = np.arange((classes == k).sum())

@@ -151,7 +151,7 @@ def counts_html(target: Target, counts: pd.DataFrame) -> str:
 def sample_rows(result: ScanResult, count: int = 4) -> list[int]:
     """Return a row of each of the first classes, then the first rows, `count` of them."""
     labels = next(iter(result.index.targets.values())).labels
-    one_of_each = [int(np.argmax(labels[:, k] if labels.ndim == 2 else labels == k)) for k in range(count)
+    one_of_each = [int(np.argmax(labels[:, k] == 1 if labels.ndim == 2 else labels == k)) for k in range(count)
                    if (labels.shape[1] if labels.ndim == 2 else labels.max() + 1) > k]
     return list(dict.fromkeys([*one_of_each, *range(min(count, len(labels)))]))[:count]
 

@@ -45,7 +45,7 @@ class Query:
 
 def cache_key(data: Dataset) -> tuple:
     """Return what an open data set is known by in a cache: content, task and split."""
-    return data.fingerprint, data.target, data.split_hash
+    return data.fingerprint, data.target, data.split_hash, data.label_edit
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -148,7 +148,7 @@ def spread(data: Dataset, count: int) -> np.ndarray:
 def _row(data: Dataset, row: int) -> InputImage:
     label = data.labels[row]
     truth = (data.class_names[label] if data.labels.ndim == 1 else
-             ", ".join(name for name, has in zip(data.class_names, label) if has) or "no finding")
+             ", ".join(name for name, has in zip(data.class_names, label) if has == 1) or "no finding")
     return InputImage(str(data.table["image_id"].iloc[row]), original_of(data, row)[0], (),
                       f"{data.fingerprint} {row}", truth)
 

@@ -51,8 +51,9 @@ def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows:
     task, class_names = run.data()["task"], run.data()["class_names"]
     multi_label = task == MULTI_LABEL
     if multi_label:
-        labelled = [escape(name) for name, there in zip(class_names, preds.labels[i]) if there]
-        st.caption(f"Labels: {', '.join(labelled) or 'no finding'}.")
+        labelled = [escape(name) for name, there in zip(class_names, preds.labels[i]) if there == 1]
+        unknown = [escape(name) for name, there in zip(class_names, preds.labels[i]) if there < 0]
+        st.caption(f"Labels: {', '.join(labelled) or 'no finding'}." + (f" Not known: {', '.join(unknown)}." if unknown else ""))
     pixels, mask = original_of(data, row)
     place = st.container()
     with st.spinner("Loading the network"):

@@ -110,7 +110,7 @@ def draw_nearest(run: Run, data: Dataset, row: int, names: Sequence[str]) -> Non
 
 
 def _findings(names: Sequence[str], label: np.ndarray) -> str:
-    return ", ".join(names[k] for k in np.flatnonzero(label)) or "no finding"
+    return ", ".join(names[k] for k in np.flatnonzero(label == 1)) or "no finding"
 
 
 def neighbours_in_words(classes: Sequence[str], true: str | None, patients: Sequence[str],

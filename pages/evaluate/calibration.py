@@ -86,7 +86,7 @@ def compared(run: Run, preds: Predictions, k: int, t: float | None) -> dict:
     labels, before, task = preds.labels, preds.probs.astype(np.float64), run.data()["task"]
     both = [before] if t is None else [before, apply_temperature(before, t, task)]
     pairs = [top_label(labels, probs) if k == TOP else one_class(labels, probs, task, k) for probs in both]
-    return {"diagrams": [reliability(*one) for one in pairs], "n": len(labels),
+    return {"diagrams": [reliability(*one) for one in pairs], "n": len(pairs[0][1]),
             "by_chance": ece_by_chance(pairs[0][1]),
             **{name: [METRICS[name].function(labels, probs, task) for probs in both]
                for name in ("loss", "brier")}}

@@ -16,7 +16,6 @@ from streamlit.delta_generator import DeltaGenerator
 from core.evaluation.run_evaluation import LOGISTIC, RunEvaluation
 from core.metrics import METRICS, MULTI_LABEL, Estimate
 from core.metrics.evaluation import Note
-from pages.evaluate.positive_class import default_positive_class
 from pages.shared.layout import escape, format_interval, format_number
 
 # What stands in the row at the top, for each task. The rest stands in the table.
@@ -87,10 +86,6 @@ def show_headline(result: RunEvaluation) -> DeltaGenerator:
         st.metric("Images", f"{result.n:,}",
                   help="The images behind these numbers. The fewer, the wider the intervals.")
         st.caption(_class_counts(result))
-    if result.task == "binary-class" and default_positive_class(result.class_names) == 0:
-        healthy, ill = (escape(result.class_names[k]) for k in (1, 0))
-        st.caption(f"The positive class of this data set is {healthy}: sensitivity refers to {healthy}, "
-                   f"specificity to {ill}. The section Threshold takes {ill} as the positive class.")
     return place
 
 
@@ -102,7 +97,7 @@ def _lines_below(result: RunEvaluation, name: str, one: Estimate) -> list[str]:
     elif one.value is not None:
         lines.append("95 % CI: undefined")
     if name in ("sensitivity", "specificity") and result.task == "binary-class":
-        of = result.per_class[1 if name == "sensitivity" else 0]
+        of = result.per_class[result.positive if name == "sensitivity" else 1 - result.positive]
         lines.append(f"of {of.n:,} {escape(of.name)}")
     return lines + [f"{BASELINES[base][0]}: {format_number(value)}"
                     for base, value in _of_baselines(result, name).items() if value is not None]
@@ -141,7 +136,8 @@ def show_all(result: RunEvaluation) -> None:
 
 
 def _show_overall(result: RunEvaluation) -> None:
-    st.header("Overall", anchor=False, help=_interval_kinds(result.estimates.values()))
+    of = f" (positive class: {escape(result.positive_class)})" if result.positive_class else ""
+    st.header(f"Overall{of}", anchor=False, help=_interval_kinds(result.estimates.values()))
     rows = [(name, result.estimates[name]) for name in (*MEDMNIST, *METRICS)
             if name in result.estimates
             and (name != "quadratic_kappa" or result.task == "ordinal-regression")]

@@ -21,6 +21,7 @@ from pages.evaluate.copies import draw_copies
 from pages.evaluate.external import OWN, draw_external, on_chip
 from pages.evaluate.groups import draw_breakdown
 from pages.evaluate.metrics import show_all, show_classes, show_headline, show_warnings
+from pages.evaluate.positive_class import choose_positive_class, positive_class
 from pages.evaluate.results import Overview, await_baseline, evaluation_of, overview_of
 from pages.evaluate.studies import draw_studies
 from pages.evaluate.threshold import draw_threshold
@@ -63,8 +64,13 @@ class Shown:
 
     @cached_property
     def result(self) -> RunEvaluation:
-        """Every metric with its interval."""
-        return evaluation_of(self.run, self.split, self.preds)
+        """Every metric with its interval, of the positive class that is chosen."""
+        return self.of_positive(each=False)
+
+    def of_positive(self, each: bool) -> RunEvaluation:
+        """The same; `each` for each class too, which the other class than the run's needs."""
+        k = positive_class(self.run.data())
+        return evaluation_of(self.run, self.split, self.preds, each=each or k != 1).for_positive(k)
 
 
 def show_overview(at: Shown) -> None:
@@ -111,8 +117,8 @@ def show_roc_of(overview: Overview) -> None:
                           point_label=label_of(overview)),
                key=f"roc_{overview.finding}")
     if point:
-        st.caption(f"The diamond is the threshold {overview.threshold:.2g}: sensitivity {point[1]:.3f}, "
-                   f"specificity {1 - point[0]:.3f}.")
+        st.caption(f"The diamond is the threshold {overview.threshold:.2g}: sensitivity for "
+                   f"{escape(overview.names[overview.positive])} {point[1]:.3f}, specificity {1 - point[0]:.3f}.")
     elif len(overview.roc) > 1:
         st.caption("Each class against all others.")
 
@@ -129,7 +135,7 @@ def show_precision_recall_of(overview: Overview) -> None:
     if overview.prevalence is not None:
         precision = f"The diamond has a precision of {point[1]:.3f}. " if point else ""
         st.caption(f"{precision}Chance level: {overview.prevalence:.3f}, the prevalence of "
-                   f"{escape(overview.names[1])} here.")
+                   f"{escape(overview.names[overview.positive])} here.")
 
 
 def label_of(overview: Overview) -> str:
@@ -154,7 +160,7 @@ SECTIONS = {
     "threshold": Section("Threshold", lambda at: draw_threshold(at.run, at.split, at.preds)),
     "calibration": Section("Calibration", lambda at: draw_calibration(at.run, at.split, at.preds)),
     "measures": Section("All metrics",
-                        lambda at: show_all(evaluation_of(at.run, at.split, at.preds, each=True))),
+                        lambda at: show_all(at.of_positive(each=True))),
     "groups": Section("Groups and patients",
                       lambda at: draw_breakdown(at.run, at.split, at.preds, at.result, runs)),
     "growth": Section("Learning curve and image size", lambda at: draw_studies(at.run, at.split, runs)),
@@ -179,8 +185,10 @@ def set_section(title: str) -> None:
 
 def show(run: Run, split: str, finding: str | None) -> Shown:
     preds = predictions_of(run, split)
-    at = Shown(run, split, preds, overview_of(run, split, preds, finding))
+    at = Shown(run, split, preds, overview_of(run, split, preds, finding, positive_class(run.data())))
     show_warnings(at.result.warnings)
+    if at.result.positive_class:
+        choose_positive_class(run.data(), "headline")
     with show_headline(at.result):
         draw_downloads(run, split)
     draw_copies(at.result.copies, run.config.data.dataset)

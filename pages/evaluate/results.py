@@ -22,6 +22,7 @@ from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import MULTI_LABEL
 from core.metrics.estimates import PROPORTIONS
 from core.metrics.groups import GroupEvaluation
+from core.metrics.operating_points import known_rows
 from core.runs.store import Run
 from pages.shared.open_data import open_set
 from pages.shared.predictions import BY_PREDICTIONS, BY_THRESHOLD, class_index, one_finding, roc_curves
@@ -159,7 +160,8 @@ class Overview:
         roc_point: the same two numbers at the threshold; None with more than two classes
         pr: class -> (sensitivity, precision), a point for each threshold
         pr_point: the same two numbers at the threshold; None too where nothing is predicted positive
-        prevalence: proportion of class 1; None with more than two classes
+        prevalence: proportion of the positive class; None with more than two classes
+        positive: which of two classes that is, whose curves, points and threshold these are
     """
 
     finding: int | None
@@ -171,29 +173,36 @@ class Overview:
     pr: dict[int, tuple[np.ndarray, np.ndarray]]
     pr_point: tuple[float, float] | None
     prevalence: float | None
+    positive: int = 1
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_THRESHOLD)
-def overview_of(run: Run, split: str, preds: Predictions, finding: str | None = None) -> Overview:
-    """Return matrix and curves. `finding` is its number as in the address. Raises LightboxError as
-    `core.metrics.check`."""
+def overview_of(run: Run, split: str, preds: Predictions, finding: str | None = None,
+                positive: int = 1) -> Overview:
+    """Return matrix and curves. `finding` is its number as in the address; `positive` is one of two classes.
+
+    Raises LightboxError as `core.metrics.check`.
+    """
     about, labels, probs = run.data(), preds.labels, preds.probs
     task, names = about["task"], tuple(about["class_names"])
     metrics.check(labels, probs, task)
     k = (class_index(finding, len(names)) or 0) if task == MULTI_LABEL else None
     cut = float(np.broadcast_to(thresholds.of(run), probs.shape[1])[k or 0])
     if k is not None:
-        labels, probs = one_finding(labels, probs, k)
+        rows = known_rows(labels, k)
+        labels, probs = one_finding(labels[rows], probs[rows], k)
         task, names = "binary-class", (f"no {names[k]}", names[k])
+        positive = 1
     matrix = metrics.confusion_matrix(labels, metrics.predict(probs, task, cut), len(names))
-    roc = roc_curves(labels, probs, task, names)
+    roc = roc_curves(labels, probs, task, names, positive)
     truth = metrics.one_against_rest(labels, len(names))
     pr = {c: tuple(axis[:-1] for axis in metrics.pr_curve(truth[:, c], probs[:, c])[1::-1]) for c in roc}
     if task != "binary-class":
         return Overview(k, names, None, matrix, roc, None, pr, None, None)
     roc_point = pr_point = None
     if roc:
-        sensitivity, precision = float(metrics.sensitivity(matrix)[1]), float(metrics.precision(matrix)[1])
-        roc_point = float(1 - metrics.specificity(matrix)[1]), sensitivity
+        sensitivity, precision = float(metrics.sensitivity(matrix)[positive]), float(metrics.precision(matrix)[positive])
+        roc_point = float(1 - metrics.specificity(matrix)[positive]), sensitivity
         pr_point = (sensitivity, precision) if np.isfinite(precision) else None
-    return Overview(k, names, cut, matrix, roc, roc_point, pr, pr_point, float(truth[:, 1].mean()))
+    return Overview(k, names, cut if positive else 1 - cut, matrix, roc, roc_point, pr, pr_point,
+                    float(truth[:, positive].mean()), positive)

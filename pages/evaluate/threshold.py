@@ -33,6 +33,7 @@ from core.metrics.operating_points import (
     OperatingPoints,
     Threshold,
     choose,
+    known_rows,
     one_class,
     operating_points,
 )
@@ -79,7 +80,7 @@ def draw_threshold(run: Run, split: str, preds: Predictions, k: int | None = Non
     version = f"{run.folder}|{split}|{k}|{predictions_version(run)}"
     header = {
         "id": hashlib.sha256(version.encode()).hexdigest()[:16], "columns": COLUMNS,
-        "m": m, "n": len(preds.labels) - m, "by_patient": by_patient, "rules": RULES_SHOWN,
+        "m": m, "n": len(known_rows(preds.labels, k)) - m, "by_patient": by_patient, "rules": RULES_SHOWN,
         "auc": format_interval(area.value, area.low, area.high), "auc_interval": area.method,
         "name": names[k], "rest": rest_of(about, k), "test": split == "test", "opened": run.times_test_opened(),
         "frozen": None if frozen is None else {"value": frozen.value, "says": frozen.in_words(names)},
@@ -158,5 +159,6 @@ def _points(run: Run, preds: Predictions, k: int) -> tuple[OperatingPoints, int,
     """The operating points, how many images are positive, and whether patients have several images."""
     positive, scores = one_class(preds.labels, preds.probs, run.data()["task"], k)
     patients = with_patients(run, preds).patients
+    patients = patients and [patients[row] for row in known_rows(preds.labels, k)]
     by_patient = patients is not None and len(np.unique(as_codes(patients))) < len(patients)
     return operating_points(positive, scores, patients if by_patient else None), int(positive.sum()), by_patient

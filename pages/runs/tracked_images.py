@@ -58,7 +58,7 @@ def load_tracked(run: Run, records: Sequence[Mapping]) -> TrackedImages:
             return TrackedImages(labels, names, why_not="The data set has changed since this run: only the bars are shown.")
         rows = rows if max(rows, default=0) < len(data) else []
         style = _style(data, tuple(rows), data.fingerprint) if rows else ""
-        return TrackedImages(labels, names, style, majority=_majority(data, data.split_hash))
+        return TrackedImages(labels, names, style, majority=_majority(data, data.split_hash + data.label_edit))
     except LightboxError as error:
         return TrackedImages(labels, names, why_not=f"Only the bars are shown. {error.message}")
 
@@ -117,9 +117,9 @@ def cards(images: TrackedImages, probs: Sequence[Sequence[float]], before: Seque
 def _card(i: int, images: TrackedImages, now: np.ndarray, before: np.ndarray) -> str:
     names, label = images.class_names, images.labels[i]
     several = images.labels.ndim == 2
-    true = label.astype(bool) if several else np.arange(len(now)) == label
+    true = label == 1 if several else np.arange(len(now)) == label
     predicted = now >= 0.5 if several else np.arange(len(now)) == now.argmax()
-    right = bool((true == predicted).all())
+    right = bool((true == predicted)[label >= 0 if several else slice(None)].all())
     # The true ones first, then the most probable; two or three classes keep their order, so that nothing jumps.
     order = np.lexsort((-now, ~true))[:BARS] if len(now) > BARS else np.arange(len(now))
     bars = "".join(_bar(names[k], true[k], predicted[k], now[k], before[k]) for k in order)

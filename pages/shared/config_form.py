@@ -8,6 +8,7 @@ what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def apply_address() -> LightboxError | None:
 def choose_dataset(name: str) -> None:
     """Take what the chip says. Another data set has other tasks, so its first one is chosen."""
     if name != value_of("data.dataset"):
-        put("data.target", "")
+        for name in ("data.target", "data.label_map", "data.positive"):
+            put(name, "")
     put("data.dataset", name)
 
 
@@ -174,10 +176,19 @@ def _targets() -> dict[str, str]:
     return dict(preview.targets(DataConfig(data.dataset, "", data.size, data.resize, data.channels)))
 
 
+def _positive_classes() -> dict[str, str]:
+    """The classes beside the usual choices, where a set of two classes is at hand."""
+    try:
+        known = preview.two_classes(replace(read().data, positive=""))
+    except LightboxError:                                  # shown beside the form
+        known = ()
+    return dict(KNOBS["data.positive"].offered) | {name: name for name in known}
+
+
 # Settings whose menu core/config alone does not know.
 MENUS: dict[str, Callable[[], dict[Any, str]]] = {
     "model.name": _networks, "model.cut": _cuts, "model.freeze": _freezes, "model.weights": _weights,
-    "train.device": _devices, "data.fold": _folds, "data.target": _targets}
+    "data.positive": _positive_classes, "train.device": _devices, "data.fold": _folds, "data.target": _targets}
 
 
 # ------------------------------------------------------------------------------------------------ the widgets
@@ -275,6 +286,12 @@ def draw_target() -> None:
     """Draw the menu of tasks, where there is a choice."""
     if applies("data.target"):
         draw("data.target")
+
+
+def draw_labels() -> None:
+    """Draw the edit of the classes, and which one is positive."""
+    for name in ("data.label_map", "data.positive"):
+        draw(name)
 
 
 def draw_name() -> None:

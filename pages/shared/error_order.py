@@ -7,7 +7,7 @@ N images of a split, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -33,7 +33,7 @@ class SplitView:
     classes.
 
     Args:
-        labels, predicted: (N,) int64
+        labels, predicted: (N,) int64; a label of -1 is not known: such an image is neither right nor wrong
         probs: (N, K)
         names: K names
         threshold: of the second of two classes, or of the finding
@@ -56,7 +56,17 @@ class SplitView:
         return self.probs[np.arange(len(self.probs)), classes]
 
     def suspects(self) -> Suspects:
-        return find_suspects(self.labels, self.probs)
+        known = self.known
+        found = find_suspects(self.labels[known], self.probs[known])
+        every = {"suspected": np.zeros(len(known), bool), "likely": self.labels.copy(), "margin": np.ones(len(known))}
+        for name, values in every.items():
+            values[known] = getattr(found, name)
+        return replace(found, **every)
+
+    @property
+    def known(self) -> np.ndarray:
+        """(N,) bool: is the label known?"""
+        return self.labels >= 0
 
     def confused_pairs(self) -> list[tuple[int, int, int, int]]:
         """Return (true class, predicted class, how many, of how many) of the pairs confused most often,
@@ -152,7 +162,7 @@ def select_images(view: SplitView, *, true: int | None = None, predicted: int | 
         predicted: "wrong" takes the errors, "all" everything, a number the images predicted as that class
         order: a key of ORDERS; "random" goes by `seed`
     """
-    kept = np.ones(len(view.labels), bool) if true is None else view.labels == true
+    kept = view.known if true is None else view.labels == true
     if predicted == "wrong":
         kept &= ~view.correct
     elif predicted != "all":
@@ -187,12 +197,13 @@ def draw_confused_pairs(view: SplitView) -> None:
 # --------------------------------------------------------------------------------------------------- in words
 
 # (label, predicted)
-OUTCOMES = {(1, 0): "missed", (0, 1): "false positive", (1, 1): "detected", (0, 0): "not flagged"}
+OUTCOMES = {(-1, 0): "label not known", (-1, 1): "label not known",
+            (1, 0): "missed", (0, 1): "false positive", (1, 1): "detected", (0, 0): "not flagged"}
 
 
 def selection_summary(view: SplitView, positions: np.ndarray) -> str:
     """The line above the gallery."""
-    wrong, n, total = int((~view.correct[positions]).sum()), len(positions), len(view.labels)
+    wrong, n, total = int((~view.correct[positions]).sum()), len(positions), int(view.known.sum())
     errors = "1 error" if wrong == 1 else f"{wrong:,} errors"
     words = f"{errors} in {total:,} images." if wrong == n else f"{n:,} of {total:,} images, {errors}."
     if len(view.names) == 2 and view.threshold != 0.5:
@@ -228,7 +239,7 @@ def description(view: SplitView, i: int) -> str:
     label, predicted = int(view.labels[i]), int(view.predicted[i])
     names, p = [escape(name) for name in view.names], format_probability(float(view.probs[i, predicted]))
     if view.finding is not None:
-        labelled = "labelled" if label else "not labelled"
+        labelled = {1: "labelled", 0: "not labelled", -1: "not known"}[label]
         return (f"{OUTCOMES[label, predicted].capitalize()}: {names[1]} is {labelled}, its predicted "
                 f"probability is {format_probability(float(view.probs[i, 1]))}.")
     if label == predicted:

@@ -94,7 +94,7 @@ def select_rows(labels: np.ndarray, table: pd.DataFrame, split: str | None = Non
     if label is not None and labels.ndim == 1:
         keep &= labels == label
     elif label is not None:
-        keep &= ~labels.any(axis=1) if label == NO_FINDING else labels[:, label] == 1
+        keep &= ~(labels == 1).any(axis=1) if label == NO_FINDING else labels[:, label] == 1
     for column, asked in (filters or {}).items():
         keep &= matches(table[column], asked)
     return np.flatnonzero(keep)
@@ -131,7 +131,8 @@ def arrange(rows: np.ndarray, order: str, table: pd.DataFrame | None = None, lab
         return np.random.default_rng(0).permutation(rows)
     name = order.removeprefix("-")
     if name == "class" and labels is not None:
-        rank = (labels if labels.ndim == 1 else np.where(labels.any(axis=1), labels.argmax(axis=1), np.nan)).astype(np.float64)
+        has = (labels == 1).reshape(len(labels), -1).any(axis=1)
+        rank = (labels if labels.ndim == 1 else np.where(has, labels.argmax(axis=1), np.nan)).astype(np.float64)
     elif table is not None and name in table:
         rank = _rank(table[name])
     else:

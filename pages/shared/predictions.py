@@ -231,11 +231,11 @@ def one_finding(labels: np.ndarray, probs: np.ndarray, k: int) -> tuple[np.ndarr
 
 
 def roc_curves(labels: np.ndarray, probs: np.ndarray, task: str,
-               class_names: Sequence[str]) -> dict[int, tuple]:
-    """Return class -> (false positive rate, sensitivity). Two classes have one curve, that of class 1; an
+               class_names: Sequence[str], positive: int = 1) -> dict[int, tuple]:
+    """Return class -> (false positive rate, sensitivity). Two classes have one curve, that of the positive one; an
     absent class none."""
     truth = metrics.one_against_rest(labels, len(class_names))
-    classes = [1] if task == "binary-class" else range(len(class_names))
+    classes = [positive] if task == "binary-class" else range(len(class_names))
     curves = {k: metrics.roc_curve(truth[:, k], probs[:, k]) for k in classes}
     return {k: curve[:2] for k, curve in curves.items() if curve is not None}
 

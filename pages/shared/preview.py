@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from core.config import DataConfig, ModelConfig, RunConfig
+from core.config import DataConfig, ModelConfig, RunConfig, Task
 from core.datasets import DATASETS, Dataset, is_ready, open_source
 from core.datasets.external import require_training
 from core.errors import LightboxError
@@ -195,6 +195,15 @@ def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
             (name, TARGETS[name]) for name in targets_of(data.dataset))
     except LightboxError:
         return ()
+
+
+def two_classes(data: DataConfig) -> tuple[str, ...]:
+    """Return the classes of a data set where there are two; () otherwise, and before its images are prepared."""
+    try:
+        opened = open_data.open_set(data) if ready(data) else None
+    except LightboxError:
+        return ()
+    return opened.class_names if opened is not None and opened.task == Task.BINARY else ()
 
 
 def sample(data: Dataset, n: int = 12) -> np.ndarray:

@@ -28,6 +28,7 @@ def take_preset(name: str | None) -> None:
 def draw_controls(official: set[str]) -> None:
     """Task, strategy, fractions, folds, seed, fraction of training. What has no effect is not shown."""
     config_form.draw_target()
+    config_form.draw_labels()
     config_form.draw("data.split")
     config_form.draw("data.copies")
     draw_fractions(official)
@@ -223,6 +224,9 @@ with picture:
         draw_copied(data)
         draw_leakage(data, summary)
         draw_table(data, summary)
+        for one in data.understood:
+            if one.code.startswith("labels."):
+                st.caption(escape(one.text))
         st.caption(escape(f"{data.split_note} Split {data.split_hash[:8]}."),
                    help="A fingerprint of this assignment of images: runs with the same one can be compared.")
 if data is not None:

@@ -260,7 +260,7 @@ def _audit(_data: Dataset, _inspection: Inspection, known_by: tuple) -> Audit:
 
 def _made(data: Dataset) -> tuple:
     """What the split is, and what the split that ignores patients is made from."""
-    return data.split_hash, data.config.split, data.config.split_seed, data.config.test_fraction
+    return data.split_hash, data.label_edit, data.config.split, data.config.split_seed, data.config.test_fraction
 
 
 def _pixels(data: Dataset) -> tuple:
