@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from core.config import Task
-from core.datasets.labels import AS_STORED, LabelEdit, edit_target, parse_edit, preview_edit, put_positive, read_labels
+from core.datasets.labels import (
+    AS_STORED,
+    LabelEdit,
+    edit_of,
+    edit_target,
+    parse_edit,
+    preview_edit,
+    put_positive,
+    read_labels,
+    rows_of,
+)
 from core.datasets.source import Target
 from core.errors import LightboxError
 
@@ -116,3 +126,14 @@ def test_what_was_done_is_said():
 def test_counts_before_and_after():
     assert preview_edit(target(("a", "b", "c", "d"), [0, 0, 1, 2, -1, 3]), "a+b=x, c=-") == \
         ({"a": 2, "b": 1, "c": 1, "d": 1}, {"x": 3, "d": 1}, 1)
+
+
+def test_a_table_of_classes_is_the_same_edit():
+    whole = target(("a", "b", "c", "d"), [0, 0, 1, 2, 3, -1])
+    for text in ("", "a=x", "a+b=x", "d=-, c=y", "d | c | b | a", "a < d < c < b", "b=-, c+d=e, e | a"):
+        edit = parse_edit(text)
+        rows = rows_of(whole, edit)
+        again = edit_target(whole, edit_of(rows, edit.ordinal))
+        once = edit_target(whole, edit)
+        assert (again.class_names, again.labels.tolist(), again.task) == (once.class_names, once.labels.tolist(), once.task), text
+    assert [row.images for row in rows] == [2, 1, 1, 1] and str(edit_of(rows_of(whole, parse_edit("")))) == ""

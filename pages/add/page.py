@@ -10,6 +10,7 @@ from core.datasets.scan import add_custom_dataset
 from core.datasets.uploads import SentFile, keep_folder
 from core.errors import LightboxError
 from pages.add import read_options
+from pages.add.labels_form import draw_labels
 from pages.add.options_form import draw_options, form
 from pages.add.phantom_form import draw_phantom_form
 from pages.add.read_options import Preview
@@ -144,7 +145,7 @@ def draw_name(shown: Preview) -> None:
                   **follow("add_title", title, form().__setitem__, "title"))
     if st.button("Add these images", type="primary", width="stretch", key="add_go"):
         try:
-            custom, _ = add_custom_dataset(shown.format, shown.path, shown.options, free_name(title), title)
+            custom, _ = add_custom_dataset(shown.format, shown.path, shown.options, free_name(title), title, shown.labels)
             go("browse", dataset=custom.name)
         except LightboxError as error:
             show_error(error)
@@ -210,6 +211,7 @@ def draw_files() -> None:
         left, right = st.columns([62, 38], gap="large")
         with left:
             draw_options(shown)
+            shown = draw_labels(shown) if shown.result else shown
         with right:
             draw_result(shown)
         if shown.result:

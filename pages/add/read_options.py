@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape as html_escape
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import streamlit as st
 
 from core.config import home
 from core.datasets.archive import unpack, unpacked
-from core.datasets.custom import list_custom_datasets
+from core.datasets.custom import AS_GUESSED, list_custom_datasets
 from core.datasets.folder import Folder
 from core.datasets.formats import FORMATS, detect_format, is_archive, options_to_json, parse_options
 from core.datasets.levels import Level
@@ -47,6 +47,7 @@ class Preview:
         names: what is read from some file names, for class folders; None for other formats, and where there
             is nothing to read
         result: None where `error` says what is wrong
+        labels: how its classes are edited, as `CustomDataset.labels`
     """
 
     format: str
@@ -58,6 +59,7 @@ class Preview:
     levels: tuple[Level, ...] = ()
     result: ScanResult | None = None
     error: LightboxError | None = None
+    labels: dict[str, str] = field(default_factory=lambda: dict(AS_GUESSED))
 
 
 def preview(path: str, format: str | None, values: dict[str, Any]) -> Preview:
@@ -101,8 +103,8 @@ def _preview(path: str, format: str | None, values: str) -> Preview:
 
 def added_as(shown: Preview) -> str | None:
     """Return the name of the custom dataset that is exactly this one already."""
-    wanted = shown.format, str(shown.path), options_to_json(shown.options)
-    return next((own.name for own in list_custom_datasets() if (own.format, own.path, own.options) == wanted), None)
+    wanted = shown.format, str(shown.path), options_to_json(shown.options), shown.labels
+    return next((own.name for own in list_custom_datasets() if (own.format, own.path, own.options, own.labels) == wanted), None)
 
 
 def keep_upload(name: str, content: bytes) -> str:
