@@ -65,7 +65,7 @@ def test_by_name_and_by_path_it_is_the_same_set(lightbox_home):
     path = breast(lightbox_home / "datasets")
     named, by_path = open_dataset(DataConfig("breastmnist", size=28)), open_dataset(DataConfig(str(path), size=28))
     assert (named.name, by_path.name) == ("breastmnist", str(path))
-    assert named.class_names == by_path.class_names == ("malignant", "normal, benign")
+    assert named.class_names == by_path.class_names == ("normal, benign", "malignant")
     assert named.task == "binary-class" and named.licence == "CC BY 4.0" and named.split_hash == by_path.split_hash
     assert any("MD5" in note for note in named.notes)
     larger = open_dataset(DataConfig("breastmnist", size=64))

@@ -60,8 +60,8 @@ def is_external(table: pd.DataFrame, labels: np.ndarray, split: str) -> bool:
 def external_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, ...]) -> SplitAssignment:
     """Put all images into test, but those whose label is not known where others' are."""
     known = np.ones(len(table), bool)
-    if (labels >= 0).any():
-        known = (labels >= 0).reshape(len(labels), -1).any(axis=1)
+    if labels.ndim == 1 and (labels >= 0).any():
+        known = labels >= 0
     split = np.where(known, Split.TEST.value, "").astype(object)
     sentences = ["This is an external test set: all of its images are test images."]
     if (labels >= 0).any():

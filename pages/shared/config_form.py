@@ -80,8 +80,8 @@ def apply_address() -> LightboxError | None:
 def choose_dataset(name: str) -> None:
     """Take what the chip says. Another data set has other tasks, so its first one is chosen."""
     if name != value_of("data.dataset"):
-        for name in ("data.target", "data.label_map", "data.positive"):
-            put(name, "")
+        for setting in ("data.target", "data.label_map", "data.positive"):
+            put(setting, "")
     put("data.dataset", name)
 
 
