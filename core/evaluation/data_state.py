@@ -92,14 +92,14 @@ def _same_content(data: Dataset, before: str) -> bool | None:
     """Whether pixels and labels are those of an earlier fingerprint, such as those of a copied folder; None where that is not
     known any more."""
     config = data.config
-    folder = store_folder(data.title, before, config.size, config.resize, config.channels)
+    folder, now = (store_folder(data.title, of, config.size, config.resize, config.channels) for of in (before, data.fingerprint))
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(folder / f"labels_{data.target}.npy", allow_pickle=False)
+        labels, stored = (np.load(place / f"labels_{data.target}.npy", allow_pickle=False) for place in (folder, now))
     except Exception:                        # never made, deleted or damaged
         return None
     if images.nbytes > MOST:
         return None
-    if images.shape != data.images.shape or not np.array_equal(labels, data.labels):
+    if images.shape != data.images.shape or not np.array_equal(labels, stored):
         return False
     return all(np.array_equal(images[k:k + PIECE], data.images[k:k + PIECE]) for k in range(0, len(images), PIECE))
