@@ -7,7 +7,7 @@ Only what an earlier search kept is used (core/datasets/inspection): nothing is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from core.datasets.groups import copied_sentence, copy_groups
 from core.datasets.inspection import known_inspection
 from core.evaluation.predictions import Predictions
 from core.metrics.estimates import Estimates, estimate
+from core.metrics.evaluation import OF_POSITIVE
 from core.metrics.groups import BROKEN_DOWN
 
 
@@ -39,6 +40,13 @@ class CopyEvaluation:
     def sentence(self) -> str:
         """How many images have a copy in training."""
         return copied_sentence(self.copied, self.n, self.split)
+
+    def turned(self) -> CopyEvaluation:
+        """Return the same with the other one of two classes as the positive one; what that needs anew is left out."""
+        def turn(of: Estimates) -> Estimates:
+            other = {"sensitivity": "specificity", "specificity": "sensitivity"}
+            return {name: of[other.get(name, name)] for name in of if name in other or name not in OF_POSITIVE}
+        return replace(self, every=turn(self.every), without=turn(self.without))
 
     def as_dict(self) -> dict:
         """Return it for JSON."""

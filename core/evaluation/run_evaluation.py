@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from core.evaluation.copies import CopyEvaluation
 from core.metrics import Evaluation
@@ -51,6 +51,11 @@ class RunEvaluation(Evaluation):
     untrained: tuple[str, ...] = ()
     data_note: Note | None = None
     fitted: bool = False
+
+    def for_positive(self, k: int) -> RunEvaluation:
+        """Do as `Evaluation.for_positive`, for the images without copies too."""
+        found = super().for_positive(k)
+        return replace(found, copies=self.copies.turned()) if found is not self and self.copies else found
 
     def as_dict(self) -> dict:
         """Return it for JSON."""

@@ -76,12 +76,12 @@ def headline(names: Sequence[str], decision: Decision) -> str:
 def threshold_note(names: Sequence[str], rule: Chosen, decision: Decision) -> str:
     """What the lines in the bars are, where thresholds were chosen; "" where none was."""
     if not rule.frozen or decision.thresholds is None:
-        return ""
+        return f"Positive class: {names[1]}." if rule.task == "binary-class" else ""
     if rule.task == "binary-class":
         k, = decision.predicted
         return ("The line in the bar is the threshold chosen on validation "
                 f"({rule.frozen[1].in_words(names)}): {names[k]} is predicted above "
-                f"{format_percent(float(decision.thresholds[k]))}.")
+                f"{format_percent(float(decision.thresholds[k]))}. Positive class: {names[1]}.")
     return (f"The lines are thresholds; {len(rule.frozen)} of {len(names)} were chosen on validation, the "
             "others are 50 %.")
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import streamlit as st
+
 from core.evaluation import leaderboard
 from core.evaluation.leaderboard import BOARDS, RunGroup
 from core.runs.summary import RunSummary
 from pages.compare.choice import NONE, TABLE, take_board
 from pages.shared import theme
-from pages.shared.layout import choose_param, get_param, set_param
+from pages.shared.layout import choose_param, escape, get_param, set_param
 from pages.shared.run_table import draw_csv, draw_table, kept, sort_rows, sorting
 
 PICKS = 6                        # runs that can be picked: more lines in one chart cannot be told apart
@@ -35,6 +37,9 @@ def draw_board(runs: Sequence[RunSummary], board: str, bar) -> tuple[list[RunGro
     without = () if len({run.data_title for run in runs}) > 1 else ("data",)
     draw_table(TABLE, rows, marks, lambda run_id: _pick(run_id, ids), sorted_by=by,
                on_sort=lambda: take_board("all"), without=without)
+    positive = {run.class_names[1]: None for row in rows for run in row.runs if len(run.class_names) == 2}
+    if positive:
+        st.caption(f"Positive class: {escape(', '.join(positive))}. Sensitivity, precision, F1 and average precision are of it.")
     with bar:
         draw_csv(TABLE, rows, without)
     return rows, picked

@@ -94,6 +94,8 @@ def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluati
     with right:
         _draw_rows([({"group": row.group or EMPTY}, row) for row in rows], names, {"group": column.title},
                    f"groups_{column.name}", f"Metrics by {column.title}")
+        if result.task == "binary-class":
+            st.caption(f"Sensitivity, precision and average precision are of {escape(result.class_names[1])}.")
         few = [row.group or EMPTY for row in rows if row.n < FEW]
         if few:
             st.caption(f"Fewer than {FEW} images: {escape(', '.join(few))}. A single image changes their "

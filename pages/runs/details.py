@@ -32,7 +32,8 @@ def draw_data(run: Run) -> None:
                 f"of {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}.")
     st.markdown(escape(data.get("split_note", "")))
     times = run.times_test_opened()
-    st.caption(f"Classes: {escape(', '.join(data['class_names']))}. The test set stays locked until you open it on the page "
+    st.caption(f"Classes: {escape(', '.join(data['class_names']))}.{_positive(data)} "
+               "The test set stays locked until you open it on the page "
                + (f"Evaluate; it was opened {times} time{'s' if times > 1 else ''}." if times else "Evaluate."))
 
 
@@ -66,3 +67,8 @@ def draw_log(run: Run) -> None:
 
 
 DETAILS = {"Settings": draw_settings, "Data": draw_data, "Hardware": draw_hardware, "Log": draw_log}
+
+
+def _positive(data: dict) -> str:
+    """Which of two classes sensitivity, precision, F1 and average precision of the curves are of."""
+    return f" Positive class: {escape(data['class_names'][1])}." if data["task"] == "binary-class" else ""

@@ -206,6 +206,8 @@ def selection_summary(view: SplitView, positions: np.ndarray) -> str:
     wrong, n, total = int((~view.correct[positions]).sum()), len(positions), int(view.known.sum())
     errors = "1 error" if wrong == 1 else f"{wrong:,} errors"
     words = f"{errors} in {total:,} images." if wrong == n else f"{n:,} of {total:,} images, {errors}."
+    if len(view.names) == 2:
+        words += f" Positive class: {escape(view.names[1])}."
     if len(view.names) == 2 and view.threshold != 0.5:
         words += f" Threshold {format_number(view.threshold)}, chosen on validation."
     return words
