@@ -137,3 +137,8 @@ def test_a_table_of_classes_is_the_same_edit():
         once = edit_target(whole, edit)
         assert (again.class_names, again.labels.tolist(), again.task) == (once.class_names, once.labels.tolist(), once.task), text
     assert [row.images for row in rows] == [2, 1, 1, 1] and str(edit_of(rows_of(whole, parse_edit("")))) == ""
+
+
+def test_how_many_findings_are_not_known_is_said():
+    said = read_labels(target(("a", "b"), [[-1, 1], [-1, 0], [1, 0]]), [], "")[1]
+    assert [one.code for one in said] == ["labels.not_known"] and "a of 2" in said[0].text and "b of" not in said[0].text

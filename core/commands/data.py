@@ -88,6 +88,7 @@ def _survey_in_words(found, own) -> Iterator[str]:
         yield f"{own.format}: {own.path} " + " ".join(f"{key}={value!r}" for key, value in own.options.items())
     for name, target in found.index.targets.items():
         yield f"\n{target.title} ({name}): {target.task}\n{found.counts[name].to_string()}"
+    yield from (f"  {one.text}" for one in found.index.understood if one.code.startswith("labels."))
     for note in found.index.notes:
         yield f"  {note}"
     for item in found.index.skipped[:10]:

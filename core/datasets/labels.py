@@ -267,7 +267,17 @@ def read_labels(target: Target, edits: Sequence[str], positive: str) -> tuple[Ta
         other, name = edited.class_names
         said.append(Understood("labels.positive", f"The positive class is {name}: the names do not say, so it is the second.",
                                "labels.positive", other))
-    return edited, said
+    return edited, said + _not_known(edited)
+
+
+def _not_known(target: Target) -> list[Understood]:
+    """Return of how many images each finding is not known, where there are such."""
+    if target.labels.ndim == 1 or not (target.labels < 0).any():
+        return []
+    unknown = zip(target.class_names, (target.labels < 0).sum(axis=0).tolist())
+    each = ", ".join(f"{name} of {n:,}" for name, n in unknown if n)
+    return [Understood("labels.not_known", f"Findings that are not known count in no loss and no metric; of {len(target.labels):,} "
+                       f"images: {each}.")]
 
 
 def count_labels(target: Target) -> tuple[dict[str, int], int]:

@@ -193,7 +193,8 @@ def draw_summary(name: str, data: Dataset, key: tuple, counts, query: Query, row
         set_class_and_split(data, data.class_names[clicked] if clicked < len(data.class_names) else NONE, query.split)
         st.rerun()
     copied = [copied_sentence(*of, part) for part, of in (copied_counts(data) or {}).items()]
-    st.markdown("\n\n".join(map(escape, (data.split_note, *copied, *data.notes))))
+    labels = [one.text for one in data.understood if one.code.startswith("labels.")]
+    st.markdown("\n\n".join(map(escape, (data.split_note, *copied, *labels, *data.notes))))
     if data.skipped:
         count = len(data.skipped)
         with st.expander(f"{count:,} file{'s' if count > 1 else ''} could not be read", key="browse_skipped"):
