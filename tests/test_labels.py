@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from core.config import Task
+from core.datasets.label_rows import edit_of, rows_of
 from core.datasets.labels import (
     AS_STORED,
     LabelEdit,
-    edit_of,
     edit_target,
     parse_edit,
     preview_edit,
     put_positive,
     read_labels,
-    rows_of,
 )
 from core.datasets.source import Target
 from core.errors import LightboxError

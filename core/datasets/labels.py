@@ -157,10 +157,10 @@ def edit_target(target: Target, edit: LabelEdit) -> Target:
     if not edit:
         return target
     old = target.class_names
-    given = {_find(name, old): new for name, new in edit.names}
+    given = {find_class(name, old): new for name, new in edit.names}
     renamed = [given.get(name, name if edit.rest == "" else edit.rest) for name in old]
     kept = list(dict.fromkeys(name for name in renamed if name is not None))
-    order = [_find(name, kept) for name in edit.order]
+    order = [find_class(name, kept) for name in edit.order]
     if edit.ordinal and len(order) < len(kept):
         missing = next(name for name in kept if name not in order)
         raise LightboxError("labels.class", f"{missing!r} is not in the order of the grades.",
@@ -177,7 +177,7 @@ def edit_target(target: Target, edit: LabelEdit) -> Target:
     return replace(target, class_names=names, labels=labels, task=_task(target.task, names, edit, kept))
 
 
-def _find(name: str, names: Sequence[str]) -> str:
+def find_class(name: str, names: Sequence[str]) -> str:
     """Return the class of a name: as it is written, or the only one that differs in case and blanks."""
     if name in names:
         return name
@@ -222,12 +222,12 @@ def put_positive(target: Target, positive: str = "") -> tuple[Target, str]:
         return target, ""
     if target.labels.ndim == 2 or len(names) != 2:
         if positive:
-            _find(positive, names)
+            find_class(positive, names)
             raise LightboxError("labels.positive", f"One class is positive where there are two; here are {len(names)}.",
                                 f"Join the others: labels.map={_quote(positive)}={_quote(positive)}, *=other")
         return target, ""
     if positive:
-        k = names.index(_find(positive, names))
+        k = names.index(find_class(positive, names))
     else:
         k, how = guess_positive(names), "guessed"
     if k is None:
@@ -276,8 +276,8 @@ def _not_known(target: Target) -> list[Understood]:
         return []
     unknown = zip(target.class_names, (target.labels < 0).sum(axis=0).tolist())
     each = ", ".join(f"{name} of {n:,}" for name, n in unknown if n)
-    return [Understood("labels.not_known", f"Findings that are not known count in no loss and no metric; of {len(target.labels):,} "
-                       f"images: {each}.")]
+    return [Understood("labels.not_known", "Findings that are not known count in no loss and no metric; of "
+                       f"{len(target.labels):,} images: {each}.")]
 
 
 def count_labels(target: Target) -> tuple[dict[str, int], int]:
@@ -295,49 +295,3 @@ def preview_edit(target: Target, text: str, positive: str = "") -> tuple[dict[st
     before, known = count_labels(target)
     after, still = count_labels(read_labels(target, [text], positive)[0])
     return before, after, known - still
-
-
-# ------------------------------------------------------------------------------------------------ the edit as a table
-
-@dataclass(frozen=True)
-class ClassRow:
-    """A class in an editor: its name as stored, its images, its new name, its place among the new ones from 1, and whether it
-    is kept."""
-
-    name: str
-    images: int
-    new: str
-    place: int
-    kept: bool = True
-
-
-def rows_of(target: Target, edit: LabelEdit) -> list[ClassRow]:
-    """Return a row for each class of the target as it is stored. Raises LightboxError as `edit_target`.
-
-    >>> target = Target("class", "Class", Task.BINARY, ("0", "1"), np.array([0, 1, 1]))
-    >>> [(row.new, row.place) for row in rows_of(target, parse_edit("1=died, died | 0"))]
-    [('0', 2), ('died', 1)]
-    """
-    counts, edited = count_labels(target)[0], edit_target(target, edit).class_names
-    given = {_find(name, target.class_names): new for name, new in edit.names}
-    rows = []
-    for name in target.class_names:
-        new = given.get(name, name if edit.rest == "" else edit.rest)
-        place = edited.index(new) + 1 if new in edited else len(edited)
-        rows.append(ClassRow(name, counts[name], new or name, place, new is not None))
-    return rows
-
-
-def edit_of(rows: Sequence[ClassRow], ordinal: bool = False) -> LabelEdit:
-    """Return the shortest edit that rows stand for: of classes with one new name the first one's place counts.
-
-    >>> str(edit_of([ClassRow("0", 5, "alive", 2), ClassRow("1", 4, "died", 1), ClassRow("?", 1, "?", 3, kept=False)]))
-    '0=alive, 1=died, ?=-, died | alive'
-    """
-    names = tuple((row.name, row.new.strip() or row.name if row.kept else None) for row in rows)
-    kept = list(dict.fromkeys(new for _, new in names if new is not None))
-    place = {new: row.place for row, (_, new) in reversed(list(zip(rows, names))) if new is not None}
-    order = tuple(sorted(kept, key=place.get))
-    changed = tuple((old, new) for old, new in names if old != new)
-    ordinal = ordinal and len(order) > 1
-    return LabelEdit(changed, "", order if ordinal or list(order) != kept else (), ordinal)

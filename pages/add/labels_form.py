@@ -12,7 +12,8 @@ import streamlit as st
 
 from core.config import KNOBS, Task
 from core.datasets.custom import AS_GUESSED
-from core.datasets.labels import ClassRow, edit_of, edit_target, parse_edit, rows_of
+from core.datasets.label_rows import ClassRow, edit_of, rows_of
+from core.datasets.labels import edit_target, parse_edit
 from core.datasets.positive import guess_positive
 from core.datasets.scan import edit_scan
 from core.datasets.source import Target
