@@ -25,6 +25,9 @@ SEARCHED = 10_000      # images that are searched for copies without being asked
 def evaluate(options: Namespace) -> None:
     """Print every metric of a run with its interval, and warnings."""
     from core.evaluation.evaluate import evaluate
+    if options.on and options.positive:
+        raise LightboxError("cli.positive", "--positive is about the run's own images.",
+                            "With --on, map the classes: --map a=b; the run's positive class stays.")
     if options.on:
         _evaluate_on(options)
         return
@@ -84,6 +87,8 @@ def _external_in_words(options: Namespace, found) -> Iterator[str]:
     result = found.result
     yield (f"{options.run} on {found.predictions.title}: {result.n:,} images, epoch {result.epoch}, "
            f"threshold {result.as_dict()['threshold']} as frozen on its own validation")
+    if result.positive_class:
+        yield f"  positive class: {result.positive_class}"
     for one in result.warnings:
         yield f"  {one.text}"
     for sentence in found.sentences():
