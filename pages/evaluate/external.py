@@ -163,6 +163,8 @@ def _draw_result(run: Run, preds: ExternalPredictions, marks: MarkUse, finding: 
                  draw_curves: Callable[[Overview, bool], None]) -> None:
     found = _evaluated(run, preds, marks)
     show_warnings(found.result.warnings)
+    if found.result.positive_class:
+        st.caption(f"Positive class: {escape(found.result.positive_class)}.")
     st.html(_table_html(found))
     for sentence in found.sentences():
         st.caption(escape(sentence))
