@@ -14,6 +14,7 @@ import re
 import stat
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def _whole(text: str) -> int:
     return number
 
 
-def fit_shape(value: Any, shape: Any, at: str = "") -> Any:
+def fit_shape(value: Any, shape: Any) -> Any:
     """Return a value of plain JSON if it has a shape, as an object of it where the shape is a class.
 
     Args:
@@ -98,7 +99,6 @@ def fit_shape(value: Any, shape: Any, at: str = "") -> Any:
             are its fields, those with a default may be missing, unknown ones are left out); or
             {"key": T, "key?": T, "start*": T}: a dict with these keys, with ? where it may be missing, with *
             for all that start so. Other keys may be there
-        at: where the value stands, for the message
 
     Raises Damaged.
 
@@ -106,83 +106,141 @@ def fit_shape(value: Any, shape: Any, at: str = "") -> Any:
     {'epoch': 3, 'val_loss': 0.5}
     >>> fit_shape([1, "2"], list[int])
     Traceback (most recent call last):
-    core.files.shapes.Damaged: [1] is not as the app writes it
+    core.files.shapes.Damaged: [1]: not as the app writes it
     """
-    if type(value) is float and shape is NUMBER and -1e300 <= value <= 1e300:
-        return value                                     # most of what a training reports
-    if isinstance(shape, dict):
-        return _fit_keys(value, shape, at)
-    if isinstance(shape, list):
-        return _fit_items(value, shape, at)
-    if dataclasses.is_dataclass(shape) and isinstance(shape, type):
-        return _fit_dataclass(value, shape, at)
+    return _fitter(shape)(value)
+
+
+Fitter = Callable[[Any], Any]         # value -> value, or raises Damaged
+_made: dict[int, tuple[Any, Fitter]] = {}
+WRONG = "not as the app writes it"
+
+
+def _fitter(shape: Any) -> Fitter:
+    """The function that fits values to a shape. Made once: a training's records are some ten thousand lines."""
+    known = _made.get(id(shape))
+    if known is None or known[0] is not shape:
+        if len(_made) > 2000:                            # shapes that are written where they are used
+            _made.clear()
+        known = _made[id(shape)] = shape, _make(shape)
+    return known[1]
+
+
+def _make(shape: Any) -> Fitter:
     origin, parts = typing.get_origin(shape), typing.get_args(shape)
+    if isinstance(shape, dict):
+        return _keys(shape)
+    if isinstance(shape, list):
+        return _items([_make(part) for part in shape], list)
+    if dataclasses.is_dataclass(shape) and isinstance(shape, type):
+        return _dataclass(shape)
     if isinstance(shape, tuple) or origin in (typing.Union, types.UnionType):
-        return _fit_one_of(value, shape if isinstance(shape, tuple) else parts, at)
-    if origin in (list, tuple) and isinstance(value, list):
-        return origin(fit_shape(one, parts[0], f"{at}[{k}]") for k, one in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return {key: fit_shape(one, parts[1], f"{at}.{key[:40]}") for key, one in value.items()}
+        return _one_of([_make(part) for part in (parts if origin else shape)])
+    if origin in (list, tuple):
+        return _items([_make(parts[0])], origin)
+    if origin is dict:
+        return _keys({"*": parts[1]})
     if isinstance(shape, type) and issubclass(shape, Enum):
-        if isinstance(value, str) and value in [one.value for one in shape]:
-            return shape(value)
-    elif origin is None and _is_plain(value, shape):
+        members = {one.value: one for one in shape}
+        return lambda value: _sound(isinstance(value, str) and value in members) and members[value]
+    test = _test(shape)
+
+    def plain(value: Any) -> Any:
+        if not test(value):
+            raise Damaged(WRONG)
         return value
-    raise Damaged(f"{at or 'it'} is not as the app writes it")
+    return plain
 
 
-def _is_plain(value: Any, shape: Any) -> bool:
+def _sound(sound: bool) -> bool:
+    if not sound:
+        raise Damaged(WRONG)
+    return True
+
+
+def _test(shape: Any) -> Callable[[Any], bool]:
     """Whether a value without parts has a shape without parts."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(shape, range):
-        return number and isinstance(value, int) and value in shape
+        return lambda value: type(value) is int and value in shape
     if isinstance(shape, Between):
-        return number and shape.low <= value <= shape.high
+        low, high = shape.low, shape.high
+        return lambda value: (type(value) is float or type(value) is int) and low <= value <= high
     if isinstance(shape, re.Pattern):
-        return isinstance(value, str) and shape.fullmatch(value) is not None
-    if shape is None or shape is Any or isinstance(shape, str):
-        return shape is Any or value == shape
-    if shape in (int, float):
-        return number and isinstance(value, int | shape)
-    return isinstance(value, shape)
+        return lambda value: isinstance(value, str) and shape.fullmatch(value) is not None
+    if shape is Any:
+        return lambda value: True
+    if shape in (None, types.NoneType):
+        return lambda value: value is None
+    if isinstance(shape, str):
+        return lambda value: isinstance(value, str) and value == shape
+    kinds = {float: (int, float)}.get(shape, (shape,))
+    return lambda value: type(value) in kinds
 
 
-def _fit_keys(value: Any, shape: dict, at: str) -> dict:
-    if not isinstance(value, dict):
-        raise Damaged(f"{at or 'it'} has no keys")
-    fitted = dict(value)
-    for key, part in shape.items():
-        name = key.rstrip("?*")
-        if key not in value and key == name:
-            raise Damaged(f"{at}.{name} is missing")
-        for there in [k for k in value if k.startswith(name)] if key.endswith("*") else [name]:
-            if there in value:
-                fitted[there] = fit_shape(value[there], part, f"{at}.{there[:40]}")
-    return fitted
+def _one_of(fitters: list[Fitter]) -> Fitter:
+    def fit(value: Any) -> Any:
+        for fitter in fitters:
+            try:
+                return fitter(value)
+            except Damaged:
+                continue
+        raise Damaged(WRONG)
+    return fit
 
 
-def _fit_items(value: Any, shape: list, at: str) -> list:
-    if not isinstance(value, list) or len(shape) > 1 and len(value) != len(shape):
-        raise Damaged(f"{at or 'it'} is no list, or one of another length")
-    return [fit_shape(one, shape[k % len(shape)], f"{at}[{k}]") for k, one in enumerate(value)]
+def _items(fitters: list[Fitter], kind: type) -> Fitter:
+    fixed = len(fitters) > 1
+
+    def fit(value: Any) -> Any:
+        if type(value) is not list or fixed and len(value) != len(fitters):
+            raise Damaged(WRONG)
+        fitted = []
+        for k, one in enumerate(value):
+            try:
+                fitted.append(fitters[k if fixed else 0](one))
+            except Damaged as error:
+                raise _at(f"[{k}]", error) from None
+        return kind(fitted)
+    return fit
 
 
-def _fit_dataclass(value: Any, shape: type, at: str) -> Any:
-    hints = typing.get_type_hints(shape, include_extras=True)
-    missing = dataclasses.MISSING
-    keys = {f.name + ("" if f.default is missing and f.default_factory is missing else "?"):
-            f.metadata.get("shape", hints[f.name]) for f in dataclasses.fields(shape)}
-    fitted = _fit_keys(value, keys, at)
-    return shape(**{f.name: fitted[f.name] for f in dataclasses.fields(shape) if f.name in fitted})
+def _at(place: str, error: Damaged) -> Damaged:
+    """The same error with one more step on the way to the value."""
+    text = str(error)
+    return Damaged(f"{place}{'' if text[:1] in '.[' else ': '}{text}")
 
 
-def _fit_one_of(value: Any, shapes: tuple, at: str) -> Any:
-    for shape in shapes:
-        try:
-            return fit_shape(value, shape, at)
-        except Damaged:
-            continue
-    raise Damaged(f"{at or 'it'} is not as the app writes it")
+def _keys(shape: dict) -> Fitter:
+    named = [(key.rstrip("?"), key[-1:] == "?", _make(part)) for key, part in shape.items() if key[-1:] != "*"]
+    starts = [(key[:-1], _make(part)) for key, part in shape.items() if key[-1:] == "*"]
+
+    def fit(value: Any) -> dict:
+        if type(value) is not dict:
+            raise Damaged(WRONG)
+        wanted = [(name, fitter) for name, optional, fitter in named if name in value or not optional]
+        wanted += [(name, fitter) for start, fitter in starts for name in value if name.startswith(start)]
+        fitted = dict(value)
+        for name, fitter in wanted:
+            try:
+                fitted[name] = fitter(value[name])
+            except KeyError:
+                raise Damaged(f".{name}: missing") from None
+            except Damaged as error:
+                raise _at(f".{name[:40]}", error) from None
+        return fitted
+    return fit
+
+
+def _dataclass(shape: type) -> Fitter:
+    hints, missing = typing.get_type_hints(shape, include_extras=True), dataclasses.MISSING
+    fields = dataclasses.fields(shape)
+    keys = _keys({f.name + ("" if f.default is missing and f.default_factory is missing else "?"):
+                  f.metadata.get("shape", hints[f.name]) for f in fields})
+
+    def fit(value: Any) -> Any:
+        fitted = keys(value)
+        return shape(**{f.name: fitted[f.name] for f in fields if f.name in fitted})
+    return fit
 
 
 def read_lines(path: Path, shape: Any = dict) -> list[dict]:
