@@ -1,7 +1,10 @@
 """Which of two classes is positive, guessed from names as public sets have them."""
 
+import numpy as np
 import pytest
+from sklearn import metrics as sk
 
+from core import metrics
 from core.datasets.positive import guess_positive
 
 # (negative, positive): folders, tables or papers of public sets have these names
@@ -85,3 +88,22 @@ def test_nothing_is_guessed_where_the_names_do_not_say(names):
 
 def test_more_than_two_classes_have_no_positive_one():
     assert guess_positive(["normal", "mild", "severe"]) is None and guess_positive(["abnormal"]) is None
+
+
+def test_metrics_of_the_other_class_are_sklearns_and_the_rest_stays():
+    rng = np.random.default_rng(0)
+    labels, p = rng.integers(0, 2, 60), rng.random(60)
+    found = metrics.evaluate(labels, np.stack([1 - p, p], axis=1), "binary-class", ["ill", "well"], 0.4, each=metrics.METRICS,
+                             draws=40)
+    other, pred = found.for_positive(0), (p > 0.4).astype(int)
+    assert (found.positive_class, other.positive_class, other.as_dict()["positive_class"]) == ("well", "ill", "ill")
+    want = {"sensitivity": sk.recall_score(labels, pred, pos_label=0), "precision": sk.precision_score(labels, pred, pos_label=0),
+            "f1": sk.f1_score(labels, pred, pos_label=0), "specificity": sk.recall_score(labels, pred, pos_label=1),
+            "npv": sk.precision_score(labels, pred, pos_label=1),
+            "average_precision": sk.average_precision_score(1 - labels, 1 - p)}
+    for name, value in want.items():
+        assert other.value(name) == pytest.approx(value), name
+    for name in set(metrics.METRICS) - set(want):
+        assert other.value(name) == found.value(name), name
+    assert other.estimates["accuracy"].n_positive == (labels == 0).sum()
+    assert other.for_positive(1).value("f1") == found.value("f1")
