@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from core.evaluation.external import evaluate_external
+from core.evaluation.external import MarkUse, evaluate_external
 from core.evaluation.external_predictions import external_titles, list_external
 from core.report import report
 from core.runs.marks import put_mark
@@ -90,3 +90,16 @@ def test_the_report_says_what_it_reaches_elsewhere(run, tmp_path):
     found = evaluate_external(run, str(external_npz(tmp_path)[0]))
     page = report(run)
     assert "On other data sets" in page and f"{found.result.value('roc_auc'):.3f}" in page
+
+
+def test_the_right_label_of_a_mislabelled_image_is_said_on_errors_and_taken_here(run):
+    found = evaluate_external(run, run.config.data.dataset, split="val", draws=50)
+    image, before = found.judged.image_ids[0], int(found.judged.labels[0])
+    at = open_page("errors", run=run.id, split="val", predicted="all", image=image)
+    assert not [box for box in at.selectbox if box.label == "Correct label"]
+    put_mark(run.config.data.dataset, image, "mislabelled")
+    at = open_page("errors", run=run.id, split="val", predicted="all", image=image)
+    box, = [box for box in at.selectbox if box.label == "Correct label"]
+    assert not box.set_value(str(1 - before)).run().exception
+    right = evaluate_external(run, run.config.data.dataset, split="val", marks=MarkUse(correct=True), draws=50)
+    assert right.judged.labels[0] == 1 - before and right.judged.labels[1:].tolist() == found.judged.labels[1:].tolist()

@@ -74,7 +74,7 @@ def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows:
     if loaded.epoch != preds.epoch:
         st.caption(f"The predictions are of epoch {preds.epoch}, the map of epoch {loaded.epoch}.")
     if marks is not None:
-        draw_mark(run.config.data.dataset, image_id, marks.get(image_id))
+        draw_mark(run.config.data.dataset, image_id, marks.get(image_id), () if multi_label else class_names)
     show_probabilities(class_names, preds.probs[i], true=None if multi_label else int(view.labels[i]),
                        limit=5,
                        always=[target],

@@ -5,6 +5,8 @@ They are kept for each data set: for all runs, and for everybody who uses this a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.errors import LightboxError
@@ -47,14 +49,21 @@ def has_mark(mark: Mark | None, wanted: str) -> bool:
             "none": mark is None or not mark.kind}[wanted]
 
 
-def draw_mark(dataset: str, image_id: str, mark: Mark | None) -> None:
-    """The three marks and the note of an image; what is chosen or typed is saved at once."""
+def draw_mark(dataset: str, image_id: str, mark: Mark | None, class_names: Sequence[str] = ()) -> None:
+    """The three marks and the note of an image; what is chosen or typed is saved at once. Of a mislabelled one
+    the right class of `class_names` can be said too."""
     mark = mark or Mark()
     with st.container(gap="xsmall", key="mark"):
         st.segmented_control("Mark this image", list(KINDS), format_func=KINDS.get,
                              help="Saved with the data set: for all runs, and for everybody who uses this "
                                   "app.",
                              **follow(f"mark_{image_id}", mark.kind or None, _put, dataset, image_id, "kind"))
+        if class_names and (mark.kind == "mislabelled" or mark.label):
+            st.selectbox("Correct label", list(dict.fromkeys(["", *class_names, mark.label])),
+                         format_func=lambda name: name or "not known",
+                         help="Kept with the mark. It counts where corrected labels are taken: under Judged on, "
+                              "on the page Evaluate.",
+                         **follow(f"right_{image_id}", mark.label, _put, dataset, image_id, "label"))
         st.text_input("Note", max_chars=NOTE_LENGTH, placeholder="A note for the next reader",
                       label_visibility="collapsed",
                       **follow(f"note_{image_id}", mark.note, _put, dataset, image_id, "note"))
