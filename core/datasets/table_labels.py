@@ -70,11 +70,17 @@ def _trust(values: Values) -> tuple[bool, bool]:
     return values.filled > 0.5, values.counts[unsure].sum() < 0.25 * max(1, len(values.codes))
 
 
+# words in the names of columns of 0 and 1 or of M and F that are no findings: patient_sex, study_number
+ABOUT_PEOPLE = {"sex", "gender", "age", "study", "number", "id", "side", "eye", "laterality", "year", "fold", "index", "width",
+                "height", "camera", "exam", "smoker", "male", "female"}
+
+
 def _flag_columns(columns: dict[str, Values]) -> list[str]:
     """Return the columns that hold only yes, no, uncertain and nothing. One value alone counts beside two with both."""
     known = set().union(*(COLUMN_NAMES[role] for role in ("other", "patient", "study", "view", "split")), BOXES, READERS)
     flags = {name: found for name, values in columns.items()
-             if plain(name) not in known and not _is_word_measure(name) and (found := flags_of(values)) is not None}
+             if plain(name) not in known and not words_of(name) & ABOUT_PEOPLE and not _is_word_measure(name)
+             and (found := flags_of(values)) is not None}
     both = [name for name, found in flags.items() if len(set(found)) > 1]
     return [name for name in flags if name in both or len(both) > 1]
 
