@@ -1,5 +1,7 @@
 """The evaluate page: its numbers are those of core.metrics, and the test split is opened on purpose, once a click."""
 
+import json
+import re
 import shutil
 import time
 
@@ -177,11 +179,20 @@ def test_a_part_that_is_not_there_gets_a_sentence(run):
 
 
 @pytest.mark.parametrize("names, healthy", [(("malignant", "normal, benign"), True), (("normal", "abnormal"), False)])
-def test_which_class_is_positive_is_said_where_it_is_the_healthy_one(run, names, healthy):
+def test_which_class_is_positive_is_said_and_can_be_switched(run, names, healthy):
+    """Of a run from before classes were put in order by their meaning, the names say which."""
     rename_classes(run, *names)
-    said = " ".join(c.value for c in open_page("evaluate", run=run.id).caption)
-    sentence = f"positive class of this data set is {escape('normal, benign')}"
-    assert (sentence in said) == healthy == ("takes malignant as the positive class" in said)
+    path = run.folder / "data.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "label_edit"}))
+
+    def shown(at) -> tuple[int, str]:
+        menu, = [one for one in at.selectbox if one.label == "Positive class"]
+        return menu.value, next(c.value for c in at.caption if re.search(r"\nof [\d,]+ ", c.value))
+    at = open_page("evaluate", run=run.id)
+    k, below = shown(at)
+    assert k == (0 if healthy else 1) and escape(names[k]) in below
+    k, below = shown(open_page("evaluate", run=run.id, sought=str(1 - k)))
+    assert escape(names[k]) in below
 
 
 def test_names_from_files_are_shown_as_typed(run):
