@@ -13,7 +13,7 @@ from core.datasets.frames import file_of
 from core.datasets.image_names import in_words, other_format
 from core.datasets.levels import CONTAINERS, Level, splits_of, words_of
 from core.datasets.source import Understood
-from core.datasets.text import natural_key, short
+from core.datasets.text import headline, natural_key, short
 from core.datasets.walk import ListedFile, subfolders
 from core.errors import LightboxError
 
@@ -163,13 +163,12 @@ def tell(reading: FolderReading, others: list[str]) -> None:
     files = reading.files
     patients = len({fact.patient for fact in reading.facts} - {""})
     counts = Counter(reading.labels)
-    if len(counts) > 1:
-        where = "the names of the files" if any(one.code == "label.name" for one in said) else "folders"
-        of = f" of {patients:,} patients" if patients else ""
-        splits = Counter(f.split for f in files)
-        split = ", split as it came: " + ", ".join(f"{splits[s]:,} {s}" for s in ("train", "val", "test") if splits[s])
-        reading.say("images", f"{len(files):,} images{of}, {len(counts):,} classes from {where}: {listed(counts)}"
-                    f"{split if set(splits) - {''} else ', not split yet'}.")
+    others_left = {"not_an_image": len(others)} if others else {}
+    counts.pop("", None)
+    reading.say("images", headline(
+        len(files), patients, "names of files and folders", {name: counts[name] for name in sorted(counts, key=natural_key)},
+        "names of files" if any(one.code == "label.name" for one in said) else "folders", "classes",
+        Counter(f.split for f in files), {**reading.left_out, **others_left}))
     for k, level in enumerate(reading.levels):
         if level.role != "around":
             reading.say(f"level.{level.role}", f"Level {k + 1} of the folders: {MEANINGS[level.role]} ({level.shown()}).",

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.config import Task
 from core.datasets import table_files
 from core.datasets.decode import decode_image
 from core.datasets.delimited import LISTED, NONE, DelimitedTable, open_file
 from core.datasets.file_index import NOT_FOUND, FileIndex, list_images
 from core.datasets.folder import SPLIT_FOLDERS, options_text
-from core.datasets.source import COLUMNS, Index, Progress, Source, Understood
+from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood, one_hot
 from core.datasets.table_guess import Guess, guess_options
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
 from core.datasets.table_made import MADE, from_folders, from_labels, from_names, from_rows
@@ -34,7 +35,7 @@ from core.datasets.table_places import folder_of
 from core.datasets.table_rows import WHY, Rows
 from core.datasets.table_targets import Labels, flag_columns
 from core.datasets.table_values import BLANK, Values, flags_of, is_measure, lookalike_patients
-from core.datasets.text import short
+from core.datasets.text import headline, short
 from core.errors import LightboxError
 
 MAX_LABEL = 200             # characters
@@ -106,9 +107,19 @@ class Table(Source):
         if unlisted:
             notes.append(f"{unlisted:,} files in the folder are not listed in the table.")
         said = [*self.plan.understood, *self.guess.understood, *pairs.understood, *read.understood, *self._patients()]
-        said.insert(0, Understood("table", f"{len(files):,} images from {lines:,} rows of {self.plan.title}.", "tables"))
-        left_out = counts | ({"ragged": ragged} if ragged else {})
-        return Index(self.table, targets, skipped, notes, said, left_out | ({"not_listed": unlisted} if unlisted else {}))
+        left_out = counts | ({"ragged": ragged} if ragged else {}) | ({"not_listed": unlisted} if unlisted else {})
+        said[:0] = [Understood("images", self._headline(next(iter(targets.values())), left_out)),
+                    Understood("table", f"{len(files):,} images from {lines:,} rows of {self.plan.title}.", "tables")]
+        return Index(self.table, targets, skipped, notes, said, left_out)
+
+    def _headline(self, target: Target, left_out: dict[str, int]) -> str:
+        counts = one_hot(target.labels, len(target.class_names)).sum(axis=0).tolist()
+        patients = self.table["patient"][self.table["patient"] != ""]
+        named = self.resolved.patient
+        return headline(
+            len(self.table), patients.nunique(), "names of files" if named == NONE else f"column {named}",
+            dict(zip(target.class_names, counts)), f"column {target.title}" if len(self.resolved.labels) == 1 else "columns",
+            "findings" if target.task == Task.MULTILABEL else "classes", self.table["split"].value_counts().to_dict(), left_out)
 
     @cached_property
     def folder(self) -> Path:

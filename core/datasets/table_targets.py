@@ -73,8 +73,10 @@ class Labels:
 
     def _from_column(self, name: str, title: str, values: Values) -> Target:
         if self.options.measured and (self.options.filled or is_measure(title, values)):
+            column = title
             name, title, classes, codes = measured(name, title, values, self.options)
-            self.say("labels.measure", f"The measurement {short(title)} is read as {' | '.join(map(short, classes))}.",
+            self.say("labels.measure", f"The column {short(column)} is a measurement, read as {', '.join(map(short, classes))}. "
+                     "A threshold, bands, and empty or not can be chosen.",
                      next(key for key in ("filled", "threshold", "bands") if getattr(self.options, key)))
             return self._classes(name, title, Values(classes, codes), ordered=True)
         if self.options.separator == LIST or self.options.separator != NONE and any(

@@ -29,3 +29,28 @@ def natural_key(name: str) -> tuple:
 def short(text: str) -> str:
     """Return at most 60 characters of what a file says, for a sentence."""
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+LEFT_OUT = {"mask": "masks", "copy": "images of a second copy", "augmented": "augmented copies", "thumbnail": "thumbnails",
+            "no_class": "images without a class folder", "pattern": "files by your pattern", "not_an_image": "other files",
+            "beside_splits": "images beside train, val and test", "lfs_pointer": "Git LFS pointers", "no_label": "rows without a label",
+            "no_file": "rows without a file", "not_listed": "files that no row names", "repeated": "repeated rows",
+            "contradictory": "rows that contradict", "ragged": "rows that do not fit"}
+
+
+def headline(images: int, patients: int, patients_from: str, classes: dict[str, int], classes_from: str, kind: str,
+             split: dict[str, int], left_out: dict[str, int]) -> str:
+    """Return what was understood of a set in one sentence.
+
+    >>> headline(40, 12, "column pid", {"nv": 30, "mel": 10}, "column dx", "classes", {"train": 30, "test": 10}, {"mask": 20})
+    '40 images of 12 patients (from column pid), 2 classes (from column dx): nv 30, mel 10; split as it came: 30 train, 10 test; \
+left out: 20 masks.'
+    """
+    of = f" of {patients:,} patients (from {patients_from})" if patients else ""
+    shown = ", ".join(f"{short(name)} {count:,}" for name, count in list(classes.items())[:8]) + (" ..." if len(classes) > 8 else "")
+    parts = [f"{images:,} images{of}, {len(classes):,} {kind} (from {classes_from}): {shown}" if classes else
+             f"{images:,} images{of} without labels"]
+    came = {part: split[part] for part in ("train", "val", "test") if split.get(part)}
+    parts.append("split as it came: " + ", ".join(f"{count:,} {part}" for part, count in came.items()) if came else "not split yet")
+    lost = [f"{count:,} {LEFT_OUT.get(what, what.replace('_', ' '))}" for what, count in left_out.items() if count]
+    return "; ".join([*parts, *([f"left out: {', '.join(lost)}"] if lost else [])]) + "."
