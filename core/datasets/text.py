@@ -33,8 +33,8 @@ def short(text: str) -> str:
 
 LEFT_OUT = {"mask": "masks", "copy": "images of a second copy", "augmented": "augmented copies", "thumbnail": "thumbnails",
             "no_class": "images without a class folder", "pattern": "files by your pattern", "not_an_image": "other files",
-            "beside_splits": "images beside train, val and test", "lfs_pointer": "Git LFS pointers", "no_label": "rows without a label",
-            "no_file": "rows without a file", "not_listed": "files that no row names", "repeated": "repeated rows",
+            "beside_splits": "images beside train, val and test", "lfs_pointer": "Git LFS pointers",
+            "no_label": "rows without a label", "no_file": "rows without a file", "not_listed": "files that no row names", "repeated": "repeated rows",
             "contradictory": "rows that contradict", "ragged": "rows that do not fit"}
 
 
@@ -47,10 +47,12 @@ def headline(images: int, patients: int, patients_from: str, classes: dict[str, 
 left out: 20 masks.'
     """
     of = f" of {patients:,} patients (from {patients_from})" if patients else ""
-    shown = ", ".join(f"{short(name)} {count:,}" for name, count in list(classes.items())[:8]) + (" ..." if len(classes) > 8 else "")
+    shown = ", ".join(f"{short(name)} {count:,}" for name, count in list(classes.items())[:8])
+    shown += " ..." if len(classes) > 8 else ""
     parts = [f"{images:,} images{of}, {len(classes):,} {kind} (from {classes_from}): {shown}" if classes else
              f"{images:,} images{of} without labels"]
     came = {part: split[part] for part in ("train", "val", "test") if split.get(part)}
-    parts.append("split as it came: " + ", ".join(f"{count:,} {part}" for part, count in came.items()) if came else "not split yet")
+    given = ", ".join(f"{count:,} {part}" for part, count in came.items())
+    parts.append(f"split as it came: {given}" if came else "not split yet")
     lost = [f"{count:,} {LEFT_OUT.get(what, what.replace('_', ' '))}" for what, count in left_out.items() if count]
     return "; ".join([*parts, *([f"left out: {', '.join(lost)}"] if lost else [])]) + "."
