@@ -13,9 +13,9 @@ from tests.test_layouts_tables import LAYOUTS as TABLES
 FILE = Path(__file__).parents[1] / "docs" / "layouts.md"
 HEAD = """# What is understood of public sets
 
-Public sets lie on disks as they were downloaded. Each row was rebuilt with a few images of noise, in the layout of the set
-that it names, and read without help; a test keeps this page and the reading in step. `python -m core datasets PATH` says the same of
-yours, the page Add lets you change it. `python -m tests.layout_table` writes this page.
+Public sets lie on disks as they were downloaded. Each row was rebuilt with a few images of noise, in the layout of the
+set that it names, and read without help; a test keeps this page and the reading in step. `python -m core datasets PATH`
+says the same of yours, the page Add lets you change it. `python -m tests.layout_table` writes this page.
 
 """
 WORDS = {"binary-class": "two classes", "multi-class": "classes", "multi-label, binary-class": "findings",

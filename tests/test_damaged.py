@@ -181,7 +181,8 @@ def test_a_damaged_set_is_named_and_can_be_removed(lightbox_home, tmp_path):
     for name, text in (("bad", "{"), ("odd", '{"title": "x", "kind": "folder", "path": "/", "reading": {"no": 1}}')):
         (lightbox_home / "sets" / f"{name}.json").write_text(text)
     assert [one.name for one in list_custom_datasets()] == ["good"]
-    assert {name: error.code for name, error in damaged_custom_datasets().items()} == {"bad": "custom.damaged", "odd": "custom.option"}
+    codes = {name: error.code for name, error in damaged_custom_datasets().items()}
+    assert codes == {"bad": "custom.damaged", "odd": "custom.option"}
     at = open_page("add")
     next(button for button in at.button if button.key == "damaged_data_set_bad").click().run()
     assert list(damaged_custom_datasets()) == ["odd"]
