@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.options import JSON, Command, absolute, argument, open_run, pairs, split_argument
+from core.commands.options import JSON, READING, Command, absolute, argument, open_run, pairs, split_argument
 from core.commands.output import Bar, print_result, write_or_print
 from core.errors import LightboxError
 from core.explain import METHODS
@@ -207,12 +207,12 @@ def explain(options: Namespace) -> None:
     import cv2
     import torch
 
-    from core.datasets.decode import decode_image
     from core.explain import explain as explain_by
     from core.explain import overlay
-    from core.runs.classifiers import as_input, load_classifier
+    from core.runs.classifiers import as_input, decode_for, load_classifier
     model, method = load_classifier(options.run).model, METHODS[options.method]
-    images = as_input(model, [decode_image(Path(options.image)).pixels])
+    picture = decode_for(model, Path(options.image), options.intensity, max(1, options.frame) - 1)
+    images = as_input(model, [picture.pixels])
     with torch.no_grad():
         probs = model.probabilities(model(images))[0]
     target = int(probs.argmax()) if options.target is None else _class_index(options.target,
@@ -237,6 +237,7 @@ def explain(options: Namespace) -> None:
     what = f"why {name} ({float(probs[target]):.3f})" if method.by_class else "what varies most, whatever the class"
     low = f", the lowest {float(cam.min()):.2g}" if method.signed else ""
     print(f"{options.out}: {method.title}, {what}; the largest value is {float(cam.max()):.2g}{low} {method.unit}")
+    print(*picture.notes, sep="\n", end="\n" if picture.notes else "")
 
 
 def _class_index(name: str, class_names: tuple[str, ...]) -> int:
@@ -288,6 +289,7 @@ COMMANDS = (
         argument("--target", help="class to explain, by name or number; default: the predicted one"),
         argument("--method", choices=tuple(METHODS), default="grad_cam"),
         argument("--against", help="class to contrast with: explains the difference of the two logits"),
+        *READING,
         argument("--out", required=True),
     )),
 )

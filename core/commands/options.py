@@ -45,6 +45,9 @@ def argument(*names: str, **settings) -> Argument:
     return Argument(names, settings)
 
 
+READING = (argument("--intensity", help="of DICOM and images of more than 8 bits: percentiles, 'whole range', a window as "
+                    "'CENTRE WIDTH', or '' as each file asks; default: as in training"),
+           argument("--frame", type=int, default=0, metavar="N", help="which frame of a file that holds several, from 1"))
 JSON = argument("--json", action="store_true")
 MORE_SETTINGS = "any other setting of core/config; may be repeated"
 

@@ -8,7 +8,7 @@ import io
 from argparse import Namespace
 from pathlib import Path
 
-from core.commands.options import Command, argument, open_run, pairs, set_argument, split_argument
+from core.commands.options import READING, Command, argument, open_run, pairs, set_argument, split_argument
 from core.commands.output import Bar, write_or_print
 from core.errors import LightboxError
 from core.files import write_atomic
@@ -17,15 +17,17 @@ from core.files import write_atomic
 def predict(options: Namespace) -> None:
     """Write a row for each file, of an unreadable one its error. Thresholds are those chosen on
     validation."""
-    from core.datasets.decode import decode_image
+    from core.datasets.intensity import intensity_text
     from core.evaluation.decision import chosen_for
-    from core.runs.classifiers import classify, load_classifier
+    from core.runs.classifiers import classify, decode_for, load_classifier
     model, chosen = load_classifier(options.run).model, chosen_for(options.run)
     if options.calibrated and chosen.temperature is None:
         raise LightboxError("temperature.none", "This classifier has no temperature.",
                             "A run needs predictions on validation that are not all correct; leave out --calibrated.")
-    files, others = _listed(options.images)
-    columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error"]
+    if options.intensity is not None:
+        intensity_text(options.intensity)      # what is wrong with it is said once, not for each file
+    files, others = _listed(options.images, options.frame)
+    columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error", "notes"]
     out = io.StringIO()
     table = csv.writer(out)
     table.writerow(columns)
@@ -34,12 +36,13 @@ def predict(options: Namespace) -> None:
         try:
             if fault:
                 raise LightboxError("image.unreadable", fault)
-            decision = chosen.decide(classify(model, [decode_image(file).pixels])[0], options.calibrated)
+            picture = decode_for(model, file, options.intensity, max(1, options.frame) - 1)
+            decision = chosen.decide(classify(model, [picture.pixels])[0], options.calibrated)
             predicted = "|".join(model.class_names[k] for k in decision.predicted)
-            table.writerow([name, predicted, *(f"{p:.6f}" for p in decision.probs), ""])
+            table.writerow([name, predicted, *(f"{p:.6f}" for p in decision.probs), "", " ".join(picture.notes)])
         except LightboxError as error:
             bad += 1
-            table.writerow([name, "", *[""] * len(model.class_names), str(error)])
+            table.writerow([name, "", *[""] * len(model.class_names), str(error), ""])
         bar.count("Classifying", done, len(files))
     said = [f"{len(files) - bad:,} of {len(files):,} files classified."]
     said += ["The column error tells why the others were not."] if bad else []
@@ -50,11 +53,13 @@ def predict(options: Namespace) -> None:
     write_or_print(out.getvalue(), options.out)
 
 
-def _listed(given: list[str]) -> tuple[list[tuple[str, Path, str]], int]:
+def _listed(given: list[str], frame: int) -> tuple[list[tuple[str, Path, str]], int]:
     """Each file as (its name in the table, its path, why it cannot be opened), and how many in folders are no images.
 
-    What is in a folder is named from there on; of several folders, with the folder in front.
+    What is in a folder is named from there on; of several folders, with the folder in front. Without a `frame`, each frame of a
+    DICOM file is an image.
     """
+    from core.datasets.frames import paths_of_frames
     from core.datasets.walk import list_files
     files, others = [], 0
     for place in map(Path, given):
@@ -68,6 +73,9 @@ def _listed(given: list[str]) -> tuple[list[tuple[str, Path, str]], int]:
     if not files:
         raise LightboxError("predict.empty", f"There are no images in {', '.join(given)}.",
                             "Give a folder that holds images, or their files.")
+    if not frame:
+        files = [(name + path.name.removeprefix(file.name), path, fault) for name, file, fault in files
+                 for path in ([file] if fault else paths_of_frames(file))]
     return files, others
 
 
@@ -124,6 +132,7 @@ COMMANDS = (
         argument("images", nargs="+", metavar="IMAGE | FOLDER"),
         argument("--calibrated", action="store_true",
                  help="probabilities calibrated with the temperature fitted on validation"),
+        *READING,
         argument("--out"),
     )),
     Command("report", "report of one or more runs as an HTML page", report, (

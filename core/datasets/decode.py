@@ -48,6 +48,16 @@ class DecodedImage:
     pixels: np.ndarray
     notes: tuple[Note, ...] = ()
 
+    @property
+    def frames(self) -> int:
+        """How many frames the file has that can be asked for."""
+        return max((int(note.facts.get("frames", 1)) for note in self.notes), default=1)
+
+    @property
+    def values(self) -> tuple[float, float] | None:
+        """The least and the most of the file's values, where it has more than 8 bits: `intensity` matters. None elsewhere."""
+        return next(((note.facts["least"], note.facts["most"]) for note in self.notes if "least" in note.facts), None)
+
 
 def decode_image(data: bytes | Path, *, intensity: str = "", window: tuple[float, float] | None = None,
                  frame: int = 0) -> DecodedImage:
@@ -56,7 +66,7 @@ def decode_image(data: bytes | Path, *, intensity: str = "", window: tuple[float
     Args:
         data: the file's bytes, or its path; x.dcm#frame=2 is the second frame of x.dcm
         intensity: for more than 8 bits: "" as the file asks, else by its range; "percentiles" (0.1 and 99.9); "whole range";
-            "own window", which takes `window`
+            a window as text, "40 400"; "own window", which takes `window`
         window: (centre, width) in the file's values
         frame: which one of several, from 0
 
@@ -83,7 +93,7 @@ def decode_image(data: bytes | Path, *, intensity: str = "", window: tuple[float
         answer, pixels = pool().ask(request | {"bytes": len(data)}, data)
     if pixels is None:
         raise LightboxError(*answer["error"])
-    notes = tuple(Note(code, sentence) for code, sentence in answer["notes"])
+    notes = tuple(Note(code, sentence, **facts) for code, sentence, facts in answer["notes"])
     for taken in getattr(_collected, "lists", ()):
         taken.extend(notes)
     return DecodedImage(pixels, notes)

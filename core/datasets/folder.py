@@ -27,6 +27,7 @@ from core.datasets.external import unlabelled
 from core.datasets.file_names import check_pattern
 from core.datasets.folder_reading import read_folder
 from core.datasets.folder_rows import ADD_CLASSES, FolderReading
+from core.datasets.intensity import intensity_said, intensity_text
 from core.datasets.levels import SPLIT_WORDS, Level
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.text import natural_key
@@ -55,6 +56,8 @@ class FolderOptions:
         take: kinds of files that are otherwise left out: "mask", "copy", "augmented", "thumbnail"
         only, leave_out: patterns such as *_frontal.png, separated by commas, for the paths of files to read or not to read
         join: class folders whose names differ only in case or blanks are one class
+        intensity: of DICOM and images of more than 8 bits: "" as each file asks, "percentiles", "whole range", or a window
+            as "centre width"
     """
 
     pattern: str = ""
@@ -64,6 +67,10 @@ class FolderOptions:
     only: str = later("")
     leave_out: str = later("")
     join: bool = later(False)
+    intensity: str = later("")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "intensity", intensity_text(self.intensity))
 
     def selects(self, path: str) -> bool:
         """Return whether `only` and `leave_out` let a file through. A pattern without / is for its name alone."""
@@ -78,7 +85,7 @@ class Folder(Source):
     """Images in folders below `path`."""
 
     def __init__(self, path: Path, options: FolderOptions = FolderOptions()):
-        self.name, self.options = str(path), options
+        self.name, self.options, self.intensity = str(path), options, options.intensity
         if options.pattern not in ("", "-"):
             check_pattern(options.pattern)
         path = Path(path)
@@ -110,7 +117,8 @@ class Folder(Source):
                                 "patients, sort them into class folders.")
         if len(class_names) == 1:
             raise LightboxError("folder.classes", f"The folder {self.path} has only one class, {class_names[0]}.", ADD_CLASSES)
-        told = (skipped_files(reading.faulty), reading.notes, reading.understood, dict(reading.left_out))
+        said = [*reading.understood, *intensity_said(self.intensity, self.path, self.table["path"])]
+        told = (skipped_files(reading.faulty), reading.notes, said, dict(reading.left_out))
         if not class_names:
             index = unlabelled(list(self.table["path"]))
             self.table = self.table.assign(split=index.table["split"])
@@ -123,7 +131,7 @@ class Folder(Source):
         return Index(self.table, targets, *told)
 
     def original(self, i: int) -> np.ndarray:
-        return decode_image(self.path / self.table["path"].iloc[i]).pixels
+        return decode_image(self.path / self.table["path"].iloc[i], intensity=self.intensity).pixels
 
     def mask(self, i: int) -> np.ndarray | None:
         """Return the union of the masks that lie beside image i, (H, W) bool at its full resolution; None where it has none."""

@@ -26,6 +26,8 @@ from core.datasets.decode import decode_image
 from core.datasets.delimited import LISTED, NONE, DelimitedTable, open_file
 from core.datasets.file_index import NOT_FOUND, FileIndex, list_images
 from core.datasets.folder import SPLIT_FOLDERS, options_text
+from core.datasets.frames import frames_as_rows
+from core.datasets.intensity import intensity_said
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood, one_hot
 from core.datasets.table_guess import Guess, guess_options
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
@@ -45,7 +47,7 @@ class Table(Source):
     """Images that a table names, read with `options`. The path is a table, or a folder of which the tables are read together."""
 
     def __init__(self, path: Path, options: TableOptions = GUESS_ALL):
-        self.path, self.options = Path(path), options
+        self.path, self.options, self.intensity = Path(path), options, options.intensity
         self.name, self.title = str(path), self.path.stem
         if not self.path.exists() or not (self.path.is_file() or self.path.is_dir()):
             raise LightboxError("table.missing", f"There is no table {self.path}.",
@@ -74,7 +76,7 @@ class Table(Source):
         return digest.hexdigest()
 
     def original(self, i: int) -> np.ndarray:
-        return decode_image(self.folder / self.table["path"].iloc[i]).pixels
+        return decode_image(self.folder / self.table["path"].iloc[i], intensity=self.intensity).pixels
 
     def scan(self, progress: Progress | None = None) -> Index:
         if progress:
@@ -107,17 +109,19 @@ class Table(Source):
         if unlisted:
             notes.append(f"{unlisted:,} files in the folder are not listed in the table.")
         said = [*self.plan.understood, *self.guess.understood, *pairs.understood, *read.understood, *self._patients()]
+        patients = len(set(self.table["patient"]) - {""})
+        self.table, targets, frames = frames_as_rows(self.folder, self.table, targets)
+        said += [*frames, *intensity_said(self.intensity, self.folder, self.table["path"])]
         left_out = counts | ({"ragged": ragged} if ragged else {}) | ({"not_listed": unlisted} if unlisted else {})
-        said[:0] = [Understood("images", self._headline(next(iter(targets.values())), left_out)),
-                    Understood("table", f"{len(files):,} images from {lines:,} rows of {self.plan.title}.", "tables")]
+        said[:0] = [Understood("images", self._headline(next(iter(targets.values())), patients, left_out)),
+                    Understood("table", f"{len(self.table):,} images from {lines:,} rows of {self.plan.title}.", "tables")]
         return Index(self.table, targets, skipped, notes, said, left_out)
 
-    def _headline(self, target: Target, left_out: dict[str, int]) -> str:
+    def _headline(self, target: Target, patients: int, left_out: dict[str, int]) -> str:
         counts = one_hot(target.labels, len(target.class_names)).sum(axis=0).tolist()
-        patients = self.table["patient"][self.table["patient"] != ""]
         named = self.resolved.patient
         return headline(
-            len(self.table), patients.nunique(), "names of files" if named == NONE else f"column {named}",
+            len(self.table), patients, "names of files" if named == NONE else f"column {named}",
             dict(zip(target.class_names, counts)), f"column {target.title}" if len(self.resolved.labels) == 1 else "columns",
             "findings" if target.task == Task.MULTILABEL else "classes", self.table["split"].value_counts().to_dict(), left_out)
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, fields, replace
 
 from core.datasets.folder import later
+from core.datasets.intensity import intensity_text
 from core.errors import LightboxError
 
 SEPARATORS = ("|", ";", ",", "/", "+")
@@ -81,6 +82,7 @@ class TableOptions:
         bands: of a measurement: a number (so many classes with as many images each) or limits "0 12 60"
         filled: two classes, empty or not
         rules: 2 where options were guessed by the rules of today, so that sets of before are read as they were
+        intensity: as in FolderOptions
     """
 
     delimiter: str = ""
@@ -110,8 +112,10 @@ class TableOptions:
     bands: str = later("")
     filled: bool = later(False)
     rules: int = later(0)
+    intensity: str = later("")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "intensity", intensity_text(self.intensity))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in ("", *choices):
                 raise LightboxError("own.reading", f"{name} is {getattr(self, name)[:80]!r}.", f"It can be {', '.join(choices)}.")

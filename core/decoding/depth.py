@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy as np
 from core.decoding.note import Note
 from core.errors import LightboxError
 
-INTENSITIES = ("", "percentiles", "whole range", "own window")
+OWN = "own window"
+INTENSITIES = ("", "percentiles", "whole range", OWN)
 SHARE = 1000            # one pixel in so many is left out at each end by the percentiles
 ENOUGH = 256            # pixels, fewer have no percentiles
 SLAB = 2**20            # values at a time, so that memory stays flat
@@ -27,7 +29,7 @@ class Reading:
 
     Args:
         intensity: one of INTENSITIES, for images of more than 8 bits: "" the file's own window where it has one, else the whole
-            range or percentiles, as above; "own window" takes `window`
+            range or percentiles, as above; OWN takes `window`
         window: (centre, width) in the file's values, rescaled where the file says how
         frame: which one of several, from 0
     """
@@ -40,16 +42,51 @@ class Reading:
     def of(cls, request: dict) -> Reading:
         """Return it from a dictionary with these names. Raises LightboxError "image.option"."""
         window = request.get("window")
-        wanted = cls(request.get("intensity") or "", tuple(map(float, window)) if window else None,
-                     int(request.get("frame") or 0))
-        if wanted.intensity not in INTENSITIES:
-            raise LightboxError("image.option", f"{wanted.intensity!r} is no way to read intensities.",
-                                f"Choose one of {', '.join(INTENSITIES[1:])}.")
-        window = wanted.window
-        if (wanted.intensity == "own window") != (window is not None) or window and not (
-                len(window) == 2 and np.isfinite(window).all() and window[1] > 0):
-            raise LightboxError("image.option", "A window needs a centre and a width above 0.", "Give both as numbers.")
-        return wanted
+        intensity, window = request.get("intensity") or "", tuple(map(float, window)) if window else None
+        if window is None and intensity != OWN:
+            intensity, window = parse_intensity(intensity)
+        if (intensity == OWN) != (window is not None) or window and not _is_window(window):
+            raise NO_WINDOW
+        return cls(intensity, window, int(request.get("frame") or 0))
+
+
+NO_WINDOW = LightboxError("image.option", "A window needs a centre and a width above 0.", "Give both as numbers, such as 40 400.")
+
+
+def parse_intensity(text: str) -> tuple[str, tuple[float, float] | None]:
+    """Return (one of INTENSITIES, window) of a text: "", percentiles, whole range, or a window's centre and width.
+
+    Raises LightboxError "image.option".
+
+    >>> parse_intensity("Whole range"), parse_intensity("-600 1500"), parse_intensity("40,5; 400")
+    (('whole range', None), ('own window', (-600.0, 1500.0)), ('own window', (40.5, 400.0)))
+    """
+    plain = " ".join(text.split()).lower()
+    if plain in INTENSITIES and plain != OWN:
+        return plain, None
+    parts = re.split(r"[\s;/|]+", plain.strip("()[]")) if re.search(r"[\s;/|]", plain) else plain.strip("()[]").split(",")
+    try:
+        window = tuple(float(part.strip(",").replace(",", ".")) for part in parts)
+    except ValueError:
+        raise LightboxError("image.option", f"{text[:80]!r} is no way to read intensities.",
+                            f"Choose one of {', '.join(INTENSITIES[1:3])}, or give a window as centre and width: 40 400.") from None
+    if not _is_window(window):
+        raise NO_WINDOW
+    return OWN, window
+
+
+def intensity_text(text: str) -> str:
+    """Return such a text in the one way in which it is kept. Raises LightboxError "image.option".
+
+    >>> intensity_text(" 40.0,400 ")
+    '40 400'
+    """
+    intensity, window = parse_intensity(text)
+    return f"{window[0]:.12g} {window[1]:.12g}" if window else intensity
+
+
+def _is_window(window: tuple[float, ...]) -> bool:
+    return len(window) == 2 and bool(np.isfinite(window).all()) and window[1] > 0
 
 
 def choose_range(least: float, most: float, low: float, high: float, reading: Reading, kind: str) -> tuple[float, float, Note]:
@@ -60,17 +97,18 @@ def choose_range(least: float, most: float, low: float, high: float, reading: Re
         low, high: the percentiles 0.1 and 99.9, or `least` and `most` where there are too few pixels
         kind: "16-bit ", "float ", ""
     """
-    if reading.intensity == "own window":
+    ends = {"least": least, "most": most}
+    if reading.intensity == OWN:
         centre, width = reading.window
         return centre - width / 2, centre + width / 2, Note(
             "window.own", f"Your window (centre {centre:,.6g}, width {width:,.6g}) was applied to its {kind}values "
-            f"{least:,.6g} to {most:,.6g}.")
+            f"{least:,.6g} to {most:,.6g}.", **ends)
     few = high - low < (most - least) / 2
     if low < high and (reading.intensity == "percentiles" or few and not reading.intensity):
         why = "as a few pixels lie far outside" if few else "as you chose"
         return low, high, Note("percentiles", f"Its {kind}values {low:,.6g} to {high:,.6g} (percentiles 0.1 and 99.9) "
-                               f"were scaled to 0 to 255, {why}: all lie between {least:,.6g} and {most:,.6g}.")
-    return least, most, Note("range", f"Its {kind}values {least:,.6g} to {most:,.6g} were scaled to 0 to 255.")
+                               f"were scaled to 0 to 255, {why}: all lie between {least:,.6g} and {most:,.6g}.", **ends)
+    return least, most, Note("range", f"Its {kind}values {least:,.6g} to {most:,.6g} were scaled to 0 to 255.", **ends)
 
 
 def percentiles_of_counts(levels: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
@@ -94,8 +132,8 @@ def to_8_bits(values: np.ndarray, notes: list[str], reading: Reading) -> np.ndar
         low, high = percentiles_of_counts(levels, counts[levels])
     else:
         least, most, low, high = _ends(values, notes)
-    if least == most and reading.intensity != "own window":
-        notes.append(Note("constant", f"All its {kind} values are {least:,.6g}: it became black."))
+    if least == most and reading.intensity != OWN:
+        notes.append(Note("constant", f"All its {kind} values are {least:,.6g}: it became black.", least=least, most=most))
         return np.zeros(values.shape, np.uint8)
     black, white, note = choose_range(least, most, low, high, reading, kind + " ")
     notes.append(note)

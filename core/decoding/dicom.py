@@ -92,7 +92,7 @@ def _frame(file, reading: Reading, notes: list[Note]) -> int:
                             "Choose another frame.")
     if frames > 1:
         which = "first" if not reading.frame else f"{reading.frame + 1}."
-        notes.append(Note("frames", f"The {which} of {frames:,} frames was used."))
+        notes.append(Note("frames", f"The {which} of {frames:,} frames was used.", frames=frames))
     return reading.frame
 
 

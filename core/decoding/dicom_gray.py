@@ -77,7 +77,7 @@ def _own_range(there: np.ndarray, counts: np.ndarray, values: np.ndarray, size: 
     there, counts = there[order], counts[order]
     least, most = float(there[0]), float(there[-1])
     if least == most:
-        notes.append(Note("constant", f"All its values are {least:,.6g}: it became black."))
+        notes.append(Note("constant", f"All its values are {least:,.6g}: it became black.", least=least, most=most))
         return np.zeros(len(values))
     low, high = percentiles_of_counts(there, counts)
     black, white, note = choose_range(least, most, low, high, reading, "")
@@ -122,7 +122,8 @@ def _window(values: np.ndarray, there: np.ndarray, file, groups: list, notes: li
     if there.sum() > 1 and round(255 * shown[there].min()) == round(255 * shown[there].max()):
         notes.append(Note("window.left_out", "Its window would show one single gray value and was ignored."))
         return None
-    notes.append(Note("window", f"Its own {words} was applied."))
+    ends = {"least": float(values[there].min()), "most": float(values[there].max())}
+    notes.append(Note("window", f"Its own {words} was applied.", **ends))
     return shown
 
 

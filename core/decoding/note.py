@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from core.errors import LightboxError
 
 MAX_PIXELS = 25_000_000      # a full-resolution digital radiograph has some 12 million
@@ -11,17 +13,21 @@ PLAIN = "Save it as PNG or JPEG and try again."
 
 
 class Note(str):
-    """A sentence about how an image was read, with a code: the same for all images of which the same is said."""
+    """A sentence about how an image was read, with a code: the same for all images of which the same is said.
+
+    `facts` are numbers of this image: frames, how many it has; least and most, its darkest and its brightest value.
+    """
 
     code: str
+    facts: dict[str, float]
 
-    def __new__(cls, code: str, sentence: str) -> Note:
+    def __new__(cls, code: str, sentence: str, **facts: float) -> Note:
         note = super().__new__(cls, sentence)
-        note.code = code
+        note.code, note.facts = code, facts
         return note
 
     def __reduce__(self):
-        return Note, (self.code, str(self))
+        return partial(Note, self.code, str(self), **self.facts), ()
 
 
 def damaged(kind: str, why: str) -> LightboxError:

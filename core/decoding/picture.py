@@ -138,15 +138,19 @@ TURNS = {      # EXIF orientation -> what is done to stand it upright
     8: ("turned by 90 degrees anticlockwise", lambda a: np.rot90(a))}
 
 
-def note_frames(frames: int, reading: Reading, notes: list[Note]) -> int:
-    """Note which of several frames is used and return its number. Raises LightboxError "image.no_frame"."""
+def note_frames(frames: int, reading: Reading, notes: list[Note], others: bool = True) -> int:
+    """Note which of several frames is used and return its number. Raises LightboxError "image.no_frame".
+
+    Args:
+        others: whether others than the first can be read
+    """
     if reading.frame and not 0 <= reading.frame < frames:
         raise LightboxError("image.no_frame", f"The image has no frame {reading.frame + 1}; it has {frames:,}.",
                             "Choose another frame.")
     if frames > 1:
         of = f"{frames:,}" if frames < MAX_FRAMES else f"{MAX_FRAMES} or more"
         which = "first" if not reading.frame else f"{reading.frame + 1}."
-        notes.append(Note("frames", f"The {which} of {of} frames was used."))
+        notes.append(Note("frames", f"The {which} of {of} frames was used.", **({"frames": frames} if others else {})))
     return reading.frame
 
 
@@ -164,7 +168,7 @@ def _png(data: bytes, kind: str, reading: Reading, notes: list[Note], allow: Cal
     chunks = png.read_chunks(data)
     _check_size(chunks.width, chunks.height, data, kind, allow)
     if chunks.frames > 1:
-        note_frames(chunks.frames, reading, notes)
+        note_frames(chunks.frames, reading, notes, others=False)
         if reading.frame:
             raise unsupported("The later frames of an animated PNG are not read.", "Save the frame as an image of its own.")
     values, alpha = png.decode_png(chunks)

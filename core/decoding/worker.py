@@ -61,7 +61,7 @@ def _answer(picture, request: dict, data: bytes | None) -> tuple[dict, object]:
             data = picture.read_file(request["path"])
         _allow(SECONDS + SECONDS_A_PIXEL * len(data))
         image = picture.decode(data, picture.Reading.of(request), allow=lambda pixels: _allow(SECONDS + SECONDS_A_PIXEL * pixels))
-        return {"shape": image.pixels.shape, "notes": [[note.code, str(note)] for note in image.notes]}, image.pixels
+        return {"shape": image.pixels.shape, "notes": [[note.code, str(note), note.facts] for note in image.notes]}, image.pixels
     except LightboxError as error:
         return {"error": [error.code, error.message, error.hint]}, None
     except MemoryError:

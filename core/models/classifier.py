@@ -22,6 +22,7 @@ class Preprocessing:
         resize: "pad" | "stretch" | "crop", how a picture becomes square (core.datasets.geometry.fit)
         channels: 1 for gray, 3 for colour
         mean, std: of each channel, for pixels in [0, 1]; the classifier computes (x - mean) / std
+        intensity: how images of more than 8 bits become 8 bits (core.datasets.folder.FolderOptions)
     """
 
     size: int
@@ -29,6 +30,7 @@ class Preprocessing:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    intensity: str = ""
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of R, G, B in [0, 1]

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.config import ModelConfig, RunConfig, Task
+from core.datasets.decode import DecodedImage, Note, decode_image
 from core.datasets.geometry import fit
+from core.datasets.intensity import in_words, intensity_text
 from core.datasets.statistics import channel_statistics
 from core.errors import LightboxError
 from core.files import Damaged, read_json
@@ -176,6 +178,7 @@ def build_for(config: RunConfig, data) -> Classifier:
     model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
                         resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names,
                         preprocessing=preprocessing, statistics=statistics)
+    model.preprocessing = dataclasses.replace(model.preprocessing, intensity=data.source.intensity)
     if before:
         model.notes = (*model.notes, *before.notes, *_take_over(model, before.model))
     return model
@@ -218,6 +221,26 @@ def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255).to(model.device)
 
 
+def decode_for(model: Classifier, data: bytes | Path, intensity: str | None = None, frame: int = 0) -> DecodedImage:
+    """Decode an image as the images were on which a classifier was trained, or otherwise; which is among its notes.
+
+    Args:
+        data: the file's bytes, or its path
+        intensity: as in FolderOptions; None as in training
+        frame: which one of several, from 0
+
+    Raises LightboxError as `decode_image` does.
+    """
+    trained = model.preprocessing.intensity
+    chosen = trained if intensity is None else intensity_text(intensity)
+    picture = decode_image(data, intensity=chosen, frame=frame)
+    if picture.values is None or chosen == trained == "":
+        return picture
+    note = (Note("intensity", f"It was read {in_words(chosen)}, as in training.") if chosen == trained else
+            Note("intensity.other", f"It was read {in_words(chosen)}; in training images were read {in_words(trained)}."))
+    return dataclasses.replace(picture, notes=(*picture.notes, note))
+
+
 def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
     """Return probabilities of pictures of any size: (N, K) float32 in [0, 1]."""
     import torch
@@ -230,7 +253,7 @@ def build_saved(config: ModelConfig, described: dict) -> Classifier:
     from core.models import build_model
     from core.models.classifier import Preprocessing
     p = described["preprocessing"]
-    p = Preprocessing(p["size"], p["resize"], p["channels"], tuple(p["mean"]), tuple(p["std"]))
+    p = Preprocessing(p["size"], p["resize"], p["channels"], tuple(p["mean"]), tuple(p["std"]), str(p.get("intensity", "")))
     return build_model(dataclasses.replace(config, weights="none"), classes=len(described["class_names"]), size=p.size,
                        channels=p.channels, resize=p.resize, task=described["task"],
                        class_names=tuple(described["class_names"]), preprocessing=p)

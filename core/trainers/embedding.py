@@ -266,7 +266,9 @@ def _facts(model: nn.Module, split: SplitData, blocks: list[_Block], config: Run
     pixels = split.token or hashlib.sha256(np.ascontiguousarray(split.images[split.indices])).hexdigest()
     rows = np.ascontiguousarray(split.indices, dtype=np.int64)
     return {"format": FORMAT, "pixels": pixels, "rows": hashlib.sha256(rows).hexdigest(),
-            "preprocessing": dataclasses.asdict(model.preprocessing), "backbone": backbone_hash(model),
+            "preprocessing": {name: value for name, value in dataclasses.asdict(model.preprocessing).items()
+                              if name != "intensity"},      # which the pixels say
+            "backbone": backbone_hash(model),
             "blocks": [dataclasses.astuple(block) for block in blocks],
             "augment": {knob: getattr(config.augment, knob) for name in active(config.augment)
                         for knob in AUGMENTATIONS[name].knobs(name)} if changed else {},

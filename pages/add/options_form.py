@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import streamlit as st
 
@@ -17,7 +18,8 @@ from core.datasets.levels import ROLES
 from core.datasets.masks import WORDS
 from core.datasets.mura import PARTS
 from core.datasets.table_options import SEPARATORS
-from pages.add.read_options import Preview, columns_table
+from pages.add.read_options import Preview, columns_table, values_of
+from pages.shared.intensity import HELP, draw_intensity
 from pages.shared.layout import escape, shorten
 from pages.shared.widget_state import follow
 
@@ -33,7 +35,8 @@ class Option:
     """One read option as a widget.
 
     Args:
-        kind: "column" or "columns" of the table, "text", "list" (words with commas), "toggle", "menu", "several", "levels"
+        kind: "column" or "columns" of the table, "text", "list" (words with commas), "toggle", "menu", "several", "levels",
+            "intensity"
         choices: value -> its words
         row: options of one row stand side by side; those of row 9 stand under More options
         shown: whether it has any effect
@@ -59,6 +62,12 @@ def _splits_cells(shown: Preview) -> bool:
     return shown.options.separator not in ("", NONE)
 
 
+def _may_be_deep(shown: Preview) -> bool:
+    said = shown.result.index.understood if shown.result else ()
+    return bool(shown.options.intensity) or any(one.option == "intensity" for one in said)
+
+
+INTENSITY = Option("Intensities", HELP, "intensity", row=9, shown=_may_be_deep)
 TABLE = {
     "file": Option("Image file", "The column with the file names: a path, a part of it or the bare name; the extension may "
                    "differ.", "column", row=1, shown=_has_table),
@@ -103,6 +112,7 @@ TABLE = {
     "tables": Option("Tables read together", "Files that are read as one table, separated by commas.", "list", row=9),
     "more_files": Option("More columns of files", "Further columns with images of the same row.", "columns", row=9),
     "as_typed": Option("Keep 1 and 1.0 apart", "Values are taken as they are typed.", "toggle", row=9),
+    "intensity": INTENSITY,
 }
 FOLDER = {
     "levels": Option("Folders", "What each level of folders is.", "levels", ROLES, row=1),
@@ -114,6 +124,7 @@ FOLDER = {
     "leave_out": Option("Without files like", "Patterns such as *_lateral.png, separated by commas.", "text", row=9),
     "join": Option("Join classes that look alike", "Class folders whose names differ only in case or blanks are one class.",
                    "toggle", row=9),
+    "intensity": INTENSITY,
 }
 MURA = {
     "parts": Option("Body parts", "Which of MURA's body parts to read; none chosen is all seven.", "several",
@@ -176,6 +187,8 @@ def draw_option(shown: Preview, name: str, prefix: str = "add_") -> None:
             st.toggle(label, help=option.help, **follow(key, bool(value), put, name))
         case "list":
             st.text_input(label, help=option.help, **follow(key, ", ".join(value), _put_list, name))
+        case "intensity":
+            draw_intensity(key, label, value, partial(put, name), partial(values_of, shown.result))
         case "levels":
             draw_levels(shown, key)
         case "pattern":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape as html_escape
 from pathlib import Path
@@ -17,6 +18,7 @@ import streamlit as st
 from core.config import home
 from core.datasets.archive import unpack, unpacked
 from core.datasets.custom import AS_GUESSED, list_custom_datasets
+from core.datasets.decode import collect_notes
 from core.datasets.folder import Folder
 from core.datasets.formats import FORMATS, detect_format, is_archive, options_to_json, parse_options
 from core.datasets.levels import Level
@@ -156,6 +158,17 @@ def sample_rows(result: ScanResult, count: int = 4) -> list[int]:
     one_of_each = [int(np.argmax(labels[:, k] == 1 if labels.ndim == 2 else labels == k)) for k in range(count)
                    if (labels.shape[1] if labels.ndim == 2 else labels.max() + 1) > k]
     return list(dict.fromkeys([*one_of_each, *range(min(count, len(labels)))]))[:count]
+
+
+def values_of(result: ScanResult | None) -> tuple[float, float]:
+    """Return the least and the most value of the first image of more than 8 bits among some; 0 to 4,096 where there is none."""
+    for row in sample_rows(result) if result else ():
+        with collect_notes() as notes, suppress(LightboxError):
+            result.source.original(row)
+        for note in notes:
+            if "least" in note.facts:
+                return note.facts["least"], note.facts["most"]
+    return 0.0, 4096.0
 
 
 @st.cache_data(ttl=600, max_entries=200, show_spinner=False)

@@ -15,7 +15,7 @@ from core.datasets import Dataset, decode_image, describe_fit, fit, is_ready
 from core.datasets.geometry import scale
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen, Decision, chosen_for
-from core.runs.classifiers import SHIPPED, ClassifierInfo, settings_of
+from core.runs.classifiers import SHIPPED, ClassifierInfo, decode_for, settings_of
 from core.runs.store import RunStore
 from pages.shared.heatmaps import original_of, version
 from pages.shared.layout import format_percent, format_probability
@@ -34,6 +34,9 @@ class InputImage:
         notes: how the file's values were converted, in sentences
         token: stands for the pixels
         truth: its label, where known
+        content: the file, where it can be read in several ways
+        frames: how many it has
+        values: the least and the most of a file of more than 8 bits
     """
 
     name: str
@@ -41,12 +44,42 @@ class InputImage:
     notes: tuple[str, ...]
     token: str
     truth: str | None = None
+    content: bytes = b""
+    frames: int = 1
+    values: tuple[float, float] | None = None
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether it can be read in several ways."""
+        return self.frames > 1 or self.values is not None
 
 
 def read_file(name: str, content: bytes) -> InputImage:
     """Decode an uploaded file. Raises LightboxError as `decode_image` does."""
     picture = decode_image(content)
-    return InputImage(name, picture.pixels, picture.notes, hashlib.sha256(content).hexdigest())
+    image = InputImage(name, picture.pixels, picture.notes, hashlib.sha256(content).hexdigest(), frames=picture.frames,
+                       values=picture.values)
+    return replace(image, content=content) if image.has_choice else image
+
+
+def read_as(image: InputImage, model, intensity: str | None, frame: int) -> InputImage:
+    """Decode an uploaded file anew, as a classifier's images of training were or as a person asks. The last answer is kept.
+
+    Args:
+        model: the classifier
+        intensity: as FolderOptions; None as in training
+        frame: which one of several, from 0
+
+    Raises LightboxError as `decode_image` does.
+    """
+    trained = model.preprocessing.intensity
+    key = image.token, trained, intensity, frame
+    if st.session_state.get("image_read", ("",))[0] != key:
+        picture = decode_for(model, image.content, intensity, frame)
+        chosen = trained if intensity is None else intensity
+        st.session_state["image_read"] = key, replace(
+            image, pixels=picture.pixels, notes=picture.notes, token=f"{image.token} {chosen} {frame}", values=picture.values)
+    return st.session_state["image_read"][1]
 
 
 def decision_rule(address: str) -> Chosen:

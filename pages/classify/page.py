@@ -1,5 +1,7 @@
 """Classify: drop an image and read the prediction."""
 
+from functools import partial
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -12,6 +14,7 @@ from pages.classify.image import (
     decision_rule,
     headline,
     preprocessing_steps,
+    read_as,
     read_file,
     samples_of,
     threshold_note,
@@ -20,7 +23,9 @@ from pages.shared.charts import show_probabilities
 from pages.shared.gallery import gallery
 from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import choose_layer, classifier, map_of, probs_of, warm_up_classifier
+from pages.shared.intensity import draw_intensity
 from pages.shared.layout import Chip, empty, escape, next_step, page_header, show_error
+from pages.shared.widget_state import follow
 
 CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only "
            "its own classes and predicts one of them for any image, even for a photo of a cat.")
@@ -67,6 +72,8 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
     """The prediction in words and bars, the image with its map, and the preprocessing."""
     with st.spinner("Loading the network"):
         loaded = classifier(info.address)
+    if image.content:
+        image = choose_reading(image, loaded.model)
     rule, names, preprocessing = decision_rule(info.address), info.class_names, loaded.model.preprocessing
     picture, text = st.columns([6, 5], gap="large")
     with text:
@@ -93,6 +100,26 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
                  label=f"The image with its Grad-CAM for {names[target]}")
         st.caption("Grad-CAM: bright regions are evidence for the explained class. They show what the "
                    "network looked at and do not prove disease.")
+
+
+def choose_reading(image: InputImage, model) -> InputImage:
+    """Offer the frame and how intensities are read, where there is something to choose; return the image so read."""
+    chosen = st.session_state.get("reading", {})
+    if chosen.get("of") != image.token:
+        chosen = st.session_state["reading"] = {"of": image.token, "intensity": None, "frame": 1}
+    trained = model.preprocessing.intensity
+    value = trained if chosen["intensity"] is None else chosen["intensity"]
+    both = image.frames > 1 and image.values is not None
+    frame, intensity = st.columns([2, 5]) if both else [st.container()] * 2
+    if image.frames > 1:
+        with frame:
+            st.number_input(f"Frame (of {image.frames:,})", 1, image.frames, help="The file holds several images, one a frame; "
+                            "one of them is classified.", **follow("frame", chosen["frame"], chosen.__setitem__, "frame"))
+    if image.values is not None:
+        with intensity:
+            draw_intensity("intensity", "Intensities", value, partial(chosen.__setitem__, "intensity"), lambda: image.values,
+                           trained)
+    return read_as(image, model, chosen["intensity"], chosen["frame"] - 1)
 
 
 def choose_calibration(rule: Chosen) -> bool:
