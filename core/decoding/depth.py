@@ -69,7 +69,7 @@ def parse_intensity(text: str) -> tuple[str, tuple[float, float] | None]:
         window = tuple(float(part.strip(",").replace(",", ".")) for part in parts)
     except ValueError:
         raise LightboxError("image.option", f"{text[:80]!r} is no way to read intensities.",
-                            f"Choose one of {', '.join(INTENSITIES[1:3])}, or give a window as centre and width: 40 400.") from None
+                            "Choose percentiles or whole range, or give a window as centre and width: 40 400.") from None
     if not _is_window(window):
         raise NO_WINDOW
     return OWN, window
