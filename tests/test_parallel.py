@@ -169,6 +169,6 @@ def _train_alone_until(run, store, epoch: int) -> None:
 
 
 def test_a_mistake_is_one_sentence_from_rank_0(store):
-    process = torchrun(2, "-m", "core", "train", "--resume", "nosuchrun", "--device", "cpu", home=store.root)
+    process = torchrun(2, "-m", "core", "train", "--resume", "nosuchrun", home=store.root)
     out, errors = process.communicate(timeout=90)
     assert process.returncode and errors.count("There is no run nosuchrun") == 1 and not out

@@ -88,9 +88,14 @@ def _survey_in_words(found, own) -> Iterator[str]:
         yield f"{own.format}: {own.path} " + " ".join(f"{key}={value!r}" for key, value in own.options.items())
     for name, target in found.index.targets.items():
         yield f"\n{target.title} ({name}): {target.task}\n{found.counts[name].to_string()}"
-    yield from (f"  {one.text}" for one in found.index.understood if one.code.startswith("labels."))
+    said = [one.text for one in found.index.understood]
+    if said:
+        yield "\nWhat was understood, and what changes it:"
+    for one in found.index.understood:
+        yield f"  {one.text}" + (f"  --set {one.option}={one.value or '...'}" if one.option else "")
     for note in found.index.notes:
-        yield f"  {note}"
+        if note not in said:
+            yield f"  {note}"
     for item in found.index.skipped[:10]:
         yield f"  left out: {item['path']}: {item['reason']}"
     if len(found.index.skipped) > 10:
