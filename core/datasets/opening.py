@@ -75,8 +75,9 @@ def open_source(data: DataConfig) -> Source | None:
             source.title = {path.name: old.name, path.stem: old.stem}.get(source.title, source.title)
         return source
     if old.is_absolute():
-        raise LightboxError("dataset.unknown", f"There is no data set, folder or file {data.dataset[:200]!r}: it was "
-                            "moved, or its disk is not connected.", f"Say where it is {_how_to_move(data.dataset[:200])}")
+        raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset[:200]!r}. If it was "
+                            "there, it was moved, or its disk is not connected.",
+                            f"Say where it is {_how_to_move(data.dataset[:200])}")
     names = [*DATASETS, *(custom.name for custom in list_custom_datasets())]
     near = difflib.get_close_matches(data.dataset, names, n=1)
     raise LightboxError("dataset.unknown", f"There is no data set, folder or file called {data.dataset[:200]!r}.",
