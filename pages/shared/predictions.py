@@ -120,6 +120,15 @@ def show_data_note(run: Run, preds: Predictions | None = None) -> None:
         draw_moved(run.config.data.dataset)
 
 
+def _say_damage(run: Run, split: str, preds: Predictions | None) -> None:
+    """Say that stored predictions were damaged, in this session even after they are made again."""
+    said = st.session_state.setdefault("damaged_predictions", {})
+    if preds is None and (error := damaged_predictions(run, split)):
+        said[run.id, split] = escape(error)
+    if (run.id, split) in said:
+        st.warning(said[run.id, split])
+
+
 @st.cache_data(max_entries=256, show_spinner=False)
 def _note(folder: str, version: int, now: str, ready: bool, _run: Run, _preds: Predictions | None) -> Note | None:
     return data_note(_run, _preds, now)
@@ -127,8 +136,7 @@ def _note(folder: str, version: int, now: str, ready: bool, _run: Run, _preds: P
 
 def _validation_predictions(run: Run, best: int) -> Predictions:
     preds, live = stored_predictions(run, "val"), run.status().state in LIVE
-    if preds is None and (error := damaged_predictions(run, "val")):
-        st.warning(escape(error))
+    _say_damage(run, "val", preds)
     if preds is None or preds.epoch != best and not live and (run.id, best) not in _tried():
         with long_task("Predicting the validation images", key=f"predict_{run.id}") as progress:
             preds = predict_split(run, "val", progress=progress)
@@ -158,8 +166,7 @@ def _test_predictions(run: Run, best: int) -> Predictions:
         st.stop()
     preds, times = stored_predictions(run, "test"), run.times_test_opened()
     opened = "once" if times == 1 else f"{times} times"
-    if preds is None and (error := damaged_predictions(run, "test")):
-        st.warning(escape(error))
+    _say_damage(run, "test", preds)
     if preds is None:
         st.markdown("**The test set is locked.** It is the final exam: each look that changes what you do "
                     "next makes its result too optimistic. So every opening is counted."
