@@ -117,7 +117,7 @@ def _with_interval(one, form: str = ".4f") -> str:
 
 def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
     if result.data_note:
-        yield f"{result.data_note.text} [{result.data_note.code}]"
+        yield result.data_note.text
     yield (f"{options.run}, {options.split} split, epoch {result.epoch}, {result.n:,} images, "
            f"threshold {result.as_dict()['threshold']}"
            + (f" for {result.class_names[1]}" if result.positive_class else ""))
