@@ -91,8 +91,8 @@ def _frame(file, reading: Reading, notes: list[Note]) -> int:
         raise LightboxError("image.no_frame", f"The DICOM file has no frame {reading.frame + 1}; it has {frames:,}.",
                             "Choose another frame.")
     if frames > 1:
-        which = "first" if not reading.frame else f"{reading.frame + 1}."
-        notes.append(Note("frames", f"The {which} of {frames:,} frames was used.", frames=frames))
+        which = f"Frame {reading.frame + 1} of {frames:,}" if reading.frame else f"The first of {frames:,} frames"
+        notes.append(Note("frames", f"{which} was used.", frames=frames))
     return reading.frame
 
 

@@ -149,8 +149,8 @@ def note_frames(frames: int, reading: Reading, notes: list[Note], others: bool =
                             "Choose another frame.")
     if frames > 1:
         of = f"{frames:,}" if frames < MAX_FRAMES else f"{MAX_FRAMES} or more"
-        which = "first" if not reading.frame else f"{reading.frame + 1}."
-        notes.append(Note("frames", f"The {which} of {of} frames was used.", **({"frames": frames} if others else {})))
+        which = f"Frame {reading.frame + 1} of {of}" if reading.frame else f"The first of {of} frames"
+        notes.append(Note("frames", f"{which} was used.", **({"frames": frames} if others else {})))
     return reading.frame
 
 
