@@ -1,5 +1,11 @@
 """Folders as public sets are downloaded: levels, masks, copies, patients in names. Each row names the set it stands for."""
 
+import itertools
+import subprocess
+import sys
+import time
+from collections import Counter
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +13,7 @@ from PIL import Image
 from core.datasets.folder import Folder, FolderOptions
 from core.datasets.levels import read_levels, splits_of, words_of
 from core.datasets.masks import find_copies, find_masks
+from tests.browser_support import ROOT
 from tests.layout_support import differences, layout, read, read_json
 
 
@@ -236,11 +243,31 @@ def test_words_splits_and_copies():
 
 
 def test_a_hundred_thousand_files_are_understood_quickly():
-    import time
-    from collections import Counter
     paths = [f"{s}/c{c}/p{p:05d}/{i}.png" for s in ("train", "test") for c in range(5) for p in range(1000) for i in range(10)]
     began = time.process_time()
     roles = [level.role for level in read_levels(Counter(tuple(p.split("/")[:-1]) for p in paths))]
     find_masks(paths)
     find_copies(dict.fromkeys(paths, 1))
     assert roles == ["split", "class", "patient"] and time.process_time() - began < 8
+
+
+SCAN = """
+import resource, sys, time
+from core.datasets.folder import Folder
+began = time.process_time()
+table = Folder(sys.argv[1]).scan().table
+print(len(table), table["patient"].nunique(), time.process_time() - began,
+      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_tree_of_a_hundred_thousand_files_is_understood_in_time(tmp_path):
+    for part, grade, patient in itertools.product(("train", "test"), range(5), range(250)):
+        folder = tmp_path / part / f"grade{grade}" / f"p{patient:05d}"
+        folder.mkdir(parents=True)
+        for k in range(40):
+            (folder / f"img_{k}.png").write_bytes(b"x" * (k + 1))
+    done = subprocess.run([sys.executable, "-c", SCAN, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True)
+    images, patients, seconds, megabytes = map(float, done.stdout.split())
+    assert (images, patients) == (100_000, 250) and seconds < 15 and megabytes < 700, done.stdout
