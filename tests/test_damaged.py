@@ -23,7 +23,7 @@ from core.datasets.moved import note_moved
 from core.errors import LightboxError
 from core.evaluation.data_state import data_note
 from core.evaluation.predictions import damaged_predictions, load_predictions
-from core.files import Damaged, fit_shape, parse_json, read_json
+from core.files import Damaged, fit_shape, parse_json, read_json, write_json
 from core.files.shapes import NUMBER, Between
 from core.models.weights import load_file
 from core.runs import checkpoints
@@ -283,3 +283,16 @@ def test_a_run_that_starts_from_a_deleted_one_says_so_and_one_under_way_needs_it
         build_for_run(run, data)
     assert caught.value.code == "weights.gone"
     assert set(build_for_run(run, data, saved).state_dict()) == set(saved.weights)
+
+
+def test_a_folder_where_a_file_is_to_be_written_is_said(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(LightboxError) as caught:
+        write_json(tmp_path / "a.json", {})
+    assert caught.value.code == "disk.in_the_way" and list(tmp_path.iterdir()) == [tmp_path / "a.json"]
+
+
+def test_a_damaged_threshold_is_said_on_the_page(run):                               # noqa: F811
+    (run.folder / "threshold.json").write_text("[")
+    at = open_page("evaluate", run=run.id)
+    assert any("threshold" in one.value for one in at.error)

@@ -122,7 +122,7 @@ def append_line(path: Path, line: str) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn "no space left" and "not allowed" into sentences that say what to do."""
+    """Turn "no space left", "not allowed" and a folder in the way into sentences that say what to do."""
     try:
         yield
     except OSError as error:
@@ -133,6 +133,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise LightboxError("disk.not_allowed", f"Nothing can be written to {Path(path).parent}.",
                                 "Set LIGHTBOX_HOME to a folder that belongs to you, then start again.") from error
+        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
+            raise LightboxError("disk.in_the_way", f"In the place of {path} is something else: a folder for a file, or a file "
+                                "for a folder.", "Move it away, then start again.") from error
         raise
 
 

@@ -58,7 +58,7 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
     say("Packing the weights", 3)
     files |= {f"checkpoints/{name}": content for name, content in _weights(run, what).items()}
     logs = [run.folder / name for name in ("metrics.jsonl", "log.txt")]
-    files |= {f"logs/{path.name}": path.read_bytes() for path in logs if path.exists()}
+    files |= {f"logs/{path.name}": path.read_bytes() for path in logs if path.is_file()}
     root = name_code(what.config)
     packed = zipped({f"{root}/{name}": content for name, content in files.items()})
     say("Done", 4)

@@ -213,8 +213,15 @@ BY_PREDICTIONS = {Run: lambda run: (str(run.folder), predictions_version(run)),
                   Dataset: lambda data: data.fingerprint,
                   Predictions: lambda preds: (preds.epoch, len(preds.labels), preds.image_ids[:1],
                                               preds.patients is None)}
-BY_THRESHOLD = BY_PREDICTIONS | {Run: lambda run: (str(run.folder), predictions_version(run),
-                                                   repr(thresholds.of(run)))}
+BY_THRESHOLD = BY_PREDICTIONS | {Run: lambda run: (str(run.folder), predictions_version(run), _threshold_words(run))}
+
+
+def _threshold_words(run: Run) -> str:
+    """What stands for the threshold; of a damaged one its sentence, which the cached function raises itself."""
+    try:
+        return repr(thresholds.of(run))
+    except LightboxError as error:
+        return str(error)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=BY_PREDICTIONS)
