@@ -93,7 +93,10 @@ def read_delimited(path: Path, delimiter: str = "", encoding: str = "", header: 
     """
     data = _read_bytes(path, head)
     if is_workbook(data):
-        return _columns_of(path, enumerate(workbook_rows(path, data), 1), "", "", header, names, MAX_ROWS)
+        sheet, lines, notes = workbook_rows(path, data)
+        table = _columns_of(path, enumerate(sheet, 1), "", "", header, names, lines)
+        table.notes[:0] = notes
+        return table
     lines = max(data.count(b"\n"), data.count(b"\r"))
     if lines > MAX_ROWS + 1:
         raise _too_large(path, f"has about {lines:,} lines", f"{MAX_ROWS:,}")

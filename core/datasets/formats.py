@@ -141,7 +141,7 @@ def _has_classes(path: Path) -> bool:
     inner = unwrap(path)
     places = [inner, *(inner / name for name in subfolders(inner) if name.lower() in SPLIT_FOLDERS)]
     return any(sum(any(is_image_name(file.name) and file.is_file() for file in (place / name).iterdir())
-                   for name in subfolders(place)) > 1 for place in places)
+                   for name in subfolders(place) if name.lower() not in SPLIT_FOLDERS) > 1 for place in places)
 
 
 def parse_options(name: str, values: Mapping[str, Any]) -> Any:

@@ -29,7 +29,7 @@ from core.datasets.folder import SPLIT_FOLDERS, options_text
 from core.datasets.frames import frames_as_rows
 from core.datasets.intensity import intensity_said
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood, one_hot
-from core.datasets.table_guess import Guess, guess_options
+from core.datasets.table_guess import Guess, guess_options, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
 from core.datasets.table_made import MADE, from_folders, from_labels, from_names, from_rows
 from core.datasets.table_options import GUESS_ALL, TableOptions
@@ -290,6 +290,8 @@ class Table(Source):
         if name == NONE:
             return np.full(len(self.cells.lines), "", object)
         values = self.values[name]
+        if codes := split_codes(name, values):
+            return values.lookup([codes[cell] for cell in values.names], object)
         unknown = sorted({cell for cell in values.names if cell.lower() not in SPLIT_FOLDERS and (cell or name not in MADE)
                           and not (cell == "" and name == SPLIT_COLUMN)})
         if unknown:

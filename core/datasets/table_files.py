@@ -19,7 +19,7 @@ from core.datasets.delimited import NONE, DelimitedTable, read_delimited
 from core.datasets.file_index import FileIndex
 from core.datasets.folder import SPLIT_FOLDERS
 from core.datasets.source import Understood
-from core.datasets.table_guess import guess_file
+from core.datasets.table_guess import guess_file, is_patient, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, find_pairs
 from core.datasets.table_labels import guess_labels
 from core.datasets.table_options import COLUMN_NAMES, LABEL_WORDS, TableOptions, plain
@@ -29,7 +29,7 @@ from core.datasets.text import short
 from core.errors import LightboxError
 
 HEAD = 400_000              # bytes of a table that are looked at to see what it is
-WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "dev": "val", "eval": "test"}
+WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "trainval": "train", "dev": "val", "eval": "test"}
 
 
 @dataclass(eq=False)
@@ -164,8 +164,7 @@ def _look(root: Path, path: Path, index: FileIndex) -> Seen:
     file = guess_file(values, index)
     found = find_pairs(replace_rows(table, 2000), (file, ()), index).file if file != NONE else np.array([-1])
     share = float(np.mean(found >= 0))
-    free = {name: one for name, one in values.items() if name != file and plain(name) not in COLUMN_NAMES["patient"]
-            and not _all_splits(one)}
+    free = {name: one for name, one in values.items() if name != file and not is_patient(name) and not split_codes(name, one)}
     labels, how = guess_labels(free, [])
     rank = 0
     if labels:
@@ -187,10 +186,6 @@ def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:
     return replace(table, columns={name: cells[:rows] for name, cells in table.columns.items()}, lines=table.lines[:rows])
 
 
-def _all_splits(values: Values) -> bool:
-    return bool(values.given) and {name.lower() for name in values.given} <= set(SPLIT_FOLDERS)
-
-
 def split_word(stem: str) -> str:
     """Return the split that the name of a file says; "train_val" is train.
 
@@ -208,8 +203,8 @@ def _groups(seen: list[Seen]) -> list[list[Seen]]:
         for group in groups:
             first = group[0]
             shared = set(one.values) & set(first.values)
-            if len(shared) >= 0.7 * max(len(one.values), len(first.values)) and one.labels and first.labels and (
-                    one.labels[0] in first.values or first.labels[0] in one.values):
+            if len(shared) >= 0.7 * max(len(one.values), len(first.values)) and any(
+                    label in one.values and label in first.values for label in (*one.labels[:1], *first.labels[:1])):
                 if one.share > 0.1 and first.share > 0.1 and (_of_another_split(one, group) or not _same_files(one, first)):
                     group.append(one)
                     break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from core.datasets.table_options import (
     by_old_rules,
     plain,
 )
-from core.datasets.table_values import MEASURES, Values, words_of
+from core.datasets.table_values import MEASURES, Values, flags_of, words_of
 from core.datasets.text import short, suffix_of
 
 SAMPLE = 200
@@ -66,7 +67,7 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
     labels, how = options.labels, {}
     if not labels:
         free = {name: values for name, values in columns.items()
-                if name not in used and plain(name) not in COLUMN_NAMES["patient"]}
+                if name not in used and not is_patient(name)}
         labels, how = guess_labels(free, guess.understood)
         if (not labels or how.get("filled")) and made[FROM_LABELS](options) is not None:
             labels, how = (FROM_LABELS,), {}
@@ -150,30 +151,46 @@ def _guess_split(columns: dict[str, Values], used: set[str], made: dict[str, Any
     """Return any column of which all values are words for a split; the best by name first, then the folders of the files."""
     free = [name for name in columns if name not in used]
     free.sort(key=lambda name: plain(name) not in COLUMN_NAMES["split"])
-    column = next((name for name in free if are_splits(columns[name])), NONE)
+    column = next((name for name in free if split_codes(name, columns[name])), NONE)
     if column == NONE and not options.rules and made[FROM_FOLDERS](options) is not None:
         return FROM_FOLDERS
     return column
 
 
-def are_splits(values: Values) -> bool:
-    """Return whether a column holds train, val and test, at least two of them, and nothing else."""
-    words = {name.lower() for name in values.names}
-    return len({SPLIT_FOLDERS.get(word) for word in words}) > 1 and words <= set(SPLIT_FOLDERS)
+def split_codes(name: str, values: Values) -> dict[str, str]:
+    """Return what each value of a column means, where all are train, val or test and at least two occur; else {}.
+
+    Numbers are the split where the column's name says it: Train (0, 1), is_test (0, 1), Train_Val_Test (1, 2, 3).
+
+    >>> split_codes("Train_Val_Test", Values(("1", "2", "3"), np.arange(3)))
+    {'1': 'train', '2': 'val', '3': 'test'}
+    """
+    codes = {cell: SPLIT_FOLDERS.get(cell.lower(), "") for cell in values.names}
+    words = [word for word in re.findall("[a-z]+", name.lower()) if word not in ("is", "in", "set")]
+    named = [SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS]
+    if named and len(named) == len(words):
+        flags = flags_of(values) if len(named) == 1 else None
+        other = "test" if named[0] == "train" else "train"
+        if flags is not None and set(flags) == {0, 1}:
+            codes = {cell: named[0] if flag else other for cell, flag in zip(values.names, flags)}
+        first = min((cell for cell in values.names if cell in ("0", "1")), default="")
+        if len(named) > 1 and first and set(values.names) <= {str(int(first) + k) for k in range(len(named))}:
+            codes = {cell: named[int(cell) - int(first)] for cell in sorted(values.names)}
+    return codes if "" not in codes.values() and len(set(codes.values())) > 1 else {}
 
 
 def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Values], used: set[str], made: dict[str, Any],
                    file: str, several: bool) -> dict[str, str]:
     """Return the roles with the best column for the patient: by its name, else a group, else from names of files."""
     roles, images = dict(roles), len(next(iter(columns.values())).codes) if columns else 0
-    named = [name for name in columns if name not in used | {roles["patient"]} and _is_patient(name)]
+    named = [name for name in columns if name not in used | {roles["patient"]} and is_patient(name)]
     candidates = [name for name in (roles["patient"], *named) if name in columns]
     useful = [name for name in candidates if len(columns[name].given) < images or len(candidates) == 1]
     roles["patient"] = max(useful, key=lambda name: (plain(name) in COLUMN_NAMES["patient"], columns[name].filled >= 0.5),
                            default=candidates[0] if candidates else NONE)
     if roles["patient"] == NONE:
         group = next((name for names in GROUPS.values() for name in columns if name not in used - {roles["study"]}
-                      and plain(name) in names and len(columns[name].given) < images), NONE)
+                      and plain(name) in names and 0 < len(columns[name].given) < images), NONE)
         if group != NONE:
             roles["patient"], roles["study"] = group, NONE if roles["study"] == group else roles["study"]
             guess.say("groups", f"No column names the patient: the column {short(group)} ({len(columns[group].given):,} groups) "
@@ -186,7 +203,7 @@ def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Value
     if roles["patient"] == NONE and several:
         roles["patient"] = FROM_ROWS
         guess.say("groups", "The images of one row are taken for those of one patient.", "patient")
-    if roles["patient"] == NONE and file in columns and _is_patient(file):
+    if roles["patient"] == NONE and file in columns and is_patient(file):
         roles["patient"] = file
         repeated = len(columns[file].given) < images
         guess.say("column.patient.file", f"The column {short(file)}, which by its name is the patient, names the files"
@@ -200,10 +217,11 @@ def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Value
     return roles
 
 
-def _is_patient(name: str) -> bool:
+def is_patient(name: str) -> bool:
+    """Return whether a column is the patient by its name."""
     words = words_of(name)
     return plain(name) in COLUMN_NAMES["patient"] or bool(words & {"patient", "subject", "patientid"}) and bool(
-        words & {"id", "no", "num", "number", "key", "code", "identifier", "patientid"})
+        words & {"id", "no", "num", "nr", "n", "index", "number", "key", "code", "identifier", "patientid"})
 
 
 def _is_word(name: str) -> bool:
@@ -215,7 +233,8 @@ def _id_like(columns: dict[str, Values], used: set[str], images: int) -> str:
     for name, values in columns.items():
         counts = values.counts
         digits = all(any(map(str.isdigit, cell)) for cell in values.given)
-        if name not in used and values.filled == 1 and digits and images / 20 < len(values.given) < images and counts.max() <= 20:
+        if name not in used and values.filled == 1 and digits and max(2, images / 20) < len(values.given) < images and (
+                counts.max() <= 20):
             return name
     return NONE
 
@@ -228,7 +247,7 @@ def _say_groups(guess: Guess, columns: dict[str, Values], roles: dict[str, str],
                   "patient")
     known = set().union(COLUMN_NAMES["patient"], *GROUPS.values())
     others = [f"{short(name)} ({len(values.given):,})" for name, values in columns.items()
-              if name != patient and (plain(name) in known or _is_patient(name))]
+              if name != patient and (plain(name) in known or is_patient(name))]
     if others:
         guess.say("groups.others", f"Other columns that could keep images together: {', '.join(others[:8])}.", "patient")
 

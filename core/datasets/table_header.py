@@ -110,7 +110,7 @@ def _is_header(cells: list[str], below: list[list[str]]) -> bool:
     words = [(k, cell) for k, cell in enumerate(cells) if cell.strip() and not is_number(cell)]
     again = sum(sum(len(row) > k and row[k] == cell for row in below) > 1 for k, cell in words)
     numbered = cells[0].translate(NUMBERS)
-    alike = numbered != cells[0] and sum(row[0].translate(NUMBERS) == numbered for row in below) > 0.8 * len(below) > 1
+    alike = "0" in numbered and sum(row[0].translate(NUMBERS) == numbered for row in below) > 0.8 * len(below) > 1
     return not (again and (alike or again > 1 or any(map(is_number, cells))) or alike and len(words) == 1)
 
 
@@ -131,17 +131,22 @@ def _as_wide_as_rows(cells: list[str], below: list[list[str]], notes: list[str])
 def is_number(cell: str) -> bool:
     """Return whether a cell is a number as programs write it.
 
-    >>> [is_number(cell) for cell in ("12", "-1.5", "1e3", "", "nan", "1_0", "7a")]
-    [True, True, True, False, False, False, False]
+    >>> [is_number(cell) for cell in ("12", "-1.5", "1e3", "0,5", "", "nan", "1_0", "7a", "1,2,3")]
+    [True, True, True, True, False, False, False, False, False]
     """
     cell = cell.strip()
     if not cell[-1:].isdigit() and not cell.endswith(".") or "_" in cell:
         return False
     try:
-        float(cell)
+        as_number(cell)
         return True
     except ValueError:
         return False
+
+
+def as_number(cell: str) -> float:
+    """Return a cell as a number; a single comma is a decimal comma. Raises ValueError."""
+    return float(cell.replace(",", ".", 1) if "." not in cell else cell)
 
 
 def name_columns(header: list[str]) -> tuple[list[str], list[str]]:

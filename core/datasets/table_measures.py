@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.datasets.table_header import is_number
+from core.datasets.table_header import as_number, is_number
 from core.datasets.table_options import TableOptions
 from core.datasets.table_values import MEASURES, Values, words_of
 from core.datasets.text import short
@@ -25,7 +25,7 @@ def measured(name: str, title: str, values: Values, options: TableOptions) -> tu
         empty = [missing or cell in none for cell, missing in zip(values.names, values.missing)]
         return (name if len(words) == 0 else "_".join(words).lower(), what, (f"no {what}", what),
                 values.lookup([not one for one in empty]))
-    numbers = np.array([float(cell) if is_number(cell) else np.nan for cell in values.names])
+    numbers = np.array([as_number(cell) if is_number(cell) else np.nan for cell in values.names])
     known = numbers[values.codes][~np.isnan(numbers[values.codes])]
     limits = [_number(options.threshold)] if options.threshold else _limits(options.bands, known)
     codes = np.where(np.isnan(numbers), -1, np.searchsorted(limits, numbers, side="right"))
@@ -47,7 +47,7 @@ def _number(text: str) -> float:
     if not is_number(text):
         raise LightboxError("table.measure", f"{short(text)!r} is no number.",
                             "Write a number such as 65, or limits such as 0 12 60.")
-    return float(text)
+    return as_number(text)
 
 
 def _names(limits: list[float]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, fields, replace
 
 from core.datasets.folder import later
@@ -21,28 +22,34 @@ CHOICES = {                 # option -> what it may be, the first is taken where
 # Names of columns as people write them, in lower case without spaces and punctuation.
 COLUMN_NAMES = {
     "file": {"file", "filename", "filepath", "path", "image", "imagename", "imagefile", "imagepath", "imgpath", "imageindex",
-             "img", "imageid", "name", "fname", "filestem", "imgname", "idcode", "dicomid", "imagefilepath", "xrayimagename"},
+             "img", "imageid", "name", "bild", "bilddatei", "dateiname", "datei", "nomfichier", "fichier", "imagen", "archivo",
+             "nombrearchivo", "bildname", "fname", "filestem", "imgname", "idcode", "dicomid", "imagefilepath", "xrayimagename"},
     "label": {"label", "labels", "class", "classname", "diagnosis", "dx", "finding", "findings", "findinglabels", "target",
               "category", "grade", "kl", "klg",
               "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
-              "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant"},
+              "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant",
+              "cancer", "tumor", "tumour", "cdr", "diagnose", "befund", "klasse", "severite", "diagnostico", "clase",
+              "classe", "classification", "etiqueta", "hallazgo", "hallazgos", "stadium"},
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
                 "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber",
-                "patientname"},
+                "patientname", "pat", "patid", "patnr", "patientennummer", "patientenid", "patientindex", "npatient", "paciente",
+             "idpaciente", "paziente"},
     "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber", "followup"},
     "view": {"view", "viewposition", "projection"},
     "split": {"split", "set", "subset", "partition", "usage", "fold"},
     "other": {"age", "sex", "gender", "date", "year", "id", "license", "licence", "source", "url", "doi", "width", "height",
               "notes", "comment", "offset", "offsetdays", "hospital", "site", "laterality", "side", "male", "female", "modality",
-              "format", "eye", "camera", "device", "quality", "dxtype", "isfrontal", "appa", "frontallateral"}}
+              "format", "eye", "camera", "device", "quality", "dxtype", "isfrontal", "appa", "frontallateral", "mf", "hand",
+              "race", "ethnicity", "geschlecht", "alter", "sexe", "sexo", "edad", "kfold", "operator"}}
 GROUPS = {                  # columns whose images belong together where no patient is known, the best first
-    "case": {"case", "caseid", "casenumber", "caseno"}, "lesion": {"lesion", "lesionid"},
+    "case": {"case", "caseid", "casenumber", "caseno", "casenum"}, "lesion": {"lesion", "lesionid"},
     "slide": {"slide", "slideid", "wsi", "slidename"},
     "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber"},
     "series": {"series", "seriesinstanceuid", "seriesid", "sequence", "sequenceid", "videoid", "video"}}
 LABEL_WORDS = {"label", "labels", "class", "diagnosis", "finding", "findings", "grade", "level", "pathology", "disease",
                "category", "target", "outcome", "type", "status", "abnormality", "severity", "stage", "birads", "rads", "icdr",
-               "malignant", "cancer", "score", "assessment", "categories", "retinopathy", "density"}
+               "malignant", "cancer", "score", "assessment", "categories", "retinopathy", "density", "consensus"}
+CONSENSUS = {"consensus", "majority", "final", "adjudicated", "truth", "gold", "agreed"}
 READERS = {"reader", "radid", "rater", "annotator", "grader", "observer", "radiologist", "readerid", "raterid", "expert"}
 BOXES = {"xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "box", "boxes", "geometry", "polygon", "encodedpixels",
          "segmentation", "xcenter", "bboxx", "bboxxywh"}
@@ -164,5 +171,6 @@ def split_findings(cells: list[str], separator: str) -> set[str]:
 
 
 def plain(name: str) -> str:
-    """Return the name of a column in lower case without spaces and punctuation."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """Return the name of a column in lower case without spaces, punctuation and accents."""
+    letters = name if name.isascii() else unicodedata.normalize("NFKD", name)
+    return re.sub(r"[^a-z0-9]", "", letters.lower())

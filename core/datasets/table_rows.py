@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.datasets.source import Understood
 from core.datasets.table_options import BOXES, NO_FINDING, READERS, TableOptions, plain
-from core.datasets.table_values import FLAGS, Values, is_number
+from core.datasets.table_values import FLAGS, Values, as_number, is_number
 from core.datasets.text import natural_key
 
 # code -> why a row is left out, as the end of "12 of 340 rows ... and were left out."
@@ -180,7 +180,7 @@ def _ranks(values: Values) -> np.ndarray:
     """Return for each value how abnormal it is: words for none first, then by number or in natural order."""
     def key(name: str) -> tuple:
         none = name.lower() in NO_FINDING or FLAGS.get(name.lower()) == 0
-        return (not none, float(name) if is_number(name) else 0.0, natural_key(name))
+        return (not none, as_number(name) if is_number(name) else 0.0, natural_key(name))
 
     order = sorted(range(len(values.names)), key=lambda k: key(values.names[k]))
     ranks = np.empty(len(order), np.int64)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from core.datasets.source import Understood
-from core.datasets.table_header import is_number
+from core.datasets.table_header import as_number, is_number
 from core.datasets.text import natural_key
 
-FLAGS = {**dict.fromkeys(("1", "1.0", "true", "yes", "y", "t", "positive", "pos", "present"), 1),
-         **dict.fromkeys(("0", "0.0", "false", "no", "n", "f", "negative", "neg", "absent"), 0),
+FLAGS = {**dict.fromkeys(("1", "1.0", "true", "yes", "y", "t", "positive", "pos", "present", "x", "ja", "oui", "si", "sí"), 1),
+         **dict.fromkeys(("0", "0.0", "false", "no", "n", "f", "negative", "neg", "absent", "nein", "non"), 0),
          **dict.fromkeys(("-1", "-1.0", "uncertain"), -1)}
 MISSING = {"na", "n/a", "#n/a", "<na>", "nan", "null", "?", "nat", "not available", "missing"}       # left out, and said
 UNSURE = {"none", "unknown", "unk", "-", "other", "not known"}                                       # a class, and said
@@ -94,7 +94,7 @@ def is_measure(name: str, values: Values) -> bool:
     """Return whether a column measures something: numbers with a unit by its name, or more than a dozen of them."""
     if not values.numeric or len(values.given) < 2 and not words_of(name) & MEASURES:
         return False
-    numbers = {float(value) for value in values.given}
+    numbers = {as_number(value) for value in values.given}
     broken = any(number != int(number) for number in numbers if abs(number) < 1e300)
     return bool(words_of(name) & MEASURES) or len(numbers) > MANY or broken and len(numbers) > 5
 
@@ -103,7 +103,7 @@ def grades_of(values: Values) -> list[int] | None:
     """Return whole numbers that follow one another from 0 or 1, at least three of them; None for anything else."""
     if not values.numeric or not 3 <= len(values.given) <= GRADES:
         return None
-    numbers = sorted({float(value) for value in values.given})
+    numbers = sorted({as_number(value) for value in values.given})
     if numbers[0] not in (0, 1) or numbers != [numbers[0] + k for k in range(len(numbers))]:
         return None
     return [int(number) for number in numbers]
