@@ -60,7 +60,7 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     expect(shared).to_have_count(2)                      # now both halves of the page say so
     pick(page, "Split", "By patient")
     page.get_by_role("button", name="Find duplicates and outliers").click()
-    expect(page.get_by_text(re.compile(r"pairs? of duplicates, \d+ across splits"))).to_be_visible(timeout=LONG)
+    expect(page.get_by_text(re.compile(r"pairs? of duplicates in \d+ groups?, \d+ across splits"))).to_be_visible(timeout=LONG)
     wait_idle(page)
     page.get_by_role("link", name=re.compile("^Next")).click()
 

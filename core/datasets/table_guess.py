@@ -256,5 +256,7 @@ def _policies(options: TableOptions, columns: dict[str, Values]) -> dict[str, An
     """Return the rules for uncertain, empty, missing and repeated labels that were left open."""
     if options.rules:
         return {key: value for key, value in OLD_RULES.items() if not getattr(options, key)} if options.rules == 1 else {}
+    one = columns.get(options.labels[0]) if len(options.labels) == 1 else None
+    needed = one is not None and len(one.given) < 2 <= len(one.names)      # without them there would be no second class
     return {"uncertain": options.uncertain or "ignore", "blanks": options.blanks or "no",
-            "missing": options.missing or "leave out", "rules": 2}
+            "missing": options.missing or ("class" if needed and not options.measured else "leave out"), "rules": 2}

@@ -28,7 +28,7 @@ table_case("table of files that are not there",
 table_case("table of paths that lead outside",
            "file,label\n../../../../etc/passwd,a\n/etc/shadow,b\n..\\..\\x.png,a\n" + rows()[11:], "works")
 table_case("table of nothing but paths that lead outside", "file,label\n../../../../etc/passwd,a\n/etc/shadow,b\n", "table.files")
-table_case("table of a million rows", lambda: "file,label\n" + "0.png,a\n" * 1_000_000, "table.too_large")
+table_case("table of three million rows", lambda: "file,label\n" + "0.png,a\n" * 3_000_000, "table.too_large")
 table_case("table of 400,000 rows", lambda: "file,label\n" + "x.png,a\n1.png,b\n" * 200_000, "table.classes")
 table_case("table of 10,000 columns", lambda: ",".join(f"c{i}" for i in range(10_000)) + "\n" + ("x," * 9_999 + "x\n") * 50,
            "table.file")
@@ -40,7 +40,7 @@ table_case("table with zero bytes", rows().encode() + b"\0" * 10 + b"1.png,a\n",
 table_case("table that is empty", b"", "table.empty")
 table_case("table of a header only", "file,label\n", "table.empty")
 table_case("table of a million empty lines", b"\n" * 400_000, "table.empty")
-table_case("table without a header", rows()[11:], "table.header")
+table_case("table without a header", rows()[11:], "works")
 table_case("table of one column", "file\n0.png\n1.png\n", "table.columns")
 table_case("table of one class", rows(lambda i: "same"), "table.classes")
 table_case("table with a field of 20 MB", lambda: rows() + '15.png,"' + "x" * 20_000_000 + '"\n', "table.quotes")
