@@ -53,7 +53,8 @@ class FolderOptions:
             class folder. "" tries the known PATTERNS of file_names.py, "-" reads nothing from names
         ordinal: the classes are grades, in their natural order: 0, 1, 2 ... 10
         levels: what each level of folders is, from the outermost on, each a key of `levels.ROLES`; "" is guessed
-        take: kinds of files that are otherwise left out: "mask", "copy", "augmented", "thumbnail"
+        take: kinds of files that are otherwise left out: "mask", "derived", "copy", "augmented",
+            "thumbnail"
         only, leave_out: patterns such as *_frontal.png, separated by commas, for the paths of files to read or not to read
         join: class folders whose names differ only in case or blanks are one class
         intensity: of DICOM and images of more than 8 bits: "" as each file asks, "percentiles", "whole range", or a window

@@ -125,6 +125,9 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
 
 
 def _like_findings(level: Level) -> float:
+    plain = {"".join(words_of(name)) for name in level.names}
+    if any(denied(name) in plain for name in level.names):      # anemic and non-anemic
+        return 1.0
     return sum(bool(FINDINGS & {*words_of(name), "".join(words_of(name))}) for name in level.names) / len(level.names)
 
 
@@ -141,6 +144,12 @@ def _repeats(k: int, folders: Counter) -> float:
 def words_of(name: str) -> list[str]:
     """Return the words of a name in lower case, numbers too: "a. TrainingSet_2" -> ["a", "training", "set", "2"]."""
     return [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name)]
+
+
+def denied(name: str) -> str:
+    """Return what a name says there is none of: "Non-anemic" -> "anemic", "no_tumor" -> "tumor", or ""."""
+    match = re.fullmatch(r"(?:non|not|no|without|un)(\w+)", "".join(words_of(name)))
+    return match[1] if match else ""
 
 
 def splits_of(names: list[str]) -> dict[str, str]:

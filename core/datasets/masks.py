@@ -13,20 +13,24 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import permutations
 
-from core.datasets.levels import CONTAINERS, words_of
+from core.datasets.levels import CONTAINERS, FINDINGS, SPLIT_WORDS, denied, words_of
 
 # kind -> words in the name of a folder or file that say so; those of the second row need a partner for half of the files
 KINDS = {
-    "mask": ({"mask", "masks", "groundtruth", "groundtruths", "segmentation", "segmentations", "heatmap", "heatmaps",
-              "annotation", "annotations", "annotated", "saliency"},
-             {"label", "labels", "gt", "seg", "segs", "manual", "contour", "contours", "roi", "rois", "overlay", "overlays",
-              "lesion", "matte", "truth"}),
+    "mask": ({"mask", "masks", "groundtruth", "groundtruths", "segmentation", "segmentations", "annotation", "annotations",
+              "annotated"},
+             {"label", "labels", "gt", "seg", "segs", "manual", "contour", "contours", "roi", "rois", "lesion", "matte", "truth",
+              "anno"}),
+    "derived": ({"heatmap", "heatmaps", "saliency", "attentionmap", "attentionmaps"},
+                {"overlay", "overlays", "segmented", "cropped", "crops", "preprocessed", "enhanced"}),
     "augmented": ({"augmented", "augmentation", "aug"}, set()),
     "thumbnail": ({"thumbnail", "thumbnails", "thumbs", "preview", "previews"}, set()),
 }
-IMAGE_WORDS = CONTAINERS | {"orig", "original", "originals", "raw", "input", "inputs", "scan", "photo"}
+IMAGE_WORDS = CONTAINERS | {"orig", "original", "originals", "raw", "input", "inputs", "scan", "photo", "frame", "frames",
+                            "dicom"}
 WORDS = {"mask": ("mask or outline of another image", "masks or outlines of other images"),
          "augmented": ("augmented copy", "augmented copies"), "thumbnail": ("thumbnail", "thumbnails"),
+         "derived": ("heat map, overlay or crop of another image", "heat maps, overlays or crops of other images"),
          "copy": ("image of a second copy of the set inside itself", "images of a second copy of the set inside itself")}
 PAIRS = 6           # of a mask and its image that are looked at where names say nothing
 SIBLINGS = 5        # folders in one folder that are compared with each other, at most
@@ -45,9 +49,9 @@ class Masks:
     kind: dict[str, str] = field(default_factory=dict)
     masks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def add_mask(self, path: str, image: str | None) -> None:
-        self.kind[path] = "mask"
-        if image:
+    def add(self, path: str, image: str | None, kind: str = "mask") -> None:
+        self.kind[path] = kind
+        if image and kind == "mask":
             self.masks[image].append(path)
 
 
@@ -108,36 +112,51 @@ def _kinds_in(name: str) -> list[tuple[str, bool]]:
     return _kinds_of(words_of(name))
 
 
-def _core(path: str, kind: str) -> str:
+@cache
+def _marks(kind: str) -> re.Pattern:
+    return re.compile("|".join(sorted({*KINDS[kind][0], *KINDS[kind][1], "ground.truth"})), re.IGNORECASE)
+
+
+def _core(path: str, kind: str, drop: frozenset[str] = frozenset(IMAGE_WORDS)) -> str:
     """Return what a file's name says beside its kind: "benign (1)_mask_2" and "benign (1)" are both "benign 1"."""
     words = words_of(_stem(path))
     marks = KINDS[kind][0] | KINDS[kind][1]
     at = next((k for k, word in enumerate(words) if word in marks or "".join(words[k:k + 2]) in marks), None)
     if at:
         words = words[:at]
-    words = [word for word in words if word not in marks and word not in IMAGE_WORDS]
+    words = [word for word in words if word not in marks and word not in drop]
     return " ".join(words)
 
 
-MARKED = re.compile("|".join(sorted({*KINDS["mask"][0], *KINDS["mask"][1], "ground.truth"})), re.IGNORECASE)
+WITHOUT_SPLIT = frozenset({*IMAGE_WORDS, *SPLIT_WORDS})
+
+
+def _shorter(core: str) -> list[str]:
+    """Return a core and what is left of it without its last words, as long as there is a number: a mask's name may say more.
+
+    >>> _shorter("14 hge left")
+    ['14 hge left', '14 hge', '14']
+    """
+    words = core.split()
+    return [" ".join(words[:k]) for k in range(len(words), 0, -1) if k == len(words) or any(map(str.isdecimal, words[:k]))]
 
 
 def _by_file_name(paths: list[str], helpers: Masks) -> None:
     """Take `x_mask.png` and `mask_x.png` for masks where x.png or image_x.png lies in the same folder."""
-    if not any(map(MARKED.search, paths)):
-        return
-    images, marked = {}, []
-    for path in paths:
-        kinds = [kind for kind, _ in _kinds_of(words_of(_stem(path))) if kind == "mask"]
-        folder = path.rpartition("/")[0]
-        if kinds:
-            marked.append((path, folder))
-        else:
-            images.setdefault((folder, _core(path, "mask")), path)
-    for path, folder in marked:
-        image = images.get((folder, _core(path, "mask")))
-        if image:
-            helpers.add_mask(path, image)
+    for kind in ("mask", "derived"):
+        if not any(map(_marks(kind).search, paths)):
+            continue
+        images, marked = {}, []
+        for path in paths:
+            folder = path.rpartition("/")[0]
+            if kind in dict(_kinds_of(words_of(_stem(path)))):
+                marked.append((path, folder))
+            else:
+                images.setdefault((folder, _core(path, kind)), path)
+        for path, folder in marked:
+            image = next((images[folder, core] for core in _shorter(_core(path, kind)) if (folder, core) in images), None)
+            if image:
+                helpers.add(path, image, kind)
 
 
 def _by_folder_name(paths: list[str], helpers: Masks) -> None:
@@ -155,10 +174,11 @@ def _by_folder_name(paths: list[str], helpers: Masks) -> None:
                         marked[parent][name] = sure
         helper_folders = {f"{parent}/{name}".lstrip("/"): (sure, folders[parent] - set(names))
                           for parent, names in marked.items() for name, sure in names.items()
-                          if set(names) < folders[parent] or any(p.rpartition("/")[0] == parent for p in paths)}
+                          if (set(names) < folders[parent] or any(p.rpartition("/")[0] == parent for p in paths))
+                          and not _is_class(name, sure, folders[parent] - set(names))}
         if not helper_folders:
             continue
-        inside, outside = defaultdict(list), defaultdict(list)
+        inside, outside, loose = defaultdict(list), defaultdict(list), defaultdict(list)
         for path in paths:
             parts = path.split("/")
             folder = next((f for k in range(len(parts) - 1, 0, -1) if (f := "/".join(parts[:k])) in helper_folders), None)
@@ -166,17 +186,28 @@ def _by_folder_name(paths: list[str], helpers: Masks) -> None:
                 inside[folder].append(path)
             else:
                 outside[_core(path, kind)].append(path)
+                loose[_core(path, kind, WITHOUT_SPLIT)].append(path)
         for folder, files in inside.items():
-            partners = [_nearest(path, outside.get(_core(path, kind), [])) for path in files]
+            partners = [_nearest(path, _partners(path, kind, outside, loose)) for path in files]
             sure, siblings = helper_folders[folder]
             paired = sum(map(bool, partners)) >= 0.5 * len(files)
             beside_images = sure and any(set(words_of(name)) & IMAGE_WORDS for name in siblings)
             if not (paired or beside_images):
                 continue
             for path, partner in zip(files, partners):
-                if kind == "mask":
-                    helpers.add_mask(path, partner)
-                helpers.kind[path] = kind
+                helpers.add(path, partner, kind)
+
+
+def _is_class(name: str, sure: bool, others: set[str]) -> bool:
+    """Return whether a folder called as a helper is a class: "mask" beside "nomask", "lesion" beside "healthy"."""
+    words = {*words_of(name)} - FINDINGS
+    return any(denied(other) == "".join(words_of(name)) for other in others) or not sure and bool(words) and bool(others) and all(
+        FINDINGS & {*words_of(other)} for other in others)
+
+
+def _partners(path: str, kind: str, outside: dict[str, list[str]], loose: dict[str, list[str]]) -> list[str]:
+    core, plain = _core(path, kind), _core(path, kind, WITHOUT_SPLIT)
+    return outside.get(core) or loose.get(plain) or next((outside[c] for c in _shorter(core)[1:] if c in outside), [])
 
 
 def _nearest(path: str, candidates: list[str]) -> str | None:
@@ -203,4 +234,4 @@ def _by_content(paths: list[str], helpers: Masks, look: Callable[[str], tuple]) 
         pairs = ((look(folders[one][stem]), look(folders[other][stem])) for stem in some)
         if all(a[0] == b[0] and 1 <= a[1] <= FLAT < 2 * FLAT < b[1] for a, b in pairs):
             for stem, path in folders[one].items():
-                helpers.add_mask(path, folders[other].get(stem))
+                helpers.add(path, folders[other].get(stem))
