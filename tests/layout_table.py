@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.layout_support import layout, read_json
 from tests.test_folder_layouts import LAYOUTS as FOLDERS
+from tests.test_folder_layouts_more import LAYOUTS as MORE
 from tests.test_layouts_tables import LAYOUTS as TABLES
 
 FILE = Path(__file__).parents[1] / "docs" / "layouts.md"
@@ -25,7 +26,7 @@ WORDS = {"binary-class": "two classes", "multi-class": "classes", "multi-label, 
 def rows() -> list[tuple[str, str, str]]:
     """Return (name, "folders" or "table", what is understood) of each layout."""
     found = []
-    for name, (images, _) in FOLDERS.items():
+    for name, (images, _) in {**FOLDERS, **MORE}.items():
         with tempfile.TemporaryDirectory() as place:
             found.append((name, "folders", understood(layout(Path(place) / "set", images))))
     for build in TABLES:

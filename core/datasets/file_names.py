@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from core.datasets.levels import VIEWS
 from core.errors import LightboxError
 
 MAX_LENGTH = 500            # characters of a pattern
@@ -80,6 +81,7 @@ PATTERNS = (
             labels={"0": "normal", "1": "tuberculosis"}),
     Pattern("MIAS mammograms", r"(^|/)mdb(?P<patient>\d{3})\w*\.\w+$", pairs=True,
             note="Images 1 and 2, 3 and 4 ... of MIAS are the two breasts of one patient."),
+    Pattern("C-NMC leukemia", r"(^|/)UID_(?P<patient>H?\d+)_\d+_\d+_(all|hem)\.\w+$"),
     Pattern("PAD-UFES-20", r"(^|/)(?P<patient>PAT_\d+)_(?P<study>\d+)_\d+\.\w+$"),
     Pattern("CBIS-DDSM", r"(^|[/_-])(?P<patient>P_\d{5})_(?P<view>(LEFT|RIGHT)_(CC|MLO))"),
     Pattern("INbreast", r"(^|/)\d+_(?P<patient>[0-9a-f]{16})_MG_(?P<view>[LR]_\w+)_ANON"),
@@ -147,20 +149,27 @@ def offer_groups(paths: list[str]) -> list[tuple[str, str, int]]:
 
 
 PREFIX = re.compile(r"^(?P<label>[^\W\d_]+(?:[ _-][^\W\d_]+)*)[ _.-]*\(?\d+[^/]*$")
+SUFFIX = re.compile(r"(^|(?<=/))\d+[ _-](?P<label>[A-Za-z]{1,12})(?=\.\w+$)")
 NO_LABELS = {"img", "image", "images", "dsc", "dscn", "scan", "frame", "slice", "file", "picture", "photo", "pic", "page", "p",
              "patient", "subject", "case", "im", "i", "x", "cxr", "train", "test", "val"}
 
 
 def label_prefixes(paths: list[str]) -> list[str]:
-    """Return the first word of each file's name as its label ("cat.17.jpg" -> "cat"); [] where those are no labels.
+    """Return the first word of each file's name as its label ("cat.17.jpg" -> "cat"), or
+    the letters behind its number ("17_N.png" -> "N"); [] where those are no labels.
 
     They are where every name has one before a number, there are 2 to 20 different ones, and each has two images at least.
     """
     found = [PREFIX.match(path.rpartition("/")[2]) for path in paths]
+    if not any(found):      # 1_A, 2_N: but 1_a, 1_b are two images of one
+        found = [SUFFIX.search(path) for path in paths]
+        stems = [match[0][:match.start("label") - match.start()] for match in found if match]
+        if len({(path.rpartition("/")[0], stem) for path, stem in zip(paths, stems)}) < len(paths):
+            return []
     labels = [match["label"] if match else "" for match in found]
     counts = Counter(labels)
     fits = 2 <= len(counts) <= 20 and min(counts.values()) > 1 and "" not in counts
-    return labels if fits and not NO_LABELS & {label.lower() for label in counts} else []
+    return labels if fits and not (NO_LABELS | VIEWS) & {label.lower() for label in counts} else []
 
 
 def check_pattern(pattern: str) -> None:

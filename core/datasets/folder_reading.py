@@ -10,7 +10,7 @@ from core.datasets.decode import decode_image
 from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_names
 from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, listed, sort_rows, tell
 from core.datasets.frames import with_frames
-from core.datasets.levels import SPLIT_WORDS, Level, read_levels, splits_of
+from core.datasets.levels import FINDINGS, SPLIT_WORDS, Level, read_levels, splits_of, without_class
 from core.datasets.masks import WORDS, find_copies, find_masks
 from core.datasets.text import natural_key, short
 from core.datasets.walk import ListedFile, list_files, subfolders
@@ -118,6 +118,14 @@ def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderR
     parts = [f.path.split("/")[:-1] for f in images]
     parts, images = _without_beside_splits(root, parts, images, options, reading)
     folders = Counter(map(tuple, parts))
+    aside = set() if options.levels else without_class(folders)
+    if aside:
+        lost = sum(folders.pop(folder) for folder in aside)
+        reading.left_out["no_class"] += lost
+        shown = ", ".join(sorted(map("/".join, aside))[:5])
+        reading.notes.append(f"{lost:,} images lie beside the classes, in {shown}, and were left out.")
+        kept = [k for k, p in enumerate(parts) if tuple(p) not in aside]
+        parts, images = [parts[k] for k in kept], [images[k] for k in kept]
     reading.levels = read_levels(folders, options.levels)
     roles = [level.role for level in reading.levels]
     splits = {k: splits_of(list(level.names)) or {n: SPLIT_WORDS.get(n.lower(), "") for n in level.names}
@@ -210,11 +218,13 @@ def _read_names(options, reading: FolderReading) -> None:
     labels = [fact.label for fact in merged]
     if len(set(labels) - {""}) < 2 and not pattern:
         labels = label_prefixes([f.path for f in files])
+        people = label_prefixes([fact.patient for fact in folder_facts])      # normal1, normal2, amd1: the class and a number
+        labels = people if FINDINGS & {label.lower() for label in people} else labels
     if len(set(labels) - {""}) > 1:
         reading.labels = labels
         counts = Counter(labels)
         reading.say("label.name", f"No folder is a class: the class was read from the names of the files, such as "
-                    f"{short(files[0].path.rpartition('/')[2])} for {labels[0]} ({listed(counts)}).", "pattern")
+                    f"{short(files[0].path)} for {labels[0]} ({listed(counts)}).", "pattern")
         reading.key += f"; labels {sorted(counts)}"
 
 

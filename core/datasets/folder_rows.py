@@ -105,7 +105,8 @@ def check_any(root: Path, given: Path, reading: FolderReading, others: list[str]
         holds = f" It holds {what}" if what else ""
         raise LightboxError("folder.classes", f"The folder {root} has no subfolders with images.{holds}", todo or ADD_CLASSES)
     alone = [level for level in reading.levels if level.role == "around" and not _is_container(next(iter(level.names)))]
-    if not any(reading.labels) and (alone or root != given and not _is_container(root.name)):
+    known = reading.masks or any(fact.patient for fact in reading.facts)      # a set that is not made of classes
+    if not any(reading.labels) and not known and (alone or root != given and not _is_container(root.name)):
         name = next(iter(alone[-1].names)) if alone else root.name
         raise LightboxError("folder.classes", f"The folder {given} has only one class, {name}.",
                             f"{ADD_CLASSES} To classify images without labels, give the folder {name} itself.")
@@ -114,7 +115,7 @@ def check_any(root: Path, given: Path, reading: FolderReading, others: list[str]
 def _is_container(name: str) -> bool:
     """Return whether a folder's name says no more than that images are inside."""
     words = words_of(name)
-    return not words or bool(set(words) & CONTAINERS) or bool(splits_of([name]))
+    return not words or bool(set(words) & {*CONTAINERS, "original", "originals", "raw"}) or bool(splits_of([name]))
 
 
 def listed(counts: Counter, most: int = 6) -> str:
@@ -147,7 +148,7 @@ def sort_rows(reading: FolderReading) -> None:
     with_class = [row for row in rows if row[2]]
     if with_class and len(with_class) < len(rows):
         lost = [row for row in rows if not row[2]]
-        reading.left_out["no_class"] = len(lost)
+        reading.left_out["no_class"] += len(lost)
         reading.notes.append(f"{len(lost):,} images lie in no class folder and were left out, for example "
                              f"{short(lost[0][0].path)}.")
         rows = with_class
@@ -155,6 +156,24 @@ def sort_rows(reading: FolderReading) -> None:
     rows.sort(key=lambda row: (row[0].split, row[0].path.split("/")[0] if row[0].split else "", rank[row[0].class_name],
                                row[0].path))
     reading.files, reading.facts, reading.labels = (list(column) for column in zip(*rows)) if rows else ([], [], [])
+
+
+def _tell_copies(reading: FolderReading) -> None:
+    """Say where folders side by side hold files of the same classes, names and sizes: the set several times, divided anew."""
+    for k, level in enumerate(reading.levels):
+        held = defaultdict(set)
+        if level.role in ("other", "part"):
+            for file, label in zip(reading.files, reading.labels):
+                parts = file.path.split("/")
+                if len(parts) > k + 1:
+                    held[parts[k]].add((label, parts[-1], file.size))
+        for name, keys in held.items():
+            others = set().union(*(held[other] for other in held if other != name))
+            if len({size for _, _, size in keys}) > max(1, len(keys) / 4) and len(keys & others) >= max(3, 0.9 * len(keys)):
+                reading.say("copies.possible", f"Almost all images in {name} have the name and size of one in another folder of "
+                            f"that level ({level.shown()}), and are probably the same: leave one out, or keep copies together.",
+                            "leave_out", f"*{name}/*")
+                break
 
 
 def tell(reading: FolderReading, others: list[str]) -> None:
@@ -173,6 +192,7 @@ def tell(reading: FolderReading, others: list[str]) -> None:
         if level.role != "around":
             reading.say(f"level.{level.role}", f"Level {k + 1} of the folders: {MEANINGS[level.role]} ({level.shown()}).",
                         "levels")
+    _tell_copies(reading)
     reading.understood += said
     if not patients and files:
         reading.say("patients.unknown", "No patient is known, so images of one person may be on both sides of the split.",

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 SPLIT_WORDS = {"train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
                "dev": "val", "validate": "val", "tuning": "val", "test": "test", "testing": "test", "tst": "test",
-               "holdout": "test"}
+               "holdout": "test", "trainval": "train"}
+UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "case", "cases"}
 FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "x", "xray", "xrays", "png",
            "jpg", "jpeg", "cls", "original", "final", "new"}
 CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "set", "sets", "folder", "folders", "archive",
@@ -64,6 +65,47 @@ def read_levels(folders: Counter, chosen: tuple[str, ...] = ()) -> list[Level]:
         folders: (name of the outermost folder, ..., name of the innermost) -> images in it
         chosen: roles that a person has chosen, from the outermost level on; "" is guessed
     """
+    levels = _levels_of(folders, chosen)
+    splits = {k: found for k, level in enumerate(levels) if (found := splits_of(list(level.names)))}
+    at = next(iter(splits), None)
+    train = Counter({f: n for f, n in folders.items() if at is not None and len(f) > at and splits[at][f[at]] == "train"})
+    learned = [level.role for level in _decided(_levels_of(train, chosen), train)] if 0 < len(train) < len(folders) else []
+    if "class" not in learned:
+        return _decided(levels, folders)
+    for k, level in enumerate(levels):      # folders of training say what the levels are: those of test may have no classes
+        level.role = level.role or ("split" if k in splits else learned[k] if k < len(learned) else "other")
+    return levels
+
+
+def without_class(folders: Counter) -> set[tuple]:
+    """Return the folders of `read_levels` that are in no class: "pred" and "Test cases" beside classes, "Original Images"
+    beside "Patches/abnormal" and "Patches/normal"."""
+    below = defaultdict(set)
+    for folder in folders:
+        for k in range(len(folder)):
+            below[folder[:k]].add(folder[k])
+
+    def is_rest(name: str) -> bool:
+        words = {w for w in words_of(name) if w not in FILLERS and not w.isdecimal()}
+        return bool(words - {"case", "cases"}) and all(SPLIT_WORDS.get(w, "train") != "train" or w in UNLABELLED for w in words)
+
+    found = set()
+    for folder in folders:
+        parent, name = folder[:-1], folder[-1] if folder else ""
+        others = below[parent] - {name}
+        if folder in below or not others or any(splits_of([other]).get(other) == "train" for other in others):
+            continue
+        if is_rest(name) and not all(is_rest(other) or _is_loose(other) for other in others) or _is_loose(name) and any(
+                len(below.get((*parent, other), ())) > 1 for other in others):
+            found.add(folder)
+    return found
+
+
+def _is_loose(name: str) -> bool:
+    return bool(words_of(name)) and all(w in FILLERS or w in CONTAINERS or w.isdecimal() for w in words_of(name))
+
+
+def _levels_of(folders: Counter, chosen: tuple[str, ...]) -> list[Level]:
     depth = max(map(len, folders), default=0)
     levels = []
     for k in range(depth):
@@ -72,6 +114,11 @@ def read_levels(folders: Counter, chosen: tuple[str, ...] = ()) -> list[Level]:
             if len(parts) > k:
                 names[parts[k]] += count
         levels.append(Level(names, chosen[k] if k < len(chosen) else ""))
+    return levels
+
+
+def _decided(levels: list[Level], folders: Counter) -> list[Level]:
+    """Give each level without a role one."""
     open_levels = [k for k, level in enumerate(levels) if not level.role]
     for k in open_levels:
         levels[k].role = _plain_role(levels, k, folders)
@@ -83,7 +130,8 @@ def read_levels(folders: Counter, chosen: tuple[str, ...] = ()) -> list[Level]:
     has_class = [k for k, level in enumerate(levels) if level.role == "class"]
     for k in candidates:
         if levels[k].role == "":      # many names above few that repeat below each of them: people
-            levels[k].role = "patient" if has_class and k < has_class[0] and len(levels[k].names) > FEW else "other"
+            above = has_class and k < has_class[0] and len(levels[k].names) > FEW
+            levels[k].role = "patient" if above or has_class and _are_codes(k, folders) else "other"
     people = [k for k in open_levels if levels[k].role == "patient"]
     for k in people[1:]:              # numbers within numbers: the studies of a patient
         levels[k].role = "study"
@@ -119,9 +167,20 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
     for k in candidates[1:]:
         if _like_findings(levels[k]) >= 0.5 > _like_findings(levels[first]) and _repeats(k, folders) >= 0.5:
             return k
+        few, many = sorted((len(levels[first].names), len(levels[k].names)))
+        if few < many and _repeats(k, folders) == 1.0 and not _like_findings(levels[first]) and many == len(levels[k].names):
+            return k          # all names below each of fewer: sites or sources above classes
         if len(levels[first].names) > FEW >= len(levels[k].names) and _repeats(k, folders) >= 0.6:
             return k
     return first
+
+
+def _are_codes(k: int, folders: Counter) -> bool:
+    """Return whether names of a level below the classes are codes of people: many, as long as each other, each in one folder."""
+    above = {folder[:k + 1] for folder in folders if len(folder) > k}
+    names = {folder[k] for folder in above}
+    return FEW < len(names) == len(above) and len(set(map(len, names))) == 1 and all(
+        re.fullmatch(r"[A-Z0-9]{2,12}", name) for name in names)
 
 
 def _like_findings(level: Level) -> float:
@@ -162,16 +221,19 @@ def splits_of(names: list[str]) -> dict[str, str]:
     for name in names:
         words = words_of(name)
         split = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-        if len(split) != 1:
+        if len(split) != 1 and split != {"train", "val"}:
             return {}
-        found[name] = split.pop()
-        rests.add(tuple(w for w in words if w not in SPLIT_WORDS and w not in FILLERS and not w.isdecimal() and len(w) > 1))
-    return found if len(rests) == 1 else {}
+        found[name] = "train" if "train" in split else split.pop()
+        rests.add(tuple(w for w in words if w not in {*SPLIT_WORDS, *FILLERS, "and"} and not w.isdecimal() and len(w) > 1))
+    plain = {name for name in names if name.lower() in SPLIT_WORDS}      # TRAIN, TEST and TEST_SIMPLE
+    return found if len(rests) == 1 or len(plain) > 1 else {}
 
 
 def _are_parts(names: list[str]) -> bool:
     """Return whether names are the parts of a download: images_001 and images_002, part1 and part2."""
     words = [words_of(name) for name in names]
+    if all(set(each) & CONTAINERS and all(w in CONTAINERS | {"master", "main"} or w.isdecimal() for w in each) for each in words):
+        return True
     stems = {tuple(w for w in each if not w.isdecimal()) for each in words}
     numbered = all(each and (each[-1].isdecimal() or len(each[-1]) == 1) for each in words)
     return numbered and len(stems) == 1 and any(w in PARTS for w in next(iter(stems)))
@@ -188,6 +250,9 @@ def looks_like_ids(names: list[str]) -> bool:
     if len(names) > 1 and sum(bool(re.search(r"\d{3}", name)) for name in names) >= 0.8 * len(names):
         return not {"grade", "class"} & set(words_of(names[0]))
     shapes = Counter(_shape(name) for name in names)
+    stems = {re.sub(r"\W*#$", "", shape) for shape, count in shapes.items() if count > 1 and re.fullmatch(r"[a-z]+\W*#", shape)}
+    if 1 < len(stems) == len(shapes) and stems & FINDINGS:      # normal1, normal2, amd1: the class and the patient
+        return True
     shape, count = shapes.most_common(1)[0]
     if "#" not in shape or count < 0.8 * len(names) or len(names) < 2:
         return False
