@@ -9,6 +9,7 @@ import pytest
 from core.datasets.file_names import label_prefixes
 from core.datasets.folder import Folder, FolderOptions
 from core.datasets.levels import denied, splits_of, without_class
+from core.datasets.masks import find_masks
 from tests.layout_support import differences, layout, read_json
 from tests.test_folder_layouts import names, product, put
 
@@ -116,7 +117,8 @@ LAYOUTS = {
                     dict(images=6, left_out={"mask": 6})),
     "Data Science Bowl 2018": (
         [f"stage1_{s}/{h}{k}c3d4e5f6a7b8/{d}" for s, h in (("train", "a"), ("test", "b")) for k in (1, 2, 3) for d in (
-            f"images/{h}{k}.png", *(f"masks/f{j}.png" for j in "12" if s == "train"))], dict(images=6, left_out={"mask": 6})),
+            f"images/{h}{k}c3d4e5f6a7b8.png", *(f"masks/f{j}.png" for j in "12" if s == "train"))],
+        dict(images=6, patients=6, classes=["unlabelled"], left_out={"mask": 6})),
     "dental radiographs, many kinds of mask": (
         product(["Images", "Expert mask", "Segmentation1", "abnormality mask"], names("#.jpg")),
         dict(images=3, left_out={"mask": 9})),
@@ -158,6 +160,40 @@ LAYOUTS = {
         dict(classes=["glaucoma", "normal"], splits=["train", "test"])),
     "magnifications outside": (
         product("40X 100X 200X 400X", "benign malignant", ["a.png", "b.png"]), dict(images=16, classes=["benign", "malignant"])),
+    "G1020 and ORIGA, the same images prepared in other ways": (
+        names("Images/image_#.jpg", "Images_Square/image_#.jpg", "Masks/image_#.png", "Masks_Square/image_#.png",
+              "NerveRemoved_Images/image_#.jpg"), dict(images=3, classes=["unlabelled"], left_out={"mask": 6, "derived": 6})),
+    "CVC-ClinicDB, PNG and TIF": (
+        [f"{f}/{d}/{k}.{f.lower()}" for f in ("PNG", "TIF") for d in ("Original", "Ground Truth") for k in (1, 2, 3)],
+        dict(images=3, left_out={"mask": 6, "derived": 3})),
+    "brain stroke of Teknofest, PNG and DICOM": (
+        [f"{c}/{f}/1000{k}.{e}" for c in ("Bleeding", "Normal") for f, e in (("PNG", "png"), ("DICOM", "dcm"))
+         for k in (1, 2, 3)],
+        dict(images=6, classes=["Bleeding", "Normal"], left_out={"derived": 6})),
+    "GasHisSDB, sizes outside": (
+        product("160 120", "Abnormal Normal", THREE), dict(images=12, classes=["Abnormal", "Normal"], patients=None)),
+    "Raabin-WBC, Train and Test-A and Test-B": (
+        product("Train Test-A Test-B", "Basophil Eosinophil", THREE),
+        dict(images=18, classes=["Basophil", "Eosinophil"], splits=["train", "test"])),
+    "bone marrow cells, folders of a thousand": (
+        product("bm", "ABE ART", "0001-1000 1001-2000", THREE), dict(images=12, classes=["ABE", "ART"], patients=None)),
+    "Intel cervix, test/test": (
+        product("train", "Type_1 Type_2 Type_3", THREE) + names("test/test/#.jpg"),
+        dict(images=9, classes=["Type_1", "Type_2", "Type_3"], left_out={"no_class": 3})),
+    "numbered classes in train and test": (
+        product("train test", "001 002 003", THREE), dict(images=18, classes=["001", "002", "003"], patients=None)),
+    "Mini-DDSM": (
+        [f"M/{c}/00{p}/C_00{p}_1.LEFT_CC{m}.jpg" for c, k in (("Benign", 2), ("Cancer", 4), ("Normal", 6))
+         for p in (k * 10, k * 10 + 1) for m in ["", "_Mask"][:1 + (k < 6)]],
+        dict(images=6, classes=["Benign", "Cancer", "Normal"], patients=6, left_out={"mask": 4})),
+    "Drishti-GS": (
+        [f"D/{s}/{d}" for s in ("Training", "Test") for c, ks in (("GLAUCOMA", (1, 2)), ("NORMAL", (4, 5))) for k in ks
+         for d in (f"Images/{c}/d_00{k}.png", f"{'Test_' * (s == 'Test')}GT/d_00{k}/SoftMap/d_00{k}_ODsegSoftmap.png")],
+        dict(images=8, classes=["GLAUCOMA", "NORMAL"], splits=["train", "test"], left_out={"mask": 8})),
+    "SPGC, patients named by class": (
+        [f"SPGC/{c} Cases/{p}00{k}/IM{i}.png" for c, p in (("Cap", "cap"), ("COVID-19", "P"), ("Normal", "normal"))
+         for k in (1, 2, 3) for i in (1, 2)], dict(images=18, classes=["Cap Cases", "COVID-19 Cases", "Normal Cases"], patients=9)),
+    "folds as numbers": (product("0 1 2 3 4", "pos neg", THREE), dict(images=30, classes=["neg", "pos"])),
     "stains outside": (product("HE Ki67 ER", "benign malignant", ["a.png"]), dict(images=6, classes=["benign", "malignant"])),
 }
 
@@ -198,3 +234,15 @@ def test_what_has_no_class_and_what_is_denied():
     assert label_prefixes(["1_A.png", "2_A.png", "3_N.png", "4_N.png"]) == ["A", "A", "N", "N"]
     assert label_prefixes(["1_a.png", "1_b.png", "2_a.png", "2_b.png"]) == []
     assert label_prefixes(["1_left.png", "2_left.png", "3_right.png", "4_right.png"]) == []
+
+
+def test_the_masks_of_one_image_in_a_folder_are_its_truth():
+    helpers = find_masks(["h1/images/h1.png", "h1/masks/a.png", "h1/masks/b.png", "h2/images/h2.png", "h2/masks/c.png"])
+    assert helpers.masks == {"h1/images/h1.png": ["h1/masks/a.png", "h1/masks/b.png"], "h2/images/h2.png": ["h2/masks/c.png"]}
+
+
+def test_overlays_and_heat_maps_are_no_truth():
+    helpers = find_masks(["a/images/1.png", "a/overlay/1.png", "a/heatmaps/1.png", "a/masks/1.png"])
+    assert helpers.masks == {"a/images/1.png": ["a/masks/1.png"]}
+    assert {p: helpers.kind[p] for p in helpers.kind} == {
+        "a/overlay/1.png": "derived", "a/heatmaps/1.png": "derived", "a/masks/1.png": "mask"}

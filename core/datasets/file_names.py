@@ -148,7 +148,7 @@ def offer_groups(paths: list[str]) -> list[tuple[str, str, int]]:
     return offers
 
 
-PREFIX = re.compile(r"^(?P<label>[^\W\d_]+(?:[ _-][^\W\d_]+)*)[ _.-]*\(?\d+[^/]*$")
+PREFIX = re.compile(r"^(?![0-9a-f-]{12,}\.)(?P<label>[^\W\d_]+(?:[ _-][^\W\d_]+)*)[ _.-]*\(?\d+[^/]*$")
 SUFFIX = re.compile(r"(^|(?<=/))\d+[ _-](?P<label>[A-Za-z]{1,12})(?=\.\w+$)")
 NO_LABELS = {"img", "image", "images", "dsc", "dscn", "scan", "frame", "slice", "file", "picture", "photo", "pic", "page", "p",
              "patient", "subject", "case", "im", "i", "x", "cxr", "train", "test", "val"}

@@ -141,7 +141,7 @@ def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderR
                 facts["split"].append(splits[k].get(name, ""))
             elif roles[k] == "patient":
                 facts["patient"].append("/".join(folder[:k + 1]) if k in short_numbers else name)
-            else:
+            elif not (roles[k] == "class" and k and folder[k - 1] == name):      # test/test
                 facts[roles[k]].append(name)
         patient, study = "/".join(facts["patient"]), "/".join(facts["study"])
         fact = NameFacts(patient, f"{patient}/{study}" if patient and study else study, "/".join(facts["view"]))
@@ -167,10 +167,10 @@ def _without_beside_splits(root: Path, parts: list, images: list[ListedFile], op
                            reading: FolderReading) -> tuple[list, list]:
     """Leave out what lies beside the folders train, val and test."""
     tops = {p[0] if p else "" for p in parts}
-    splits = {name for name in tops if name.lower() in SPLIT_WORDS}
+    splits = {name for name in tops if name.lower() in SPLIT_WORDS or splits_of([name, "train"])}
     out = {path.split("/")[0] for path in reading.out}
     others = sorted(({*tops, *subfolders(root)} if splits else tops) - splits - out, key=natural_key)
-    if options.levels or not others or not any(SPLIT_WORDS[name.lower()] == "train" for name in splits):
+    if options.levels or not others or not any(splits_of([name])[name] == "train" for name in splits):
         return parts, images
     kept = [k for k, p in enumerate(parts) if p and p[0] in splits]
     if len(kept) < len(parts):

@@ -19,7 +19,7 @@ SPLIT_WORDS = {"train": "train", "training": "train", "trn": "train", "val": "va
                "holdout": "test", "trainval": "train"}
 UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "case", "cases"}
 FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "x", "xray", "xrays", "png",
-           "jpg", "jpeg", "cls", "original", "final", "new"}
+           "jpg", "jpeg", "cls", "original", "originals", "raw", "final", "new"}
 CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "set", "sets", "folder", "folders", "archive",
               "files", "png", "jpg", "jpeg", "photos", "cohort", "center", "centre", "site", "hospital", "source"}
 PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
@@ -34,7 +34,7 @@ FINDINGS = {"normal", "abnormal", "benign", "malignant", "positive", "negative",
             "tuberculosis", "yes", "no", "infected", "uninfected", "parasitized", "nodule", "cyst", "stone", "glaucoma",
             "cataract", "effusion", "edema", "mild", "moderate", "severe", "control", "controls", "nevus", "adenocarcinoma",
             "carcinoma", "hernia", "mass", "cardiomegaly", "atelectasis", "infiltration", "demented", "nondemented", "drusen",
-            "survived", "died"}
+            "survived", "died", "pos", "neg"}
 ROLES = {"class": "class", "split": "split", "patient": "patient", "study": "study", "view": "view", "part": "part of a download",
          "other": "another grouping", "around": "not used"}
 FEW = 12        # numbered folders up to this many may be classes
@@ -132,6 +132,11 @@ def _decided(levels: list[Level], folders: Counter) -> list[Level]:
         if levels[k].role == "":      # many names above few that repeat below each of them: people
             above = has_class and k < has_class[0] and len(levels[k].names) > FEW
             levels[k].role = "patient" if above or has_class and _are_codes(k, folders) else "other"
+    splits = [k for k, level in enumerate(levels) if level.role == "split" and len(level.names) > 1]
+    for k in open_levels:             # the same names in training and in test: those are no people
+        if levels[k].role == "patient" and not has_class and splits and splits[0] < k and _repeats(k, folders) == 1.0 and not any(
+                PEOPLE & {*words_of(name)} for name in levels[k].names):
+            levels[k].role, has_class = "class", [k]
     people = [k for k in open_levels if levels[k].role == "patient"]
     for k in people[1:]:              # numbers within numbers: the studies of a patient
         levels[k].role = "study"
@@ -234,6 +239,9 @@ def _are_parts(names: list[str]) -> bool:
     words = [words_of(name) for name in names]
     if all(set(each) & CONTAINERS and all(w in CONTAINERS | {"master", "main"} or w.isdecimal() for w in each) for each in words):
         return True
+    ranges = sorted((int(m[1]), int(m[2])) for m in (re.fullmatch(r"(\d+) ?[-_] ?(\d+)", name) for name in names) if m)
+    if 1 < len(ranges) == len(names) and all(b == end + 1 for (_, end), (b, _) in zip(ranges, ranges[1:])):
+        return True      # 1-1000, 1001-2000
     stems = {tuple(w for w in each if not w.isdecimal()) for each in words}
     numbered = all(each and (each[-1].isdecimal() or len(each[-1]) == 1) for each in words)
     return numbered and len(stems) == 1 and any(w in PARTS for w in next(iter(stems)))
@@ -247,6 +255,10 @@ def looks_like_ids(names: list[str]) -> bool:
     >>> looks_like_ids(["grade 1", "grade 2"]), looks_like_ids(["1NonCOVID", "2COVID"])
     (False, False)
     """
+    if all(re.fullmatch(r"[1-9]\d*0", name) for name in names) and len(names) <= FEW:      # sizes or magnifications
+        return False
+    if len(names) > 1 and all(re.fullmatch(r"(?=.*\d)[0-9a-f-]{12,}", name.lower()) for name in names):
+        return True
     if len(names) > 1 and sum(bool(re.search(r"\d{3}", name)) for name in names) >= 0.8 * len(names):
         return not {"grade", "class"} & set(words_of(names[0]))
     shapes = Counter(_shape(name) for name in names)

@@ -30,8 +30,10 @@ IMAGE_WORDS = CONTAINERS | {"orig", "original", "originals", "raw", "input", "in
                             "dicom"}
 WORDS = {"mask": ("mask or outline of another image", "masks or outlines of other images"),
          "augmented": ("augmented copy", "augmented copies"), "thumbnail": ("thumbnail", "thumbnails"),
-         "derived": ("heat map, overlay or crop of another image", "heat maps, overlays or crops of other images"),
+         "derived": ("picture made from another image", 
+                     "pictures made from other images (overlays, crops, heat maps, other formats)"),
          "copy": ("image of a second copy of the set inside itself", "images of a second copy of the set inside itself")}
+FORMATS = {"png", "jpg", "jpeg", "tif", "tiff", "bmp", "dicom", "dcm", "webp"}
 PAIRS = 6           # of a mask and its image that are looked at where names say nothing
 SIBLINGS = 5        # folders in one folder that are compared with each other, at most
 FLAT = 8            # gray values of a mask, at most
@@ -91,6 +93,7 @@ def find_masks(paths: list[str], look: Callable[[str], tuple] | None = None) -> 
     _by_file_name(paths, helpers)
     rest = [path for path in paths if path not in helpers.kind]
     _by_folder_name(rest, helpers)
+    _by_sibling([path for path in rest if path not in helpers.kind], helpers)
     if look:
         _by_content([path for path in rest if path not in helpers.kind], helpers, look)
     return helpers
@@ -178,7 +181,7 @@ def _by_folder_name(paths: list[str], helpers: Masks) -> None:
                           and not _is_class(name, sure, folders[parent] - set(names))}
         if not helper_folders:
             continue
-        inside, outside, loose = defaultdict(list), defaultdict(list), defaultdict(list)
+        inside, outside, loose, near = defaultdict(list), defaultdict(list), defaultdict(list), defaultdict(list)
         for path in paths:
             parts = path.split("/")
             folder = next((f for k in range(len(parts) - 1, 0, -1) if (f := "/".join(parts[:k])) in helper_folders), None)
@@ -187,15 +190,42 @@ def _by_folder_name(paths: list[str], helpers: Masks) -> None:
             else:
                 outside[_core(path, kind)].append(path)
                 loose[_core(path, kind, WITHOUT_SPLIT)].append(path)
+                near["/".join(parts[:-2])].append(path)
         for folder, files in inside.items():
             partners = [_nearest(path, _partners(path, kind, outside, loose)) for path in files]
             sure, siblings = helper_folders[folder]
+            alone = near[folder.rpartition("/")[0]]      # hash/images/hash.png of hash/masks/other.png
+            partners = [partner or alone[0] for partner in partners] if sure and len(alone) == 1 else partners
             paired = sum(map(bool, partners)) >= 0.5 * len(files)
             beside_images = sure and any(set(words_of(name)) & IMAGE_WORDS for name in siblings)
             if not (paired or beside_images):
                 continue
             for path, partner in zip(files, partners):
                 helpers.add(path, partner, kind)
+
+
+def _by_sibling(paths: list[str], helpers: Masks) -> None:
+    """Take Images_Square beside Images, and TIF beside PNG, for the same images once more where they hold the same names."""
+    groups = defaultdict(lambda: defaultdict(dict))
+    for path in paths:
+        parts = path.split("/")
+        for k, name in enumerate(parts[:-1]):
+            if _plain_words(name) & (IMAGE_WORDS | FORMATS):
+                groups["/".join(parts[:k])][name]["/".join(parts[k + 1:-1]) + _stem(path)] = path
+    for folders in groups.values():
+        for one, other in permutations(sorted(folders), 2) if len(folders) <= SIBLINGS else ():
+            words, more = _plain_words(one), _plain_words(other)
+            said = words < more and words <= IMAGE_WORDS and not any(
+                w.isdecimal() or w in SPLIT_WORDS or w in FINDINGS for w in more - words)
+            if (said or words | more <= FORMATS and one < other) and len(
+                    folders[one].keys() & folders[other].keys()) >= max(3, 0.9 * len(folders[other])):
+                for path in folders[other].values():
+                    helpers.add(path, None, "derived")
+
+
+@cache
+def _plain_words(name: str) -> frozenset[str]:
+    return frozenset(words_of(name))
 
 
 def _is_class(name: str, sure: bool, others: set[str]) -> bool:

@@ -32,7 +32,7 @@ def short(text: str) -> str:
 
 
 LEFT_OUT = {"mask": "masks", "copy": "images of a second copy", "augmented": "augmented copies", "thumbnail": "thumbnails",
-            "derived": "heat maps, overlays or crops",
+            "derived": "pictures made from other images",
             "no_class": "images without a class folder", "pattern": "files by your pattern", "not_an_image": "other files",
             "beside_splits": "images beside train, val and test", "lfs_pointer": "Git LFS pointers",
             "no_label": "rows without a label", "no_file": "rows without a file",
