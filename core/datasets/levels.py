@@ -190,7 +190,7 @@ def _are_codes(k: int, folders: Counter) -> bool:
 
 def _like_findings(level: Level) -> float:
     plain = {"".join(words_of(name)) for name in level.names}
-    if any(denied(name) in plain for name in level.names):      # anemic and non-anemic
+    if any(denied(name) & plain for name in level.names):      # anemic and non-anemic
         return 1.0
     return sum(bool(FINDINGS & {*words_of(name), "".join(words_of(name))}) for name in level.names) / len(level.names)
 
@@ -210,10 +210,10 @@ def words_of(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name)]
 
 
-def denied(name: str) -> str:
-    """Return what a name says there is none of: "Non-anemic" -> "anemic", "no_tumor" -> "tumor", or ""."""
-    match = re.fullmatch(r"(?:non|not|no|without|un)(\w+)", "".join(words_of(name)))
-    return match[1] if match else ""
+def denied(name: str) -> set[str]:
+    """Return what a name may say there is none of: "Non-anemic" -> {"anemic"}, "notumor" -> {"tumor", "umor"}."""
+    plain = "".join(words_of(name))
+    return {plain.removeprefix(no) for no in ("non", "not", "no", "without", "un") if plain.startswith(no)} - {""}
 
 
 def splits_of(names: list[str]) -> dict[str, str]:

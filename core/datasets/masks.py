@@ -231,7 +231,7 @@ def _plain_words(name: str) -> frozenset[str]:
 def _is_class(name: str, sure: bool, others: set[str]) -> bool:
     """Return whether a folder called as a helper is a class: "mask" beside "nomask", "lesion" beside "healthy"."""
     words = {*words_of(name)} - FINDINGS
-    return any(denied(other) == "".join(words_of(name)) for other in others) or not sure and bool(words) and bool(others) and all(
+    return any("".join(words_of(name)) in denied(other) for other in others) or not sure and bool(words) and bool(others) and all(
         FINDINGS & {*words_of(other)} for other in others)
 
 
