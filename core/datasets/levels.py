@@ -211,7 +211,7 @@ def words_of(name: str) -> list[str]:
 
 
 def denied(name: str) -> set[str]:
-    """Return what a name may say there is none of: "Non-anemic" -> {"anemic"}, "notumor" -> {"tumor", "umor"}."""
+    """Return what a name may say there is none of: "notumor" -> {"tumor", "umor"}."""
     plain = "".join(words_of(name))
     return {plain.removeprefix(no) for no in ("non", "not", "no", "without", "un") if plain.startswith(no)} - {""}
 
