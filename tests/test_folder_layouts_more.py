@@ -231,7 +231,7 @@ def test_what_has_no_class_and_what_is_denied():
     assert not without_class(Counter({("images",): 1, ("test",): 1}))
     assert without_class(Counter({("originals",): 1, ("P", "a"): 1, ("P", "b"): 1})) == {("originals",)}
     assert "anemic" in denied("Non-anemic") and "tumor" in denied("no_tumor") and not denied("anemic")
-    assert splits_of(["train", "test", "test_simple"])["test_simple"] == "test" and not splits_of(["train_a", "test_b"])
+    assert splits_of(["train", "test", "test_simple"])["test_simple"] == "test" and not splits_of(["train_mass", "test_clear"])
     assert label_prefixes(["1_A.png", "2_A.png", "3_N.png", "4_N.png"]) == ["A", "A", "N", "N"]
     assert label_prefixes(["1_a.png", "1_b.png", "2_a.png", "2_b.png"]) == []
     assert label_prefixes(["1_left.png", "2_left.png", "3_right.png", "4_right.png"]) == []
@@ -247,3 +247,20 @@ def test_overlays_and_heat_maps_are_no_truth():
     assert helpers.masks == {"a/images/1.png": ["a/masks/1.png"]}
     assert {p: helpers.kind[p] for p in helpers.kind} == {
         "a/overlay/1.png": "derived", "a/heatmaps/1.png": "derived", "a/masks/1.png": "mask"}
+
+
+@pytest.mark.parametrize("name, more", [      # CHASE_DB1, the smears of Herlev, BrEaST, and masks in another format
+    ("Image_0{}L.jpg", ["Image_0{}L_1stHO.png", "Image_0{}L_2ndHO.png"]), ("149143370-00{}.bmp", ["149143370-00{}-d.bmp"]),
+    ("case00{}.png", ["case00{}_tumor.png", "case00{}_other1.png"]), ("ISIC_00{}.jpg", ["ISIC_00{}.png"])])
+def test_longer_names_are_masks_where_their_content_says_so(tmp_path, name, more):
+    rng = np.random.default_rng(0)
+    for c in ("benign", "malignant"):
+        for k in range(3):
+            put(tmp_path / c / name.format(k), rng.integers(0, 255, (30, 40)))
+            for other in more:
+                put(tmp_path / c / other.format(k), 255 * (rng.random((30, 40)) > 0.5))
+    found, error = read_json(tmp_path)
+    assert error is None and found["images"] == 6 and found["left_out"]["mask"] == 6 * len(more)
+    for k in range(3):
+        put(tmp_path / "benign" / more[0].format(k), rng.integers(0, 255, (30, 40)))      # images of their own
+    assert read_json(tmp_path)[0]["images"] == 12

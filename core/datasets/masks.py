@@ -96,6 +96,7 @@ def find_masks(paths: list[str], look: Callable[[str], tuple] | None = None) -> 
     _by_sibling([path for path in rest if path not in helpers.kind], helpers)
     if look:
         _by_content([path for path in rest if path not in helpers.kind], helpers, look)
+        _by_longer_name([path for path in rest if path not in helpers.kind], helpers, look)
     return helpers
 
 
@@ -260,8 +261,32 @@ def _by_content(paths: list[str], helpers: Masks, look: Callable[[str], tuple]) 
         shared = sorted(folders[one].keys() & folders[other].keys())
         if len(shared) < 3 or len(shared) < 0.9 * len(folders[one]):
             continue
-        some = shared[::max(1, len(shared) // PAIRS)][:PAIRS]
-        pairs = ((look(folders[one][stem]), look(folders[other][stem])) for stem in some)
-        if all(a[0] == b[0] and 1 <= a[1] <= FLAT < 2 * FLAT < b[1] for a, b in pairs):
+        if _are_flat([(folders[one][stem], folders[other][stem]) for stem in shared], look):
             for stem, path in folders[one].items():
                 helpers.add(path, folders[other].get(stem))
+
+
+def _are_flat(pairs: list[tuple[str, str]], look: Callable[[str], tuple]) -> bool:
+    """Return whether the first of each pair, a few are looked at, has few gray values and the size of the second."""
+    seen = ((look(a), look(b)) for a, b in pairs[::max(1, len(pairs) // PAIRS)][:PAIRS])
+    return all(a[0] == b[0] and 1 <= a[1] <= FLAT < 2 * FLAT < b[1] for a, b in seen)
+
+
+def _by_longer_name(paths: list[str], helpers: Masks, look: Callable[[str], tuple]) -> None:
+    """Take x_1stHO.png, x-d.bmp and x.png for masks of x.jpg in the same folder where their content says so."""
+    named = defaultdict(list)
+    for path in paths:
+        named[path.rpartition("/")[0], _stem(path)].append(path)
+    groups = defaultdict(list)      # what the name has more, or another ending -> [(path, image)]
+    for (folder, stem), same in named.items():
+        cuts = [at.start() for at in re.finditer(r"[_ .-]", stem)][-2:]
+        base = next((stem[:cut] for cut in cuts if (folder, stem[:cut]) in named), None)
+        for path in same:
+            if len(same) == 2:
+                groups[path.rpartition(".")[2].lower()].append((path, same[path == same[0]]))
+            elif base:
+                groups[stem[len(base):]].append((path, named[folder, base][0]))
+    for pairs in groups.values():
+        if len(pairs) >= 3 and _are_flat(pairs, look):
+            for path, image in pairs:
+                helpers.add(path, image)
