@@ -254,8 +254,8 @@ def test_overlays_and_heat_maps_are_no_truth():
     ("case00{}.png", ["case00{}_tumor.png", "case00{}_other1.png"]), ("ISIC_00{}.jpg", ["ISIC_00{}.png"])])
 def test_longer_names_are_masks_where_their_content_says_so(tmp_path, name, more):
     rng = np.random.default_rng(0)
-    for c in ("benign", "malignant"):
-        for k in range(3):
+    for c, first in (("benign", 0), ("malignant", 3)):
+        for k in range(first, first + 3):
             put(tmp_path / c / name.format(k), rng.integers(0, 255, (30, 40)))
             for other in more:
                 put(tmp_path / c / other.format(k), 255 * (rng.random((30, 40)) > 0.5))
