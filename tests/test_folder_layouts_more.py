@@ -49,6 +49,8 @@ LAYOUTS = {
         product("original cropped", "benign malignant", TWO), dict(images=8, left_out={"derived": 8})),
     "NCT-CRC-HE-100K beside CRC-VAL-HE-7K": (
         product("NCT-CRC-HE-100K CRC-VAL-HE-7K", "ADI TUM STR", THREE), dict(images=18, classes=["ADI", "STR", "TUM"])),
+    "classes above scanners": (
+        product("keratitis scar", "Philips Siemens GE", THREE), dict(images=18, classes=["keratitis", "scar"])),
     "LAG, attention maps": (
         product("suspicious_glaucoma non_glaucoma", "image attention_map", names("0000#.jpg")),
         dict(images=6, classes=["non_glaucoma", "suspicious_glaucoma"], left_out={"derived": 6})),

@@ -173,8 +173,9 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
         if _like_findings(levels[k]) >= 0.5 > _like_findings(levels[first]) and _repeats(k, folders) >= 0.5:
             return k
         few, many = sorted((len(levels[first].names), len(levels[k].names)))
-        if few < many and _repeats(k, folders) == 1.0 and not _like_findings(levels[first]) and many == len(levels[k].names):
-            return k          # all names below each of fewer: sites or sources above classes
+        common = set.intersection(*(set(words_of(name)) for name in levels[first].names))
+        if few < many == len(levels[k].names) and common and _repeats(k, folders) == 1.0 and not _like_findings(levels[first]):
+            return k          # all names below each of fewer that share a word: sources above classes
         if len(levels[first].names) > FEW >= len(levels[k].names) and _repeats(k, folders) >= 0.6:
             return k
     return first
