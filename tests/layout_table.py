@@ -10,6 +10,7 @@ from tests.layout_support import layout, read_json
 from tests.test_folder_layouts import LAYOUTS as FOLDERS
 from tests.test_folder_layouts_more import LAYOUTS as MORE
 from tests.test_layouts_tables import LAYOUTS as TABLES
+from tests.test_layouts_tables_more import LAYOUTS as MORE_TABLES
 
 FILE = Path(__file__).parents[1] / "docs" / "layouts.md"
 HEAD = """# What is understood of public sets
@@ -29,7 +30,7 @@ def rows() -> list[tuple[str, str, str]]:
     for name, (images, _) in {**FOLDERS, **MORE}.items():
         with tempfile.TemporaryDirectory() as place:
             found.append((name, "folders", understood(layout(Path(place) / "set", images))))
-    for build in TABLES:
+    for build in (*TABLES, *MORE_TABLES):
         with tempfile.TemporaryDirectory() as place:
             root = Path(place) / "set"
             expect = build(root)

@@ -85,6 +85,8 @@ class FileIndex:
         attempts = ((self.by_name.get(name), wanted, str), (self.by_stem.get(name), wanted, _stem),
                     (self.by_stem.get(_stem(name)), _stem(wanted), _stem))
         candidates, ending, form = next((attempt for attempt in attempts if attempt[0]), (None, "", str))
+        if candidates is None and "/" not in wanted and BREAKS.search(name):
+            candidates = self._joined.get(_stem(name).replace("-", "_"))
         if candidates is None:
             return -1, NOT_FOUND
         if len(candidates) > 1:
@@ -124,7 +126,8 @@ class FileIndex:
         """
         sample = [_keys(_as_path(cell)) for cell in cells[::max(1, len(cells) // 300)]]
         chosen = []
-        for way in (self._by_folded, self._by_number, self._by_folder, self._by_part) if few else (self._by_folded,):
+        all_ways = (self._by_folded, self._by_joined, self._by_number, self._by_folder, self._by_part)
+        for way in all_ways if few else all_ways[:1]:
             count = sum(bool(way(keys)) for keys in sample)
             chosen += [way] if count else []
             if count > 0.5 * len(sample):
@@ -133,6 +136,10 @@ class FileIndex:
 
     def _by_folded(self, keys: dict[str, str]) -> tuple[int, ...]:
         files = self._folded.get(keys["folded"], ())
+        return tuple(files) if len(files) == 1 else ()
+
+    def _by_joined(self, keys: dict[str, str]) -> tuple[int, ...]:
+        files = self._joined.get(keys["stem"].replace("-", "_"), ())
         return tuple(files) if len(files) == 1 else ()
 
     def _by_number(self, keys: dict[str, str]) -> tuple[int, ...]:
@@ -150,12 +157,23 @@ class FileIndex:
         return tuple(files) if 0 < len(files) <= MAX_PARTS and len(files) < len(self.files) else ()
 
     @cached_property
+    def _joined(self) -> dict[str, list[int]]:
+        """Folder and name in one, joined by _ or -: 0012_01_30 of 0012_01/30.png."""
+        parts = ((_stem(path).split("/"), k) for k, path in enumerate(self.files) if "/" in path)
+        return _group(("_".join(part[-n:]).replace("-", "_"), k) for part, k in parts for n in (2, 3) if len(part) >= n)
+
+    @cached_property
     def _folded(self) -> dict[str, list[int]]:
         return _group((_fold(stem), k) for stem, files in self.by_stem.items() for k in files)
 
     @cached_property
     def _numbers(self) -> dict[str, list[int]]:
         return _group((number, k) for stem, files in self.by_stem.items() if (number := _number(stem)) for k in files)
+
+    @cached_property
+    def folders(self) -> list[str]:
+        """Names of all folders, at any depth."""
+        return list(self._folders)
 
     @cached_property
     def _folders(self) -> dict[str, list[int]]:
@@ -196,7 +214,8 @@ def _as_path(cell: str) -> str:
 
 def _keys(wanted: str) -> dict[str, str]:
     name = wanted.rpartition("/")[2]
-    return {"name": wanted.rstrip("/").rpartition("/")[2], "folded": _fold(_stem(name)), "number": _number(_stem(name))}
+    return {"name": wanted.rstrip("/").rpartition("/")[2], "stem": _stem(name),
+            "folded": _fold(_stem(name)), "number": _number(_stem(name))}
 
 
 def _fold(text: str) -> str:

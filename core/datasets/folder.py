@@ -123,6 +123,8 @@ class Folder(Source):
         if not class_names:
             index = unlabelled(list(self.table["path"]))
             self.table = self.table.assign(split=index.table["split"])
+            from core.datasets.table_files import unused_tables  # which reads the words of folders from here
+            said += unused_tables(self.given)
             return Index(self.table, index.targets, told[0], index.notes + told[1], *told[2:])
         task = Task.ORDINAL if self.options.ordinal else Task.BINARY if len(class_names) == 2 else Task.MULTICLASS
         targets = {"class": _target("class", "Class", task, names)}

@@ -31,12 +31,13 @@ from core.datasets.intensity import intensity_said
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood, one_hot
 from core.datasets.table_guess import Guess, guess_options, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
-from core.datasets.table_made import MADE, from_folders, from_labels, from_names, from_rows
-from core.datasets.table_options import GUESS_ALL, TableOptions
+from core.datasets.table_made import MADE, from_folders, from_labels, from_names, from_pattern, from_rows
+from core.datasets.table_measures import offer_of
+from core.datasets.table_options import FROM_LABELS, FROM_NAMES, GUESS_ALL, TableOptions
 from core.datasets.table_places import folder_of
 from core.datasets.table_rows import WHY, Rows
 from core.datasets.table_targets import Labels, flag_columns
-from core.datasets.table_values import BLANK, Values, flags_of, is_measure, lookalike_patients
+from core.datasets.table_values import BLANK, Values, flags_of, lookalike_patients
 from core.datasets.text import headline, short
 from core.errors import LightboxError
 
@@ -196,6 +197,9 @@ class Table(Source):
         """Return the values of a column that is made from the files found, None where they say nothing."""
         if options.file not in self.cells.columns:
             return None
+        fact = {FROM_NAMES: "patient", FROM_LABELS: "label"}.get(name, "")
+        if fact and f"(?P<{fact}>" in options.pattern:
+            return from_pattern(fact, options.pattern, self._pairs(options), self.files, len(self.cells.lines))
         make = dict(zip(MADE, (from_names, from_folders, from_rows, from_labels)))
         return make[name](self._pairs(options), self.files, len(self.cells.lines))
 
@@ -220,10 +224,8 @@ class Table(Source):
             raise LightboxError("table.file", f"No column of {self.path.name} holds the names of image files.",
                                 f"Choose the column with the file names, or the folder with the images. {existing}")
         if not options.labels:
-            measures = [short(name) for name, values in columns.items() if name not in (options.file, *options.roles.values())
-                        and is_measure(name, values)]
-            offer = (f"{measures[0]} measures something: with labels={measures[0]} and threshold=..., bands=4 or filled=yes it "
-                     "makes classes. " if measures else "")
+            offer = offer_of({name: values for name, values in columns.items()
+                              if name not in (options.file, *options.roles.values())})
             raise LightboxError("table.label", f"No column of {self.path.name} looks like a label.",
                                 f"Choose the column with the labels. {offer}{existing}")
         if options.file in options.labels:

@@ -7,7 +7,6 @@ names gives the split. Where two could be meant, the error says what each holds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,20 +15,20 @@ import numpy as np
 
 from core.datasets import table_join
 from core.datasets.delimited import NONE, DelimitedTable, read_delimited
-from core.datasets.file_index import FileIndex
-from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.file_index import FileIndex, list_images
+from core.datasets.file_names import label_prefixes
 from core.datasets.source import Understood
 from core.datasets.table_guess import guess_file, is_patient, split_codes
-from core.datasets.table_join import SPLIT_COLUMN, find_pairs
+from core.datasets.table_join import SPLIT_COLUMN, find_pairs, split_word
 from core.datasets.table_labels import guess_labels
+from core.datasets.table_measures import offer_of
 from core.datasets.table_options import COLUMN_NAMES, LABEL_WORDS, TableOptions, plain
-from core.datasets.table_places import MAX_TABLES, tables_below
+from core.datasets.table_places import MAX_TABLES, tables_below, tables_beside
 from core.datasets.table_values import Values, words_of
 from core.datasets.text import short
 from core.errors import LightboxError
 
 HEAD = 400_000              # bytes of a table that are looked at to see what it is
-WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "trainval": "train", "dev": "val", "eval": "test"}
 
 
 @dataclass(eq=False)
@@ -101,6 +100,10 @@ def plan_of(path: Path, options: TableOptions, index: Callable[[], FileIndex]) -
             lists = [file for file in beside[:MAX_TABLES] if table_join.looks_like_list(file, index)]
             plan.lists = [(file, split_word(file.stem)) for file in lists]
             _say_lists(plan)
+        others = [name for name in tables_beside(path) if name not in {file.name for file, _ in plan.lists}]
+        if others:
+            plan.understood.append(Understood("tables.aside", f"Not used is what lies beside {path.name}: "
+                                              f"{', '.join(map(short, others[:6]))}.", "tables"))
         return plan
     paths = [path / name for name in options.tables] or tables_below(path)
     plan = find_plan(path, paths, index)
@@ -139,7 +142,7 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
                 covers=sum(one.covers for one in base))
     for other in others:
         _join_or_say(plan, base, other, index())
-    if plan.rank == 0:
+    if plan.rank == 0 and not _has_named_labels(base[0], index()):
         return None
     if len(base) > 1:
         plan.understood.append(Understood("tables.united", f"{len(base)} tables with the same columns are read as one: "
@@ -148,6 +151,26 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
     if len(plan.paths) > 1:
         plan.names = tuple(path.relative_to(root).as_posix() for path in plan.paths)
     return plan
+
+
+def unused_tables(root: Path) -> list[Understood]:
+    """Return why no table of a folder gives labels, a sentence for each of the first few."""
+    paths, said = tables_below(root)[:5], []
+    index = FileIndex(list_images(root)) if paths else FileIndex([])
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            seen = _look(root, path, index)
+        except (LightboxError, OSError) as error:
+            said.append(Understood("tables.aside", f"{name} is not used: {error}", "tables"))
+            continue
+        if seen.share <= 0.1:
+            said.append(Understood("tables.aside", f"{name} is not used: none of its columns names the images here.", "file"))
+        else:
+            free = {column: one for column, one in seen.values.items() if column != seen.file and not is_patient(column)}
+            said.append(Understood("tables.no_label", f"{name} is not used: it names images, and no column looks like a label. "
+                                   f"{offer_of(free)}Columns: {', '.join(map(short, list(seen.values)[:12]))}.", "labels"))
+    return said
 
 
 def _say_lists(plan: Plan) -> None:
@@ -162,7 +185,11 @@ def _look(root: Path, path: Path, index: FileIndex) -> Seen:
     table = replace(table, files=((0, name),))
     values = {name: Values.of(cells) for name, cells in table.columns.items()}
     file = guess_file(values, index)
-    found = find_pairs(replace_rows(table, 2000), (file, ()), index).file if file != NONE else np.array([-1])
+    split = split_word(path.stem) or split_word(path.parent.name if path.parent != root else "")
+    first = replace_rows(table, 2000)
+    if split:                                      # of files with the same name, those in the folder of its split are meant
+        first = replace(first, columns={SPLIT_COLUMN: [split] * len(first.lines), **first.columns})
+    found = find_pairs(first, (file, ()), index).file if file != NONE else np.array([-1])
     share = float(np.mean(found >= 0))
     free = {name: one for name, one in values.items() if name != file and not is_patient(name) and not split_codes(name, one)}
     labels, how = guess_labels(free, [])
@@ -173,7 +200,6 @@ def _look(root: Path, path: Path, index: FileIndex) -> Seen:
         rank = 0 if len(values[labels[0]].given) < 2 and len(labels) == 1 and not how else rank
     size = max(1.0, path.stat().st_size / HEAD) if not path.suffix.lower().startswith(".xls") else 1.0
     files = set(found[found >= 0].tolist())
-    split = split_word(path.stem) or split_word(path.parent.name if path.parent != root else "")
     sample = table.columns[file][:500:5] if file != NONE else []
     exact = sum(not index.find(cell)[1].startswith(("There", "It")) for cell in sample) / max(1, len(sample))
     covers = len(files) / len(found) * len(table.lines) * size
@@ -186,16 +212,6 @@ def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:
     return replace(table, columns={name: cells[:rows] for name, cells in table.columns.items()}, lines=table.lines[:rows])
 
 
-def split_word(stem: str) -> str:
-    """Return the split that the name of a file says; "train_val" is train.
-
-    >>> [split_word(stem) for stem in ("train_val_list", "IDRiD_Testing Labels", "valid", "Data_Entry", "latest")]
-    ['train', 'test', 'val', '', '']
-    """
-    found = [WORDS[word] for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem).lower()) if word in WORDS]
-    return "train" if "train" in found else found[0] if found else ""
-
-
 def _groups(seen: list[Seen]) -> list[list[Seen]]:
     """Return tables in groups of parts of one: the same columns, and other splits or other files."""
     groups: list[list[Seen]] = []
@@ -203,8 +219,8 @@ def _groups(seen: list[Seen]) -> list[list[Seen]]:
         for group in groups:
             first = group[0]
             shared = set(one.values) & set(first.values)
-            if len(shared) >= 0.7 * max(len(one.values), len(first.values)) and any(
-                    label in one.values and label in first.values for label in (*one.labels[:1], *first.labels[:1])):
+            labels = {*one.labels[:1], *(part.labels[0] for part in group if part.labels)}
+            if len(shared) >= 0.7 * max(len(one.values), len(first.values)) and labels & shared:
                 if one.share > 0.1 and first.share > 0.1 and (_of_another_split(one, group) or not _same_files(one, first)):
                     group.append(one)
                     break
@@ -255,6 +271,11 @@ def _join_or_say(plan: Plan, base: list[Seen], other: list[Seen], index: FileInd
         _join(plan, one, key, new)
     elif one.rank or one.share:
         _aside(plan, one.name, "it names no image here")
+
+
+def _has_named_labels(one: Seen, index: FileIndex) -> bool:
+    """Return whether a table without labels says the patient, and the names of its files begin with the label."""
+    return any(map(is_patient, one.values)) and bool(label_prefixes([index.files[k] for k in sorted(one.files)]))
 
 
 def _aside(plan: Plan, name: str, why: str) -> None:

@@ -23,6 +23,7 @@ from core.datasets.table_options import (
     GROUPS,
     NOT_IMAGES,
     OLD_RULES,
+    SPLIT_COLUMN,
     TableOptions,
     by_old_rules,
     plain,
@@ -31,6 +32,7 @@ from core.datasets.table_values import MEASURES, Values, flags_of, words_of
 from core.datasets.text import short, suffix_of
 
 SAMPLE = 200
+FOLDS = {"fold", "folds", "kfold", "cvfold", "foldid"}
 
 
 @dataclass
@@ -61,6 +63,9 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
                   if not more else f"The columns {', '.join(map(short, (file, *more)))} name image files: several of one row.",
                   "file")
     options = replace(options, file=file, more_files=more, **facts)
+    by_pattern = {"labels": (FROM_LABELS,), "patient": FROM_NAMES} if options.pattern else {}
+    options = replace(options, **{key: value for key, value in by_pattern.items() if not getattr(options, key)
+                                  and f"(?P<{key.removesuffix('s')}>" in options.pattern})
     used = {file, *more, *options.labels, *options.roles.values()}
     split = options.split or _guess_split(columns, used, made, options)
     used.add(split)
@@ -81,11 +86,15 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
         roles[role] = getattr(options, role) or _named(role, columns, used)
         used.add(roles[role])
     if options.patient == "":
-        roles = _guess_patient(guess, roles, columns, used, made, file, bool(more))
+        roles = _guess_patient(guess, roles, columns, used, made, file, bool(more) or _have_several(columns, file, index))
     options = replace(options, labels=labels, **roles, **{key: value for key, value in how.items() if not getattr(options, key)})
     options = replace(options, **separator_of(options, [columns[name] for name in labels if name in columns]))
     guess.options = options = replace(options, **_policies(options, columns))
     _say_groups(guess, columns, roles, made)
+    folds = next((name for name in columns if plain(name) in FOLDS and columns[name].numeric and name != split), "")
+    if folds:
+        guess.say("split.folds", f"The column {short(folds)} numbers {len(columns[folds].given)} folds, which are not used: "
+                  "a split has train, val and test.", "split")
     if split not in (NONE, ""):
         guess.say("column.split", f"The split is taken from the column {short(split)}." if split != FROM_FOLDERS else
                   "The split is taken from the folders train, val and test of the files.", "split")
@@ -100,7 +109,8 @@ def guess_file(columns: dict[str, Values], index: FileIndex) -> str:
     for name, values in columns.items():
         rows = np.arange(0, len(values.codes), max(1, len(values.codes) // SAMPLE))[:SAMPLE]
         samples[name] = values.rows(rows)
-    exact = {name: _share(index.find(cell)[1] for cell in cells) for name, cells in samples.items()}
+    exact = {name: _share((index.find(cell)[1] for cell in cells), len(set(cells)) > 0.3 * len(cells))
+             for name, cells in samples.items()}
     if max(exact.values(), default=0) < 0.02:          # less certain: a word of a name. Only for what could be a name at all
         for name, cells in samples.items():
             if len(set(cells)) < 0.3 * len(cells) or plain(name) in COLUMN_NAMES["other"] - {"id"} or words_of(name) & MEASURES:
@@ -118,9 +128,9 @@ def guess_file(columns: dict[str, Values], index: FileIndex) -> str:
     return best or next(by_suffix, "") or next(by_name, NONE)
 
 
-def _share(problems) -> float:
-    """Return the share of cells that name a file; one that names several counts a little less."""
-    worth = [1.0 if not problem else 0.7 if problem[0].isdigit() else 0.0 for problem in problems]
+def _share(problems, distinct: bool) -> float:
+    """Return the share of cells that name a file; one that names several counts a little less, or nothing where cells repeat."""
+    worth = [1.0 if not problem else 0.7 * distinct if problem[0].isdigit() else 0.0 for problem in problems]
     return sum(worth) / max(1, len(worth))
 
 
@@ -139,6 +149,14 @@ def _more_files(file: str, columns: dict[str, Values], index: FileIndex) -> tupl
             more.append(name)
             first |= found
     return tuple(more)
+
+
+def _have_several(columns: dict[str, Values], file: str, index: FileIndex) -> bool:
+    """Return whether most rows name several files by one cell: the folder of a patient, or a part of their names."""
+    if file not in columns:
+        return False
+    found = index.find_all(dict.fromkeys(columns[file].names[:SAMPLE])).values()
+    return sum(isinstance(one, tuple) and len(one) > 1 for one in found) > 0.5 * len(found)
 
 
 # ---------------------------------------------------------------------------------------------------- split, patients, groups
@@ -225,7 +243,7 @@ def is_patient(name: str) -> bool:
 
 
 def _is_word(name: str) -> bool:
-    return not name.startswith("column ")
+    return not name.startswith("column ") and name != SPLIT_COLUMN
 
 
 def _id_like(columns: dict[str, Values], used: set[str], images: int) -> str:

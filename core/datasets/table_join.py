@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,10 @@ import pandas as pd
 from core.datasets.delimited import DelimitedTable
 from core.datasets.file_index import NOT_FOUND, FileIndex
 from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.table_options import SPLIT_COLUMN
 from core.datasets.text import suffix_of
 
-SPLIT_COLUMN = "split (tables)"
+WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "trainval": "train", "dev": "val", "eval": "test"}
 AMBIGUOUS = 200_000         # cells that name several files are looked at one by one, up to here
 
 
@@ -44,7 +46,7 @@ def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], inde
         for row in np.flatnonzero(first < 0)[:AMBIGUOUS].tolist():
             answer = answers[codes[row]]
             if answer[:1].isdigit():
-                first[row], answer = index.find(cells[row], _near(table, row))
+                first[row], answer = index.find(cells[row], _near(table, row, index))
             if answer and answer != NOT_FOUND:
                 problems[row] = answer
         rows.append(np.arange(len(cells)))
@@ -67,13 +69,23 @@ def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], inde
     return Pairs(row, found, problems)
 
 
-def _near(table: DelimitedTable, row: int) -> list[str]:
+def split_word(stem: str) -> str:
+    """Return the split that the name of a file says; "train_val" is train.
+
+    >>> [split_word(stem) for stem in ("train_val_list", "IDRiD_Testing Labels", "valid", "Data_Entry", "latest")]
+    ['train', 'test', 'val', '', '']
+    """
+    found = [WORDS[word] for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem).lower()) if word in WORDS]
+    return "train" if "train" in found else found[0] if found else ""
+
+
+def _near(table: DelimitedTable, row: int, index: FileIndex) -> list[str]:
     """Return names of folders in which a file of a row may lie: that of its table, its split's, any cell of the row."""
     where = table.place(row).rpartition(", line ")[0]
     cells = [column[row].strip().strip("/") for column in table.columns.values()]
     split = table.columns[SPLIT_COLUMN][row] if SPLIT_COLUMN in table.columns else ""
-    words = [word for word, of in SPLIT_FOLDERS.items() if of == split] if split else []
-    return [where.rpartition("/")[0], *(form(word) for word in words for form in (str, str.capitalize, str.upper)),
+    named = [folder for folder in index.folders if split_word(folder) == split] if split else []
+    return [where.rpartition("/")[0], *(named if len(named) < 100 else []),
             *(cell for cell in cells if 0 < len(cell) < 100)]
 
 

@@ -9,6 +9,7 @@ from core.datasets.source import Understood
 from core.datasets.table_options import (
     BOXES,
     COLUMN_NAMES,
+    CONSENSUS,
     GROUPS,
     LABEL_WORDS,
     LIST,
@@ -29,7 +30,7 @@ def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tu
     exact = [name for name in columns if plain(name) in COLUMN_NAMES["label"]]
     usable = [name for name in exact if _is_label(name, columns[name], rows)]
     if usable:
-        return (max(usable, key=lambda name: _trust(columns[name])),), {}
+        return (_best(usable, [], columns, understood),), {}
     flags = _flag_columns(columns)
     if len(flags) > 1:
         labels, how = _one_of_run(columns, flags)
@@ -42,12 +43,34 @@ def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tu
     wordy += [name for name in columns if name not in wordy and plain(name) not in known and words_of(name) & LABEL_WORDS
               and _is_label(name, columns[name], rows)]
     if wordy or few:
-        return (max(wordy, key=lambda name: _trust(columns[name])) if wordy else few[0],), {}
+        return (_best(wordy, few, columns, understood),), {}
     outcomes = [name for name, values in columns.items() if words_of(name) & OUTCOMES and 0 < values.filled < 1]
-    rle = [name for name, values in columns.items() if plain(name) == "encodedpixels"]
+    rle = [name for name, values in columns.items() if plain(name) in EMPTY_OR_NOT and values.given
+           and (values.filled < 1 or "-1" in values.names)]
     if outcomes or rle:
         return tuple((outcomes or rle)[:1]), {"filled": True}
     return tuple(name for name in exact if not is_measure(name, columns[name]))[:1], {}      # who builds it says what is wrong
+
+
+def _best(names: list[str], few: list[str], columns: dict[str, Values], understood: list[Understood]) -> str:
+    """Return the likeliest label of some columns, and say the others: what readers agreed on before what each of them said.
+
+    Args:
+        few: further columns that could be labels by their values; the first of them where there are no `names`
+    """
+    every = list(dict.fromkeys([*names, *few]))
+    readers = [name for name in every if words_of(name) & READERS]
+    agreed = [name for name in every if name not in readers and words_of(name) & CONSENSUS] if len(readers) > 1 else []
+    likely = agreed or names
+    best = max(likely, key=lambda name: _trust(columns[name])) if likely else few[0]
+    others = [name for name in every if name != best]
+    if len(readers) > 1:
+        understood.append(Understood("column.readers", f"Single readers filled {', '.join(map(short, readers[:6]))}: "
+                                     f"{short(best)} is read.", "labels"))
+    elif others:
+        understood.append(Understood("labels.others", f"The column {short(best)} is read as the label; others that could be: "
+                                     f"{', '.join(map(short, others[:6]))}.", "labels"))
+    return best
 
 
 def _is_label(name: str, values: Values, rows: int) -> bool:
@@ -71,6 +94,7 @@ def _trust(values: Values) -> tuple[bool, bool]:
 
 
 # words in the names of columns of 0 and 1 or of M and F that are no findings: patient_sex, study_number
+EMPTY_OR_NOT = {"encodedpixels", "annotation", "annotations", "boxes", "bbox", "bboxes", "rle"}
 ABOUT_PEOPLE = {"sex", "gender", "age", "study", "number", "id", "side", "eye", "laterality", "year", "fold", "index", "width",
                 "height", "camera", "exam", "smoker", "male", "female"}
 

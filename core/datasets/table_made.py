@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.datasets.file_names import read_name
+from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_name
 from core.datasets.folder import SPLIT_FOLDERS
 from core.datasets.table_options import FROM_FOLDERS, FROM_LABELS, FROM_NAMES, FROM_ROWS
 
 MADE = (FROM_NAMES, FROM_FOLDERS, FROM_ROWS, FROM_LABELS)
 ENOUGH = 0.9                # share of the files that have to say it
+
+
+def from_pattern(fact: str, pattern: str, pairs, files: list[str], rows: int) -> list[str]:
+    """Return what a person's pattern finds for each row, "" where it does not fit. Raises LightboxError "folder.pattern"."""
+    row, file = _found(pairs)
+    found = dict(zip(row.tolist(), match_names(pattern, [files[k] for k in file.tolist()])))
+    return [getattr(found.get(r) or NameFacts(), fact) for r in range(rows)]
 
 
 def from_names(pairs, files: list[str], rows: int) -> list[str] | None:
@@ -20,6 +27,11 @@ def from_names(pairs, files: list[str], rows: int) -> list[str] | None:
 def from_labels(pairs, files: list[str], rows: int) -> list[str] | None:
     """Return the label of each row by the known patterns of names; None where most say none, or all the same."""
     values = _by_pattern("label", pairs, files, rows)
+    if values is None:
+        row, file = _found(pairs)
+        labels = label_prefixes([files[k] for k in file.tolist()])
+        said = dict(zip(row.tolist(), labels))
+        values = [said.get(r, "") for r in range(rows)] if labels else None
     return values if values and len(set(values) - {""}) > 1 else None
 
 

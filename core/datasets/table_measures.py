@@ -6,7 +6,7 @@ import numpy as np
 
 from core.datasets.table_header import as_number, is_number
 from core.datasets.table_options import TableOptions
-from core.datasets.table_values import MEASURES, Values, words_of
+from core.datasets.table_values import MEASURES, Values, is_measure, words_of
 from core.datasets.text import short
 from core.errors import LightboxError
 
@@ -30,6 +30,13 @@ def measured(name: str, title: str, values: Values, options: TableOptions) -> tu
     limits = [_number(options.threshold)] if options.threshold else _limits(options.bands, known)
     codes = np.where(np.isnan(numbers), -1, np.searchsorted(limits, numbers, side="right"))
     return name, title, _names(limits), codes[values.codes]
+
+
+def offer_of(columns: dict[str, Values]) -> str:
+    """Return a sentence on how the first of some columns that measures something makes classes; "" where none does."""
+    first = next((short(name) for name, values in columns.items() if is_measure(name, values)), "")
+    return (f"{first} measures something: with labels={first} and threshold=..., bands=4 or filled=yes it makes classes. "
+            if first else "")
 
 
 def _limits(bands: str, known: np.ndarray) -> list[float]:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, fields, replace
 
+from core.datasets.file_names import check_pattern
 from core.datasets.folder import later
 from core.datasets.intensity import intensity_text
 from core.errors import LightboxError
@@ -57,7 +58,7 @@ NOT_IMAGES = {"mask", "masks", "roi", "cropped", "crop", "segmentation", "heatma
 NO_FINDING = ("no finding", "no findings", "no_finding", "none", "normal", "nothing", "healthy", "negative")
 
 FROM_NAMES, FROM_FOLDERS, FROM_ROWS = "patient (file names)", "split (folders)", "patient (rows)"      # columns that are made
-FROM_LABELS = "label (file names)"
+FROM_LABELS, SPLIT_COLUMN = "label (file names)", "split (tables)"
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class TableOptions:
         filled: two classes, empty or not
         rules: 2 where options were guessed by the rules of today, so that sets of before are read as they were
         intensity: as in FolderOptions
+        pattern: regular expression with groups named label and patient, searched in the paths of the files
     """
 
     delimiter: str = ""
@@ -120,8 +122,11 @@ class TableOptions:
     filled: bool = later(False)
     rules: int = later(0)
     intensity: str = later("")
+    pattern: str = later("")
 
     def __post_init__(self) -> None:
+        if self.pattern:
+            check_pattern(self.pattern)
         object.__setattr__(self, "intensity", intensity_text(self.intensity))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in ("", *choices):
@@ -162,6 +167,9 @@ def guess_separator(cells: list[str]) -> str:
         if any(separator in cell for cell in different):
             if separator in "|;" or len(split_findings(cells, separator)) < len(different):
                 return separator
+    if all(re.fullmatch(r"\d+( \d+)*", cell) for cell in different if cell) and any(" " in cell for cell in different) and (
+            len(split_findings(cells, " ")) <= len(different) + 1):
+        return " "
     return ""
 
 

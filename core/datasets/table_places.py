@@ -42,6 +42,14 @@ def _some_image(folder: Path) -> bool:
     return False
 
 
+def tables_beside(path: Path) -> list[str]:
+    """Return the names of other tables in the folder of one, sorted; of texts only a few."""
+    names = sorted((file.name for file in path.parent.iterdir() if file != path and file.is_file()
+                    and file.name.lower().endswith(TABLES) and not NO_TABLE.search(file.name)), key=natural_key)
+    texts = [name for name in names if name.lower().endswith(".txt")]
+    return names if len(texts) <= MAX_TABLES else [name for name in names if name not in texts]
+
+
 def tables_below(root: Path) -> list[Path]:
     """Return the files in a folder that may be tables, sorted; texts only a few in each folder."""
     found: dict[str, list[Path]] = {}

@@ -23,6 +23,7 @@ from core.datasets.table_values import (
     grades_of,
     in_order,
     is_measure,
+    ladder_of,
     list_of,
     same_number,
 )
@@ -102,7 +103,8 @@ class Labels:
             values = Values(names, codes)
         used = np.flatnonzero(np.bincount(codes, minlength=len(values.names)))
         present = [values.names[k] for k in used]
-        class_names = tuple(present) if ordered else in_order(present)
+        ladder = () if ordered else ladder_of(tuple(present))
+        class_names = tuple(present) if ordered else ladder if self.options.ordinal and ladder else in_order(present)
         if len(class_names) > MAX_CLASSES:
             raise LightboxError("table.classes", f"The column {short(title)!r} has {len(class_names):,} different values; each "
                                 f"would be a class, and the limit is {MAX_CLASSES:,}.", "Choose another column for the label.")
@@ -116,8 +118,9 @@ class Labels:
             self.notes.append(f"In the column {short(title)} the value {', '.join(said)} is read as a class, not as a missing "
                               "value.")
         grades = grades_of(Values(tuple(present), np.arange(len(present))))
-        if grades and not self.options.ordinal:
-            self.say("labels.ordinal", f"{short(title)} looks like grades {grades[0]} to {grades[-1]}: read as classes; as an "
+        if (grades or ladder) and not self.options.ordinal:
+            shown = f"{grades[0]} to {grades[-1]}" if grades else " < ".join(map(short, ladder))
+            self.say("labels.ordinal", f"{short(title)} looks like grades {shown}: read as classes; as an "
                      "ordinal scale (ordinal-regression) if you choose so.", "ordinal")
         number = np.zeros(len(values.names), np.int64)
         for k, value in enumerate(class_names):

@@ -25,6 +25,7 @@ MEASURES = {"age", "ages", "boneage", "months", "month", "days", "day", "years",
             "duration", "size",
             "weight", "height", "width", "val", "value", "dose", "bmi", "distance", "volume", "area", "diameter", "mm", "cm",
             "kg", "count", "rate", "pressure", "x", "y", "xmin", "ymin", "xmax", "ymax", "seconds", "spacing", "index", "number"}
+GRADE_WORDS = {"grade", "stage", "stadium", "level", "category", "degree", "kl", "grad", "rads"}
 OUTCOMES = {"death", "died", "dead", "deceased", "mortality", "event", "relapse", "recurrence", "progression"}
 
 
@@ -107,6 +108,41 @@ def grades_of(values: Values) -> list[int] | None:
     if numbers[0] not in (0, 1) or numbers != [numbers[0] + k for k in range(len(numbers))]:
         return None
     return [int(number) for number in numbers]
+
+
+LADDERS = (                 # words for grades in their order; those of one rung mean the same
+    (("no", "none", "normal", "absent", "healthy", "no dr", "nodr", "grade 0"), ("minimal", "doubtful", "questionable", "trace"),
+     ("very mild", "verymild"), ("normal mild", "mild", "slight", "low"), ("moderate", "medium", "intermediate"),
+     ("severe", "marked", "high"), ("very severe", "critical", "extreme", "proliferative", "proliferate", "pdr")),
+    (("keine", "unauffällig"), ("leicht", "gering", "geringgradig"), ("mittel", "mäßig", "mittelgradig"),
+     ("schwer", "stark", "hochgradig")),
+    (("aucune", "absente"), ("légère", "légere"), ("modérée", "moderee"), ("sévère", "severe")),
+    (("normal",), ("itc",), ("micro",), ("macro",)))
+ROMAN = ("i", "ii", "iii", "iv", "v", "vi")
+FILLER = re.compile(r"(?<![a-z])(demented|dementia|dr|npdr|retinopathy|stenosis|pneumonia|disease|oa)(?![a-z])|demented$")
+
+
+def ladder_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return words that are grades in their order, at least three; () for anything else.
+
+    >>> ladder_of(("Severe", "No_DR", "Moderate", "Mild")), ladder_of(("Stage II", "Stage I", "Stage IV"))
+    (('No_DR', 'Mild', 'Moderate', 'Severe'), ('Stage I', 'Stage II', 'Stage IV'))
+    """
+    plain = [" ".join(re.sub(r"[_\-/]", " ", name.lower()).split()) for name in names]
+    for shortened in (plain, [FILLER.sub("", name).strip() for name in plain]):
+        for ladder in LADDERS:
+            rung = {word: k for k, words in enumerate(ladder) for word in words}
+            ranks = [rung.get(name, rung.get(full, -1)) for name, full in zip(shortened, plain)]
+            if len(names) > 2 and -1 not in ranks and len(set(ranks)) == len(ranks):
+                return tuple(name for _, name in sorted(zip(ranks, names)))
+    heads = {name.rpartition(" ")[0] for name in plain}
+    tails = [name.rpartition(" ")[2] for name in plain]
+    if len(names) > 2 and len(heads) == 1 and (heads != {""} or set(tails) > {"i", "ii"}):
+        ranks = [int(tail) if tail.isdecimal() else ROMAN.index(tail) if tail in ROMAN else -1 for tail in tails]
+        words = heads.pop().split()[-1:] or ["stage"]
+        if -1 not in ranks and words[0] in GRADE_WORDS and len(set(ranks)) == len(ranks):
+            return tuple(name for _, name in sorted(zip(ranks, names)))
+    return ()
 
 
 def flags_of(values: Values) -> list[int] | None:

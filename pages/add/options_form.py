@@ -111,6 +111,8 @@ TABLE = {
     "names": Option("Names of the columns", "For a table without a header: names separated by commas.", "list", row=9),
     "tables": Option("Tables read together", "Files that are read as one table, separated by commas.", "list", row=9),
     "more_files": Option("More columns of files", "Further columns with images of the same row.", "columns", row=9),
+    "pattern": Option("Pattern for file names", "A regular expression with (?P<label>...) or (?P<patient>...), where the names "
+                      "of the files say what no column does.", "text", row=9),
     "as_typed": Option("Keep 1 and 1.0 apart", "Values are taken as they are typed.", "toggle", row=9),
     "intensity": INTENSITY,
 }
