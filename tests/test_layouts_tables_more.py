@@ -56,17 +56,6 @@ def covidx_cxr3(root):
             "splits": ["train", "val", "test"]}
 
 
-def isic_2019(root):
-    """ISIC 2019: one-hot with UNK of zeros only, metadata with lesion_id beside."""
-    cols = ["MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"]
-    layout(root, names("ISIC_2019_Training_Input/ISIC_{:07}.jpg", 16),
-           ISIC_2019_Training_GroundTruth__csv=table_of("image," + ",".join(cols), 16,
-           lambda i: f"ISIC_{i:07}," + ",".join("1.0" if i % 8 == k else "0.0" for k in range(9))),
-           ISIC_2019_Training_Metadata__csv=table_of("image,age_approx,anatom_site_general,lesion_id,sex", 16,
-           lambda i: f"ISIC_{i:07},{55.0 + i % 3},torso,{'' if i % 4 == 0 else f'MSK4_{i // 2:07}'},female"))
-    return {"images": 16, "task": ONE, "codes": ["labels.onehot"]}
-
-
 def isic_2016(root):
     """ISIC 2016: no header, benign and malignant."""
     layout(root, names("ISBI2016_ISIC_Part3_Training_Data/ISIC_{:07}.jpg", 12),
@@ -99,18 +88,6 @@ def derm7pt(root):
           "meta/test_indexes.csv": rows("indexes", [str(i) for i in range(6, 10)]),
           "meta/valid_indexes.csv": rows("indexes", ["6"])})
     return {"images": 20, "patients": 10, "classes": diags}
-
-
-def milk10k(root):
-    """MILK10k: lesions one-hot in one table, images of each lesion in another, in folders of the lesion."""
-    cols = ["AKIEC", "BCC", "BKL", "MEL"]
-    layout(root, [f"MILK10k_Training_Input/IL_{i // 2:07}/ISIC_{i:07}.jpg" for i in range(24)],
-           MILK10k_Training_GroundTruth__csv=table_of("lesion_id," + ",".join(cols), 12,
-           lambda i: f"IL_{i:07}," + ",".join(str(float(i % 4 == k)) for k in range(4))),
-           MILK10k_Training_Metadata__csv=table_of("lesion_id,image_type,isic_id,attribution,age_approx,sex",
-           24, lambda i: f"IL_{i // 2:07},{['clinical: close-up', 'dermoscopic'][i % 2]},ISIC_{i:07},MILK,"
-                         f"{50 + i},male"))
-    return {"images": 24, "task": ONE, "classes": cols, "patients": 12}
 
 
 def idrid_both(root):
@@ -159,13 +136,6 @@ def oasis(root):
     return {"images": 18, "classes_any": [["0", "0,5", "1"], ["0", "0.5", "1"]], "patients": 9, "task": ONE}
 
 
-def severity_words(root):
-    """Severity in words (lumbar spine of RSNA 2024 in short): Normal/Mild, Moderate, Severe."""
-    layout(root, names("images/{}.png", 15), train__csv=table_of("filename,severity", 15,
-        lambda i: f"{i}.png,{['Normal/Mild', 'Moderate', 'Severe'][i % 3]}"))
-    return {"images": 15, "task_hint": "ordinal-regression"}
-
-
 def rop_stages(root):
     """Stages of retinopathy of prematurity, Stage I to IV and no ROP in words."""
     layout(root, names("images/{}.png", 16), labels__csv=table_of("image,stage", 16,
@@ -175,7 +145,7 @@ def rop_stages(root):
 
 
 def acne04(root):
-    """ACNE04: levle0_1.jpg in folders of levels, lists NNEW_trainval_0.txt with file, level and lesions between two blanks."""
+    """ACNE04: lists trainval and test with file, level and number of lesions between two blanks."""
     layout(root, [f"Classification/JPEGImages/levle{i % 4}_{i}.jpg" for i in range(16)])
     for part, span in (("trainval", range(12)), ("test", range(12, 16))):
         texts(root, {f"Classification/NNEW_{part}_0.txt": "".join(f"levle{i % 4}_{i}.jpg  {i % 4}  {i + 3}\n"
@@ -193,21 +163,6 @@ def utf16_tsv(root):
     return {"images": 12, "patients": 6, "classes": ["gutartig", "bösartig"]}
 
 
-def latin1_semicolon(root):
-    """A French export: Latin-1, semicolons, decimal commas, column Sévérité."""
-    text = rows("Nom fichier;N° patient;Âge;Sévérité",
-                [f"img_{i};{i // 3};4{i % 9},5;{['légère', 'modérée', 'sévère'][i % 3]}" for i in range(12)])
-    layout(root, names("images/img_{}.png", 12), export__csv=text.encode("latin-1"))
-    return {"images": 12, "patients": 4, "classes": ["légère", "modérée", "sévère"]}
-
-
-def folds(root):
-    """Five folds: column kfold 0..4 is no label, nor is it a grade."""
-    layout(root, names("images/{:06}.png", 20), folds__csv=table_of("image,patient_id,kfold,cancer", 20,
-        lambda i: f"{i:06},{i // 2},{i // 2 % 5},{int(i % 3 == 0)}"))
-    return {"images": 20, "classes": ["0", "1"], "patients": 10, "codes": ["split.folds"]}
-
-
 def sheets(root):
     """A workbook of which the first sheet is a legend and the second has the rows (BUS-BRA and others)."""
     book, file = openpyxl.Workbook(), io.BytesIO()
@@ -221,17 +176,6 @@ def sheets(root):
     book.save(file)
     layout(root, names("Images/bus_{:04}-l.png", 12), data__xlsx=file.getvalue())
     return {"images": 12, "classes": ["benign", "malignant"], "patients": 6}
-
-
-def cohen(root):
-    """Cohen's covid-chestxray-dataset: finding with slashes, modality, folder column."""
-    finds = ["Pneumonia/Viral/COVID-19", "Pneumonia/Bacterial/Streptococcus", "No Finding", "Tuberculosis"]
-    layout(root, [f"images/auntminnie-{i}.jpeg" for i in range(16)], metadata__csv=table_of(
-        "patientid,offset,sex,age,finding,RT_PCR_positive,survival,intubated,view,modality,date,location,"
-        "folder,filename,doi", 16, lambda i:
-        f"{i // 2},{i % 5},M,{60 + i},{finds[i % 4]},{'Y' if i % 4 == 0 else ''},Y,N,PA,X-ray,2020,China,"
-        f"images,auntminnie-{i}.jpeg,10.1"))
-    return {"images": 16, "classes": finds, "patients": 8}
 
 
 def path_mnist_regression(root):
@@ -311,10 +255,64 @@ def label_in_names(root):
     return {"images": 16, "patients": 8, "classes": ["benign", "malignant"]}
 
 
-LAYOUTS = [rsna_breast, rsna_cspine, ddr_txt, covidx_cxr3, isic_2016, ph2, derm7pt, idrid_both, lidc_ratings,
-           galaxy_probabilities, lera, oasis, severity_words, rop_stages, acne04, utf16_tsv, latin1_semicolon,
-           folds, sheets, path_mnist_regression, hpa, chestxdet, deeplesion, lumbar_long, mammo_cmmd,
-           ultrasound_pocus, label_in_names, isic_2019, milk10k, cohen]
+def rsna_hemorrhage(root):
+    """RSNA intracranial haemorrhage: ID_x_subtype and Label in long form, six rows an image."""
+    kinds = ["epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural", "any"]
+    layout(root, names("stage_2_train/ID_{:09x}.dcm", 12), stage_2_train__csv=rows("ID,Label", [
+        f"ID_{i:09x}_{kind},{int(i % 6 == k or kind == 'any' and i % 6 < 5)}" for i in range(12) for k,
+        kind in enumerate(kinds)]))
+    return {"images": 12, "task": MULTI, "findings": kinds}
+
+
+def siim_covid(root):
+    """SIIM-FISABIO COVID-19: image ids with _image, study table with _study and four columns."""
+    kinds = ["Negative for Pneumonia", "Typical Appearance", "Indeterminate Appearance",
+             "Atypical Appearance"]
+    layout(root, [f"train/st{i:05x}/se{i:05x}/im{i:05x}.dcm" for i in range(12)],
+           train_image_level__csv=table_of("id,boxes,label,StudyInstanceUID", 12,
+                                           lambda i: f"im{i:05x}_image,,none 1 0 0 1 1,st{i:05x}"),
+           train_study_level__csv=table_of("id," + ",".join(kinds), 12,
+                                           lambda i: f"st{i:05x}_study," + ",".join(str(int(i % 4 == k))
+                                           for k in range(4))))
+    return {"images": 12, "task": ONE, "classes": kinds}
+
+
+def long_findings(root):
+    """Long form with three columns: image, finding, present (radiology exports)."""
+    kinds = ["Edema", "Mass", "Nodule"]
+    layout(root, names("img/{}.png", 12), long__csv=rows("image,finding,value",
+        [f"{i}.png,{k},{int((i + n) % 3 == 0 or i % 5 == n)}" for i in range(12) for n,
+         k in enumerate(kinds)]))
+    return {"images": 12, "task": MULTI, "findings": kinds,
+            "counts": {k: sum((i + n) % 3 == 0 or i % 5 == n for i in range(12)) for n,
+                       k in enumerate(kinds)}}
+
+
+def two_row_header(root):
+    """A header of two rows in Excel: group names above."""
+    layout(root, names("img/{}.png", 12), l__xlsx=workbook(["Image", "Patient", "Findings", None, None],
+        [[None, None, "Edema", "Mass", "Nodule"], *[[f"{i}.png", i // 2, int(i % 2), int(i % 3 == 0),
+        int(i % 4 == 0)] for i in range(12)]]))
+    return {"images": 12, "task": MULTI, "findings": ["Edema", "Mass", "Nodule"], "patients": 6}
+
+
+def gleason(root):
+    """Gleason scores as 3+3, 3+4, 4+3 are classes, no findings."""
+    layout(root, names("img/{}.png", 20), l__csv=table_of("image,gleason", 20,
+        lambda i: f"{i}.png,{['3+3', '3+4', '4+3', '4+4', '5+5'][i % 5]}"))
+    return {"images": 20, "classes": ["3+3", "3+4", "4+3", "4+4", "5+5"]}
+
+
+def tnm(root):
+    """TNM stages T1, T2, T3, T4."""
+    layout(root, names("img/{}.png", 24), l__csv=table_of("image,pT", 24, lambda i: f"{i}.png,T{i % 4 + 1}"))
+    return {"images": 24, "classes": ["T1", "T2", "T3", "T4"], "task_hint": "ordinal-regression"}
+
+
+LAYOUTS = [rsna_breast, rsna_cspine, ddr_txt, covidx_cxr3, isic_2016, ph2, derm7pt, idrid_both,
+           lidc_ratings, galaxy_probabilities, lera, oasis, rop_stages, acne04, utf16_tsv, sheets,
+           path_mnist_regression, hpa, chestxdet, deeplesion, lumbar_long, mammo_cmmd, ultrasound_pocus,
+           label_in_names, rsna_hemorrhage, siim_covid, long_findings, two_row_header, gleason, tnm]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)
@@ -335,7 +333,8 @@ def test_words_for_grades_are_a_scale_in_their_own_order(tmp_path):
 
 def test_a_pattern_of_ones_own_takes_label_and_patient_from_names(tmp_path):
     files = [f"s{i // 2}_{'ab'[i // 2 % 2]}{i}.png" for i in range(8)]
-    path = layout(tmp_path, files, info__csv=rows("file,age", [f"{name},{30 + i}" for i, name in enumerate(files)])) / "info.csv"
+    text = rows("file,age", [f"{name},{30 + i}" for i, name in enumerate(files)])
+    path = layout(tmp_path, files, info__csv=text) / "info.csv"
     with pytest.raises(LightboxError):
         Table(path).scan()
     index = Table(path, TableOptions(pattern=r"(?P<patient>s\d+)_(?P<label>[ab])")).scan()

@@ -126,7 +126,7 @@ class FileIndex:
         """
         sample = [_keys(_as_path(cell)) for cell in cells[::max(1, len(cells) // 300)]]
         chosen = []
-        all_ways = (self._by_folded, self._by_joined, self._by_number, self._by_folder, self._by_part)
+        all_ways = (self._by_folded, self._by_joined, self._by_number, self._by_folder, self._by_part, self._by_shorter)
         for way in all_ways if few else all_ways[:1]:
             count = sum(bool(way(keys)) for keys in sample)
             chosen += [way] if count else []
@@ -149,6 +149,13 @@ class FileIndex:
     def _by_folder(self, keys: dict[str, str]) -> tuple[int, ...]:
         """Return all files in the folder of that name: a row for a patient whose images lie there."""
         files = self._folders.get(keys["name"], ())
+        return tuple(files) if 0 < len(files) <= MAX_PARTS and len(files) < len(self.files) else ()
+
+    def _by_shorter(self, keys: dict[str, str]) -> tuple[int, ...]:
+        """Return the file, or the files of the folder, that a cell names with one more word: 0012 of 0012_study."""
+        head, _, word = keys["stem"].rpartition("_")
+        files = self.by_stem.get(head) or self._folders.get(head) or ()
+        files = files if word.isalpha() and any(map(str.isdigit, head)) else ()
         return tuple(files) if 0 < len(files) <= MAX_PARTS and len(files) < len(self.files) else ()
 
     def _by_part(self, keys: dict[str, str]) -> tuple[int, ...]:

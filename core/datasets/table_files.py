@@ -21,6 +21,7 @@ from core.datasets.source import Understood
 from core.datasets.table_guess import guess_file, is_patient, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, find_pairs, split_word
 from core.datasets.table_labels import guess_labels
+from core.datasets.table_long import widen
 from core.datasets.table_measures import offer_of
 from core.datasets.table_options import COLUMN_NAMES, LABEL_WORDS, TableOptions, plain
 from core.datasets.table_places import MAX_TABLES, tables_below, tables_beside
@@ -180,7 +181,7 @@ def _say_lists(plan: Plan) -> None:
 
 
 def _look(root: Path, path: Path, index: FileIndex) -> Seen:
-    table = read_delimited(path, head=HEAD)
+    table = widen(read_delimited(path, head=HEAD), index)
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     table = replace(table, files=((0, name),))
     values = {name: Values.of(cells) for name, cells in table.columns.items()}
@@ -305,6 +306,8 @@ def read_tables(plan: Plan, options: TableOptions, index: Callable[[], FileIndex
     """Read the tables of a plan as one."""
     read = {path: read_delimited(path, options.delimiter, options.encoding, options.header, options.names)
             for path, *_ in (*plan.parts, *plan.joins)}
+    if not options.rules or not set(options.labels) <= set(read[plan.parts[0][0]].columns):
+        read = {path: widen(table, index()) for path, table in read.items()}
     parts = [(name, split, read[path]) for path, name, split in plan.parts]
     base = table_join.below_each_other(parts) if len(parts) > 1 else parts[0][2]
     file = ""

@@ -61,7 +61,11 @@ def head_of(path: Path, first: list[tuple[int, list[str]]], header: str = "", na
         return Head(columns, start, [], False, notes)
     if cells[0].startswith("#") and len(cells) > 1:
         cells = [cells[0].lstrip("# "), *cells[1:]]
-    raw, cells = rows[0], _as_wide_as_rows(cells, below, notes)
+    raw, more = rows[0], _second_line(cells, rows[1:])
+    if more:
+        cells, below, start = more, below[1:], start + 1
+        notes.append(f"The names of the columns of {path.name} stand in two lines.")
+    cells = _as_wide_as_rows(cells, below, notes)
     if len(cells) < 2:
         raise _one_column(path, cells[0])
     return Head(cells, start + 1, raw, True, notes)
@@ -112,6 +116,17 @@ def _is_header(cells: list[str], below: list[list[str]]) -> bool:
     numbered = cells[0].translate(NUMBERS)
     alike = "0" in numbered and sum(row[0].translate(NUMBERS) == numbered for row in below) > 0.8 * len(below) > 1
     return not (again and (alike or again > 1 or any(map(is_number, cells))) or alike and len(words) == 1)
+
+
+def _second_line(cells: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the names of columns from two lines, where the second names the parts of what the first one groups; else []."""
+    if len(rows) < 3 or rows[0][0].strip() or any(not row[0].strip() for row in rows[1:3]):
+        return []
+    width = max(len(cells), len(rows[0]))
+    above, under = ([*(cell.strip() for cell in row), *[""] * (width - len(row))][:width] for row in (cells, rows[0]))
+    names = [low or high for high, low in zip(above, under)]
+    parts = any(low and not high for high, low in zip(above, under)) and not any(map(is_number, under))
+    return names if parts and sum(map(bool, under)) > 1 and len(set(names)) == len(names) and all(names) else []
 
 
 def _as_wide_as_rows(cells: list[str], below: list[list[str]], notes: list[str]) -> list[str]:

@@ -164,7 +164,8 @@ def guess_separator(cells: list[str]) -> str:
     """
     different = set(cells)
     for separator in SEPARATORS:
-        if any(separator in cell for cell in different):
+        joined = {part for cell in different if separator in cell for part in cell.split(separator)}
+        if joined and not (separator in "/+" and all(part.strip().isdecimal() for part in joined)):      # 3+4, 20/40
             if separator in "|;" or len(split_findings(cells, separator)) < len(different):
                 return separator
     if all(re.fullmatch(r"\d+( \d+)*", cell) for cell in different if cell) and any(" " in cell for cell in different) and (

@@ -117,6 +117,10 @@ class Labels:
         if said:
             self.notes.append(f"In the column {short(title)} the value {', '.join(said)} is read as a class, not as a missing "
                               "value.")
+        minus = next((value for value in class_names if value in ("-1", "-1.0")), "")
+        if minus and len(class_names) > 2:
+            self.say("labels.unknown", f"{minus} in {short(title)} is read as a class. Where it means not known, leave "
+                     "it out with the labels' editor.", "labels")
         grades = grades_of(Values(tuple(present), np.arange(len(present))))
         if (grades or ladder) and not self.options.ordinal:
             shown = f"{grades[0]} to {grades[-1]}" if grades else " < ".join(map(short, ladder))

@@ -25,7 +25,7 @@ MEASURES = {"age", "ages", "boneage", "months", "month", "days", "day", "years",
             "duration", "size",
             "weight", "height", "width", "val", "value", "dose", "bmi", "distance", "volume", "area", "diameter", "mm", "cm",
             "kg", "count", "rate", "pressure", "x", "y", "xmin", "ymin", "xmax", "ymax", "seconds", "spacing", "index", "number"}
-GRADE_WORDS = {"grade", "stage", "stadium", "level", "category", "degree", "kl", "grad", "rads"}
+GRADE_WORDS = {"grade", "stage", "stadium", "level", "category", "degree", "kl", "grad", "rads", "t", "pt", "g", "f"}
 OUTCOMES = {"death", "died", "dead", "deceased", "mortality", "event", "relapse", "recurrence", "progression"}
 
 
@@ -111,7 +111,7 @@ def grades_of(values: Values) -> list[int] | None:
 
 
 LADDERS = (                 # words for grades in their order; those of one rung mean the same
-    (("no", "none", "normal", "absent", "healthy", "no dr", "nodr", "grade 0"), ("minimal", "doubtful", "questionable", "trace"),
+    (("no", "none", "normal", "absent", "healthy", "no dr", "nodr", "non", "grade 0"), ("minimal", "doubtful", "questionable", "trace"),
      ("very mild", "verymild"), ("normal mild", "mild", "slight", "low"), ("moderate", "medium", "intermediate"),
      ("severe", "marked", "high"), ("very severe", "critical", "extreme", "proliferative", "proliferate", "pdr")),
     (("keine", "unauffällig"), ("leicht", "gering", "geringgradig"), ("mittel", "mäßig", "mittelgradig"),
@@ -128,7 +128,7 @@ def ladder_of(names: tuple[str, ...]) -> tuple[str, ...]:
     >>> ladder_of(("Severe", "No_DR", "Moderate", "Mild")), ladder_of(("Stage II", "Stage I", "Stage IV"))
     (('No_DR', 'Mild', 'Moderate', 'Severe'), ('Stage I', 'Stage II', 'Stage IV'))
     """
-    plain = [" ".join(re.sub(r"[_\-/]", " ", name.lower()).split()) for name in names]
+    plain = [" ".join(re.sub(r"[_\-/]|(?<=[a-z])(?=\d)", " ", name.lower()).split()) for name in names]
     for shortened in (plain, [FILLER.sub("", name).strip() for name in plain]):
         for ladder in LADDERS:
             rung = {word: k for k, words in enumerate(ladder) for word in words}
