@@ -296,13 +296,6 @@ def two_row_header(root):
     return {"images": 12, "task": MULTI, "findings": ["Edema", "Mass", "Nodule"], "patients": 6}
 
 
-def gleason(root):
-    """Gleason scores as 3+3, 3+4, 4+3 are classes, no findings."""
-    layout(root, names("img/{}.png", 20), l__csv=table_of("image,gleason", 20,
-        lambda i: f"{i}.png,{['3+3', '3+4', '4+3', '4+4', '5+5'][i % 5]}"))
-    return {"images": 20, "classes": ["3+3", "3+4", "4+3", "4+4", "5+5"]}
-
-
 def tnm(root):
     """TNM stages T1, T2, T3, T4."""
     layout(root, names("img/{}.png", 24), l__csv=table_of("image,pT", 24, lambda i: f"{i}.png,T{i % 4 + 1}"))
@@ -312,7 +305,7 @@ def tnm(root):
 LAYOUTS = [rsna_breast, rsna_cspine, ddr_txt, covidx_cxr3, isic_2016, ph2, derm7pt, idrid_both,
            lidc_ratings, galaxy_probabilities, lera, oasis, rop_stages, acne04, utf16_tsv, sheets,
            path_mnist_regression, hpa, chestxdet, deeplesion, lumbar_long, mammo_cmmd, ultrasound_pocus,
-           label_in_names, rsna_hemorrhage, siim_covid, long_findings, two_row_header, gleason, tnm]
+           label_in_names, rsna_hemorrhage, siim_covid, long_findings, two_row_header, tnm]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)

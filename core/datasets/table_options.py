@@ -161,6 +161,8 @@ def guess_separator(cells: list[str]) -> str:
 
     >>> guess_separator(["Effusion|Nodule", "No Finding"]), guess_separator(["left, upper", "right, lower"])
     ('|', '')
+    >>> guess_separator(["3+3", "3+4", "4+4", "4+3"]), guess_separator(["0 16", "7", "0 7", "16"])
+    ('', ' ')
     """
     different = set(cells)
     for separator in SEPARATORS:

@@ -111,7 +111,8 @@ def grades_of(values: Values) -> list[int] | None:
 
 
 LADDERS = (                 # words for grades in their order; those of one rung mean the same
-    (("no", "none", "normal", "absent", "healthy", "no dr", "nodr", "non", "grade 0"), ("minimal", "doubtful", "questionable", "trace"),
+    (("no", "none", "normal", "absent", "healthy", "no dr", "nodr", "non", "grade 0"),
+     ("minimal", "doubtful", "questionable", "trace"),
      ("very mild", "verymild"), ("normal mild", "mild", "slight", "low"), ("moderate", "medium", "intermediate"),
      ("severe", "marked", "high"), ("very severe", "critical", "extreme", "proliferative", "proliferate", "pdr")),
     (("keine", "unauffällig"), ("leicht", "gering", "geringgradig"), ("mittel", "mäßig", "mittelgradig"),
