@@ -136,14 +136,6 @@ def oasis(root):
     return {"images": 18, "classes_any": [["0", "0,5", "1"], ["0", "0.5", "1"]], "patients": 9, "task": ONE}
 
 
-def rop_stages(root):
-    """Stages of retinopathy of prematurity, Stage I to IV and no ROP in words."""
-    layout(root, names("images/{}.png", 16), labels__csv=table_of("image,stage", 16,
-        lambda i: f"{i}.png,Stage {['I', 'II', 'III', 'IV'][i % 4]}"))
-    return {"images": 16, "order": ["Stage I", "Stage II", "Stage III", "Stage IV"],
-            "task_hint": "ordinal-regression"}
-
-
 def acne04(root):
     """ACNE04: lists trainval and test with file, level and number of lesions between two blanks."""
     layout(root, [f"Classification/JPEGImages/levle{i % 4}_{i}.jpg" for i in range(16)])
@@ -303,7 +295,7 @@ def tnm(root):
 
 
 LAYOUTS = [rsna_breast, rsna_cspine, ddr_txt, covidx_cxr3, isic_2016, ph2, derm7pt, idrid_both,
-           lidc_ratings, galaxy_probabilities, lera, oasis, rop_stages, acne04, utf16_tsv, sheets,
+           lidc_ratings, galaxy_probabilities, lera, oasis, acne04, utf16_tsv, sheets,
            path_mnist_regression, hpa, chestxdet, deeplesion, lumbar_long, mammo_cmmd, ultrasound_pocus,
            label_in_names, rsna_hemorrhage, siim_covid, long_findings, two_row_header, tnm]
 

@@ -37,6 +37,10 @@ def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], inde
     """
     file, more = columns
     rows, files, problems = [], [], {}
+    folders: dict[str, list[str]] = {}
+    for folder in index.folders if SPLIT_COLUMN in table.columns else ():
+        folders.setdefault(split_word(folder), []).append(folder)
+    folders.pop("", None)
     for name in (file, *more):
         cells = table.columns[name]
         codes, different = pd.factorize(np.array(cells, object))
@@ -46,7 +50,7 @@ def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], inde
         for row in np.flatnonzero(first < 0)[:AMBIGUOUS].tolist():
             answer = answers[codes[row]]
             if answer[:1].isdigit():
-                first[row], answer = index.find(cells[row], _near(table, row, index))
+                first[row], answer = index.find(cells[row], _near(table, row, folders))
             if answer and answer != NOT_FOUND:
                 problems[row] = answer
         rows.append(np.arange(len(cells)))
@@ -79,13 +83,12 @@ def split_word(stem: str) -> str:
     return "train" if "train" in found else found[0] if found else ""
 
 
-def _near(table: DelimitedTable, row: int, index: FileIndex) -> list[str]:
+def _near(table: DelimitedTable, row: int, folders: dict[str, list[str]]) -> list[str]:
     """Return names of folders in which a file of a row may lie: that of its table, its split's, any cell of the row."""
     where = table.place(row).rpartition(", line ")[0]
     cells = [column[row].strip().strip("/") for column in table.columns.values()]
     split = table.columns[SPLIT_COLUMN][row] if SPLIT_COLUMN in table.columns else ""
-    named = [folder for folder in index.folders if split_word(folder) == split] if split else []
-    return [where.rpartition("/")[0], *(named if len(named) < 100 else []),
+    return [where.rpartition("/")[0], *folders.get(split, ())[:100],
             *(cell for cell in cells if 0 < len(cell) < 100)]
 
 
