@@ -86,7 +86,7 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
         roles[role] = getattr(options, role) or _named(role, columns, used)
         used.add(roles[role])
     if options.patient == "":
-        roles = _guess_patient(guess, roles, columns, used, made, file, bool(more) or _have_several(columns, file, index))
+        roles = _guess_patient(guess, roles, columns, used, made, file, bool(more), _have_several(columns, file, index))
     options = replace(options, labels=labels, **roles, **{key: value for key, value in how.items() if not getattr(options, key)})
     options = replace(options, **separator_of(options, [columns[name] for name in labels if name in columns]))
     guess.options = options = replace(options, **_policies(options, columns))
@@ -198,7 +198,7 @@ def split_codes(name: str, values: Values) -> dict[str, str]:
 
 
 def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Values], used: set[str], made: dict[str, Any],
-                   file: str, several: bool) -> dict[str, str]:
+                   file: str, several: bool, groups_by_file: bool) -> dict[str, str]:
     """Return the roles with the best column for the patient: by its name, else a group, else from names of files."""
     roles, images = dict(roles), len(next(iter(columns.values())).codes) if columns else 0
     named = [name for name in columns if name not in used | {roles["patient"]} and is_patient(name)]
@@ -217,6 +217,10 @@ def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Value
     if roles["patient"] == NONE and (groups := made[FROM_NAMES](options)) is not None:
         roles["patient"] = FROM_NAMES
         guess.say("groups", f"No column names the patient: the names of the files do ({len(set(groups) - {''}):,} patients).",
+                  "patient")
+    if roles["patient"] == NONE and groups_by_file:
+        roles["patient"] = file
+        guess.say("groups", f"Each value of the column {short(file)} names several images, taken for those of one patient.",
                   "patient")
     if roles["patient"] == NONE and several:
         roles["patient"] = FROM_ROWS

@@ -58,7 +58,12 @@ def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], inde
         several = {k: answer for k, answer in enumerate(answers) if isinstance(answer, tuple) and len(answer) > 1}
         if several:
             many = np.flatnonzero(np.isin(codes, list(several)))
-            rest = [(row, k) for row in many.tolist() for k in several[codes[row]][1:]]
+            again = np.bincount(codes) > 1
+            repeated = [row for row in many.tolist() if again[codes[row]]][:AMBIGUOUS]
+            told = _told_apart(table, repeated, [several[codes[row]] for row in repeated], index) if repeated else {}
+            chosen = {row: told.get(row, several[codes[row]]) for row in many.tolist()}
+            first[list(chosen)] = [answer[0] for answer in chosen.values()]
+            rest = [(row, k) for row, answer in chosen.items() for k in answer[1:]]
             rows.append(np.array([row for row, _ in rest], np.int64))
             files.append(np.array([k for _, k in rest], np.int64))
     row, found = np.concatenate(rows), np.concatenate(files)
@@ -81,6 +86,22 @@ def split_word(stem: str) -> str:
     """
     found = [WORDS[word] for word in re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem).lower()) if word in WORDS]
     return "train" if "train" in found else found[0] if found else ""
+
+
+def _told_apart(table: DelimitedTable, rows: list[int], files: list[tuple[int, ...]],
+                index: FileIndex) -> dict[int, tuple[int, ...]]:
+    """Return row -> the one of its several files that another column names by a word: 0012_L of 0012 and L. {} for no column."""
+    stems = {k: set(re.split(r"[_\-. ]", index.files[k].rpartition("/")[2].casefold())[:-1]) for each in files for k in each}
+    best: dict[int, tuple[int, ...]] = {}
+    for column in table.columns.values():
+        told = {}
+        for row, each in zip(rows, files):
+            cell, shared = column[row].strip().casefold(), set.intersection(*(stems[k] for k in each))
+            one = tuple(k for k in each if cell in stems[k] - shared)
+            if len(one) == 1:
+                told[row] = one
+        best = told if len(set(told.values())) > max(0.9 * len(rows), len(set(best.values()))) else best
+    return best
 
 
 def _near(table: DelimitedTable, row: int, folders: dict[str, list[str]]) -> list[str]:

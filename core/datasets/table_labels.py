@@ -6,6 +6,7 @@ from typing import Any
 
 from core.datasets.delimited import NONE
 from core.datasets.source import Understood
+from core.datasets.table_header import as_number
 from core.datasets.table_options import (
     BOXES,
     COLUMN_NAMES,
@@ -87,10 +88,11 @@ def _is_few(name: str, values: Values, rows: int) -> bool:
     return 2 <= len(values.given) <= most and not is_measure(name, values) and values.filled > 0.3
 
 
-def _trust(values: Values) -> tuple[bool, bool]:
-    """Return a key: the higher, the likelier a label. Filled in, and mostly not "unknown"."""
+def _trust(values: Values) -> tuple[bool, bool, bool]:
+    """Return a key: the higher, the likelier a label. Filled in, no fractions, and mostly not "unknown"."""
     unsure = [k for k, name in enumerate(values.names) if name.lower() in UNSURE]
-    return values.filled > 0.5, values.counts[unsure].sum() < 0.25 * max(1, len(values.codes))
+    broken = values.numeric and any(as_number(name) % 1 for name in values.given)
+    return values.filled > 0.5, not broken, values.counts[unsure].sum() < 0.25 * max(1, len(values.codes))
 
 
 # words in the names of columns of 0 and 1 or of M and F that are no findings: patient_sex, study_number

@@ -49,7 +49,8 @@ GROUPS = {                  # columns whose images belong together where no pati
     "series": {"series", "seriesinstanceuid", "seriesid", "sequence", "sequenceid", "videoid", "video"}}
 LABEL_WORDS = {"label", "labels", "class", "diagnosis", "finding", "findings", "grade", "level", "pathology", "disease",
                "category", "target", "outcome", "type", "status", "abnormality", "severity", "stage", "birads", "rads", "icdr",
-               "malignant", "cancer", "score", "assessment", "categories", "retinopathy", "density", "consensus"}
+               "malignant", "cancer", "score", "tumor", "tumour", "assessment", "categories", "retinopathy", "density",
+               "consensus"}
 CONSENSUS = {"consensus", "majority", "final", "adjudicated", "truth", "gold", "agreed"}
 READERS = {"reader", "radid", "rater", "annotator", "grader", "observer", "radiologist", "readerid", "raterid", "expert"}
 BOXES = {"xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "box", "boxes", "geometry", "polygon", "encodedpixels",
