@@ -51,6 +51,7 @@ LAYOUTS = {
         product("NCT-CRC-HE-100K CRC-VAL-HE-7K", "ADI TUM STR", THREE), dict(images=18, classes=["ADI", "STR", "TUM"])),
     "classes above scanners": (
         product("keratitis scar", "Philips Siemens GE", THREE), dict(images=18, classes=["keratitis", "scar"])),
+    "raw beside processed": (product("raw processed", "keratitis scar", TWO), dict(images=16, classes=["keratitis", "scar"])),
     "LAG, attention maps": (
         product("suspicious_glaucoma non_glaucoma", "image attention_map", names("0000#.jpg")),
         dict(images=6, classes=["non_glaucoma", "suspicious_glaucoma"], left_out={"derived": 6})),

@@ -22,6 +22,8 @@ FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "
            "jpg", "jpeg", "cls", "original", "originals", "raw", "final", "new"}
 CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "set", "sets", "folder", "folders", "archive",
               "files", "png", "jpg", "jpeg", "photos", "cohort", "center", "centre", "site", "hospital", "source"}
+NO_CLASS = CONTAINERS | {"raw", "processed", "preprocessed", "original", "originals", "enhanced", "cropped", "resized", "filtered",
+                         "augmented", "real", "synthetic", "generated", "clahe"}
 PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
 GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c"}
 PEOPLE = {"patient", "patients", "pat", "pt", "p", "pid", "person", "subject", "subj", "sub", "case", "id", "participant",
@@ -164,7 +166,7 @@ def _plain_role(levels: list[Level], k: int, folders: Counter) -> str:
 
 def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -> int | None:
     """Return the level of the classes: the outermost candidate, unless a deeper one is plainly more like it."""
-    named = [k for k in candidates if not all(words_of(n)[-1:] and words_of(n)[-1] in CONTAINERS for n in levels[k].names)]
+    named = [k for k in candidates if not all(words_of(n)[-1:] and words_of(n)[-1] in NO_CLASS for n in levels[k].names)]
     candidates = named or candidates
     if not candidates:
         return None
