@@ -22,8 +22,8 @@ FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "
            "jpg", "jpeg", "cls", "original", "originals", "raw", "final", "new"}
 CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "set", "sets", "folder", "folders", "archive",
               "files", "png", "jpg", "jpeg", "photos", "cohort", "center", "centre", "site", "hospital", "source"}
-NO_CLASS = CONTAINERS | {"raw", "processed", "preprocessed", "original", "originals", "enhanced", "cropped", "resized", "filtered",
-                         "augmented", "real", "synthetic", "generated", "clahe"}
+NO_CLASS = CONTAINERS | {"raw", "processed", "preprocessed", "original", "originals", "enhanced", "cropped", "resized",
+                         "filtered", "augmented", "real", "synthetic", "generated", "clahe"}
 PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
 GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c"}
 PEOPLE = {"patient", "patients", "pat", "pt", "p", "pid", "person", "subject", "subj", "sub", "case", "id", "participant",
