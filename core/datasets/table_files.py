@@ -96,7 +96,7 @@ def plan_of(path: Path, options: TableOptions, index: Callable[[], FileIndex]) -
     """Return how the tables at a path are read. Raises LightboxError "table.which", "table.none", or what is wrong with one."""
     if path.is_file():
         plan = Plan([(path, path.name, "")])
-        if not options.split and not options.rules and path.parent.is_dir():
+        if path.parent.is_dir() and (options.split == SPLIT_COLUMN or not (options.split or options.rules)):
             beside = [file for file in sorted(path.parent.glob("*.txt")) if file != path and split_word(file.stem)]
             lists = [file for file in beside[:MAX_TABLES] if table_join.looks_like_list(file, index)]
             plan.lists = [(file, split_word(file.stem)) for file in lists]

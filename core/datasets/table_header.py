@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,8 @@ def _is_header(cells: list[str], below: list[list[str]]) -> bool:
         return False
     if cells in below or not below:
         return True                                # a header that is repeated further down
+    if _like_the_rows(cells, below):
+        return False
     words = [(k, cell) for k, cell in enumerate(cells) if cell.strip() and not is_number(cell)]
     again = sum(sum(len(row) > k and row[k] == cell for row in below) > 1 for k, cell in words)
     numbered = cells[0].translate(NUMBERS)
@@ -127,6 +130,16 @@ def _second_line(cells: list[str], rows: list[list[str]]) -> list[str]:
     names = [low or high for high, low in zip(above, under)]
     parts = any(low and not high for high, low in zip(above, under)) and not any(map(is_number, under))
     return names if parts and sum(map(bool, under)) > 1 and len(set(names)) == len(names) and all(names) else []
+
+
+def _like_the_rows(cells: list[str], below: list[list[str]]) -> bool:
+    """Return whether each cell has the form of those below it, digits among them: 9003175L;0;9003175."""
+    def form(cell: str) -> str:
+        return re.sub(r"[A-Za-z]+", "a", re.sub(r"\d+", "0", cell.strip()))
+
+    filled = [(k, form(cell)) for k, cell in enumerate(cells) if cell.strip()]
+    return any("0" in one for _, one in filled) and all(
+        sum(len(row) > k and form(row[k]) == one for row in below) > 0.8 * len(below) > 1 for k, one in filled)
 
 
 def _as_wide_as_rows(cells: list[str], below: list[list[str]], notes: list[str]) -> list[str]:
