@@ -6,6 +6,7 @@ FORMATS is the table; a new format is a row.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from core.datasets import medmnist, tarball
 from core.datasets.archive import unpack
 from core.datasets.file_index import FileIndex, list_images
 from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions
-from core.datasets.image_names import is_image_name, other_format
+from core.datasets.image_names import other_format
+from core.datasets.levels import read_levels
 from core.datasets.mura import Mura, MuraOptions, is_mura
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource
@@ -137,11 +139,9 @@ def _plan(path: Path) -> Path | None:
 
 
 def _has_classes(path: Path) -> bool:
-    """Return whether at least two folders side by side, or below train, val and test, hold images themselves."""
-    inner = unwrap(path)
-    places = [inner, *(inner / name for name in subfolders(inner) if name.lower() in SPLIT_FOLDERS)]
-    return any(sum(any(is_image_name(file.name) and file.is_file() for file in (place / name).iterdir())
-                   for name in subfolders(place) if name.lower() not in SPLIT_FOLDERS) > 1 for place in places)
+    """Return whether a level of folders is that of classes."""
+    folders = Counter(tuple(file.rpartition("/")[0].split("/")) for file in list_images(unwrap(path)) if "/" in file)
+    return any(level.role == "class" for level in read_levels(folders))
 
 
 def parse_options(name: str, values: Mapping[str, Any]) -> Any:
