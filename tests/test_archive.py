@@ -55,7 +55,7 @@ def test_class_folders_in_a_zip_are_the_same_set_as_unpacked(tmp_path, lightbox_
         "__MACOSX/knees/._0.png": b"x", "knees/.DS_Store": b"x", "knees/read me.pdf": b"x", "knees/inner.zip": b"PK\3\4"})
     assert unpacked(path) is None and open_source(DataConfig(str(path))) is None, "nothing is unpacked by only looking"
     data = open_dataset(DataConfig(str(path), size=16, resize="stretch"))
-    assert data.class_names == ("ill", "well") and len(data) == 10 and data.images[0].flat[0] == 0
+    assert data.class_names == ("well", "ill") and len(data) == 10 and data.images[0].flat[0] == 0
     assert [int(image[8, 8, 0]) for image in data.images] == [20 * i + 100 * k for k in (0, 1) for i in range(5)]
     folder = unpacked(path)
     assert folder.is_relative_to(lightbox_home / "unpacked")
@@ -273,7 +273,7 @@ def test_a_tar_is_the_same_set_as_the_zip(tmp_path, name, mode):
         "./knees/._0.png": b"x", "knees/read me.pdf": b"x"}, name, mode)
     assert unpacked(path) is None
     data = open_dataset(DataConfig(str(path), size=16, resize="stretch"))
-    assert data.class_names == ("ill", "well") and len(data) == 10
+    assert data.class_names == ("well", "ill") and len(data) == 10
     assert [int(image[8, 8, 0]) for image in data.images] == [20 * i + 100 * k for k in (0, 1) for i in range(5)]
     assert len([p for p in unpacked(path).rglob("*") if p.is_file()]) == 10
 

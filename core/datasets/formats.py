@@ -119,7 +119,10 @@ def _detect_in_folder(path: Path) -> tuple[str, Path]:
         return "table", plan
     inner = unwrap(path)
     below = subfolders(inner)
-    arrays = [file for place in (path, inner) for file in sorted(place.glob("*.npz"))]
+    places = [path]                    # a download may be wrapped in folders that hold nothing else
+    while len(places) < 5 and len(inside := subfolders(places[-1])) == 1:
+        places.append(places[-1] / inside[0])
+    arrays = [file for place in places for file in sorted(place.glob("*.npz"))]
     splits = any(len(subfolders(inner / name)) > 1 for name in below if name.lower() in SPLIT_FOLDERS)
     if len(below) < 2 and not splits and len(set(arrays)) == 1:
         return "npz", arrays[0]
