@@ -7,6 +7,7 @@ import io
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from core.commands.options import JSON, Command, absolute, argument, pairs, set_argument, settings
@@ -71,7 +72,10 @@ def show_or_add(options: Namespace) -> None:
         if source is None or values:
             kind, path = detect_format(dataset)
             source = FORMATS[kind].build(path, parse_options(kind, values))
-        found = edit_scan(scan_source(source, bar.count), (own.labels if own and not labels else AS_GUESSED) | labels)
+        scanned = scan_source(source, bar.count)
+        found = edit_scan(scanned, (own.labels if own and not labels else AS_GUESSED) | labels)
+        if own is None and not labels:      # the classes in the order of the files; which is positive is said
+            found = replace(scanned, index=replace(scanned.index, understood=found.index.understood))
     else:
         raise LightboxError("cli.datasets", f"{' '.join(words)[:80]!r} is not understood.",
                             "Write datasets, datasets D, or datasets add PATH --name NAME.")
