@@ -49,7 +49,7 @@ def kinds(side: int) -> dict[str, Callable[[int], bytes]]:
     try:
         import pydicom  # noqa: F401
 
-        from tests.test_dicom import dicom_bytes
+        from tests.dicom_files import dicom_bytes
         found[f"DICOM of {side} px"] = lambda k: dicom_bytes(x_ray(side, side, 4095, k), WindowCenter=2000, WindowWidth=4000)
     except ImportError:
         pass

@@ -22,8 +22,8 @@ from core.models.classifier import Preprocessing
 from core.runs.checkpoints import checksum
 from core.runs.classifiers import build_for, classify, decode_for, load_classifier
 from tests import judged
+from tests.dicom_files import dicom_bytes
 from tests.judged import maps, open_page, text_of
-from tests.test_dicom import dicom_bytes
 from tests.test_page_classify import drop, only_this_run, png, said  # noqa: F401 - a fixture
 from tests.tiny import tiny_arrays
 

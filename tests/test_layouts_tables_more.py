@@ -10,7 +10,7 @@ from core.datasets.table_guess import split_codes
 from core.datasets.table_values import Values
 from core.errors import LightboxError
 from tests.layout_support import differences, layout, rows, texts
-from tests.test_layouts_tables import MULTI, ONE, TWO, names, table_of, workbook
+from tests.table_layouts import MULTI, ONE, TWO, names, table_of, workbook
 
 
 def rsna_breast(root):
