@@ -32,7 +32,6 @@ MODULES = (
     "core.datasets.splits",
     "core.datasets.statistics",
     "core.datasets.stratify",
-    "core.datasets.table_files",
     "core.datasets.table_header",
     "core.datasets.table_options",
     "core.datasets.table_values",
