@@ -27,7 +27,7 @@ def check_curves(at, true: np.ndarray, score: np.ndarray, cut: float) -> None:
     sensitivity, specificity = said[true == 1].mean(), 1 - said[true == 0].mean()
     dot, = roc.rows("point")
     assert (dot["x"], dot["y"]) == pytest.approx((1 - specificity, sensitivity))
-    assert f"sensitivity {sensitivity:.3f}, specificity {specificity:.3f}." in words
+    assert f" {sensitivity:.3f}, specificity {specificity:.3f}." in words
     right, found, _ = sklearn.metrics.precision_recall_curve(true, score, drop_intermediate=False)
     points = {(round(x, 6), round(y, 6)) for x, y in zip(found[:-1], right)}
     shown = [(round(row["x"], 6), round(row["y"], 6)) for row in pr.rows("curve")]
