@@ -29,6 +29,7 @@ def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmente
     counts = page.locator(".lb-classes")
     for label, n in table["died"].value_counts().items():
         expect(counts.get_by_role("row").filter(has_text=re.compile(rf"^{label}\s*{n}$"))).to_be_visible()
+    wait_idle(page)
     pick(page, "Patient", "none")                        # without a patient column the app cannot keep people apart
     expect(page.get_by_test_id("stMetric").nth(1)).to_contain_text("-")
     pick(page, "Patient", "patient")
