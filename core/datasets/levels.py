@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 
 SPLIT_WORDS = {"train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
                "dev": "val", "validate": "val", "tuning": "val", "test": "test", "testing": "test", "tst": "test",
@@ -91,14 +92,17 @@ def without_class(folders: Counter) -> set[tuple]:
         words = {w for w in words_of(name) if w not in FILLERS and not w.isdecimal()}
         return bool(words - {"case", "cases"}) and all(SPLIT_WORDS.get(w, "train") != "train" or w in UNLABELLED for w in words)
 
+    trains, proper, parted = {}, {}, {}      # of a folder, the names inside that are training, classes, divided further
+    for parent, names in below.items():
+        trains[parent] = {name for name in names if splits_of([name]).get(name) == "train"}
+        proper[parent] = {name for name in names if not (is_rest(name) or _is_loose(name))}
+        parted[parent] = {name for name in names if len(below.get((*parent, name), ())) > 1}
     found = set()
     for folder in folders:
         parent, name = folder[:-1], folder[-1] if folder else ""
-        others = below[parent] - {name}
-        if folder in below or not others or any(splits_of([other]).get(other) == "train" for other in others):
+        if folder in below or len(below[parent]) < 2 or trains[parent] - {name}:
             continue
-        if is_rest(name) and not all(is_rest(other) or _is_loose(other) for other in others) or _is_loose(name) and any(
-                len(below.get((*parent, other), ())) > 1 for other in others):
+        if is_rest(name) and proper[parent] or _is_loose(name) and parted[parent] - {name}:
             found.add(folder)
     return found
 
@@ -208,9 +212,10 @@ def _repeats(k: int, folders: Counter) -> float:
     return sum(map(len, below.values())) / len(names) / len(below) if len(below) > 1 else 0.0
 
 
-def words_of(name: str) -> list[str]:
-    """Return the words of a name in lower case, numbers too: "a. TrainingSet_2" -> ["a", "training", "set", "2"]."""
-    return [word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name)]
+@lru_cache(50_000)
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case, numbers too: "a. TrainingSet_2" -> ("a", "training", "set", "2")."""
+    return tuple(word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name))
 
 
 def denied(name: str) -> set[str]:
