@@ -69,7 +69,8 @@ class Labels:
             name = base = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:40] or "label"
             while name in targets:
                 name = f"{base}_{len(targets)}"
-            targets[name] = self._from_column(name, title, values)
+            target = self._from_column(name, title, values)
+            targets[target.name if target.name not in targets else name] = target
         return targets
 
     def _from_column(self, name: str, title: str, values: Values) -> Target:
