@@ -22,7 +22,8 @@ def pytest_report_header() -> str:
 
 
 # Files go to two workers in this order: a long one that came last would run alone. The rest keeps the order of the alphabet.
-LONG_FIRST = ("test_browser_story.py", "test_parallel.py", "test_worker.py", "test_kill.py", "test_browser_data.py",
+LONG_FIRST = ("test_browser_story.py", "test_parallel.py", "test_kill.py", "test_bench.py", "test_fuzz_images.py",
+              "test_worker.py", "test_browser_data.py",
               "test_browser_shell.py", "test_cli.py", "test_methods.py", "test_resume.py", "test_trainer.py",
               "test_browser_runs.py", "test_browser_gradcam.py", "test_browser_network.py", "test_browser_add.py",
               "test_hostile.py")
