@@ -33,10 +33,11 @@ NOT_READ = (      # (name, offset, bytes there): known, so that the sentence can
     ("MetaImage", 0, b"ObjectType"), ("NRRD", 0, b"NRRD000"), ("JPEG-LS", 0, b"\xff\xd8\xff\xf7"), ("JPEG XL", 0, b"\xff\x0a"),
     ("JPEG XL", 4, b"JXL "), ("Photoshop", 0, b"8BPS"), ("video", 4, b"ftypmp4"), ("video", 4, b"ftypisom"),
     ("Git LFS pointer", 0, b"version https://git-lfs"), ("netCDF", 0, b"CDF\x01"))
-TODO = {"NIfTI": "Save its slices as PNG.", "gzip (perhaps NIfTI)": "Unpack it; save the slices of a volume as PNG.",
-        "NumPy": "Save each image as PNG, or all in one .npz in MedMNIST's layout.",
-        "video": "Save the frames that matter as PNG.", "MetaImage": "Save its slices as PNG.", "NRRD": "Save its slices as PNG.",
-        "Git LFS pointer": "The image itself was not downloaded: run git lfs pull."}
+REMEDY = {"NIfTI": "Save its slices as PNG.", "gzip (perhaps NIfTI)": "Unpack it; save the slices of a volume as PNG.",
+          "NumPy": "Save each image as PNG, or all in one .npz in MedMNIST's layout.",
+          "video": "Save the frames that matter as PNG.", "MetaImage": "Save its slices as PNG.",
+          "NRRD": "Save its slices as PNG.",
+          "Git LFS pointer": "The image itself was not downloaded: run git lfs pull."}
 
 
 class Picture(NamedTuple):
@@ -102,7 +103,7 @@ def sniff(data: bytes) -> str:
         return "DICOM"
     for kind, offset, mark in NOT_READ:
         if data[offset:offset + len(mark)] == mark:
-            raise unsupported(f"This is a {kind} file, which is not read as an image.", TODO.get(kind, PLAIN))
+            raise unsupported(f"This is a {kind} file, which is not read as an image.", REMEDY.get(kind, PLAIN))
     what = "The file is empty." if not data else "The file is not an image, despite its name."
     raise LightboxError("image.not_an_image", what, "Use a PNG, JPEG, BMP, TIFF, WebP, GIF, PGM, JPEG 2000, AVIF, HEIC or DICOM "
                         "image.")

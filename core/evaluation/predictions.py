@@ -23,7 +23,7 @@ from core.files import Damaged, Lock, read_file, write_atomic
 from core.runs.store import Run
 
 MOST_BYTES = 2 * 10**9         # of predictions.npz
-# what a damaged archive raises, deep inside numpy and zlib
+# What reading the members of a damaged zip of arrays raises, deep inside numpy and zlib: tests/fuzz_home.py looks for more.
 BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, SyntaxError, MemoryError, NotImplementedError,
           OverflowError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError)
 

@@ -160,7 +160,7 @@ def stored_splits(run: Run) -> list[str]:
     try:
         with zipfile.ZipFile(run.folder / "predictions.npz") as stored:
             names = set(stored.namelist())
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):      # none yet, or damaged: who reads them says which
         return []
     return [split for split in ("val", "test") if f"{split}_probs.npy" in names]
 
