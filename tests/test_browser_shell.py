@@ -31,6 +31,7 @@ def visit(page, url: str) -> None:
     page.goto(url)
     expect(page.get_by_role("button", name="sick predicted as sick: 9 of 10")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(50)
+    expect(page.locator(".tile:right-of(.tile)").first).to_be_visible()       # styles may come later than tiles
     wait_idle(page)
 
 
