@@ -71,7 +71,36 @@ LAYOUTS = {
         dict(images=6, left_out={"mask": 18}, classes=["unlabelled"])),
     "HRF": (
         [d for k in (1, 2, 3) for c in ("dr", "g", "h") for d in (
-            f"images/0{k}_{c}.JPG", f"manual1/0{k}_{c}.tif", f"mask/0{k}_{c}_mask.tif")], dict(images=9, left_out={"mask": 18})),
+            f"images/0{k}_{c}.JPG", f"manual1/0{k}_{c}.tif", f"mask/0{k}_{c}_mask.tif")],
+        dict(images=9, left_out={"mask": 18}, classes=["diabetic retinopathy", "glaucoma", "healthy"])),
+    "PALM, classes in names of training only": (
+        [f"PALM-Training400/PALM-Training400/{c}000{k}.jpg" for c in "HNP" for k in (1, 2, 3)]
+        + names("PALM-Validation400/V#.jpg"),
+        dict(images=9, classes=list("HNP"), splits=["train"], left_out={"no_class": 3})),
+    "HyperKvasir, a tree of classes": (
+        [f"labeled-images/{d}/{k}f{k}{k}a-12{k}.jpg" for d in (
+            "lower-gi-tract/anatomical-landmarks/cecum", "lower-gi-tract/anatomical-landmarks/ileum",
+            "lower-gi-tract/pathological-findings/polyps", "upper-gi-tract/anatomical-landmarks/pylorus",
+            "upper-gi-tract/pathological-findings/esophagitis-a") for k in (1, 2, 3)],
+        dict(images=15, classes=["cecum", "esophagitis-a", "ileum", "polyps", "pylorus"])),
+    "MSLD (monkeypox), the set three times": (
+        product(["MSLD/Original Images/Original Images"], ["Monkey Pox", "Others"], names("M01_0#.jpg"))
+        + product(["MSLD/Augmented Images/Augmented Images"], ["Monkeypox_augmented", "Others_augmented"], names("M01_0#_00.jpg"))
+        + product(["MSLD/Fold1/Fold1"], "Train Val Test", "Monkeypox Others", names("M01_0#.jpg")),
+        dict(images=6, classes=["Monkey Pox", "Others"], left_out={"augmented": 24})),
+    "classes beside a folder for testing": (
+        product("normal tumor", THREE) + product(["test"], "normal tumor", TWO),
+        dict(images=14, classes=["normal", "tumor"], splits=["train", "test"], split_counts={"train": 6, "test": 8})),
+    "CHAOS, CT": (
+        [f"CHAOS_Train_Sets/Train_Sets/CT/{p}/{d}" for p in (1, 2, 5) for k in (1, 2, 3)
+         for d in (f"DICOM_anon/i000{k},0000b.png", f"Ground/liver_GT_00{k}.png")],
+        dict(images=9, patients=3, classes=["unlabelled"], left_out={"mask": 9})),
+    "CHAOS, MR": (
+        [f"Train_Sets/MR/{p}/{s}/{d}/IMG-0004-0000{k}.png" for p in (1, 2, 5) for s in ("T1DUAL", "T2SPIR") for k in (1, 2, 3)
+         for d in ("DICOM_anon", "Ground")],
+        dict(images=18, patients=3, left_out={"mask": 18})),
+    "ground glass is a finding": (
+        product(["ground glass", "honeycombing"], THREE), dict(images=6, classes=["ground glass", "honeycombing"])),
     "IDRiD, segmentation": (
         [f"A. Segmentation/{d}" for s in ("a. Training Set", "b. Testing Set") for k in (1, 2, 3) for d in (
             f"1. Original Images/{s}/IDRiD_0{k}.jpg", f"2. All Segmentation Groundtruths/{s}/1. Microaneurysms/IDRiD_0{k}_MA.tif",

@@ -51,7 +51,7 @@ def covidx_cxr3(root):
     for part, n in (("train", 12), ("val", 4), ("test", 4)):
         layout(root, [f"{part}/{part}{i}.png" for i in range(n)])
         texts(root, {f"{part}.txt": "".join(
-        f"p{part}{i // 2} {part}{i}.png {['positive', 'negative'][i % 2]} cohen\n" for i in range(n))})
+        f"p{part}{i // 2} {part}{i}.png {['positive', 'negative'][i % 2]} {['cohen', 'sirm'][i // 2 % 2]}\n" for i in range(n))})
     return {"images": 20, "classes": ["positive", "negative"], "patients": 10,
             "splits": ["train", "val", "test"]}
 
@@ -123,7 +123,7 @@ def lera(root):
     layout(root, [f"LERA Dataset/{1000 + i // 2}/ST-1/image{i % 2}.png" for i in range(24)])
     texts(root, {"LERA Dataset/labels.csv": "".join(
         f"{1000 + i},{['Foot', 'Knee', 'Hip'][i % 3]},{int(i % 4 == 0)}\n" for i in range(12))})
-    return {"images": 24, "patients": 12}
+    return {"images": 24, "patients": 12, "classes": ["0", "1"]}
 
 
 def oasis(root):

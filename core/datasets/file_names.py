@@ -81,6 +81,8 @@ PATTERNS = (
             labels={"0": "normal", "1": "tuberculosis"}),
     Pattern("MIAS mammograms", r"(^|/)mdb(?P<patient>\d{3})\w*\.\w+$", pairs=True,
             note="Images 1 and 2, 3 and 4 ... of MIAS are the two breasts of one patient."),
+    Pattern("HRF fundus photographs", r"(^|/)(?P<patient>\d\d_(?P<label>dr|g|h))\.\w+$",
+            labels={"dr": "diabetic retinopathy", "g": "glaucoma", "h": "healthy"}, weak=True),
     Pattern("C-NMC leukemia", r"(^|/)UID_(?P<patient>H?\d+)_\d+_\d+_(all|hem)\.\w+$"),
     Pattern("PAD-UFES-20", r"(^|/)(?P<patient>PAT_\d+)_(?P<study>\d+)_\d+\.\w+$"),
     Pattern("CBIS-DDSM", r"(^|[/_-])(?P<patient>P_\d{5})_(?P<view>(LEFT|RIGHT)_(CC|MLO))"),
@@ -154,22 +156,30 @@ NO_LABELS = {"img", "image", "images", "dsc", "dscn", "scan", "frame", "slice", 
              "patient", "subject", "case", "im", "i", "x", "cxr", "train", "test", "val"}
 
 
-def label_prefixes(paths: list[str]) -> list[str]:
+def label_prefixes(paths: list[str], learned: list[str] = ()) -> list[str]:
     """Return the first word of each file's name as its label ("cat.17.jpg" -> "cat"), or
     the letters behind its number ("17_N.png" -> "N"); [] where those are no labels.
 
     They are where every name has one before a number, there are 2 to 20 different ones, and each has two images at least.
+
+    Args:
+        learned: where given, these paths tell which labels there are; others have "" (V1.jpg of validation: its class is unknown)
     """
-    found = [PREFIX.match(path.rpartition("/")[2]) for path in paths]
-    if not any(found):      # 1_A, 2_N: but 1_a, 1_b are two images of one
-        found = [SUFFIX.search(path) for path in paths]
+    known = learned or paths
+    found = [PREFIX.match(path.rpartition("/")[2]) for path in known]
+    prefix = any(found)
+    if not prefix:      # 1_A, 2_N: but 1_a, 1_b are two images of one
+        found = [SUFFIX.search(path) for path in known]
         stems = [match[0][:match.start("label") - match.start()] for match in found if match]
-        if len({(path.rpartition("/")[0], stem) for path, stem in zip(paths, stems)}) < len(paths):
+        if len({(path.rpartition("/")[0], stem) for path, stem in zip(known, stems)}) < len(known):
             return []
-    labels = [match["label"] if match else "" for match in found]
-    counts = Counter(labels)
-    fits = 2 <= len(counts) <= 20 and min(counts.values()) > 1 and "" not in counts
-    return labels if fits and not (NO_LABELS | VIEWS) & {label.lower() for label in counts} else []
+    counts = Counter(match["label"] if match else "" for match in found)
+    letters = max(map(len, counts), default=0) == 1 and len(counts) > 2      # H, N and P are classes; P alone is a patient
+    if not 2 <= len(counts) <= 20 or min(counts.values()) < 2 or "" in counts or not letters and (
+            (NO_LABELS | VIEWS) & {label.lower() for label in counts}):
+        return []
+    found = [PREFIX.match(path.rpartition("/")[2]) if prefix else SUFFIX.search(path) for path in paths]
+    return [match["label"] if match and match["label"] in counts else "" for match in found]
 
 
 def check_pattern(pattern: str) -> None:

@@ -105,7 +105,7 @@ def _without_helpers(root: Path, images: list[ListedFile], options, reading: Fol
         text = f"{count:,} {WORDS[kind][count > 1]} were left out, such as {short(example)}."
         if kind == "mask":
             with_mask = sum(image not in wanted for image in helpers.masks)
-            text += f" They are kept as the true regions of {with_mask:,} images, for heat maps."
+            text += f" They are kept as the true regions of {with_mask:,} images, for heat maps." if with_mask else ""
         reading.left_out[kind] = count
         reading.say(f"left_out.{kind}", text, "take", kind)
     reading.out |= wanted
@@ -115,7 +115,8 @@ def _without_helpers(root: Path, images: list[ListedFile], options, reading: Fol
 
 def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderReading) -> None:
     """Give each file its split, and its facts and class by the folders around it."""
-    parts = [f.path.split("/")[:-1] for f in images]
+    reading.held_out = _held_out([f.path.split("/")[:-1] for f in images])
+    parts = [reading.folders_of(f.path) for f in images]
     parts, images = _without_beside_splits(root, parts, images, options, reading)
     folders = Counter(map(tuple, parts))
     aside = set() if options.levels else without_class(folders)
@@ -127,6 +128,9 @@ def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderR
         kept = [k for k, p in enumerate(parts) if tuple(p) not in aside]
         parts, images = [parts[k] for k in kept], [images[k] for k in kept]
     reading.levels = read_levels(folders, options.levels)
+    for level in reading.levels:      # a set made for outlines: numbers are people
+        if level.role == "class" and reading.left_out["mask"] and not options.levels and all(map(str.isdecimal, level.names)):
+            level.role = "patient"
     roles = [level.role for level in reading.levels]
     splits = {k: splits_of(list(level.names)) or {n: SPLIT_WORDS.get(n.lower(), "") for n in level.names}
               for k, level in enumerate(reading.levels) if level.role == "split"}
@@ -154,6 +158,14 @@ def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderR
         reading.key = f"; levels {roles}"
 
 
+def _held_out(parts: list[list[str]]) -> set[str]:
+    """Return the folders for testing that lie beside classes of training: normal, tumor, test/normal, test/tumor."""
+    tops = {p[0] for p in parts if p}
+    held_out = {name for name in tops if SPLIT_WORDS.get(name.lower(), "train") != "train"}
+    inside = {p[1] for p in parts if len(p) > 1 and p[0] in held_out}
+    return held_out if len(inside) > 1 and inside == tops - held_out else set()
+
+
 def _is_plain(reading: FolderReading) -> bool:
     """Return whether the class is the outermost folder, or the one below train, val and test, as in the first stores."""
     for file in reading.files:
@@ -170,7 +182,7 @@ def _without_beside_splits(root: Path, parts: list, images: list[ListedFile], op
     splits = {name for name in tops if name.lower() in SPLIT_WORDS or splits_of([name, "train"])}
     out = {path.split("/")[0] for path in reading.out}
     others = sorted(({*tops, *subfolders(root)} if splits else tops) - splits - out, key=natural_key)
-    if options.levels or not others or not any(splits_of([name])[name] == "train" for name in splits):
+    if options.levels or reading.held_out or not others or not any(splits_of([name])[name] == "train" for name in splits):
         return parts, images
     kept = [k for k, p in enumerate(parts) if p and p[0] in splits]
     if len(kept) < len(parts):
@@ -217,14 +229,15 @@ def _read_names(options, reading: FolderReading) -> None:
         return
     labels = [fact.label for fact in merged]
     if len(set(labels) - {""}) < 2 and not pattern:
-        labels = label_prefixes([f.path for f in files])
+        labels = label_prefixes([f.path for f in files], [f.path for f in files if f.split == "train"])
         people = label_prefixes([fact.patient for fact in folder_facts])      # normal1, normal2, amd1: the class and a number
         labels = people if FINDINGS & {label.lower() for label in people} else labels
     if len(set(labels) - {""}) > 1:
         reading.labels = labels
-        counts = Counter(labels)
+        counts = Counter(filter(None, labels))
+        first = next(k for k, label in enumerate(labels) if label)
         reading.say("label.name", f"No folder is a class: the class was read from the names of the files, such as "
-                    f"{short(files[0].path)} for {labels[0]} ({listed(counts)}).", "pattern")
+                    f"{short(files[first].path)} for {labels[first]} ({listed(counts)}).", "pattern")
         reading.key += f"; labels {sorted(counts)}"
 
 

@@ -33,6 +33,7 @@ class FolderReading:
         labels: class of each file, "" where none is known
         faulty: files that cannot be used
         out: paths of images that were left out
+        held_out: folders for testing that lie beside the classes of training
         key: what else belongs to the fingerprint
     """
 
@@ -46,11 +47,17 @@ class FolderReading:
     understood: list[Understood] = field(default_factory=list)
     left_out: Counter = field(default_factory=Counter)
     out: set[str] = field(default_factory=set)
+    held_out: set[str] = field(default_factory=set)
     key: str = ""
 
     def say(self, code: str, text: str, option: str = "", value: str = "") -> None:
         """Add a sentence on how something was understood."""
         self.understood.append(Understood(code, text, option, value))
+
+    def folders_of(self, path: str) -> list[str]:
+        """Return the folders around a file, from the outermost on; classes beside a folder for testing are in "train"."""
+        parts = path.split("/")[:-1]
+        return ["train", *parts] if self.held_out and parts and parts[0] not in self.held_out else parts
 
     def table(self) -> pd.DataFrame:
         """Return image_id, patient, study, view, path, split; and mask where an image has one. All text."""
@@ -61,7 +68,7 @@ class FolderReading:
 
     def other_levels(self) -> list[tuple[int, list[str]]]:
         """Return the levels that are something else, with the name that each image has there; only where all have one."""
-        parts = [f.path.split("/")[:-1] for f in self.files]
+        parts = [self.folders_of(f.path) for f in self.files]
         others = [k for k, level in enumerate(self.levels) if level.role == "other" and 1 < len(level.names) <= 50]
         return [(k, [each[k] for each in parts]) for k in others if all(len(each) > k for each in parts)]
 
@@ -164,9 +171,9 @@ def _tell_copies(reading: FolderReading) -> None:
         held = defaultdict(set)
         if level.role in ("other", "part"):
             for file, label in zip(reading.files, reading.labels):
-                parts = file.path.split("/")
-                if len(parts) > k + 1:
-                    held[parts[k]].add((label, parts[-1], file.size))
+                parts = reading.folders_of(file.path)
+                if len(parts) > k:
+                    held[parts[k]].add((label, file.path.rpartition("/")[2], file.size))
         for name, keys in held.items():
             others = set().union(*(held[other] for other in held if other != name))
             if len({size for _, _, size in keys}) > max(1, len(keys) / 4) and len(keys & others) >= max(3, 0.9 * len(keys)):

@@ -174,12 +174,14 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
     candidates = named or candidates
     if not candidates:
         return None
-    first = candidates[0]
+    first, last = candidates[0], candidates[-1]
+    common = set.intersection(*(set(words_of(name)) for name in levels[first].names)) - GRADES
+    if len(candidates) > 2 and common and not _like_findings(levels[first]) and _stand_once(last, folders):
+        return last           # lower-gi-tract/pathological-findings/polyps: a tree of classes, named at its ends
     for k in candidates[1:]:
         if _like_findings(levels[k]) >= 0.5 > _like_findings(levels[first]) and _repeats(k, folders) >= 0.5:
             return k
         few, many = sorted((len(levels[first].names), len(levels[k].names)))
-        common = set.intersection(*(set(words_of(name)) for name in levels[first].names))
         if few < many == len(levels[k].names) and common and _repeats(k, folders) == 1.0 and not _like_findings(levels[first]):
             return k          # all names below each of fewer that share a word: sources above classes
         if len(levels[first].names) > FEW >= len(levels[k].names) and _repeats(k, folders) >= 0.6:
@@ -189,10 +191,15 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
 
 def _are_codes(k: int, folders: Counter) -> bool:
     """Return whether names of a level below the classes are codes of people: many, as long as each other, each in one folder."""
-    above = {folder[:k + 1] for folder in folders if len(folder) > k}
-    names = {folder[k] for folder in above}
-    return FEW < len(names) == len(above) and len(set(map(len, names))) == 1 and all(
+    names = {folder[k] for folder in folders if len(folder) > k}
+    return FEW < len(names) and _stand_once(k, folders) and len(set(map(len, names))) == 1 and all(
         re.fullmatch(r"[A-Z0-9]{2,12}", name) for name in names)
+
+
+def _stand_once(k: int, folders: Counter) -> bool:
+    """Return whether each name of level k is in one folder only."""
+    above = {folder[:k + 1] for folder in folders if len(folder) > k}
+    return len(above) == len({folder[k] for folder in above})
 
 
 def _like_findings(level: Level) -> float:

@@ -23,7 +23,7 @@ KINDS = {
               "anno"}),
     "derived": ({"heatmap", "heatmaps", "saliency", "attentionmap", "attentionmaps"},
                 {"overlay", "overlays", "segmented", "cropped", "crops", "preprocessed", "enhanced"}),
-    "augmented": ({"augmented", "augmentation", "aug"}, set()),
+    "augmented": ({"augmented", "augmentation", "aug"}, {"fold", "folds"}),
     "thumbnail": ({"thumbnail", "thumbnails", "thumbs", "preview", "previews"}, set()),
 }
 IMAGE_WORDS = CONTAINERS | {"orig", "original", "originals", "raw", "input", "inputs", "scan", "photo", "frame", "frames",
@@ -113,7 +113,7 @@ def _kinds_of(words: list[str]) -> list[tuple[str, bool]]:
 
 @cache
 def _kinds_in(name: str) -> list[tuple[str, bool]]:
-    return _kinds_of(words_of(name))
+    return [("mask", True)] if name.lower() == "ground" else _kinds_of(words_of(name))      # ground glass is a finding
 
 
 @cache

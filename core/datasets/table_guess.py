@@ -23,9 +23,9 @@ from core.datasets.table_options import (
     GROUPS,
     NOT_IMAGES,
     OLD_RULES,
-    SPLIT_COLUMN,
     TableOptions,
     by_old_rules,
+    is_named,
     plain,
 )
 from core.datasets.table_values import MEASURES, Values, flags_of, words_of
@@ -231,7 +231,7 @@ def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Value
         guess.say("column.patient.file", f"The column {short(file)}, which by its name is the patient, names the files"
                   + ("." if repeated else ": each image counts as a patient of its own, though some may show the same person."),
                   "patient")
-    if roles["patient"] == NONE and not any(map(_is_word, columns)):
+    if roles["patient"] == NONE and not any(map(is_named, columns)):
         roles["patient"] = _id_like(columns, used | set(guess.options.labels), images)
     if roles["patient"] == NONE:
         guess.say("patients.unknown", "No column and no file name says the patient: images of one person may end up in training "
@@ -244,10 +244,6 @@ def is_patient(name: str) -> bool:
     words = words_of(name)
     return plain(name) in COLUMN_NAMES["patient"] or bool(words & {"patient", "subject", "patientid"}) and bool(
         words & {"id", "no", "num", "nr", "n", "index", "number", "key", "code", "identifier", "patientid"})
-
-
-def _is_word(name: str) -> bool:
-    return not name.startswith("column ") and name != SPLIT_COLUMN
 
 
 def _id_like(columns: dict[str, Values], used: set[str], images: int) -> str:

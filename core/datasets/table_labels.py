@@ -18,6 +18,7 @@ from core.datasets.table_options import (
     READERS,
     TableOptions,
     guess_separator,
+    is_named,
     plain,
     split_findings,
 )
@@ -57,13 +58,15 @@ def _best(names: list[str], few: list[str], columns: dict[str, Values], understo
     """Return the likeliest label of some columns, and say the others: what readers agreed on before what each of them said.
 
     Args:
-        few: further columns that could be labels by their values; the first of them where there are no `names`
+        few: further columns that could be labels by their values; where there are no `names` the first of them, in a table
+            without header the first of yes and no
     """
     every = list(dict.fromkeys([*names, *few]))
     readers = [name for name in every if words_of(name) & READERS]
     agreed = [name for name in every if name not in readers and words_of(name) & CONSENSUS] if len(readers) > 1 else []
     likely = agreed or names
-    best = max(likely, key=lambda name: _trust(columns[name])) if likely else few[0]
+    flags = [] if any(map(is_named, columns)) else [name for name in few if flags_of(columns[name])]
+    best = max(likely, key=lambda name: _trust(columns[name])) if likely else (flags or few)[0]
     others = [name for name in every if name != best]
     if len(readers) > 1:
         understood.append(Understood("column.readers", f"Single readers filled {', '.join(map(short, readers[:6]))}: "

@@ -186,3 +186,8 @@ def plain(name: str) -> str:
     """Return the name of a column in lower case without spaces, punctuation and accents."""
     letters = name if name.isascii() else unicodedata.normalize("NFKD", name)
     return re.sub(r"[^a-z0-9]", "", letters.lower())
+
+
+def is_named(column: str) -> bool:
+    """Return whether a column has a name from its table: "column 2" is the second of one without a line of names."""
+    return not column.startswith("column ") and column != SPLIT_COLUMN
