@@ -297,6 +297,27 @@ def test_unlike_images_are_counted(run, tmp_path):
     assert "unlike" not in [note.code for note in like.result.warnings]
 
 
+def test_more_than_8_bits_are_read_as_in_training(run, tmp_path):
+    images, labels = tiny_arrays(24, seed=4)
+    low, width = 20_000, 30_000
+    for i, (image, label) in enumerate(zip(images, labels)):
+        deep = image.astype(np.uint16) * 257
+        shallow = np.clip((deep - float(low)) / width, 0, 1) * 255
+        for name, pixels in (("deep", deep), ("shallow", shallow.round().astype(np.uint8))):
+            (tmp_path / name / "01"[label]).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / name / "01"[label] / f"{i:02}.png"), pixels)
+    expected = open_external(run, str(tmp_path / "shallow")).images.astype(int)
+    change_json(run, "data", intensity="")
+    plain = evaluate_external(run, str(tmp_path / "deep"), **FEW)
+    assert np.abs(open_external(run, str(tmp_path / "deep")).images - expected).max() > 20
+    change_json(run, "data", intensity=f"{low + width / 2:g} {width}")
+    found = evaluate_external(run, str(tmp_path / "deep"), **FEW)
+    assert np.abs(open_external(run, str(tmp_path / "deep")).images - expected).max() <= 1
+    assert found.predictions.key != plain.predictions.key
+    assert "window (centre 35,000, width 30,000)" in " ".join(found.sentences())
+    assert "8 bits" not in " ".join(plain.sentences())
+
+
 def test_without_the_training_images_the_rest_is_still_said(run, tmp_path):
     change_json(run, "config", **{"data.dataset": str(tmp_path / "gone.npz")})
     found = evaluate_external(run, str(external_npz(tmp_path)[0]), **FEW)

@@ -136,13 +136,15 @@ def is_ready(data: DataConfig) -> bool:
         return False
 
 
-def open_dataset(data: DataConfig, progress: Progress | None = None, *, external: bool = False) -> Dataset:
+def open_dataset(data: DataConfig, progress: Progress | None = None, *, external: bool = False,
+                 intensity: str | None = None) -> Dataset:
     """Open a data set: find or download it, make its pixel store where that is missing, choose the target, split it.
 
     Args:
         data: which data set, at which size, with which target and split
         progress: called with (what is being done, done, total); may raise to stop, and what was decoded is kept
         external: take all images as test images, whatever split the set has
+        intensity: how images of more than 8 bits are read (FolderOptions); None is as the set says
 
     Raises:
         LightboxError: whatever is wrong with the data set or the request; "dataset.target" for an unknown target
@@ -156,6 +158,8 @@ def open_dataset(data: DataConfig, progress: Progress | None = None, *, external
     if source is None:
         _fetch(data, progress)
         source = open_source(data)
+    if intensity not in (None, source.intensity):
+        source.read_intensity(intensity)
     store = open_store(source, data.size, data.resize, data.channels, progress)
     index = store.index
     name = data.target or next(iter(index.targets))

@@ -9,7 +9,7 @@ N images, H x W pixels, C channels (1 gray, 3 colour), L findings.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -128,6 +128,12 @@ class Source:
         `pixels` is what `at_size` has just returned for it: for most sources that is the original.
         """
         return pixels.shape[1], pixels.shape[0]
+
+    def read_intensity(self, intensity: str) -> None:
+        """Read images of more than 8 bits otherwise than the options say, where a source reads files with such options."""
+        options = getattr(self, "options", None)
+        if hasattr(options, "intensity"):
+            self.options, self.intensity = replace(options, intensity=intensity), intensity
 
     def prepare(self, longest: int, progress: Progress) -> None:
         """Prepare for many calls of `at_size`: for a source that can generate its images faster all together."""

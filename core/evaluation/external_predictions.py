@@ -26,11 +26,12 @@ from pathlib import Path
 import numpy as np
 
 from core.config import DataConfig, home
-from core.datasets import Dataset, open_dataset
+from core.datasets import Dataset, open_dataset, open_source
+from core.datasets.intensity import in_words
 from core.datasets.source import Progress
 from core.errors import LightboxError
 from core.evaluation.class_map import guess_map
-from core.evaluation.likeness import nearest_similarity
+from core.evaluation.likeness import nearest_similarity, shared_pixels
 from core.evaluation.predictions import Predictions, with_patients
 from core.files import Lock, disk_errors, write_atomic, write_json
 from core.files.shapes import Damaged, read_json
@@ -60,6 +61,7 @@ class ExternalPredictions:
         shared: (N,) text: the split of the run's own set that has an image with the same pixels, "" where
             none has
         patients, studies: (N,) text, or None where none is known
+        read: how images of more than 8 bits were read, where that is as in training and not as the set says
     """
 
     key: str
@@ -79,6 +81,7 @@ class ExternalPredictions:
     shared: np.ndarray
     patients: np.ndarray | None
     studies: np.ndarray | None
+    read: str = ""
 
     @property
     def has_labels(self) -> bool:
@@ -86,13 +89,15 @@ class ExternalPredictions:
         return bool((self.labels >= 0).any())
 
 
-# of about.json; all but the last are fields of ExternalPredictions
+# of about.json; all but the last are fields of ExternalPredictions. The first such files have no "read"
 SHAPE = {"dataset": str, "title": str, "target": str, "class_names": list[str], "fingerprint": str,
-         "epoch": range(1_000_000), "map": dict[str, str], "why_not": str, "sha256": str}
+         "epoch": range(1_000_000), "map": dict[str, str], "why_not": str, "read?": str, "sha256": str}
+FACTS = [name for name in SHAPE if name not in ("read?", "sha256")]
 
 
 def open_external(run: Run, on: str, target: str = "", progress: Progress | None = None) -> Dataset:
-    """Open a data set as a run's network needs it: its size, resize and channels; all images are test images.
+    """Open a data set as a run's network needs it: its size, resize, channels and reading of more than 8 bits;
+    all images are test images.
 
     Args:
         on: a name or a path
@@ -108,21 +113,34 @@ def open_external(run: Run, on: str, target: str = "", progress: Progress | None
     config = DataConfig(
         on, target=target, size=about["size"], resize=about["resize"], channels=about["channels"]
     )
-    data = open_dataset(config, progress, external=True)
+    how = {"external": True, "intensity": _intensity_of(run)}
+    data = open_dataset(config, progress, **how)
     names = [name for name, _ in data.targets]
     if target or len(names) < 2:
         return data
     first, *others = sorted(names, key=lambda name: name != about.get("target"))
     if first == about.get("target"):
-        return open_dataset(replace(config, target=first), progress, external=True)
+        return open_dataset(replace(config, target=first), progress, **how)
     for name in (first, *others):
-        opened = open_dataset(replace(config, target=name), progress, external=True)
+        opened = open_dataset(replace(config, target=name), progress, **how)
         try:
             guess_map(opened.class_names, about["class_names"])
             return opened
         except LightboxError:
             continue
     return data
+
+
+def _intensity_of(run: Run) -> str | None:
+    """How images of more than 8 bits were read for a run; None where that is not known: as the other set says."""
+    known = run.data().get("intensity")
+    if known is None:  # an older run, which did not write it down
+        try:
+            source = open_source(run.config.data)
+        except LightboxError:
+            return None
+        known = source and source.intensity
+    return known
 
 
 def predict_external(run: Run, data: Dataset, progress: Progress | None = None) -> ExternalPredictions:
@@ -171,6 +189,7 @@ def predict_external(run: Run, data: Dataset, progress: Progress | None = None) 
         own,
         shared,
         *(None if names is None else np.array(names) for names in (people.patients, people.studies)),
+        read="" if data.source.intensity == open_source(data.config).intensity else in_words(data.source.intensity),
     )
     _store(run, made)
     return made
@@ -219,34 +238,6 @@ def _beside_own_set(
     )
 
 
-def shared_pixels(images: np.ndarray, own: np.ndarray, split: np.ndarray) -> np.ndarray:
-    """Return for each image the split of an image of the own set that has the same pixels, "" where none has,
-    (N,) text.
-
-    Where several have, training counts first. An image of one gray value says nothing and is never counted.
-
-    Args:
-        images, own: (N, S, S, C), (M, S, S, C) uint8
-        split: (M,) of the own images
-
-    >>> a = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
-    >>> shared_pixels(a, a[::-1], np.array(["test", "train"])).tolist()
-    ['train', 'test']
-    """
-    if images.shape[1:] != own.shape[1:]:
-        return np.full(len(images), "", "<U5")
-    where: dict[bytes, str] = {}
-    for part in ("", "test", "val", "train"):  # the last one counts
-        where |= dict.fromkeys((_digest(own[row]) for row in np.flatnonzero(split == part)), part or "unused")
-    return np.array(
-        [where.get(_digest(image), "") if image.min() < image.max() else "" for image in images], dtype="<U6"
-    )
-
-
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
-
-
 # ---------------------------------------------------------------------------------------- kept beside the run
 
 
@@ -265,7 +256,7 @@ def load_external(run: Run, key: str) -> ExternalPredictions | None:
             return None
         with np.load(io.BytesIO(raw), allow_pickle=False) as stored:
             arrays = {name: stored[name] if name in stored else None for name in ARRAYS}
-        facts = {name: about[name] for name in SHAPE if name != "sha256"}
+        facts = {"read": about.get("read", "")} | {name: about[name] for name in FACTS}
         _check(facts, arrays)
         return ExternalPredictions(key=key, **facts | {"class_names": tuple(facts["class_names"])}, **arrays)
     except (
@@ -341,6 +332,6 @@ def _store(run: Run, made: ExternalPredictions) -> None:
         write_atomic(folder / "predictions.npz", buffer.getvalue())
         write_json(
             folder / "about.json",
-            {name: getattr(made, name) for name in SHAPE if name != "sha256"}
+            {name: getattr(made, name) for name in (*FACTS, "read")}
             | {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()},
         )

@@ -71,6 +71,11 @@ class ExternalEvaluation:
             said.append(
                 "Left out: " + ", ".join(f"{n:,} images ({why})" for why, n in self.left_out.items()) + "."
             )
+        if self.predictions.read:
+            said.append(
+                f"Images of more than 8 bits were read {self.predictions.read}, as in training; the set itself "
+                "is read otherwise."
+            )
         said.append(
             self.likeness.sentence()
             if self.likeness

@@ -27,7 +27,7 @@ STATUS_KEYS = {key.rstrip("?") for key in STATUS}
 NOTES = {"text": str, "tags": [str]}
 DATA = {"dataset": str, "title": str, "task": Task, "target?": str, "class_names": [str],
         "size": range(1, 10**5), "resize?": str, "channels": range(1, 4), "fingerprint": str, "split_hash": str,
-        "split_note?": str, "label_edit?": str, "labels?": [str],
+        "split_note?": str, "label_edit?": str, "intensity?": str, "labels?": [str],
         "n": {split.value: COUNT for split in Split}}
 ESTIMATE = [NUMBER, NUMBER, NUMBER, (str, None)]
 THRESHOLDS = {"thresholds": {"*": {
