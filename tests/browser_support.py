@@ -133,6 +133,22 @@ def wait_idle(page, timeout: float = 30_000) -> None:
     assert page.locator("[data-testid=stException]").count() == 0, page.locator("[data-testid=stException]").first.inner_text()
 
 
+def choose(page, menu, option: str | re.Pattern) -> None:
+    """Choose an option of a menu (a locator), which is opened anew where a run of the script has closed it."""
+    from playwright.sync_api import Error
+
+    name = option if isinstance(option, re.Pattern) else re.compile(rf"^{re.escape(option)}$")
+    for _ in range(5):
+        wait_idle(page)
+        menu.click(timeout=60_000)
+        try:
+            page.get_by_role("option", name=name).click(timeout=6_000)
+            return
+        except Error:
+            page.keyboard.press("Escape")
+    raise AssertionError(f"the menu has no option {option}")
+
+
 class SlowLine:
     """Between a page and its server: what the page says goes out at once, what it would hear waits from `hold` to `let_go`.
 

@@ -5,14 +5,13 @@ import re
 import pandas as pd
 from playwright.sync_api import expect
 
-from tests.browser_support import wait_idle
+from tests.browser_support import choose, wait_idle
 
 LONG = 120_000          # ms: decoding and comparing real images on two busy cores
 
 
 def pick(page, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=re.compile(rf"^{label}")).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    choose(page, page.get_by_role("combobox", name=re.compile(rf"^{label}")), option)
     page.wait_for_timeout(500)
     wait_idle(page)
 

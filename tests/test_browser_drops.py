@@ -56,6 +56,7 @@ def workers_of(server: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow      # one file after the other
 def test_each_hostile_file_is_answered_and_the_server_lives(page, app, drops, tmp_path):
     good = tmp_path / "good.png"
     good.write_bytes(png(120, (64, 64)))

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from core.runs.marks import read_marks
 from core.runs.store import RunStore
 from tests import judged
-from tests.browser_support import wait_idle
+from tests.browser_support import choose, wait_idle
 from tests.judged import plant
 
 trained = judged.trained          # fixture
@@ -77,9 +77,7 @@ def test_a_cell_of_the_matrix_opens_its_images(app, page, run):
 
 def test_a_printed_table_is_found_out(app, page):
     page.goto(f"{app.url}/compare?view=check")
-    table = page.get_by_role("combobox", name="Table")
-    table.click(timeout=60_000)
-    page.get_by_role("option", name="R000: images of each part").click()
+    choose(page, page.get_by_role("combobox", name="Table"), re.compile("R000: images of each part"))
     expect(page.get_by_text("Total adds up to 12,901, but 12,941 is printed").first).to_be_attached()
     page.get_by_role("radio", name="One row").click()
     accuracy = page.get_by_role("textbox", name="Accuracy")

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from core.config import ModelConfig
 from core.models import MODELS
 from core.models.receptive import plan
-from tests.browser_support import wait_idle
+from tests.browser_support import choose, wait_idle
 from tests.tiny import tiny_npz
 
 
@@ -19,10 +19,8 @@ def open_builder(app, page, tiny) -> None:
     page.goto(f"{app.url}/network?dataset={tiny}")
     expect(page.locator(".lb-net figure").first).to_be_visible(timeout=90_000)          # torch has come
     wait_idle(page)
-    page.get_by_role("combobox", name="Image size").click()
-    page.get_by_role("option", name="28", exact=True).click()
-    page.get_by_role("combobox", name="Network").click()
-    page.get_by_role("option", name=MODELS["cnn"].title, exact=True).click()
+    choose(page, page.get_by_role("combobox", name="Image size"), "28")
+    choose(page, page.get_by_role("combobox", name="Network"), MODELS["cnn"].title)
     expect(page.locator(".field .seen")).to_be_visible()
     if (prepare := page.get_by_role("button", name="Prepare now")).count():
         prepare.click()
@@ -35,6 +33,7 @@ def square(page) -> list[float]:
     return [float(seen.get_attribute(name)) for name in ("x", "y", "width", "height")]
 
 
+@pytest.mark.slow      # each step waits for the network
 def test_the_square_grows_and_follows(app, page, tiny):
     open_builder(app, page, tiny)
     steps = plan(ModelConfig("cnn"), 28, 1)

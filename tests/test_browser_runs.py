@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.runs.store import RunStore
-from tests.browser_support import wait_idle
+from tests.browser_support import choose, wait_idle
 from tests.followed import epoch_record, put_run, start_record
 from tests.tiny import tiny_config, tiny_npz
 
@@ -19,6 +19,7 @@ def epoch_of(page) -> int:
     return int(re.search(r"epoch (\d+)", page.get_by_text(AFTER).inner_text()).group(1))
 
 
+@pytest.mark.slow      # it watches a training
 @pytest.mark.timeout(300)
 def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_HOME", str(app.home))
@@ -46,8 +47,7 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
 
     # An earlier run behind the curves
     page.get_by_role("button", name=re.compile("Compare with")).click()
-    page.get_by_role("combobox", name=re.compile("Earlier runs")).click()
-    page.get_by_role("option", name=re.compile("an earlier one")).click()
+    choose(page, page.get_by_role("combobox", name=re.compile("Earlier runs")), re.compile("an earlier one"))
     expect(page.locator(".lightbox-legend")).to_contain_text("an earlier one")
     page.wait_for_url(re.compile(f"with={earlier.id}"))
     page.keyboard.press("Escape")                        # closes the list

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from core.models import MODELS
-from tests.browser_support import ROOT, SlowLine, serve, wait_idle
+from tests.browser_support import ROOT, SlowLine, choose, serve, wait_idle
 from tests.odd import GRAYS, ODD, SIDE, STRIP
 
 PAGES = {"": "Lightbox", "browse": "Browse", "add": "Add images", "split": "Split", "augment": "Augment",
@@ -35,7 +35,8 @@ def visit(page, url: str) -> None:
     wait_idle(page)
 
 
-@pytest.mark.parametrize("address", PAGES)
+@pytest.mark.parametrize("address", ["", "train", *(pytest.param(address, marks=pytest.mark.slow)
+                                                    for address in PAGES if address not in ("", "train"))])
 def test_the_first_visitor_of_a_fresh_server_sees_any_page(page, tmp_path, machine_json, address):
     """From another folder, with a new home, on a desktop (DISPLAY), where Streamlit would ask for an e-mail address.
 
@@ -163,15 +164,10 @@ def test_confusion_matrix_answers_a_click(shell, page):
     assert page.locator("table button").nth(2).inner_text().split() == ["1", "10.0", "%"]
 
 
-def choose(page, label: str, option: str) -> None:
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option, exact=True).click()
-
-
 def test_chips_follow_the_address_and_write_it(shell, page):
     page.goto(f"{shell.url}/?color=blue")
     expect(page.get_by_text("chips blue 1")).to_be_visible()
-    choose(page, "Color", "Red")
+    choose(page, page.get_by_label("Color", exact=True), "Red")
     expect(page.get_by_text("chips red 1")).to_be_visible()
     page.wait_for_url("**color=red**")
     page.wait_for_timeout(2_000)                  # for that long an old address is held for one that is late
@@ -183,7 +179,7 @@ def test_a_choice_outlasts_a_click_made_before_the_page_had_answered(shell, page
     line = SlowLine(page)
     visit(page, shell.url)
     line.hold()                                   # the second click comes with the address from before the choice
-    choose(page, "Color", "Blue")
+    choose(page, page.get_by_label("Color", exact=True), "Blue")
     page.get_by_text("Tick", exact=True).click()
     line.let_go()
     expect(page.get_by_text("ticked True")).to_be_visible()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from core.datasets.phantom import PhantomSource
 from core.models import MODELS
-from tests.browser_support import wait_idle
+from tests.browser_support import choose, wait_idle
 
 LONG = 240_000          # ms: making the phantom set and training on two busy cores
 
@@ -16,6 +16,7 @@ LONG = 240_000          # ms: making the phantom set and training on two busy co
 CURVES = "[...document.querySelectorAll('svg.marks')].map(chart => chart.innerHTML)"
 
 
+@pytest.mark.slow      # two minutes: it trains, and waits for each page
 @pytest.mark.timeout(900)
 def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     page.goto(app.url)
@@ -79,8 +80,7 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     expect(page.locator("h1")).to_have_text("Errors")
     expect(page.locator(".tile").first).to_be_visible(timeout=60_000)
     wait_idle(page)
-    page.get_by_role("combobox", name=re.compile("True", re.I)).click()
-    page.get_by_role("option", name=re.compile("abnormal$")).click()
+    choose(page, page.get_by_role("combobox", name=re.compile("True", re.I)), re.compile("abnormal$"))
     wait_idle(page)
     page.get_by_test_id("stMain").get_by_text("Grad-CAM", exact=True).first.click()
     expect(page.get_by_text(re.compile("logit")).first).to_be_visible(timeout=60_000)

@@ -119,6 +119,7 @@ def ranks_of(process: subprocess.Popen) -> dict[int, int]:
     return found
 
 
+@pytest.mark.slow      # four trainings
 def test_a_run_on_two_processes_is_stopped_killed_resumed_and_ends_like_any_other(store):
     """Stop works from the app; a rank that dies ends the others in words; one process alone can go on with the run."""
     changes = {"model.name": "small_cnn", "optim.name": "sgd", "train.batch_size": 15, "train.epochs": 400}

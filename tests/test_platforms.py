@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from core.runs import checkpoints
@@ -52,6 +53,7 @@ print(len(names))
     assert int(without_unix(program, tmp_path)) > 100
 
 
+@pytest.mark.slow      # two trainings in processes of their own
 def test_a_run_is_queued_stopped_and_resumed_and_ends_as_one_with_unix(tmp_path, monkeypatch):
     (tmp_path / "without").mkdir()
     changes = {"model.name": "small_cnn", "train.epochs": 30}

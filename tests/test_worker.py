@@ -65,6 +65,7 @@ def test_two_runs_are_queued_trained_one_after_the_other_and_judged(store):
     assert evaluate(runs[0], "test").n == 24 and evaluate(runs[0], "test").times_test_opened == 2
 
 
+@pytest.mark.slow      # three quarters of a minute of training
 def test_stop_takes_less_than_five_seconds_and_resume_ends_in_the_same_weights(store):
     config = tiny_config(store.root / "tiny.npz", **{"train.epochs": 60})
     run = store.create(config)
