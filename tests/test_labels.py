@@ -10,7 +10,6 @@ from core.datasets.labels import (
     LabelEdit,
     edit_target,
     parse_edit,
-    preview_edit,
     put_positive,
     read_labels,
 )
@@ -120,11 +119,6 @@ def test_what_was_done_is_said():
     assert found.class_names == ("survived", "died") and [one.code for one in said] == ["labels.map", "labels.positive"]
     assert said[1].value == "survived" and "guessed" in said[1].text and "1 image" in said[0].text
     assert read_labels(target("ab", [0, 1]), [], AS_STORED)[1] == []
-
-
-def test_counts_before_and_after():
-    assert preview_edit(target(("a", "b", "c", "d"), [0, 0, 1, 2, -1, 3]), "a+b=x, c=-") == \
-        ({"a": 2, "b": 1, "c": 1, "d": 1}, {"x": 3, "d": 1}, 1)
 
 
 def test_a_table_of_classes_is_the_same_edit():

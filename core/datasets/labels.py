@@ -285,13 +285,3 @@ def count_labels(target: Target) -> tuple[dict[str, int], int]:
     counts = one_hot(target.labels, len(target.class_names)).sum(axis=0)
     known = target.labels >= 0
     return dict(zip(target.class_names, map(int, counts))), int((known.any(axis=1) if known.ndim == 2 else known).sum())
-
-
-def preview_edit(target: Target, text: str, positive: str = "") -> tuple[dict[str, int], dict[str, int], int]:
-    """Return images by class before and after an edit, and how many images it leaves out. Nothing is decoded.
-
-    Raises LightboxError as `read_labels`.
-    """
-    before, known = count_labels(target)
-    after, still = count_labels(read_labels(target, [text], positive)[0])
-    return before, after, known - still

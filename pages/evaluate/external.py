@@ -161,49 +161,49 @@ def _draw_marks(preds: ExternalPredictions) -> MarkUse:
 
 def _draw_result(run: Run, preds: ExternalPredictions, marks: MarkUse, finding: str | None,
                  draw_curves: Callable[[Overview, bool], None]) -> None:
-    found = _evaluated(run, preds, marks)
-    show_warnings(found.result.warnings)
-    if found.result.positive_class:
-        st.caption(f"Positive class: {escape(found.result.positive_class)}.")
-    st.html(_table_html(found))
-    for sentence in found.sentences():
+    external = _evaluated(run, preds, marks)
+    show_warnings(external.result.warnings)
+    if external.result.positive_class:
+        st.caption(f"Positive class: {escape(external.result.positive_class)}.")
+    st.html(_table_html(external))
+    for sentence in external.sentences():
         st.caption(escape(sentence))
-    for name, one in found.without_shared.items():
+    for name, one in external.without_shared.items():
         st.caption(escape(f"{METRICS[name].title} without the images that it was trained on: "
                           f"{format_interval(one.value, one.low, one.high)} (n = {one.n:,})."))
-    if found.temperature:
-        values = ", ".join(f"{METRICS[name].title.lower()} {format_number(value)}" for name, value in found.calibrated.items())
-        st.caption(escape(f"With the run's temperature ({found.temperature:.2f}): {values}."))
+    if external.temperature:
+        values = ", ".join(f"{METRICS[name].title.lower()} {format_number(value)}" for name, value in external.calibrated.items())
+        st.caption(escape(f"With the run's temperature ({external.temperature:.2f}): {values}."))
     left, right = st.columns([45, 55], gap="large")
-    if found.judged.probs.shape[1] != len(run.data()["class_names"]):
+    if external.judged.probs.shape[1] != len(run.data()["class_names"]):
         with left:
-            show_classes(found.result, key=f"external_classes_table_{preds.key}")
+            show_classes(external.result, key=f"external_classes_table_{preds.key}")
         return
-    overview = overview_of(run, f"external-{preds.key}-{hash((str(found.classes.pairs), marks))}", found.judged, finding)
+    overview = overview_of(run, f"external-{preds.key}-{hash((str(external.classes.pairs), marks))}", external.judged, finding)
     with left:
         st.header("Confusion matrix", anchor=False, help="Rows are the true class, columns the predicted class.")
         confusion(overview.matrix, overview.names, key=f"external_matrix_{preds.key}_{overview.finding}")
-        show_classes(found.result, key=f"external_classes_table_{preds.key}")
+        show_classes(external.result, key=f"external_classes_table_{preds.key}")
     with right:
         draw_curves(overview, True)
 
 
-def _table_html(found: ExternalEvaluation) -> str:
+def _table_html(external: ExternalEvaluation) -> str:
     """The metrics of both sets and their difference, a row each."""
-    own = {"": "", "test": "Its own test set", "val": "Its own validation"}[found.own_split]
+    own = {"": "", "test": "Its own test set", "val": "Its own validation"}[external.own_split]
     rows = []
     for name in COMPARED:
-        one = found.result.estimates[name]
+        one = external.result.estimates[name]
         if one.value is None:
             continue
         cells = [METRICS[name].title, format_interval(one.value, one.low, one.high)]
-        if found.own:
-            other, gap = found.own.estimates[name], found.differences.get(name)
+        if external.own:
+            other, gap = external.own.estimates[name], external.differences.get(name)
             cells += [format_interval(other.value, other.low, other.high),
                       format_interval(gap.value, gap.low, gap.high) if gap else "-"]
         rows.append(cells)
-    rows.append(["Images", f"{found.result.n:,}", *([f"{found.own.n:,}", ""] if found.own else [])])
-    head = ["", shorten(found.predictions.title, 40), *([own, "Difference"] if own else [])]
+    rows.append(["Images", f"{external.result.n:,}", *([f"{external.own.n:,}", ""] if external.own else [])])
+    head = ["", shorten(external.predictions.title, 40), *([own, "Difference"] if own else [])]
     return pd.DataFrame(rows, columns=head).to_html(index=False, border=0, classes="lb-external", justify="left", escape=True)
 
 
