@@ -72,6 +72,12 @@ def test_the_page_stands_alone_and_says_what_it_must(what):
     assert what.split == "val" and "validation images" in page
 
 
+def test_a_choice_of_intensities_is_named(what):
+    assert "8 bits" not in report(what)
+    assert "more than 8 bits read by a window (centre 40, width 400)" in report(
+        dataclasses.replace(what, about=what.about | {"intensity": "40 400"}))
+
+
 def test_its_numbers_are_those_of_evaluate(what):
     stored = load_predictions(what.run, "val")
     assert what.result.estimates == evaluate_predictions(what.run, "val", stored).estimates

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from core.config import KNOBS
+from core.datasets.intensity import in_words
 from core.errors import LightboxError
 from core.evaluation.compare import compare
 from core.evaluation.external import COMPARED, evaluate_kept
@@ -239,10 +240,11 @@ def _data(what: Contents) -> str:
     about = what.about
     counts = ", ".join(f"{SPLIT_WORDS[split]} {n:,}" for split, n in about["n"].items())
     classes = " ".join([", ".join(about["class_names"]) + ".", *about.get("labels", [])])
+    deep = f"; more than 8 bits read {in_words(about['intensity'])}" if about.get("intensity") else ""
     rows = [("Images", about["title"]), ("Classes", classes), ("Task", about["task"]),
             ("Size",
              f"{about['size']} x {about['size']} px, {'gray' if about['channels'] == 1 else 'colour'}, "
-                     f"{about['resize']}"),
+             f"{about['resize']}{deep}"),
             ("Split", f"{counts}. {about['split_note']}"), ("Split hash (SHA-256)", about["split_hash"]),
             ("Fingerprint of the images", about["fingerprint"]),
             ("Licence", what.licence or "unknown: ask the owner of the images"),
