@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, precision_recall_
 from statsmodels.stats.proportion import proportion_confint
 
 from core.errors import LightboxError
+from core.metrics.table_check.cells import read_cells
 from core.metrics.table_check.check import Claim, check
 from core.metrics.table_check.matrices import AVERAGES, matrices, measures_of, whole_counts, window
 from core.metrics.table_check.parse import check_table
@@ -79,6 +80,85 @@ def test_the_macro_f1_of_r004_is_that_of_the_positive_class():
     assert any(".40, is that of the positive class; the macro average is 0.642" in f.sentence
                for f in rows_of("r004-average")["micro"].findings)
     assert verdict.intervals["accuracy"][1:] == pytest.approx(proportion_confint(219, 278, method="wilson"), abs=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------- tables as documents have them
+
+DOCUMENTS = {       # of SPEC.md: with an empty corner, measures as rows, sets named in headings, several counts in a cell
+    "R002": """\tPath\tChest\tDerma\tOCT\tPneum.\tRetina\tBreast\tOrgA\tOrgC\tOrgS
+R18 AUC\t.98071\t.69807\t.90152\t.95088\t.96157\t.71389\t.49603\t.99597\t.98904\t.96778
+R18 ACC\t.87549\t.94524\t.70324\t075226\t.84295\t.54000\t.73077\t.91758\t.88652\t.74755
+R50 AUC\t.98179\t.69391\t.89062\t.94371\t.95404\t.71253\t.86967\t.99434\t.99037\t.96828
+R50 ACC\t.86335\t.94537\t.71334\t.77201\t.87512\t.46500\t.80128\t.91233\t.89506\t.72795""",
+    "R002, Retina": """RetinaMNIST\ttrain AUC\ttrain ACC\tval_auc\tval_acc\ttest_auc\tTest ACC
+RetinaMNIST original\t.86832\t.62222\t.80850\t.55000\t.71389\t.54000
+RetinaMNIST ImageNet\t.83553\t.56701\t.75999\t.50313\t.68577\t.49812""",
+    "R004": """arch\tR18\tR34\tR50\tSq1_0\tSq1_1
+TP/FN/FP/TN\t4/26/23/225\t9/21/34/214\t16/14/98/150\t15/15/44/204\t6/24/46/202
+F1\t.14\t.25\t.22\t.33\t.15""",
+    "R004, survey": """Model\tSensitivity\tSpecificity
+ResNet-18\t98 \u00b1 2.7 %\t90.7 \u00b1 1.1 %
+SqueezeNet\t98% \u00b1 2.7%\t92.9 +/- .9 %""",
+    "R000": """\tTest accuracy\tTest images
+DenseNet-169\t0.98100\t2580
+ResNet-50\t0.98372\t2,580""",
+}
+FAULTY = {"R002": {"Path R50", "Derma R50", "OCT R18", "OCT R50", "Pneum. R50"}, "R002, Retina": {"RetinaMNIST ImageNet Test"}}
+FORMS = {
+    "tabs": "\n".join, "Markdown": lambda lines: "\n".join([_bars(lines[0]), _bars("---\t" * lines[0].count("\t") + "---"),
+                                                          *map(_bars, lines[1:])]),
+    "bars": lambda lines: "\n".join(line.replace("\t", " | ") for line in lines),
+    "commas": lambda lines: "\n".join(",".join(f'"{c}"' if "," in c else c for c in line.split("\t")) for line in lines),
+    "HTML": lambda lines: "<table>" + "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in line.split("\t")) + "</tr>\n" for line in lines) + "</table>"}
+
+
+def _bars(line: str) -> str:
+    return "| " + line.replace("\t", " | ") + " |"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("key", [*PRINTED_TABLES, *DOCUMENTS])
+def test_a_table_says_the_same_in_any_form_and_either_way_round(key, form, turned):
+    cells = read_cells(DOCUMENTS[key] if key in DOCUMENTS else PRINTED_TABLES[key].text)
+    plain = check_table("\n".join(map("\t".join, cells)))
+    found = check_table(FORMS[form](list(map("\t".join, zip(*cells) if turned else cells))))
+    assert {row.claim.name: row for row in found.rows}.keys() == {row.claim.name: row for row in plain.rows}.keys()
+    impossible = [{row.claim.name for row in one.rows if row.error or not row.verdict.possible} for one in (found, plain)]
+    assert impossible[0] == impossible[1]
+    assert sum(f.fault for f in found.findings) == sum(f.fault for f in plain.findings) == (2 if key == "r000-split" else 0)
+    if key in DOCUMENTS:
+        assert impossible[0] == FAULTY.get(key, set())
+        assert found.rows, "it is read"
+
+
+def test_what_rounding_truncation_or_another_n_explains_is_said_and_no_fault():
+    rows = {row.claim.name: row.verdict for row in check_table(DOCUMENTS["R000"]).rows}
+    assert "2,531 correct of 2,580, truncated: rounded it would be 0.98101" in rows["DenseNet-169"].findings[0].sentence
+    said = faults(check(Claim("", {"accuracy": ".87512"}, 624)))
+    assert "It would be 876 of 1,001" in said and round(876 / 1001, 5) == 0.87512
+    cut = check(Claim("", {"accuracy": "0.66", "recall": "0.50", "specificity": "0.83"}, 3 * 4, 6))    # 8/12, 3/6, 5/6
+    assert cut.possible and "truncated" in " ".join(f.sentence for f in cut.findings)
+    guessed, = (row.verdict for row in check_table("\tacc\nBreastMNIST\t.73077").rows)
+    assert "114 correct of 156, the public test part, since the table prints no n" in guessed.findings[0].sentence
+
+
+def test_a_wald_interval_is_called_one():
+    row = check(Claim("", {"recall": "98%"}, 3100, 100, margins={"recall": "2.7%"}))
+    low, high = proportion_confint(98, 100, method="wilson")
+    assert row.possible and f"Wilson's of 98 of 100 is {low:.3f} to {high:.3f}" in row.findings[0].sentence
+    assert "passes 0 or 1" in row.findings[0].sentence
+    assert 0.98 - proportion_confint(98, 100, method="normal")[0] == pytest.approx(0.027, abs=5e-4)
+    assert not check(Claim("", {"recall": "98%"}, 3100, 1000, margins={"recall": "2.7%"})).findings, "some other interval"
+    unknown, = (f.sentence for f in check_table("model,sens\nA,98 \u00b1 2.7 %").rows[0].verdict.findings)
+    assert "of some 103 images" in unknown
+
+
+def test_an_accuracy_of_the_majority_is_said():
+    said = " ".join(f.sentence for f in check(Claim("", {"accuracy": ".73077"}, 156, 114)).findings)
+    assert "correct on 114 of 156 images (0.731); .73077 is no better" in said
+    assert "no better" not in " ".join(f.sentence for f in check(Claim("", {"accuracy": ".80128"}, 156, 114)).findings)
 
 
 # --------------------------------------------------------------------------------------------------------- numbers and matrices

@@ -41,7 +41,7 @@ def draw_check_table() -> None:
                "divided by n; accuracy, precision, recall, F1 and kappa must come from one confusion matrix; "
                "totals must add up.")
     kept = st.session_state.setdefault("printed", {"how": WHOLE, "row": dict(FIRST_ROW), "table": "r001",
-                                                   "text": ""})
+                                                   "text": "", "n": "", "positive": ""})
     st.segmented_control("What to check", [WHOLE, ONE], required=True, label_visibility="collapsed",
                          **follow("printed_how", kept["how"], kept.__setitem__, "how"))
     if kept["how"] == ONE:
@@ -78,16 +78,16 @@ def _draw_one(row: dict[str, str]) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _check_row(row: tuple[tuple[str, str], ...]) -> Verdict:
     cells = {name: text.strip() for name, text in row}
-    whole = {}
-    for name in ("n", "positive"):
-        plain = cells[name].replace(",", "").replace(" ", "")
-        if plain and not plain.isdecimal():
-            raise LightboxError("printed.n", f"{cells[name]!r} is not a number of images.",
-                                "Give a whole number, such as 3197.")
-        whole[name] = int(plain) if plain else None
-    return check(Claim("", {name: cells[name] for name in RATES if cells[name]}, whole["n"],
-                       whole["positive"],
-                       average=cells["average"]))
+    return check(Claim("", {name: cells[name] for name in RATES if cells[name]}, _images(cells["n"]),
+                       _images(cells["positive"]), average=cells["average"]))
+
+
+def _images(text: str) -> int | None:
+    """Return a number of images that was typed in, None for nothing. Raises LightboxError "printed.n"."""
+    plain = text.replace(",", "").replace(" ", "")
+    if plain and not plain.isdecimal():
+        raise LightboxError("printed.n", f"{text!r} is not a number of images.", "Give a whole number, such as 3197.")
+    return int(plain) if plain else None
 
 
 def _show(verdict: Verdict) -> None:
@@ -130,16 +130,20 @@ def _draw_whole(kept: dict) -> None:
     else:
         st.text_area("Table with headings", height=180,
                      placeholder="Run, accuracy, kappa, n, positive\nA, 0.724, 0.443, 3197, 1530",
-                     help="Columns are separated by commas, tabs, semicolons or bars. Known headings: " + ", ".join(
-                         (*RATES, "n", "positive", "tp", "fn", "fp",
-                          "tn")) + ". A row or column called Total is added up.",
+                     help="Paste it from a document, a spreadsheet, Markdown or HTML. Measures may be columns or rows: "
+                          + ", ".join((*RATES, "n", "positive", "tp", "fn", "fp", "tn"))
+                          + ". A row or column called Total is added up.",
                      **follow("printed_text", kept["text"], kept.__setitem__, "text"))
+        with st.container(horizontal=True):
+            for name, label in (("n", "Images"), ("positive", "Positive")):
+                st.text_input(label, width=WIDTH, help=f"{HELP[name]} For rows that do not say it themselves.",
+                              **follow(f"printed_table_{name}", kept[name], kept.__setitem__, name))
         text, note = kept["text"], ""
         if not text.strip():
             return
     try:
         with st.spinner("Trying every confusion matrix", show_time=True):
-            found = _check_table(text)
+            found = _check_table(text, *(None if kept["table"] else _images(kept[name]) for name in ("n", "positive")))
     except LightboxError as error:
         show_error(error)
         return
@@ -149,8 +153,8 @@ def _draw_whole(kept: dict) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _check_table(text: str) -> TableVerdict:
-    return check_table(text)
+def _check_table(text: str, n: int | None, positive: int | None) -> TableVerdict:
+    return check_table(text, n, positive)
 
 
 def _show_table(found: TableVerdict) -> None:

@@ -36,6 +36,8 @@ class Claim:
         n, positive: images evaluated, and how many of them are of class 1
         counts: a key of COUNTS -> images
         average: a key of AVERAGES; "" tries them all, since few tables name it
+        margins: a key of RATES -> what is printed behind \u00b1, as text
+        n_guessed: n is not printed but that of the public test part that the row names
     """
     name: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
@@ -43,6 +45,8 @@ class Claim:
     positive: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     average: str = ""
+    margins: Mapping[str, str] = field(default_factory=dict)
+    n_guessed: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,13 @@ def check(claim: Claim, others: Sequence[tuple[int, int]] = ()) -> Verdict:
     Raises LightboxError "printed.n" where n or the positives make no sense, "printed.large".
     """
     claim = _completed(claim)
-    findings = [*_numbers_that_are_none(claim)]
+    findings = [*_numbers_that_are_none(claim), *_margins(claim)]
     claim = replace(claim, values={name: text for name, text in claim.values.items() if _is_number(text)})
     if len(claim.counts) == len(COUNTS):
         findings += _against_its_counts(claim)
         fit = {}
     else:
-        findings += _whole_number(claim)
+        findings += [*_whole_number(claim), *_no_better(claim)]
         fit, said = _fitting(claim, others, faulty=any(f.fault for f in findings))
         findings += said
     findings.sort(key=lambda finding: not finding.fault)
@@ -126,15 +130,71 @@ def _whole_number(claim: Claim) -> Iterator[Finding]:
         return
     right, (low, high) = whole_counts(text, n), window(text)
     middle = (low + high) / 2
+    of = f"{n:,}" + (", the public test part, since the table prints no n" if claim.n_guessed else "")
     if right:
         some = f"{right[0]:,}" if len(right) == 1 else f"{right[0]:,} to {right[-1]:,}"
-        yield Finding(f"An accuracy of {text} is {some} correct of {n:,}.", False)
+        yield Finding(f"An accuracy of {text} is {some} correct of {of}.", False)
         return
-    digits = round(-math.log10(high - low))               # as many as are printed, of the share
-    below = math.floor(middle * n)
-    yield Finding(f"An accuracy of {text} would be {middle * n:,.2f} correct of {n:,}, which is not a whole number: "
-                  f"{below:,} give {below / n:.{digits}f} and {below + 1:,} give {(below + 1) / n:.{digits}f}. It may be an "
-                  "average over batches, or over other images.", True)
+    if cut := whole_counts(text, n, truncated=True):
+        yield Finding(f"An accuracy of {text} is {cut[0]:,} correct of {of}, truncated: rounded it would be "
+                      f"{cut[0] / n:.{_digits(text)}f}.", False)
+        return
+    below, digits = math.floor(middle * n), _digits(text)
+    near = f"{below:,} give {below / n:.{digits}f} and {below + 1:,} give {(below + 1) / n:.{digits}f}"
+    yield Finding(f"An accuracy of {text} would be {middle * n:,.2f} correct of {of}, which is not a whole number: {near}."
+                  f"{_other_n(text, n)} It may be an average over batches, or over other images.", True)
+
+
+def _digits(text: str) -> int:
+    """Return how many digits of the share are printed."""
+    low, high = window(text)
+    return round(-math.log10(high - low))
+
+
+def _other_n(text: str, n: int) -> str:
+    """Name the nearest number of images of which it would be a whole number."""
+    for step in range(1, n):
+        for other in (n - step, n + step):
+            if right := whole_counts(text, other):
+                return f" It would be {right[0]:,} of {other:,}."
+    return ""
+
+
+def _no_better(claim: Claim) -> Iterator[Finding]:
+    """An accuracy that always predicting the more frequent class reaches too."""
+    n, positive, text = claim.n, claim.positive, claim.values.get("accuracy")
+    if not n or positive is None or text is None:
+        return
+    majority = max(positive, n - positive)
+    right = whole_counts(text, n) or whole_counts(text, n, truncated=True)
+    if right and right[-1] <= majority:
+        yield Finding(f"Always predicting the more frequent class would be correct on {majority:,} of {n:,} images "
+                      f"({majority / n:.3f}); {text} is no better.", False)
+
+
+def _margins(claim: Claim) -> Iterator[Finding]:
+    """Say of what stands behind \u00b1 whether it is Wald's, p \u00b1 1.96 sqrt(p (1 - p) / n), and whether it passes 0 or 1."""
+    negative = None if claim.n is None or claim.positive is None else claim.n - claim.positive
+    images = {"recall": claim.positive, "specificity": negative, "accuracy": claim.n}
+    for name, text in claim.margins.items():
+        try:
+            (low, high), (least, most) = window(claim.values[name]), window(text)
+        except LightboxError:
+            continue
+        p, half, n = (low + high) / 2, (least + most) / 2, images.get(name)
+        printed = f"{claim.values[name]} \u00b1 {text}"
+        beyond = " It passes 0 or 1, where no share can lie: near the ends Wald's formula fails." if not (
+            0 <= p - half and p + half <= 1) else ""
+        if half <= 0 or not 0 < p < 1:
+            continue
+        sizes = sorted(z * z * q * (1 - q) / h**2 for q in (low, high) for h in (max(least, 1e-9), most) for z in (1.96,))
+        if n and not sizes[0] <= n <= sizes[-1]:
+            continue
+        m = n or max(1, round(1.96**2 * p * (1 - p) / half**2))
+        right = round(p * m)
+        _, bottom, top = (right / m, *wilson_interval(right, m))
+        yield Finding(f"{printed} for the {WORDS[name]} is Wald's interval of {'' if n else 'some '}{m:,} images.{beyond} "
+                      f"Wilson's of {right:,} of {m:,} is {bottom:.3f} to {top:.3f}.", False)
 
 
 def _averages(claim: Claim) -> Sequence[str]:
@@ -152,6 +212,8 @@ def _fitting(claim: Claim, others: Sequence[tuple[int, int]],
     size = f"{n:,} images" + (f" with {claim.positive:,} positive" if claim.positive is not None else "")
     if fit:
         return fit, [Finding(_these_fit(fit, size), False)]
+    if fit := matrices(values, n, claim.positive, averages, truncated=True):
+        return fit, [Finding(f"{_these_fit(fit, size)} Some were truncated, not rounded.", False)]
     text = f"No confusion matrix of {size} gives all these numbers"
     text += "." if claim.average else ", with any average."
     alone = [] if faulty else _odd_ones_out(claim)
@@ -159,7 +221,7 @@ def _fitting(claim: Claim, others: Sequence[tuple[int, int]],
         these = " or without the ".join(WORDS[name] for name in alone)
         text += f" Without the {these} the others would be consistent."
     for m, p in dict.fromkeys(others):
-        if (m, p) != (n, claim.positive) and matrices(values, m, p, averages):
+        if (m, p) != (n, claim.positive) and matrices(values, m, p, averages, truncated=True):
             text += f" They do fit {m:,} images with {p:,} positive: perhaps it was evaluated on those."
     return {}, [Finding(text, True)]
 
@@ -204,7 +266,7 @@ def _against_its_counts(claim: Claim) -> Iterator[Finding]:
         if finding := _of_counts(name, text, has, bool(claim.average)):
             yield finding
     majority = max(tp + fn, tn + fp)
-    if tp + tn < majority:
+    if tp + tn <= majority:
         yield Finding(f"Always predicting the more frequent class would be correct on {majority:,} of {total:,} images "
                       f"({majority / total:.3f}); this is correct on {tp + tn:,} ({(tp + tn) / total:.3f}).",
                       False)

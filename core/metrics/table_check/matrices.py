@@ -25,9 +25,12 @@ LARGEST_OPEN = 4_000        # images, where they are not: it grows with n square
 SLACK = 1e-9                # of floating point, in images
 
 
-def window(printed: str) -> tuple[float, float]:
+def window(printed: str, truncated: bool = False) -> tuple[float, float]:
     """Return where the number lies that was rounded to this; a share above 1 is read as percent, a comma as a
     point.
+
+    Args:
+        truncated: digits may also have been cut off
 
     Raises:
         LightboxError: "printed.number"
@@ -49,16 +52,17 @@ def window(printed: str) -> tuple[float, float]:
     if not -1 <= value <= 1:
         raise LightboxError("printed.number", f"{printed} does not lie between 0 and 1.",
                             "Write a share or a percentage.")
-    return value - half, value + half
+    low, high = (2 if truncated and value < 0 else 1), (2 if truncated and value >= 0 else 1)
+    return value - low * half, value + high * half
 
 
-def whole_counts(printed: str, n: int) -> range:
+def whole_counts(printed: str, n: int, truncated: bool = False) -> range:
     """Return the numbers of images k of which k / n is printed like that; an empty range where there is none.
 
     >>> list(whole_counts("0.67", 6)), list(whole_counts("0.70", 6))
     ([4], [])
     """
-    low, high = window(printed)
+    low, high = window(printed, truncated)
     return range(max(0, math.ceil(low * n - SLACK)), min(n, math.floor(high * n + SLACK)) + 1)
 
 
@@ -125,7 +129,7 @@ def _without_average(tn, fp, fn, tp) -> dict[str, np.ndarray]:
 
 
 def matrices(values: Mapping[str, str], n: int, positive: int | None,
-             averages: Sequence[str]) -> dict[str, np.ndarray]:
+             averages: Sequence[str], truncated: bool = False) -> dict[str, np.ndarray]:
     """Find every confusion matrix of two classes that gives all these numbers.
 
     The accuracy fixes how many answers were right, up to a few; for each such number and each number of
@@ -138,14 +142,15 @@ def matrices(values: Mapping[str, str], n: int, positive: int | None,
     Raises:
         LightboxError: "printed.number", "printed.large" where the search would take too long
     """
-    windows = {name: window(text) for name, text in values.items()}
+    windows = {name: window(text, truncated) for name, text in values.items()}
     known = ("accuracy" in values) + (positive is not None)
     if not known or n > (LARGEST_OPEN, LARGEST)[known - 1]:
         raise LightboxError("printed.large",
                             f"With n = {n:,} there are too many tables of four counts to try.",
                             "Give the accuracy and how many images are positive.")
     found: dict[str, list[np.ndarray]] = {}
-    for table in _tables(whole_counts(values["accuracy"], n) if "accuracy" in values else None, n, positive):
+    right = whole_counts(values["accuracy"], n, truncated) if "accuracy" in values else None
+    for table in _tables(right, n, positive):
         # What means the same in every table goes first: little is left for the averages.
         table = table[_inside(_without_average(*table.T), windows)]
         for average in averages if len(table) else ():

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from core.metrics.table_check.cells import read_cells
+
 TOTAL = re.compile(r"\W*(grand |sub)?(total|sum|all|overall|gesamt|summe|Σ)\b", re.IGNORECASE)
-RULER = re.compile(r"[-:\s]*")      # below the header of a table in Markdown
 NUMBER = re.compile(r"(?<![\w.])\d{1,3}(?:[,\u00a0\u202f ']\d{3})+(?![\d.])|(?<![\w.])\d+(?![\w.])")
-MAX_LINES = 1000
 
 Sum = tuple[str, int | None, list[int | None]]      # where it stands, the printed total, what it should sum
 
@@ -38,9 +38,8 @@ class Counts:
 def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
     """Find the totals of a table that was pasted in, and those that are wrong.
 
-    A line is a row. Cells are separated by tabs, | ; or two spaces, else by commas, else by spaces. A row or
-    column is one of totals when its name says so (total, sum, all). "1,234", "1 234" and "**1234**" are 1234;
-    in a cell with other words the first number counts.
+    A row or column is one of totals when its name says so (total, sum, all). "1,234", "1 234" and "**1234**" are 1234; in a
+    cell with other words the first number counts.
 
     Returns:
         the wrong totals, and how many totals were checked; () and 0 where there is no table with totals
@@ -49,7 +48,7 @@ def check_totals(text: str) -> tuple[tuple[WrongTotal, ...], int]:
     >>> checked, str(wrong[0])
     (2, 'Row test: printed 3, but the numbers add up to 2.')
     """
-    table = _parse(text)
+    table = counts_of(read_cells(text))
     if table is None:
         return (), 0
     wrong, checked = [], 0
@@ -76,7 +75,7 @@ def _row_totals(table: Counts) -> Iterator[Sum]:
         return
     for name, row in zip(table.names, table.values):
         parts = [value for j, value in enumerate(row) if j not in totals]
-        yield f"Row {name.strip(' *_')}", row[totals[-1]], parts
+        yield f"Row {name}", row[totals[-1]], parts
 
 
 def _column_totals(table: Counts) -> Iterator[Sum]:
@@ -89,34 +88,17 @@ def _column_totals(table: Counts) -> Iterator[Sum]:
         yield f"Column {table.titles[j] or j + 1}", printed, [row[j] for row in rows]
 
 
-def _parse(text: str) -> Counts | None:
-    rows = [_cells(line) for line in text.splitlines()[:MAX_LINES] if line.strip()]
-    rows = [row for row in rows if not all(RULER.fullmatch(cell) for cell in row)]
+def counts_of(rows: list[list[str]]) -> Counts | None:
+    """Return the numbers of a table of cells; None where there are no two rows. Lines of headings and names are optional."""
     if len(rows) < 2:
         return None
     has_header = all(_number(cell) is None for cell in rows[0][1:])
     header, body = (rows[0], rows[1:]) if has_header else ([], rows)
     has_names = all(_number(row[0]) is None or TOTAL.match(row[0]) for row in body)
-    if header and has_names and len(header) == max(map(len, body)) - 1:
-        header = ["", *header]
     names = [row[0] if has_names else f"{i + 1}" for i, row in enumerate(body)]
     values = [[_number(cell) for cell in row[has_names:]] for row in body]
-    width = max(map(len, values))
-    values = [row + [None] * (width - len(row)) for row in values]
-    titles = [title.strip(" *_") for title in header[has_names:]] + [""] * width
-    return Counts(names, titles[:width], values)
-
-
-def _cells(line: str) -> list[str]:
-    line = line.strip()
-    if "|" in line:
-        return [cell.strip() for cell in line.strip("|").split("|")]
-    for pattern in (r"\t", r";", r"\s{2,}"):
-        if re.search(pattern, line):
-            return [cell.strip() for cell in re.split(pattern, line)]
-    if re.search(r",(?!\d{3}\b)", line):
-        return [cell.strip() for cell in re.split(",", line)]
-    return line.split()
+    titles = header[has_names:] + [""] * len(values[0])
+    return Counts(names, titles[:len(values[0])], values)
 
 
 def _number(cell: str) -> int | None:
