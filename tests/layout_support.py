@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -57,6 +59,16 @@ def texts(root: Path, files: dict[str, str | bytes]) -> Path:
 def rows(header: str, lines) -> str:
     """Return a table's text: the header, then each line (a text, or cells)."""
     return "\n".join([header, *(line if isinstance(line, str) else ",".join(map(str, line)) for line in lines)]) + "\n"
+
+
+def run_alone(code: str, *arguments: Path) -> list[float]:
+    """Run Python code that prints numbers, in a process of its own; return these, then its processor time in seconds and the
+    most memory that it had, in MB. Not ru_maxrss: a child inherits that of whoever started it."""
+    ending = ("\nimport time; from pathlib import Path as P"
+              "\nprint(time.process_time(), int(P('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) / 1024)")
+    done = subprocess.run([sys.executable, "-c", code + ending, *map(str, arguments)], cwd=Path(__file__).parents[1],
+                          capture_output=True, text=True, check=True)
+    return list(map(float, done.stdout.split()))
 
 
 def classes_of(found: dict) -> list[str]:
