@@ -149,3 +149,18 @@ def test_the_time_of_a_grid_is_that_of_its_runs(monkeypatch):
     frozen = like.with_(**{"model.freeze": "all"})                    # is of another speed
     seconds, unknown = preview.time_of_all([like, like, frozen], CPU["devices"], rows[0].n_train, rows)
     assert (seconds, unknown) == (pytest.approx(80.0), 1)
+
+
+def test_another_networks_speed_gives_a_range_or_nothing(monkeypatch):
+    """Twice the arithmetic takes twice as long; a network of a thousandth, or an epoch of a moment, says nothing."""
+    from pages.shared import run_feed
+    flops = {"slow": 2e8, "fast": 1e8, "tiny": 1e5}
+    for tag, seconds in (("slow", 40.0), ("fast", 10.0), ("tiny", 40.0), ("fast", 0.5)):
+        put_run("finished", [start_record(), epoch_record(1, 0.7, seconds=seconds)], tags=(tag,))
+    rows = run_feed.all_runs(RunStore())
+    monkeypatch.setattr(preview, "_flops_of", lambda run_id: flops[RunStore().get(run_id).notes().tags[0]])
+    config = rows[0].config.with_(**{"model.name": "vgg16", "train.epochs": 3})
+    text, note = preview.time_hint(config, rows[0].device, rows[0].n_train, rows, int(2e8))
+    # an epoch takes 20 s at the speed of the fast one, 40 s at that of the slow one; half to twice of that
+    assert text == f"{preview.format_seconds(3 * 20 / 2)} to {preview.format_seconds(3 * 40 * 2)}" and "2 runs" in note
+    assert preview.time_hint(config, rows[0].device, rows[0].n_train, rows, int(1e12))[0] == "-"

@@ -28,6 +28,9 @@ from pages.shared import open_data
 from pages.shared.layout import format_seconds
 from pages.shared.preflight import Facts, warnings_of
 
+LONG_ENOUGH = 2.0     # seconds: in a shorter epoch most of the time is no arithmetic
+ALIKE = 10            # times: how many more or fewer multiply-adds an image a network may have whose speed says something
+
 # What MURA and the phantoms always have.
 TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Body part"}
 
@@ -148,18 +151,23 @@ def _similar(config: RunConfig, device: str, rows: Sequence[RunSummary]) -> RunS
 
 def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[RunSummary],
            flops: int) -> tuple[str, str] | None:
-    """The time from another network's speed: as many multiply-adds a second. None where there is no such run,
-    or where layers are frozen, which makes an epoch shorter by an unknown factor."""
+    """The time from other networks' speed: as many multiply-adds a second. None where no network of about as many was trained
+    on this device long enough to tell, or where layers are frozen, which makes an epoch shorter by an unknown factor."""
     if config.model.freeze != "none":
         return None
+    rates = []
     for row in rows:
-        theirs = _flops_of(row.id) if row.epoch_seconds and row.n_train and row.device == device else None
-        if theirs:
-            epoch = row.epoch_seconds / row.n_train / theirs * flops * n_train
-            return (f"~ {format_seconds(epoch * config.train.epochs)}",
-                    "A rough estimate (within a factor of two) from the speed of the run of "
-                    f"{row.when}, which had another network or image size.")
-    return None
+        measured = row.device == device and row.n_train and (row.epoch_seconds or 0) >= LONG_ENOUGH
+        theirs = _flops_of(row.id) if measured else None
+        if theirs and 1 / ALIKE <= theirs / flops <= ALIKE:
+            rates.append(row.epoch_seconds / row.n_train / theirs)
+    if not rates:
+        return None
+    whole = flops * n_train * config.train.epochs
+    low, high = min(rates) * whole / 2, max(rates) * whole * 2
+    runs = f"{len(rates)} runs" if len(rates) > 1 else "a run"
+    return (f"{format_seconds(low)} to {format_seconds(high)}",
+            f"A rough estimate from the speed of {runs} with another network or image size. We will know after the first epoch.")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
