@@ -21,7 +21,7 @@ from tests.judged import CPU
 
 SETS = {"letters": ({"letters": 1.0}, 5), "plain": ({}, 2)}              # what is wrong with the set, and epochs
 SHARE = re.compile(r"(\d+) % of the heat lies there, ([\d.]+) times")
-NUMBERS = re.compile(r"accuracy is ([\d.]+) where the letter matches the label, ([\d.]+) where it contradicts it")
+NUMBERS = re.compile(r"(?:accuracy|ROC AUC) is ([\d.]+) where the letter matches the label, ([\d.]+) where it contradicts it")
 
 
 @pytest.fixture(scope="module")

@@ -154,25 +154,26 @@ def phantoms(run):
     return run
 
 
-def letters(reads: bool) -> ShortcutTest:
+def letters(verdict: str) -> ShortcutTest:
     def row(name: str, title: str, trained: bool, accuracy: float) -> LetterResult:
         return LetterResult(name, title, trained, 200, accuracy, (accuracy - 0.05, accuracy + 0.04), 0.91, 0.72, 0.83)
-    return ShortcutTest((row("agrees", "One", True, 0.9), row("contrary", "Two", False, 0.3)), reads, "What was found.")
+    return ShortcutTest((row("agrees", "One", True, 0.9), row("contrary", "Two", False, 0.3)), verdict == "reads",
+                        "What was found.", verdict)
 
 
-@pytest.mark.parametrize("reads", [True, False])
-def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms, monkeypatch, reads):
+@pytest.mark.parametrize("verdict, box", [("reads", "error"), ("no", "success"), ("unknown", "info")])
+def test_a_lying_letter_is_judged_on_validation_once_for_each_threshold(phantoms, monkeypatch, verdict, box):
     calls = []
 
     def run_shortcut_test(*asked, **more):
         calls.append((*asked, *more))
-        return letters(reads)
+        return letters(verdict)
     monkeypatch.setattr("pages.gradcam.shortcut_test.run_shortcut_test", run_shortcut_test)
     at = open_page("gradcam", run=phantoms.id, predicted="all")
     assert not calls
     at = press(at, "Run the shortcut test")
     assert [c[1:] for c in calls] == [("data", "progress")] and calls[0][0].id == phantoms.id          # not the test set
-    assert [box.value for box in at.get("error" if reads else "success")] == ["What was found."]
+    assert [shown.value for shown in at.get(box)] == ["What was found."]
     table, = (frame.value for frame in at.dataframe if "letter" in frame.value)
     assert table.to_dict("list") == {
         "letter": ["One, as in training", "Two"], "n": [200, 200], "accuracy": ["0.90 (0.85 to 0.94)", "0.30 (0.25 to 0.34)"],

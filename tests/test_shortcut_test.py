@@ -148,12 +148,50 @@ def test_to_take_the_test_images_again_is_to_open_the_test_set(run, sets, reader
     assert run.times_test_opened() == 1
 
 
-@pytest.mark.parametrize("accuracies, reads", [((1.0, 0.55, 0.0), True), ((0.45, 0.7, 0.44), False), ((0.8, 0.8, 0.69), True),
-                                                ((0.65, 0.7, 0.58), False)])
-def test_who_follows_the_letter_reads_it(accuracies, reads):
-    """A letter that only disturbs, whichever it is, is not read."""
-    found = conclude(tuple(LetterResult(name, title, False, 100, value, (0.0, 1.0), None, None, None)
-                         for (name, (title, _)), value in zip(CONDITIONS.items(), accuracies)))
-    assert found.reads is reads and ("does not rely" in found.sentence) is not reads
-    assert ("any letter disturbs it" in found.sentence) is (accuracies[0] == 0.45)
-    assert f"{accuracies[0]:.2f} where the letter matches the label, {accuracies[2]:.2f}" in found.sentence
+# What a planted network says: log odds of abnormal from the finding, from the letter, and whatever the image shows.
+# kind: (weight of the finding, of the letter, of any letter at all, bias, images, verdict, words)
+PLANTED = {
+    "reads it": (1.0, 1.5, 0, 0, 400, "reads", "relies on the letter: its ROC AUC"),
+    "does not": (2.0, 0.0, 0, 0, 400, "no", "does not rely on the letter"),
+    "the other way round": (2.0, -1.5, 0, 0, 400, "reverse", "the other way round"),
+    "constant": (0.0, 0.0, 0, 4, 400, "unknown", "does not tell normal from abnormal"),
+    "too few": (1.0, 0.0, 1.0, 0, 16, "unknown", "too few images"),
+    "threshold far off": (1.0, 1.5, 0, 5, 400, "reads", "of the images abnormal: the accuracy says little"),
+    "does not, threshold far off": (2.0, 0.0, 0, -9, 400, "no", "of the images normal: the accuracy says little"),
+    "disturbed by any": (3.0, 0.0, 3.0, 0, 1600, "no", "any letter disturbs it"),
+}
+
+
+def plant(finding, letter, noise, bias, n, seed):
+    """Return labels, the log odds of each condition and the patients, of two images each."""
+    chance = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    sign, own = 2 * labels - 1, chance.normal(size=n) * bool(finding)
+    odds = {name: bias + finding * sign / 2 + own + letter * sign * way + noise * abs(way) * chance.normal(size=n)
+            for name, way in (("agrees", 1), ("none", 0), ("contrary", -1))}
+    return labels, odds, np.arange(n) // 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", PLANTED)
+def test_the_verdict_on_a_planted_network_is_right(kind, seed):
+    *planted, n, verdict, words = PLANTED[kind]
+    labels, odds, people = plant(*planted, n, seed)
+    probs = {name: np.stack([1 - p, p], 1) for name, p in ((name, 1 / (1 + np.exp(-z))) for name, z in odds.items())}
+    rows = tuple(LetterResult(name, title, False, n, float(((odds[name] > 0) == labels).mean()), (0.0, 1.0), None, None,
+                              roc_auc_score(labels, odds[name])) for name, (title, _) in CONDITIONS.items())
+    found = conclude(rows, labels, probs, "binary-class", 0.5, people)
+    assert (found.verdict, found.reads) == (verdict, verdict in ("reads", "reverse")), found.sentence
+    assert words in found.sentence
+    if verdict != "unknown":
+        assert f"{roc_auc_score(labels, odds['contrary']):.2f} where it contradicts it" in found.sentence
+
+
+def test_where_one_class_is_all_the_threshold_decides():
+    """No ranking is defined; what is predicted still follows the letter, or it cannot be told."""
+    labels, titles = np.ones(60, int), CONDITIONS.items()
+    for contrary, verdict in ((0.1, "reads"), (0.9, "unknown")):
+        probs = {name: np.tile([1 - p, p], (60, 1)) for name, p in (("agrees", 0.9), ("none", 0.8), ("contrary", contrary))}
+        rows = tuple(LetterResult(name, title, False, 60, float(probs[name][0, 1] > 0.5), (0.0, 1.0), None, None, None)
+                     for name, (title, _) in titles)
+        assert conclude(rows, labels, probs, "binary-class").verdict == verdict

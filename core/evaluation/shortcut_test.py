@@ -11,9 +11,9 @@ No torch at module level.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,15 +25,19 @@ from core.datasets.dataset import Dataset
 from core.datasets.geometry import fit
 from core.errors import LightboxError
 from core.evaluation import thresholds
+from core.metrics.confusion import predict
+from core.metrics.paired_tests import AUCTest, delong_test, mcnemar
 from core.runs.store import Run
 
 if TYPE_CHECKING:
     from core.datasets.phantom import PhantomConfig
 
-# of accuracy, between an agreeing and a contrary letter: what a hundred images can separate from chance
+# of ROC AUC or accuracy, between an agreeing and a contrary letter: less is of no importance, and a test that cannot exclude
+# as much cannot tell
 DROP = 0.1
 # of the side, by which a region is widened: 15 of 224 px, as in the pointing game (Zhang et al. 2018)
 TOLERANCE = 0.07
+FEWEST = 10            # images of either class, for a test of the ranking, which is by normal approximation
 BATCH = 16             # images that are generated at a time, so that the progress moves
 
 # name -> what it is in words, and the settings of the phantom set that it changes
@@ -65,10 +69,12 @@ class ShortcutTest:
     Attributes:
         rows: one for each of CONDITIONS, before them one for the set itself where it is none of these
         reads: whether the network relies on the letter
+        verdict: "reads"; "reverse", it follows the letter the other way round; "no"; "unknown", it cannot be told
     """
     rows: tuple[LetterResult, ...]
     reads: bool
     sentence: str
+    verdict: str
 
 
 def can_test(data: Dataset) -> bool:
@@ -101,7 +107,7 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
         raise LightboxError("split.empty", f"This data set has no {split} images.", "Choose another split.")
     if split == "test":
         run.note_test_opened()
-    model, own, results = load_classifier(run.id).model, _config(data), []
+    model, own, results, said = load_classifier(run.id).model, _config(data), [], {}
     conditions = {name: (title, dataclasses.replace(own, **changes))
                   for name, (title, changes) in CONDITIONS.items()}
     # a letter that only hints, or tells the side
@@ -115,14 +121,16 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
                 progress("Generating the X-rays with another letter",
                          k * len(rows) + min(start + BATCH, len(rows)),
                          len(conditions) * len(rows))
-        found, _ = metrics.estimate(data.labels[rows], np.concatenate(probs), data.task,
+        said[name] = np.concatenate(probs)
+        found, _ = metrics.estimate(data.labels[rows], said[name], data.task,
                                     threshold=thresholds.of(run), each=(),
                                     names=("accuracy", "sensitivity", "specificity", "roc_auc"))
         results.append(LetterResult(name, title, config == own, len(rows), found["accuracy"].value,
                                     found["accuracy"].interval,
                                  *(found[metric].value
                                    for metric in ("sensitivity", "specificity", "roc_auc"))))
-    return conclude(tuple(results))
+    people = data.table["patient"].to_numpy()[rows]
+    return conclude(tuple(results), data.labels[rows], said, data.task, thresholds.of(run), people)
 
 
 def retaken(data: Dataset, rows: Sequence[int], config: PhantomConfig) -> list[np.ndarray]:
@@ -136,16 +144,86 @@ def retaken(data: Dataset, rows: Sequence[int], config: PhantomConfig) -> list[n
                                            data.channels), rows))
 
 
-def conclude(rows: tuple[LetterResult, ...]) -> ShortcutTest:
-    """Draw the conclusion from the results with each of CONDITIONS."""
-    agrees, without, contrary = (next(row.accuracy for row in rows if row.name == name)
-                                 for name in CONDITIONS)
-    reads = agrees - contrary > DROP
-    disturbed = not reads and without - agrees > DROP and without - contrary > DROP
-    return ShortcutTest(rows, reads,
-                        f"This network {'relies' if reads else 'does not rely'} on the letter: its accuracy is {agrees:.2f} "
-                    f"where the letter matches the label, {contrary:.2f} where it contradicts it, {without:.2f} without one."
-                    + (" It does not use letters, but any letter disturbs it." if disturbed else ""))
+def conclude(rows: tuple[LetterResult, ...], labels: np.ndarray, probs: Mapping[str, np.ndarray], task: str,
+             threshold: float = 0.5, groups: np.ndarray | None = None) -> ShortcutTest:
+    """Draw the conclusion: does the ranking of the images change with the letter, and if not, the predictions at the threshold?
+
+    Agreeing and contrary letters are of the same images, so DeLong's paired test compares the rankings and McNemar's the
+    predictions. What neither shows is only called absent where the interval of the difference excludes DROP.
+
+    Args:
+        rows: one for each of CONDITIONS at least
+        labels: (N,) 0 or 1
+        probs: name of a condition -> (N, 2)
+        groups: (N,) the patient of each image
+    """
+    named = {row.name: row for row in rows}
+    agrees, contrary = (probs[name] for name in ("agrees", "contrary"))
+    ranking = delong_test(labels == 1, agrees[:, 1], contrary[:, 1], groups)
+    right = [predict(p, task, threshold) == labels for p in (agrees, contrary)]
+    at_threshold = mcnemar(*right, groups)
+    verdict, by = "unknown", "ROC AUC"
+    if ranking is not None and np.bincount(labels, minlength=2).min() < FEWEST:
+        ranking = replace(ranking, low=None, high=None)
+    if ranking is not None:
+        verdict = _verdict(ranking.difference, ranking.low, ranking.high)
+    apart = ranking is not None and any(_ranks(labels, probs[name], groups) for name in CONDITIONS)
+    if verdict in ("no", "unknown"):
+        predicted = _verdict(at_threshold.difference, at_threshold.low, at_threshold.high)
+        if predicted in ("reads", "reverse"):
+            verdict, by = predicted, "accuracy"
+        elif verdict == "no" and not apart:
+            verdict = "unknown"
+    values = {name: row.accuracy if by == "accuracy" or row.roc_auc is None else row.roc_auc for name, row in named.items()}
+    by = "accuracy" if by == "accuracy" or ranking is None else by
+    numbers = (f"its {by} is {values['agrees']:.2f} where the letter matches the label, {values['contrary']:.2f} where it "
+               f"contradicts it, {values['none']:.2f} without one.")
+    return ShortcutTest(rows, verdict in ("reads", "reverse"), " ".join(filter(None, (
+        f"{WORDS[verdict]}: {numbers}", _why(verdict, ranking, apart, values),
+        _one_sided(agrees, contrary, task, threshold)))), verdict)
+
+
+WORDS = {"reads": "This network relies on the letter", "no": "This network does not rely on the letter",
+         "reverse": "This network relies on the letter, the other way round",
+         "unknown": "Whether this network relies on the letter cannot be told"}
+
+
+def _verdict(difference: float, low: float | None, high: float | None) -> str:
+    if low is None or high is None:          # no spread at all, or too few patients to know one
+        return "unknown"
+    if low > 0 and difference > DROP / 2:
+        return "reads"
+    if high < 0 and difference < -DROP / 2:
+        return "reverse"
+    return "no" if max(-low, high) <= DROP else "unknown"
+
+
+def _ranks(labels: np.ndarray, probs: np.ndarray, groups: np.ndarray | None) -> bool:
+    """Whether the network ranks the images of one condition better, or worse, than chance."""
+    chance = delong_test(labels == 1, probs[:, 1], np.zeros(len(labels)), groups)
+    return chance is not None and chance.p is not None and chance.p < 0.05
+
+
+def _why(verdict: str, ranking: AUCTest | None, apart: bool, values: Mapping[str, float]) -> str:
+    if verdict == "no" and min(values["none"] - values["agrees"], values["none"] - values["contrary"]) > DROP:
+        return "It does not use letters, but any letter disturbs it."
+    if verdict != "unknown":
+        return ""
+    if ranking is None or ranking.low is None:
+        return "There are too few images, or only images of one class."
+    if not apart:
+        return "It does not tell normal from abnormal, with a letter or without: there is nothing that a letter could decide."
+    return (f"With these images the difference may be anything from {ranking.low:.2f} to {ranking.high:.2f}: more are needed.")
+
+
+def _one_sided(agrees: np.ndarray, contrary: np.ndarray, task: str, threshold: float) -> str:
+    """A sentence where almost all images are predicted alike, so that the accuracy hides what the ranking shows."""
+    share = float(np.mean([predict(p, task, threshold) == 1 for p in (agrees, contrary)]))
+    if 0.05 < share < 0.95:
+        return ""
+    which = "abnormal" if share > 0.5 else "normal"
+    return (f"At its threshold, {threshold:.2f}, it calls {max(share, 1 - share):.0%} of the images {which}: "
+            "the accuracy says little.")
 
 
 # -------------------------------------------------------------------------------- where what is in the images

@@ -38,7 +38,8 @@ def draw_shortcut_test(run: Run, data: Dataset) -> Callable[[], None] | None:
 
 
 def _show(result: ShortcutTest, run: Run) -> None:
-    box, icon = (st.error, ":material/cancel:") if result.reads else (st.success, ":material/check_circle:")
+    box, icon = {"no": (st.success, ":material/check_circle:"), "unknown": (st.info, ":material/help:")}.get(
+        result.verdict, (st.error, ":material/cancel:"))
     box(result.sentence, icon=icon)
     frame = pd.DataFrame([{
         "letter": row.title + (", as in training" if row.as_trained else ""), "n": row.n,
