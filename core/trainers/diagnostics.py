@@ -4,7 +4,8 @@
 
 Each rule is a function of its own with its numbers beside it. A rule only uses what was recorded: records of
 older versions lack some keys, and then it stays silent. One bad batch is no problem: of steps the median of
-several counts, of epochs two or three in a row.
+several counts, of epochs two or three in a row. What is next to nothing may grow a thousandfold and still be
+next to nothing: losses below LEARNED and gradients below HARMLESS are no problem.
 
     rule               applies when
     not_a_number       the loss was no longer a number, or infinite
@@ -31,6 +32,8 @@ EXPLODED = 100.0        # gradient norm now / at first
 VANISHED = 1e-4         # the same
 HARDLY_FELL = 0.8       # loss now / loss at the start, above which next to nothing was learned
 DIVERGED, OVERFITTED = 1.5, 1.1      # validation loss / its lowest value
+LEARNED = 0.02          # loss: the right class gets 98 %
+HARMLESS = 10.0         # gradient norm
 SINCE = 3               # epochs after the lowest validation loss before anything is reported
 FIRST_OF = 4            # epochs done before it counts that the first was the best
 SOME_STEPS = 5          # steps that a median is taken of
@@ -122,7 +125,7 @@ def collapsed(history: History) -> Diagnosis | None:
 
 def rate_too_high(history: History) -> Diagnosis | None:
     start, now = _loss_at_start(history), _loss_now(history)
-    if start is None or now is None or now <= ABOVE_START * start:
+    if start is None or now is None or now <= max(ABOVE_START * start, LEARNED):
         return None
     epoch = next((r["epoch"] for r in history.epochs if r["train_loss"] > ABOVE_START * start), _epoch_now(history))
     return Diagnosis("rate_too_high", f"The training loss is higher than at the start: it rose from {start:.3g} to {now:.3g}, "
@@ -133,7 +136,7 @@ def rate_too_high(history: History) -> Diagnosis | None:
 
 def gradient_explodes(history: History) -> Diagnosis | None:
     norms = _grad_norms(history)
-    if norms is None or norms[1] <= EXPLODED * norms[0]:
+    if norms is None or norms[1] <= max(EXPLODED * norms[0], HARMLESS):
         return None
     epoch = history.steps[-SOME_STEPS]["epoch"]
     return Diagnosis("gradient_explodes", f"The gradient explodes: its norm went from {norms[0]:.2g} to {norms[1]:.2g} by "
@@ -143,7 +146,8 @@ def gradient_explodes(history: History) -> Diagnosis | None:
 def gradient_vanishes(history: History) -> Diagnosis | None:
     """A network that has learned its images has a small gradient too; then its loss is small, and the rule does not apply."""
     norms, start, now = _grad_norms(history), _loss_at_start(history), _loss_now(history)
-    if norms is None or start is None or now is None or norms[1] >= VANISHED * norms[0] or now < HARDLY_FELL * start:
+    if norms is None or start is None or now is None or norms[1] >= VANISHED * norms[0] or now < max(
+            HARDLY_FELL * start, LEARNED):
         return None
     epoch = history.steps[-SOME_STEPS]["epoch"]
     return Diagnosis("gradient_vanishes", f"The gradient vanishes: its norm went from {norms[0]:.2g} to {norms[1]:.2g} by "
@@ -168,7 +172,7 @@ def overfits(history: History) -> Diagnosis | None:
 
 def first_is_best(history: History) -> Diagnosis | None:
     best = [r["epoch"] for r in history.epochs if r.get("is_best")]
-    if len(history.epochs) < FIRST_OF or not best or best[-1] != 1:
+    if len(history.epochs) < FIRST_OF or not best or best[-1] != 1 or (history.epochs[0].get("val_loss") or 1) < LEARNED:
         return None
     return Diagnosis("first_is_best", "The best epoch is the first: in the "
                      f"{len(history.epochs) - 1} epochs since then the network has not improved on the validation images.",
@@ -245,7 +249,7 @@ def _risen(history: History, factor: float) -> tuple[str, int] | None:
     best = min(range(len(known)), key=lambda i: known[i]["val_loss"])
     low, after = known[best], known[best + 1:]
     now, train = fmean(r["val_loss"] for r in known[-SINCE:]), fmean(r["train_loss"] for r in known[-SINCE:])
-    if len(after) < SINCE or now <= factor * low["val_loss"] or train >= low["train_loss"]:
+    if len(after) < SINCE or now <= max(factor * low["val_loss"], LEARNED) or train >= low["train_loss"]:
         return None
     since = low["epoch"] + 1
     return (f"since epoch {since} the validation loss rose from {low['val_loss']:.3g} to {now:.3g} (mean of the last {SINCE} "
