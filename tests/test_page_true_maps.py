@@ -87,7 +87,7 @@ def test_newer_weights_are_tested_anew(run, examined):
 
 
 @pytest.mark.parametrize("says, kind, words, pointing", [
-    (found(), "success", "Yes, as far", "warning"),
+    (found(), "success", "The maps of 16 images", "warning"),
     (found(gain=-0.1, places={"finding": Place(9, 0.6, 0.1, 1.0)}), "warning", "Doubtful", "success"),
     (found(empty=16, places={"letters": Place(1, 0.05, 0.05, 0.0)}), "error", "No heat-map", "warning")])
 def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kind, words, pointing):

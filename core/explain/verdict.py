@@ -30,7 +30,7 @@ def verdict(results: CheckResults) -> Verdict:
     if results.empty == results.images:
         return Verdict("no", "No heat-map to trust: at this layer there is no evidence for the class.")
     if random >= SAME:
-        return Verdict("no", f"No. The maps stay nearly the same when all weights are random (rank correlation {random:.2f}; the "
+        return Verdict("no", f"Failed. The maps stay nearly the same when all weights are random (rank correlation {random:.2f}; the "
                        f"limit is {SAME}): they show the image, not what the network has learned.")
     if results.gain < GAIN:
         return Verdict("doubtful", "Doubtful. The prediction depends no more on what the maps mark than on "
@@ -38,8 +38,10 @@ def verdict(results: CheckResults) -> Verdict:
     if results.shifts is not None and results.shifts < STABLE:
         return Verdict("doubtful", f"Doubtful. Images moved by {100 * SHIFT:.0f} % of their side get different maps (rank "
                        f"correlation {results.shifts:.2f}; the limit is {STABLE}).")
-    sentence = (f"Yes, as far as these checks can tell: what the maps mark changes the probability by {results.gain:.2f} more "
-                f"than {results.best_baseline}, and random weights give different maps (rank correlation {random:.2f}).")
+    sentence = (f"The maps of {results.images} images of which the network is surest passed: what they mark changes the "
+                f"probability by {results.gain:.2f} more than {results.best_baseline}, and random weights give different maps "
+                f"(rank correlation {random:.2f}). The map above was not tested by itself, and a map that passes may explain a "
+                "wrong prediction.")
     if results.seeds is not None and results.seeds < SAME:
         sentence += (f" But a network trained with another seed gives different maps ({results.seeds:.2f}): they tell "
                      "about this network, not about the images.")
