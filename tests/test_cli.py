@@ -103,6 +103,27 @@ def test_explain_takes_any_method_and_compares_two_classes(place, run_id, images
     assert covered.split("value is")[1] != compared.split("value is")[1]
 
 
+def test_explain_writes_the_maps_of_a_split(place, run_id, images, monkeypatch, capsys):
+    from core.__main__ import main
+    monkeypatch.setenv("LIGHTBOX_HOME", str(place))
+    run = RunStore(place).get(run_id)
+    opened = run.times_test_opened()
+    assert main(["explain", run_id, "--split", "val", "--out", str(images / "maps")]) == 0
+    rows = list(csv.DictReader(open(images / "maps" / "maps.csv")))
+    assert len(rows) == run.data()["n"]["val"] == len(list((images / "maps").glob("*.png")))
+    stored = load_predictions(run, "val")
+    place_of = {name: k for k, name in enumerate(stored.image_ids)}
+    for row in rows:
+        k = place_of[row["image_id"]]
+        assert row["explained"] == str(stored.probs[k].argmax()) and row["true"] == str(stored.labels[k])
+        assert float(row["probability"]) == pytest.approx(stored.probs[k].max(), abs=2e-3)
+        assert cv2.imread(str(images / "maps" / row["file"])) is not None
+    assert run.times_test_opened() == opened
+    capsys.readouterr()
+    assert main(["explain", run_id, "--out", "x.png"]) == main(["explain", run_id, "a.png", "--split", "val", "--out", "x"]) == 2
+    assert "--split val or test" in capsys.readouterr().err
+
+
 def test_predict_gives_a_bad_file_its_own_error_column(place, run_id, images):
     text = lightbox(place, "predict", run_id, images / "good.png", images / "bad.png", images / "none.png").stdout
     good, bad, none = csv.DictReader(io.StringIO(text))

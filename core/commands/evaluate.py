@@ -1,19 +1,15 @@
-"""Evaluation: metrics, paired tests of two runs, the shortcut test, marks, and heat-maps."""
+"""Evaluation: metrics, paired tests of two runs, the shortcut test, and marks."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.options import JSON, READING, Command, absolute, argument, open_run, pairs, split_argument
+from core.commands.options import JSON, Command, absolute, argument, class_index, open_run, pairs, split_argument
 from core.commands.output import Bar, print_result, write_or_print
 from core.errors import LightboxError
-from core.explain import METHODS
-from core.files import write_atomic
 
 if TYPE_CHECKING:
     from core.evaluation.run_evaluation import RunEvaluation
@@ -42,7 +38,7 @@ def evaluate(options: Namespace) -> None:
         if result.positive_class is None:
             raise LightboxError("class.positive", "Only one of two classes is the positive one.",
                                 f"This run has {len(result.class_names)}: each is listed against the rest with --json.")
-        result = result.for_positive(_class_index(options.positive, result.class_names))
+        result = result.for_positive(class_index(options.positive, result.class_names))
     bar.end()
     print_result(options, result.as_dict(), _result_in_words(options, result))
 
@@ -202,54 +198,6 @@ def _comparison_in_words(result: dict) -> Iterator[str]:
     yield from result["notes"]
 
 
-def explain(options: Namespace) -> None:
-    """Write a heat-map over one image as a PNG file."""
-    import cv2
-    import torch
-
-    from core.explain import explain as explain_by
-    from core.explain import overlay
-    from core.runs.classifiers import as_input, decode_for, load_classifier
-    model, method = load_classifier(options.run).model, METHODS[options.method]
-    picture = decode_for(model, Path(options.image), options.intensity, max(1, options.frame) - 1)
-    images = as_input(model, [picture.pixels])
-    with torch.no_grad():
-        probs = model.probabilities(model(images))[0]
-    target = int(probs.argmax()) if options.target is None else _class_index(options.target,
-                                                                             model.class_names)
-    against = None if options.against is None else _class_index(options.against, model.class_names)
-    bar = Bar()
-    try:
-        cam = explain_by(options.method, model, images, torch.tensor([target]), options.layer,
-                         against=None if against is None else torch.tensor([against]),
-                         progress=partial(bar.count, method.title) if method.many else None)[0].numpy()
-    except (KeyError, ValueError) as error:
-        raise LightboxError("layer.unknown", f"{error.args[0]}",
-                            "Give a layer with a feature map with --layer.") from None
-    finally:
-        bar.end()
-    shown = (images[0].permute(1, 2, 0).numpy() * 255).round().astype("uint8")
-    ok, data = cv2.imencode(".png", cv2.cvtColor(overlay(shown, cam, opacity=0.5, signed=method.signed),
-                                                 cv2.COLOR_RGB2BGR))
-    write_atomic(Path(options.out), data.tobytes())
-    name = model.class_names[target] + (f" and not {model.class_names[against]}" if against is not None
-                                        else "")
-    what = f"why {name} ({float(probs[target]):.3f})" if method.by_class else "what varies most, whatever the class"
-    low = f", the lowest {float(cam.min()):.2g}" if method.signed else ""
-    print(f"{options.out}: {method.title}, {what}; the largest value is {float(cam.max()):.2g}{low} {method.unit}")
-    print(*picture.notes, sep="\n", end="\n" if picture.notes else "")
-
-
-def _class_index(name: str, class_names: tuple[str, ...]) -> int:
-    """A class by its name or its number."""
-    if name in class_names:
-        return class_names.index(name)
-    if name.isdigit() and int(name) < len(class_names):
-        return int(name)
-    raise LightboxError("class.unknown", f"There is no class {name}.",
-                        f"There are: {', '.join(class_names)}.")
-
-
 COUNTED = split_argument("each opening of test is counted")
 
 COMMANDS = (
@@ -281,15 +229,5 @@ COMMANDS = (
         argument("run_b", metavar="RUN"),
         split_argument("test must have been opened by evaluate"),
         JSON,
-    )),
-    Command("explain", "write a heat-map that explains a prediction", explain, (
-        argument("run"),
-        argument("image"),
-        argument("--layer", help="dotted name; default: the last feature map"),
-        argument("--target", help="class to explain, by name or number; default: the predicted one"),
-        argument("--method", choices=tuple(METHODS), default="grad_cam"),
-        argument("--against", help="class to contrast with: explains the difference of the two logits"),
-        *READING,
-        argument("--out", required=True),
     )),
 )

@@ -92,3 +92,13 @@ def open_run(name: str) -> Run:
     """Return a run by its id. Raises LightboxError where there is none."""
     from core.runs.store import RunStore
     return RunStore().get(name)
+
+
+def class_index(name: str, class_names: tuple[str, ...]) -> int:
+    """Return the number of a class that is given by its name or its number. Raises LightboxError "class.unknown"."""
+    if name in class_names:
+        return class_names.index(name)
+    if name.isdigit() and int(name) < len(class_names):
+        return int(name)
+    raise LightboxError("class.unknown", f"There is no class {name}.",
+                        f"There are: {', '.join(class_names)}.")

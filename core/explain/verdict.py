@@ -30,8 +30,8 @@ def verdict(results: CheckResults) -> Verdict:
     if results.empty == results.images:
         return Verdict("no", "No heat-map to trust: at this layer there is no evidence for the class.")
     if random >= SAME:
-        return Verdict("no", f"Failed. The maps stay nearly the same when all weights are random (rank correlation {random:.2f}; the "
-                       f"limit is {SAME}): they show the image, not what the network has learned.")
+        return Verdict("no", f"Failed. The maps stay nearly the same when all weights are random (rank correlation {random:.2f}; "
+                       f"the limit is {SAME}): they show the image, not what the network has learned.")
     if results.gain < GAIN:
         return Verdict("doubtful", "Doubtful. The prediction depends no more on what the maps mark than on "
                        f"{results.best_baseline} (difference {results.gain:+.2f} of probability; the limit is {GAIN}).")
