@@ -67,7 +67,7 @@ def test_at_first_two_runs_are_picked_that_can_be_compared(two):
     plant(best, "val", labels, np.eye(2)[labels])
     about = best.data() | {"class_names": ["left", "right"]}
     (best.folder / "data.json").write_text(json.dumps(about))
-    rows = run_table(open_page("compare"))["rows"]
+    rows = run_table(open_page("compare", of="all"))["rows"]
     assert [row["id"] for row in rows] == [best.id, a.id, b.id]
     assert [row["letter"] for row in rows] == ["", "A", "B"]
 
@@ -119,6 +119,18 @@ def test_the_address_says_which_data_sets_and_what_is_not_there(two):
     for name in ("runs", "view", "board"):
         lost = open_page("compare", **{name: "<nonsense>"})
         assert not lost.exception and "nonsense" in lost.warning[0].value and "<nonsense>" not in lost.warning[0].value
+
+
+def test_tasks_of_one_data_set_are_not_in_one_ranking(two):
+    a, b = two
+    third = another(b, "20200103-000000-cafe", name="of the body part")
+    (third.folder / "data.json").write_text(json.dumps(third.data() | {"class_names": ["elbow", "wrist"]}))
+    at = open_page("compare", run=a.id)
+    (chip,) = [box for box in at.selectbox if box.label == "Data set"]
+    titles = [f"{a.data()['title']}: {names}" for names in (", ".join(a.data()["class_names"]), "elbow, wrist")]
+    assert sorted(chip.options) == sorted([*titles, "All data sets"])
+    assert [row["id"] for row in run_table(at)["rows"]] == [a.id, b.id]
+    assert [row["id"] for row in run_table(chip.set_value(titles[1]).run())["rows"]] == [third.id]
 
 
 def test_two_runs_get_the_tests_what_differs_and_where_they_disagree(two):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -27,8 +28,18 @@ BY_TEST = ("Sorted by test. Choosing a network by its test result makes the test
 
 
 def trained_runs(store: RunStore) -> list[RunSummary]:
-    """Every run with a finished epoch, newest first."""
-    return [run for run in run_feed.all_runs(store) if run.epoch]
+    """Every run with a finished epoch, newest first, under its data set; under data set and classes where a set has runs of
+    several tasks, whose numbers must not stand in one ranking."""
+    runs = [run for run in run_feed.all_runs(store) if run.epoch]
+    tasks: dict[str, set] = {}
+    for run in runs:
+        tasks.setdefault(run.data_title, set()).add(run.class_names)
+    return [replace(run, data_title=f"{run.data_title}: {_listed(run.class_names)}") if len(tasks[run.data_title]) > 1 else run
+            for run in runs]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def with_intervals(store: RunStore, runs: list[RunSummary]) -> list[RunSummary]:
