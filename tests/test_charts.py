@@ -112,6 +112,22 @@ def test_a_training_has_a_line_each_and_a_ring_around_the_best_epoch():
     assert {curves.TRAIN, curves.VAL, curves.BATCHES, "Epoch", "Cross-entropy"} <= set(texts(as_svg(chart)))
 
 
+def test_a_curve_is_smoothed_as_pandas_does():
+    values = np.random.default_rng(0).normal(size=40)
+    values[[0, 7]] = np.nan
+    for factor in (0.0, 0.3, 0.9):
+        expected = pd.Series(values).ewm(alpha=1 - factor, adjust=True, ignore_na=True).mean().to_numpy()
+        known = ~np.isnan(values)
+        np.testing.assert_allclose(curves.smooth(values, factor)[known], expected[known])
+
+
+def test_a_logarithmic_loss_has_powers_of_ten_and_no_zero():
+    lines = {curves.TRAIN: (np.arange(1, 5), np.array([10.0, 1.0, 0.1, 0.0]))}
+    drawn = texts(as_svg(curves.training("Loss", lines, epochs=4, log=True)))
+    assert {"0.1", "1", "10"} <= set(drawn)
+    assert "0.1" in curves.training("Loss", lines, epochs=4, log=True).alt.split("now")[0]
+
+
 def test_an_empty_training_is_drawn_with_its_axes():
     chart = curves.training("ROC AUC", {}, epochs=3)
     assert texts(as_svg(chart))[:4] == ["0", "1", "2", "3"] and "Nothing yet" in chart.alt

@@ -151,6 +151,16 @@ def test_curves_show_what_was_recorded_and_mark_the_best_epoch():
     assert "0.740" in text_of(at) and "epoch 2" in str([m.proto.help for m in at.get("metric")])
 
 
+def test_curves_are_smoothed_and_a_loss_is_logarithmic_on_request():
+    put_run("finished", [*TWO, epoch_record(3, 0.70, best=False)])
+    at = open_page("runs")
+    at.session_state["curves_drawn"] = {"smoothing": 0.5, "log": True}
+    table, chart, _ = curve(at.run(), "Loss")
+    shown = [row["value"] for row in table.to_pylist() if row["line"] == "training"]
+    assert shown == pytest.approx([1, (0.5 * 1 + 1 / 2) / 1.5, (0.25 * 1 + 0.5 / 2 + 1 / 3) / 1.75])
+    assert any("smoothed, 0.50" in element.proto.body for element in at.get("html"))
+
+
 def test_an_undefined_auc_is_a_dash_not_a_number():
     put_run("finished", [start_record(), epoch_record(1, None)])
     at = open_page("runs")

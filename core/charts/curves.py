@@ -126,7 +126,7 @@ def _rates_spec(plane: Plane, names: tuple[str, ...], colors: tuple[str, ...],
 def training(title: str, lines: Curves, *, epochs: float, behind: Curves | None = None,
              best: int | None = None, limits: tuple[float, float] = (-math.inf, math.inf),
              format: str = ".3f", large: bool = True, legend: bool = False,
-             higher_is_better: bool | None = None, height: int = 190) -> Chart:
+             higher_is_better: bool | None = None, height: int = 190, log: bool = False) -> Chart:
     """Return one metric of a training by epoch; it can be drawn while the run is still learning.
 
     Args:
@@ -139,7 +139,11 @@ def training(title: str, lines: Curves, *, epochs: float, behind: Curves | None 
         format: d3's, of a value in the tooltip
         large: whether it is a metric of the predictions; the others are drawn finer
         legend: whether the chart says by itself what its lines are, and what its y axis is
+        log: whether the y axis is logarithmic; what is not above zero is left out then
     """
+    if log:
+        lines, behind = ({name: tuple(np.asarray(part)[np.asarray(ys) > 0] for part in (xs, ys))
+                          for name, (xs, ys) in curves.items()} for curves in (lines, behind or {}))
     behind = {name: curve for name, curve in (behind or {}).items() if len(curve[0])}
     shown = {name: lines[name] for name in (BATCHES, TRAIN, VAL) if name in lines and len(lines[name][0])}
     by_epoch = {name: curve for name, curve in shown.items() if name != BATCHES}
@@ -151,18 +155,40 @@ def training(title: str, lines: Curves, *, epochs: float, behind: Curves | None 
                      for name, (_, ys) in (shown | behind).items())
     better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
     marked = f" The best epoch is {best}." if best else ""
-    spec = _training_spec(title, tuple(behind), bool(by_epoch), tuple(shown) if legend else (), format, large)
+    spec = _training_spec(title, tuple(behind), bool(by_epoch), tuple(shown) if legend else (), format, large, log)
     values = joined([ys for _, ys in (behind | shown).values()])
     return Chart(
         spec, {name: long_table(part, "epoch", "value", "line") for name, part in parts.items()},
         f"{title} by epoch. {said or 'Nothing yet'}.{better}{marked}",
         {"x_axis": axes.linear([0, epochs], integers=True, room=0, count=6),
-         "y_axis": axes.linear(values, limits=limits, count=max(3, height // 36))}, height=height)
+         "y_axis": axes.log(values, count=max(3, height // 36)) if log else
+         axes.linear(values, limits=limits, count=max(3, height // 36))}, height=height)
+
+
+def smooth(values: np.ndarray, factor: float) -> np.ndarray:
+    """Return an exponential moving average of a curve, of the same length: each value counts `factor` times as much as the next.
+
+        s_t = sum_i factor^(t - i) x_i / sum_i factor^(t - i),  i = 0 ... t
+
+    NaN stays NaN and counts for nothing.
+
+    >>> smooth(np.array([1.0, 0.0, 0.0]), 0.5).round(3).tolist()
+    [1.0, 0.333, 0.143]
+    """
+    total = weight = 0.0
+    smoothed = np.empty(len(values))
+    for i, value in enumerate(values):
+        if np.isnan(value):
+            smoothed[i] = value
+            continue
+        total, weight = factor * total + value, factor * weight + 1.0
+        smoothed[i] = total / weight
+    return smoothed
 
 
 @built_once
 def _training_spec(title: str, behind: tuple[str, ...], by_epoch: bool, legend: tuple[str, ...], format: str,
-                   large: bool) -> alt.LayerChart:
+                   large: bool, log: bool) -> alt.LayerChart:
     import altair as alt
     names = (*behind, BATCHES, TRAIN, VAL)
     train, val = palette.SPLITS["train"], palette.SPLITS["val"]
@@ -182,7 +208,7 @@ def _training_spec(title: str, behind: tuple[str, ...], by_epoch: bool, legend: 
     ring = table("best").mark_point(size=150, strokeWidth=2, filled=False, opacity=1, color=val)
     titles = ("Epoch", title) if legend else (None, None)
     return alt.layer(lines, dots, ring).encode(
-        tooltip=tooltip, x=position("x", "epoch", titles[0], grid=False), y=position("y", "value", titles[1]))
+        tooltip=tooltip, x=position("x", "epoch", titles[0], grid=False), y=position("y", "value", titles[1], log=log))
 
 
 def runs(title: str, lines: Sequence[tuple[str, str, np.ndarray, np.ndarray]], colors: Mapping[str, str], *,

@@ -70,6 +70,7 @@ MEASURES: dict[str, Measure] = {m: _of(m) for m in ("loss", "roc_auc", "accuracy
     "device_use": Measure("Device utilisation, %", "Share of the time in which the device was computing.", step="device_use",
                           format=".0f", scale=100, limits=(0, 100)),
 }
+LOGARITHMIC = ("loss", "lr", "grad_norm")       # curves whose axis can be
 ALWAYS = ("loss", "roc_auc", "accuracy", "lr", "grad_norm", "images_per_second")          # offered before anything is known
 
 
@@ -94,7 +95,19 @@ def choose_curves(records: Sequence[Mapping]) -> list[str]:
             st.pills(title, options, selection_mode="multi", format_func=lambda key: MEASURES[key].title,
                      help="  \n".join(f"**{MEASURES[key].title}**: {MEASURES[key].help}" for key in options),
                      **follow(f"curves_{is_metric}", [key for key in chosen if key in options], _set_curves, is_metric))
+        if choice.open:
+            drawn = looks()
+            st.slider("Smoothing", 0.0, 0.95, step=0.05,
+                      help="An exponential moving average: 0 shows the values as recorded, 0.9 averages about ten.",
+                      **follow("curves_smoothing", drawn["smoothing"], drawn.__setitem__, "smoothing"))
+            st.toggle("Logarithmic loss, learning rate and gradient norm", **follow(
+                "curves_log", drawn["log"], drawn.__setitem__, "log"))
     return [key for key in there if key in chosen]
+
+
+def looks() -> dict:
+    """Return how this person's curves are drawn: smoothing, 0 to 0.95, and whether axes that can be logarithmic are."""
+    return st.session_state.setdefault("curves_drawn", {"smoothing": 0.0, "log": False})
 
 
 def _set_curves(is_metric: bool, keys: Sequence[str]) -> None:
@@ -156,7 +169,7 @@ def show_curves(run: Run, records: Sequence[Mapping], chosen: Sequence[str], oth
                 _show(run, MEASURES[key], key, others, end, best, height)
 
 
-def legend(others: Sequence[str], measured: str | None) -> str:
+def legend(others: Sequence[str], measured: str | None, smoothing: float = 0.0) -> str:
     """Return HTML of the legend of all curves.
 
     Args:
@@ -173,6 +186,8 @@ def legend(others: Sequence[str], measured: str | None) -> str:
              sign(line_style(train, height=1, opacity=.6), BATCHES), sign(line_style(val), VAL),
              sign(f"width:9px;height:9px;border:2px solid {val};border-radius:50%", "best epoch, saved")]
     signs += [sign(line_style(theme.QUIET, theme.dash(k)), name) for k, name in enumerate(others)]
+    if smoothing:
+        signs.append(f"<span>smoothed, {smoothing:.2f}</span>")
     if how:
         signs.append(f"<span title='{html.escape(how[1], quote=True)}'><u>{how[0]}</u></span>")
     return f"<div class='lightbox-legend'>{''.join(signs)}</div>"
@@ -183,12 +198,16 @@ def _show(run: Run, measure: Measure, key: str, others: Mapping[str, Run], epoch
              BATCHES: thin(*run_feed.curve(run, "step", measure.step))}
     behind = {name: thin(*_behind(other, measure), POINTS_BEHIND) for name, other in others.items()}
     better = {True: " Higher is better.", False: " Lower is better.", None: ""}[measure.higher_is_better]
+    if smoothing := looks()["smoothing"]:
+        lines, behind = ({name: (xs, curves.smooth(ys, smoothing)) for name, (xs, ys) in some.items()}
+                         for some in (lines, behind))
     with st.container(gap=None):
         st.markdown(f"**{measure.title}**", help=measure.help + better)
         show_chart(curves.training(
             measure.title, _scaled(lines, measure.scale), behind=_scaled(behind, measure.scale), epochs=epochs, best=best,
             limits=measure.limits, format=measure.format, large=measure.is_metric,
-            higher_is_better=measure.higher_is_better, height=height), key=f"curve_{key}")
+            higher_is_better=measure.higher_is_better, height=height, log=looks()["log"] and key in LOGARITHMIC),
+            key=f"curve_{key}")
 
 
 def _behind(run: Run, measure: Measure) -> tuple[np.ndarray, np.ndarray]:

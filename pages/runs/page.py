@@ -168,7 +168,7 @@ def draw_curves(run: Run, status: Status, progress: Progress, records: list[dict
         chosen = curves.choose_curves(records)
         others = curves.choose_others(run.id, rows, store)
         measured = next((r.get("measured") for r in reversed(records) if r["kind"] == "epoch"), None)
-        st.html(curves.legend(list(others), measured))
+        st.html(curves.legend(list(others), measured, curves.looks()["smoothing"]))
     end = (progress.epochs if status.state in run_feed.ACTIVE else 0) or run_feed.place(records) or 1
     curves.show_curves(run, records, chosen, others, epochs=end, is_metric=True)
     draw_tracked(run.id, tracked, records)
