@@ -107,6 +107,19 @@ def test_stop_resume_and_delete_do_what_they_say(machine):
     assert "Nothing has been trained yet" in text_of(at.run())
 
 
+def test_a_run_that_failed_at_once_shows_why_and_what_helps_not_empty_curves():
+    reason = "The weights are of 3 classes. Choose another network."
+    put_run("failed", [start_record()], reason=reason)
+    at = open_page("runs")
+    assert reason in text_of(at).replace("\\", "") and "so there are no curves" in text_of(at)
+    assert not at.metric and not [one for one in at.get("vega_lite_chart")]
+    assert at.button("run_again").proto.type == "primary" and at.button("run_resume").proto.type == "secondary"
+    assert at.button("run_resume").label == "Try again"
+    put_run("failed", TWO, reason="Later.")
+    at = open_page("runs")
+    assert at.metric and at.button("run_resume").label == "Resume" and at.button("run_resume").proto.type == "primary"
+
+
 def test_a_refusal_is_said_and_stays():
     run = put_run("finished", TWO)
     at = open_page("runs")
@@ -297,7 +310,7 @@ def test_another_network_s_time_is_guessed_by_multiply_adds(monkeypatch):
     rows = run_feed.all_runs(RunStore())
     config = RunConfig().with_(**{"model.name": "resnet18", "data.size": 28, "train.epochs": 10})
     time_, why = preview.time_hint(config, "cpu", 192, rows, flops=300)    # 2 x the images, 3 x the work, 10 times
-    assert time_ == "~ 4 min" and "estimate" in why
+    assert time_ == "2 min to 8 min" and "estimate" in why
     assert preview.time_hint(config.with_(**{"model.freeze": "all"}), "cpu", 192, rows, flops=300)[0] == "-"
 
 

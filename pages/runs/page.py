@@ -67,8 +67,17 @@ def watch() -> None:
         show_error(error)
         return
     draw_diagnoses(run, status, records)
+    if not has_begun(records) and status.state in RESUMABLE:
+        st.caption("It ended before its first training step, so there are no curves." + (
+            " Duplicate and edit opens its settings in the form, where they can be mended." if status.state == "failed" else ""))
+        return
     draw_numbers(status, progress, records)
     draw_curves(run, status, progress, records)
+
+
+def has_begun(records: list[dict]) -> bool:
+    """Return whether a run has trained for a step."""
+    return any(record["kind"] in ("step", "epoch") for record in records)
 
 
 def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]) -> None:
@@ -89,24 +98,26 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
             config_form.fill(run.config)
             config_form.put("train.batch_size", fits)
             go("train", dataset=run.config.data.dataset)
-        if st.button("Duplicate and edit", key="run_again", icon=":material/replay:",
+        mend = status.state == "failed" and not has_begun(records)
+        if st.button("Duplicate and edit", key="run_again", icon=":material/replay:", type="primary" if mend else "secondary",
                      help="Opens the form on the page Train with the settings of this run."):
             go("train", run=run.id, again="1")
         with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
-            draw_action(run, status)
+            draw_action(run, status, mend)
     if status.state != "finished":
         st.progress(run_feed.share_done(progress, records))
 
 
-def draw_action(run: Run, status: Status) -> None:
-    """The one thing that a person most likely wants next."""
+def draw_action(run: Run, status: Status, mend: bool) -> None:
+    """The one thing that a person most likely wants next; to resume comes second for a run whose settings must be mended."""
     if status.state in run_feed.ACTIVE:
         st.button("Stop", key="run_stop", icon=":material/stop:", width="stretch", on_click=attempt, args=(run.stop,),
                   disabled=status.state == "stopping",
                   help="Saves a checkpoint and ends the training within five seconds. It can be resumed.")
     elif status.state in RESUMABLE:
-        st.button("Resume", key="run_resume", icon=":material/play_arrow:", type="primary", width="stretch", on_click=attempt,
-                  args=(resume, run), help="Continues exactly from the last checkpoint.")
+        st.button("Try again" if mend else "Resume", key="run_resume", icon=":material/play_arrow:", width="stretch",
+                  type="secondary" if mend else "primary", on_click=attempt, args=(resume, run),
+                  help="Starts anew with the same settings." if mend else "Continues exactly from the last checkpoint.")
     elif st.button("Fine-tune from this run", key="run_on_top", icon=":material/stacks:", width="stretch",
                    help="A new run that starts from the weights of the best epoch."):
         go("train", run=run.id)
