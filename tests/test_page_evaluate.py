@@ -14,6 +14,7 @@ from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import load_predictions
 from core.metrics.operating_points import Threshold
 from core.runs import checkpoints
+from core.runs.store import RunStore
 from pages.shared.layout import escape, format_number
 from tests import judged
 from tests.judged import another_run, change_json, matrices, open_page, plant, press, rename_classes, store_arrays, text_of
@@ -228,3 +229,13 @@ def test_missing_validation_answers_are_made_anew_and_equal_the_old(run):
 
 def _some():
     return np.array([0, 1] * 20), np.tile([0.4, 0.6], (40, 1))
+
+
+@pytest.mark.parametrize("page, label", [("evaluate", "Accuracy"), ("errors", ""), ("gradcam", "")])
+def test_a_page_opens_on_the_newest_run_that_can_be_evaluated(run, page, label):
+    waiting = RunStore().create(run.config.with_(name="still in the queue"))
+    at = open_page(page)
+    (chip,) = [box for box in at.selectbox if box.label == "Run"]
+    assert chip.value == run.id and not at.exception and "no predictions" not in text_of(at)
+    assert [metric.label for metric in at.metric][:1] == [label][:bool(label)]
+    assert open_page(page, run=waiting.id).selectbox[0].value == waiting.id, "an address is followed"

@@ -14,7 +14,7 @@ from core.errors import LightboxError
 from core.evaluation.predictions import Predictions
 from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import METRICS
-from core.runs.store import Run, RunStore
+from core.runs.store import Run
 from pages.evaluate.calibration import draw_calibration
 from pages.evaluate.confusion import confusion
 from pages.evaluate.copies import draw_copies
@@ -47,6 +47,7 @@ from pages.shared.predictions import (
     clear_on_run_change,
     current_run,
     finding_chip,
+    list_runs,
     predictions_of,
     split_chip,
 )
@@ -199,7 +200,7 @@ def show(run: Run, split: str, finding: str | None) -> Shown:
 
 
 st.html(Path(__file__).with_suffix(".css"))
-runs = RunStore().list()
+runs = list_runs()
 if not runs:
     page_header("Evaluate")
     empty("There are no runs yet. Train a small network; it takes a few minutes.", "Train a network", "train")

@@ -23,7 +23,7 @@ from core.metrics import MULTI_LABEL
 from core.metrics.evaluation import Note
 from core.runs import checkpoints
 from core.runs.states import LIVE
-from core.runs.store import Run
+from core.runs.store import Run, RunStore
 from pages.shared import open_data
 from pages.shared.damaged import draw_moved
 from pages.shared.layout import Chip, escape, get_param, link, long_task, set_param
@@ -68,6 +68,14 @@ def predicted_filter(value: str, n: int) -> int | str | None:
 def class_index(value: str | None, n: int) -> int | None:
     """Return a class number from the address, or None where it is not one below `n`: "1" -> 1."""
     return int(value) if value and value.isdecimal() and int(value) < n else None
+
+
+def list_runs() -> list[Run]:
+    """Return all runs, the newest first; those that cannot be evaluated yet, without a finished epoch, after the others."""
+    def waits(run: Run) -> bool:
+        return not (run.folder / "predictions.npz").exists() and not checkpoints.places(run.checkpoints)
+
+    return sorted(RunStore().list(), key=waits)
 
 
 def current_run(runs: Sequence[Run]) -> Run | None:

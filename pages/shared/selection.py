@@ -9,7 +9,7 @@ import numpy as np
 
 from core.datasets import Dataset
 from core.evaluation.predictions import Predictions
-from core.runs.store import Run, RunStore
+from core.runs.store import Run
 from pages.shared import error_order
 from pages.shared.error_order import SplitView
 from pages.shared.layout import Chip, empty, page_header, run_chip
@@ -22,6 +22,7 @@ from pages.shared.predictions import (
     dataset_rows,
     finding_chip,
     is_locked,
+    list_runs,
     predicted_filter,
     predictions_of,
     split_chip,
@@ -56,7 +57,7 @@ def draw_selection(title: str, invitation: str, *more: Chip, forget: Sequence[st
         more: chips that only this page has
         forget: parameters of the address that belong to one run, beside the chips
     """
-    runs = RunStore().list()
+    runs = list_runs()
     if not runs:
         page_header(title)
         empty(f"There are no runs yet. {invitation}", "Train a network", "train")
