@@ -61,7 +61,7 @@ def _when_done(store: RunStore, rows: Sequence[RunSummary], waiting: int, traini
     seconds, unknown = run_feed.seconds_of_queue(store, rows)
     if unknown == waiting + training:
         return f"{counts}. Time unknown: nothing similar has been trained on this machine yet."
-    end = time.strftime("%H:%M" if seconds < 12 * 3600 else "%d %b %H:%M", time.localtime(time.time() + seconds))
+    end = time.strftime("%H:%M %Z" if seconds < 12 * 3600 else "%d %b %H:%M %Z", time.localtime(time.time() + seconds))
     more = f", not counting {unknown} run{'s' if unknown > 1 else ''} of unknown length" if unknown else ""
     return f"{counts}. Finished in about **{format_seconds(seconds)}**, at {end}{more}."
 

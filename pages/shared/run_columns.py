@@ -98,7 +98,7 @@ def plain(key: str, row: RunGroup) -> object:
     if key in ("seconds", "curve"):
         return COLUMNS[key].value(row)
     if key == "created":
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.first.created))
+        return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(row.first.created))
     found = cell(key, row)
     return " ".join(found) if isinstance(found, list) else found["text"]
 
