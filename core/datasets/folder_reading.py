@@ -220,7 +220,8 @@ def _read_names(options, reading: FolderReading) -> None:
     else:
         found, used = read_names([f.path for f in files], [f.split for f in files])
         for known, count in used:
-            reading.notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
+            if "(?P<patient>" in known.regex:
+                reading.notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
             reading.notes += [known.note] if known.note else []
     merged = [NameFacts(*(a or b for a, b in zip(name, folder))) for name, folder in zip(found, folder_facts)]
     reading.facts = merged

@@ -26,6 +26,7 @@ CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "
 NO_CLASS = CONTAINERS | {"raw", "processed", "preprocessed", "original", "originals", "enhanced", "cropped", "resized",
                          "filtered", "augmented", "real", "synthetic", "generated", "clahe"}
 PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
+ORDINALS = {"first", "second", "third", "fourth", "fifth"}
 GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c"}
 PEOPLE = {"patient", "patients", "pat", "pt", "p", "pid", "person", "subject", "subj", "sub", "case", "id", "participant",
           "volunteer", "donor", "slide"}
@@ -74,6 +75,10 @@ def read_levels(folders: Counter, chosen: tuple[str, ...] = ()) -> list[Level]:
     train = Counter({f: n for f, n in folders.items() if at is not None and len(f) > at and splits[at][f[at]] == "train"})
     learned = [level.role for level in _decided(_levels_of(train, chosen), train)] if 0 < len(train) < len(folders) else []
     if "class" not in learned:
+        loose = [name for folder in train for name in folder[at + 1:]]
+        if loose and all(_is_loose(name) and not name.isdecimal() for name in loose):      # Train/image, Test/CVC-300/images
+            for level in levels[at + 1:]:
+                level.role = level.role or ("other" if len(level.names) > 1 else "around")
         return _decided(levels, folders)
     for k, level in enumerate(levels):      # folders of training say what the levels are: those of test may have no classes
         level.role = level.role or ("split" if k in splits else learned[k] if k < len(learned) else "other")
@@ -254,6 +259,10 @@ def _are_parts(names: list[str]) -> bool:
     words = [words_of(name) for name in names]
     if all(set(each) & CONTAINERS and all(w in CONTAINERS | {"master", "main"} or w.isdecimal() for w in each) for each in words):
         return True
+    if all(each[0] in CONTAINERS and re.fullmatch(r"\w+[ _-][A-Z]\d+", name) for each, name in zip(words, names) if each):
+        return True      # images_C1 in data_C1: centres
+    if all(each[-1:] in (("set",), ("part",)) and set(each[:-1]) <= ORDINALS for each in words):
+        return True
     ranges = sorted((int(m[1]), int(m[2])) for m in (re.fullmatch(r"(\d+) ?[-_] ?(\d+)", name) for name in names) if m)
     if 1 < len(ranges) == len(names) and all(b == end + 1 for (_, end), (b, _) in zip(ranges, ranges[1:])):
         return True      # 1-1000, 1001-2000
@@ -275,7 +284,7 @@ def looks_like_ids(names: list[str]) -> bool:
     if len(names) > 1 and all(re.fullmatch(r"(?=.*\d)[0-9a-f-]{12,}", name.lower()) for name in names):
         return True
     if len(names) > 1 and sum(bool(re.search(r"\d{3}", name)) for name in names) >= 0.8 * len(names):
-        return not {"grade", "class"} & set(words_of(names[0]))
+        return not {"grade", "class"} & set(words_of(names[0])) and not _are_counted(names)
     shapes = Counter(_shape(name) for name in names)
     stems = {re.sub(r"\W*#$", "", shape) for shape, count in shapes.items() if count > 1 and re.fullmatch(r"[a-z]+\W*#", shape)}
     if 1 < len(stems) == len(shapes) and stems & FINDINGS:      # normal1, normal2, amd1: the class and the patient
@@ -289,6 +298,17 @@ def looks_like_ids(names: list[str]) -> bool:
     if words and words[0] in GRADES and len(names) <= FEW:
         return False
     return len(names) > FEW
+
+
+def _are_counted(names: list[str]) -> bool:
+    """Return whether a few names say different things in words, beside any number: classes with how many images each holds.
+
+    >>> _are_counted(["Normal 1341", "Pneumonia 3875"]), _are_counted(["TCGA-CS-4941", "TCGA-DU-5849"])
+    (True, False)
+    """
+    words = [{word for word in words_of(name) if not word.isdecimal()} for name in names]
+    said = {" ".join(sorted(w for w in each - set.intersection(*words) if len(w) > 3)) for each in words}
+    return len(names) <= FEW and len(said) == len(names) and "" not in said
 
 
 def _shape(name: str) -> str:

@@ -21,8 +21,9 @@ KINDS = {
               "annotated"},
              {"label", "labels", "gt", "seg", "segs", "manual", "contour", "contours", "roi", "rois", "lesion", "matte", "truth",
               "anno"}),
-    "derived": ({"heatmap", "heatmaps", "saliency", "attentionmap", "attentionmaps"},
-                {"overlay", "overlays", "segmented", "cropped", "crops", "preprocessed", "enhanced"}),
+    "derived": ({"heatmap", "heatmaps", "saliency", "attentionmap", "attentionmaps", "distancemap", "distancemaps",
+                 "weightedmaps"},
+                {"overlay", "overlays", "segmented", "cropped", "crops", "preprocessed", "enhanced", "bbox", "bboxes"}),
     "augmented": ({"augmented", "augmentation", "aug"}, {"fold", "folds"}),
     "thumbnail": ({"thumbnail", "thumbnails", "thumbs", "preview", "previews"}, set()),
 }
@@ -114,6 +115,16 @@ def _kinds_of(words: list[str]) -> list[tuple[str, bool]]:
 @cache
 def _kinds_in(name: str) -> list[tuple[str, bool]]:
     return [("mask", True)] if name.lower() == "ground" else _kinds_of(words_of(name))      # ground glass is a finding
+
+
+@cache
+def _is_helper_folder(name: str) -> bool:
+    return bool(_kinds_in(name)) and not {*words_of(name)} & {"lesion", "fold", "folds"}      # those may be classes
+
+
+def is_helper(path: str) -> bool:
+    """Return whether a folder around a file says that it is a mask, a crop or a thumbnail of another one."""
+    return any(map(_is_helper_folder, path.split("/")[:-1]))
 
 
 @cache
