@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.layout_support import layout, read_json
 from tests.test_folder_layouts import LAYOUTS as FOLDERS
 from tests.test_folder_layouts_more import LAYOUTS as MORE
+from tests.test_layouts_further import FOLDERS as FURTHER
+from tests.test_layouts_further import TABLES as FURTHER_TABLES
 from tests.test_layouts_tables import LAYOUTS as TABLES
 from tests.test_layouts_tables_more import LAYOUTS as MORE_TABLES
 
@@ -27,10 +29,10 @@ WORDS = {"binary-class": "two classes", "multi-class": "classes", "multi-label, 
 def rows() -> list[tuple[str, str, str]]:
     """Return (name, "folders" or "table", what is understood) of each layout."""
     found = []
-    for name, (images, _) in {**FOLDERS, **MORE}.items():
+    for name, (images, _) in {**FOLDERS, **MORE, **FURTHER}.items():
         with tempfile.TemporaryDirectory() as place:
             found.append((name, "folders", understood(layout(Path(place) / "set", images))))
-    for build in (*TABLES, *MORE_TABLES):
+    for build in (*TABLES, *MORE_TABLES, *FURTHER_TABLES):
         with tempfile.TemporaryDirectory() as place:
             root = Path(place) / "set"
             expect = build(root)

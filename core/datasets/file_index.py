@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from core.datasets.image_names import SUFFIXES
+from core.datasets.masks import is_helper
 from core.datasets.text import suffix_of
 from core.datasets.walk import walk
 from core.errors import LightboxError
@@ -88,12 +89,16 @@ class FileIndex:
         if candidates is None and "/" not in wanted and BREAKS.search(name):
             candidates = self._joined.get(_stem(name).replace("-", "_"))
         if candidates is None:
+            candidates = self._alone_in(wanted)
+        if candidates is None:
             return -1, NOT_FOUND
         if len(candidates) > 1:
             candidates = self._longest_match(candidates, ending, form)
         for folder in near if len(candidates) > 1 else ():
             inside = [k for k in candidates[:1000] if f"/{folder.strip('/')}/" in f"/{self.files[k]}"] if folder else []
             candidates = inside or candidates
+        if len(candidates) > 1:      # images/1.jpg rather than images_cropped/1.jpg and masks/1.jpg
+            candidates = [k for k in candidates[:1000] if not is_helper(self.files[k])] or candidates
         if len(candidates) == 1:
             return candidates[0], ""
         first, second = (self.files[k] for k in candidates[:2])
@@ -104,7 +109,8 @@ class FileIndex:
         found, missing = {}, []
         for cell in cells:
             name = cell.strip().replace("\\", "/").rpartition("/")[2]
-            if name and name not in self.by_name and name not in self.by_stem and name.rpartition(".")[0] not in self.by_stem:
+            known = name in self.by_name or name in self.by_stem or name.rpartition(".")[0] in self.by_stem
+            if name and not known and self._alone_in(_as_path(cell)) is None:
                 found[cell] = NOT_FOUND            # a million names without a file are no work
                 missing.append(cell)
                 continue
@@ -117,6 +123,12 @@ class FileIndex:
             keys = _keys(_as_path(cell))
             found[cell] = next((files for way in ways if (files := way(keys))), NOT_FOUND)
         return found
+
+    def _alone_in(self, wanted: str) -> list[int] | None:
+        """Return the one image of the folder that a path names last, where that is an identifier: 1.3.6.1.4.1.9590/000000.dcm."""
+        folder = wanted.rpartition("/")[0].rpartition("/")[2]
+        files = self._folders.get(folder, ()) if len(folder) >= 12 and any(map(str.isdigit, folder)) else ()
+        return files if len(files) == 1 else None
 
     def _ways(self, cells: list[str], few: bool) -> list[Callable[[dict[str, str]], tuple[int, ...]]]:
         """Return the less certain ways by which at least one of some of the cells is found, the surest first.

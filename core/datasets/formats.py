@@ -18,6 +18,7 @@ from core.datasets.file_index import FileIndex, list_images
 from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions
 from core.datasets.image_names import other_format
 from core.datasets.levels import read_levels
+from core.datasets.masks import find_masks
 from core.datasets.mura import Mura, MuraOptions, is_mura
 from core.datasets.npz import Npz
 from core.datasets.phantom import PhantomConfig, PhantomSource
@@ -143,7 +144,9 @@ def _plan(path: Path) -> Path | None:
 
 def _has_classes(path: Path) -> bool:
     """Return whether a level of folders is that of classes."""
-    folders = Counter(tuple(file.rpartition("/")[0].split("/")) for file in list_images(unwrap(path)) if "/" in file)
+    files = list_images(unwrap(path))
+    helpers = find_masks(files).kind
+    folders = Counter(tuple(file.rpartition("/")[0].split("/")) for file in files if "/" in file and file not in helpers)
     return any(level.role == "class" for level in read_levels(folders))
 
 

@@ -30,7 +30,7 @@ COLUMN_NAMES = {
               "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
               "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant",
               "cancer", "tumor", "tumour", "cdr", "diagnose", "befund", "klasse", "severite", "diagnostico", "clase",
-              "classe", "classification", "etiqueta", "hallazgo", "hallazgos", "stadium"},
+              "classe", "classification", "pathologyclassification", "fractured", "etiqueta", "hallazgo", "hallazgos", "stadium"},
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
                 "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber",
                 "patientname", "pat", "patid", "patnr", "patientennummer", "patientenid", "patientindex", "npatient", "paciente",
