@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from tests.layout_support import differences, layout, rows, texts
-from tests.table_layouts import TWO, table_of
+from tests.table_layouts import ONE, TWO, names, table_of, workbook
 from tests.test_folder_layouts import names as numbered
 from tests.test_folder_layouts import product
 
@@ -114,7 +114,79 @@ def cbis_of_kaggle(root):
             "left_out": {"not_listed": 32}}
 
 
-TABLES = [g1020, origa, resized_twice, cbis_of_kaggle]
+def frac_atlas(root):
+    """FracAtlas: columns of yes and no for body parts and views; fractured is meant."""
+    layout(root, [f"FracAtlas/images/{['Non_fractured', 'Fractured'][i % 3 == 0]}/IMG{i:07}.jpg" for i in range(15)])
+    texts(root, {"FracAtlas/dataset.csv": table_of(
+        "image_id,hand,leg,hip,shoulder,mixed,hardware,multiscan,fractured,fracture_count,frontal,lateral,oblique", 15,
+        lambda i: f"IMG{i:07}.jpg,{i % 2},{1 - i % 2},0,0,0,{int(i == 4)},{int(i == 5)},{int(i % 3 == 0)},{int(i % 3 == 0)},"
+                  f"{i % 2},{1 - i % 2},0")})
+    return {"images": 15, "task": TWO, "counts": {"0": 10, "1": 5}}
+
+
+def bus_bra(root):
+    """BUS-BRA: tables of folds that repeat the labels."""
+    ids, words = [f"bus_{i // 2:04}-{'lr'[i % 2]}" for i in range(12)], ["benign", "malignant"]
+    layout(root, [f"BUSBRA/{d}_{x[4:]}.png" for x in ids for d in ("Images/bus", "Masks/mask")])
+    texts(root, {"BUSBRA/bus_data.csv": rows("ID,Case,Histology,Pathology,BIRADS,Device,Side", [
+        f"{x},{i // 2},{['Cyst', 'IDC', 'Fibroadenoma'][i % 3]},{words[i // 2 % 2]},{i % 4 + 2},GE,left"
+        for i, x in enumerate(ids)])})
+    texts(root, {f"BUSBRA/{n}-fold-cv.csv": rows("ID,Pathology,kFold", [
+        f"{x},{words[i // 2 % 2]},{i % n + 1}" for i, x in enumerate(ids)]) for n in (5, 10)})
+    return {"images": 12, "patients": 6, "classes": words, "codes": ["tables.aside"]}
+
+
+def kidney_ct(root):
+    """CT of the kidney (normal, cyst, tumor, stone) with kidneyData.csv: Class says in words what target says in numbers."""
+    kinds = ["Cyst", "Normal", "Stone", "Tumor"]
+    layout(root, [f"CT-KIDNEY/CT-KIDNEY/{c}/{c}- ({k}).jpg" for c in kinds for k in (1, 2, 3)])
+    texts(root, {"kidneyData.csv": rows(",image_id,path,diag,target,Class", [
+        f"{k},{c}- ({k}),/content/data/CT/{c}/{c}- ({k}).jpg,{c},{kinds.index(c)},{c}" for c in kinds for k in (1, 2, 3)])})
+    return {"images": 12, "classes": kinds}
+
+
+def sicap(root):
+    """SICAPv2: train and test in one folder, and the same images divided anew in others."""
+    files = [f"{16 + i // 4}B000{i // 4}_Block_Region_{i % 4}_0_0_xini_680{i}_yini_5978{i}.jpg" for i in range(16)]
+    layout(root, [f"SICAPv2/{d}/{name}" for name in files for d in ("images", "masks")])
+    for part, start, end in (("Test/Train", 0, 12), ("Test/Test", 12, 16), ("Validation/Val1/Train", 0, 8),
+                             ("Validation/Val1/Test", 8, 12), ("Validation/Val2/Train", 4, 12), ("Validation/Val2/Test", 0, 4)):
+        texts(root, {f"SICAPv2/partition/{part}.xlsx": workbook(["image_name", "NC", "G3", "G4", "G5", "G4C"], [
+            [files[i], *(int(i % 4 == k) for k in range(4)), int(i % 8 == 2)] for i in range(start, end)])})
+    return {"images": 16, "task": ONE, "classes": ["NC", "G3", "G4", "G5"], "split_counts": {"train": 12, "test": 4}}
+
+
+def two_readers(root):
+    """Raabin-WBC, labels of two readers and the final one."""
+    layout(root, names("TestB/{:05}.jpg", 12), labels__csv=table_of(
+        "name;label1;label2;final", 12, lambda i: f"{i:05}.jpg;{'ABA'[i % 3]}1;{'ABB'[i % 3]}1;{'AB'[i % 2]}1"))
+    return {"images": 12, "counts": {"A1": 6, "B1": 6}, "codes": ["column.readers"]}
+
+
+def cdd_cesm(root):
+    """CDD-CESM: what was seen (BIRADS, Findings) beside what it was (Pathology Classification/ Follow up)."""
+    layout(root, [f"{d} of CDD-CESM/P{p}_{s}_{t}_CC.jpg" for d, t in (("Low energy images", "DM"), ("Subtracted images", "CM"))
+                  for p in range(1, 7) for s in "LR"])
+    texts(root, {"Radiology-manual-annotations.xlsx": workbook(
+        ["Patient_ID", "Side", "Type", "View", "Image_name ", "BIRADS", "Findings", "Pathology Classification/ Follow up"],
+        [[p, s, t, "CC", f"P{p}_{s}_{t}_CC", p % 5 + 1, ["Mass", "Foci"][p % 2], ["Benign", "Malignant", "Normal"][p % 3]]
+         for p in range(1, 7) for s in "LR" for t in ("DM", "CM")])})
+    return {"images": 24, "patients": 6, "classes": ["Benign", "Malignant", "Normal"]}
+
+
+def scin(root):
+    """SCIN: up to three photos in a row, columns of YES, and the label as a list."""
+    layout(root, names("dataset/images/{}.png", 12))
+    texts(root, {"dataset/scin_cases.csv": table_of(
+        "case_id,source,release,textures_raised_or_bumpy,body_parts_arm,image_1_path,image_2_path,image_3_path", 6,
+        lambda i: f"{500 + i},SCIN,1.0,{['YES', ''][i % 2]},{['', 'YES'][i % 2]},dataset/images/{2 * i}.png,"
+                  f"dataset/images/{2 * i + 1}.png,"),
+        "dataset/scin_labels.csv": table_of("case_id,gradable,dermatologist_skin_condition_on_label_name", 6,
+            lambda i: f"{500 + i},YES,\"['{['Eczema', 'Urticaria'][i % 2]}']\"")})
+    return {"images": 12, "patients": 6, "classes": ["Eczema", "Urticaria"]}
+
+
+TABLES = [g1020, origa, resized_twice, cbis_of_kaggle, frac_atlas, bus_bra, kidney_ct, sicap, two_readers, cdd_cesm, scin]
 
 
 @pytest.mark.parametrize("name", FOLDERS)

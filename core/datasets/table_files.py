@@ -18,7 +18,7 @@ from core.datasets.delimited import NONE, DelimitedTable, read_delimited
 from core.datasets.file_index import FileIndex, list_images
 from core.datasets.file_names import label_prefixes
 from core.datasets.source import Understood
-from core.datasets.table_guess import guess_file, is_patient, split_codes
+from core.datasets.table_guess import FOLDS, guess_file, is_patient, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, find_pairs, split_word
 from core.datasets.table_labels import guess_labels
 from core.datasets.table_long import widen
@@ -116,7 +116,7 @@ def plan_of(path: Path, options: TableOptions, index: Callable[[], FileIndex]) -
 
 def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> Plan | None:
     """Return how the tables of a folder belong together; None where none names an image. Raises LightboxError "table.which"."""
-    seen, lists = [], []
+    seen, lists, aside = [], [], []
     for path in paths:
         word = split_word(path.stem)
         try:
@@ -131,6 +131,10 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
             continue
     if any(one.exact > 0.5 for one in seen):       # a part of a name, where another table has the names, is a key of its own
         seen = [one if one.exact > 0.1 else replace(one, file="", share=0.0, covers=0.0, files=set()) for one in seen]
+    labelled = [one for one in seen if one.rank and not _numbers_folds(one)]
+    for one in [one for one in seen if _numbers_folds(one) and any(other.rank >= one.rank for other in labelled)]:
+        seen.remove(one)
+        aside.append(one.name)
     groups = _groups(seen)
     groups.sort(key=lambda group: (-max(one.rank if one.share > 0.1 else -1 for one in group),
                                    -sum(one.covers for one in group)))
@@ -143,6 +147,8 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
                 covers=sum(one.covers for one in base))
     for other in others:
         _join_or_say(plan, base, other, index())
+    for name in aside:
+        _aside(plan, name, "it numbers folds, and a split has train, val and test")
     if plan.rank == 0 and not _has_named_labels(base[0], index()):
         return None
     if len(base) > 1:
@@ -172,6 +178,11 @@ def unused_tables(root: Path) -> list[Understood]:
             said.append(Understood("tables.no_label", f"{name} is not used: it names images, and no column looks like a label. "
                                    f"{offer_of(free)}Columns: {', '.join(map(short, list(seen.values)[:12]))}.", "labels"))
     return said
+
+
+def _numbers_folds(one: Seen) -> bool:
+    """Return whether a table is there for its folds: 5-fold-cv.csv beside the table with everything."""
+    return bool({"fold", "folds", "cv"} & words_of(Path(one.name).stem)) and any(plain(name) in FOLDS for name in one.values)
 
 
 def _say_lists(plan: Plan) -> None:
@@ -222,7 +233,8 @@ def _groups(seen: list[Seen]) -> list[list[Seen]]:
             shared = set(one.values) & set(first.values)
             labels = {*one.labels[:1], *(part.labels[0] for part in group if part.labels)}
             if len(shared) >= 0.7 * max(len(one.values), len(first.values)) and labels & shared:
-                if one.share > 0.1 and first.share > 0.1 and (_of_another_split(one, group) or not _same_files(one, first)):
+                if one.share > 0.1 and first.share > 0.1 and (
+                        _of_another_split(one, group) or not any(_same_files(one, part) for part in group)):
                     group.append(one)
                     break
                 if one.share > 0.1 and first.share > 0.1 and one.path.parent == first.path.parent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 from core.datasets.delimited import NONE
@@ -29,12 +31,15 @@ from core.datasets.text import short
 def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the columns that look like labels, and the options that go with them."""
     rows = len(next(iter(columns.values())).codes) if columns else 0
-    exact = [name for name in columns if plain(name) in COLUMN_NAMES["label"]]
+    exact = [name for name in columns if {plain(name), plain(re.split("[/(]", name)[0])} & COLUMN_NAMES["label"]]
     usable = [name for name in exact if _is_label(name, columns[name], rows)]
     if usable:
+        usable.sort(key=lambda name: plain(name) in BEFORE_TRUTH)
         return (_best(usable, [], columns, understood),), {}
     flags = _flag_columns(columns)
-    if len(flags) > 1:
+    lists = [name for name, values in columns.items() if words_of(name) & LABEL_WORDS and len(values.given) > 1 and all(
+        list_of(cell) is not None for cell in values.given[:50])]
+    if len(flags) > 1 and not lists:
         labels, how = _one_of_run(columns, flags)
         text = f"{len(labels)} columns hold only yes and no: "
         understood.append(Understood("column.label", f"{text}{', '.join(map(short, labels[:12]))}.", "labels"))
@@ -63,10 +68,14 @@ def _best(names: list[str], few: list[str], columns: dict[str, Values], understo
     """
     every = list(dict.fromkeys([*names, *few]))
     readers = [name for name in every if words_of(name) & READERS]
-    agreed = [name for name in every if name not in readers and words_of(name) & CONSENSUS] if len(readers) > 1 else []
+    stems = Counter(re.sub(r"\d+$", "", plain(name)) for name in every)      # label1, label2 and final: what two people said
+    several = readers if len(readers) > 1 else [name for name in every if stems[re.sub(r"\d+$", "", plain(name))] > 1]
+    agreed = [name for name in every if name not in several and words_of(name) & CONSENSUS] if len(several) > 1 else []
+    readers = several if agreed else readers
     likely = agreed or names
     flags = [] if any(map(is_named, columns)) else [name for name in few if flags_of(columns[name])]
     best = max(likely, key=lambda name: _trust(columns[name])) if likely else (flags or few)[0]
+    best = next((name for name in names if _is_in_words(columns[best], columns[name])), best)
     others = [name for name in every if name != best]
     if len(readers) > 1:
         understood.append(Understood("column.readers", f"Single readers filled {', '.join(map(short, readers[:6]))}: "
@@ -75,6 +84,12 @@ def _best(names: list[str], few: list[str], columns: dict[str, Values], understo
         understood.append(Understood("labels.others", f"The column {short(best)} is read as the label; others that could be: "
                                      f"{', '.join(map(short, others[:6]))}.", "labels"))
     return best
+
+
+def _is_in_words(number: Values, word: Values) -> bool:
+    """Return whether a column says in words what another one says in numbers: Cyst where that is 0."""
+    return (number.numeric and not word.numeric and _trust(word) >= _trust(number) and len(number.names) == len(word.names)
+            and len(set(zip(number.codes.tolist(), word.codes.tolist()))) == len(number.names))
 
 
 def _is_label(name: str, values: Values, rows: int) -> bool:
@@ -98,6 +113,7 @@ def _trust(values: Values) -> tuple[bool, bool, bool]:
     return values.filled > 0.5, not broken, values.counts[unsure].sum() < 0.25 * max(1, len(values.codes))
 
 
+BEFORE_TRUTH = {"birads", "findings"}      # what was seen, where another column says what it was
 # words in the names of columns of 0 and 1 or of M and F that are no findings: patient_sex, study_number
 EMPTY_OR_NOT = {"encodedpixels", "annotation", "annotations", "boxes", "bbox", "bboxes", "rle"}
 ABOUT_PEOPLE = {"sex", "gender", "age", "study", "number", "id", "side", "eye", "laterality", "year", "fold", "index", "width",
@@ -142,9 +158,9 @@ def _one_of_run(columns: dict[str, Values], flags: list[str]) -> tuple[tuple[str
         else:
             runs.append([name])
     for run in sorted(runs, key=len, reverse=True):
-        for start in range(len(run) - 2):
-            if flags_how([columns[name] for name in run[start:]]).get("one_of"):
-                return tuple(run[start:]), {"one_of": True}
+        for start, end in [*((k, len(run)) for k in range(len(run) - 2)), *((0, k) for k in range(len(run) - 1, 2, -1))]:
+            if flags_how([columns[name] for name in run[start:end]]).get("one_of"):
+                return tuple(run[start:end]), {"one_of": True}
     return tuple(flags), {"together": True}
 
 

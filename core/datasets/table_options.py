@@ -30,7 +30,8 @@ COLUMN_NAMES = {
               "klgrade", "severity", "outcome", "died", "death", "mortality", "abnormal", "pathology",
               "disease", "result", "diagnostic", "level", "problems", "celltype", "birads", "malignancy", "malignant",
               "cancer", "tumor", "tumour", "cdr", "diagnose", "befund", "klasse", "severite", "diagnostico", "clase",
-              "classe", "classification", "pathologyclassification", "fractured", "etiqueta", "hallazgo", "hallazgos", "stadium"},
+              "classe", "classification", "pathologyclassification", "fractured", "etiqueta", "hallazgo", "hallazgos",
+              "stadium"},
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
                 "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber",
                 "patientname", "pat", "patid", "patnr", "patientennummer", "patientenid", "patientindex", "npatient", "paciente",
@@ -41,7 +42,8 @@ COLUMN_NAMES = {
     "other": {"age", "sex", "gender", "date", "year", "id", "license", "licence", "source", "url", "doi", "width", "height",
               "notes", "comment", "offset", "offsetdays", "hospital", "site", "laterality", "side", "male", "female", "modality",
               "format", "eye", "camera", "device", "quality", "dxtype", "isfrontal", "appa", "frontallateral", "mf", "hand",
-              "race", "ethnicity", "geschlecht", "alter", "sexe", "sexo", "edad", "kfold", "operator"}}
+              "frontal", "lateral", "oblique", "race", "ethnicity", "geschlecht", "alter", "sexe", "sexo", "edad", "kfold",
+              "operator"}}
 GROUPS = {                  # columns whose images belong together where no patient is known, the best first
     "case": {"case", "caseid", "casenumber", "caseno", "casenum"}, "lesion": {"lesion", "lesionid"},
     "slide": {"slide", "slideid", "wsi", "slidename"},
