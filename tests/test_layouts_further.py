@@ -186,7 +186,42 @@ def scin(root):
     return {"images": 12, "patients": 6, "classes": ["Eczema", "Urticaria"]}
 
 
-TABLES = [g1020, origa, resized_twice, cbis_of_kaggle, frac_atlas, bus_bra, kidney_ct, sicap, two_readers, cdd_cesm, scin]
+def covid_ct_lists(root):
+    """COVID-CT: class folders, and lists of train, val and test for each class."""
+    files = {"COVID": [f"2020.01.24.919183-p27-13{k}.png" for k in range(8)], "NonCOVID": names("{}.png", 8)}
+    layout(root, [f"Images-processed/CT_{c}/{name}" for c, some in files.items() for name in some])
+    texts(root, {f"Data-split/{c}/{part}CT_{c}.txt": "".join(f"{name}\n" for name in some[start:end])
+                 for c, some in files.items() for part, start, end in (("train", 0, 4), ("val", 4, 6), ("test", 6, 8))})
+    return {"images": 16, "classes": ["CT_COVID", "CT_NonCOVID"], "split_counts": {"train": 8, "val": 4, "test": 4}}
+
+
+def patients_beside_classes(root):
+    """Large COVID-19 CT slices: class folders, and a table for each class with the patient."""
+    for c, people in (("Normal", "12"), ("Covid", "34"), ("CAP", "56")):
+        files = [f"{c}_{k}{p}0.png" for p in people for k in (1, 2)]
+        layout(root, [f"curated_data/curated_data/{c}/{name}" for name in files])
+        texts(root, {f"meta_data_{c.lower()}.csv": rows("File name,Patient ID,Diagnosis,Age", [
+            f"{name},P{name[-6:-4]},{c},30" for name in files])})
+    return {"images": 12, "patients": 6, "classes": ["CAP", "Covid", "Normal"]}
+
+
+def both_knees(root):
+    """Knees of the OAI, a row for each side: SIDE is 1 for right and 2 for left."""
+    layout(root, [f"images/{9000099 + i}{s}.png" for i in range(6) for s in "LR"])
+    texts(root, {"kl.csv": rows("ID,SIDE,KL", [f"{9000099 + i},{side},{(i + side) % 5}" for i in range(6) for side in (1, 2)])})
+    return {"images": 12, "patients": 6, "classes": GRADES, "note": "right side"}
+
+
+def osteosarcoma(root):
+    """Osteosarcoma of UT Southwestern: blanks in the table, hyphens in the names."""
+    layout(root, [f"Training-Set-{1 + i // 6}/set{i % 3 + 1}/Case-{3 + i // 2}-A{i}-{4000 + i}-{300 + i}.jpg" for i in range(12)])
+    texts(root, {"ML_Features_1144.csv": table_of("image.name,area,classification", 12, lambda i:
+        f"Case {3 + i // 2} A{i}-{4000 + i}-{300 + i}.jpg,{i * 3.5},{['Non-Tumor', 'Viable', 'Non-Viable-Tumor'][i % 3]}")})
+    return {"images": 12, "classes": ["Non-Tumor", "Viable", "Non-Viable-Tumor"]}
+
+
+TABLES = [g1020, origa, resized_twice, cbis_of_kaggle, frac_atlas, bus_bra, kidney_ct, sicap, two_readers, cdd_cesm, scin,
+          covid_ct_lists, patients_beside_classes, both_knees, osteosarcoma]
 
 
 @pytest.mark.parametrize("name", FOLDERS)

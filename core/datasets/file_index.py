@@ -138,7 +138,8 @@ class FileIndex:
         """
         sample = [_keys(_as_path(cell)) for cell in cells[::max(1, len(cells) // 300)]]
         chosen = []
-        all_ways = (self._by_folded, self._by_joined, self._by_number, self._by_folder, self._by_part, self._by_shorter)
+        all_ways = (self._by_folded, self._by_spaced, self._by_joined, self._by_number, self._by_folder, self._by_part,
+                    self._by_shorter)
         for way in all_ways if few else all_ways[:1]:
             count = sum(bool(way(keys)) for keys in sample)
             chosen += [way] if count else []
@@ -148,6 +149,11 @@ class FileIndex:
 
     def _by_folded(self, keys: dict[str, str]) -> tuple[int, ...]:
         files = self._folded.get(keys["folded"], ())
+        return tuple(files) if len(files) == 1 else ()
+
+    def _by_spaced(self, keys: dict[str, str]) -> tuple[int, ...]:
+        """Return the file whose name has another sign between its words: Case-3-A1 of Case 3 A1."""
+        files = self._spaced.get(_spaced(keys["folded"]), ())
         return tuple(files) if len(files) == 1 else ()
 
     def _by_joined(self, keys: dict[str, str]) -> tuple[int, ...]:
@@ -184,6 +190,10 @@ class FileIndex:
     @cached_property
     def _folded(self) -> dict[str, list[int]]:
         return _group((_fold(stem), k) for stem, files in self.by_stem.items() for k in files)
+
+    @cached_property
+    def _spaced(self) -> dict[str, list[int]]:
+        return _group((_spaced(_fold(stem)), k) for stem, files in self.by_stem.items() for k in files)
 
     @cached_property
     def _numbers(self) -> dict[str, list[int]]:
@@ -239,6 +249,10 @@ def _keys(wanted: str) -> dict[str, str]:
 
 def _fold(text: str) -> str:
     return text.casefold() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def _spaced(name: str) -> str:
+    return "-".join(word for word in re.split(r"[\s_-]+", name) if word)
 
 
 def _number(stem: str) -> str:

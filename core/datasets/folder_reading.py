@@ -46,6 +46,9 @@ def read_folder(root: Path, options, given: Path) -> FolderReading:
     check_empty(root, images, others, reading)
     _read_names(options, reading)
     join_classes(options, reading)
+    if not options.levels and options.pattern != "-":
+        from core.datasets.folder_tables import read_beside  # which reads tables, and those read folders
+        read_beside(given, reading)
     sort_rows(reading)
     check_any(root, given, reading, others)
     tell(reading, others)

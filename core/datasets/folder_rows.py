@@ -34,6 +34,7 @@ class FolderReading:
         faulty: files that cannot be used
         out: paths of images that were left out
         held_out: folders for testing that lie beside the classes of training
+        patients_from: what the patients are known from
         key: what else belongs to the fingerprint
     """
 
@@ -48,6 +49,7 @@ class FolderReading:
     left_out: Counter = field(default_factory=Counter)
     out: set[str] = field(default_factory=set)
     held_out: set[str] = field(default_factory=set)
+    patients_from: str = "names of files and folders"
     key: str = ""
 
     def say(self, code: str, text: str, option: str = "", value: str = "") -> None:
@@ -192,7 +194,7 @@ def tell(reading: FolderReading, others: list[str]) -> None:
     others_left = {"not_an_image": len(others)} if others else {}
     counts.pop("", None)
     reading.say("images", headline(
-        len(files), patients, "names of files and folders", {name: counts[name] for name in sorted(counts, key=natural_key)},
+        len(files), patients, reading.patients_from, {name: counts[name] for name in sorted(counts, key=natural_key)},
         "names of files" if any(one.code == "label.name" for one in said) else "folders", "classes",
         Counter(f.split for f in files), {**reading.left_out, **others_left}))
     for k, level in enumerate(reading.levels):
@@ -207,7 +209,7 @@ def tell(reading: FolderReading, others: list[str]) -> None:
         for pattern, words, groups in offer_groups([f.path for f in files]):
             reading.say("patients.offer", f"Names may tell: {words} gives {groups:,} groups.", "pattern", pattern)
     elif patients:
-        reading.say("patients", f"{patients:,} patients are known from the names of files and folders.", "pattern")
+        reading.say("patients", f"{patients:,} patients are known from the {reading.patients_from}.", "pattern")
     if others:
         reading.left_out["not_an_image"] = len(others)
         reading.notes.append(f"{len(others):,} files were left out: by their names they are not images.")

@@ -83,12 +83,13 @@ class Table(Source):
         if progress:
             progress("Reading the table", 0, 0)
         self._check_columns()
-        options, notes = self.resolved, list(self.cells.notes)
+        options, found = self.resolved, self.pairs
+        notes = list(self.cells.notes)      # and what was said about the files found
         labels = {name: self.values[name] for name in options.labels}
         roles = {name: self.values[name] for name in options.roles.values() if name != NONE}
         split = self._splits()
         flags = flag_columns(labels, options)
-        pairs = Rows(self.pairs.row, self.pairs.file)
+        pairs = Rows(found.row, found.file)
         self._leave_out(pairs, labels, flags)
         several = len(flags) > 1 and options.together or options.separator != NONE
         pairs.settle(labels, roles, options, several, list(self.cells.columns))

@@ -123,7 +123,7 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
             if word and path.suffix.lower() in (".txt", ".csv") and table_join.looks_like_list(path, index):
                 lists.append((path, word))
                 continue
-            seen.append(_look(root, path, index()))
+            seen.append(look(root, path, index()))
         except LightboxError as error:
             if error.code == "table.lfs" or error.code == "table.not_text" and len(paths) == 1:
                 raise
@@ -167,7 +167,7 @@ def unused_tables(root: Path) -> list[Understood]:
     for path in paths:
         name = path.relative_to(root).as_posix()
         try:
-            seen = _look(root, path, index)
+            seen = look(root, path, index)
         except (LightboxError, OSError) as error:
             said.append(Understood("tables.aside", f"{name} is not used: {error}", "tables"))
             continue
@@ -191,7 +191,8 @@ def _say_lists(plan: Plan) -> None:
                                           f"{', '.join(f'{path.name} ({split})' for path, split in plan.lists)}.", "split"))
 
 
-def _look(root: Path, path: Path, index: FileIndex) -> Seen:
+def look(root: Path, path: Path, index: FileIndex) -> Seen:
+    """Return a table at first sight. Raises LightboxError for one that cannot be read."""
     table = widen(read_delimited(path, head=HEAD), index)
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     table = replace(table, files=((0, name),))

@@ -14,9 +14,12 @@ from core.datasets.delimited import DelimitedTable
 from core.datasets.file_index import NOT_FOUND, FileIndex
 from core.datasets.folder import SPLIT_FOLDERS
 from core.datasets.table_options import SPLIT_COLUMN
+from core.datasets.table_values import words_of
 from core.datasets.text import suffix_of
 
 WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "trainval": "train", "dev": "val", "eval": "test"}
+SIDES = {**dict.fromkeys(("l", "left", "os"), ("l", "left", "os")), **dict.fromkeys(("r", "right", "od"), ("r", "right", "od"))}
+SIDE_NUMBERS = {"1": "r", "1.0": "r", "2": "l", "2.0": "l"}      # as in the Osteoarthritis Initiative and BRSET
 AMBIGUOUS = 200_000         # cells that name several files are looked at one by one, up to here
 
 
@@ -91,16 +94,23 @@ def split_word(stem: str) -> str:
 def _told_apart(table: DelimitedTable, rows: list[int], files: list[tuple[int, ...]],
                 index: FileIndex) -> dict[int, tuple[int, ...]]:
     """Return row -> the one of its several files that another column names by a word: 0012_L of 0012 and L. {} for no column."""
-    stems = {k: set(re.split(r"[_\-. ]", index.files[k].rpartition("/")[2].casefold())[:-1]) for each in files for k in each}
+    names = {k: index.files[k].rpartition("/")[2].casefold() for each in files for k in each}
+    stems = {k: {*re.split(r"[_\-. ]", name)[:-1], *re.findall(r"[a-z]+|\d+", name.rpartition(".")[0])}
+             for k, name in names.items()}
     best: dict[int, tuple[int, ...]] = {}
-    for column in table.columns.values():
-        told = {}
+    for title, column in table.columns.items():
+        sides = words_of(title) & {"side", "eye", "laterality"} and not set(column) - SIDE_NUMBERS.keys()
+        numbered = SIDE_NUMBERS if sides else {}
+        told, note = {}, f"1 in the column {title} is taken for the right side, 2 for the left."
         for row, each in zip(rows, files):
             cell, shared = column[row].strip().casefold(), set.intersection(*(stems[k] for k in each))
-            one = tuple(k for k in each if cell in stems[k] - shared)
+            words = {cell, *SIDES.get(numbered.get(cell, cell), ())}
+            one = tuple(k for k in each if words & (stems[k] - shared))
             if len(one) == 1:
                 told[row] = one
-        best = told if len(set(told.values())) > max(0.9 * len(rows), len(set(best.values()))) else best
+        if len(set(told.values())) > max(0.9 * len(rows), len(set(best.values()))):
+            best = told
+            table.notes.extend([note] if numbered and note not in table.notes else [])
     return best
 
 
