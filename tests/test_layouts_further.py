@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from tests.layout_support import differences, layout, rows, texts
-from tests.table_layouts import ONE, TWO, names, table_of, workbook
+from tests.table_layouts import MULTI, ONE, TWO, names, table_of, workbook
 from tests.test_folder_layouts import names as numbered
 from tests.test_folder_layouts import product
 
@@ -62,6 +62,34 @@ FOLDERS = {      # the public set: (images, what a person expects)
         product(["TrainDataset"], "image mask", THREE)
         + product(["TestDataset"], "CVC-300 CVC-ClinicDB ETIS-LaribPolypDB", "images masks", THREE),
         dict(images=12, classes=["unlabelled"], left_out={"mask": 12})),
+    "chest CT of Kaggle, longer names in training": (
+        product(["Data"], "train valid", ["adenocarcinoma_left.lower.lobe_T2_N0_M0_Ib", "normal",
+                                          "squamous.cell.carcinoma_left.hilum_T1_N2_M0_IIIa"], THREE)
+        + product(["Data/test"], "adenocarcinoma normal squamous.cell.carcinoma", THREE),
+        dict(images=27, classes=["adenocarcinoma", "normal", "squamous.cell.carcinoma"], splits=["train", "val", "test"])),
+    "Dermofit, a folder for each lesion": (
+        [f"{c}/{c[0]}{k}/{c[0]}{k}{m}.png" for c, ks in (("AK", (1, 2, 3)), ("BCC", (4, 5, 6))) for k in ks
+         for m in ("", "mask")],
+        dict(images=6, classes=["AK", "BCC"], patients=6, left_out={"mask": 6})),
+    "BCI, stains above grades in names": (
+        [f"BCI_dataset/{stain}/{part}/{k:05d}_{part}_{g}.png" for stain in ("HE", "IHC") for part in ("train", "test")
+         for k, g in enumerate(("0", "1+", "2+", "3+"))],
+        dict(images=16, classes=["0", "1+", "2+", "3+"], splits=["train", "test"])),
+    "BUS-BRA without its table": (
+        numbered("BUSBRA/Images/bus_000#-l.png", "BUSBRA/Masks/mask_000#-l.png"), dict(images=3, left_out={"mask": 3})),
+    "RSNA-MICCAI, sequences below patients": (
+        product(["train"], "00000 00002 00003", "FLAIR T1w T1wCE T2w", ["Image-1.png", "Image-2.png"]),
+        dict(images=24, classes=["unlabelled"], patients=3)),
+    "BraTS as slices, seg beside the sequences": (
+        [f"BraTS2020/BraTS20_Training_{p:03d}/BraTS20_Training_{p:03d}_{m}_{k}.png" for p in (1, 2, 3)
+         for m in ("flair", "t1", "t1ce", "t2", "seg") for k in (60, 70)],
+        dict(images=24, classes=["unlabelled"], patients=3, left_out={"mask": 6})),
+    "tongues, the mask inside another folder": (
+        product(["TongueImageDataset/groudtruth/mask", "TongueImageDataset/dataset"], numbered("#.bmp")),
+        dict(images=3, classes=["unlabelled"], left_out={"mask": 3})),
+    "BMAD, good and Ungood": (
+        product(["Brain_AD"], ["train/good/img", "test/good/img", "test/Ungood/img", "test/Ungood/label"], numbered("0#.png")),
+        dict(images=9, classes=["good", "Ungood"], left_out={"mask": 3})),
 }
 
 
@@ -220,8 +248,34 @@ def osteosarcoma(root):
     return {"images": 12, "classes": ["Non-Tumor", "Viable", "Non-Viable-Tumor"]}
 
 
+def mgmt(root):
+    """RSNA-MICCAI: MGMT_value is a label and no measure, the folders of a patient are sequences."""
+    layout(root, product(["train"], "00000 00002 00003 00005", "FLAIR T1w", ["Image-1.png", "Image-2.png"]))
+    texts(root, {"train_labels.csv": rows("BraTS21ID,MGMT_value", ["00000,1", "00002,1", "00003,0", "00005,0"])})
+    return {"images": 16, "patients": 4, "task": TWO, "classes": ["0", "1"]}
+
+
+def abdominal_trauma(root):
+    """RSNA abdominal trauma: a row for each patient, whose folder holds one of series."""
+    people = ("10004", "10005", "10007", "10009")
+    layout(root, product(["train_images"], people, ["21057"], ["362.png", "363.png"]))
+    texts(root, {"train.csv": rows("patient_id,bowel_healthy,bowel_injury,any_injury", [
+        f"{p},{i % 2},{1 - i % 2},{int(i < 2)}" for i, p in enumerate(people)]),
+        "train_series_meta.csv": rows("patient_id,series_id,aortic_hu", [f"{p},21057,{i}.5" for i, p in enumerate(people)])})
+    return {"images": 8, "patients": 4, "task": MULTI}
+
+
+def brset_settings(root):
+    """BRSET with all its columns: what is yes or no of a person stands beside findings of 0 and 1."""
+    layout(root, names("fundus_photos/img{:05}.jpg", 16), labels_brset__csv=table_of(
+        "image_id,patient_id,insuline,exam_eye,diabetes,focus,diabetic_retinopathy,macular_edema,amd,drusens,quality", 16,
+        lambda i: f"img{i:05},{i // 2},{['yes', 'no'][i % 3 == 0]},{i % 2 + 1},{['yes', 'no'][i % 2]},{1 + i % 2},"
+                  f"{int(i % 3 == 0)},{int(i % 6 == 0)},{int(i % 5 == 0)},{int(i % 7 == 0)},Adequate"))
+    return {"images": 16, "patients": 8, "findings": ["diabetic_retinopathy", "macular_edema", "amd", "drusens"]}
+
+
 TABLES = [g1020, origa, resized_twice, cbis_of_kaggle, frac_atlas, bus_bra, kidney_ct, sicap, two_readers, cdd_cesm, scin,
-          covid_ct_lists, patients_beside_classes, both_knees, osteosarcoma]
+          covid_ct_lists, patients_beside_classes, both_knees, osteosarcoma, mgmt, abdominal_trauma, brset_settings]
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -96,6 +96,7 @@ PATTERNS = (
     Pattern("OCTDL", r"(^|/)(amd|dme|erm|no|rao|rvo|vid)_(?P<patient>\d+)_\d+\.\w+$"),
     Pattern("ALL-IDB", r"(^|/)Im\d{3}_(?P<label>[01])\.\w+$", labels={"0": "healthy", "1": "leukemia"}),
     Pattern("ACRIMA", r"(^|/)Im\d{3}_(?P<label>g_|)ACRIMA\.\w+$", labels={"g_": "glaucoma", "": "normal"}),
+    Pattern("BCI (HE and IHC)", r"(^|/)\d{5}_(train|test)_(?P<label>[0-3]\+?)\.\w+$"),
     Pattern("retinopathy of prematurity (Ostrava)",
             r"(^|/)(?P<patient>\d{3})_[FM]_GA\d+_BW\d+_PA\d+_DG(?P<label>\d+)_"),
     Pattern("TCGA", r"(?P<patient>TCGA-\w\w-\w{4})"),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from core.datasets.decode import decode_image
 from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_names
-from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, listed, sort_rows, tell
+from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, join_longer, listed, sort_rows, tell
 from core.datasets.frames import with_frames
-from core.datasets.levels import FINDINGS, SPLIT_WORDS, Level, read_levels, splits_of, without_class
+from core.datasets.levels import FINDINGS, SPLIT_WORDS, STAINS, Level, read_levels, splits_of, without_class
 from core.datasets.masks import WORDS, find_copies, find_masks
 from core.datasets.text import natural_key, short
 from core.datasets.walk import ListedFile, list_files, subfolders
@@ -46,6 +46,7 @@ def read_folder(root: Path, options, given: Path) -> FolderReading:
     check_empty(root, images, others, reading)
     _read_names(options, reading)
     join_classes(options, reading)
+    join_longer(reading)
     if not options.levels and options.pattern != "-":
         from core.datasets.folder_tables import read_beside  # which reads tables, and those read folders
         read_beside(given, reading)
@@ -229,8 +230,11 @@ def _read_names(options, reading: FolderReading) -> None:
     merged = [NameFacts(*(a or b for a, b in zip(name, folder))) for name, folder in zip(found, folder_facts)]
     reading.facts = merged
     reading.labels = [f.class_name for f in files]
-    if any(reading.labels):
+    stained = {label.lower() for label in reading.labels} <= STAINS and all(fact.label for fact in merged)
+    if any(reading.labels) and not stained:
         return
+    for level in reading.levels if stained else ():      # HE/00001_train_2+.png: the stain is no class where names have one
+        level.role = "other" if level.role == "class" else level.role
     labels = [fact.label for fact in merged]
     if len(set(labels) - {""}) < 2 and not pattern:
         labels = label_prefixes([f.path for f in files], [f.path for f in files if f.split == "train"])

@@ -114,7 +114,7 @@ def check_any(root: Path, given: Path, reading: FolderReading, others: list[str]
         holds = f" It holds {what}" if what else ""
         raise LightboxError("folder.classes", f"The folder {root} has no subfolders with images.{holds}", todo or ADD_CLASSES)
     alone = [level for level in reading.levels if level.role == "around" and not _is_container(next(iter(level.names)))]
-    known = reading.masks or any(fact.patient for fact in reading.facts)      # a set that is not made of classes
+    known = reading.left_out["mask"] or any(fact.patient for fact in reading.facts)      # a set that is not made of classes
     if not any(reading.labels) and not known and (alone or root != given and not _is_container(root.name)):
         name = next(iter(alone[-1].names)) if alone else root.name
         raise LightboxError("folder.classes", f"The folder {given} has only one class, {name}.",
@@ -149,6 +149,19 @@ def join_classes(options, reading: FolderReading) -> None:
         text = f"The class folders {shown} look alike but are different classes."
         reading.notes.append(text)
         reading.say("classes.alike", text, "join", "true")
+
+
+def join_longer(reading: FolderReading) -> None:
+    """Read adenocarcinoma of test and adenocarcinoma_left.lower.lobe of training as one class, where all such names pair up."""
+    tested = {label for f, label in zip(reading.files, reading.labels) if f.split == "test"}
+    trained = {label for f, label in zip(reading.files, reading.labels) if f.split != "test"}
+    pairs = {long: word for long in trained - tested for word in tested - trained
+             if long.startswith(word) and not long[len(word):][:1].isalnum()}
+    if "" in tested or not pairs or not len(pairs) == len(set(pairs.values())) == len(trained - tested) == len(tested - trained):
+        return
+    reading.labels = [pairs.get(label, label) for label in reading.labels]
+    reading.say("classes.joined", "Classes that are called longer in one part of the split were joined: "
+                f"{'; '.join(f'{short(a)} is {short(b)}' for a, b in sorted(pairs.items())[:5])}.")
 
 
 def sort_rows(reading: FolderReading) -> None:

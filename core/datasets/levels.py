@@ -39,6 +39,8 @@ FINDINGS = {"normal", "abnormal", "benign", "malignant", "positive", "negative",
             "cataract", "effusion", "edema", "mild", "moderate", "severe", "control", "controls", "nevus", "adenocarcinoma",
             "carcinoma", "hernia", "mass", "cardiomegaly", "atelectasis", "infiltration", "demented", "nondemented", "drusen",
             "survived", "died", "pos", "neg"}
+SEQUENCES = {"flair", "t1", "t1w", "t1ce", "t1wce", "t1gd", "t2", "t2w", "dwi", "adc", "swi", "pd"}
+STAINS = {"he", "h&e", "ihc", "her2", "ki67", "er", "pr", "pas", "masson", "trichrome"}
 ROLES = {"class": "class", "split": "split", "patient": "patient", "study": "study", "view": "view", "part": "part of a download",
          "other": "another grouping", "around": "not used"}
 FEW = 12        # numbered folders up to this many may be classes
@@ -164,7 +166,8 @@ def _plain_role(levels: list[Level], k: int, folders: Counter) -> str:
         return "around"
     if all(w and w[0] in STUDIES for w in words) or all(re.fullmatch(r"study\d+\w*", n.lower()) for n in names):
         return "study"
-    if all(" ".join(w) in VIEWS for w in words):
+    plain = {name.lower() for name in names}
+    if all(" ".join(w) in VIEWS for w in words) or k and plain <= SEQUENCES and plain - {"t1", "t2"}:
         return "view"
     if all(re.fullmatch(r"\d+ ?x", name.lower()) for name in names):      # magnifications
         return "other"
@@ -195,8 +198,11 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
 
 
 def _are_codes(k: int, folders: Counter) -> bool:
-    """Return whether names of a level below the classes are codes of people: many, as long as each other, each in one folder."""
+    """Return whether names of a level below the classes are codes of people or lesions, each in one folder: many that are as
+    long as each other, or a letter and a number."""
     names = {folder[k] for folder in folders if len(folder) > k}
+    if len(names) >= 6 and _stand_once(k, folders) and all(re.fullmatch(r"[A-Za-z]{1,2}\d+", name) for name in names):
+        return True
     return FEW < len(names) and _stand_once(k, folders) and len(set(map(len, names))) == 1 and all(
         re.fullmatch(r"[A-Z0-9]{2,12}", name) for name in names)
 

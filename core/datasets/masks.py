@@ -28,7 +28,7 @@ KINDS = {
     "thumbnail": ({"thumbnail", "thumbnails", "thumbs", "preview", "previews"}, set()),
 }
 IMAGE_WORDS = CONTAINERS | {"orig", "original", "originals", "raw", "input", "inputs", "scan", "photo", "frame", "frames",
-                            "dicom"}
+                            "dicom", "flair"}
 WORDS = {"mask": ("mask or outline of another image", "masks or outlines of other images"),
          "augmented": ("augmented copy", "augmented copies"), "thumbnail": ("thumbnail", "thumbnails"),
          "derived": ("picture made from another image", 
@@ -132,12 +132,16 @@ def _marks(kind: str) -> re.Pattern:
     return re.compile("|".join(sorted({*KINDS[kind][0], *KINDS[kind][1], "ground.truth"})), re.IGNORECASE)
 
 
-def _core(path: str, kind: str, drop: frozenset[str] = frozenset(IMAGE_WORDS)) -> str:
-    """Return what a file's name says beside its kind: "benign (1)_mask_2" and "benign (1)" are both "benign 1"."""
+def _core(path: str, kind: str, drop: frozenset[str] = frozenset(IMAGE_WORDS), cut: bool = True) -> str:
+    """Return what a file's name says beside its kind: "benign (1)_mask_2" and "benign (1)" are both "benign 1".
+
+    Args:
+        cut: leave out what stands behind the kind
+    """
     words = words_of(_stem(path))
     marks = KINDS[kind][0] | KINDS[kind][1]
     at = next((k for k, word in enumerate(words) if word in marks or "".join(words[k:k + 2]) in marks), None)
-    if at:
+    if at and cut:
         words = words[:at]
     words = [word for word in words if word not in marks and word not in drop]
     return " ".join(words)
@@ -169,7 +173,8 @@ def _by_file_name(paths: list[str], helpers: Masks) -> None:
             else:
                 images.setdefault((folder, _core(path, kind)), path)
         for path, folder in marked:
-            image = next((images[folder, core] for core in _shorter(_core(path, kind)) if (folder, core) in images), None)
+            cores = [*_shorter(_core(path, kind)), _core(path, kind, cut=False)]      # the last: x_seg_60 of x_flair_60
+            image = next((images[folder, core] for core in cores if (folder, core) in images), None)
             if image:
                 helpers.add(path, image, kind)
 
@@ -187,6 +192,12 @@ def _by_folder_name(paths: list[str], helpers: Masks) -> None:
                     sure = dict(_kinds_in(name)).get(kind)
                     if sure is not None:
                         marked[parent][name] = sure
+        direct = {path.rpartition("/")[0] for path in paths}
+        for parent, inner in list(marked.items()):      # truth/mask/1.png: the mask is all that truth holds, which stands for it
+            if parent and parent not in direct and set(inner) == folders[parent] and len(inner) == 1:
+                above, _, name = parent.rpartition("/")
+                if any({*words_of(other)} & IMAGE_WORDS for other in folders[above] - {name}):
+                    marked[above].setdefault(name, inner.popitem()[1])
         helper_folders = {f"{parent}/{name}".lstrip("/"): (sure, folders[parent] - set(names))
                           for parent, names in marked.items() for name, sure in names.items()
                           if (set(names) < folders[parent] or any(p.rpartition("/")[0] == parent for p in paths))

@@ -206,6 +206,8 @@ def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Value
     useful = [name for name in candidates if len(columns[name].given) < images or len(candidates) == 1]
     roles["patient"] = max(useful, key=lambda name: (plain(name) in COLUMN_NAMES["patient"], columns[name].filled >= 0.5),
                            default=candidates[0] if candidates else NONE)
+    if roles["patient"] == NONE and groups_by_file and is_patient(file):
+        roles["patient"] = file
     if roles["patient"] == NONE:
         group = next((name for names in GROUPS.values() for name in columns if name not in used - {roles["study"]}
                       and plain(name) in names and 0 < len(columns[name].given) < images), NONE)

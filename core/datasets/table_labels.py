@@ -126,6 +126,9 @@ def _flag_columns(columns: dict[str, Values]) -> list[str]:
     flags = {name: found for name, values in columns.items()
              if plain(name) not in known and not words_of(name) & ABOUT_PEOPLE and not _is_word_measure(name)
              and (found := flags_of(values)) is not None}
+    words = {name for name in flags if not columns[name].numeric}
+    if 2 < len(flags) - len(words) > len(words):      # yes and no among columns of 0 and 1: insulin among diseases
+        flags = {name: found for name, found in flags.items() if name not in words or not columns[name].given}
     both = [name for name, found in flags.items() if len(set(found)) > 1]
     return [name for name in flags if name in both or len(both) > 1]
 

@@ -96,6 +96,8 @@ def is_measure(name: str, values: Values) -> bool:
     if not values.numeric or len(values.given) < 2 and not words_of(name) & MEASURES:
         return False
     numbers = {as_number(value) for value in values.given}
+    if numbers == {0, 1} and not words_of(name) & MEASURES - {"value", "val"}:
+        return False
     broken = any(number != int(number) for number in numbers if abs(number) < 1e300)
     return bool(words_of(name) & MEASURES) or len(numbers) > MANY or broken and len(numbers) > 5
 
