@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from core.datasets.table import Table
 from tests.layout_support import differences, layout, rows, texts
 from tests.table_layouts import MULTI, ONE, TWO, names, table_of, workbook
 from tests.test_folder_layouts import names as numbered
@@ -274,8 +275,46 @@ def brset_settings(root):
     return {"images": 16, "patients": 8, "findings": ["diabetic_retinopathy", "macular_edema", "amd", "drusens"]}
 
 
+def ct_ich(root):
+    """CT-ICH with its table: patient and slice together name an image, once for brain and once for bone."""
+    people = (49, 50, 51)
+    layout(root, [f"Patients_CT/{p:03}/{window}/{k}.jpg" for p in people for window in ("brain", "bone") for k in (1, 2, 3, 4)])
+    layout(root, [f"Patients_CT/{p:03}/brain/2_HGE_Seg.jpg" for p in people])
+    texts(root, {"hemorrhage_diagnosis.csv": rows(
+        "PatientNumber,SliceNumber,Intraventricular,Epidural,No_Hemorrhage,Fracture_Yes_No", [
+            f"{p},{k},{int(k < 2)},{int(k < 3)},{int(k > 2)},{int(p == 50)}" for p in people for k in (1, 2, 3, 4)]),
+        "Patient_demographics.csv": rows("Patient Number,Age,Gender", [f"{p},30,Male" for p in people])})
+    return {"images": 24, "patients": 3, "findings": ["Intraventricular", "Epidural", "No_Hemorrhage", "Fracture_Yes_No"]}
+
+
+def camelyon17(root):
+    """Camelyon17 of WILDS: patient, node and place together name a patch."""
+    places = [((4, 9, 10)[i // 4], i % 2, 3328 + i) for i in range(12)]
+    layout(root, [f"patches/patient_{p:03}_node_{n}/patch_patient_{p:03}_node_{n}_x_{x}_y_21792.png" for p, n, x in places])
+    texts(root, {"metadata.csv": rows(",patient,node,x_coord,y_coord,tumor,slide,center,split", [
+        f"{i},{p:03},{n},{x},21792,{int(i % 3 == 0)},{i // 4},{i // 4},{i % 2}" for i, (p, n, x) in enumerate(places)])})
+    return {"images": 12, "patients": 3, "counts": {"0": 8, "1": 4}}
+
+
+def nerves(root):
+    """Ultrasound Nerve Segmentation: subject and img together name an image; whether it has a nerve is the label."""
+    layout(root, [f"train/{p}_{k}{m}.tif" for p in (1, 2, 3) for k in (1, 2, 3, 4) for m in ("", "_mask")])
+    texts(root, {"train_masks.csv": rows("subject,img,pixels", [
+        f"{p},{k},{'168153 9 168570 8' * (k % 2)}" for p in (1, 2, 3) for k in (1, 2, 3, 4)])})
+    return {"images": 12, "patients": 3, "task": TWO}
+
+
 TABLES = [g1020, origa, resized_twice, cbis_of_kaggle, frac_atlas, bus_bra, kidney_ct, sicap, two_readers, cdd_cesm, scin,
-          covid_ct_lists, patients_beside_classes, both_knees, osteosarcoma, mgmt, abdominal_trauma, brset_settings]
+          covid_ct_lists, patients_beside_classes, both_knees, osteosarcoma, mgmt, abdominal_trauma, brset_settings,
+          ct_ich, camelyon17, nerves]
+
+
+@pytest.mark.parametrize("build", [ct_ich, both_knees])
+def test_what_was_guessed_is_read_the_same_once_it_is_written_out(build, tmp_path):
+    build(tmp_path / "set")
+    guessed = Table(next((tmp_path / "set").glob("*.csv")))
+    again = Table(guessed.path, guessed.resolved)
+    assert again.resolved == guessed.resolved and again.scan().table.equals(guessed.scan().table)
 
 
 @pytest.mark.parametrize("name", FOLDERS)

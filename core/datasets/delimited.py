@@ -13,7 +13,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.datasets.image_names import SUFFIXES
@@ -65,6 +65,11 @@ class DelimitedTable:
     def place(self, row: int) -> str:
         """Return where a row stands: "train.csv, line 7"."""
         return f"{next(name for start, name in reversed(self.files) if start <= row)}, line {self.lines[row]}"
+
+
+def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:
+    """Return a table with only its first rows."""
+    return replace(table, columns={name: cells[:rows] for name, cells in table.columns.items()}, lines=table.lines[:rows])
 
 
 @dataclass

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets import table_join
-from core.datasets.delimited import NONE, DelimitedTable, read_delimited
+from core.datasets.delimited import NONE, DelimitedTable, read_delimited, replace_rows
 from core.datasets.file_index import FileIndex, list_images
 from core.datasets.file_names import label_prefixes
 from core.datasets.source import Understood
+from core.datasets.table_compose import FROM_COLUMNS, compose, naming_columns
 from core.datasets.table_guess import FOLDS, guess_file, is_patient, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, find_pairs, split_word
 from core.datasets.table_labels import guess_labels
@@ -193,7 +194,12 @@ def _say_lists(plan: Plan) -> None:
 
 def look(root: Path, path: Path, index: FileIndex) -> Seen:
     """Return a table at first sight. Raises LightboxError for one that cannot be read."""
-    table = widen(read_delimited(path, head=HEAD), index)
+    plain_table = widen(read_delimited(path, head=HEAD), index)
+    seen = _seen(root, path, compose(plain_table, index), index)
+    return seen if seen.labels or FROM_COLUMNS not in seen.values else _seen(root, path, plain_table, index)
+
+
+def _seen(root: Path, path: Path, table: DelimitedTable, index: FileIndex) -> Seen:
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     table = replace(table, files=((0, name),))
     values = {name: Values.of(cells) for name, cells in table.columns.items()}
@@ -204,7 +210,8 @@ def look(root: Path, path: Path, index: FileIndex) -> Seen:
         first = replace(first, columns={SPLIT_COLUMN: [split] * len(first.lines), **first.columns})
     found = find_pairs(first, (file, ()), index).file if file != NONE else np.array([-1])
     share = float(np.mean(found >= 0))
-    free = {name: one for name, one in values.items() if name != file and not is_patient(name) and not split_codes(name, one)}
+    free = {name: one for name, one in values.items() if name not in {file, *naming_columns(values)} and not is_patient(name)
+            and not split_codes(name, one)}
     labels, how = guess_labels(free, [])
     rank = 0
     if labels:
@@ -218,11 +225,6 @@ def look(root: Path, path: Path, index: FileIndex) -> Seen:
     covers = len(files) / len(found) * len(table.lines) * size
     return Seen(path, name, table, values, file if share > 0 else "", share, covers, rank, labels, split, files,
                 exact)
-
-
-def replace_rows(table: DelimitedTable, rows: int) -> DelimitedTable:
-    """Return a table with only its first rows."""
-    return replace(table, columns={name: cells[:rows] for name, cells in table.columns.items()}, lines=table.lines[:rows])
 
 
 def _groups(seen: list[Seen]) -> list[list[Seen]]:
@@ -321,6 +323,8 @@ def read_tables(plan: Plan, options: TableOptions, index: Callable[[], FileIndex
             for path, *_ in (*plan.parts, *plan.joins)}
     if not options.rules or not set(options.labels) <= set(read[plan.parts[0][0]].columns):
         read = {path: widen(table, index()) for path, table in read.items()}
+    if options.file in ("", FROM_COLUMNS):
+        read = {path: compose(table, index()) for path, table in read.items()}
     parts = [(name, split, read[path]) for path, name, split in plan.parts]
     base = table_join.below_each_other(parts) if len(parts) > 1 else parts[0][2]
     file = ""

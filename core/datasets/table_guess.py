@@ -13,6 +13,7 @@ from core.datasets.file_index import FileIndex
 from core.datasets.folder import SPLIT_FOLDERS
 from core.datasets.image_names import SUFFIXES
 from core.datasets.source import Understood
+from core.datasets.table_compose import naming_columns
 from core.datasets.table_labels import flags_how, guess_labels, separator_of
 from core.datasets.table_options import (
     COLUMN_NAMES,
@@ -72,7 +73,7 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
     labels, how = options.labels, {}
     if not labels:
         free = {name: values for name, values in columns.items()
-                if name not in used and not is_patient(name)}
+                if name not in used | naming_columns(columns) and not is_patient(name)}
         labels, how = guess_labels(free, guess.understood)
         if (not labels or how.get("filled")) and made[FROM_LABELS](options) is not None:
             labels, how = (FROM_LABELS,), {}

@@ -115,7 +115,7 @@ def _trust(values: Values) -> tuple[bool, bool, bool]:
 
 BEFORE_TRUTH = {"birads", "findings"}      # what was seen, where another column says what it was
 # words in the names of columns of 0 and 1 or of M and F that are no findings: patient_sex, study_number
-EMPTY_OR_NOT = {"encodedpixels", "annotation", "annotations", "boxes", "bbox", "bboxes", "rle"}
+EMPTY_OR_NOT = {"encodedpixels", "pixels", "annotation", "annotations", "boxes", "bbox", "bboxes", "rle"}
 ABOUT_PEOPLE = {"sex", "gender", "age", "study", "number", "id", "side", "eye", "laterality", "year", "fold", "index", "width",
                 "height", "camera", "exam", "smoker", "male", "female"}
 
