@@ -85,6 +85,12 @@ FOLDERS = {      # the public set: (images, what a person expects)
         [f"BraTS2020/BraTS20_Training_{p:03d}/BraTS20_Training_{p:03d}_{m}_{k}.png" for p in (1, 2, 3)
          for m in ("flair", "t1", "t1ce", "t2", "seg") for k in (60, 70)],
         dict(images=24, classes=["unlabelled"], patients=3, left_out={"mask": 6})),
+    "panoramic radiographs by age": (
+        product("18-20 21-30 31-40", THREE), dict(images=9, classes=["18-20", "21-30", "31-40"])),
+    "Treino and Teste": (product("Treino Teste", "cisto normal", THREE), dict(images=12, splits=["train", "test"])),
+    "knees of the OAI with their visit": (
+        [f"{g}/9{k}_{s}_v00.png" for g in "01" for k in (3 * 10 ** 5, 4 * 10 ** 5) for s in "LR"],
+        dict(images=8, classes=["0", "1"], patients=2)),
     "tongues, the mask inside another folder": (
         product(["TongueImageDataset/groudtruth/mask", "TongueImageDataset/dataset"], numbered("#.bmp")),
         dict(images=3, classes=["unlabelled"], left_out={"mask": 3})),

@@ -131,6 +131,22 @@ def shenzhen_csv(root):
             "codes": ["column.label", "groups"]}
 
 
+def ddsm_like(root):
+    """Breast lesions of a hospital: is_malignant is a label though another column is yes or no too."""
+    text = table_of("lesion,image_name,is_malignant,confirmed_by_biopsy,density,censorship", 12, lambda i:
+                    f"L{i // 2},x{i}.png,{['yes', 'no'][i // 2 % 2]},{['yes', 'no'][i % 2]},{i % 4 + 1},{i % 2}")
+    layout(root, names("images/x{}.png", 12), labels__csv=text)
+    return {"images": 12, "patients": 6, "classes": ["no", "yes"], "task": TWO}
+
+
+def tcga_slides(root):
+    """Slides of TCGA with survival: what was found out comes before density and censorship."""
+    text = table_of("Hospital No,image,survival_months,censorship,density,biopsy_result", 12, lambda i:
+                    f"H{100 + i // 2},x{i}.png,{3.5 * i},{i % 2},{i % 4 + 1},{['IDC', 'ILC'][i // 2 % 2]}")
+    layout(root, names("images/x{}.png", 12), labels__csv=text)
+    return {"images": 12, "patients": 6, "classes": ["IDC", "ILC"]}
+
+
 def lfs_table(root):
     """A clone without LFS: the table itself is a pointer."""
     layout(root, names("images/x{}.png", 4), labels__csv="version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
@@ -138,7 +154,7 @@ def lfs_table(root):
 
 
 LAYOUTS = [*FIRST, fitzpatrick, grazpedwri, tbx11k, brset, mbrset, deepdrid, vindr_mammo, chexpert_valid,
-           hannover_bands, knee_zeros, comments_and_title, readers, shenzhen_csv, lfs_table]
+           hannover_bands, knee_zeros, comments_and_title, readers, shenzhen_csv, ddsm_like, tcga_slides, lfs_table]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)

@@ -70,7 +70,7 @@ PATTERNS = (
                  "X-rays say that no patient is in both. The names alone cannot show it."),
     # Two series, IM-... and NORMAL2-IM-..., each counting on from test to train without a number in both.
     Pattern("Kermany chest X-rays, normal", r"(^|/)(?P<patient>(NORMAL2-)?IM-\d+)-\d+(-\d+)?\.\w+$"),
-    Pattern("knee X-rays of the Osteoarthritis Initiative", r"(^|/)(?P<patient>9\d{6})(?P<view>[LR])(_\d+)?\.\w+$"),
+    Pattern("knee X-rays of the Osteoarthritis Initiative", r"(^|/)(?P<patient>9\d{6})_?(?P<view>[LR])(_\w+)?\.\w+$"),
     Pattern("NIH ChestX-ray14", r"(^|/)(?P<patient>\d{8})_(?P<study>\d{3})\.\w+$"),
     Pattern("Kermany OCT", r"(^|/)(CNV|DME|DRUSEN|NORMAL)-(?P<patient>\d+)-\d+\.\w+$"),
     Pattern("BreakHis", r"(^|/)SOB_[BM]_[A-Z]+-(?P<patient>\d\d-\d+[A-Z]*)-(?P<view>\d+)-\d+\.\w+$"),

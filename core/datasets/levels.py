@@ -17,7 +17,9 @@ from functools import lru_cache
 
 SPLIT_WORDS = {"train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
                "dev": "val", "validate": "val", "tuning": "val", "test": "test", "testing": "test", "tst": "test",
-               "holdout": "test", "trainval": "train"}
+               "holdout": "test", "trainval": "train", "eval": "val", "evaluation": "val", "treino": "train", "teste": "test",
+               "validacao": "val", "validação": "val", "entrenamiento": "train", "prueba": "test", "validacion": "val",
+               "validación": "val"}
 UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "case", "cases"}
 FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "x", "xray", "xrays", "png",
            "jpg", "jpeg", "cls", "original", "originals", "raw", "final", "new"}
@@ -43,6 +45,7 @@ SEQUENCES = {"flair", "t1", "t1w", "t1ce", "t1wce", "t1gd", "t2", "t2w", "dwi", 
 STAINS = {"he", "h&e", "ihc", "her2", "ki67", "er", "pr", "pas", "masson", "trichrome"}
 ROLES = {"class": "class", "split": "split", "patient": "patient", "study": "study", "view": "view", "part": "part of a download",
          "other": "another grouping", "around": "not used"}
+MOST_YEARS = 150
 FEW = 12        # numbered folders up to this many may be classes
 
 
@@ -270,8 +273,9 @@ def _are_parts(names: list[str]) -> bool:
     if all(each[-1:] in (("set",), ("part",)) and set(each[:-1]) <= ORDINALS for each in words):
         return True
     ranges = sorted((int(m[1]), int(m[2])) for m in (re.fullmatch(r"(\d+) ?[-_] ?(\d+)", name) for name in names) if m)
-    if 1 < len(ranges) == len(names) and all(b == end + 1 for (_, end), (b, _) in zip(ranges, ranges[1:])):
-        return True      # 1-1000, 1001-2000
+    follow = all(b == end + 1 for (_, end), (b, _) in zip(ranges, ranges[1:]))
+    if 1 < len(ranges) == len(names) and follow and ranges[-1][1] > MOST_YEARS:
+        return True      # 1-1000, 1001-2000; but 18-20, 21-30 are ages
     stems = {tuple(w for w in each if not w.isdecimal()) for each in words}
     numbered = all(each and (each[-1].isdecimal() or len(each[-1]) == 1) for each in words)
     return numbered and len(stems) == 1 and any(w in PARTS for w in next(iter(stems)))

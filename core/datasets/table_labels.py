@@ -31,7 +31,8 @@ from core.datasets.text import short
 def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the columns that look like labels, and the options that go with them."""
     rows = len(next(iter(columns.values())).codes) if columns else 0
-    exact = [name for name in columns if {plain(name), plain(re.split("[/(]", name)[0])} & COLUMN_NAMES["label"]]
+    exact = [name for name in columns if {plain(name), plain(re.split("[/(]", name)[0]), re.sub("^(is|has)", "", plain(name))}
+             & COLUMN_NAMES["label"]]
     usable = [name for name in exact if _is_label(name, columns[name], rows)]
     if usable:
         usable.sort(key=lambda name: plain(name) in BEFORE_TRUTH)
@@ -49,6 +50,7 @@ def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tu
     wordy = [name for name in few if words_of(name) & LABEL_WORDS]
     wordy += [name for name in columns if name not in wordy and plain(name) not in known and words_of(name) & LABEL_WORDS
               and _is_label(name, columns[name], rows)]
+    wordy.sort(key=lambda name: "density" in words_of(name))
     if wordy or few:
         return (_best(wordy, few, columns, understood),), {}
     outcomes = [name for name, values in columns.items() if words_of(name) & OUTCOMES and 0 < values.filled < 1]

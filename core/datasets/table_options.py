@@ -35,15 +35,15 @@ COLUMN_NAMES = {
     "patient": {"patient", "patientid", "patientnumber", "patientno", "pid", "subject", "subjectid", "participant",
                 "participantid", "person", "personid", "ptid", "anonid", "patientunmasked", "mrn", "subjectnumber",
                 "patientname", "pat", "patid", "patnr", "patientennummer", "patientenid", "patientindex", "npatient", "paciente",
-             "idpaciente", "paziente"},
+             "idpaciente", "paziente", "hospitalno", "hospitalnumber"},
     "study": {"study", "studyid", "studyuid", "studyinstanceuid", "exam", "examid", "accession", "accessionnumber", "followup"},
     "view": {"view", "viewposition", "projection"},
     "split": {"split", "set", "subset", "partition", "usage", "fold"},
     "other": {"age", "sex", "gender", "date", "year", "id", "license", "licence", "source", "url", "doi", "width", "height",
               "notes", "comment", "offset", "offsetdays", "hospital", "site", "laterality", "side", "male", "female", "modality",
               "format", "eye", "camera", "device", "quality", "dxtype", "isfrontal", "appa", "frontallateral", "mf", "hand",
-              "frontal", "lateral", "oblique", "race", "ethnicity", "geschlecht", "alter", "sexe", "sexo", "edad", "kfold",
-              "operator"}}
+              "frontal", "lateral", "oblique", "censorship", "censored", "race", "ethnicity", "geschlecht", "alter", "sexe",
+              "sexo", "edad", "kfold", "operator"}}
 GROUPS = {                  # columns whose images belong together where no patient is known, the best first
     "case": {"case", "caseid", "casenumber", "caseno", "casenum"}, "lesion": {"lesion", "lesionid"},
     "slide": {"slide", "slideid", "wsi", "slidename"},
@@ -52,7 +52,7 @@ GROUPS = {                  # columns whose images belong together where no pati
 LABEL_WORDS = {"label", "labels", "class", "diagnosis", "finding", "findings", "grade", "level", "pathology", "disease",
                "category", "target", "outcome", "type", "status", "abnormality", "severity", "stage", "birads", "rads", "icdr",
                "malignant", "cancer", "score", "tumor", "tumour", "assessment", "categories", "retinopathy", "density",
-               "consensus"}
+               "consensus", "result", "histology"}
 CONSENSUS = {"consensus", "majority", "final", "adjudicated", "truth", "gold", "agreed"}
 READERS = {"reader", "radid", "rater", "annotator", "grader", "observer", "radiologist", "readerid", "raterid", "expert"}
 BOXES = {"xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "bbox", "box", "boxes", "geometry", "polygon", "encodedpixels",
