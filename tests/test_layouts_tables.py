@@ -147,6 +147,43 @@ def tcga_slides(root):
     return {"images": 12, "patients": 6, "classes": ["IDC", "ILC"]}
 
 
+def ham_test(root):
+    """HAM10000 of the Dataverse with the test set: a table without a suffix is training, the one of the test is not."""
+    head, kinds = "lesion_id,image_id,dx,dx_type,age,sex", ["bkl", "nv", "mel"]
+    layout(root, [f"HAM10000_images_part_{1 + i // 6}/ISIC_{i:07}.jpg" for i in range(12)]
+           + [f"ISIC2018_Task3_Test_Images/ISIC_{i:07}.jpg" for i in range(34, 38)])
+    texts(root, {"HAM10000_metadata": table_of(head, 12, lambda i: f"H_{i // 2},ISIC_{i:07},{kinds[i // 2 % 3]},histo,8,male"),
+                 "ISIC2018_Task3_Test_GroundTruth.csv": table_of(
+                     head, 4, lambda i: f"T_{i},ISIC_{i + 34:07},{kinds[i % 3]},histo,8,male")})
+    return {"images": 16, "classes": kinds, "split_counts": {"train": 12, "test": 4}}
+
+
+def duke_breast(root):
+    """Duke breast MRI: small numbers of a column are no names of files where another one names the folders."""
+    layout(root, [f"Breast_MRI_{p:03}/{k}.png" for p in range(1, 9) for k in (1, 2)])
+    texts(root, {"Clinical.csv": table_of("Patient ID,Days to MRI,Manufacturer,ER,Mol Subtype", 8, lambda i:
+                                          f"Breast_MRI_{i + 1:03},{i * 3},1,{i % 2},{i % 4}")})
+    return {"images": 16, "patients": 8, "counts": {"0": 8, "1": 8}}
+
+
+def covidx_ct(root):
+    """COVIDx CT: the patient and the scan are in the names."""
+    layout(root, [f"3A_images/NCP_{i // 4}_{13 + i // 4}_{i:04}.png" for i in range(16)])
+    for part, span in (("train", range(8)), ("val", range(8, 12)), ("test", range(12, 16))):
+        texts(root, {f"{part}_COVIDx_CT-3A.txt": "".join(f"NCP_{i // 4}_{13 + i // 4}_{i:04}.png {i % 3} 10 10 400 400\n"
+                                                         for i in span)})
+    return {"images": 16, "patients": 4, "classes": list("012"), "splits": ["train", "val", "test"]}
+
+
+def mured(root):
+    """MuReD: a disease is left in though the others are one of each row in a few rows."""
+    layout(root, names("images/images/{}_x.png", 12))
+    for part, span in (("train", range(8)), ("val", range(8, 12))):
+        texts(root, {f"{part}_data.csv": rows("ID,DR,NORMAL,MH,ODC", [
+            f"{i}_x,{int(i % 3 == 0)},{int(i % 3 == 1)},{int(i % 3 == 2)},{int(i % 4 == 0)}" for i in span])})
+    return {"images": 12, "findings": ["DR", "NORMAL", "MH", "ODC"], "splits": ["train", "val"]}
+
+
 def lfs_table(root):
     """A clone without LFS: the table itself is a pointer."""
     layout(root, names("images/x{}.png", 4), labels__csv="version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
@@ -154,7 +191,8 @@ def lfs_table(root):
 
 
 LAYOUTS = [*FIRST, fitzpatrick, grazpedwri, tbx11k, brset, mbrset, deepdrid, vindr_mammo, chexpert_valid,
-           hannover_bands, knee_zeros, comments_and_title, readers, shenzhen_csv, ddsm_like, tcga_slides, lfs_table]
+           hannover_bands, knee_zeros, comments_and_title, readers, shenzhen_csv, ddsm_like, tcga_slides, ham_test, duke_breast,
+           covidx_ct, mured, lfs_table]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)

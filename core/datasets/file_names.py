@@ -92,6 +92,7 @@ PATTERNS = (
     Pattern("OASIS", r"(?P<patient>OAS\d_\d{4})(_MR(?P<study>\d))?"),
     Pattern("ADNI", r"(?P<patient>\d{3}_S_\d{4,5})"),
     Pattern("Kvasir-Capsule, videos", r"(^|/)(?P<patient>(?=[^_]*\d)[0-9a-f]{16})_\d+\.\w+$"),
+    Pattern("CT of CC-CCII and COVIDx CT", r"(^|/)(?P<patient>(NCP|CP|Normal)_\d+)_(?P<study>\d+)_\d+\.\w+$"),
     Pattern("Camelyon", r"(^|/)(?P<patient>patient_\d{3,})_(?P<study>node_\d+)(?=[_/.])"),
     Pattern("OCTDL", r"(^|/)(amd|dme|erm|no|rao|rvo|vid)_(?P<patient>\d+)_\d+\.\w+$"),
     Pattern("ALL-IDB", r"(^|/)Im\d{3}_(?P<label>[01])\.\w+$", labels={"0": "healthy", "1": "leukemia"}),

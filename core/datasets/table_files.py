@@ -144,7 +144,8 @@ def find_plan(root: Path, paths: list[Path], index: Callable[[], FileIndex]) -> 
     if not groups or max(one.share for one in groups[0]) <= 0.1:
         return None
     base, others = groups[0], groups[1:]
-    plan = Plan([(one.path, one.name, one.split) for one in base], lists=lists, rank=max(one.rank for one in base),
+    rest = "train" if {one.split for one in base} in ({"", "test"}, {"", "val"}, {"", "val", "test"}) else ""
+    plan = Plan([(one.path, one.name, one.split or rest) for one in base], lists=lists, rank=max(one.rank for one in base),
                 covers=sum(one.covers for one in base))
     for other in others:
         _join_or_say(plan, base, other, index())

@@ -112,12 +112,14 @@ def guess_file(columns: dict[str, Values], index: FileIndex) -> str:
         samples[name] = values.rows(rows)
     exact = {name: _share((index.find(cell)[1] for cell in cells), len(set(cells)) > 0.3 * len(cells))
              for name, cells in samples.items()}
-    if max(exact.values(), default=0) < 0.02:          # less certain: a word of a name. Only for what could be a name at all
+    share = max(exact.values(), default=0)
+    sure = share >= 0.5 or any(not index.find(cell)[1] for name in samples if exact[name] for cell in samples[name])
+    if share < 0.02 or not sure:          # less certain: a word of a name. Only for what could be a name at all
         for name, cells in samples.items():
             if len(set(cells)) < 0.3 * len(cells) or plain(name) in COLUMN_NAMES["other"] - {"id"} or words_of(name) & MEASURES:
                 continue
             found = index.find_all(dict.fromkeys(cells))
-            exact[name] = sum(0.6 * isinstance(found[cell], tuple) for cell in cells) / max(1, len(cells))
+            exact[name] = max(exact[name], sum(0.6 * isinstance(found[cell], tuple) for cell in cells) / max(1, len(cells)))
     best, most = "", 0.0
     for name, cells in samples.items():
         distinct = len(set(cells)) / max(1, len(cells))

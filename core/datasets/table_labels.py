@@ -163,9 +163,12 @@ def _one_of_run(columns: dict[str, Values], flags: list[str]) -> tuple[tuple[str
         else:
             runs.append([name])
     for run in sorted(runs, key=len, reverse=True):
-        for start, end in [*((k, len(run)) for k in range(len(run) - 2)), *((0, k) for k in range(len(run) - 1, 2, -1))]:
-            if flags_how([columns[name] for name in run[start:end]]).get("one_of"):
-                return tuple(run[start:end]), {"one_of": True}
+        for start in range(len(run) - 2):
+            if flags_how([columns[name] for name in run[start:]]).get("one_of"):
+                return tuple(run[start:]), {"one_of": True}
+        whole = [name for name in run if not any(name != other and name.startswith(other) for other in run)]      # G4C is in G4
+        if len(whole) > 2 and flags_how([columns[name] for name in whole]).get("one_of"):
+            return tuple(whole), {"one_of": True}
     return tuple(flags), {"together": True}
 
 

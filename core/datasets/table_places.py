@@ -13,6 +13,7 @@ from core.datasets.walk import walk
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls")
 NO_TABLE = re.compile(r"(readme|licen|sample_?submission|requirements|changelog|citation|sha256|md5|checksum|terms)", re.I)
+BARE = re.compile(r"(metadata|ground_?truth|labels)$")      # tables without a suffix: HAM10000_metadata of the Dataverse
 MAX_TABLES = 20             # texts of one folder: more are one for each image, or logs
 DEPTH = 5                   # folders below which no table is looked for
 UP = 2                      # folders above a table in which its images are looked for
@@ -57,7 +58,7 @@ def tables_below(root: Path) -> list[Path]:
         if seen >= MAX_FILES:
             break
         name = entry.name.lower()
-        if name.endswith(TABLES) and path.count("/") < DEPTH and not NO_TABLE.search(name):
+        if (name.endswith(TABLES) or BARE.search(name)) and path.count("/") < DEPTH and not NO_TABLE.search(name):
             found.setdefault(path.rpartition("/")[0] + "*" * name.endswith(".txt"), []).append(root / path)
     return sorted((path for paths in found.values() if len(paths) <= MAX_TABLES for path in paths),
                   key=lambda path: (len(path.parts), natural_key(str(path))))
