@@ -226,6 +226,9 @@ LAYOUTS = {
         [f"SPGC/{c} Cases/{p}00{k}/IM{i}.png" for c, p in (("Cap", "cap"), ("COVID-19", "P"), ("Normal", "normal"))
          for k in (1, 2, 3) for i in (1, 2)],
         dict(images=18, classes=["Cap Cases", "COVID-19 Cases", "Normal Cases"], patients=9)),
+    "LIMUC, grades below numbered patients": (
+        [f"patient_based/{p}/Mayo {g}/UC_patient_{p}_{k}.bmp" for p in (1, 2, 3) for g in (0, 1, 2) for k in (1, 2)],
+        dict(images=18, classes=["Mayo 0", "Mayo 1", "Mayo 2"], patients=3)),
     "folds as numbers": (product("0 1 2 3 4", "pos neg", THREE), dict(images=30, classes=["neg", "pos"])),
     "stains outside": (product("HE Ki67 ER", "benign malignant", ["a.png"]), dict(images=6, classes=["benign", "malignant"])),
 }

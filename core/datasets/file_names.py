@@ -106,7 +106,7 @@ PATTERNS = (
     Pattern("BraTS", r"(^|/)(?P<patient>BraTS\w*?_\d{3,5})[^/]*$"),
     Pattern("photographs of two eyes (EyePACS, ODIR)", r"(^|/)(?P<patient>\d+)_(?P<view>left|right)\.\w+$", weak=True),
     Pattern("photographs of two eyes", r"(^|/)(?P<patient>[A-Za-z]*\d+)[_ -]?(?P<view>OD|OS)\.\w+$", weak=True),
-    Pattern("numbered patients", r"(?i)(^|/)(?P<patient>(patient|subject|subj|person|pat|pt)[ _-]?\(?\d+\)?)(?!\d)[^/]*$",
+    Pattern("numbered patients", r"(?i)(^|[/_-])(?P<patient>(patient|subject|subj|person|pat|pt)[ _-]?\(?\d+\)?)(?!\d)[^/]*$",
             weak=True),
 )
 

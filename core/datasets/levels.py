@@ -29,7 +29,8 @@ NO_CLASS = CONTAINERS | {"raw", "processed", "preprocessed", "original", "origin
                          "filtered", "augmented", "real", "synthetic", "generated", "clahe"}
 PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
 ORDINALS = {"first", "second", "third", "fourth", "fifth"}
-GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c"}
+GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c",
+          "mayo"}
 PEOPLE = {"patient", "patients", "pat", "pt", "p", "pid", "person", "subject", "subj", "sub", "case", "id", "participant",
           "volunteer", "donor", "slide"}
 STUDIES = {"study", "exam", "visit", "session", "ses", "series", "scan", "timepoint", "accession"}
@@ -192,6 +193,9 @@ def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -
     for k in candidates[1:]:
         if _like_findings(levels[k]) >= 0.5 > _like_findings(levels[first]) and _repeats(k, folders) >= 0.5:
             return k
+        if all(map(str.isdecimal, levels[first].names)) and _repeats(k, folders) >= 0.5 and all(
+                words_of(name)[:1] and words_of(name)[0] in GRADES for name in levels[k].names):
+            return k          # 1/Mayo 0, 1/Mayo 1, 2/Mayo 0: grades below numbers
         few, many = sorted((len(levels[first].names), len(levels[k].names)))
         if few < many == len(levels[k].names) and common and _repeats(k, folders) == 1.0 and not _like_findings(levels[first]):
             return k          # all names below each of fewer that share a word: sources above classes
