@@ -184,6 +184,23 @@ def mured(root):
     return {"images": 12, "findings": ["DR", "NORMAL", "MH", "ODC"], "splits": ["train", "val"]}
 
 
+def adni(root):
+    """ADNI as slices: the subject stands in the middle of the names, the group is the label."""
+    people = {"002_S_0295": "CN", "002_S_0413": "AD", "003_S_0907": "MCI", "005_S_0221": "AD"}
+    layout(root, [f"png/ADNI_{s}_MR_{k}.png" for s in people for k in (1, 2)])
+    texts(root, {"ADNI1.csv": rows("Image Data ID,Subject,Group,Sex,Age,Visit,Modality", [
+        f"I{700 + k},{s},{group},M,70,1,MRI" for k, (s, group) in enumerate(people.items())])})
+    return {"images": 8, "patients": 4, "classes": ["AD", "CN", "MCI"]}
+
+
+def patient_in_french(root):
+    """A hospital's table in French: numero_patient is the patient."""
+    text = table_of("nom_image;numero_patient;diagnostic;sexe", 12, lambda i:
+                    f"{i}.jpg;{i // 2};{['bénin', 'malin'][i // 2 % 2]};F")
+    layout(root, names("b/{}.jpg", 12), liste__csv=text)
+    return {"images": 12, "patients": 6, "classes": ["bénin", "malin"]}
+
+
 def lfs_table(root):
     """A clone without LFS: the table itself is a pointer."""
     layout(root, names("images/x{}.png", 4), labels__csv="version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n")
@@ -192,7 +209,7 @@ def lfs_table(root):
 
 LAYOUTS = [*FIRST, fitzpatrick, grazpedwri, tbx11k, brset, mbrset, deepdrid, vindr_mammo, chexpert_valid,
            hannover_bands, knee_zeros, comments_and_title, readers, shenzhen_csv, ddsm_like, tcga_slides, ham_test, duke_breast,
-           covidx_ct, mured, lfs_table]
+           covidx_ct, mured, adni, patient_in_french, lfs_table]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)

@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 from core.datasets.image_names import SUFFIXES
@@ -210,12 +211,14 @@ class FileIndex:
 
     @cached_property
     def _parts(self) -> dict[str, list[int]]:
-        """Words of names -> files: beginnings of a name up to each break, and single words with a digit."""
+        """Words of names with a digit -> files: the beginning up to each break, the end from each, and any words side by side."""
         pairs = []
         for stem, files in self.by_stem.items():
             breaks = [match.start() for match in BREAKS.finditer(stem)]
             words = [stem[:k] for k in breaks] + [stem[k + 1:] for k in breaks] + BREAKS.split(stem)
             words += [match[1] for word in words[-len(breaks) - 1:] if (match := LETTER_AT_END.fullmatch(word))]
+            if len(breaks) <= MAX_BREAKS:      # 002_S_0295 of ADNI_002_S_0295_MR_1
+                words += [stem[a + 1:b] for a, b in combinations(breaks, 2)]
             keys = {_fold(word) for word in words if any(map(str.isdigit, word))}
             keys |= {number for key in keys if (number := _number(key))}
             pairs += [(key, k) for key in keys - {_fold(stem)} for k in files]
@@ -233,6 +236,7 @@ class FileIndex:
 
 
 MAX_PARTS = 200             # files of which one cell is a part: the images of a patient, not half of the set
+MAX_BREAKS = 8              # of a name of which any words side by side may be a key
 BREAKS = re.compile(r"[_\-. ]")
 LETTER_AT_END = re.compile(r"(\d+)[A-Za-z]")       # 9003175L
 

@@ -171,7 +171,8 @@ def _plain_role(levels: list[Level], k: int, folders: Counter) -> str:
     if all(w and w[0] in STUDIES for w in words) or all(re.fullmatch(r"study\d+\w*", n.lower()) for n in names):
         return "study"
     plain = {name.lower() for name in names}
-    if all(" ".join(w) in VIEWS for w in words) or k and plain <= SEQUENCES and plain - {"t1", "t2"}:
+    below_people = k and not splits_of(list(levels[k - 1].names))      # train/T1 and train/FLAIR may be classes
+    if all(" ".join(w) in VIEWS for w in words) or below_people and plain <= SEQUENCES and plain - {"t1", "t2"}:
         return "view"
     if all(re.fullmatch(r"\d+ ?x", name.lower()) for name in names):      # magnifications
         return "other"

@@ -248,7 +248,8 @@ def is_patient(name: str) -> bool:
     """Return whether a column is the patient by its name."""
     words = words_of(name)
     return plain(name) in COLUMN_NAMES["patient"] or bool(words & {"patient", "subject", "patientid"}) and bool(
-        words & {"id", "no", "num", "nr", "n", "index", "number", "key", "code", "identifier", "patientid"})
+        words & {"id", "no", "num", "nr", "n", "index", "number", "key", "code", "identifier", "patientid",
+                  "numero", "nummer", "uid", "hash", "identifiant"})
 
 
 def _id_like(columns: dict[str, Values], used: set[str], images: int) -> str:

@@ -50,7 +50,9 @@ def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tu
     wordy = [name for name in few if words_of(name) & LABEL_WORDS]
     wordy += [name for name in columns if name not in wordy and plain(name) not in known and words_of(name) & LABEL_WORDS
               and _is_label(name, columns[name], rows)]
-    wordy.sort(key=lambda name: "density" in words_of(name))
+    wordy += [name for name in columns if plain(name) in {"group", "researchgroup"} and name not in wordy
+              and _is_label(name, columns[name], rows)]      # AD, MCI and CN of ADNI
+    wordy.sort(key=lambda name: bool(words_of(name) & {"density", "group"}))
     if wordy or few:
         return (_best(wordy, few, columns, understood),), {}
     outcomes = [name for name, values in columns.items() if words_of(name) & OUTCOMES and 0 < values.filled < 1]
