@@ -191,6 +191,15 @@ def test_a_finished_run_is_not_resumed_but_told(place, run_id):
     assert answer.stdout.strip() == run_id and "finished" in answer.stderr
 
 
+def test_a_run_resumes_with_more_epochs_and_no_other_setting(place, run_id):
+    run = RunStore(place).get(run_id)
+    has = run.config.train.epochs
+    refused = lightbox(place, "train", "--resume", run_id, "--epochs", has + 1, "--set", "optim.lr=0.5", code=2)
+    assert "but for more --epochs, and --set was given" in refused.stderr
+    assert f"has {has} epochs" in lightbox(place, "train", "--resume", run_id, "--epochs", has, code=2).stderr
+    assert run.config.train.epochs == has and run.status().state == "finished"
+
+
 @pytest.mark.parametrize("words, sentence", [
     (("train", "--dataset", "phantom", "--set", "optim.rl=1"), "no setting called optim.rl"),
     (("train", "--dataset", "phantom", "--set", "optim.lr=fast"), "optim.lr is 'fast'"),

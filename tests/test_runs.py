@@ -66,6 +66,27 @@ def test_only_what_the_table_allows_can_happen(run):
                     run.change(to)
 
 
+def test_only_a_run_that_has_ended_gets_more_epochs_and_only_more(store, run):
+    has = run.config.train.epochs
+    with pytest.raises(LightboxError, match="waiting or training"):
+        store.extend(run, has + 1)
+    store.queue.remove(run.id)
+    for state in ("finished", "stopped", "failed"):
+        (run.folder / "status.json").write_text(json.dumps({"state": state}))
+        if state == "finished":
+            with pytest.raises(LightboxError, match="Early stopping ended this run after 0 of"):
+                store.extend(run, has + 1)
+            run.append({"kind": "epoch", "epoch": has})
+        with pytest.raises(LightboxError, match=f"has {has} epochs"):
+            store.extend(run, has)
+        assert run.status().state == state and store.queue.waiting() == []
+        store.extend(run, has := has + 2)
+        assert run.status().state == "queued" and run.config.train.epochs == has and store.queue.waiting() == [(run.id, "cpu")]
+        assert run.device == "cpu" and run.name == "first"
+        store.queue.remove(run.id)
+        run.append({"kind": "epoch", "epoch": has})
+
+
 def test_sixteen_presses_of_stop_and_resume_make_one_change(run, store):
     (run.folder / "status.json").write_text(json.dumps({"state": "stopped"}))
     store.queue.remove(run.id)

@@ -40,7 +40,10 @@ def train(options: Namespace) -> int:
         runs = [store.create(config) for config in configs]
     else:
         runs = [store.get(options.resume)]
-        store.resume(runs[0])
+        if options.epochs:
+            store.extend(runs[0], options.epochs)
+        else:
+            store.resume(runs[0])
     store.recover()
     if options.queue:
         print("\n".join(run.id for run in runs))
@@ -50,13 +53,17 @@ def train(options: Namespace) -> int:
 
 
 def _refuse_settings(options: Namespace) -> None:
-    """A run resumes with the settings that it began with: raises LightboxError "cli.resume" where others are given."""
+    """A run resumes with the settings that it began with, but for more epochs: raises LightboxError "cli.resume" where others are
+    given."""
     given = [name for name, value in vars(options).items()
-             if value and name not in ("resume", "queue", "function")]
+             if value and name not in ("resume", "queue", "function", "epochs")]
     if given:
         names = ", ".join(f"--{name}" for name in given)
-        raise LightboxError("cli.resume", f"The settings of a run cannot be changed on resume, and {names} was given.",
+        raise LightboxError("cli.resume", f"A run resumes with its settings, but for more --epochs, and {names} was given.",
                             f"Resume it without, or start a new run from its weights: --set model.weights=run:{options.resume}.")
+    if options.epochs and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise LightboxError("cli.resume", "torchrun resumes a run with the epochs that it has.",
+                            f"First python -m core train --resume {options.resume} --epochs {options.epochs} --queue.")
 
 
 def _config(options: Namespace) -> RunConfig:
@@ -227,14 +234,14 @@ WHAT = (argument("--dataset", help="default: phantom"), argument("--model"), arg
 COMMANDS = (
     Command("train", "train a network; prints the run's id", train, (
         *WHAT,
-        argument("--epochs", type=int),
+        argument("--epochs", type=int, help="with --resume of a run that has ended: more than it has, to go on with"),
         argument("--name", help="what to call the run"),
         set_argument("section.field=value"),
         argument("--recipe", metavar="KEY", help="a preset of settings; python -m core recipes lists them"),
         argument("--right", action="store_true", help="the recipe with its report's mistakes corrected"),
         argument("--grid", action="append", default=[], metavar="field=value,value",
                  help="a run for each combination of values; also augment, recipe and data.fold=all"),
-        argument("--resume", metavar="RUN", help="resume a run that was stopped or interrupted"),
+        argument("--resume", metavar="RUN", help="resume a run that was stopped or interrupted; with --epochs any that ended"),
         argument("--queue", action="store_true", help="print the run's id and return; the worker trains it"),
     )),
     Command("find-lr", "find a learning rate: raise it until the loss diverges", find_lr, (

@@ -28,7 +28,7 @@ TRANSITIONS: dict[State, set[State]] = {
     State.STOPPED: {State.QUEUED},
     State.INTERRUPTED: {State.QUEUED},
     State.FAILED: {State.QUEUED},
-    State.FINISHED: set(),
+    State.FINISHED: {State.QUEUED},          # with more epochs only: RunStore.extend
 }
 LIVE = {State.STARTING, State.RUNNING, State.STOPPING}            # a trainer must be alive
 RESUMABLE = {State.STOPPED, State.INTERRUPTED, State.FAILED}

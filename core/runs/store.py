@@ -1,6 +1,6 @@
 """The run store. A run is a folder, and the folder is the truth.
 
-    runs/<id>/config.json     the whole RunConfig, versions, device: written once, never changed
+    runs/<id>/config.json     the whole RunConfig, versions, device: written once; only its epochs may grow
               notes.json      what people wrote about the run: a text and tags; may change at any time
               data.json       what the data were when it first started: classes, counts, hash of the split
               status.json     state and reason; every change goes through TRANSITIONS
@@ -19,19 +19,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import platform
 import secrets
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from core import __version__
 from core.config import RunConfig, home
 from core.errors import LightboxError
-from core.files import WINDOWS, Lock, disk_errors, write_json
+from core.files import WINDOWS, Lock, disk_errors, read_json, write_json
+from core.runs import shapes
 from core.runs.device import machine, resolve
 from core.runs.queue import Queue
 from core.runs.run import Run, clean_tags
@@ -181,6 +183,32 @@ class RunStore:
         run.mark_interrupted()
         if run.change(State.QUEUED, only_from=RESUMABLE):
             self.queue.put(run.id, run.device)
+
+    def extend(self, run: Run, epochs: int) -> None:
+        """Give a run that has ended more epochs and put it back into the queue.
+
+        It goes on from its last checkpoint as if it had been made with so many epochs, so the schedule of the learning rate is
+        that of the new length from there on.
+
+        Raises LightboxError "run.epochs" where it has as many, "run.early" where early stopping ended it, "run.alive" while it
+        waits or trains.
+        """
+        config = run.config
+        done = max((record["epoch"] for record in run.records("epoch")), default=0)
+        if run.status().state == State.FINISHED and done < config.train.epochs:
+            raise LightboxError("run.early", f"Early stopping ended this run after {done} of {config.train.epochs} epochs.",
+                                "Duplicate it with a longer patience, or with early stopping off.")
+        if epochs <= config.train.epochs:
+            raise LightboxError("run.epochs", f"This run has {config.train.epochs} epochs.", "Give more than that.")
+        longer = config.with_(**{"train.epochs": epochs})
+        longer.check()
+        run.mark_interrupted()
+        about = read_json(run.folder / "config.json", shapes.CONFIG)
+        if not run.change(State.QUEUED, only_from=RESUMABLE | {State.FINISHED}):
+            raise LightboxError("run.alive", "This run is waiting or training.", "Stop it first.")
+        write_json(run.folder / "config.json", about | {"config": json.loads(longer.to_json())})
+        run.write_progress(replace(run.progress(), epochs=epochs))
+        self.queue.put(run.id, run.device)
 
     def stop_waiting(self) -> int:
         """Take all runs out of the queue; each is stopped and can be resumed.

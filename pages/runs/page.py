@@ -102,6 +102,8 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
         if st.button("Duplicate and edit", key="run_again", icon=":material/replay:", type="primary" if mend else "secondary",
                      help="Opens the form on the page Train with the settings of this run."):
             go("train", run=run.id, again="1")
+        if status.state == "finished":
+            draw_longer(run)
         with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
             draw_action(run, status, mend)
     if status.state != "finished":
@@ -121,6 +123,17 @@ def draw_action(run: Run, status: Status, mend: bool) -> None:
     elif st.button("Fine-tune from this run", key="run_on_top", icon=":material/stacks:", width="stretch",
                    help="A new run that starts from the weights of the best epoch."):
         go("train", run=run.id)
+
+
+def draw_longer(run: Run) -> None:
+    """More epochs for a run that has finished."""
+    with st.popover("Train longer", key="run_longer", icon=":material/more_time:", on_change="rerun") as longer:
+        if longer.open:
+            has = run.config.train.epochs
+            epochs = st.number_input("Epochs in all", has + 1, 10_000, has + max(1, has // 2), key="run_epochs",
+                                     help="The run goes on from its last checkpoint. Its learning rate follows the schedule that "
+                                          "so many epochs have.")
+            st.button("Train on", key="run_extend", type="primary", on_click=attempt, args=(extend, run, int(epochs)))
 
 
 def draw_diagnoses(run: Run, status: Status, records: list[dict]) -> None:
@@ -197,6 +210,11 @@ def attempt(action: Callable, *args) -> None:
 
 def resume(run: Run) -> None:
     store.resume(run)
+    store.recover()
+
+
+def extend(run: Run, epochs: int) -> None:
+    store.extend(run, epochs)
     store.recover()
 
 
