@@ -66,6 +66,14 @@ def test_evaluate_is_whole_and_goes_into_json(task):
         assert result["notes"] == [] and np.array(result["confusion_matrix"]).sum() == 300
 
 
+def test_two_hundred_classes_do_not_fill_a_page():
+    labels = np.arange(200)
+    found = evaluate(labels, np.eye(200), "multi-class", [f"class {k}" for k in labels])
+    few = next(note.text for note in found.notes if "Fewer than" in note.text)
+    assert "'class 4' and 195 more" in few and "'class 5'" not in few
+    assert all(len(note.text) < 400 for note in found.notes)
+
+
 def test_good_answers_need_no_note_and_shaky_ones_get_one():
     labels = np.repeat([0, 1], 60)
     good = np.where(labels[:, None] == [0, 1], 0.9, 0.1)

@@ -13,6 +13,9 @@ from core.errors import LightboxError
 MAX_BANDS = 50
 
 
+NO_REGRESSION = "Lightbox classifies; to predict the number itself (regression) is beyond it."
+
+
 def measured(name: str, title: str, values: Values, options: TableOptions) -> tuple[str, str, tuple[str, ...], np.ndarray]:
     """Return name, title, classes in their order, and the class of each row, -1 where the cell is no number.
 
@@ -36,6 +39,7 @@ def offer_of(columns: dict[str, Values]) -> str:
     """Return a sentence on how the first of some columns that measures something makes classes; "" where none does."""
     first = next((short(name) for name, values in columns.items() if is_measure(name, values)), "")
     return (f"{first} measures something: with labels={first} and threshold=..., bands=4 or filled=yes it makes classes. "
+            f"{NO_REGRESSION} "
             if first else "")
 
 

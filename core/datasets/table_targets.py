@@ -12,7 +12,7 @@ import pandas as pd
 from core.config import Task
 from core.datasets.delimited import NONE
 from core.datasets.source import Target, Understood
-from core.datasets.table_measures import measured
+from core.datasets.table_measures import NO_REGRESSION, measured
 from core.datasets.table_options import LIST, NO_FINDING, TableOptions
 from core.datasets.table_values import (
     BLANK,
@@ -78,7 +78,7 @@ class Labels:
             column = title
             name, title, classes, codes = measured(name, title, values, self.options)
             self.say("labels.measure", f"The column {short(column)} is a measurement, read as {', '.join(map(short, classes))}. "
-                     "A threshold, bands, and empty or not can be chosen.",
+                     f"A threshold, bands, and empty or not can be chosen. {NO_REGRESSION}",
                      next(key for key in ("filled", "threshold", "bands") if getattr(self.options, key)))
             return self._classes(name, title, Values(classes, codes), ordered=True)
         if self.options.separator == LIST or self.options.separator != NONE and any(
@@ -88,7 +88,7 @@ class Labels:
             return self._united(name, title, values)
         if is_measure(title, values):
             self.say("labels.measure", f"{short(title)} measures something: it can be read with a threshold, in bands, or "
-                     "as empty or not.", "threshold")
+                     f"as empty or not. {NO_REGRESSION}", "threshold")
         return self._classes(name, title, values)
 
     def _classes(self, name: str, title: str, values: Values, ordered: bool = False) -> Target:

@@ -17,6 +17,7 @@ from core.metrics.input import check
 from core.metrics.table import METRICS
 
 FEW = 10            # a class with fewer images gets a note
+MOST_NAMES = 6      # of classes in a note
 # what changes when the other one of two classes is taken as the positive one; the other metrics are of both alike
 OF_POSITIVE = ("sensitivity", "specificity", "precision", "npv", "f1", "average_precision")
 # known of each class at any time
@@ -242,6 +243,8 @@ def _as_list(one: Estimate | None) -> list[float] | None:
 
 def _quoted(names: Sequence[str]) -> str:
     quoted = [f"'{name}'" for name in names]
+    if len(quoted) > MOST_NAMES:
+        quoted = [*quoted[:MOST_NAMES - 1], f"{len(quoted) - MOST_NAMES + 1} more"]
     return " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
 
 
