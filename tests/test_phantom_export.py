@@ -105,6 +105,7 @@ def test_mura_layout_is_read_as_mura(tmp_path, truth):
     assert list(index.table["split"] == "test") == list(rows["split"] == "test")
     assert index.table["study"].nunique() == truth["study"].nunique()
     assert np.array_equal(source.original(3)[:, :, 0], render_image(CONFIG, ids[3], SIZE).pixels)
+    assert "Phantom" in source.title and "Stanford" not in source.licence + source.description
     listed = (opened / "train_image_paths.csv").read_text().split() + (opened / "valid_image_paths.csv").read_text().split()
     assert sorted(p.removeprefix("MURA-v1.1/") for p in listed) == sorted(jobs)
     labels = dict(line.rsplit(",", 1) for s in ("train", "valid")

@@ -69,6 +69,8 @@ def test_numbers_of_other_images_are_known_as_such(tmp_path):
     assert not reported.of_other_images(of["R001"], str(tmp_path)) and reported.of_other_images(of["R001"], "breastmnist")
     assert reported.of_other_images(of["R001"], "phantom") and reported.of_other_images(of["R004"], "breastmnist")
     assert not reported.of_other_images(of["R002"], "breastmnist") and not reported.of_other_images(of["R004"], "/my/hospital")
+    (tmp_path / "SIMULATED.txt").touch()                        # phantoms in MURA's layout
+    assert reported.of_other_images(of["R001"], str(tmp_path))
     small = RunConfig().with_(**{"data.dataset": "breastmnist", "model.name": "cnn"})
     assert RECIPES[reported.closest(small)[0]].report == "R001"                # by its settings
     assert RECIPES[reported.closest(small, [k for k, r in RECIPES.items() if r.report == "R002"])[0]].report == "R002"

@@ -29,6 +29,7 @@ from core.errors import LightboxError
 
 PARTS = ("elbow", "finger", "forearm", "hand", "humerus", "shoulder", "wrist")
 SPLIT_OF = {"train": "train", "valid": "test"}      # MURA's folder -> split
+SIMULATED = "SIMULATED.txt"      # in the folder of phantoms that were exported in this layout
 LABELS = ("normal", "abnormal")
 PATH = re.compile(r"(?P<split>train|valid)/XR_(?P<body_part>[A-Z]+)/(?P<patient>patient\d+)/"
                   r"(?P<study>study\d+)_(?P<label>negative|positive)/(?P<view>[^/]+)\.\w+")
@@ -68,6 +69,11 @@ def find_root(path: Path) -> Path | None:
         return next((folder for folder in (path, unwrap(path), *inside) if has_parts(folder)), None)
     except LightboxError:
         return None
+
+
+def is_simulated(root: Path) -> bool:
+    """Return whether a folder in MURA's layout holds phantoms: what was exported says so inside, or beside it."""
+    return (root / SIMULATED).is_file() or (root.parent / "truth" / "truth.csv").is_file()
 
 
 def parse_paths(paths: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -131,6 +137,9 @@ class Mura(Source):
             raise LightboxError("mura.layout", f"{path} has no folder train or valid with folders such as XR_ELBOW inside.",
                                 "Give the folder MURA-v1.1 as it is in the zip file.")
         self.path = root
+        if is_simulated(root):
+            self.title, self.licence = "Phantom radiographs in MURA's layout", ""
+            self.description = "X-rays of people who do not exist, simulated by Lightbox, in MURA's folders. Not for clinical use."
         asked = tuple(str(part).lower().removeprefix("xr_") for part in options.parts)
         unknown = [given for given, part in zip(options.parts, asked) if part not in PARTS]
         if unknown:

@@ -21,7 +21,7 @@ from core.evaluation.predictions import Predictions, load_predictions
 from core.metrics import METRICS, Sample, precision, wilson_interval
 from core.metrics.functions import none_for_nan
 from core.metrics.resampling import degrees_of_freedom, limits, resample
-from core.runs.recipe_datasets import is_kind, targets_of
+from core.runs.recipe_datasets import is_kind, is_simulated, targets_of
 from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of
 from core.runs.store import Run
 
@@ -180,7 +180,7 @@ def of_other_images(recipe: Recipe, dataset: str, title: str = "") -> bool:
     MURA is known by its folders, a set of MedMNIST by its name. Any X-rays may be those of R004's hospital,
     but for public sets.
     """
-    phantom = dataset.startswith("phantom")
+    phantom = is_simulated(dataset)
     if recipe.needs == "mura":
         return phantom or not targets_of(dataset)
     return phantom or is_kind("medmnist", dataset) if recipe.needs == "covid" else not comparable(recipe,

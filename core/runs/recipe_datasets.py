@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.datasets import DATASETS
+from core.datasets import DATASETS, mura
 from core.datasets.custom import list_custom_datasets, load_custom_dataset
-from core.datasets.mura import is_mura
 from core.errors import LightboxError
 
 TARGETS = ("abnormality", "body_part")        # of MURA and of phantoms
@@ -22,9 +21,21 @@ def targets_of(dataset: str) -> tuple[str, ...]:
             has = {"abnormality": custom.options.get("abnormal", True),
                    "body_part": len(custom.options.get("parts") or TARGETS) > 1}
             return tuple(filter(has.get, TARGETS)) if custom.format in ("mura", "phantom") else ()
-        return TARGETS if is_mura(Path(dataset).expanduser()) else ()
+        return TARGETS if mura.is_mura(Path(dataset).expanduser()) else ()
     except (LightboxError, OSError, ValueError):
         return ()
+
+
+def is_simulated(dataset: str) -> bool:
+    """Return whether a data set is one of phantoms: generated, or exported and brought back in MURA's layout."""
+    try:
+        custom = None if dataset in DATASETS else load_custom_dataset(dataset)
+        if dataset.startswith("phantom") or custom and custom.format == "phantom":
+            return True
+        root = None if dataset in DATASETS else mura.find_root(Path(custom.path if custom else dataset).expanduser())
+        return root is not None and mura.is_simulated(root)
+    except (LightboxError, OSError, ValueError):
+        return False
 
 
 def is_kind(needs: str, dataset: str) -> bool:

@@ -30,6 +30,7 @@ import pandas as pd
 
 from core.config import Split
 from core.datasets.geometry import fit
+from core.datasets.mura import SIMULATED
 from core.datasets.phantom.cohort import PhantomConfig
 from core.datasets.phantom.source import image_table, render_image, truth_table
 from core.datasets.phantom.workers import run_workers
@@ -231,6 +232,7 @@ def _mura_lists(plan: Plan, part: Path) -> None:
         labels = [f"{study},{int(study.endswith('_positive/'))}" for study in studies]
         for name, lines in ((f"{split}_image_paths.csv", images), (f"{split}_labeled_studies.csv", labels)):
             write_atomic(part / "MURA-v1.1" / name, "".join(f"{line}\n" for line in lines))
+    write_atomic(part / "MURA-v1.1" / SIMULATED, "These X-rays are simulated by Lightbox. They are not MURA of Stanford.\n")
 
 
 def _table(plan: Plan, part: Path) -> None:
