@@ -6,6 +6,7 @@ from sklearn.metrics import precision_score
 from statsmodels.stats.proportion import proportion_confint
 
 from core.config import RunConfig
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.evaluation import reported
 from core.runs.recipes import RECIPES, apply
 from tests.judged import run, trained  # noqa: F401
@@ -58,7 +59,11 @@ def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
     assert reported.comparable(of_sets, "/images/breast_28.npz", "BreastMNIST") == ["breastmnist"]
     assert reported.comparable(of_sets, "/images/pneumonia_64.npz", "pneumonia_64") == ["pneumoniamnist"]
     assert reported.comparable(of_sets, "mine", "Mine") == []
-    assert reported.comparable(of_any, "mine") == list(of_any.reported)
+    assert reported.comparable(of_any, "mine") == ["all"]
+    for parts, rows in ((["wrist"], ["wrist"]), (["wrist", "elbow"], []), (["hand"], []), ([], ["all"])):
+        name = f"parts-{len(parts)}-{rows[:1]}"
+        save_custom_dataset(CustomDataset(name, name, "mura", "/mura", {"parts": parts}))
+        assert reported.comparable(of_any, name) == rows
     rows, _ = reported.side_by_side("r002-resnet18", run)
     assert len({row.what for row in rows}) == 10 and all(row.obtained is None for row in rows)
 

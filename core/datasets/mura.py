@@ -139,7 +139,7 @@ class Mura(Source):
         self.path = root
         if is_simulated(root):
             self.title, self.licence = "Phantom radiographs in MURA's layout", ""
-            self.description = "X-rays of people who do not exist, simulated by Lightbox, in MURA's folders. Not for clinical use."
+            self.description = "X-rays of people who do not exist, simulated by Lightbox. Not for clinical use."
         asked = tuple(str(part).lower().removeprefix("xr_") for part in options.parts)
         unknown = [given for given, part in zip(options.parts, asked) if part not in PARTS]
         if unknown:

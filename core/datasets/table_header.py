@@ -179,7 +179,7 @@ def as_number(cell: str) -> float:
 
 def name_columns(header: list[str]) -> tuple[list[str], list[str]]:
     """Return unique names of the columns, and notes."""
-    names, notes = [], []
+    names, notes = {}, []
     for k, cell in enumerate(header):
         base = " ".join(cell.split())[:100] or f"column {k + 1}"
         base = f"column {base}" if base == "-" else base
@@ -191,5 +191,5 @@ def name_columns(header: list[str]) -> tuple[list[str], list[str]]:
             notes.append(f"Two columns are called {short(base)}: the later one is shown as {short(name)}.")
         elif not cell.strip():
             notes.append(f"Column {k + 1} has no name: it is shown as {name}.")
-        names.append(name)
-    return names, notes
+        names[name] = k
+    return list(names), notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 from core.datasets.file_names import check_pattern
 from core.datasets.folder import later
@@ -185,6 +186,7 @@ def split_findings(cells: list[str], separator: str) -> set[str]:
     return {part.strip() for cell in set(cells) for part in cell.split(separator)} - {""}
 
 
+@lru_cache(100_000)
 def plain(name: str) -> str:
     """Return the name of a column in lower case without spaces, punctuation and accents."""
     letters = name if name.isascii() else unicodedata.normalize("NFKD", name)

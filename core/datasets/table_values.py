@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -82,13 +82,14 @@ class Values:
         return np.array(table, dtype)[self.codes]
 
 
-def words_of(name: str) -> set[str]:
+@lru_cache(100_000)
+def words_of(name: str) -> frozenset[str]:
     """Return the words in the name of a column, in lower case.
 
     >>> sorted(words_of("icu_admissionOffset (days)"))
     ['admission', 'days', 'icu', 'offset']
     """
-    return set(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
+    return frozenset(re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()))
 
 
 def is_measure(name: str, values: Values) -> bool:

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from core.config import KNOBS, RunConfig
+from core.datasets.mura import PARTS
 from core.evaluation.predictions import Predictions, load_predictions
 from core.metrics import METRICS, Sample, precision, wilson_interval
 from core.metrics.functions import none_for_nan
 from core.metrics.resampling import degrees_of_freedom, limits, resample
-from core.runs.recipe_datasets import is_kind, is_simulated, targets_of
+from core.runs.recipe_datasets import is_kind, is_simulated, parts_of, targets_of
 from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of
 from core.runs.store import Run
 
@@ -164,9 +165,13 @@ def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
     """Return the rows of a recipe's published numbers that are comparable with a run on a data set.
 
     R002 has a number for each set of MedMNIST: only that of the same set, by its name or by the title of its
-    file. The images of the other reports are not public or not here; theirs are shown beside any run, and the
-    page names the run's own images.
+    file. A row of R001 of one part of the body: a run of that part alone, and the row of all parts a run of all. The images of
+    the other reports are not public or not here; theirs are shown beside any run, and the page names the run's own images.
     """
+    if recipe.report == "R001":
+        parts = parts_of(dataset)
+        of_run = parts[0] if len(parts) == 1 else "all" if len(parts) in (0, len(PARTS)) or is_simulated(dataset) else ""
+        return [what for what in recipe.reported if what.partition(",")[0] == of_run]
     if not set(recipe.reported) <= PRINTED_N.keys():
         return list(recipe.reported)
     file = Path(dataset).name.lower()

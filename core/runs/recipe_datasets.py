@@ -26,6 +26,12 @@ def targets_of(dataset: str) -> tuple[str, ...]:
         return ()
 
 
+def parts_of(dataset: str) -> tuple[str, ...]:
+    """Return the parts of the body that a set of MURA, or of phantoms, was narrowed to; () for all that it has."""
+    custom = None if dataset in DATASETS else load_custom_dataset(dataset)
+    return tuple(custom.options.get("parts") or ()) if custom and custom.format in ("mura", "phantom") else ()
+
+
 def is_simulated(dataset: str) -> bool:
     """Return whether a data set is one of phantoms: generated, or exported and brought back in MURA's layout."""
     try:

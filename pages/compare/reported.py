@@ -54,7 +54,7 @@ def _draw_side_by_side(key: str, run: Run | None) -> None:
         st.warning(f"The published numbers are on {IMAGES[RECIPES[key].report]}, yours on "
                    f"{escape(run.data().get('title', 'other images'))}: they are not comparable.")
     text = st.column_config.TextColumn
-    st.dataframe(_frame(rows, compare=not other), hide_index=True,
+    st.dataframe(_frame(rows, split, compare=not other), hide_index=True,
                  height="content" if len(rows) < 12 else 420,
                  key="reported_table", alt="Published numbers and yours", column_config={
                      "Of": text(width=100, help="The part of the report's images."),
@@ -86,10 +86,11 @@ def _settings_in_words(run: Run, key: str) -> str:
     return f"Your run differs from the recipe: {escape('; '.join(differing[:6]))}{more}"
 
 
-def _frame(rows: Sequence[reported.Side], compare: bool = True) -> pd.DataFrame:
-    """compare: whether to say if a published value lies in the interval of the run, which only makes sense
-    for the same images."""
-    inside = {True: "inside your interval", False: "outside your interval", None: ""}
+def _frame(rows: Sequence[reported.Side], split: str, compare: bool = True) -> pd.DataFrame:
+    """split: of the run's numbers, which each row says. compare: whether to say if a published value lies in the interval of the
+    run, which only makes sense for the same images."""
+    on = {"test": "test", "val": "validation, not test"}.get(split, "")
+    inside = {True: f"inside your interval ({on})", False: f"outside your interval ({on})", None: ""}
     frame = pd.DataFrame([{
         "Of": row.what, "Metric": row.title,
         "Published": format_interval(row.printed, row.printed_low, row.printed_high)
