@@ -120,17 +120,6 @@ def test_a_run_that_failed_at_once_shows_why_and_what_helps_not_empty_curves():
     assert at.metric and at.button("run_resume").label == "Resume" and at.button("run_resume").proto.type == "primary"
 
 
-def test_a_finished_run_is_trained_longer(machine):
-    run = put_run("finished", TWO, **{"train.epochs": 2})
-    at = open_page("runs")
-    at.session_state["run_longer"] = True
-    at = at.run()
-    at.number_input("run_epochs").set_value(7).run()
-    at.button("run_extend").click().run()
-    assert not at.exception and run.status().state == "queued" and run.config.train.epochs == 7
-    assert "2 of 7" in text_of(open_page("runs"))
-
-
 def test_a_refusal_is_said_and_stays():
     run = put_run("finished", TWO)
     at = open_page("runs")

@@ -342,17 +342,3 @@ def test_a_step_that_cannot_be_compiled_trains_without(store, monkeypatch):
     assert any("Not compiled: RuntimeError" in note for note in run.records("start")[0]["notes"])
     a, b = (checkpoints.load_latest(r.checkpoints)[0].weights for r in (run, plain))
     assert all((a[k] == b[k]).all() for k in a)                          # trying left no trace
-
-
-def test_a_run_that_is_trained_longer_ends_as_one_with_all_the_epochs(store):
-    changes = {"optim.schedule": "constant", "train.patience": 0}
-    short, whole = (tiny_config(store.root / "tiny.npz", **changes, **{"train.epochs": n}) for n in (2, 4))
-    expected, run = here(store, whole), here(store, short)
-    assert run.status().state == "finished"
-    store.extend(run, 4)
-    assert run.status().state == "queued" and run.config == expected.config and store.queue.claim("cpu") == run.id
-    queue_worker.train_run(run, store.root)
-    assert run.status().state == "finished" and [r["epoch"] for r in run.records("epoch")] == [1, 2, 3, 4]
-    a, b = (checkpoints.load(one.checkpoints / checkpoints.name_of(4)).weights for one in (run, expected))
-    assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-    assert load_predictions(run, "val").epoch == load_predictions(expected, "val").epoch

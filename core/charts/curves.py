@@ -142,8 +142,7 @@ def training(title: str, lines: Curves, *, epochs: float, behind: Curves | None 
         log: whether the y axis is logarithmic; what is not above zero is left out then
     """
     if log:
-        lines, behind = ({name: tuple(np.asarray(part)[np.asarray(ys) > 0] for part in (xs, ys))
-                          for name, (xs, ys) in curves.items()} for curves in (lines, behind or {}))
+        lines, behind = _above_zero(lines), _above_zero(behind or {})
     behind = {name: curve for name, curve in (behind or {}).items() if len(curve[0])}
     shown = {name: lines[name] for name in (BATCHES, TRAIN, VAL) if name in lines and len(lines[name][0])}
     by_epoch = {name: curve for name, curve in shown.items() if name != BATCHES}
@@ -151,18 +150,26 @@ def training(title: str, lines: Curves, *, epochs: float, behind: Curves | None 
     parts = {"curve": behind | shown,
              "dots": {name: curve for name, curve in by_epoch.items() if len(curve[0]) <= FEW},
              "best": {VAL: (epoch[epoch == best], value[epoch == best])}}
-    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now"
-                     for name, (_, ys) in (shown | behind).items())
-    better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
-    marked = f" The best epoch is {best}." if best else ""
     spec = _training_spec(title, tuple(behind), bool(by_epoch), tuple(shown) if legend else (), format, large, log)
     values = joined([ys for _, ys in (behind | shown).values()])
     return Chart(
         spec, {name: long_table(part, "epoch", "value", "line") for name, part in parts.items()},
-        f"{title} by epoch. {said or 'Nothing yet'}.{better}{marked}",
+        f"{title} by epoch. {_in_words(shown | behind, best, higher_is_better)}",
         {"x_axis": axes.linear([0, epochs], integers=True, room=0, count=6),
          "y_axis": axes.log(values, count=max(3, height // 36)) if log else
          axes.linear(values, limits=limits, count=max(3, height // 36))}, height=height)
+
+
+def _above_zero(lines: Curves) -> Curves:
+    return {name: tuple(np.asarray(part)[np.asarray(ys) > 0] for part in (xs, ys)) for name, (xs, ys) in lines.items()}
+
+
+def _in_words(lines: Curves, best: int | None, higher_is_better: bool | None) -> str:
+    """What the lines of a training show, for who cannot see them."""
+    said = "; ".join(f"{name}: {ys[0]:.3g} at first, {ys[-1]:.3g} now" for name, (_, ys) in lines.items())
+    better = {True: " Higher is better.", False: " Lower is better.", None: ""}[higher_is_better]
+    marked = f" The best epoch is {best}." if best else ""
+    return f"{said or 'Nothing yet'}.{better}{marked}"
 
 
 def smooth(values: np.ndarray, factor: float) -> np.ndarray:

@@ -42,44 +42,71 @@ def _in_a_line(info) -> str:
 
 def show_or_add(options: Namespace) -> None:
     """`datasets D` counts what is there; `datasets add PATH` keeps it under a name."""
-    from core.config import DataConfig
-    from core.datasets import list_datasets, open_source
-    from core.datasets.custom import AS_GUESSED, free_name, load_custom_dataset
-    from core.datasets.formats import FORMATS, detect_format, parse_options
-    from core.datasets.scan import add_custom_dataset, edit_scan, scan_source
-    words, bar = options.words, Bar()
-    if len(words) == 3 and words[0] == "moved":
-        from core.datasets.opening import move_dataset
-        n = move_dataset(absolute(words[1]), words[2])
-        print_result(options, {"dataset": words[1], "path": words[2], "images": n},
-                     [f"{words[1]} is read from {words[2]} from now on: {n:,} images."])
-        return
+    words = options.words
     values = pairs(options.set)
     labels = {key: values.pop(f"labels.{key}") for key in ("map", "positive", "target") if f"labels.{key}" in values}
-    if len(words) == 2 and words[0] == "add":
-        kind, path = ("phantom", "") if words[1] == "phantom" else detect_format(words[1])
-        title = options.title or (Path(words[1]).stem if not options.name else options.name)
-        own, found = add_custom_dataset(kind, path, parse_options(kind, values), options.name or free_name(title), title,
-                                        labels)
-        found.source.name, found.source.title = own.name, own.title
+    if len(words) == 3 and words[0] == "moved":
+        _move(options, *words[1:])
+    elif len(words) == 2 and words[0] == "add":
+        _print_scan(options, *_add(options, words[1], values, labels))
     elif len(words) == 1 and not (options.name or options.title):
-        dataset = absolute(words[0])
-        own, source = load_custom_dataset(dataset), open_source(DataConfig(dataset))
-        if source is None and dataset in {info.name for info in list_datasets()}:
-            info = next(info for info in list_datasets() if info.name == dataset)
-            print_result(options, vars(info), [f"{info.title} ({info.name}): {info.how_to_get}"])
-            return
-        if source is None or values:
-            kind, path = detect_format(dataset)
-            source = FORMATS[kind].build(path, parse_options(kind, values))
-        scanned = scan_source(source, bar.count)
-        found = edit_scan(scanned, (own.labels if own and not labels else AS_GUESSED) | labels)
-        if own is None and not labels:      # the classes in the order of the files; which is positive is said
-            found = replace(scanned, index=replace(scanned.index, understood=found.index.understood))
+        if not _print_how_to_get(options, absolute(words[0])):
+            _print_scan(options, *_count(absolute(words[0]), values, labels))
     else:
         raise LightboxError("cli.datasets", f"{' '.join(words)[:80]!r} is not understood.",
                             "Write datasets, datasets D, or datasets add PATH --name NAME.")
+
+
+def _move(options: Namespace, dataset: str, place: str) -> None:
+    from core.datasets.opening import move_dataset
+    n = move_dataset(absolute(dataset), place)
+    print_result(options, {"dataset": dataset, "path": place, "images": n},
+                 [f"{dataset} is read from {place} from now on: {n:,} images."])
+
+
+def _add(options: Namespace, place: str, values: dict, labels: dict) -> tuple:
+    """Keep a set under a name; returns it and what its scan found."""
+    from core.datasets.custom import free_name
+    from core.datasets.formats import detect_format, parse_options
+    from core.datasets.scan import add_custom_dataset
+    kind, path = ("phantom", "") if place == "phantom" else detect_format(place)
+    title = options.title or options.name or Path(place).stem
+    own, found = add_custom_dataset(kind, path, parse_options(kind, values), options.name or free_name(title), title, labels)
+    found.source.name, found.source.title = own.name, own.title
+    return own, found
+
+
+def _print_how_to_get(options: Namespace, dataset: str) -> bool:
+    """Say how a known set is got that is not on this machine; False where it is here, or not known."""
+    from core.config import DataConfig
+    from core.datasets import list_datasets, open_source
+    info = next((info for info in list_datasets() if info.name == dataset), None)
+    if info is None or open_source(DataConfig(dataset)) is not None:
+        return False
+    print_result(options, vars(info), [f"{info.title} ({info.name}): {info.how_to_get}"])
+    return True
+
+
+def _count(dataset: str, values: dict, labels: dict) -> tuple:
+    """The custom set of this name, or None, and what a scan finds, read with other options where some are given."""
+    from core.config import DataConfig
+    from core.datasets import open_source
+    from core.datasets.custom import AS_GUESSED, load_custom_dataset
+    from core.datasets.formats import FORMATS, detect_format, parse_options
+    from core.datasets.scan import edit_scan, scan_source
+    own, source, bar = load_custom_dataset(dataset), open_source(DataConfig(dataset)), Bar()
+    if source is None or values:
+        kind, path = detect_format(dataset)
+        source = FORMATS[kind].build(path, parse_options(kind, values))
+    scanned = scan_source(source, bar.count)
     bar.end()
+    found = edit_scan(scanned, (own.labels if own and not labels else AS_GUESSED) | labels)
+    if own is None and not labels:      # the classes in the order of the files; which is positive is said
+        found = replace(scanned, index=replace(scanned.index, understood=found.index.understood))
+    return own, found
+
+
+def _print_scan(options: Namespace, own, found) -> None:
     kept = {"kind": own.format, "path": own.path, "reading": own.options} if own else {}
     kept |= {"labels": own.labels} if own else {}
     print_result(options, found.to_json() | kept, _survey_in_words(found, own))

@@ -136,13 +136,28 @@ class _Bounded(io.BytesIO):
 
 def _stored_values(file, number: int, allow: Callable[[int], None], notes: list[Note]) -> np.ndarray:
     """Return a frame as stored: (H, W) or (H, W, 3), of 8 or 16 bits. Bounded by the header, before it is decoded."""
-    import pydicom
     from pydicom.pixels import pixel_array
-    from pydicom.uid import UID
 
     if "PixelData" not in file or not file.PixelData:
         raise LightboxError("image.no_pixels", "This DICOM file holds no image.",
                             "It may be a report, a plan or a list of other files; use the image files.")
+    height, width, samples, bits = _announced(file)
+    _fill_in(file, bits, samples, notes)
+    allow(height * width)
+    syntax = _transfer_syntax(file.file_meta, file.original_encoding)
+    if syntax.is_compressed:
+        _check_coded(_coded_frame(file, number), syntax, (height, width), bits)
+    try:
+        return pixel_array(file, index=number)
+    except RuntimeError:
+        if not syntax.is_compressed:
+            raise
+        raise LightboxError("image.broken", f"The compressed image in this DICOM file ({syntax.name}) is damaged, or of a "
+                            "variant that the installed decoders do not read.", BROKEN) from None
+
+
+def _announced(file) -> tuple[int, int, int, int]:
+    """Return height, width, values a pixel and bits a value, as the header says them, where they are such as can be read."""
     height, width, samples = int(file.Rows), int(file.Columns), int(file.get("SamplesPerPixel", 1))
     if height * width > MAX_PIXELS:
         raise LightboxError("image.too_large", f"The image has {width:,} x {height:,} pixels; the limit is "
@@ -153,34 +168,36 @@ def _stored_values(file, number: int, allow: Callable[[int], None], notes: list[
     if bits > 16:
         raise LightboxError("image.unsupported", f"The DICOM image has {bits} bits a value; up to 16 are supported.",
                             "Export it with 16 bits, or as PNG.")
-    _fill_in(file, bits, samples, notes)
-    allow(height * width)
-    meta = file.file_meta
-    if "TransferSyntaxUID" not in meta:      # as old devices wrote it
-        implicit, little = file.original_encoding
+    return height, width, samples, bits
+
+
+def _transfer_syntax(meta, original_encoding: tuple[bool, bool]):
+    """Return how the pixels are written (a pydicom UID), which is added where old devices left it out."""
+    import pydicom
+    from pydicom.uid import UID
+
+    if "TransferSyntaxUID" not in meta:
+        implicit, little = original_encoding
         meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" if implicit else f"1.2.840.10008.1.2.{1 if little else 2}")
-    syntax = meta.TransferSyntaxUID
-    if syntax not in pydicom.uid.AllTransferSyntaxes:
+    if meta.TransferSyntaxUID not in pydicom.uid.AllTransferSyntaxes:
         raise _not_decoded("")
-    if syntax.is_compressed:
-        frame = _coded_frame(file, number)
-        coded = coded_size(frame)
-        if coded and coded != (height, width):
-            raise LightboxError("image.broken", f"The DICOM file says {width:,} x {height:,} pixels and holds {coded[1]:,} x "
-                                f"{coded[0]:,}.", BROKEN)
-        if syntax == pydicom.uid.RLELossless:
-            _check_runs(frame, height * width)
-        if frame.count(b"\xff\xda") > MAX_SCANS and frame.startswith(b"\xff\xd8"):
-            raise ValueError("too many scans")
-        if not _can_decode(syntax, bits):
-            raise _not_decoded(f" ({syntax.name})")
-    try:
-        return pixel_array(file, index=number)
-    except RuntimeError:
-        if not syntax.is_compressed:
-            raise
-        raise LightboxError("image.broken", f"The compressed image in this DICOM file ({syntax.name}) is damaged, or of a "
-                            "variant that the installed decoders do not read.", BROKEN) from None
+    return meta.TransferSyntaxUID
+
+
+def _check_coded(frame: bytes, syntax, size: tuple[int, int], bits: int) -> None:
+    """Raise where a compressed frame is not what the header says, or more than a decoder should be given."""
+    import pydicom
+
+    (height, width), coded = size, coded_size(frame)
+    if coded and coded != size:
+        raise LightboxError("image.broken", f"The DICOM file says {width:,} x {height:,} pixels and holds {coded[1]:,} x "
+                            f"{coded[0]:,}.", BROKEN)
+    if syntax == pydicom.uid.RLELossless:
+        _check_runs(frame, height * width)
+    if frame.count(b"\xff\xda") > MAX_SCANS and frame.startswith(b"\xff\xd8"):
+        raise ValueError("too many scans")
+    if not _can_decode(syntax, bits):
+        raise _not_decoded(f" ({syntax.name})")
 
 
 def _fill_in(file, bits: int, samples: int, notes: list[Note]) -> None:

@@ -92,16 +92,7 @@ def _read(run: Run, split: str) -> Predictions:
 
 def _checked(found: dict[str, np.ndarray], about: Mapping) -> Predictions:
     labels, probs, ids, epoch = (found[name] for name in ("labels", "probs", "image_ids", "epoch"))
-    several = about.get("task") == Task.MULTILABEL
-    classes = len(about.get("class_names", ())) or probs.shape[-1]
-    if probs.ndim != 2 or probs.dtype.kind != "f" or probs.shape[1] != classes:
-        raise Damaged("the probabilities have another shape than the classes")
-    if not len(probs) or not np.isfinite(probs).all() or probs.min() < 0 or probs.max() > 1:
-        raise Damaged("the probabilities are no probabilities")
-    if labels.dtype.kind not in "iu" or labels.shape != (probs.shape if several else probs.shape[:1]):
-        raise Damaged("the labels have another shape than the probabilities")
-    if labels.min() < -1 or labels.max() >= (2 if several else classes):
-        raise Damaged("a label is no class")
+    _check_numbers(labels, probs, about)
     for name in {"image_ids", "patients", "studies"} & set(found):
         if found[name].dtype.kind != "U" or found[name].shape != probs.shape[:1]:
             raise Damaged(f"the {name} are not one text an image")
@@ -112,6 +103,20 @@ def _checked(found: dict[str, np.ndarray], about: Mapping) -> Predictions:
     fingerprint = found.get("fingerprint", np.array(""))
     return Predictions(labels.astype(np.int64, copy=False), probs, ids.tolist(), int(epoch), *people,
                        str(fingerprint) if fingerprint.dtype.kind == "U" and not fingerprint.shape else "")
+
+
+def _check_numbers(labels: np.ndarray, probs: np.ndarray, about: Mapping) -> None:
+    """Raise Damaged where these are no labels and probabilities of a run."""
+    several = about.get("task") == Task.MULTILABEL
+    classes = len(about.get("class_names", ())) or probs.shape[-1]
+    if probs.ndim != 2 or probs.dtype.kind != "f" or probs.shape[1] != classes:
+        raise Damaged("the probabilities have another shape than the classes")
+    if not len(probs) or not np.isfinite(probs).all() or probs.min() < 0 or probs.max() > 1:
+        raise Damaged("the probabilities are no probabilities")
+    if labels.dtype.kind not in "iu" or labels.shape != (probs.shape if several else probs.shape[:1]):
+        raise Damaged("the labels have another shape than the probabilities")
+    if labels.min() < -1 or labels.max() >= (2 if several else classes):
+        raise Damaged("a label is no class")
 
 
 def predict_split(run: Run, split: str, data: Dataset | None = None,

@@ -75,24 +75,28 @@ def check_table(text: str, n: int | None = None, positive: int | None = None) ->
                             "Paste it with its headings.")
     if len(rows) > MOST_ROWS:
         raise LightboxError("printed.table", f"The table has {len(rows):,} lines.", f"At most {MOST_ROWS} are checked at once.")
-    findings = list(_totals(rows))
+    findings = tuple(_totals(rows))
+    claims = _all_claims(rows, n, positive)
+    if not claims and not findings:
+        raise LightboxError("printed.table", "No column of this table is known, and it has no totals.",
+                            "Name the columns: " + ", ".join((*RATES, "n", "positive", *COUNTS))
+                            + "; or call a row or column Total.")
+    sizes = [(c.n, c.positive) for c, _ in claims if c.n and c.positive is not None]
+    return TableVerdict(tuple(_checked(c, error, sizes) for c, error in claims), findings)
+
+
+def _all_claims(rows: list[list[str]], n: int | None, positive: int | None) -> list[tuple[Claim, str]]:
+    """The claims of a table, its measures as columns or as rows; none where it has no measures."""
     turned = [list(column) for column in zip(*rows)]
     rows = max((rows, turned), key=lambda table: sum(bool(_measures(name)[0]) for name in table[0][1:]))
     known = [_measures(name) for name in rows[0]]
-    if not any(measure in (*RATES, *COUNTS) for measures, _ in known for measure in measures):
-        if not findings:
-            raise LightboxError("printed.table", "No column of this table is known, and it has no totals.",
-                                "Name the columns: " + ", ".join((*RATES, "n", "positive", *COUNTS))
-                                + "; or call a row or column Total.")
-        return TableVerdict((), tuple(findings))
     claims = [claim for row in rows[1:] if not TOTAL.match(row[0]) for claim in _claims(known, row, n, positive)]
     sizes_of = Counter(sum(c.counts.values()) for c, _ in claims if len(c.counts) == 4)
     # the rows judge the same images, so they must sum to the same
     if n is None and len(sizes_of) > 1:
         usual = sizes_of.most_common(1)[0][0]
         claims = [(replace(c, n=c.n or usual) if len(c.counts) == 4 else c, error) for c, error in claims]
-    sizes = [(c.n, c.positive) for c, _ in claims if c.n and c.positive is not None]
-    return TableVerdict(tuple(_checked(c, error, sizes) for c, error in claims), tuple(findings))
+    return claims
 
 
 def _checked(claim: Claim, error: str, sizes: Sequence[tuple[int, int]]) -> Row:
