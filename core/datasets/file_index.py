@@ -84,26 +84,37 @@ class FileIndex:
         name = wanted.rpartition("/")[2]
         if not name:
             return -1, NAMES_NO_FILE
-        attempts = ((self.by_name.get(name), wanted, str), (self.by_stem.get(name), wanted, _stem),
-                    (self.by_stem.get(_stem(name)), _stem(wanted), _stem))
-        candidates, ending, form = next((attempt for attempt in attempts if attempt[0]), (None, "", str))
-        if candidates is None and "/" not in wanted and BREAKS.search(name):
-            candidates = self._joined.get(_stem(name).replace("-", "_"))
-        if candidates is None:
-            candidates = self._alone_in(wanted)
+        candidates, ending, form = self._named(wanted, name)
         if candidates is None:
             return -1, NOT_FOUND
         if len(candidates) > 1:
-            candidates = self._longest_match(candidates, ending, form)
-        for folder in near if len(candidates) > 1 else ():
-            inside = [k for k in candidates[:1000] if f"/{folder.strip('/')}/" in f"/{self.files[k]}"] if folder else []
-            candidates = inside or candidates
-        if len(candidates) > 1:      # images/1.jpg rather than images_cropped/1.jpg and masks/1.jpg
-            candidates = [k for k in candidates[:1000] if not is_helper(self.files[k])] or candidates
+            candidates = self._nearest(self._longest_match(candidates, ending, form), near)
         if len(candidates) == 1:
             return candidates[0], ""
         first, second = (self.files[k] for k in candidates[:2])
         return -1, f"{len(candidates):,} files have this name, for example {first} and {second}."
+
+    def _named(self, wanted: str, name: str) -> tuple[list[int] | None, str, Callable[[str], str]]:
+        """Return the files that a path may mean by its name, None for none, and an ending and a form for `_longest_match`."""
+        attempts = ((self.by_name.get(name), wanted, str), (self.by_stem.get(name), wanted, _stem),
+                    (self.by_stem.get(_stem(name)), _stem(wanted), _stem))
+        for attempt in attempts:
+            if attempt[0]:
+                return attempt
+        joined = self._joined.get(_stem(name).replace("-", "_")) if "/" not in wanted and BREAKS.search(name) else None
+        return self._alone_in(wanted) if joined is None else joined, "", str
+
+    def _nearest(self, candidates: list[int], near: Iterable[str]) -> list[int]:
+        """Return those of some files that lie in one of the folders, and are images rather than masks or crops of them."""
+        if len(candidates) == 1:
+            return candidates
+        for folder in near:
+            inside = [k for k in candidates[:1000] if f"/{folder.strip('/')}/" in f"/{self.files[k]}"] if folder else []
+            candidates = inside or candidates
+        if len(candidates) == 1:
+            return candidates
+        # images/1.jpg rather than images_cropped/1.jpg and masks/1.jpg
+        return [k for k in candidates[:1000] if not is_helper(self.files[k])] or candidates
 
     def find_all(self, cells: Iterable[str]) -> dict[str, tuple[int, ...] | str]:
         """Return for each different cell the numbers of its files, mostly one, or a sentence why there is none."""
