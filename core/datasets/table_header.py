@@ -112,13 +112,18 @@ def _is_header(cells: list[str], below: list[list[str]]) -> bool:
         return False
     if cells in below or not below:
         return True                                # a header that is repeated further down
-    if _like_the_rows(cells, below):
-        return False
+    return not _like_the_rows(cells, below) and not _comes_again(cells, below)
+
+
+def _comes_again(cells: list[str], below: list[list[str]]) -> bool:
+    """Return whether so much of the first line comes again below that it is a row: its words, or its first cell with a number."""
     words = [(k, cell) for k, cell in enumerate(cells) if cell.strip() and not is_number(cell)]
     again = sum(sum(len(row) > k and row[k] == cell for row in below) > 1 for k, cell in words)
     numbered = cells[0].translate(NUMBERS)
     alike = "0" in numbered and sum(row[0].translate(NUMBERS) == numbered for row in below) > 0.8 * len(below) > 1
-    return not (again and (alike or again > 1 or any(map(is_number, cells))) or alike and len(words) == 1)
+    if again and (alike or again > 1 or any(map(is_number, cells))):
+        return True
+    return alike and len(words) == 1
 
 
 def _second_line(cells: list[str], rows: list[list[str]]) -> list[str]:
