@@ -237,31 +237,43 @@ class Table(Source):
         """Leave out rows without a label, for each reason in turn; first those that end before a column that is used."""
         options = self.resolved
         if self.cells.short:
-            place = {name: k for k, name in enumerate(self.cells.columns)}
-            needed = max(place.get(name, -1) for name in (options.file, *options.roles.values(),
-                                                          *(() if flags else options.labels)))
-            ends = np.zeros(len(self.cells.lines), bool)
-            ends[[row for row, cells in self.cells.short.items() if cells <= needed]] = self.cells.header
-            pairs.leave_out("short", ends)
+            self._leave_out_short(pairs, () if flags else options.labels)
         for name, values in labels.items():
-            if name in flags and options.blanks != "leave out":
-                continue
-            if options.filled and options.measured:
-                continue
-            pairs.leave_out("no_label", values.lookup([cell == "" for cell in values.names], bool))
-            if options.missing == "leave out" or options.measured:
-                pairs.leave_out("missing", values.lookup(list(values.missing), bool))
-            pairs.leave_out("long_label", values.lookup([len(cell) > MAX_LABEL for cell in values.names], bool)
-                            & (options.separator != "list"))
+            blank_is_said = name in flags and options.blanks != "leave out"
+            if not blank_is_said and not (options.filled and options.measured):
+                self._leave_out_unlabelled(pairs, values)
         if len(flags) > 1:
-            found = [flags_of(labels[name]) or [BLANK] * len(labels[name].names) for name in flags]
-            told = sum(labels[name].lookup([flag != BLANK for flag in one]) for name, one in zip(flags, found))
-            yes = sum(labels[name].lookup([flag == 1 for flag in one]) for name, one in zip(flags, found))
-            every = set().union(*found)
-            if options.one_of or 0 in every and -1 not in every and options.blanks != "unknown":
-                pairs.leave_out("no_label", np.asarray(told == 0))
-            if options.one_of:
-                pairs.leave_out("not_one", np.asarray(yes != 1))
+            self._leave_out_unflagged(pairs, labels, flags)
+
+    def _leave_out_short(self, pairs: Rows, labels: tuple[str, ...]) -> None:
+        """Leave out rows that end before the file, a role or one of the labels."""
+        options = self.resolved
+        place = {name: k for k, name in enumerate(self.cells.columns)}
+        needed = max(place.get(name, -1) for name in (options.file, *options.roles.values(), *labels))
+        ends = np.zeros(len(self.cells.lines), bool)
+        ends[[row for row, cells in self.cells.short.items() if cells <= needed]] = self.cells.header
+        pairs.leave_out("short", ends)
+
+    def _leave_out_unlabelled(self, pairs: Rows, values: Values) -> None:
+        """Leave out rows whose cell in a column of labels is empty, a word for a missing value, or longer than a label is."""
+        options = self.resolved
+        pairs.leave_out("no_label", values.lookup([cell == "" for cell in values.names], bool))
+        if options.missing == "leave out" or options.measured:
+            pairs.leave_out("missing", values.lookup(list(values.missing), bool))
+        pairs.leave_out("long_label", values.lookup([len(cell) > MAX_LABEL for cell in values.names], bool)
+                        & (options.separator != "list"))
+
+    def _leave_out_unflagged(self, pairs: Rows, labels: dict[str, Values], flags: list[str]) -> None:
+        """Leave out rows of which no column of yes and no says anything, or not exactly one says yes where one has to."""
+        options = self.resolved
+        found = [flags_of(labels[name]) or [BLANK] * len(labels[name].names) for name in flags]
+        told = sum(labels[name].lookup([flag != BLANK for flag in one]) for name, one in zip(flags, found))
+        yes = sum(labels[name].lookup([flag == 1 for flag in one]) for name, one in zip(flags, found))
+        every = set().union(*found)
+        if options.one_of or 0 in every and -1 not in every and options.blanks != "unknown":
+            pairs.leave_out("no_label", np.asarray(told == 0))
+        if options.one_of:
+            pairs.leave_out("not_one", np.asarray(yes != 1))
 
     def _reason(self, row: int, code: str, other: int) -> tuple[str, str]:
         """Return what stands where, and why it is left out."""
