@@ -32,6 +32,21 @@ class Pairs:
     problems: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(eq=False)
+class _Named:
+    """What a column of names says.
+
+    Args:
+        cells: one for each row
+        codes: (R,) the number of each row's cell among the different ones
+        answers: for each different cell its files, or a sentence why there is none
+    """
+
+    cells: list[str]
+    codes: np.ndarray
+    answers: list[tuple[int, ...] | str]
+
+
 def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], index: FileIndex) -> Pairs:
     """Return which files each row names, in one or several columns.
 
@@ -39,46 +54,83 @@ def find_pairs(table: DelimitedTable, columns: tuple[str, tuple[str, ...]], inde
     one that another cell of the row names.
     """
     file, more = columns
+    folders = _folders_by_split(table, index)
     rows, files, problems = [], [], {}
-    folders: dict[str, list[str]] = {}
-    for folder in index.folders if SPLIT_COLUMN in table.columns else ():
-        folders.setdefault(split_word(folder), []).append(folder)
-    folders.pop("", None)
     for name in (file, *more):
-        cells = table.columns[name]
-        codes, different = pd.factorize(np.array(cells, object))
-        found = index.find_all(different)
-        answers = [found[cell] for cell in different]
-        first = np.array([answer[0] if isinstance(answer, tuple) else -1 for answer in answers], np.int64)[codes]
-        for row in np.flatnonzero(first < 0)[:AMBIGUOUS].tolist():
-            answer = answers[codes[row]]
-            if answer[:1].isdigit():
-                first[row], answer = index.find(cells[row], _near(table, row, folders))
-            if answer and answer != NOT_FOUND:
-                problems[row] = answer
-        rows.append(np.arange(len(cells)))
+        column = _look_up(table.columns[name], index)
+        first, why = _first_files(table, column, folders, index)
+        problems |= why
+        rows.append(np.arange(len(first)))
         files.append(first)
-        several = {k: answer for k, answer in enumerate(answers) if isinstance(answer, tuple) and len(answer) > 1}
-        if several:
-            many = np.flatnonzero(np.isin(codes, list(several)))
-            again = np.bincount(codes) > 1
-            repeated = [row for row in many.tolist() if again[codes[row]]][:AMBIGUOUS]
-            told = _told_apart(table, repeated, [several[codes[row]] for row in repeated], index) if repeated else {}
-            chosen = {row: told.get(row, several[codes[row]]) for row in many.tolist()}
+        chosen = _several_files(table, column, index)
+        if chosen:
             first[list(chosen)] = [answer[0] for answer in chosen.values()]
             rest = [(row, k) for row, answer in chosen.items() for k in answer[1:]]
             rows.append(np.array([row for row, _ in rest], np.int64))
             files.append(np.array([k for _, k in rest], np.int64))
-    row, found = np.concatenate(rows), np.concatenate(files)
-    if len(rows) > 1:                               # a row without a file is one only where it has none in any column
-        has = np.zeros(len(table.lines), bool)
-        has[row[found >= 0]] = True
-        keep = (found >= 0) | ~has[row]
-        keep[len(table.lines):] &= found[len(table.lines):] >= 0
-        row, found = row[keep], found[keep]
-        order = np.argsort(row, kind="stable")
-        row, found = row[order], found[order]
-    return Pairs(row, found, problems)
+    if len(rows) == 1:
+        return Pairs(rows[0], files[0], problems)
+    return Pairs(*_in_order(np.concatenate(rows), np.concatenate(files), len(table.lines)), problems)
+
+
+def _folders_by_split(table: DelimitedTable, index: FileIndex) -> dict[str, list[str]]:
+    """Return split -> the folders whose names say it, {} for a table that says no split."""
+    folders: dict[str, list[str]] = {}
+    for folder in index.folders if SPLIT_COLUMN in table.columns else ():
+        folders.setdefault(split_word(folder), []).append(folder)
+    folders.pop("", None)
+    return folders
+
+
+def _look_up(cells: list[str], index: FileIndex) -> _Named:
+    codes, different = pd.factorize(np.array(cells, object))
+    found = index.find_all(different)
+    return _Named(cells, codes, [found[cell] for cell in different])
+
+
+def _first_files(table: DelimitedTable, column: _Named, folders: dict[str, list[str]],
+                 index: FileIndex) -> tuple[np.ndarray, dict[int, str]]:
+    """Return the first file of each row, (R,), -1 for none, and row -> why it has none, where that is special.
+
+    A row whose cell is the name of several files is looked at with its other cells.
+    """
+    first = np.array([answer[0] if isinstance(answer, tuple) else -1 for answer in column.answers], np.int64)[column.codes]
+    problems = {}
+    for row in np.flatnonzero(first < 0)[:AMBIGUOUS].tolist():
+        answer = column.answers[column.codes[row]]
+        if answer[:1].isdigit():
+            first[row], answer = index.find(column.cells[row], _near(table, row, folders))
+        if answer and answer != NOT_FOUND:
+            problems[row] = answer
+    return first, problems
+
+
+def _several_files(table: DelimitedTable, column: _Named, index: FileIndex) -> dict[int, tuple[int, ...]]:
+    """Return row -> its files, for rows whose cell names several: one where another column tells which, else all of them."""
+    several = {k: answer for k, answer in enumerate(column.answers) if isinstance(answer, tuple) and len(answer) > 1}
+    if not several:
+        return {}
+    codes = column.codes
+    many = np.flatnonzero(np.isin(codes, list(several)))
+    again = np.bincount(codes) > 1       # a cell that stands in one row only means all of its files
+    repeated = [row for row in many.tolist() if again[codes[row]]][:AMBIGUOUS]
+    told = _told_apart(table, repeated, [several[codes[row]] for row in repeated], index) if repeated else {}
+    return {row: told.get(row, several[codes[row]]) for row in many.tolist()}
+
+
+def _in_order(row: np.ndarray, file: np.ndarray, lines: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs in the order of their rows; a row without a file is one only where it has none in any column.
+
+    Args:
+        lines: rows of the table; the first pairs are one for each
+    """
+    has = np.zeros(lines, bool)
+    has[row[file >= 0]] = True
+    keep = (file >= 0) | ~has[row]
+    keep[lines:] &= file[lines:] >= 0
+    row, file = row[keep], file[keep]
+    order = np.argsort(row, kind="stable")
+    return row[order], file[order]
 
 
 def split_word(stem: str) -> str:
