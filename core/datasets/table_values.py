@@ -133,20 +133,41 @@ def ladder_of(names: tuple[str, ...]) -> tuple[str, ...]:
     (('No_DR', 'Mild', 'Moderate', 'Severe'), ('Stage I', 'Stage II', 'Stage IV'))
     """
     plain = [" ".join(re.sub(r"[_\-/]|(?<=[a-z])(?=\d)", " ", name.lower()).split()) for name in names]
+    ranks = (_ranks_of_words(plain) or _ranks_of_numbers(plain)) if len(names) > 2 else []
+    return tuple(name for _, name in sorted(zip(ranks, names)))
+
+
+def _ranks_of_words(plain: list[str]) -> list[int]:
+    """Return for each name its rung on the one ladder that has them all: Mild, Moderate, Severe; [] where none has."""
     for shortened in (plain, [FILLER.sub("", name).strip() for name in plain]):
         for ladder in LADDERS:
             rung = {word: k for k, words in enumerate(ladder) for word in words}
             ranks = [rung.get(name, rung.get(full, -1)) for name, full in zip(shortened, plain)]
-            if len(names) > 2 and -1 not in ranks and len(set(ranks)) == len(ranks):
-                return tuple(name for _, name in sorted(zip(ranks, names)))
+            if _tell_apart(ranks):
+                return ranks
+    return []
+
+
+def _ranks_of_numbers(plain: list[str]) -> list[int]:
+    """Return for each name the number after the word for a grade that all share: Stage I, Stage II; [] where there is none."""
     heads = {name.rpartition(" ")[0] for name in plain}
     tails = [name.rpartition(" ")[2] for name in plain]
-    if len(names) > 2 and len(heads) == 1 and (heads != {""} or set(tails) > {"i", "ii"}):
-        ranks = [int(tail) if tail.isdecimal() else ROMAN.index(tail) if tail in ROMAN else -1 for tail in tails]
-        words = heads.pop().split()[-1:] or ["stage"]
-        if -1 not in ranks and words[0] in GRADE_WORDS and len(set(ranks)) == len(ranks):
-            return tuple(name for _, name in sorted(zip(ranks, names)))
-    return ()
+    if len(heads) != 1 or heads == {""} and not set(tails) > {"i", "ii"}:      # 1 and 2 alone are no grades, I and II are
+        return []
+    ranks = [_grade_number(tail) for tail in tails]
+    word = (heads.pop().split() or ["stage"])[-1]
+    return ranks if word in GRADE_WORDS and _tell_apart(ranks) else []
+
+
+def _grade_number(word: str) -> int:
+    if word.isdecimal():
+        return int(word)
+    return ROMAN.index(word) if word in ROMAN else -1
+
+
+def _tell_apart(ranks: list[int]) -> bool:
+    """Return whether each name has a rank of its own; -1 is none."""
+    return -1 not in ranks and len(set(ranks)) == len(ranks)
 
 
 def flags_of(values: Values) -> list[int] | None:
