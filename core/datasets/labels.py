@@ -86,20 +86,17 @@ def parse_edit(text: str) -> LabelEdit:
     names: dict[str, str | None] = {}
     rest, order, ordinal = "", (), False
     for item in _items(text):
-        words, signs = item[::2], item[1::2]
-        if len(item) % 2 == 0 or any(is_sign for _, is_sign in words) or not all(is_sign for _, is_sign in signs):
-            raise _unread(item)
-        signs = [sign for sign, _ in signs]
-        if len(words) > 1 and set(signs) in ({"<"}, {"|"}):
+        words, signs = _words_and_signs(item)
+        if set(signs) in ({"<"}, {"|"}):
             if order:
                 raise LightboxError("labels.map", "The classes are put in order twice.", EXAMPLE)
-            order, ordinal = tuple(_plain(word) for word, _ in words), signs[0] == "<"
+            order, ordinal = tuple(map(_plain, words)), signs[0] == "<"
             continue
-        if not signs or signs[-1] != "=" or set(signs[:-1]) > {"+"} or "=" in signs[:-1]:
+        if not _is_renaming(signs):
             raise _unread(item)
-        new = words[-1][0]
+        *olds, new = words
         new = None if new == OUT else _plain(new)
-        for word, _ in words[:-1]:
+        for word in olds:
             if word == REST:
                 rest = new
             elif _plain(word) in names:
@@ -126,6 +123,19 @@ def _items(text: str) -> list[list[tuple[str, bool]]]:
         elif token.strip():
             items[-1].append((token.strip(), False))
     return [item for item in items if item]
+
+
+def _words_and_signs(item: list[tuple[str, bool]]) -> tuple[list[str], list[str]]:
+    """Return the words of an item and the signs between them. Raises LightboxError "labels.map" where they do not alternate."""
+    if [is_sign for _, is_sign in item] != [k % 2 == 1 for k in range(len(item))] or len(item) % 2 == 0:
+        raise _unread(item)
+    texts = [text for text, _ in item]
+    return texts[::2], texts[1::2]
+
+
+def _is_renaming(signs: list[str]) -> bool:
+    """Return whether the signs of an item are those of a=new or a+b=new."""
+    return signs[-1:] == ["="] and not set(signs[:-1]) > {"+"} and "=" not in signs[:-1]
 
 
 def _plain(word: str) -> str:
