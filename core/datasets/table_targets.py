@@ -92,27 +92,39 @@ class Labels:
         return self._classes(name, title, values)
 
     def _classes(self, name: str, title: str, values: Values, ordered: bool = False) -> Target:
-        codes = values.codes[self.rows]
-        joined = {} if self.options.as_typed or ordered else same_number(values.names)
-        if joined:
-            one, other = next(iter(joined.items()))
-            self.say("labels.alike", f"{one} and {other} in the column {short(title)} are taken for the same class.", "as_typed")
-            place = {value: k for k, value in enumerate(values.names)}
-            names = (*values.names, *sorted(set(joined.values()) - set(place)))
-            place = {value: k for k, value in enumerate(names)}
-            codes = np.array([place[joined.get(value, value)] for value in names])[codes]
-            values = Values(names, codes)
-        used = np.flatnonzero(np.bincount(codes, minlength=len(values.names)))
-        present = [values.names[k] for k in used]
-        ladder = () if ordered else ladder_of(tuple(present))
-        class_names = tuple(present) if ordered else ladder if self.options.ordinal and ladder else in_order(present)
-        if len(class_names) > MAX_CLASSES:
-            raise LightboxError("table.classes", f"The column {short(title)!r} has {len(class_names):,} different values; each "
-                                f"would be a class, and the limit is {MAX_CLASSES:,}.", "Choose another column for the label.")
-        if len(class_names) < 2:
-            raise LightboxError("table.classes", f"All labels in the column {short(title)!r} are "
-                                f"{short((class_names or ('missing',))[0])!r}.",
-                                "At least two classes are needed. Choose another column.")
+        names, codes = values.names, values.codes[self.rows]
+        if not self.options.as_typed and not ordered:
+            names, codes = self._join_same_numbers(title, names, codes)
+        present = tuple(names[k] for k in np.flatnonzero(np.bincount(codes, minlength=len(names))))
+        ladder = () if ordered else ladder_of(present)
+        class_names = present if ordered else in_order(present)
+        if ladder and self.options.ordinal:
+            class_names = ladder
+        _check_classes(title, class_names)
+        self._say_doubts(title, class_names)
+        if not self.options.ordinal:
+            self._say_grades(title, present, ladder)
+        number = np.zeros(len(names), np.int64)
+        for k, value in enumerate(class_names):
+            number[names.index(value)] = k
+        labels = np.zeros(self.images.max(initial=-1) + 1, np.int64)
+        labels[self.images[::-1]] = number[codes][::-1]
+        task = Task.ORDINAL if self.options.ordinal else Task.MULTICLASS
+        return Target(name, title, Task.BINARY if len(class_names) == 2 else task, class_names, labels)
+
+    def _join_same_numbers(self, title: str, names: tuple[str, ...], codes: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        """Return the values and the value of each row, where 1.0 is taken for 1 and that is said."""
+        joined = same_number(names)
+        if not joined:
+            return names, codes
+        one, other = next(iter(joined.items()))
+        self.say("labels.alike", f"{one} and {other} in the column {short(title)} are taken for the same class.", "as_typed")
+        names = (*names, *sorted(set(joined.values()) - set(names)))
+        place = {value: k for k, value in enumerate(names)}
+        return names, np.array([place[joined.get(value, value)] for value in names])[codes]
+
+    def _say_doubts(self, title: str, class_names: tuple[str, ...]) -> None:
+        """Say which classes may be none: two that look alike, a word for a missing value, -1."""
         self.notes += lookalikes(class_names)
         said = [value for value in class_names if value.lower() in MISSING | UNSURE]
         if said:
@@ -122,18 +134,14 @@ class Labels:
         if minus and len(class_names) > 2:
             self.say("labels.unknown", f"{minus} in {short(title)} is read as a class. Where it means not known, leave "
                      "it out with the labels' editor.", "labels")
-        grades = grades_of(Values(tuple(present), np.arange(len(present))))
-        if (grades or ladder) and not self.options.ordinal:
+
+    def _say_grades(self, title: str, present: tuple[str, ...], ladder: tuple[str, ...]) -> None:
+        """Say that classes look like grades: by their numbers, or as words in their order."""
+        grades = grades_of(Values(present, np.arange(len(present))))
+        if grades or ladder:
             shown = f"{grades[0]} to {grades[-1]}" if grades else " < ".join(map(short, ladder))
             self.say("labels.ordinal", f"{short(title)} looks like grades {shown}: read as classes; as an "
                      "ordinal scale (ordinal-regression) if you choose so.", "ordinal")
-        number = np.zeros(len(values.names), np.int64)
-        for k, value in enumerate(class_names):
-            number[values.names.index(value)] = k
-        labels = np.zeros(self.images.max(initial=-1) + 1, np.int64)
-        labels[self.images[::-1]] = number[codes][::-1]
-        task = Task.ORDINAL if self.options.ordinal else Task.MULTICLASS
-        return Target(name, title, Task.BINARY if len(class_names) == 2 else task, class_names, labels)
 
     def _findings(self, name: str, title: str, values: Values) -> Target:
         separator, nothing = self.options.separator, self.options.nothing
@@ -224,9 +232,21 @@ def flag_columns(columns: dict[str, Values], options: TableOptions) -> list[str]
     return flags if len(flags) > 1 else []
 
 
+def _check_classes(title: str, class_names: tuple[str, ...]) -> None:
+    """Raise LightboxError "table.classes" where a column has too many classes, or not two."""
+    if len(class_names) > MAX_CLASSES:
+        raise LightboxError("table.classes", f"The column {short(title)!r} has {len(class_names):,} different values; each "
+                            f"would be a class, and the limit is {MAX_CLASSES:,}.", "Choose another column for the label.")
+    if len(class_names) < 2:
+        raise LightboxError("table.classes", f"All labels in the column {short(title)!r} are "
+                            f"{short((class_names or ('missing',))[0])!r}.",
+                            "At least two classes are needed. Choose another column.")
+
+
 def _split(cell: str, separator: str) -> list[str]:
     if separator == LIST:
-        return list_of(cell) if list_of(cell) is not None else [cell] if cell else []
+        found = list_of(cell)
+        return [cell] * bool(cell) if found is None else found
     return [part.strip() for part in cell.split(separator) if part.strip()]
 
 
