@@ -31,36 +31,55 @@ from core.datasets.text import short
 def guess_labels(columns: dict[str, Values], understood: list[Understood]) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return the columns that look like labels, and the options that go with them."""
     rows = len(next(iter(columns.values())).codes) if columns else 0
-    exact = [name for name in columns if {plain(name), plain(re.split("[/(]", name)[0]), re.sub("^(is|has)", "", plain(name))}
-             & COLUMN_NAMES["label"]]
+    exact = [name for name in columns if _spellings(name) & COLUMN_NAMES["label"]]
     usable = [name for name in exact if _is_label(name, columns[name], rows)]
     if usable:
         usable.sort(key=lambda name: plain(name) in BEFORE_TRUTH)
         return (_best(usable, [], columns, understood),), {}
     flags = _flag_columns(columns)
-    lists = [name for name, values in columns.items() if words_of(name) & LABEL_WORDS and len(values.given) > 1 and all(
-        list_of(cell) is not None for cell in values.given[:50])]
-    if len(flags) > 1 and not lists:
+    if len(flags) > 1 and not _has_lists(columns):
         labels, how = _one_of_run(columns, flags)
         text = f"{len(labels)} columns hold only yes and no: "
         understood.append(Understood("column.label", f"{text}{', '.join(map(short, labels[:12]))}.", "labels"))
         return labels, how
+    wordy, few = _likely_columns(columns, rows)
+    if wordy or few:
+        return (_best(wordy, few, columns, understood),), {}
+    filled = _filled_or_not(columns)
+    if filled:
+        return (filled[0],), {"filled": True}
+    return tuple(name for name in exact if not is_measure(name, columns[name]))[:1], {}      # who builds it says what is wrong
+
+
+def _spellings(name: str) -> set[str]:
+    """Return the name of a column, and what is left of it without a unit and without is or has: Cancer (0/1), is_malignant."""
+    return {plain(name), plain(re.split("[/(]", name)[0]), re.sub("^(is|has)", "", plain(name))}
+
+
+def _has_lists(columns: dict[str, Values]) -> bool:
+    """Return whether a column that by its name is a label holds lists: ['a', 'b'], as a program writes them."""
+    return any(words_of(name) & LABEL_WORDS and len(values.given) > 1
+               and all(list_of(cell) is not None for cell in values.given[:50]) for name, values in columns.items())
+
+
+def _likely_columns(columns: dict[str, Values], rows: int) -> tuple[list[str], list[str]]:
+    """Return the columns with a word for a label in their name, the likeliest first, and those with few different values."""
     known = set().union(*COLUMN_NAMES.values(), BOXES, READERS, *GROUPS.values())
     few = [name for name, values in columns.items() if plain(name) not in known and _is_few(name, values, rows)]
     wordy = [name for name in few if words_of(name) & LABEL_WORDS]
     wordy += [name for name in columns if name not in wordy and plain(name) not in known and words_of(name) & LABEL_WORDS
               and _is_label(name, columns[name], rows)]
-    wordy += [name for name in columns if plain(name) in {"group", "researchgroup"} and name not in wordy
-              and _is_label(name, columns[name], rows)]      # AD, MCI and CN of ADNI
+    wordy += [name for name in columns if plain(name) in RESEARCH_GROUPS and name not in wordy
+              and _is_label(name, columns[name], rows)]
     wordy.sort(key=lambda name: bool(words_of(name) & {"density", "group"}))
-    if wordy or few:
-        return (_best(wordy, few, columns, understood),), {}
+    return wordy, few
+
+
+def _filled_or_not(columns: dict[str, Values]) -> list[str]:
+    """Return the columns where it counts whether a cell is filled: the day of a death, else the outline of a finding."""
     outcomes = [name for name, values in columns.items() if words_of(name) & OUTCOMES and 0 < values.filled < 1]
-    rle = [name for name, values in columns.items() if plain(name) in EMPTY_OR_NOT and values.given
-           and (values.filled < 1 or "-1" in values.names)]
-    if outcomes or rle:
-        return tuple((outcomes or rle)[:1]), {"filled": True}
-    return tuple(name for name in exact if not is_measure(name, columns[name]))[:1], {}      # who builds it says what is wrong
+    return outcomes or [name for name, values in columns.items() if plain(name) in EMPTY_OR_NOT and values.given
+                        and (values.filled < 1 or "-1" in values.names)]
 
 
 def _best(names: list[str], few: list[str], columns: dict[str, Values], understood: list[Understood]) -> str:
@@ -71,14 +90,8 @@ def _best(names: list[str], few: list[str], columns: dict[str, Values], understo
             without header the first of yes and no
     """
     every = list(dict.fromkeys([*names, *few]))
-    readers = [name for name in every if words_of(name) & READERS]
-    stems = Counter(re.sub(r"\d+$", "", plain(name)) for name in every)      # label1, label2 and final: what two people said
-    several = readers if len(readers) > 1 else [name for name in every if stems[re.sub(r"\d+$", "", plain(name))] > 1]
-    agreed = [name for name in every if name not in several and words_of(name) & CONSENSUS] if len(several) > 1 else []
-    readers = several if agreed else readers
-    likely = agreed or names
-    flags = [] if any(map(is_named, columns)) else [name for name in few if flags_of(columns[name])]
-    best = max(likely, key=lambda name: _trust(columns[name])) if likely else (flags or few)[0]
+    readers, agreed = _readers_of(every)
+    best = _likeliest(agreed or names, few, columns)
     best = next((name for name in names if _is_in_words(columns[best], columns[name])), best)
     others = [name for name in every if name != best]
     if len(readers) > 1:
@@ -88,6 +101,31 @@ def _best(names: list[str], few: list[str], columns: dict[str, Values], understo
         understood.append(Understood("labels.others", f"The column {short(best)} is read as the label; others that could be: "
                                      f"{', '.join(map(short, others[:6]))}.", "labels"))
     return best
+
+
+def _readers_of(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the columns that single readers filled, and those that say what the readers agreed on.
+
+    Columns that differ in their number only are of single readers where a further column says what these agreed on: label1,
+    label2 and final.
+    """
+    readers = several = [name for name in names if words_of(name) & READERS]
+    if len(readers) < 2:
+        stems = Counter(_stem(name) for name in names)
+        several = [name for name in names if stems[_stem(name)] > 1]
+    agreed = [name for name in names if name not in several and words_of(name) & CONSENSUS] if len(several) > 1 else []
+    return (several if agreed else readers), agreed
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\d+$", "", plain(name))
+
+
+def _likeliest(likely: list[str], few: list[str], columns: dict[str, Values]) -> str:
+    if likely:
+        return max(likely, key=lambda name: _trust(columns[name]))
+    flags = [] if any(map(is_named, columns)) else [name for name in few if flags_of(columns[name])]
+    return (flags or few)[0]
 
 
 def _is_in_words(number: Values, word: Values) -> bool:
@@ -105,8 +143,8 @@ def _is_label(name: str, values: Values, rows: int) -> bool:
 
 
 def _is_few(name: str, values: Values, rows: int) -> bool:
-    share = 2 if grades_of(values) else 5 if values.numeric else 3
-    most = max(2, min(20, rows // share))
+    share = 5 if values.numeric else 3
+    most = max(2, min(20, rows // (2 if grades_of(values) else share)))
     return 2 <= len(values.given) <= most and not is_measure(name, values) and values.filled > 0.3
 
 
@@ -118,6 +156,7 @@ def _trust(values: Values) -> tuple[bool, bool, bool]:
 
 
 BEFORE_TRUTH = {"birads", "findings"}      # what was seen, where another column says what it was
+RESEARCH_GROUPS = {"group", "researchgroup"}      # AD, MCI and CN of ADNI
 # words in the names of columns of 0 and 1 or of M and F that are no findings: patient_sex, study_number
 EMPTY_OR_NOT = {"encodedpixels", "pixels", "annotation", "annotations", "boxes", "bbox", "bboxes", "rle"}
 ABOUT_PEOPLE = {"sex", "gender", "age", "study", "number", "id", "side", "eye", "laterality", "year", "fold", "index", "width",
@@ -127,9 +166,9 @@ ABOUT_PEOPLE = {"sex", "gender", "age", "study", "number", "id", "side", "eye", 
 def _flag_columns(columns: dict[str, Values]) -> list[str]:
     """Return the columns that hold only yes, no, uncertain and nothing. One value alone counts beside two with both."""
     known = set().union(*(COLUMN_NAMES[role] for role in ("other", "patient", "study", "view", "split")), BOXES, READERS)
-    flags = {name: found for name, values in columns.items()
-             if plain(name) not in known and not words_of(name) & ABOUT_PEOPLE and not _is_word_measure(name)
-             and (found := flags_of(values)) is not None}
+    flags = {name: flags_of(values) for name, values in columns.items()
+             if plain(name) not in known and not words_of(name) & ABOUT_PEOPLE and not _is_word_measure(name)}
+    flags = {name: found for name, found in flags.items() if found is not None}
     words = {name for name in flags if not columns[name].numeric}
     if 2 < len(flags) - len(words) > len(words):      # yes and no among columns of 0 and 1: insulin among diseases
         flags = {name: found for name, found in flags.items() if name not in words or not columns[name].given}
