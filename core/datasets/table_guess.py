@@ -20,15 +20,14 @@ from core.datasets.table_options import (
     FROM_FOLDERS,
     FROM_LABELS,
     FROM_NAMES,
-    FROM_ROWS,
     GROUPS,
     NOT_IMAGES,
     OLD_RULES,
     TableOptions,
     by_old_rules,
-    is_named,
     plain,
 )
+from core.datasets.table_patient import PatientSearch, is_patient
 from core.datasets.table_values import MEASURES, Values, flags_of, words_of
 from core.datasets.text import short, suffix_of
 
@@ -57,83 +56,123 @@ def guess_options(options: TableOptions, columns: dict[str, Values], index: File
     """
     options = by_old_rules(options)
     guess = Guess(options)
-    file = options.file or guess_file(columns, index)
-    more = options.more_files or (() if options.file else _more_files(file, columns, index))
-    if file in columns:
-        guess.say("column.file", f"The column {short(file)} names the image files."
-                  if not more else f"The columns {', '.join(map(short, (file, *more)))} name image files: several of one row.",
-                  "file")
-    options = replace(options, file=file, more_files=more, **facts)
-    by_pattern = {"labels": (FROM_LABELS,), "patient": FROM_NAMES} if options.pattern else {}
-    options = replace(options, **{key: value for key, value in by_pattern.items() if not getattr(options, key)
-                                  and f"(?P<{key.removesuffix('s')}>" in options.pattern})
+    file, more = _guess_files(guess, columns, index)
+    options = _left_to_pattern(replace(options, file=file, more_files=more, **facts))
     used = {file, *more, *options.labels, *options.roles.values()}
     split = options.split or _guess_split(columns, used, made, options)
     used.add(split)
-    labels, how = options.labels, {}
-    if not labels:
-        free = {name: values for name, values in columns.items()
-                if name not in used | naming_columns(columns) and not is_patient(name)}
-        labels, how = guess_labels(free, guess.understood)
-        if (not labels or how.get("filled")) and made[FROM_LABELS](options) is not None:
-            labels, how = (FROM_LABELS,), {}
-            guess.say("column.label", "No column is a label: the names of the files say it.", "labels")
-    elif len(labels) > 1 and not (options.one_of or options.together or options.rules):
-        how = flags_how([columns[name] for name in labels if name in columns])
-        how = how if how.get("one_of") else {}     # findings only where a person says so: each column is a task of its own
+    if options.labels:
+        labels, how = options.labels, _how_chosen(options, columns)
+    else:
+        labels, how = _guess_targets(guess, options, columns, used, made)
     used |= set(labels)
     roles = {"split": split}
     for role in ("patient", "study", "view"):
         roles[role] = getattr(options, role) or _named(role, columns, used)
         used.add(roles[role])
     if options.patient == "":
-        roles = _guess_patient(guess, roles, columns, used, made, file, bool(more), _have_several(columns, file, index))
+        search = PatientSearch(replace(guess.options, file=file, split=split), columns, used, made, several=bool(more),
+                               groups_by_file=_have_several(columns, file, index), say=guess.say)
+        roles |= search.find(roles["patient"], roles["study"])
     options = replace(options, labels=labels, **roles, **{key: value for key, value in how.items() if not getattr(options, key)})
     options = replace(options, **separator_of(options, [columns[name] for name in labels if name in columns]))
-    guess.options = options = replace(options, **_policies(options, columns))
-    _say_groups(guess, columns, roles, made)
-    folds = next((name for name in columns if plain(name) in FOLDS and columns[name].numeric and name != split), "")
-    if folds:
-        guess.say("split.folds", f"The column {short(folds)} numbers {len(columns[folds].given)} folds, which are not used: "
-                  "a split has train, val and test.", "split")
-    if split not in (NONE, ""):
-        guess.say("column.split", f"The split is taken from the column {short(split)}." if split != FROM_FOLDERS else
-                  "The split is taken from the folders train, val and test of the files.", "split")
+    guess.options = replace(options, **_policies(options, columns))
+    _say_groups(guess, columns, roles["patient"])
+    _say_split(guess, columns, split)
     return guess
+
+
+def _left_to_pattern(options: TableOptions) -> TableOptions:
+    """Return the options with labels and patient from the names of files where a pattern has them and no column is given."""
+    by_pattern = {"labels": (FROM_LABELS,), "patient": FROM_NAMES}
+    return replace(options, **{key: value for key, value in by_pattern.items() if not getattr(options, key)
+                               and f"(?P<{key.removesuffix('s')}>" in options.pattern})
+
+
+def _how_chosen(options: TableOptions, columns: dict[str, Values]) -> dict[str, bool]:
+    """Return the options that go with label columns that a person chose: whether exactly one of them is yes in each row."""
+    if len(options.labels) < 2 or options.one_of or options.together or options.rules:
+        return {}
+    how = flags_how([columns[name] for name in options.labels if name in columns])
+    return how if how.get("one_of") else {}     # findings only where a person says so: each column is a task of its own
+
+
+def _guess_targets(guess: Guess, options: TableOptions, columns: dict[str, Values], used: set[str],
+                   made: dict[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the columns with labels among the free ones, else the names of the files, and the options that go with them."""
+    taken = used | naming_columns(columns)
+    free = {name: values for name, values in columns.items() if name not in taken and not is_patient(name)}
+    labels, how = guess_labels(free, guess.understood)
+    if (not labels or how.get("filled")) and made[FROM_LABELS](options) is not None:
+        guess.say("column.label", "No column is a label: the names of the files say it.", "labels")
+        return (FROM_LABELS,), {}
+    return labels, how
 
 
 # ------------------------------------------------------------------------------------------------------------------- the file
 
+def _guess_files(guess: Guess, columns: dict[str, Values], index: FileIndex) -> tuple[str, tuple[str, ...]]:
+    """Return the column that names the image files and further ones, those of the options or guessed, and say them."""
+    options = guess.options
+    file = options.file or guess_file(columns, index)
+    more = options.more_files or (() if options.file else _more_files(file, columns, index))
+    if file in columns:
+        guess.say("column.file", f"The column {short(file)} names the image files."
+                  if not more else f"The columns {', '.join(map(short, (file, *more)))} name image files: several of one row.",
+                  "file")
+    return file, more
+
+
 def guess_file(columns: dict[str, Values], index: FileIndex) -> str:
     """Return the column of which most values name files that exist; by its own name where none do."""
-    samples = {}
-    for name, values in columns.items():
-        rows = np.arange(0, len(values.codes), max(1, len(values.codes) // SAMPLE))[:SAMPLE]
-        samples[name] = values.rows(rows)
-    exact = {name: _share((index.find(cell)[1] for cell in cells), len(set(cells)) > 0.3 * len(cells))
+    samples = {name: _sample(values) for name, values in columns.items()}
+    share = {name: _share((index.find(cell)[1] for cell in cells), len(set(cells)) > 0.3 * len(cells))
              for name, cells in samples.items()}
-    share = max(exact.values(), default=0)
-    sure = share >= 0.5 or any(not index.find(cell)[1] for name in samples if exact[name] for cell in samples[name])
-    if share < 0.02 or not sure:          # less certain: a word of a name. Only for what could be a name at all
-        for name, cells in samples.items():
-            if len(set(cells)) < 0.3 * len(cells) or plain(name) in COLUMN_NAMES["other"] - {"id"} or words_of(name) & MEASURES:
-                continue
-            found = index.find_all(dict.fromkeys(cells))
-            exact[name] = max(exact[name], sum(0.6 * isinstance(found[cell], tuple) for cell in cells) / max(1, len(cells)))
-    best, most = "", 0.0
-    for name, cells in samples.items():
-        distinct = len(set(cells)) / max(1, len(cells))
-        score = exact[name] * (1 + distinct + (plain(name) in COLUMN_NAMES["file"]) - bool(words_of(name) & NOT_IMAGES))
-        if score > most:
-            best, most = name, score
+    if not _is_sure(samples, share, index):
+        share = {name: max(share[name], _share_by_words(name, cells, index)) for name, cells in samples.items()}
+    scores = {name: share[name] * _worth_as_file(name, cells) for name, cells in samples.items()}
+    best = max(scores, key=scores.get, default="")
+    return best if best and scores[best] > 0 else _file_by_looks(samples)
+
+
+def _file_by_looks(samples: dict[str, list[str]]) -> str:
+    """Return the first column of which the first value ends as an image does, else the first that is called as one."""
     by_suffix = (name for name, cells in samples.items() if cells and suffix_of(cells[0]) in SUFFIXES - {""})
-    by_name = (name for name in columns if plain(name) in COLUMN_NAMES["file"])
-    return best or next(by_suffix, "") or next(by_name, NONE)
+    by_name = (name for name in samples if plain(name) in COLUMN_NAMES["file"])
+    return next(by_suffix, "") or next(by_name, NONE)
+
+
+def _sample(values: Values) -> list[str]:
+    """Return the values of some rows from all over the table."""
+    rows = np.arange(0, len(values.codes), max(1, len(values.codes) // SAMPLE))[:SAMPLE]
+    return values.rows(rows)
+
+
+def _is_sure(samples: dict[str, list[str]], share: dict[str, float], index: FileIndex) -> bool:
+    """Return whether some column surely names files: half of its values do, or a few and one of them names a single file."""
+    most = max(share.values(), default=0)
+    if most >= 0.5 or most < 0.02:
+        return most >= 0.5
+    return any(not index.find(cell)[1] for name, cells in samples.items() if share[name] for cell in cells)
+
+
+def _share_by_words(name: str, cells: list[str], index: FileIndex) -> float:
+    """Return a share of cells that are a word in the names of files, less certain; 0 for a column that can be no name at all."""
+    if len(set(cells)) < 0.3 * len(cells) or plain(name) in COLUMN_NAMES["other"] - {"id"} or words_of(name) & MEASURES:
+        return 0.0
+    found = index.find_all(dict.fromkeys(cells))
+    return sum(0.6 * isinstance(found[cell], tuple) for cell in cells) / max(1, len(cells))
+
+
+def _worth_as_file(name: str, cells: list[str]) -> float:
+    """Return a factor: the higher, the more different the values are and the more the name is that of a column of images."""
+    distinct = len(set(cells)) / max(1, len(cells))
+    return 1 + distinct + (plain(name) in COLUMN_NAMES["file"]) - bool(words_of(name) & NOT_IMAGES)
 
 
 def _share(problems, distinct: bool) -> float:
     """Return the share of cells that name a file; one that names several counts a little less, or nothing where cells repeat."""
-    worth = [1.0 if not problem else 0.7 * distinct if problem[0].isdigit() else 0.0 for problem in problems]
+    worth = [0.7 * distinct * problem[0].isdigit() if problem else 1.0 for problem in problems]
     return sum(worth) / max(1, len(worth))
 
 
@@ -190,82 +229,29 @@ def split_codes(name: str, values: Values) -> dict[str, str]:
     words = [word for word in re.findall("[a-z]+", name.lower()) if word not in ("is", "in", "set")]
     named = [SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS]
     if named and len(named) == len(words):
-        flags = flags_of(values) if len(named) == 1 else None
-        other = "test" if named[0] == "train" else "train"
-        if flags is not None and set(flags) == {0, 1}:
-            codes = {cell: named[0] if flag else other for cell, flag in zip(values.names, flags)}
-        first = min((cell for cell in values.names if cell in ("0", "1")), default="")
-        if len(named) > 1 and first and set(values.names) <= {str(int(first) + k) for k in range(len(named))}:
-            codes = {cell: named[int(cell) - int(first)] for cell in sorted(values.names)}
+        codes = (_yes_or_no_codes(named[0], values) if len(named) == 1 else _numbered_codes(named, values)) or codes
     return codes if "" not in codes.values() and len(set(codes.values())) > 1 else {}
 
 
-def _guess_patient(guess: Guess, roles: dict[str, str], columns: dict[str, Values], used: set[str], made: dict[str, Any],
-                   file: str, several: bool, groups_by_file: bool) -> dict[str, str]:
-    """Return the roles with the best column for the patient: by its name, else a group, else from names of files."""
-    roles, images = dict(roles), len(next(iter(columns.values())).codes) if columns else 0
-    named = [name for name in columns if name not in used | {roles["patient"]} and is_patient(name)]
-    candidates = [name for name in (roles["patient"], *named) if name in columns]
-    useful = [name for name in candidates if len(columns[name].given) < images or len(candidates) == 1]
-    roles["patient"] = max(useful, key=lambda name: (plain(name) in COLUMN_NAMES["patient"], columns[name].filled >= 0.5),
-                           default=candidates[0] if candidates else NONE)
-    if roles["patient"] == NONE and groups_by_file and is_patient(file):
-        roles["patient"] = file
-    if roles["patient"] == NONE:
-        group = next((name for names in GROUPS.values() for name in columns if name not in used - {roles["study"]}
-                      and plain(name) in names and 0 < len(columns[name].given) < images), NONE)
-        if group != NONE:
-            roles["patient"], roles["study"] = group, NONE if roles["study"] == group else roles["study"]
-            guess.say("groups", f"No column names the patient: the column {short(group)} ({len(columns[group].given):,} groups) "
-                      "stands for it, so that its images stay in one split.", "patient")
-    options = replace(guess.options, file=file, split=roles["split"])
-    if roles["patient"] == NONE and (groups := made[FROM_NAMES](options)) is not None:
-        roles["patient"] = FROM_NAMES
-        guess.say("groups", f"No column names the patient: the names of the files do ({len(set(groups) - {''}):,} patients).",
-                  "patient")
-    if roles["patient"] == NONE and groups_by_file:
-        roles["patient"] = file
-        guess.say("groups", f"Each value of the column {short(file)} names several images, taken for those of one patient.",
-                  "patient")
-    if roles["patient"] == NONE and several:
-        roles["patient"] = FROM_ROWS
-        guess.say("groups", "The images of one row are taken for those of one patient.", "patient")
-    if roles["patient"] == NONE and file in columns and is_patient(file):
-        roles["patient"] = file
-        repeated = len(columns[file].given) < images
-        guess.say("column.patient.file", f"The column {short(file)}, which by its name is the patient, names the files"
-                  + ("." if repeated else ": each image counts as a patient of its own, though some may show the same person."),
-                  "patient")
-    if roles["patient"] == NONE and not any(map(is_named, columns)):
-        roles["patient"] = _id_like(columns, used | set(guess.options.labels), images)
-    if roles["patient"] == NONE:
-        guess.say("patients.unknown", "No column and no file name says the patient: images of one person may end up in training "
-                  "and test.", "patient")
-    return roles
+def _yes_or_no_codes(split: str, values: Values) -> dict[str, str]:
+    """Return what each value of a column means that is yes for the images of one split; {} where it is not yes or no."""
+    flags = flags_of(values)
+    if flags is None or set(flags) != {0, 1}:
+        return {}
+    other = "test" if split == "train" else "train"
+    return {cell: split if flag else other for cell, flag in zip(values.names, flags)}
 
 
-def is_patient(name: str) -> bool:
-    """Return whether a column is the patient by its name."""
-    words = words_of(name)
-    return plain(name) in COLUMN_NAMES["patient"] or bool(words & {"patient", "subject", "patientid"}) and bool(
-        words & {"id", "no", "num", "nr", "n", "index", "number", "key", "code", "identifier", "patientid",
-                  "numero", "nummer", "uid", "hash", "identifiant"})
+def _numbered_codes(splits: list[str], values: Values) -> dict[str, str]:
+    """Return what each value of a column means that numbers some splits from 0 or 1; {} where it does not."""
+    first = min((cell for cell in values.names if cell in ("0", "1")), default="")
+    if not first or not set(values.names) <= {str(int(first) + k) for k in range(len(splits))}:
+        return {}
+    return {cell: splits[int(cell) - int(first)] for cell in sorted(values.names)}
 
 
-def _id_like(columns: dict[str, Values], used: set[str], images: int) -> str:
-    """Return, in a table without header, a column of numbers or codes of which each comes in a few rows."""
-    for name, values in columns.items():
-        counts = values.counts
-        digits = all(any(map(str.isdigit, cell)) for cell in values.given)
-        if name not in used and values.filled == 1 and digits and max(2, images / 20) < len(values.given) < images and (
-                counts.max() <= 20):
-            return name
-    return NONE
-
-
-def _say_groups(guess: Guess, columns: dict[str, Values], roles: dict[str, str], made: dict[str, Any]) -> None:
+def _say_groups(guess: Guess, columns: dict[str, Values], patient: str) -> None:
     """Say which column is the patient, and how many groups each other candidate gives."""
-    patient = roles["patient"]
     if patient in columns:
         guess.say("column.patient", f"The column {short(patient)} gives {len(columns[patient].given):,} patients or groups.",
                   "patient")
@@ -274,6 +260,17 @@ def _say_groups(guess: Guess, columns: dict[str, Values], roles: dict[str, str],
               if name != patient and (plain(name) in known or is_patient(name))]
     if others:
         guess.say("groups.others", f"Other columns that could keep images together: {', '.join(others[:8])}.", "patient")
+
+
+def _say_split(guess: Guess, columns: dict[str, Values], split: str) -> None:
+    """Say where the split is taken from, and which column of folds is not used."""
+    folds = next((name for name in columns if plain(name) in FOLDS and columns[name].numeric and name != split), "")
+    if folds:
+        guess.say("split.folds", f"The column {short(folds)} numbers {len(columns[folds].given)} folds, which are not used: "
+                  "a split has train, val and test.", "split")
+    if split not in (NONE, ""):
+        guess.say("column.split", f"The split is taken from the column {short(split)}." if split != FROM_FOLDERS else
+                  "The split is taken from the folders train, val and test of the files.", "split")
 
 
 def _policies(options: TableOptions, columns: dict[str, Values]) -> dict[str, Any]:
