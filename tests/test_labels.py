@@ -81,7 +81,7 @@ def test_quoted_names_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=b", "a=b=c", "a<b|c", 'a="b', "a=b, a=c", "a<b, c<d", "a<a", 'a=""', "a+b", "+=c",
-                                  "a b < ", "a=b+c"])
+                                  "a b < ", "a=b+c", "a<b=c", "a|b=c"])
 def test_what_is_not_understood_is_said_with_an_example(text):
     with pytest.raises(LightboxError) as caught:
         parse_edit(text)

@@ -260,6 +260,7 @@ def test_wrong_choices_are_answered_with_those_that_there_are(images):
     path = write(images, ten(["a", "b"] * 5))
     assert code_of(path, file="picture") == "table.column" and code_of(path, labels=("x",)) == "table.column"
     assert code_of(path, patient="x") == "table.column" and code_of(path, labels=("file",)) == "table.label"
+    assert code_of(path, file="file", more_files=("second",)) == "table.column"
     assert code_of(path, folder=str(images / "nowhere")) == "table.folder"
     assert code_of(images / "none.csv") == "table.missing"
     assert preview(path, TableOptions(labels=("x",))).error.code == "table.column", "the preview shows the rest all the same"

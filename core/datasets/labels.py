@@ -135,7 +135,7 @@ def _words_and_signs(item: list[tuple[str, bool]]) -> tuple[list[str], list[str]
 
 def _is_renaming(signs: list[str]) -> bool:
     """Return whether the signs of an item are those of a=new or a+b=new."""
-    return signs[-1:] == ["="] and not set(signs[:-1]) > {"+"} and "=" not in signs[:-1]
+    return signs[-1:] == ["="] and set(signs[:-1]) <= {"+"}
 
 
 def _plain(word: str) -> str:

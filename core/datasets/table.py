@@ -187,7 +187,7 @@ class Table(Source):
         return self._pairs(self.resolved)
 
     def _pairs(self, options: TableOptions) -> Pairs:
-        key = options.file, options.more_files
+        key = options.file, tuple(name for name in options.more_files if name in self.cells.columns)      # others: _check_columns
         if self._found.get("key") != key:
             self._found = {"key": key, "pairs": find_pairs(self.cells, key, self.file_index)}
         return self._found["pairs"]
