@@ -24,6 +24,7 @@ MODULES = (
     "core.datasets.formats",
     "core.datasets.geometry",
     "core.datasets.groups",
+    "core.datasets.level_names",
     "core.datasets.inspection.outliers",
     "core.datasets.mura",
     "core.datasets.opening",

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from core.datasets.folder import Folder, FolderOptions
-from core.datasets.levels import read_levels, splits_of, words_of
+from core.datasets.level_names import splits_of
+from core.datasets.level_words import words_of
+from core.datasets.levels import read_levels
 from core.datasets.masks import find_copies, find_masks
 from tests.layout_support import differences, layout, read, read_json, run_alone
 

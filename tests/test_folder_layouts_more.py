@@ -8,7 +8,9 @@ import pytest
 
 from core.datasets.file_names import label_prefixes
 from core.datasets.folder import Folder, FolderOptions
-from core.datasets.levels import denied, splits_of, without_class
+from core.datasets.level_names import splits_of
+from core.datasets.level_words import denied
+from core.datasets.levels import without_class
 from core.datasets.masks import find_masks
 from tests.layout_support import differences, layout, read_json
 from tests.test_folder_layouts import names, product, put

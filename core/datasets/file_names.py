@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from core.datasets.levels import VIEWS
+from core.datasets.level_words import VIEWS
 from core.errors import LightboxError
 
 MAX_LENGTH = 500            # characters of a pattern

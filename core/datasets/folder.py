@@ -28,7 +28,8 @@ from core.datasets.file_names import check_pattern
 from core.datasets.folder_reading import read_folder
 from core.datasets.folder_rows import ADD_CLASSES, FolderReading
 from core.datasets.intensity import intensity_said, intensity_text
-from core.datasets.levels import SPLIT_WORDS, Level
+from core.datasets.level_words import SPLIT_WORDS
+from core.datasets.levels import Level
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.text import natural_key
 from core.datasets.walk import ListedFile, unwrap

@@ -10,7 +10,9 @@ from core.datasets.decode import decode_image
 from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_names
 from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, join_longer, listed, sort_rows, tell
 from core.datasets.frames import with_frames
-from core.datasets.levels import FINDINGS, SPLIT_WORDS, STAINS, Level, read_levels, splits_of, without_class
+from core.datasets.level_names import splits_of
+from core.datasets.level_words import FINDINGS, SPLIT_WORDS, STAINS
+from core.datasets.levels import Level, read_levels, without_class
 from core.datasets.masks import WORDS, find_copies, find_masks
 from core.datasets.text import natural_key, short
 from core.datasets.walk import ListedFile, list_files, subfolders

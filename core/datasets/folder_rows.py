@@ -11,7 +11,9 @@ import pandas as pd
 from core.datasets.file_names import NameFacts, offer_groups
 from core.datasets.frames import file_of
 from core.datasets.image_names import in_words, other_format
-from core.datasets.levels import CONTAINERS, Level, splits_of, words_of
+from core.datasets.level_names import splits_of
+from core.datasets.level_words import CONTAINERS, words_of
+from core.datasets.levels import Level
 from core.datasets.source import Understood
 from core.datasets.text import headline, natural_key, short
 from core.datasets.walk import ListedFile, subfolders

@@ -13,41 +13,22 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 
-SPLIT_WORDS = {"train": "train", "training": "train", "trn": "train", "val": "val", "valid": "val", "validation": "val",
-               "dev": "val", "validate": "val", "tuning": "val", "test": "test", "testing": "test", "tst": "test",
-               "holdout": "test", "trainval": "train", "eval": "val", "evaluation": "val", "treino": "train", "teste": "test",
-               "validacao": "val", "validação": "val", "entrenamiento": "train", "prueba": "test", "validacion": "val",
-               "validación": "val"}
-UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "case", "cases"}
-FILLERS = {"set", "sets", "data", "dataset", "image", "images", "img", "imgs", "folder", "split", "x", "xray", "xrays", "png",
-           "jpg", "jpeg", "cls", "original", "originals", "raw", "final", "new"}
-CONTAINERS = {"image", "images", "img", "imgs", "data", "dataset", "datasets", "set", "sets", "folder", "folders", "archive",
-              "files", "png", "jpg", "jpeg", "photos", "cohort", "center", "centre", "site", "hospital", "source"}
-NO_CLASS = CONTAINERS | {"raw", "processed", "preprocessed", "original", "originals", "enhanced", "cropped", "resized",
-                         "filtered", "augmented", "real", "synthetic", "generated", "clahe"}
-PARTS = CONTAINERS | {"part", "batch", "chunk", "zip", "volume", "subset", "fold", "tar", "download"}
-ORDINALS = {"first", "second", "third", "fourth", "fifth"}
-GRADES = {"grade", "class", "stage", "level", "type", "kl", "birads", "score", "degree", "category", "cat", "label", "g", "c",
-          "mayo"}
-PEOPLE = {"patient", "patients", "pat", "pt", "p", "pid", "person", "subject", "subj", "sub", "case", "id", "participant",
-          "volunteer", "donor", "slide"}
-STUDIES = {"study", "exam", "visit", "session", "ses", "series", "scan", "timepoint", "accession"}
-VIEWS = {"left", "right", "l", "r", "od", "os", "ap", "pa", "lat", "lateral", "frontal", "cc", "mlo", "rcc", "lcc", "rmlo",
-         "lmlo", "axial", "coronal", "sagittal"}
-FINDINGS = {"normal", "abnormal", "benign", "malignant", "positive", "negative", "healthy", "disease", "diseased", "pneumonia",
-            "covid", "covid19", "cancer", "tumor", "tumour", "notumor", "melanoma", "glioma", "fracture", "fractured",
-            "tuberculosis", "yes", "no", "infected", "uninfected", "parasitized", "nodule", "cyst", "stone", "glaucoma",
-            "cataract", "effusion", "edema", "mild", "moderate", "severe", "control", "controls", "nevus", "adenocarcinoma",
-            "carcinoma", "hernia", "mass", "cardiomegaly", "atelectasis", "infiltration", "demented", "nondemented", "drusen",
-            "survived", "died", "pos", "neg"}
-SEQUENCES = {"flair", "t1", "t1w", "t1ce", "t1wce", "t1gd", "t2", "t2w", "dwi", "adc", "swi", "pd"}
-STAINS = {"he", "h&e", "ihc", "her2", "ki67", "er", "pr", "pas", "masson", "trichrome"}
+from core.datasets.level_names import (
+    are_grades,
+    are_magnifications,
+    are_parts,
+    are_sequences,
+    are_studies,
+    are_views,
+    is_loose,
+    looks_like_ids,
+    splits_of,
+)
+from core.datasets.level_words import FEW, FILLERS, FINDINGS, GRADES, NO_CLASS, PEOPLE, SPLIT_WORDS, UNLABELLED, denied, words_of
+
 ROLES = {"class": "class", "split": "split", "patient": "patient", "study": "study", "view": "view", "part": "part of a download",
          "other": "another grouping", "around": "not used"}
-MOST_YEARS = 150
-FEW = 12        # numbered folders up to this many may be classes
 
 
 @dataclass
@@ -76,19 +57,37 @@ def read_levels(folders: Counter, chosen: tuple[str, ...] = ()) -> list[Level]:
         chosen: roles that a person has chosen, from the outermost level on; "" is guessed
     """
     levels = _levels_of(folders, chosen)
-    splits = {k: found for k, level in enumerate(levels) if (found := splits_of(list(level.names)))}
-    at = next(iter(splits), None)
-    train = Counter({f: n for f, n in folders.items() if at is not None and len(f) > at and splits[at][f[at]] == "train"})
+    splits = [splits_of(list(level.names)) for level in levels]
+    at = next((k for k, found in enumerate(splits) if found), None)
+    train = _training(folders, at, splits)
     learned = [level.role for level in _decided(_levels_of(train, chosen), train)] if 0 < len(train) < len(folders) else []
     if "class" not in learned:
-        loose = [name for folder in train for name in folder[at + 1:]]
-        if loose and all(_is_loose(name) and not name.isdecimal() for name in loose):      # Train/image, Test/CVC-300/images
-            for level in levels[at + 1:]:
-                level.role = level.role or ("other" if len(level.names) > 1 else "around")
+        if _is_plain_training(train, at):
+            _leave_open_levels(levels[at + 1:])
         return _decided(levels, folders)
-    for k, level in enumerate(levels):      # folders of training say what the levels are: those of test may have no classes
-        level.role = level.role or ("split" if k in splits else learned[k] if k < len(learned) else "other")
+    learned += ["other"] * (len(levels) - len(learned))
+    for level, split, role in zip(levels, splits, learned):      # folders of test may have no classes: training says what is what
+        level.role = level.role or ("split" if split else role)
     return levels
+
+
+def _training(folders: Counter, at: int | None, splits: list[dict[str, str]]) -> Counter:
+    """Return the folders of training; `at` is the level of the split, None without one."""
+    if at is None:
+        return Counter()
+    return Counter({f: count for f, count in folders.items() if len(f) > at and splits[at][f[at]] == "train"})
+
+
+def _is_plain_training(train: Counter, at: int | None) -> bool:
+    """Return whether the folders inside of training say no more than that images are inside: Train/image, Test/CVC-300/images."""
+    inside = [name for folder in train for name in folder[at + 1:]]
+    return bool(inside) and all(is_loose(name) and not name.isdecimal() for name in inside)
+
+
+def _leave_open_levels(levels: list[Level]) -> None:
+    """Make no classes of levels that no one has chosen a role for."""
+    for level in levels:
+        level.role = level.role or ("other" if len(level.names) > 1 else "around")
 
 
 def without_class(folders: Counter) -> set[tuple]:
@@ -99,27 +98,25 @@ def without_class(folders: Counter) -> set[tuple]:
         for k in range(len(folder)):
             below[folder[:k]].add(folder[k])
 
-    def is_rest(name: str) -> bool:
-        words = {w for w in words_of(name) if w not in FILLERS and not w.isdecimal()}
-        return bool(words - {"case", "cases"}) and all(SPLIT_WORDS.get(w, "train") != "train" or w in UNLABELLED for w in words)
-
     trains, proper, parted = {}, {}, {}      # of a folder, the names inside that are training, classes, divided further
     for parent, names in below.items():
         trains[parent] = {name for name in names if splits_of([name]).get(name) == "train"}
-        proper[parent] = {name for name in names if not (is_rest(name) or _is_loose(name))}
+        proper[parent] = {name for name in names if not (_is_rest(name) or is_loose(name))}
         parted[parent] = {name for name in names if len(below.get((*parent, name), ())) > 1}
     found = set()
     for folder in folders:
         parent, name = folder[:-1], folder[-1] if folder else ""
         if folder in below or len(below[parent]) < 2 or trains[parent] - {name}:
             continue
-        if is_rest(name) and proper[parent] or _is_loose(name) and parted[parent] - {name}:
+        if _is_rest(name) and proper[parent] or is_loose(name) and parted[parent] - {name}:
             found.add(folder)
     return found
 
 
-def _is_loose(name: str) -> bool:
-    return bool(words_of(name)) and all(w in FILLERS or w in CONTAINERS or w.isdecimal() for w in words_of(name))
+def _is_rest(name: str) -> bool:
+    """Return whether a name says that its images have no labels: "pred", "Test cases"."""
+    words = {w for w in words_of(name) if w not in FILLERS and not w.isdecimal()}
+    return bool(words - {"case", "cases"}) and all(SPLIT_WORDS.get(w, "train") != "train" or w in UNLABELLED for w in words)
 
 
 def _levels_of(folders: Counter, chosen: tuple[str, ...]) -> list[Level]:
@@ -140,69 +137,114 @@ def _decided(levels: list[Level], folders: Counter) -> list[Level]:
     for k in open_levels:
         levels[k].role = _plain_role(levels, k, folders)
     candidates = [k for k in open_levels if levels[k].role == ""]
-    if "class" not in (level.role for level in levels):
-        best = _class_level(levels, candidates, folders)
-        if best is not None:
-            levels[best].role = "class"
-    has_class = [k for k, level in enumerate(levels) if level.role == "class"]
+    if _first(levels, "class") is None:
+        _name_class(levels, _class_level(levels, candidates, folders))
+    at = _first(levels, "class")
     for k in candidates:
-        if levels[k].role == "":      # many names above few that repeat below each of them: people
-            above = has_class and k < has_class[0] and len(levels[k].names) > FEW
-            levels[k].role = "patient" if above or has_class and _are_codes(k, folders) else "other"
-    splits = [k for k, level in enumerate(levels) if level.role == "split" and len(level.names) > 1]
-    for k in open_levels:             # the same names in training and in test: those are no people
-        if levels[k].role == "patient" and not has_class and splits and splits[0] < k and _repeats(k, folders) == 1.0 and not any(
-                PEOPLE & {*words_of(name)} for name in levels[k].names):
-            levels[k].role, has_class = "class", [k]
+        levels[k].role = levels[k].role or _role_beside_class(levels, k, at, folders)
+    if at is None:
+        _name_class(levels, _repeated_numbers(levels, open_levels, folders))
     people = [k for k in open_levels if levels[k].role == "patient"]
     for k in people[1:]:              # numbers within numbers: the studies of a patient
         levels[k].role = "study"
     return levels
 
 
+def _first(levels: list[Level], role: str) -> int | None:
+    return next((k for k, level in enumerate(levels) if level.role == role), None)
+
+
+def _name_class(levels: list[Level], k: int | None) -> None:
+    if k is not None:
+        levels[k].role = "class"
+
+
 def _plain_role(levels: list[Level], k: int, folders: Counter) -> str:
     """Return the role that shows from the names of one level; "" where it may be the class."""
     names = list(levels[k].names)
-    words = [words_of(name) for name in names]
     if splits_of(names):
         return "split"
     if len(names) == 1 or all(len(p) <= k or k and p[k] == p[k - 1] for p in folders):
         return "around"
-    if all(w and w[0] in STUDIES for w in words) or all(re.fullmatch(r"study\d+\w*", n.lower()) for n in names):
+    if are_studies(names):
         return "study"
-    plain = {name.lower() for name in names}
-    below_people = k and not splits_of(list(levels[k - 1].names))      # train/T1 and train/FLAIR may be classes
-    if all(" ".join(w) in VIEWS for w in words) or below_people and plain <= SEQUENCES and plain - {"t1", "t2"}:
+    if are_views(names) or _are_sequences_of_people(levels, k):
         return "view"
-    if all(re.fullmatch(r"\d+ ?x", name.lower()) for name in names):      # magnifications
+    if are_magnifications(names):
         return "other"
-    if _are_parts(names):
+    if are_parts(names):
         return "part"
     return "patient" if looks_like_ids(names) else ""
 
 
+def _are_sequences_of_people(levels: list[Level], k: int) -> bool:
+    """Return whether a level is sequences below something else than the split: train/T1 and train/FLAIR may be classes."""
+    return k > 0 and are_sequences(list(levels[k].names)) and not splits_of(list(levels[k - 1].names))
+
+
+def _role_beside_class(levels: list[Level], k: int, at: int | None, folders: Counter) -> str:
+    """Return what a level is that might have been the class, where the class is level `at`: people or another grouping."""
+    if at is None:
+        return "other"
+    many_above = k < at and len(levels[k].names) > FEW      # many names above few that repeat below each of them
+    return "patient" if many_above or _are_codes(k, folders) else "other"
+
+
+def _repeated_numbers(levels: list[Level], open_levels: list[int], folders: Counter) -> int | None:
+    """Return the level of people whose names are the same in training and in test: those are classes, as no person is in both."""
+    split = next((k for k, level in enumerate(levels) if level.role == "split" and len(level.names) > 1), None)
+    if split is None:
+        return None
+    for k in open_levels:
+        if k > split and levels[k].role == "patient" and _repeats(k, folders) == 1.0 and not _speaks_of_people(levels[k]):
+            return k
+    return None
+
+
+def _speaks_of_people(level: Level) -> bool:
+    return any(PEOPLE & {*words_of(name)} for name in level.names)
+
+
 def _class_level(levels: list[Level], candidates: list[int], folders: Counter) -> int | None:
     """Return the level of the classes: the outermost candidate, unless a deeper one is plainly more like it."""
-    named = [k for k in candidates if not all(words_of(n)[-1:] and words_of(n)[-1] in NO_CLASS for n in levels[k].names)]
-    candidates = named or candidates
+    candidates = [k for k in candidates if not _say_no_class(levels[k])] or candidates
     if not candidates:
         return None
     first, last = candidates[0], candidates[-1]
-    common = set.intersection(*(set(words_of(name)) for name in levels[first].names)) - GRADES
-    if len(candidates) > 2 and common and not _like_findings(levels[first]) and _stand_once(last, folders):
+    if len(candidates) > 2 and _are_sources(levels[first]) and _stand_once(last, folders):
         return last           # lower-gi-tract/pathological-findings/polyps: a tree of classes, named at its ends
     for k in candidates[1:]:
-        if _like_findings(levels[k]) >= 0.5 > _like_findings(levels[first]) and _repeats(k, folders) >= 0.5:
-            return k
-        if all(map(str.isdecimal, levels[first].names)) and _repeats(k, folders) >= 0.5 and all(
-                words_of(name)[:1] and words_of(name)[0] in GRADES for name in levels[k].names):
-            return k          # 1/Mayo 0, 1/Mayo 1, 2/Mayo 0: grades below numbers
-        few, many = sorted((len(levels[first].names), len(levels[k].names)))
-        if few < many == len(levels[k].names) and common and _repeats(k, folders) == 1.0 and not _like_findings(levels[first]):
-            return k          # all names below each of fewer that share a word: sources above classes
-        if len(levels[first].names) > FEW >= len(levels[k].names) and _repeats(k, folders) >= 0.6:
+        if _is_more_like_classes(levels[k], levels[first], _repeats(k, folders)):
             return k
     return first
+
+
+def _say_no_class(level: Level) -> bool:
+    """Return whether all names end in a word that says how images were made or kept: "raw", "Images Resized"."""
+    return all(words_of(name)[-1:] and words_of(name)[-1] in NO_CLASS for name in level.names)
+
+
+def _are_sources(level: Level) -> bool:
+    """Return whether all names share a word and none is a finding: where images are from, or a part of the body."""
+    shared = set.intersection(*(set(words_of(name)) for name in level.names)) - GRADES
+    return bool(shared) and not _like_findings(level)
+
+
+def _is_more_like_classes(level: Level, first: Level, repeats: float) -> bool:
+    """Return whether a level is more like the classes than the first candidate above it.
+
+    Args:
+        repeats: the share of the folders above in which an average name of the level stands
+    """
+    if repeats < 0.5:
+        return False
+    if _like_findings(level) >= 0.5 > _like_findings(first):
+        return True
+    if all(map(str.isdecimal, first.names)) and are_grades(list(level.names)):
+        return True           # 1/Mayo 0, 1/Mayo 1, 2/Mayo 0: grades below numbers
+    if len(first.names) < len(level.names) and repeats == 1.0 and _are_sources(first):
+        return True           # all names below each of fewer that share a word: sources above classes
+    return len(first.names) > FEW >= len(level.names) and repeats >= 0.6
 
 
 def _are_codes(k: int, folders: Counter) -> bool:
@@ -236,99 +278,3 @@ def _repeats(k: int, folders: Counter) -> float:
             below[parts[:k]].add(parts[k])
     names = set().union(*below.values())
     return sum(map(len, below.values())) / len(names) / len(below) if len(below) > 1 else 0.0
-
-
-@lru_cache(50_000)
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of a name in lower case, numbers too: "a. TrainingSet_2" -> ("a", "training", "set", "2")."""
-    return tuple(word.lower() for word in re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name))
-
-
-def denied(name: str) -> set[str]:
-    """Return what a name may say there is none of: "notumor" -> {"tumor", "umor"}."""
-    plain = "".join(words_of(name))
-    return {plain.removeprefix(no) for no in ("non", "not", "no", "without", "un") if plain.startswith(no)} - {""}
-
-
-def splits_of(names: list[str]) -> dict[str, str]:
-    """Return name -> "train", "val" or "test" where all names say one and differ in nothing else; {} otherwise.
-
-    >>> splits_of(["a. Training Set", "b. Testing Set"]), splits_of(["train", "tumour"])
-    ({'a. Training Set': 'train', 'b. Testing Set': 'test'}, {})
-    """
-    found, rests = {}, set()
-    for name in names:
-        words = words_of(name)
-        split = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-        if len(split) != 1 and split != {"train", "val"}:
-            return {}
-        found[name] = "train" if "train" in split else split.pop()
-        rests.add(tuple(w for w in words if w not in {*SPLIT_WORDS, *FILLERS, "and"} and not w.isdecimal() and len(w) > 1))
-    plain = {name for name in names if name.lower() in SPLIT_WORDS}      # TRAIN, TEST and TEST_SIMPLE
-    return found if len(rests) == 1 or len(plain) > 1 else {}
-
-
-def _are_parts(names: list[str]) -> bool:
-    """Return whether names are the parts of a download: images_001 and images_002, part1 and part2."""
-    words = [words_of(name) for name in names]
-    if all(set(each) & CONTAINERS and all(w in CONTAINERS | {"master", "main"} or w.isdecimal() for w in each) for each in words):
-        return True
-    if all(each[0] in CONTAINERS and re.fullmatch(r"\w+[ _-][A-Z]\d+", name) for each, name in zip(words, names) if each):
-        return True      # images_C1 in data_C1: centres
-    if all(each[-1:] in (("set",), ("part",)) and set(each[:-1]) <= ORDINALS for each in words):
-        return True
-    ranges = sorted((int(m[1]), int(m[2])) for m in (re.fullmatch(r"(\d+) ?[-_] ?(\d+)", name) for name in names) if m)
-    follow = all(b == end + 1 for (_, end), (b, _) in zip(ranges, ranges[1:]))
-    if 1 < len(ranges) == len(names) and follow and ranges[-1][1] > MOST_YEARS:
-        return True      # 1-1000, 1001-2000; but 18-20, 21-30 are ages
-    stems = {tuple(w for w in each if not w.isdecimal()) for each in words}
-    numbered = all(each and (each[-1].isdecimal() or len(each[-1]) == 1) for each in words)
-    return numbered and len(stems) == 1 and any(w in PARTS for w in next(iter(stems)))
-
-
-def looks_like_ids(names: list[str]) -> bool:
-    """Return whether names are those of patients: numbers of one form, other than a few small ones, which are grades.
-
-    >>> looks_like_ids(["patient1", "patient2"]), looks_like_ids(["8863", "8864"]), looks_like_ids(["0", "1", "2"])
-    (True, True, False)
-    >>> looks_like_ids(["grade 1", "grade 2"]), looks_like_ids(["1NonCOVID", "2COVID"])
-    (False, False)
-    """
-    if all(re.fullmatch(r"[1-9]\d*0", name) for name in names) and len(names) <= FEW:      # sizes or magnifications
-        return False
-    if len(names) > 1 and all(re.fullmatch(r"(?=.*\d)[0-9a-f-]{12,}", name.lower()) for name in names):
-        return True
-    if len(names) > 1 and sum(bool(re.search(r"\d{3}", name)) for name in names) >= 0.8 * len(names):
-        return not {"grade", "class"} & set(words_of(names[0])) and not _are_counted(names)
-    shapes = Counter(_shape(name) for name in names)
-    stems = {re.sub(r"\W*#$", "", shape) for shape, count in shapes.items() if count > 1 and re.fullmatch(r"[a-z]+\W*#", shape)}
-    if 1 < len(stems) == len(shapes) and stems & FINDINGS:      # normal1, normal2, amd1: the class and the patient
-        return True
-    shape, count = shapes.most_common(1)[0]
-    if "#" not in shape or count < 0.8 * len(names) or len(names) < 2:
-        return False
-    words = [w for w in re.findall(r"[^\W\d_#]+", shape)]
-    if words and words[0] in PEOPLE:
-        return True
-    if words and words[0] in GRADES and len(names) <= FEW:
-        return False
-    return len(names) > FEW
-
-
-def _are_counted(names: list[str]) -> bool:
-    """Return whether a few names say different things in words, beside any number: classes with how many images each holds.
-
-    >>> _are_counted(["Normal 1341", "Pneumonia 3875"]), _are_counted(["TCGA-CS-4941", "TCGA-DU-5849"])
-    (True, False)
-    """
-    words = [{word for word in words_of(name) if not word.isdecimal()} for name in names]
-    said = {" ".join(sorted(w for w in each - set.intersection(*words) if len(w) > 3)) for each in words}
-    return len(names) <= FEW and len(said) == len(names) and "" not in said
-
-
-def _shape(name: str) -> str:
-    """Return a name with # for each number; a hexadecimal or unique identifier is one number."""
-    name = name.lower().strip()
-    if re.fullmatch(r"[0-9a-f-]{12,}|[\d.]{10,}", name):
-        return "#"
-    return re.sub(r"\d+", "#", re.sub(r"(?<=\d)[a-z]{1,2}(?![a-z])", "", name))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import permutations
 
-from core.datasets.levels import CONTAINERS, FINDINGS, SPLIT_WORDS, denied, words_of
+from core.datasets.level_words import CONTAINERS, FINDINGS, SPLIT_WORDS, denied, words_of
 
 # kind -> words in the name of a folder or file that say so; those of the second row need a partner for half of the files
 KINDS = {
