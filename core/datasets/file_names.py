@@ -176,20 +176,36 @@ def label_prefixes(paths: list[str], learned: list[str] = ()) -> list[str]:
         learned: where given, these paths tell which labels there are; others have "" (V1.jpg of validation: its class is unknown)
     """
     known = learned or paths
-    found = [PREFIX.match(path.rpartition("/")[2]) for path in known]
-    prefix = any(found)
-    if not prefix:      # 1_A, 2_N: but 1_a, 1_b are two images of one
-        found = [SUFFIX.search(path) for path in known]
-        stems = [match[0][:match.start("label") - match.start()] for match in found if match]
-        if len({(path.rpartition("/")[0], stem) for path, stem in zip(known, stems)}) < len(known):
+    search = _find_prefix
+    found = list(map(search, known))
+    if not any(found):
+        search = SUFFIX.search
+        found = list(map(search, known))
+        if not _tell_images_apart(known, found):
             return []
     counts = Counter(match["label"] if match else "" for match in found)
-    letters = max(map(len, counts), default=0) == 1 and len(counts) > 2      # H, N and P are classes; P alone is a patient
-    if not 2 <= len(counts) <= 20 or min(counts.values()) < 2 or "" in counts or not letters and (
-            (NO_LABELS | VIEWS) & {label.lower() for label in counts}):
+    if not _may_be_labels(counts):
         return []
-    found = [PREFIX.match(path.rpartition("/")[2]) if prefix else SUFFIX.search(path) for path in paths]
-    return [match["label"] if match and match["label"] in counts else "" for match in found]
+    return [match["label"] if match and match["label"] in counts else "" for match in map(search, paths)]
+
+
+def _find_prefix(path: str) -> re.Match | None:
+    return PREFIX.match(path.rpartition("/")[2])
+
+
+def _tell_images_apart(paths: list[str], found: list[re.Match | None]) -> bool:
+    """Return whether names differ without their labels too, as in 1_A, 2_N: 1_a and 1_b are two images of one patient."""
+    stems = {(path.rpartition("/")[0], match[0][:match.start("label") - match.start()])
+             for path, match in zip(paths, found) if match}
+    return len(stems) == len(paths)
+
+
+def _may_be_labels(counts: Counter) -> bool:
+    """Return whether words are labels by their number, and by what they are: not "img" or "left"."""
+    if not 2 <= len(counts) <= 20 or min(counts.values()) < 2 or "" in counts:
+        return False
+    letters = max(map(len, counts)) == 1 and len(counts) > 2      # H, N and P are classes; P alone is a patient
+    return letters or not (NO_LABELS | VIEWS) & {label.lower() for label in counts}
 
 
 def check_pattern(pattern: str) -> None:
