@@ -82,27 +82,35 @@ def check_empty(root: Path, images: list[ListedFile], others: list[str], reading
     at = next((k for k, level in enumerate(reading.levels) if level.role == "class"), None)
     if at is None:
         return
-    filled = set(reading.levels[at].names)
     used = {"/".join(f.path.split("/")[:at + 1]) for f in (*images, *reading.faulty)}
     parents = sorted({"/".join(f.path.split("/")[:at]) for f in reading.files if f.path.count("/") > at})
     for parent in parents[:MOST_PARENTS]:
         for name in subfolders(root / parent):
             below = f"{parent}/{name}" if parent else name
-            if below in used:
-                continue
-            inside = [path for path in others if path.startswith(f"{below}/")]
-            if name in filled:
-                reading.notes.append(f"The folder {below} is empty." if not inside else
-                                     f"The folder {below} holds no image: {in_words(inside)[0]}")
-            elif not inside and not any(path.startswith(f"{below}/") for path in reading.out):
-                raise LightboxError("folder.empty_class", f"The class folder {below} in {root} holds no images.",
-                                    "Put images into it or remove it.")
-            elif inside and any(other_format(path) for path in inside):
-                what, todo = in_words(inside)
-                raise LightboxError("folder.empty_class", f"The class folder {below} in {root} holds no image that can be read: "
-                                    f"{what}", todo or "Save the images as PNG.")
-            elif inside:
-                reading.notes.append(f"The folder {below} holds no image and was left out: {in_words(inside)[0]}")
+            if below not in used:
+                _check_unused(root, below, name in reading.levels[at].names, others, reading)
+
+
+def _check_unused(root: Path, below: str, filled: bool, others: list[str], reading: FolderReading) -> None:
+    """Say that a folder beside the classes holds no image, or raise where it may be a class.
+
+    Args:
+        filled: another folder of this name has images, so no class is lost
+    """
+    inside = [path for path in others if path.startswith(f"{below}/")]
+    if filled:
+        reading.notes.append(f"The folder {below} is empty." if not inside else
+                             f"The folder {below} holds no image: {in_words(inside)[0]}")
+    elif not inside:
+        if not any(path.startswith(f"{below}/") for path in reading.out):
+            raise LightboxError("folder.empty_class", f"The class folder {below} in {root} holds no images.",
+                                "Put images into it or remove it.")
+    elif any(map(other_format, inside)):
+        what, todo = in_words(inside)
+        raise LightboxError("folder.empty_class", f"The class folder {below} in {root} holds no image that can be read: "
+                            f"{what}", todo or "Save the images as PNG.")
+    else:
+        reading.notes.append(f"The folder {below} holds no image and was left out: {in_words(inside)[0]}")
 
 
 def check_any(root: Path, given: Path, reading: FolderReading, others: list[str]) -> None:
