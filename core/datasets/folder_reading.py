@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -125,43 +126,82 @@ def _read_levels(root: Path, images: list[ListedFile], options, reading: FolderR
     parts = [reading.folders_of(f.path) for f in images]
     parts, images = _without_beside_splits(root, parts, images, options, reading)
     folders = Counter(map(tuple, parts))
-    aside = set() if options.levels else without_class(folders)
-    if aside:
-        lost = sum(folders.pop(folder) for folder in aside)
-        reading.left_out["no_class"] += lost
-        shown = ", ".join(sorted(map("/".join, aside))[:5])
-        reading.notes.append(f"{lost:,} images lie beside the classes, in {shown}, and were left out.")
-        kept = [k for k, p in enumerate(parts) if tuple(p) not in aside]
-        parts, images = [parts[k] for k in kept], [images[k] for k in kept]
+    if not options.levels:
+        parts, images = _without_beside_classes(folders, parts, images, reading)
     reading.levels = read_levels(folders, options.levels)
-    for level in reading.levels:      # a set made for outlines: numbers are people
-        if level.role == "class" and reading.left_out["mask"] and not options.levels and all(map(str.isdecimal, level.names)):
-            level.role = "patient"
-    roles = [level.role for level in reading.levels]
-    splits = {k: splits_of(list(level.names)) or {n: SPLIT_WORDS.get(n.lower(), "") for n in level.names}
-              for k, level in enumerate(reading.levels) if level.role == "split"}
-    short_numbers = {k for k, level in enumerate(reading.levels) if level.role == "patient" and _restarts(level, k, folders)}
-    if short_numbers:
+    if reading.left_out["mask"] and not options.levels:
+        _take_numbers_for_people(reading.levels)
+    names = _folder_names(reading.levels, folders)
+    if names.restarting:
         reading.notes.append("Patient numbers begin anew in each folder: the same number in two folders is two people.")
-    known = {}
-    for folder in folders:
-        facts = defaultdict(list)
-        for k, name in enumerate(folder):
-            if roles[k] == "split":
-                facts["split"].append(splits[k].get(name, ""))
-            elif roles[k] == "patient":
-                facts["patient"].append("/".join(folder[:k + 1]) if k in short_numbers else name)
-            elif not (roles[k] == "class" and k and folder[k - 1] == name):      # test/test
-                facts[roles[k]].append(name)
-        patient, study = "/".join(facts["patient"]), "/".join(facts["study"])
-        fact = NameFacts(patient, f"{patient}/{study}" if patient and study else study, "/".join(facts["view"]))
-        known[folder] = (next(filter(None, facts["split"]), ""), "/".join(facts["class"]), fact)
+    known = {folder: names.read(folder) for folder in folders}
     for file, folder in zip(images, parts):
         split, label, fact = known[tuple(folder)]
         reading.files.append(file._replace(split=split, class_name=label))
         reading.facts.append(fact)
     if not _is_plain(reading):
-        reading.key = f"; levels {roles}"
+        reading.key = f"; levels {names.roles}"
+
+
+def _without_beside_classes(folders: Counter, parts: list[list[str]], images: list[ListedFile],
+                            reading: FolderReading) -> tuple[list, list]:
+    """Leave out images that lie beside the classes, and take their folders out of `folders`."""
+    aside = without_class(folders)
+    if not aside:
+        return parts, images
+    lost = sum(folders.pop(folder) for folder in aside)
+    reading.left_out["no_class"] += lost
+    shown = ", ".join(sorted(map("/".join, aside))[:5])
+    reading.notes.append(f"{lost:,} images lie beside the classes, in {shown}, and were left out.")
+    kept = [k for k, p in enumerate(parts) if tuple(p) not in aside]
+    return [parts[k] for k in kept], [images[k] for k in kept]
+
+
+def _take_numbers_for_people(levels: list[Level]) -> None:
+    """Take classes that are called by numbers alone for patients: in a set that was made for outlines they are people."""
+    for level in levels:
+        if level.role == "class" and all(map(str.isdecimal, level.names)):
+            level.role = "patient"
+
+
+@dataclass
+class FolderNames:
+    """What the names of folders mean.
+
+    Args:
+        roles: of each level
+        splits: level -> name -> split
+        restarting: levels of patients whose numbers begin anew in each folder
+    """
+
+    roles: list[str]
+    splits: dict[int, dict[str, str]]
+    restarting: set[int]
+
+    def read(self, folder: tuple[str, ...]) -> tuple[str, str, NameFacts]:
+        """Return split, class and facts of the images in a folder."""
+        facts = defaultdict(list)
+        for k, name in enumerate(folder):
+            role = self.roles[k]
+            if role == "split":
+                facts[role].append(self.splits[k].get(name, ""))
+            elif role == "patient":
+                facts[role].append("/".join(folder[:k + 1]) if k in self.restarting else name)
+            elif not (role == "class" and k and folder[k - 1] == name):      # test/test
+                facts[role].append(name)
+        patient, study = "/".join(facts["patient"]), "/".join(facts["study"])
+        fact = NameFacts(patient, f"{patient}/{study}" if patient and study else study, "/".join(facts["view"]))
+        return next(filter(None, facts["split"]), ""), "/".join(facts["class"]), fact
+
+
+def _folder_names(levels: list[Level], folders: Counter) -> FolderNames:
+    names = FolderNames([level.role for level in levels], {}, set())
+    for k, level in enumerate(levels):
+        if level.role == "split":
+            names.splits[k] = splits_of(list(level.names)) or {n: SPLIT_WORDS.get(n.lower(), "") for n in level.names}
+        elif level.role == "patient" and _restarts(level, k, folders):
+            names.restarting.add(k)
+    return names
 
 
 def _held_out(parts: list[list[str]]) -> set[str]:
@@ -184,18 +224,30 @@ def _is_plain(reading: FolderReading) -> bool:
 def _without_beside_splits(root: Path, parts: list, images: list[ListedFile], options,
                            reading: FolderReading) -> tuple[list, list]:
     """Leave out what lies beside the folders train, val and test."""
+    if options.levels or reading.held_out:
+        return parts, images
     tops = {p[0] if p else "" for p in parts}
-    splits = {name for name in tops if name.lower() in SPLIT_WORDS or splits_of([name, "train"])}
-    out = {path.split("/")[0] for path in reading.out}
-    others = sorted(({*tops, *subfolders(root)} if splits else tops) - splits - out, key=natural_key)
-    if options.levels or reading.held_out or not others or not any(splits_of([name])[name] == "train" for name in splits):
+    splits = _split_folders(tops)
+    beside = _folders_beside(root, tops, splits, reading)
+    if not beside or not any(splits_of([name])[name] == "train" for name in splits):
         return parts, images
     kept = [k for k, p in enumerate(parts) if p and p[0] in splits]
     if len(kept) < len(parts):
         reading.left_out["beside_splits"] = len(parts) - len(kept)
-    names = ", ".join(name or "files in none of them" for name in others)
+    names = ", ".join(name or "files in none of them" for name in beside)
     reading.notes.append(f"These folders beside train, val and test were left out: {names}.")
     return [parts[k] for k in kept], [images[k] for k in kept]
+
+
+def _split_folders(names: set[str]) -> set[str]:
+    return {name for name in names if name.lower() in SPLIT_WORDS or splits_of([name, "train"])}
+
+
+def _folders_beside(root: Path, tops: set[str], splits: set[str], reading: FolderReading) -> list[str]:
+    """Return the outermost folders that are no split, those without an image too; "" for files in none."""
+    out = {path.split("/")[0] for path in reading.out}
+    all_tops = {*tops, *subfolders(root)} if splits else tops
+    return sorted(all_tops - splits - out, key=natural_key)
 
 
 def _restarts(level: Level, k: int, folders: Counter) -> bool:
@@ -210,45 +262,71 @@ def _restarts(level: Level, k: int, folders: Counter) -> bool:
 
 def _read_names(options, reading: FolderReading) -> None:
     """Add what the names of the files say: patients, and a class where no folder has one."""
+    reading.labels = [f.class_name for f in reading.files]
+    if not reading.files or options.pattern == "-":
+        return
+    folder_facts = reading.facts
+    found = _match_pattern(options.pattern, reading) if options.pattern else _match_collections(reading)
+    reading.facts = [NameFacts(*(a or b for a, b in zip(name, folder))) for name, folder in zip(found, folder_facts)]
+    stained = {label.lower() for label in reading.labels} <= STAINS and all(fact.label for fact in reading.facts)
+    if stained:
+        _drop_class_level(reading)
+    if stained or not any(reading.labels):
+        _take_labels(_labels_of_names(options.pattern, folder_facts, reading), reading)
+
+
+def _match_pattern(pattern: str, reading: FolderReading) -> list[NameFacts]:
+    """Return what a person's pattern finds in each name."""
     files = reading.files
-    pattern, folder_facts = options.pattern, reading.facts
-    if not files or pattern == "-":
-        reading.labels = [f.class_name for f in files]
+    found = [fact or NameFacts() for fact in match_names(pattern, [below_class(f) for f in files])]
+    missed = [f.path for f, fact in zip(files, found) if not fact.patient]
+    if len(missed) < len(files):
+        known = len(files) - len(missed)
+        reading.notes.append(f'The patient of {known:,} images was read from names by the pattern "{pattern}".')
+    if missed and "(?P<patient>" in pattern:
+        reading.notes.append(f'The pattern finds no patient in {len(missed):,} names, for example in "{missed[0]}".')
+    return found
+
+
+def _match_collections(reading: FolderReading) -> list[NameFacts]:
+    """Return what the patterns of well-known collections find in each name."""
+    found, used = read_names([f.path for f in reading.files], [f.split for f in reading.files])
+    for known, count in used:
+        if "(?P<patient>" in known.regex:
+            reading.notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
+        if known.note:
+            reading.notes.append(known.note)
+    return found
+
+
+def _drop_class_level(reading: FolderReading) -> None:
+    """Make no class of the stain where names have a label: HE/00001_train_2+.png."""
+    for level in reading.levels:
+        if level.role == "class":
+            level.role = "other"
+
+
+def _labels_of_names(pattern: str, folder_facts: list[NameFacts], reading: FolderReading) -> list[str]:
+    """Return the label that each name has by a pattern, or by what it begins with where no pattern says any."""
+    labels = [fact.label for fact in reading.facts]
+    if pattern or len(set(labels) - {""}) >= 2:
+        return labels
+    people = label_prefixes([fact.patient for fact in folder_facts])      # normal1, normal2, amd1: the class and a number
+    if FINDINGS & {label.lower() for label in people}:
+        return people
+    return label_prefixes([f.path for f in reading.files], [f.path for f in reading.files if f.split == "train"])
+
+
+def _take_labels(labels: list[str], reading: FolderReading) -> None:
+    """Make classes of labels where there are two or more."""
+    counts = Counter(filter(None, labels))
+    if len(counts) < 2:
         return
-    if pattern:
-        found = [fact or NameFacts() for fact in match_names(pattern, [below_class(f) for f in files])]
-        missed = [f.path for f, fact in zip(files, found) if not fact.patient]
-        if len(missed) < len(files):
-            known = len(files) - len(missed)
-            reading.notes.append(f'The patient of {known:,} images was read from names by the pattern "{pattern}".')
-        if missed and "(?P<patient>" in pattern:
-            reading.notes.append(f'The pattern finds no patient in {len(missed):,} names, for example in "{missed[0]}".')
-    else:
-        found, used = read_names([f.path for f in files], [f.split for f in files])
-        for known, count in used:
-            if "(?P<patient>" in known.regex:
-                reading.notes.append(f"The patient of {count:,} images was read from names as in {known.collection}.")
-            reading.notes += [known.note] if known.note else []
-    merged = [NameFacts(*(a or b for a, b in zip(name, folder))) for name, folder in zip(found, folder_facts)]
-    reading.facts = merged
-    reading.labels = [f.class_name for f in files]
-    stained = {label.lower() for label in reading.labels} <= STAINS and all(fact.label for fact in merged)
-    if any(reading.labels) and not stained:
-        return
-    for level in reading.levels if stained else ():      # HE/00001_train_2+.png: the stain is no class where names have one
-        level.role = "other" if level.role == "class" else level.role
-    labels = [fact.label for fact in merged]
-    if len(set(labels) - {""}) < 2 and not pattern:
-        labels = label_prefixes([f.path for f in files], [f.path for f in files if f.split == "train"])
-        people = label_prefixes([fact.patient for fact in folder_facts])      # normal1, normal2, amd1: the class and a number
-        labels = people if FINDINGS & {label.lower() for label in people} else labels
-    if len(set(labels) - {""}) > 1:
-        reading.labels = labels
-        counts = Counter(filter(None, labels))
-        first = next(k for k, label in enumerate(labels) if label)
-        reading.say("label.name", f"No folder is a class: the class was read from the names of the files, such as "
-                    f"{short(files[first].path)} for {labels[first]} ({listed(counts)}).", "pattern")
-        reading.key += f"; labels {sorted(counts)}"
+    reading.labels = labels
+    first = next(k for k, label in enumerate(labels) if label)
+    reading.say("label.name", f"No folder is a class: the class was read from the names of the files, such as "
+                f"{short(reading.files[first].path)} for {labels[first]} ({listed(counts)}).", "pattern")
+    reading.key += f"; labels {sorted(counts)}"
 
 
 def below_class(file: ListedFile) -> str:
