@@ -101,6 +101,8 @@ LAYOUTS = {
         [f"Train_Sets/MR/{p}/{s}/{d}/IMG-0004-0000{k}.png" for p in (1, 2, 5) for s in ("T1DUAL", "T2SPIR") for k in (1, 2, 3)
          for d in ("DICOM_anon", "Ground")],
         dict(images=18, patients=3, left_out={"mask": 18})),
+    "splits in odd capitals": (
+        product("trAin tEST vAl", "a b", THREE), dict(images=18, classes=["a", "b"], splits=["train", "val", "test"])),
     "ground glass is a finding": (
         product(["ground glass", "honeycombing"], THREE), dict(images=6, classes=["ground glass", "honeycombing"])),
     "IDRiD, segmentation": (

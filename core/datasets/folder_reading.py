@@ -229,7 +229,7 @@ def _without_beside_splits(root: Path, parts: list, images: list[ListedFile], op
     tops = {p[0] if p else "" for p in parts}
     splits = _split_folders(tops)
     beside = _folders_beside(root, tops, splits, reading)
-    if not beside or not any(splits_of([name])[name] == "train" for name in splits):
+    if not beside or not any(splits_of([name]).get(name) == "train" for name in splits):
         return parts, images
     kept = [k for k, p in enumerate(parts) if p and p[0] in splits]
     if len(kept) < len(parts):

@@ -32,7 +32,7 @@ def splits_of(names: list[str]) -> dict[str, str]:
     """
     found, rests = {}, set()
     for name in names:
-        words = words_of(name)
+        words = (name.lower(),) if name.lower() in SPLIT_WORDS else words_of(name)      # tEST has no two words
         split = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
         if len(split) != 1 and split != {"train", "val"}:
             return {}
