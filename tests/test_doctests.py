@@ -21,6 +21,7 @@ MODULES = (
     "core.datasets.external",
     "core.datasets.file_index",
     "core.datasets.file_names",
+    "core.datasets.fingerprints",
     "core.datasets.formats",
     "core.datasets.geometry",
     "core.datasets.groups",

@@ -12,7 +12,8 @@ from core.config import DataConfig
 from core.datasets import open_dataset
 from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.datasets.decode import decode_image
-from core.datasets.folder import Folder, FolderOptions, options_text
+from core.datasets.fingerprints import options_text
+from core.datasets.folder import Folder, FolderOptions
 from core.datasets.formats import options_to_json, parse_options
 from core.datasets.intensity import any_deep, parse_intensity
 from core.datasets.source import Source

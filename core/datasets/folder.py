@@ -10,12 +10,10 @@ moved.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -25,24 +23,20 @@ from core.config import Task
 from core.datasets.decode import decode_image
 from core.datasets.external import unlabelled
 from core.datasets.file_names import check_pattern
+from core.datasets.fingerprints import fingerprint_of, later, skipped_files
 from core.datasets.folder_reading import read_folder
 from core.datasets.folder_rows import ADD_CLASSES, FolderReading
 from core.datasets.intensity import intensity_said, intensity_text
 from core.datasets.level_words import SPLIT_WORDS
 from core.datasets.levels import Level
 from core.datasets.source import Index, Progress, Source, Target
+from core.datasets.table_files import unused_tables
 from core.datasets.text import natural_key
-from core.datasets.walk import ListedFile, unwrap
+from core.datasets.walk import unwrap
 from core.errors import LightboxError
 
 MAX_CLASSES = 1000
 RECENT = 10.0        # seconds
-SPLIT_FOLDERS = SPLIT_WORDS
-
-
-def later(default: Any) -> Any:
-    """Return a field of read options that came after the first stores: at its default it is in no fingerprint."""
-    return field(default=default, metadata={"later": True})
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,6 @@ class Folder(Source):
         if not class_names:
             index = unlabelled(list(self.table["path"]))
             self.table = self.table.assign(split=index.table["split"])
-            from core.datasets.table_files import unused_tables  # which reads the words of folders from here
             said += unused_tables(self.given)
             return Index(self.table, index.targets, told[0], index.notes + told[1], *told[2:])
         task = Task.ORDINAL if self.options.ordinal else Task.BINARY if len(class_names) == 2 else Task.MULTICLASS
@@ -171,33 +164,3 @@ def _target(name: str, title: str, task: str, values: list[str]) -> Target:
     names = tuple(sorted(set(values), key=natural_key))
     number = {value: k for k, value in enumerate(names)}
     return Target(name, title, task, names, np.array([number[value] for value in values], np.int64))
-
-
-def skipped_files(files: list[ListedFile]) -> list[dict]:
-    """Return the files that cannot be used, as `Index.skipped` has them."""
-    return [{"path": f.path.encode("utf-8", "replace").decode(), "reason": f.fault} for f in files if f.fault]
-
-
-def left_out_note(count: int) -> list[str]:
-    """Return a note about files that are no images by their names, or nothing."""
-    return [f"{count:,} files were left out: by their names they are not images."] if count else []
-
-
-def options_text(options: object) -> str:
-    """Return read options as text for a fingerprint.
-
-    Their classes were called ...Reading when the first stores were made, and the keys of those stores must not change: a field
-    made by `later` stands there only where it is not at its default.
-
-    >>> options_text(FolderOptions())
-    "FolderReading(pattern='', ordinal=False)"
-    """
-    values = [(f, getattr(options, f.name)) for f in fields(options)]
-    shown = (f"{f.name}={value!r}" for f, value in values if not (f.metadata.get("later") and value == f.default))
-    return f"{type(options).__qualname__}({', '.join(shown)})".replace("Options(", "Reading(", 1)
-
-
-def fingerprint_of(files: list[ListedFile], options: object, key: str = "") -> str:
-    """Return the SHA-256 over name, size and time of change of every file, and over the read options (a dataclass)."""
-    lines = "\n".join([options_text(options) + key, *(f"{f.path}\t{f.size}\t{f.changed}" for f in files)])
-    return hashlib.sha256(lines.encode("utf-8", "replace")).hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 from core.datasets.decode import decode_image
 from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_names
 from core.datasets.folder_rows import FolderReading, check_any, check_empty, join_classes, join_longer, listed, sort_rows, tell
+from core.datasets.folder_tables import read_beside
 from core.datasets.frames import with_frames
 from core.datasets.level_names import splits_of
 from core.datasets.level_words import FINDINGS, SPLIT_WORDS, STAINS
@@ -51,7 +52,6 @@ def read_folder(root: Path, options, given: Path) -> FolderReading:
     join_classes(options, reading)
     join_longer(reading)
     if not options.levels and options.pattern != "-":
-        from core.datasets.folder_tables import read_beside  # which reads tables, and those read folders
         read_beside(given, reading)
     sort_rows(reading)
     check_any(root, given, reading, others)

@@ -15,8 +15,9 @@ from typing import Any
 from core.datasets import medmnist, tarball
 from core.datasets.archive import unpack
 from core.datasets.file_index import FileIndex, list_images
-from core.datasets.folder import SPLIT_FOLDERS, Folder, FolderOptions
+from core.datasets.folder import Folder, FolderOptions
 from core.datasets.image_names import other_format
+from core.datasets.level_words import SPLIT_WORDS
 from core.datasets.levels import read_levels
 from core.datasets.masks import find_masks
 from core.datasets.mura import Mura, MuraOptions, is_mura
@@ -124,7 +125,7 @@ def _detect_in_folder(path: Path) -> tuple[str, Path]:
     while len(places) < 5 and len(inside := subfolders(places[-1])) == 1:
         places.append(places[-1] / inside[0])
     arrays = [file for place in places for file in sorted(place.glob("*.npz"))]
-    splits = any(len(subfolders(inner / name)) > 1 for name in below if name.lower() in SPLIT_FOLDERS)
+    splits = any(len(subfolders(inner / name)) > 1 for name in below if name.lower() in SPLIT_WORDS)
     if len(below) < 2 and not splits and len(set(arrays)) == 1:
         return "npz", arrays[0]
     return "folder", path

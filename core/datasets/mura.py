@@ -22,7 +22,7 @@ import pandas as pd
 
 from core.config import Task
 from core.datasets.decode import decode_image, read_file
-from core.datasets.folder import fingerprint_of, left_out_note, skipped_files
+from core.datasets.fingerprints import fingerprint_of, left_out_note, skipped_files
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.walk import ListedFile, list_files, subfolders, unwrap
 from core.errors import LightboxError

@@ -25,9 +25,10 @@ from core.datasets import table_files
 from core.datasets.decode import decode_image
 from core.datasets.delimited import LISTED, NONE, DelimitedTable, open_file
 from core.datasets.file_index import NOT_FOUND, FileIndex, list_images
-from core.datasets.folder import SPLIT_FOLDERS, options_text
+from core.datasets.fingerprints import options_text
 from core.datasets.frames import frames_as_rows
 from core.datasets.intensity import intensity_said
+from core.datasets.level_words import SPLIT_WORDS
 from core.datasets.source import COLUMNS, Index, Progress, Source, Target, Understood, one_hot
 from core.datasets.table_guess import Guess, guess_options, split_codes
 from core.datasets.table_join import SPLIT_COLUMN, Pairs, find_pairs
@@ -307,13 +308,13 @@ class Table(Source):
         values = self.values[name]
         if codes := split_codes(name, values):
             return values.lookup([codes[cell] for cell in values.names], object)
-        unknown = sorted({cell for cell in values.names if cell.lower() not in SPLIT_FOLDERS and (cell or name not in MADE)
+        unknown = sorted({cell for cell in values.names if cell.lower() not in SPLIT_WORDS and (cell or name not in MADE)
                           and not (cell == "" and name == SPLIT_COLUMN)})
         if unknown:
             raise LightboxError("table.split", f"The column {short(name)!r} holds "
                                 f"{', '.join(repr(short(value)) for value in unknown[:5])}, which is no split.",
                                 "Its values must be train, val and test; or choose no column for the split.")
-        return values.lookup([SPLIT_FOLDERS.get(cell.lower(), "") for cell in values.names], object)
+        return values.lookup([SPLIT_WORDS.get(cell.lower(), "") for cell in values.names], object)
 
     def _table(self, rows: np.ndarray, files: np.ndarray, split: np.ndarray) -> pd.DataFrame:
         """Return the rows that are used: COLUMNS, then all other columns as they stand in the file."""

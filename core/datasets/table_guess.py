@@ -10,8 +10,8 @@ import numpy as np
 
 from core.datasets.delimited import NONE
 from core.datasets.file_index import FileIndex
-from core.datasets.folder import SPLIT_FOLDERS
 from core.datasets.image_names import SUFFIXES
+from core.datasets.level_words import SPLIT_WORDS
 from core.datasets.source import Understood
 from core.datasets.table_compose import naming_columns
 from core.datasets.table_labels import flags_how, guess_labels, separator_of
@@ -225,9 +225,9 @@ def split_codes(name: str, values: Values) -> dict[str, str]:
     >>> split_codes("Train_Val_Test", Values(("1", "2", "3"), np.arange(3)))
     {'1': 'train', '2': 'val', '3': 'test'}
     """
-    codes = {cell: SPLIT_FOLDERS.get(cell.lower(), "") for cell in values.names}
+    codes = {cell: SPLIT_WORDS.get(cell.lower(), "") for cell in values.names}
     words = [word for word in re.findall("[a-z]+", name.lower()) if word not in ("is", "in", "set")]
-    named = [SPLIT_FOLDERS[word] for word in words if word in SPLIT_FOLDERS]
+    named = [SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS]
     if named and len(named) == len(words):
         codes = (_yes_or_no_codes(named[0], values) if len(named) == 1 else _numbered_codes(named, values)) or codes
     return codes if "" not in codes.values() and len(set(codes.values())) > 1 else {}

@@ -12,12 +12,12 @@ import pandas as pd
 
 from core.datasets.delimited import DelimitedTable
 from core.datasets.file_index import NOT_FOUND, FileIndex
-from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.level_words import SPLIT_WORDS
 from core.datasets.table_options import SPLIT_COLUMN
 from core.datasets.table_values import words_of
 from core.datasets.text import suffix_of
 
-WORDS = {**{word: split for word, split in SPLIT_FOLDERS.items()}, "trainval": "train", "dev": "val", "eval": "test"}
+WORDS = {**{word: split for word, split in SPLIT_WORDS.items()}, "trainval": "train", "dev": "val", "eval": "test"}
 SIDES = {**dict.fromkeys(("l", "left", "os"), ("l", "left", "os")), **dict.fromkeys(("r", "right", "od"), ("r", "right", "od"))}
 SIDE_NUMBERS = {"1": "r", "1.0": "r", "2": "l", "2.0": "l"}      # as in the Osteoarthritis Initiative and BRSET
 AMBIGUOUS = 200_000         # cells that name several files are looked at one by one, up to here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.datasets.file_names import NameFacts, label_prefixes, match_names, read_name
-from core.datasets.folder import SPLIT_FOLDERS
+from core.datasets.level_words import SPLIT_WORDS
 from core.datasets.table_options import FROM_FOLDERS, FROM_LABELS, FROM_NAMES, FROM_ROWS
 
 MADE = (FROM_NAMES, FROM_FOLDERS, FROM_ROWS, FROM_LABELS)
@@ -48,7 +48,7 @@ def _by_pattern(fact: str, pairs, files: list[str], rows: int) -> list[str] | No
 
 
 def _said(fact: str, path: str) -> str:
-    split = next((SPLIT_FOLDERS[part.lower()] for part in path.split("/")[:-1] if part.lower() in SPLIT_FOLDERS), "")
+    split = next((SPLIT_WORDS[part.lower()] for part in path.split("/")[:-1] if part.lower() in SPLIT_WORDS), "")
     return getattr(read_name(path, split)[1], fact)
 
 
@@ -65,7 +65,7 @@ def from_folders(pairs, files: list[str], rows: int) -> list[str] | None:
 
 
 def _split_of(folder: str) -> str:
-    found = {SPLIT_FOLDERS[part.lower()] for part in folder.split("/") if part.lower() in SPLIT_FOLDERS}
+    found = {SPLIT_WORDS[part.lower()] for part in folder.split("/") if part.lower() in SPLIT_WORDS}
     return found.pop() if len(found) == 1 else ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 from core.datasets.file_names import check_pattern
-from core.datasets.folder import later
+from core.datasets.fingerprints import later
 from core.datasets.intensity import intensity_text
 from core.errors import LightboxError
 
