@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import fisher_exact
 from sklearn.metrics import precision_score
 from statsmodels.stats.proportion import proportion_confint
 
@@ -66,6 +67,16 @@ def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
         assert reported.comparable(of_any, name) == rows
     rows, _ = reported.side_by_side("r002-resnet18", run)
     assert len({row.what for row in rows}) == 10 and all(row.obtained is None for row in rows)
+
+
+def test_numbers_in_the_notes_are_those_of_other_libraries():
+    said = " ".join(sentence for sentences in reported.NOTES.values() for sentence in sentences)
+    p = fisher_exact([[1, 1289 - 1], [49, 2580 - 49]]).pvalue
+    assert f"(p = {p:.0e})".replace("e-0", "e-") in said
+    low, high = proportion_confint(98, 100, method="wilson")
+    assert f"Wilson's is {100 * low:.1f} to {100 * high:.1f} %" in said
+    p = fisher_exact([[49, 2531], [42, 2538]]).pvalue
+    assert f"(p = {p:.2f})" in said
 
 
 def test_numbers_of_other_images_are_known_as_such(tmp_path):
