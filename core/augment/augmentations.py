@@ -79,12 +79,12 @@ def _noise(u: Tensor, chance: float, sigma: float, per_channel: float) -> Tensor
 AUGMENTATIONS: dict[str, Augmentation] = {
     "flip": Augmentation(                                         # mirrored or not
         "geometry", "Mirrors the image, left for right.", "flip left-right {flip:.0%}", 0.5, (0,), lambda u, chance: u < chance,
-        caveats=(Caveat("A left-right flip puts the heart on the other side and mirrors the letters L and R: most radiographs "
-                        "cannot look like that."),)),
+        caveats=(Caveat("A left-right flip mirrors the letters L and R, makes a left hand of a right one, and in a chest puts "
+                        "the heart on the other side: few radiographs look like that."),)),
     "flip_vertical": Augmentation(
         "geometry", "Turns the image upside down.", "flip up-down {flip_vertical:.0%}", 0.5, (7,), lambda u, chance: u < chance,
-        caveats=(Caveat("An up-down flip puts the diaphragm above the lungs and mirrors letters: no radiograph is read like "
-                        "that."),)),
+        caveats=(Caveat("An up-down flip mirrors letters and turns the body over, in a chest the diaphragm above the lungs: no "
+                        "radiograph is read like that."),)),
     "crop": Augmentation(                                         # shares lost at the left, right, top, bottom
         "geometry", "Cuts a strip off each side; the rest fills the image.", "crop up to {crop:.0%} a side", 0.1,
         (8, 9, 10, 11), lambda u, limit: u * limit,
@@ -92,8 +92,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
                         "rely on them; but a finding near the edge is lost in the same way."),)),
     "scale": Augmentation(                                        # factor, above 1 is larger
         "geometry", "Enlarges or shrinks the image about its centre.", "scale ±{scale:.0%}", 0.1, (4,), _around(1),
-        caveats=(Caveat("Sizes carry meaning: a heart that is a third larger is a finding. Scaling by more than a quarter hides "
-                        "that.", lambda c, gray: c.scale > 0.25),)),
+        caveats=(Caveat("Sizes carry meaning: in a chest a heart that is a third larger is a finding. Scaling by more than a quarter "
+                        "hides that.", lambda c, gray: c.scale > 0.25),)),
     "shear": Augmentation(                                        # degrees
         "geometry", "Tilts upright lines to one side.", "shear ±{shear:g}°", 5.0, (12,), _around(0),
         caveats=(Caveat("A shear of more than 10 degrees gives joint angles that no patient has.",

@@ -13,7 +13,7 @@ class AugmentConfig:
 
     flip: float = knob(
         0.0, "Flip left-right", "Probability of a mirror image. It also mirrors the letters L and R, and "
-        "puts the heart on the other side.", low=0.0, high=1.0, step=0.05, group="common changes",
+        "in a chest puts the heart on the other side.", low=0.0, high=1.0, step=0.05, group="common changes",
         beside="Probability")
     flip_vertical: float = knob(
         0.0, "Flip up-down", "Probability of a flip top to bottom.", low=0.0, high=1.0, step=0.05,
