@@ -92,8 +92,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
                         "rely on them; but a finding near the edge is lost in the same way."),)),
     "scale": Augmentation(                                        # factor, above 1 is larger
         "geometry", "Enlarges or shrinks the image about its centre.", "scale ±{scale:.0%}", 0.1, (4,), _around(1),
-        caveats=(Caveat("Sizes carry meaning: in a chest a heart that is a third larger is a finding. Scaling by more than a quarter "
-                        "hides that.", lambda c, gray: c.scale > 0.25),)),
+        caveats=(Caveat("Sizes carry meaning: in a chest a heart that is a third larger is a finding. Scaling by more than a "
+                        "quarter hides that.", lambda c, gray: c.scale > 0.25),)),
     "shear": Augmentation(                                        # degrees
         "geometry", "Tilts upright lines to one side.", "shear ±{shear:g}°", 5.0, (12,), _around(0),
         caveats=(Caveat("A shear of more than 10 degrees gives joint angles that no patient has.",
