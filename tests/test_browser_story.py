@@ -1,5 +1,6 @@
 """What an instructor does, from the first page to the last, in a real browser, with a real training in between."""
 
+import contextlib
 import re
 
 import cv2
@@ -87,8 +88,13 @@ def test_an_instructor_clicks_from_pictures_to_an_answer(app, page, tmp_path):
     wait_idle(page)
     captions = page.locator(".tile").all_inner_texts()
     assert captions and all(caption.startswith("abnormal") for caption in captions)
-    page.locator(".tile").first.click()
-    expect(page.get_by_text(re.compile(r"^Wrong: predicted normal .*true class abnormal"))).to_be_visible(timeout=60_000)
+    large = page.get_by_text(re.compile(r"^Wrong: predicted normal .*true class abnormal"))
+    for _ in range(4):                                   # maps come one after the other, and a click may fall between two runs
+        page.locator(".tile").first.click()
+        with contextlib.suppress(AssertionError):
+            expect(large).to_be_visible(timeout=20_000)
+            break
+    expect(large).to_be_visible()
     page.get_by_role("link", name=re.compile("Next")).click()
 
     # Grad-CAM: one image, turned

@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_killed_runs_end_as_if_nothing_had_happened(tmp_path, kills):
     """In two campaigns beside each other where there are many kills: a killed trainer leaves a core idle half of the time."""
-    each = [kills // 2] * 2 if kills > 10 else [kills]
+    each = [kills // 2] * 2 if kills > 10 else [kills]      # of low priority: other tests run beside them
     campaigns = [subprocess.Popen([sys.executable, "-m", "tests.kill_campaign", str(tmp_path / str(seed)), str(n), str(seed)],
                                   text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1],
                                   env={**os.environ, "OMP_NUM_THREADS": "1"}) for seed, n in enumerate(each, 7)]

@@ -134,7 +134,7 @@ def test_each_letter_is_judged_on_all_validation_images_at_the_threshold_of_the_
             (18, right.mean(), right[labels == 1].mean(), right[labels == 0].mean())), row.name
         assert row.accuracy_interval == pytest.approx(proportion_confint(right.sum(), 18, method="wilson"))
         assert row.roc_auc == pytest.approx(roc_auc_score(labels, p))
-    assert found.reads and run.times_test_opened() == 0
+    assert found.reads is (name != "plain") and run.times_test_opened() == 0       # that one never saw a letter
 
 
 def test_to_take_the_test_images_again_is_to_open_the_test_set(run, sets, reader):
@@ -155,6 +155,8 @@ PLANTED = {
     "does not": (2.0, 0.0, 0, 0, 400, "no", "does not rely on the letter"),
     "the other way round": (2.0, -1.5, 0, 0, 400, "reverse", "the other way round"),
     "constant": (0.0, 0.0, 0, 4, 400, "unknown", "does not tell normal from abnormal"),
+    "knows nothing, and never saw letters": (1e-9, -1.0, 0, 0, 400, "unknown", "does not tell normal from abnormal"),
+    "never saw letters, which disturb it": (2.0, -1.0, 0, 0, 400, "no", "these, which it never saw, disturb it"),
     "too few": (1.0, 0.0, 1.0, 0, 16, "unknown", "too few images"),
     "threshold far off": (1.0, 1.5, 0, 5, 400, "reads", "of the images abnormal: the accuracy says little"),
     "does not, threshold far off": (2.0, 0.0, 0, -9, 400, "no", "of the images normal: the accuracy says little"),
@@ -178,7 +180,8 @@ def test_the_verdict_on_a_planted_network_is_right(kind, seed):
     *planted, n, verdict, words = PLANTED[kind]
     labels, odds, people = plant(*planted, n, seed)
     probs = {name: np.stack([1 - p, p], 1) for name, p in ((name, 1 / (1 + np.exp(-z))) for name, z in odds.items())}
-    rows = tuple(LetterResult(name, title, False, n, float(((odds[name] > 0) == labels).mean()), (0.0, 1.0), None, None,
+    own = "none" if "never saw" in kind else ""
+    rows = tuple(LetterResult(name, title, name == own, n, float(((odds[name] > 0) == labels).mean()), (0.0, 1.0), None, None,
                               roc_auc_score(labels, odds[name])) for name, (title, _) in CONDITIONS.items())
     found = conclude(rows, labels, probs, "binary-class", 0.5, people)
     assert (found.verdict, found.reads) == (verdict, verdict in ("reads", "reverse")), found.sentence

@@ -26,7 +26,7 @@ from core.datasets.geometry import fit
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.metrics.confusion import predict
-from core.metrics.paired_tests import AUCTest, delong_test, mcnemar
+from core.metrics.paired_tests import AccuracyTest, AUCTest, delong_test, mcnemar
 from core.runs.store import Run
 
 if TYPE_CHECKING:
@@ -157,30 +157,35 @@ def conclude(rows: tuple[LetterResult, ...], labels: np.ndarray, probs: Mapping[
         probs: name of a condition -> (N, 2)
         groups: (N,) the patient of each image
     """
-    named = {row.name: row for row in rows}
     agrees, contrary = (probs[name] for name in ("agrees", "contrary"))
     ranking = delong_test(labels == 1, agrees[:, 1], contrary[:, 1], groups)
-    right = [predict(p, task, threshold) == labels for p in (agrees, contrary)]
-    at_threshold = mcnemar(*right, groups)
-    verdict, by = "unknown", "ROC AUC"
     if ranking is not None and np.bincount(labels, minlength=2).min() < FEWEST:
         ranking = replace(ranking, low=None, high=None)
-    if ranking is not None:
-        verdict = _verdict(ranking.difference, ranking.low, ranking.high)
-    apart = ranking is not None and any(_ranks(labels, probs[name], groups) for name in CONDITIONS)
-    if verdict in ("no", "unknown"):
-        predicted = _verdict(at_threshold.difference, at_threshold.low, at_threshold.high)
-        if predicted in ("reads", "reverse"):
-            verdict, by = predicted, "accuracy"
-        elif verdict == "no" and not apart:
-            verdict = "unknown"
-    values = {name: row.accuracy if by == "accuracy" or row.roc_auc is None else row.roc_auc for name, row in named.items()}
-    by = "accuracy" if by == "accuracy" or ranking is None else by
+    own = [row.name for row in rows if row.as_trained] or list(CONDITIONS)
+    apart = ranking is not None and any(_ranks(labels, probs[name], groups) for name in own)
+    at_threshold = mcnemar(*(predict(p, task, threshold) == labels for p in (agrees, contrary)), groups)
+    verdict, by = _followed(ranking, at_threshold, apart)
+    strange = verdict in ("reads", "reverse") and own == ["none"]      # trained without letters: they can only disturb it
+    verdict = "no" if strange else verdict
+    values = {row.name: row.accuracy if by == "accuracy" or row.roc_auc is None else row.roc_auc for row in rows}
     numbers = (f"its {by} is {values['agrees']:.2f} where the letter matches the label, {values['contrary']:.2f} where it "
                f"contradicts it, {values['none']:.2f} without one.")
     return ShortcutTest(rows, verdict in ("reads", "reverse"), " ".join(filter(None, (
-        f"{WORDS[verdict]}: {numbers}", _why(verdict, ranking, apart, values),
+        f"{WORDS[verdict]}: {numbers}", _why(verdict, ranking, apart, strange, values),
         _one_sided(agrees, contrary, task, threshold)))), verdict)
+
+
+def _followed(ranking: AUCTest | None, at_threshold: AccuracyTest, apart: bool) -> tuple[str, str]:
+    """Return the verdict, and by which number: the ranking's, unless only the predictions at the threshold show that the letter
+    is followed. Who tells nothing apart follows any change of the pixels."""
+    if ranking is not None and not apart:
+        return "unknown", "ROC AUC"
+    verdict = "unknown" if ranking is None else _verdict(ranking.difference, ranking.low, ranking.high)
+    if verdict in ("no", "unknown"):
+        predicted = _verdict(at_threshold.difference, at_threshold.low, at_threshold.high)
+        if predicted in ("reads", "reverse"):
+            return predicted, "accuracy"
+    return verdict, "accuracy" if ranking is None else "ROC AUC"
 
 
 WORDS = {"reads": "This network relies on the letter", "no": "This network does not rely on the letter",
@@ -199,12 +204,16 @@ def _verdict(difference: float, low: float | None, high: float | None) -> str:
 
 
 def _ranks(labels: np.ndarray, probs: np.ndarray, groups: np.ndarray | None) -> bool:
-    """Whether the network ranks the images of one condition better, or worse, than chance."""
+    """Whether the network ranks the images of one condition otherwise than chance does."""
     chance = delong_test(labels == 1, probs[:, 1], np.zeros(len(labels)), groups)
-    return chance is not None and chance.p is not None and chance.p < 0.05
+    if chance is None:
+        return False
+    return abs(chance.difference) > DROP if chance.p is None else chance.p < 0.05      # no spread: all or nothing is in order
 
 
-def _why(verdict: str, ranking: AUCTest | None, apart: bool, values: Mapping[str, float]) -> str:
+def _why(verdict: str, ranking: AUCTest | None, apart: bool, strange: bool, values: Mapping[str, float]) -> str:
+    if strange:
+        return "It was trained without letters; these, which it never saw, disturb it."
     if verdict == "no" and min(values["none"] - values["agrees"], values["none"] - values["contrary"]) > DROP:
         return "It does not use letters, but any letter disturbs it."
     if verdict != "unknown":
@@ -212,7 +221,7 @@ def _why(verdict: str, ranking: AUCTest | None, apart: bool, values: Mapping[str
     if ranking is None or ranking.low is None:
         return "There are too few images, or only images of one class."
     if not apart:
-        return "It does not tell normal from abnormal, with a letter or without: there is nothing that a letter could decide."
+        return "It does not tell normal from abnormal yet, so any change of the pixels may change its order of the images."
     return (f"With these images the difference may be anything from {ranking.low:.2f} to {ranking.high:.2f}: more are needed.")
 
 
