@@ -51,7 +51,6 @@ def reported(run: Run) -> set[int]:
 
 def campaign(root: Path, kills: int, seed: int) -> dict:
     chance = random.Random(seed)
-    os.nice(10)
     torch.set_num_threads(1)
     os.environ["LIGHTBOX_HOME"] = str(root)
     root.mkdir(parents=True, exist_ok=True)
