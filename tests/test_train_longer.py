@@ -1,35 +1,16 @@
 """More epochs for a run that has ended: the same weights as with all of them from the start, and the way there on the page."""
 
-import pytest
 import torch
 
 from core.evaluation.predictions import load_predictions
 from core.runs import checkpoints
-from core.runs.store import RunStore
 from core.worker import queue_worker
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
-from tests.tiny import tiny_config, tiny_npz
+from tests.test_worker import here, store  # noqa: F401
+from tests.tiny import tiny_config
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("core.runs.store.machine", lambda: {"devices": [
-        {"device": "cpu", "name": "2 CPU cores", "memory_bytes": 1}]})
-    tiny_npz(tmp_path)
-    return RunStore(tmp_path)
-
-
-def here(store, config):
-    """Create a run and train it in this process."""
-    run = store.create(config)
-    store.queue.claim("cpu")
-    queue_worker.train_run(run, store.root)
-    return run
-
-
-def test_a_run_that_is_trained_longer_ends_as_one_with_all_the_epochs(store):
+def test_a_run_that_is_trained_longer_ends_as_one_with_all_the_epochs(store):  # noqa: F811
     changes = {"optim.schedule": "constant", "train.patience": 0}
     short, whole = (tiny_config(store.root / "tiny.npz", **changes, **{"train.epochs": n}) for n in (2, 4))
     expected, run = here(store, whole), here(store, short)
