@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
 from core.config import SPLIT_NAMES, Split
 from core.datasets.dataset import Dataset
 from core.datasets.medmnist import INFO, MedMnist
-from core.datasets.mura import Mura
+from core.datasets.mura import SPLIT_OF, Mura
 
 # Images of MURA v1.1 for each body part: normal and abnormal of its folder train, then of its folder valid. Counted from the
 # lists that come with it: 36,808 + 3,197.
@@ -24,19 +26,21 @@ def official_notes(data: Dataset) -> list[str]:
     if table is None:
         return []
     if isinstance(source, Mura):
-        return unofficial_mura(table, table["split"].to_numpy())
+        return unofficial_mura(table, table["split"].to_numpy(), {SPLIT_OF[folder] for folder in source.folders})
     if isinstance(source, MedMnist):
         info = INFO[source.set]
         return unofficial_medmnist(table["split"].value_counts().to_dict(), dict(zip(Split, info.counts)), info.title)
     return []
 
 
-def unofficial_mura(table: pd.DataFrame, split: np.ndarray) -> list[str]:
+def unofficial_mura(table: pd.DataFrame, split: np.ndarray,
+                    groups: Collection[str] = frozenset(SPLIT_OF.values())) -> list[str]:
     """Return a sentence for each body part with another number of images than MURA v1.1.
 
     Args:
         table: rows with body_part and label ("normal", "abnormal")
         split: (N,) the official split
+        groups: of "train" and "test", those that were read
     """
     body, label = table["body_part"].to_numpy(), table["label"].to_numpy()
     sentences = []
@@ -45,7 +49,7 @@ def unofficial_mura(table: pd.DataFrame, split: np.ndarray) -> list[str]:
         differences = []
         for (group, name), official in zip(GROUPS, counts):
             n = int((here & (split == group) & (label == name)).sum())
-            if n != official and (label == name).any():
+            if n != official and (label == name).any() and group in groups:
                 differences.append(f"{n:,} {name} {SPLIT_NAMES[group]} images (MURA v1.1: {official:,})")
         if here.any() and differences:
             sentences.append(f"The {part} has {', '.join(differences)}.")

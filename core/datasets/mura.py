@@ -22,7 +22,7 @@ import pandas as pd
 
 from core.config import Task
 from core.datasets.decode import decode_image, read_file
-from core.datasets.fingerprints import fingerprint_of, left_out_note, skipped_files
+from core.datasets.fingerprints import fingerprint_of, later, left_out_note, skipped_files
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.walk import ListedFile, list_files, subfolders, unwrap
 from core.errors import LightboxError
@@ -43,10 +43,12 @@ class MuraOptions:
     Args:
         parts: any of PARTS, such as ("elbow", "wrist"); empty is all seven
         abnormal: False leaves the abnormal studies out; the body part is then the only target
+        folders: any of SPLIT_OF, such as ("train",) to make all splits from the training images; empty is both
     """
 
     parts: tuple[str, ...] = ()
     abnormal: bool = True
+    folders: tuple[str, ...] = later(())
 
 
 def is_mura(path: Path) -> bool:
@@ -146,7 +148,12 @@ class Mura(Source):
             raise LightboxError("mura.parts", f"MURA has no body part {str(unknown[0])[:60]!r}.",
                                 f"Body parts: {', '.join(PARTS)}.")
         self.parts = tuple(part for part in PARTS if not asked or part in asked)
-        self.options = MuraOptions(self.parts, bool(options.abnormal))
+        if unknown := [folder for folder in options.folders if folder not in SPLIT_OF]:
+            raise LightboxError("mura.folders", f"MURA has no folder {str(unknown[0])[:60]!r}.",
+                                f"Folders: {', '.join(SPLIT_OF)}.")
+        self.folders = tuple(folder for folder in SPLIT_OF if not options.folders or folder in options.folders)
+        both = len(self.folders) == len(SPLIT_OF)
+        self.options = MuraOptions(self.parts, bool(options.abnormal), () if both else self.folders)
 
     def fingerprint(self) -> str:
         return fingerprint_of(self._list()[0], self.options)
@@ -162,6 +169,8 @@ class Mura(Source):
             notes.append("The abnormal studies were left out.")
         if len(self.parts) < len(PARTS):
             notes.append(f"Only {', '.join(self.parts)} of MURA's seven body parts were read.")
+        if self.options.folders:
+            notes.append(f"Only its folder {self.folders[0]} was read: it brings no split of its own.")
         self.table = table
         present = tuple(part for part in self.parts if (table["body_part"] == part).any())
         abnormal = (table["label"] == "abnormal").to_numpy().astype(np.int64)
@@ -175,7 +184,7 @@ class Mura(Source):
         if not targets:
             what = f"only {LABELS[abnormal[0]]} images of the {present[0]}" if len(table) else "no image of these body parts"
             raise LightboxError("mura.classes", f"{self.path} has {what}: at least two classes are needed.",
-                                "Choose more body parts, or include the abnormal images.")
+                                "Choose more body parts or folders, or include the abnormal images.")
         return Index(table, {target.name: target for target in targets}, skipped, notes)
 
     def original(self, i: int) -> np.ndarray:
@@ -184,7 +193,7 @@ class Mura(Source):
     def _list(self) -> tuple[list[ListedFile], list[str]]:
         """Return all files of the chosen body parts, sorted, and notes about the rest."""
         files, left_out = [], 0
-        for split in SPLIT_OF:
+        for split in self.folders:
             for part in self.parts:
                 below = f"{split}/XR_{part.upper()}"
                 if (self.path / below).is_dir():
@@ -198,7 +207,7 @@ class Mura(Source):
         notes = []
         folders = table["path"].str.rpartition("/")[0] if len(table) else pd.Series(dtype=str)
         labels = dict(zip(folders, table["label"]))
-        for split in SPLIT_OF:
+        for split in self.folders:
             name = f"{split}_labeled_studies.csv"
             if not (self.path / name).is_file():
                 continue

@@ -16,7 +16,7 @@ from core.datasets.delimited import DELIMITERS, ENCODINGS, NONE
 from core.datasets.formats import FORMATS
 from core.datasets.levels import ROLES
 from core.datasets.masks import WORDS
-from core.datasets.mura import PARTS
+from core.datasets.mura import PARTS, SPLIT_OF
 from core.datasets.table_options import SEPARATORS
 from pages.add.read_options import Preview, columns_table, values_of
 from pages.shared.intensity import HELP, draw_intensity
@@ -131,6 +131,9 @@ FOLDER = {
 MURA = {
     "parts": Option("Body parts", "Which of MURA's body parts to read; none chosen is all seven.", "several",
                     {part: part for part in PARTS}, row=1),
+    "folders": Option("Folders", "Stanford's training images are in train; those of valid, of other patients, become the test "
+                      "split. With train alone, all splits are made from it; report R000's table does so.", "several",
+                      {folder: folder for folder in SPLIT_OF}, row=1),
     "abnormal": Option("Include abnormal images", "Without them a network can only learn the body part.", "toggle", row=1),
 }
 OPTIONS = {"table": TABLE, "folder": FOLDER, "mura": MURA}
@@ -184,7 +187,7 @@ def draw_option(shown: Preview, name: str, prefix: str = "add_") -> None:
                          help=option.help, accept_new_options=name == "separator", **follow(key, value, put, name))
         case "several":
             st.multiselect(label, list(option.choices), format_func=option.choices.get, help=option.help,
-                           placeholder="All" if name == "parts" else "None", **follow(key, list(value), put, name))
+                           placeholder="None" if name == "take" else "All", **follow(key, list(value), put, name))
         case "toggle":
             st.toggle(label, help=option.help, **follow(key, bool(value), put, name))
         case "list":
