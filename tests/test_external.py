@@ -115,7 +115,7 @@ def test_a_folder_is_predicted_into_a_table_with_names_from_there_on(tmp_path, c
     assert [row["file"] for row in rows] == ["a/b/three.PNG", "a/torn.png", "a/two.png", "one.png"]
     assert [bool(row["error"]) for row in rows] == [False, True, False, False]
     said = capsys.readouterr().err
-    assert "3 of 4" in said and "1 files were left out" in said
+    assert "3 of 4" in said and "1 file was left out" in said
     assert main(["predict", "phantom-body-part", str(folder / "one.png")]) == 0
     alone = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))[0]
     assert alone["file"] == str(folder / "one.png") and alone["predicted"] == rows[3]["predicted"]

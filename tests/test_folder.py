@@ -244,7 +244,7 @@ def test_bad_images_are_listed_with_their_reason_and_stop_nobody_else(tmp_path):
     for i in range(len(data)):      # rows behind the gaps still belong together
         assert data.original(i)[0, 0] == data.images[i].max()
         assert data.table["path"][i].startswith(data.class_names[data.labels[i]] + "/")
-    assert "1 files were left out" in " ".join(data.notes)
+    assert "1 file was left out" in " ".join(data.notes)
 
 
 def test_odd_names_survive(tmp_path):

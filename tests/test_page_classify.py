@@ -193,3 +193,31 @@ def test_two_findings_are_not_taken_for_two_classes(called):
                                           ((), "No finding above its threshold")])
 def test_several_findings_are_named_the_surest_first(called, line):
     assert headline(("Cyst", "Node", "Mass"), Decision(np.array([0.6, 0.1, 0.8]), called, np.full(3, 0.5))) == line
+
+
+# Many images: the browser test is tests/test_browser_batch.py
+
+@pytest.mark.parametrize("place, said", [("nowhere", "no such folder"), ("empty", "no images in"), ("a.png", "no such folder"),
+                                         ("~nobody-of-this-name/x", "cannot be opened"), ("a\0b", "no such folder")])
+def test_a_folder_that_cannot_be_classified_gets_a_sentence_and_stays_typed(run, tmp_path, place, said):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.png").write_bytes(png(np.zeros((9, 9), np.uint8)))
+    at, typed = open_page("classify", run=run.id), place if place.startswith("~") else f"{tmp_path}/{place}"
+    at.text_input(key="batch_folder").set_value(typed).run()
+    assert not at.exception and said in text_of(at) and at.text_input(key="batch_folder").value == typed
+    drop(at, "square.png", png(np.zeros((28, 28), np.uint8)))
+    assert said not in text_of(at) and at.header
+
+
+def test_the_table_of_several_files_is_that_of_each_alone(run, tmp_path):
+    images, _ = tiny_arrays(6, seed=3)
+    files = [(f"{k}.png", png(picture), "image/png") for k, picture in enumerate(images)]
+    at = open_page("classify", run=run.id)
+    at.file_uploader[0].set_value([*files, ("bad.png", b"", "image/png")]).run()
+    assert not at.exception and "6 of 7 files classified" in text_of(at)
+    shown = at.dataframe[0].value
+    probs = classify(load_classifier(run.id).model, [picture[..., None] for picture in images])
+    np.testing.assert_allclose(shown[["prob_0", "prob_1"]].to_numpy(float)[:6], probs, atol=2e-6)
+    assert shown["predicted"].tolist() == [*map(str, probs.argmax(axis=1)), ""] and "empty" in shown["error"].iloc[6]
+    drop(at, "one.png", files[0][1])                                  # one more file is looked at by itself
+    assert "6 of 7" not in text_of(at) and at.header[0].value.startswith(str(probs[0].argmax()))

@@ -3,84 +3,33 @@ radiographs."""
 
 from __future__ import annotations
 
-import csv
-import io
 from argparse import Namespace
 from pathlib import Path
 
 from core.commands.options import READING, Command, argument, open_run, pairs, set_argument, split_argument
 from core.commands.output import Bar, write_or_print
-from core.errors import LightboxError
 from core.files import write_atomic
 
 
 def predict(options: Namespace) -> None:
     """Write a row for each file, of an unreadable one its error. Thresholds are those chosen on
     validation."""
-    from core.datasets.intensity import intensity_text
+    from core.evaluation.batch import classify_files, files_to_classify, predictions_csv, summary_of, table_of
     from core.evaluation.decision import chosen_for
-    from core.runs.classifiers import classify, decode_for, load_classifier
-    model, chosen = load_classifier(options.run).model, chosen_for(options.run)
-    if options.calibrated and chosen.temperature is None:
-        raise LightboxError("temperature.none", "This classifier has no temperature.",
-                            "A run needs predictions on validation that are not all correct; leave out --calibrated.")
-    if options.intensity is not None:
-        intensity_text(options.intensity)      # what is wrong with it is said once, not for each file
-    files, others = _listed(options.images, options.frame)
-    columns = ["file", "predicted", *(f"prob_{name}" for name in model.class_names), "error", "notes"]
-    out = io.StringIO()
-    table = csv.writer(out)
-    table.writerow(columns)
-    bar, bad = Bar(), 0
-    for done, (name, file, fault) in enumerate(files, 1):
-        try:
-            if fault:
-                raise LightboxError("image.unreadable", fault)
-            picture = decode_for(model, file, options.intensity, max(1, options.frame) - 1)
-            decision = chosen.decide(classify(model, [picture.pixels])[0], options.calibrated)
-            predicted = "|".join(model.class_names[k] for k in decision.predicted)
-            table.writerow([name, predicted, *(f"{p:.6f}" for p in decision.probs), "", " ".join(picture.notes)])
-        except LightboxError as error:
-            bad += 1
-            table.writerow([name, "", *[""] * len(model.class_names), str(error), ""])
-        bar.count("Classifying", done, len(files))
-    said = [f"{len(files) - bad:,} of {len(files):,} files classified."]
-    said += ["The column error tells why the others were not."] if bad else []
-    said += [f"{others:,} files were left out: by their names they are not images."] if others else []
+    from core.runs.classifiers import load_classifier
+    loaded, chosen = load_classifier(options.run), chosen_for(options.run)
+    names = loaded.model.class_names
+    table_of([], names, chosen, options.calibrated)            # refuses at once, not after an hour
+    files, others = files_to_classify([Path(place) for place in options.images], options.frame)
+    bar, done = Bar(), []
+    for one in classify_files(loaded, files, options.intensity, options.frame):
+        done.append(one)
+        bar.count("Classifying", len(done), len(files))
+    said = summary_of(done, others)
     if chosen.task == "binary-class":
-        said.append(f"Positive class: {model.class_names[1]}, above {chosen.threshold:g}.")
+        said.append(f"Positive class: {names[1]}, above {chosen.threshold:g}.")
     bar.end(" ".join(said))
-    write_or_print(out.getvalue(), options.out)
-
-
-def _listed(given: list[str], frame: int) -> tuple[list[tuple[str, Path, str]], int]:
-    """Each file as (its name in the table, its path, why it cannot be opened), and how many in folders are no images.
-
-    What is in a folder is named from there on; of several folders, with the folder in front. Without a `frame`, each frame of a
-    DICOM file is an image.
-    """
-    from core.datasets.frames import paths_of_frames
-    from core.datasets.walk import list_files
-    files, others = [], 0
-    for place in map(Path, given):
-        if not place.is_dir():
-            files.append((str(place), place, ""))
-            continue
-        listed, left_out = list_files(place, "")
-        others += len(left_out)
-        front = "" if len(given) == 1 else f"{place.as_posix()}/"
-        files += [(front + _printable(one.path), place / one.path, one.fault) for one in listed]
-    if not files:
-        raise LightboxError("predict.empty", f"There are no images in {', '.join(given)}.",
-                            "Give a folder that holds images, or their files.")
-    if not frame:
-        files = [(name + path.name.removeprefix(file.name), path, fault) for name, file, fault in files
-                 for path in ([file] if fault else paths_of_frames(file))]
-    return files, others
-
-
-def _printable(path: str) -> str:
-    return path.encode("utf-8", "replace").decode()
+    write_or_print(predictions_csv(table_of(done, names, chosen, options.calibrated), names), options.out)
 
 
 def report(options: Namespace) -> None:

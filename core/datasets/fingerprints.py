@@ -21,7 +21,8 @@ def skipped_files(files: list[ListedFile]) -> list[dict]:
 
 def left_out_note(count: int) -> list[str]:
     """Return a note about files that are no images by their names, or nothing."""
-    return [f"{count:,} files were left out: by their names they are not images."] if count else []
+    many = "files were left out: by their names they are" if count > 1 else "file was left out: by its name it is"
+    return [f"{count:,} {many} not {'images' if count > 1 else 'an image'}."] if count else []
 
 
 def options_text(options: object) -> str:

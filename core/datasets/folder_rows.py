@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.datasets.file_names import NameFacts, offer_groups
+from core.datasets.fingerprints import left_out_note
 from core.datasets.frames import file_of
 from core.datasets.image_names import in_words, other_format
 from core.datasets.level_names import splits_of
@@ -235,4 +236,4 @@ def tell(reading: FolderReading, others: list[str]) -> None:
         reading.say("patients", f"{patients:,} patients are known from the {reading.patients_from}.", "pattern")
     if others:
         reading.left_out["not_an_image"] = len(others)
-        reading.notes.append(f"{len(others):,} files were left out: by their names they are not images.")
+        reading.notes += left_out_note(len(others))

@@ -14,6 +14,7 @@ from core.config import DataConfig
 from core.datasets import Dataset, decode_image, describe_fit, fit, is_ready
 from core.datasets.geometry import scale
 from core.errors import LightboxError
+from core.evaluation.batch import ImageFile
 from core.evaluation.decision import Chosen, Decision, chosen_for
 from core.runs.classifiers import SHIPPED, ClassifierInfo, decode_for, settings_of
 from core.runs.store import RunStore
@@ -60,6 +61,28 @@ def read_file(name: str, content: bytes) -> InputImage:
     image = InputImage(name, picture.pixels, picture.notes, hashlib.sha256(content).hexdigest(), frames=picture.frames,
                        values=picture.values)
     return replace(image, content=content) if image.has_choice else image
+
+
+def open_file(file: ImageFile) -> InputImage:
+    """Decode one of many files. Raises LightboxError as `decode_image` does, or what is known to be wrong with the file."""
+    if file.fault:
+        raise LightboxError("image.unreadable", file.fault)
+    if isinstance(file.data, bytes):
+        return read_file(file.name, file.data)
+    picture = decode_image(file.data)
+    token = hashlib.sha256(f"{file.data} {picture.pixels.shape}".encode() + picture.pixels.tobytes()).hexdigest()
+    return InputImage(file.name, picture.pixels, picture.notes, token)
+
+
+def choose_calibration(rule: Chosen) -> bool:
+    """Whether calibrated probabilities are shown. Nothing to choose where no temperature was fitted."""
+    if rule.temperature is None:
+        return False
+    return st.toggle("Calibrated probabilities", key="calibrated", persist_state="session",
+                     help=f"Temperature scaling: all logits are divided by T = {rule.temperature:.2f}, "
+                          f"fitted on {rule.images:,} validation images, so that of all images with 80 % "
+                          "eight in ten have the class. The predicted class stays the same. The page "
+                          "Evaluate shows how well it works, under Calibration.")
 
 
 def read_as(image: InputImage, model, intensity: str | None, frame: int) -> InputImage:

@@ -1,4 +1,4 @@
-"""Classify: drop an image and read the prediction."""
+"""Classify: drop an image and read the prediction, or many and read the table."""
 
 from functools import partial
 
@@ -9,8 +9,10 @@ from core.datasets.decode import warm as warm_decoder
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen, Decision
 from core.runs.classifiers import ClassifierInfo, list_classifiers
+from pages.classify.batch import show_batch, take_files, take_folder
 from pages.classify.image import (
     InputImage,
+    choose_calibration,
     decision_rule,
     headline,
     preprocessing_steps,
@@ -24,7 +26,7 @@ from pages.shared.gallery import gallery
 from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import choose_layer, classifier, map_of, probs_of, warm_up_classifier
 from pages.shared.intensity import draw_intensity
-from pages.shared.layout import Chip, empty, escape, next_step, page_header, show_error
+from pages.shared.layout import Chip, empty, escape, next_step, page_header, shorten, show_error
 from pages.shared.widget_state import follow
 
 CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only "
@@ -32,14 +34,20 @@ CAUTION = ("A teaching tool, not a medical device: do not use it for decisions a
 
 
 def take_upload() -> None:
-    """Make what was dropped, here or on the start page, the image to classify. Each drop counts once."""
-    file, dropped = st.session_state.get("file"), st.session_state.pop("dropped", None)
-    if file is not None and file.file_id != st.session_state.get("uploaded"):
-        st.session_state["uploaded"] = file.file_id
-        dropped = (file.name, file.getvalue())
+    """Make what was dropped, here or on the start page, the image to classify; several files together are a table. Each drop
+    counts once."""
+    files, dropped = st.session_state.get("file") or [], st.session_state.pop("dropped", None)
+    known = st.session_state.get("uploaded", ())
+    new = [file for file in files if file.file_id not in known]
+    st.session_state["uploaded"] = tuple(file.file_id for file in files)
+    if len(new) > 1:
+        take_files([(file.name, file.getvalue()) for file in new])
+        return
+    if new:
+        dropped = (new[0].name, new[0].getvalue())
     if dropped:
-        st.session_state.pop("image_to_classify", None)
-        st.session_state.pop("rejected", None)
+        for key in ("image_to_classify", "rejected", "batch"):
+            st.session_state.pop(key, None)
         try:
             st.session_state["image_to_classify"] = read_file(*dropped)
         except LightboxError as error:
@@ -49,9 +57,11 @@ def take_upload() -> None:
 def show_upload(info: ClassifierInfo, small: bool) -> None:
     """The drop zone, what was wrong with the last file, and samples to try."""
     with st.container(key="drop_small" if small else "drop"):
-        st.file_uploader("Image", key="file",
-                         help="PNG, JPEG, BMP, TIFF, WebP, GIF, PGM, JPEG 2000, AVIF, HEIC or DICOM, of "
-                              "any depth, up to 25 million pixels. It stays on this machine and is deleted when you leave.")
+        st.file_uploader("Images", key="file", accept_multiple_files=True,
+                         help="One image or many: PNG, JPEG, BMP, TIFF, WebP, GIF, PGM, JPEG 2000, AVIF, HEIC or DICOM, of "
+                              "any depth, up to 25 million pixels. They stay on this machine and are deleted when you leave.")
+        st.text_input("Or a folder on this machine", key="batch_folder", on_change=take_folder, placeholder="/data/ward-7",
+                      help="All images in it, and in the folders below, are classified: a table that can be downloaded as CSV.")
     if "rejected" in st.session_state:
         name, error = st.session_state["rejected"]
         st.markdown(f"{escape(name)}:")
@@ -63,7 +73,8 @@ def show_upload(info: ClassifierInfo, small: bool) -> None:
     clicked = gallery(samples.images, key="samples", aria_label="Samples to try", tile=56 if small else 112,
                       cache_key=samples.key)
     if clicked is not None:
-        st.session_state.pop("rejected", None)
+        for key in ("rejected", "batch"):
+            st.session_state.pop(key, None)
         st.session_state["image_to_classify"] = samples.open(clicked)
         st.rerun()
 
@@ -122,17 +133,6 @@ def choose_reading(image: InputImage, model) -> InputImage:
     return read_as(image, model, chosen["intensity"], chosen["frame"] - 1)
 
 
-def choose_calibration(rule: Chosen) -> bool:
-    """Whether calibrated probabilities are shown. Nothing to choose where no temperature was fitted."""
-    if rule.temperature is None:
-        return False
-    return st.toggle("Calibrated probabilities", key="calibrated", persist_state="session",
-                     help=f"Temperature scaling: all logits are divided by T = {rule.temperature:.2f}, "
-                          f"fitted on {rule.images:,} validation images, so that of all images with 80 % "
-                          "eight in ten have the class. The predicted class stays the same. The page "
-                          "Evaluate shows how well it works, under Calibration.")
-
-
 def show_decision(place: DeltaGenerator, info: ClassifierInfo, image: InputImage, rule: Chosen,
                   decision: Decision) -> None:
     """In words, and as bars with the thresholds."""
@@ -171,13 +171,20 @@ else:
         warm_up_classifier(address)
         warm_decoder()
         take_upload()
-        image = st.session_state.get("image_to_classify")
-        left, right = st.columns([5, 4] if image is None else [25, 100], gap="large")
+        image, batch = st.session_state.get("image_to_classify"), st.session_state.get("batch")
+        small = image is not None or batch is not None
+        left, right = st.columns([25, 100] if small else [5, 4], gap="large")
         with left:
-            show_upload(info, small=image is not None)
+            show_upload(info, small)
         with right:
             if image is not None:
+                if batch is not None:
+                    st.button(f"Back to {shorten(batch.title)}", icon=":material/arrow_back:", type="tertiary",
+                              on_click=st.session_state.pop, args=("image_to_classify", None))
                 show_prediction(info, image)
+            elif batch is not None:
+                show_batch(info, batch)
+                st.caption(CAUTION)
             else:
                 st.caption(f"Classes: {escape(', '.join(info.class_names))}. {CAUTION}")
                 if info.card:

@@ -218,6 +218,11 @@ def shorten(text: str, length: int = 60) -> str:
 
 # -------------------------------------------------------------------------------------------- what takes long
 
+def is_stopped(key: str) -> bool:
+    """Return whether a person stopped the `long_task` with this key, and has not continued it."""
+    return bool(st.session_state.get(f"stopped_{key}"))
+
+
 @contextmanager
 def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], None]]:
     """Show progress, time left and a Stop button for work in the script itself.
@@ -230,7 +235,7 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
     work kept, it keeps.
     """
     stopped = f"stopped_{key}"
-    if st.session_state.get(stopped):
+    if is_stopped(key):
         with st.container(horizontal_alignment="center"):
             st.space("large")
             st.markdown(f"{escape(sentence)}: stopped. Finished work is kept.", width="content")
