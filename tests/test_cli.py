@@ -200,6 +200,21 @@ def test_a_run_resumes_with_more_epochs_and_no_other_setting(place, run_id):
     assert run.config.train.epochs == has and run.status().state == "finished"
 
 
+def test_network_prints_the_summary_of_report_r004_and_resnets_of_their_paper(capsys):
+    """The totals that R004 prints for its SqueezeNet at 320 px, and He et al.'s table 1."""
+    from core.__main__ import main
+    assert main(["network", "--model", "squeezenet1_0", "--size", "320", "--layers", "--set", "model.head=concat", "--set",
+                 "model.freeze=all", "--set", "model.stem=standard"]) == 0
+    said = capsys.readouterr().out
+    assert "1,263,808 parameters: 528,384 trained, 735,424 frozen" in said and "96 x 157 x 157" in said and "524,288" in said
+    for model, gflops, layers in (("resnet18", 1.8, 18), ("resnet50", 3.8, 50), ("resnet152", 11.3, 152)):
+        assert main(["network", "--model", model, "--size", "224", "--classes", "1000", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [stage["output_shape"][1] for stage in found["stages"][:-1]] == [56, 56, 28, 14, 7]
+        assert found["totals"]["flops"] / 1e9 == pytest.approx(gflops, rel=0.09)        # torchvision's stride is in the 3 x 3
+        assert sum(stage["depth"] for stage in found["stages"]) == layers + 4 - (layers == 18)      # and the shortcuts
+
+
 @pytest.mark.parametrize("words, sentence", [
     (("train", "--dataset", "phantom", "--set", "optim.rl=1"), "no setting called optim.rl"),
     (("train", "--dataset", "phantom", "--set", "optim.lr=fast"), "optim.lr is 'fast'"),

@@ -1,10 +1,18 @@
-"""The examples in docs/ run in a clean home and find what they are about."""
+"""The examples in docs/ run in a clean home and find what they are about; each row of reports.md can be gone through."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
+import pytest
+
+from core.__main__ import parser
+from core.config import RunConfig
+from core.datasets.formats import parse_options
+from core.runs.recipes import RECIPES
+from core.runs.sweep import expand, parse_values
 from tests import layout_table
 from tests.browser_support import ROOT
 
@@ -60,3 +68,30 @@ def test_pictures_are_light():
 
 def test_the_page_of_layouts_says_what_is_read_today():
     assert layout_table.FILE.read_text(encoding="utf-8") == layout_table.page(), "python -m tests.layout_table writes it anew"
+
+
+ROWS = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \| (.*?) \| (\w+)::(\w+) \|$", (ROOT / "docs" / "reports.md").read_text(), re.M)
+MENU = {"Add", "Browse", "Split", "Augment", "Network", "Train", "Runs", "Evaluate", "Errors", "Grad-CAM", "Compare", "Classify"}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
+def test_what_the_reports_did_has_its_page_its_command_and_its_test(row):
+    _, what, pages, commands, file, name = row
+    named = {step.split(",")[0].strip() for step in re.split("; | or ", pages)}
+    assert named & MENU or what == "images streamed that do not fit in memory", pages
+    assert f"def {name}(" in (ROOT / "tests" / f"{file}.py").read_text()
+    for command in re.findall("`(.*?)`", commands):
+        words = shlex.split(command)
+        options = parser().parse_args(words)
+        changes = dict(word.split("=", 1) for flag, word in zip(words, words[1:]) if flag == "--set")
+        if words[0] == "datasets":
+            parse_options("mura", changes)
+        else:
+            RunConfig().with_(**changes)
+        assert getattr(options, "recipe", None) in {None, "", *RECIPES}
+        if grid := [word for flag, word in zip(words, words[1:]) if flag == "--grid"]:
+            assert len(expand(RunConfig(), parse_values(grid))) > 1
+
+
+def test_the_rows_are_numbered_and_no_box_of_the_reports_is_left_out():
+    assert [int(row[0]) for row in ROWS] == list(range(1, 105))

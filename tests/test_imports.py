@@ -32,7 +32,7 @@ CORE = {                                    # a part of core: the parts that it 
     "evaluation": BASE | {"datasets", "metrics", "runs", "trainers"},
     "worker": BASE | {"datasets", "evaluation", "runs", "trainers"},
     "report": BASE | {"charts", "datasets", "evaluation", "metrics", "models", "runs"},
-    "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "report", "runs", "trainers"},
+    "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "models", "report", "runs", "trainers"},
     "__main__": BASE | {"commands"},
 }
 CORE[""] = set(CORE) - {"__main__"}        # core/__init__.py, the face

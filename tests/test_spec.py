@@ -1,7 +1,6 @@
 """What the four reports did with models and training, line by line: each line has its field, its value, its place on the page.
 
-The table is the checklist. A line that belongs to another part of the product stands in ELSEWHERE with the reason, so that none
-is dropped silently.
+What they did beside it stands in docs/reports.md, with its page, its command and its test.
 """
 
 import threading
@@ -129,31 +128,6 @@ CHOSEN: dict[tuple[str, str], dict] = {
     ("union", "a small CNN"): {"model.name": "small_cnn"},
 }
 
-# Lines on models and training that other parts of the product take up.
-ELSEWHERE = {
-    ("R000", "table of tools, credits, references"): "part of the report that is exported",
-    ("R000", "live curves of training and validation"): "the page Runs",
-    ("R000", "Grad-CAM from the layer before the classifier"): "the page Errors",
-    ("R000", "table of models, table of parameters side by side"): "the pages Network and Runs",
-    ("R000", "wrong indices; test loss and accuracy; confusion matrix"): "the pages Evaluate and Errors",
-    ("R001", "one model for each part of the body"): "the parts are chosen when MURA is added (page Add)",
-    ("R001", "queue of consecutive experiments, logs, best checkpoint, reload"): "every run has them; nothing to choose",
-    ("R001", "run-name code"): "core/runs/codes.py; below",
-    ("R001", "size slider with estimate of memory"): "beside the form",
-    ("R001", "leaderboards, artefact tree"): "evaluation and the report, not training",
-    ("R001", "diagram of the network and of the head"): "the page Network",
-    ("R001", "ensembles: mixture of experts, voting, stacking"): "a part of its own, after several models are there",
-    ("R002", "AutoAugment with three policies; search for a policy"): "augmentation, a part of its own",
-    ("R002", "DCGAN, generated images added to training"): "generation, a part of its own",
-    ("R002", "train/val/test table of AUC and ACC; three methods x two networks"): "evaluation; a grid trains them",
-    ("R004", "F1 averages; TP/FN/FP/TN per model"): "only change what is reported: the page Evaluate",
-    ("R004", "layer-by-layer summary with totals"): "the page Network",
-    ("R004", "predict a folder into a CSV"): "the page Classify, python -m core predict",
-    ("R004", "survey 1: four views as parallel inputs"): "needs sets with views of one patient as one example; not built",
-    ("R004", "survey 2: threshold set for sensitivity, intervals, PR curve, histogram"): "the page Evaluate",
-}
-
-
 @pytest.mark.parametrize("line", CHOSEN, ids=lambda line: f"{line[0]} {line[1]}")
 def test_a_config_takes_it(line):
     changes = CHOSEN[line]
@@ -208,11 +182,6 @@ def test_what_no_report_turned_is_not_in_the_table():
            "train.compile"}
     turned = {name for changes in CHOSEN.values() for name in changes}
     assert turned <= set(KNOBS) - own and len(turned) == 70
-
-
-def test_what_belongs_elsewhere_says_where_and_is_not_listed_twice():
-    assert not set(CHOSEN) & set(ELSEWHERE) and all(len(reason) > 10 for reason in ELSEWHERE.values())
-    assert {report for report, _ in CHOSEN} == {"R000", "R001", "R002", "R004", "union"}
 
 
 def test_every_model_of_the_reports_is_in_the_table():

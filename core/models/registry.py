@@ -47,6 +47,22 @@ class ModelSpec:
         return self.name.removeprefix("own_")
 
 
+# What the layers of a family have in common, for people.
+IDEAS = {
+    "resnet": "A block adds its input to what its convolutions make of it (the shortcut), so they learn only the change: a "
+              "block of zeros lets everything through, and gradients reach the first layers along the sums. Where the shape "
+              "changes, a 1 x 1 convolution stands in the shortcut (He et al. 2016).",
+    "densenet": "A layer of a dense block sees the maps of all layers before it and adds 32 of its own (48 in DenseNet-161); "
+                "between two blocks a transition halves maps and resolution (Huang et al. 2017).",
+    "squeezenet": "A fire module first squeezes many maps into few with 1 x 1 convolutions, then expands them with 1 x 1 and "
+                  "3 x 3 ones side by side (Iandola et al. 2016).",
+    "vgg": "Only 3 x 3 convolutions, two or three before each pooling: two of them see 5 x 5 pixels with fewer weights than "
+           "one that large (Simonyan and Zisserman 2015).",
+    "small_cnn": "",
+    "cnn": "",
+}
+
+
 def _stages(names: str, addresses: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return dotted names of feature maps, and what they are called."""
     return tuple(f"network.{address}" for address in addresses.split()), tuple(names.split())

@@ -11,6 +11,7 @@ from core.config import RunConfig
 from core.errors import LightboxError
 from core.models import MODELS
 from core.models.receptive import plan
+from core.models.registry import IDEAS
 from pages.network.counts import Counts, Images, count, images_of, short, torch_is_ready
 from pages.network.drawing import show_drawing
 from pages.network.layer_table import show_layers
@@ -27,7 +28,8 @@ SHAPE = ("model.blocks", "model.block_layers", "model.head", "model.dropout", "m
 
 def draw_controls() -> None:
     config_form.draw_many(("model.name", "data.size"), columns=2, page="network")
-    st.caption(escape(MODELS[config_form.value_of("model.name")].description))
+    spec = MODELS[config_form.value_of("model.name")]
+    st.caption(escape(f"{spec.description} {IDEAS[spec.family]}".strip()))
     config_form.draw_many((*config_form.names_in("cnn"), *SHAPE), columns=2, page="network")
 
 
