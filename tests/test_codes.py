@@ -1,13 +1,33 @@
 """R001's code of a run, printed and read back."""
 
+import csv
+import io
 import itertools
+import zipfile
 
 import pytest
 
-from core.config import RunConfig
+from core.__main__ import main
+from core.config import DataConfig, RunConfig
+from core.datasets import open_dataset, open_source
+from core.datasets.custom import CustomDataset, save_custom_dataset
+from core.datasets.mura import PARTS
 from core.errors import LightboxError
+from core.evaluation.leaderboard import ungrouped
 from core.models import MODELS
-from core.runs.codes import class_code, name_code, network_code, parse
+from core.report import bundle, contents, report, zip_bundle
+from core.report.tables import evaluation_report
+from core.runs.codes import class_code, name_code, network_code, parse, parts_code, read_parts, run_code
+from core.runs.store import RunStore
+from core.runs.summary import summarize
+from pages.shared import run_feed
+from pages.shared.run_table import RUNS, as_csv
+from tests import judged
+from tests.drawn import run_table
+from tests.judged import change_json, open_page, text_of
+from tests.test_mura import small
+
+run, trained = judged.run, judged.trained          # fixtures
 
 # Codes as they stand in the reports, the last ones as their tables shorten them: what each says.
 WRITTEN = [
@@ -97,3 +117,55 @@ def test_names_of_sets_and_networks_can_be_written():
     assert [network_code(name) for name in ("densenet169", "squeezenet1_1", "own_resnet18")] == [
         "DenseNet169", "SqueezeNet1_1", "OwnResNet18"]
     assert parse(name_code(RunConfig().with_(**{"data.dataset": "/x/t_cell.npz"}))).classname == "t_cell"
+
+
+# ------------------------------------------------------------------------------------------------ the same everywhere
+
+def test_parts_of_the_body_are_written_as_in_the_report_and_read_back():
+    assert parts_code(PARTS) == "all_classes"
+    assert [parts_code([part]) for part in PARTS] == [f"XR_{part.upper()}" for part in PARTS]
+    subsets = [parts for n in range(1, 8) for parts in itertools.combinations(PARTS, n)]
+    assert len({parts_code(parts) for parts in subsets}) == 127                   # 2^7 - 1: no two say the same
+    for parts in subsets:
+        parsed = parse(name_code(RunConfig(), parts_code(parts[::-1]), "binary-class"))
+        assert (parsed.parts, parsed.task) == (parts, "binary-class")
+    assert [read_parts(word) for word in ("all", "WRIST", "xr_wrist", "breastmnist", "my_wrist", "")] == [
+        PARTS, ("wrist",), ("wrist",), (), (), ()]
+
+
+def test_a_set_of_mura_knows_its_parts_before_and_after_a_run_has_started(tmp_path):
+    """The small copy of MURA has elbow, hand and wrist; an added set may be narrowed to one of them."""
+    root = small(tmp_path)
+    save_custom_dataset(CustomDataset("wrists", "Wrists", "mura", str(root), {"parts": ["wrist"]}))
+    for dataset, word in ((str(root), "XR_ELBOW_HAND_WRIST"), ("wrists", "XR_WRIST"), ("breastmnist", "breastmnist")):
+        config = RunConfig().with_(**{"data.dataset": dataset})
+        assert run_code(config, {}) == name_code(config, word)
+    data = open_dataset(DataConfig("wrists", size=28))
+    assert data.source.body_parts == ("wrist",) and open_source(DataConfig(str(root))).body_parts == ("elbow", "hand", "wrist")
+    config = RunConfig().with_(**{"data.dataset": "wrists"})
+    root.rename(tmp_path / "elsewhere")                                  # what a run noted at its start counts
+    assert run_code(config, {"body_parts": ["wrist"], "task": "binary-class"}) == name_code(config, "XR_WRIST", "binary-class")
+    assert run_code(config, {}) == name_code(config)
+
+
+def test_a_run_has_one_code_wherever_it_stands(run, capsys):
+    change_json(run, "config", name="planted")
+    change_json(run, "data", body_parts=list(PARTS))
+    code = "SqueezeNet1_1_da_0_ts_28_28_t_1_s_1_bs_16_all_classes_binary"
+    assert run.code == summarize(run).code == code
+    assert main(["name", run.id]) == 0 and capsys.readouterr().out.strip() == code
+    what = contents(run)
+    assert {row["code"] for row in csv.DictReader(io.StringIO(evaluation_report(what)))} == {code}
+    assert code in report(what) and zip_bundle.file_name(run, ".zip") == f"{code}_{run.id}.zip"
+    with zipfile.ZipFile(io.BytesIO(bundle(run))) as packed:
+        assert {name.split("/")[0] for name in packed.namelist()} == {code}
+    at = open_page("runs", run=run.id)
+    assert code in text_of(at)
+    rows, = csv.DictReader(io.StringIO(as_csv(RUNS, ungrouped(run_feed.all_runs(RunStore())))))
+    assert rows["Code"] == code
+    at = open_page("compare")
+    at.session_state["compare_table"] |= {"columns": ["code"]}
+    shown = run_table(at.run())
+    place = [column["key"] for column in shown["columns"]].index("code") - 1
+    assert shown["rows"][0]["cells"][place]["text"] == code
+

@@ -147,7 +147,7 @@ def test_the_bundle_has_the_folders_of_r001_and_its_weights_answer_alike(run, tm
     said = []
     with zipfile.ZipFile(io.BytesIO(bundle(run, progress=lambda *a: said.append(a)))) as archive:
         names = {name.partition("/")[2] for name in archive.namelist()}
-        assert {name.partition("/")[0] for name in archive.namelist()} == {"SqueezeNet1_1_da_0_ts_28_28_t_1_s_1_bs_16_tiny"}
+        assert {name.partition("/")[0] for name in archive.namelist()} == {run.code}
         assert {"architecture_plots/architecture.png", "architecture_plots/layers.csv", "checkpoints/weights.safetensors",
                 "checkpoints/card.md", "logs/metrics.jsonl", "report/report.html", "report/images/roc.svg",
                 "report/images/loss.png",

@@ -215,16 +215,16 @@ def _recipes_in_words() -> Iterator[str]:
 
 def name(options: Namespace) -> None:
     """Print the code of a run, or the settings of a code, as --set takes them."""
-    from core.runs.codes import name_code, parse
+    from core.runs.codes import parse
     from core.runs.store import RunStore
     store = RunStore()
     if (store.root / "runs" / options.what).is_dir() and options.what.strip("."):
-        run = store.get(options.what)
-        print(name_code(run.config, task=run.data().get("task", "")))
+        print(store.get(options.what).code)
         return
     parsed = parse(options.what)
     print("\n".join(f"{field}={value}" for field, value in parsed.changes.items()))
-    for sentence in (*((f"Trained on {parsed.classname}.",) if parsed.classname else ()), *parsed.notes):
+    trained_on = ", ".join(parsed.parts) or parsed.classname
+    for sentence in (*((f"Trained on {trained_on}.",) if trained_on else ()), *parsed.notes):
         print(sentence, file=sys.stderr)
 
 

@@ -154,6 +154,8 @@ class Mura(Source):
         self.folders = tuple(folder for folder in SPLIT_OF if not options.folders or folder in options.folders)
         both = len(self.folders) == len(SPLIT_OF)
         self.options = MuraOptions(self.parts, bool(options.abnormal), () if both else self.folders)
+        self.body_parts = tuple(part for part in self.parts
+                                if any((root / split / f"XR_{part.upper()}").is_dir() for split in self.folders))
 
     def fingerprint(self) -> str:
         return fingerprint_of(self._list()[0], self.options)

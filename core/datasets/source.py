@@ -100,6 +100,7 @@ class Source:
     title: str = ""           # "BreastMNIST"
     description: str = ""     # a few sentences: what the images show, how many, what is asked
     licence: str = ""         # "CC BY 4.0"; empty where it is not known
+    body_parts: tuple[str, ...] = ()      # of MURA: those whose images are read
     intensity: str = ""       # how `original` reads images of more than 8 bits, see FolderOptions
     table: pd.DataFrame | None = None
     sequential: bool = False  # True where images can only be read one after the other, so that threads would not help

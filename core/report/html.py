@@ -17,7 +17,6 @@ from core.metrics.evaluation import Note
 from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json, with_interval
 from core.report.figures import as_svg, figures
 from core.report.tables import title_of
-from core.runs.codes import name_code
 from core.runs.store import Run
 
 HEADLINE = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc", "cohen_kappa", "loss")
@@ -256,7 +255,7 @@ def _training(what: Contents) -> str:
     start = next((record for record in what.records if record["kind"] == "start"), {})
     seconds = sum(record.get("seconds") or 0 for record in what.epochs)
     how = start.get("how", {})
-    rows = [("Code of report R001", name_code(what.config)),
+    rows = [("Code of report R001", what.run.code),
             ("Parameters", f"{start.get('parameters', 0):,}"),
             ("Epochs",
              f"{len(what.epochs)} of {what.config.train.epochs}, best {what.preds.epoch} by validation "

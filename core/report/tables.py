@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from core.evaluation import thresholds
 from core.metrics import METRICS, MULTI_LABEL, Estimate, confusion
 from core.report.contents import SPLIT_WORDS, Contents
-from core.runs.codes import name_code
 
 EXTRA = {"medmnist_auc": "AUC (MedMNIST evaluator)", "medmnist_acc": "ACC (MedMNIST evaluator)"}
 
@@ -45,7 +44,7 @@ def evaluation_report(what: Contents) -> str:
     head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive",
             "interval_method", "positive_class")
     positive = what.result.positive_class or ""
-    fixed = (what.run.name, name_code(what.config), SPLIT_WORDS[what.split], what.preds.epoch)
+    fixed = (what.run.name, what.run.code, SPLIT_WORDS[what.split], what.preds.epoch)
     rows = [(*fixed, "all", *_row_of(name, one), positive) for name, one in what.result.estimates.items()]
     if what.result.copies:
         rows += [(*fixed, "all, without copies in training", *_row_of(name, one), positive)

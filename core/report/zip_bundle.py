@@ -25,7 +25,6 @@ from core.report.figures import architecture, as_png, as_svg, figures
 from core.report.html import comparison, report
 from core.report.tables import TABLES, evaluation_report, to_csv
 from core.runs.classifiers import load_classifier
-from core.runs.codes import name_code
 from core.runs.store import Run
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
     files |= {f"checkpoints/{name}": content for name, content in _weights(run, what).items()}
     logs = [run.folder / name for name in ("metrics.jsonl", "log.txt")]
     files |= {f"logs/{path.name}": path.read_bytes() for path in logs if path.is_file()}
-    root = name_code(what.config)
+    root = run.code
     packed = zipped({f"{root}/{name}": content for name, content in files.items()})
     say("Done", 4)
     return packed
@@ -143,6 +142,6 @@ def _about(what: Contents) -> str:
 def file_name(run: Run, ending: str) -> str:
     """A name for a download that says what it is: the run's code and id."""
     try:
-        return f"{name_code(run.config)}_{run.id}{ending}"
+        return f"{run.code}_{run.id}{ending}"
     except LightboxError:
         return f"{run.id}{ending}"

@@ -1,4 +1,5 @@
-"""The names of runs in the code of report R001: printed from a config, and read back.
+"""The names of runs in the code of report R001: printed from a config, and read back. `run_code` is the code of a run,
+wherever it is shown.
 
     DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary
     CNN_da_0_ts_224_224_t_1_s_1_bs_8_cl_5_kg_funnel_in_fg_constant_lp_avg_gp_avg_sd_05_fcd_05_all_binary
@@ -13,7 +14,8 @@
     bs_N            batch size
     cl kg fg lp gp sd fcd    of the network `cnn` alone: convolutions, kernel and filter growth, local and
                     global pooling, spatial dropout and dropout before the last layer (05 is 0.5)
-    <class>         what it was trained on: a part of the body, as MURA's folders are called, or all
+    <class>         what it was trained on. Of MURA its parts of the body, as the folders are called: XR_WRIST, all_classes
+                    for all seven, XR_ELBOW_WRIST for some of them; of any other data set its name
     binary          the kind of task
     training        stands at the end of some of the report's files
 
@@ -24,13 +26,16 @@ what is open.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.augment import PRESETS, active
 from core.config import RunConfig
+from core.datasets.mura import PARTS
 from core.errors import LightboxError
 from core.models import MODELS
+from core.runs.recipe_datasets import mura_parts
 
 # Word of a task in the code -> MedMNIST's. The report has binary alone.
 TASKS = {"binary": "binary-class", "multiclass": "multi-class", "multilabel": "multi-label, binary-class",
@@ -61,6 +66,7 @@ class Parsed:
     Attributes:
         changes: dotted field -> value, as `RunConfig.with_` takes them
         classname: what it was trained on, "" where the code does not say
+        parts: the same as parts of the body, of core.datasets.mura.PARTS; () where it names none
         task: MedMNIST's word, "" where the code does not say
         notes: sentences about what the code leaves open or Lightbox reads in its own way
     """
@@ -69,12 +75,23 @@ class Parsed:
     classname: str = ""
     task: str = ""
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def network_code(name: str) -> str:
     """Return a key of MODELS as the code writes it: "densenet169" -> "DenseNet169"."""
     word, number = re.fullmatch(r"([a-z_]+?)(\d.*)?", name).groups()
     return FAMILIES.get(word, word.title().replace("_", "")) + (number or "")
+
+
+def run_code(config: RunConfig, about: Mapping) -> str:
+    """Return the code of a run from its settings and what is known of its data: the same string wherever it stands.
+
+    Args:
+        about: what its data.json holds; {} before its first start, when the task is not known yet
+    """
+    parts = about["body_parts"] if "body_parts" in about else mura_parts(config.data.dataset)
+    return name_code(config, parts_code(parts), about.get("task", ""))
 
 
 def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
@@ -93,6 +110,29 @@ def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
     parts.append(class_code(classname or data.dataset))
     parts += [word for word, known in TASKS.items() if known == task]
     return "_".join(parts)
+
+
+def parts_code(parts: Iterable[str]) -> str:
+    """Return parts of the body as the code writes them, "" for none; `read_parts` is the way back.
+
+    >>> parts_code(["wrist"]), parts_code(["wrist", "elbow"]), parts_code(PARTS)
+    ('XR_WRIST', 'XR_ELBOW_WRIST', 'all_classes')
+    """
+    named = [part.upper() for part in PARTS if part in set(parts)]
+    return "all_classes" if len(named) == len(PARTS) else "_".join(["XR", *named] if named else [])
+
+
+def read_parts(classname: str) -> tuple[str, ...]:
+    """Return the parts of the body that the class of a code names, also as the report's tables shorten it (WRIST, all); () where
+    it is something else.
+
+    >>> read_parts("XR_ELBOW_WRIST"), read_parts("FOREARM"), read_parts("breastmnist"), len(read_parts("all"))
+    (('elbow', 'wrist'), ('forearm',), (), 7)
+    """
+    if classname.lower() in ("all", "all_classes"):
+        return PARTS
+    words = classname.lower().removeprefix("xr_").split("_")
+    return tuple(part for part in PARTS if part in words) if set(words) <= set(PARTS) else ()
 
 
 def class_code(name: str) -> str:
@@ -159,4 +199,4 @@ def _as_changes(name: str, values: dict[str, str], classname: str, task: str) ->
                             "Begin the code with CNN, or leave them out.")
     changes |= {OF_A_CNN[key][1]: OF_A_CNN[key][2](value) for key, value in of_a_cnn.items()}
     RunConfig().with_(**changes)                     # checks the limits
-    return Parsed(changes, classname, task, tuple(notes))
+    return Parsed(changes, classname, task, tuple(notes), read_parts(classname))

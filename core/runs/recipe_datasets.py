@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.datasets import DATASETS, mura
 from core.datasets.custom import list_custom_datasets, load_custom_dataset
+from core.datasets.moved import where
 from core.errors import LightboxError
 
 TARGETS = ("abnormality", "body_part")        # of MURA and of phantoms
@@ -30,6 +31,19 @@ def parts_of(dataset: str) -> tuple[str, ...]:
     """Return the parts of the body that a set of MURA, or of phantoms, was narrowed to; () for all that it has."""
     custom = None if dataset in DATASETS else load_custom_dataset(dataset)
     return tuple(custom.options.get("parts") or ()) if custom and custom.format in ("mura", "phantom") else ()
+
+
+def mura_parts(dataset: str) -> tuple[str, ...]:
+    """Return the parts of the body whose images a set of MURA has, by its name or path; () for every other data set, and where
+    its folder is not at hand."""
+    try:
+        custom = None if dataset in DATASETS else load_custom_dataset(dataset)
+        if dataset in DATASETS or custom and custom.format != "mura":
+            return ()
+        path = where(Path(custom.path if custom else dataset).expanduser())
+        return mura.Mura(path, mura.MuraOptions(parts_of(dataset))).body_parts if mura.is_mura(path) else ()
+    except (LightboxError, OSError, ValueError):
+        return ()
 
 
 def is_simulated(dataset: str) -> bool:

@@ -14,6 +14,7 @@ from core.files import Damaged, Lock, append_line, read_file, read_json, read_li
 from core.files.shapes import NUMBER, TIME
 from core.models.registry import MODELS
 from core.runs import shapes
+from core.runs.codes import run_code
 from core.runs.queue import Queue
 from core.runs.shapes import COUNT
 from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
@@ -70,6 +71,11 @@ class Run:
         config = self.config
         data = config.data.dataset.rstrip("/").rsplit("/", 1)[-1]
         return config.name or f"{config.model.name} on {data}, {config.data.size} px"
+
+    @property
+    def code(self) -> str:
+        """Its code in the way of report R001, see core/runs/codes.py."""
+        return run_code(self.config, self.data())
 
     @property
     def versions(self) -> dict[str, str]:

@@ -21,14 +21,14 @@ SECONDS = Between(0, 1e11)
 
 ANY: dict = {}
 CONFIG = {"config": dict, "device": re.compile(r"[a-z]{1,20}(:\d{1,3})?"), "created": TIME,
-          "versions?": dict[str, str]}
+          "versions?": dict[str, str], "name?": str}
 STATUS = {"state": State, "reason?": str, "since?": TIME}
 STATUS_KEYS = {key.rstrip("?") for key in STATUS}
 NOTES = {"text": str, "tags": [str]}
 DATA = {"dataset": str, "title": str, "task": Task, "target?": str, "class_names": [str],
         "size": range(1, 10**5), "resize?": str, "channels": range(1, 4), "fingerprint": str, "split_hash": str,
         "split_note?": str, "label_edit?": str, "intensity?": str, "labels?": [str],
-        "n": {split.value: COUNT for split in Split}}
+        "body_parts?": [str], "n": {split.value: COUNT for split in Split}}
 ESTIMATE = [NUMBER, NUMBER, NUMBER, (str, None)]
 THRESHOLDS = {"thresholds": {"*": {
     "value": Between(0, 1), "rule": str, "wish": {"*": REAL}, "epoch": EPOCH, "sought": COUNT}}}

@@ -20,7 +20,7 @@ from core.augment import active
 from core.config import RunConfig
 from core.files import Damaged, read_file, read_json
 from core.models import uses_small_stem
-from core.runs.codes import name_code
+from core.runs.codes import run_code
 from core.runs.run import Run
 from core.runs.shapes import SCORES, read_record
 
@@ -152,7 +152,7 @@ def summarize(run: Run) -> RunSummary:
         recorded={key.removeprefix("val_"): value for key, value in best.items()
                   if key.startswith("val_") and isinstance(value, int | float)},
         scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),
-        code=name_code(config, task=about.get("task", "")), details=_details(config))
+        code=run_code(config, about), details=_details(config))
 
 
 def stored_splits(run: Run) -> list[str]:

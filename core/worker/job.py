@@ -291,7 +291,7 @@ class Job:
         facts = {"dataset": data.name, "title": data.title, "task": data.task, "target": data.target,
                  "class_names": list(data.class_names), "size": data.size, "resize": data.resize, "channels": data.channels,
                  "fingerprint": data.fingerprint, "split_hash": data.split_hash, "split_note": data.split_note,
-                 "label_edit": data.label_edit, "intensity": data.source.intensity,
+                 "body_parts": data.source.body_parts, "label_edit": data.label_edit, "intensity": data.source.intensity,
                  "labels": [one.text for one in data.understood if one.code.startswith("labels.")],
                  "n": {split: len(data.indices(split)) for split in Split},
                  "counts": {split: data.counts()[split].tolist()[:-1] for split in Split},

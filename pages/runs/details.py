@@ -18,6 +18,7 @@ def draw_settings(run: Run) -> None:
     n = int(table.pop("changed").sum())
     st.caption(f"{n} setting{'s' if n != 1 else ''} differ{'' if n != 1 else 's'} from the default, listed first. "
                "The settings of a run never change: use \"Duplicate and edit\" for a new run with other ones.")
+    st.caption(f"Code in the format of report R001: `{run.code}`")
     st.dataframe(table, hide_index=True, height=320, alt="Settings of this run and the defaults", column_config={
         "setting": "Setting", "value": "This run", "default": "Default"})
 

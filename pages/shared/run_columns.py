@@ -69,6 +69,8 @@ COLUMNS = {
     "network": Column("Network", "Its architecture.", _of_first("network"), _of_first("network")),
     "details": Column("Details", "Head, frozen layers and data augmentation.", _of_first("details"),
                       _of_first("details")),
+    "code": Column("Code", "Its name in the format of report R001, as it stands in reports and file names.", _of_first("code"),
+                   _of_first("code")),
     "epochs": Column("Epochs", "Finished epochs.", lambda row: f"{row.first.epoch} of {row.first.epochs}",
                      _of_first("epoch"), NUMBER),
     "created": Column("Queued", "When the run was made.", _created,

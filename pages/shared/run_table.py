@@ -208,7 +208,8 @@ def as_csv(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str] = (
     about, metrics, splits = _what(table, rows, without)
     lines = []
     for row in rows:
-        line = {"id": row.first.id} | {COLUMNS[key].title: plain(key, row) for key in about}
+        line = {"id": row.first.id, COLUMNS["code"].title: row.first.code}
+        line |= {COLUMNS[key].title: plain(key, row) for key in about}
         for split in splits:
             if "n" in shown_columns(table):
                 line[f"n, {split}"] = row.first.scores.get(split, {}).get("n")
