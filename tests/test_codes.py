@@ -169,3 +169,15 @@ def test_a_run_has_one_code_wherever_it_stands(run, capsys):
     place = [column["key"] for column in shown["columns"]].index("code") - 1
     assert shown["rows"][0]["cells"][place]["text"] == code
 
+
+
+def test_a_network_has_one_name_on_pages(run):
+    at = open_page("runs", run=run.id)
+    settings = next(d.value for d in at.dataframe if "setting" in d.value)
+    assert settings.set_index("setting")["value"]["Network"] == "SqueezeNet 1.1"
+    at = open_page("compare")
+    at.session_state["compare_table"] |= {"columns": ["network"]}
+    cells = run_table(at.run())["rows"][0]["cells"]
+    assert cells[0]["small"].startswith("SqueezeNet 1.1, 28 px") and cells[1] == {"text": "SqueezeNet 1.1"}
+    assert "SqueezeNet 1.1" in report(run) and "squeezenet1_1" not in report(run).partition("Full configuration")[0]
+    assert summarize(run).matches("squeezenet 1.1") and summarize(run).matches("squeezenet1_1")

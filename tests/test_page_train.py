@@ -285,7 +285,7 @@ def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
     assert {(r.config.model.name, r.config.train.seed) for r in runs} == {
         (name, seed) for name in ("resnet18", "squeezenet1_1") for seed in range(3)}
     assert len({tuple(r.notes().tags) for r in runs}) == 1 and runs[0].notes().tags[0].startswith("grid-")
-    assert all(r.config.name.startswith(("ResNet18_da_0_ts_64_64", "SqueezeNet1_1_da_0")) for r in runs)
+    assert all(r.config.name.startswith(("ResNet-18 on ", "SqueezeNet 1.1 on ")) for r in runs)
 
 
 def test_a_grid_that_cannot_be_is_a_sentence():

@@ -1,14 +1,18 @@
 """A grid of runs: each combination once, checked, named."""
 
 import itertools
+import json
 
 import pytest
 
 from core.config import RunConfig
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.errors import LightboxError
-from core.runs.codes import parse
-from core.runs.recipes import changes_of
+from core.models import MODELS
+from core.runs.recipes import RECIPES, changes_of
+from core.runs.store import RunStore
 from core.runs.sweep import LIMIT, expand, parse_values
+from tests.test_mura import small
 
 BASE = RunConfig().with_(**{"train.epochs": 3, "optim.lr": 0.002})
 
@@ -21,13 +25,37 @@ def test_every_combination_is_there_once_and_keeps_the_rest():
     assert len({c.name for c in made}) == 12
 
 
-def test_names_carry_the_code_and_what_it_cannot_say():
-    names = [c.name for c in expand(BASE, {"model.name": ["resnet18", "resnet50"], "train.seed": [0, 1]})]
-    assert names[1] == "ResNet18_da_0_ts_64_64_t_1_s_1_bs_64_phantom, seed 1"
-    for config in expand(BASE, {"model.freeze": ["none", "all"], "augment": ["none", "r001"], "train.batch_size": [8, 16]}):
-        assert "," not in config.name and BASE.with_(**parse(config.name).changes) == config.with_(name="")
-    names = [c.name for c in expand(BASE, {"augment": ["none", "gentle", "r001"]})]
-    assert [name.partition(", ")[2] for name in names] == [f"augmentation {key}" for key in ("none", "gentle", "r001")]
+def test_names_say_in_words_what_differs():
+    names = [c.name for c in expand(BASE, {"model.name": ["resnet18", "densenet169"], "train.seed": [0, 1]})]
+    assert names == [f"{network} on phantom: abnormality, 64 px, seed {seed}"
+                     for network in ("ResNet-18", "DenseNet-169") for seed in (0, 1)]
+    names = [c.name for c in expand(BASE.with_(name="Week 3"), {"data.target": ["body_part"], "augment": ["none", "gentle"],
+                                                                "model.freeze": ["none", "all"], "model.name": ["vgg16", "cnn"]})]
+    assert names[-1] == "Week 3, augmentation gentle for X-rays, frozen layers whole backbone, CNN builder"
+    folds = expand(BASE, {"data.folds": [3], "data.fold": ["all"], "train.class_weights": [True, False]})
+    assert folds[0].name == "ResNet-18 on phantom: abnormality, 64 px, fold 1 of 3, class weights on"
+    varied = {"model.name": list(MODELS), "data.target": ["abnormality", "body_part"], "recipe": list(RECIPES)[:3]}
+    assert len({c.name for c in expand(BASE, varied)}) == len(MODELS) * 2 * 3
+    for config in expand(BASE, varied):
+        assert not any(key in config.name for key in MODELS)
+
+
+def test_a_run_is_named_after_its_task_where_there_are_several_and_an_old_one_keeps_its_name(tmp_path):
+    root, store = small(tmp_path), RunStore()
+    save_custom_dataset(CustomDataset("wrists", "Wrists", "mura", str(root), {"parts": ["wrist"]}))
+
+    def name(dataset: str, target: str = "") -> str:
+        return store.create(RunConfig().with_(**{"data.dataset": dataset, "data.target": target})).name
+    assert name(str(root)) == "ResNet-18 on MURA-v1.1: abnormality, 64 px"
+    assert name("phantom", "body_part") == "ResNet-18 on phantom: body part, 64 px"
+    assert name("wrists") == name("wrists", "abnormality") == "ResNet-18 on wrists, 64 px"      # one part: there is one task
+    assert name("breastmnist") == "ResNet-18 on breastmnist, 64 px"
+    assert name("knees", "kl_grade") == "ResNet-18 on knees: kl grade, 64 px"
+    run = store.list()[0]
+    about = json.loads((run.folder / "config.json").read_text())
+    del about["name"]                                                    # as runs were written before names said the task
+    (run.folder / "config.json").write_text(json.dumps(about))
+    assert run.name == "resnet18 on knees, 64 px"
 
 
 def test_strings_of_the_command_line_are_read_as_the_fields_are():

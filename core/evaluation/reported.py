@@ -22,6 +22,7 @@ from core.evaluation.predictions import Predictions, load_predictions
 from core.metrics import METRICS, Sample, precision, wilson_interval
 from core.metrics.functions import none_for_nan
 from core.metrics.resampling import degrees_of_freedom, limits, resample
+from core.runs.names import network_title
 from core.runs.recipe_datasets import is_kind, is_simulated, parts_of, targets_of
 from core.runs.recipes import RECIPES, SETTINGS, Recipe, changes_of
 from core.runs.store import Run
@@ -165,8 +166,12 @@ def differences(config: RunConfig, key: str, right: bool = False) -> list[str]:
 def in_words(config: RunConfig, key: str, right: bool = False) -> list[str]:
     """Return "Epochs 5 instead of 100" for each setting in which a run differs from a recipe."""
     wanted = changes_of(key, right)
-    return [f"{KNOBS[name].label} {config.get(name)} instead of {wanted[name]}"
+    return [f"{KNOBS[name].label} {_plain(name, config.get(name))} instead of {_plain(name, wanted[name])}"
             for name in differences(config, key, right)]
+
+
+def _plain(name: str, value: object) -> str:
+    return network_title(value) if name == "model.name" else str(value)
 
 
 def notes_of(key: str) -> tuple[str, ...]:

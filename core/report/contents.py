@@ -15,6 +15,7 @@ from core.evaluation.evaluate import evaluate_predictions, with_data_note
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
 from core.evaluation.run_evaluation import RunEvaluation
 from core.metrics import Estimate
+from core.runs.names import network_title
 from core.runs.store import Run, versions
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
@@ -106,7 +107,8 @@ def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:
 def changed_settings(config: RunConfig) -> list[tuple[str, str, str]]:
     """(dotted field, label, value) of every setting that is not the default, the data set and the name
     apart."""
-    return [(name, KNOBS[name].label, str(value)) for name, value in config.changed().items()
+    return [(name, KNOBS[name].label, network_title(value) if name == "model.name" else str(value))
+            for name, value in config.changed().items()
             if name != "data.dataset"]
 
 

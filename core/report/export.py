@@ -18,6 +18,7 @@ from core.evaluation.run_evaluation import RunEvaluation
 from core.files import write_atomic, write_json
 from core.report.contents import SPLIT_WORDS, with_interval
 from core.runs import checkpoints
+from core.runs.names import network_title
 from core.runs.store import Run
 
 
@@ -69,8 +70,8 @@ def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str
             f" Positive class: {data['class_names'][1]}." if data["task"] == "binary-class" else ""), "",
         f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
         f"**Images** {images}. {data['split_note']}", "",
-        f"**Network** {config.model.name}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}. "
-        f"Non-default settings: {', '.join(changed)}.", "",
+        f"**Network** {network_title(config.model.name)}, epoch {epoch} of {config.train.epochs}, chosen by "
+        f"validation {monitor}. Non-default settings: {', '.join(changed)}.", "",
         *(f"**{SPLIT_WORDS[split]}** {one.data_note.text}\n" for split, one in evaluations.items() if one.data_note),
         "| split | images | accuracy (95 % interval) | majority class | ROC AUC (95 % interval) |",
         "|---|---|---|---|---|", *rows, "",

@@ -17,6 +17,7 @@ from core.metrics.evaluation import Note
 from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json, with_interval
 from core.report.figures import as_svg, figures
 from core.report.tables import title_of
+from core.runs.names import network_title
 from core.runs.store import Run
 
 HEADLINE = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc", "cohen_kappa", "loss")
@@ -73,7 +74,7 @@ def report(run: Run | Contents, split: str = "") -> str:
     about, result = what.about, what.result
     parts = [
         _head(what.run.name,
-              f"{about['title']} · {what.config.model.name} · {SPLIT_WORDS[what.split]} images"),
+              f"{about['title']} · {network_title(what.config.model.name)} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
         _warnings(result.warnings),
         "<h2>Results</h2>", _metrics(what), _copies(what), _baselines(what), _grouped(what),
@@ -319,6 +320,6 @@ def _differences(all_of: Sequence[Contents]) -> str:
              if len({one.get(name) for one in changed}) > 1]
     datasets = [what.config.data.dataset for what in all_of]
     rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
-    rows += [(KNOBS[name].label, *(one.get(name, str(KNOBS[name].default)) for one in changed))
+    rows += [(KNOBS[name].label, *(one.get(name, network_title(str(KNOBS[name].default))) for one in changed))
              for name in names]
     return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"

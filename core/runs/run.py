@@ -67,10 +67,10 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What a person called it, else the network, the data and the size."""
+        """What a person called it, else what it was called when it was made; the first runs noted none."""
         config = self.config
         data = config.data.dataset.rstrip("/").rsplit("/", 1)[-1]
-        return config.name or f"{config.model.name} on {data}, {config.data.size} px"
+        return config.name or self._about.get("name") or f"{config.model.name} on {data}, {config.data.size} px"
 
     @property
     def code(self) -> str:

@@ -35,6 +35,7 @@ from core.errors import LightboxError
 from core.files import WINDOWS, Lock, disk_errors, read_json, write_json
 from core.runs import shapes
 from core.runs.device import machine, resolve
+from core.runs.names import default_name
 from core.runs.queue import Queue
 from core.runs.run import Run, clean_tags
 from core.runs.states import LIVE, RESUMABLE, State, Status
@@ -101,7 +102,7 @@ class RunStore:
         folder, half = self._new_folder()
         write_json(half / "config.json", {
             "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
-            "versions": versions()})
+            "versions": versions(), "name": default_name(config)})
         write_json(half / "status.json", asdict(Status(state, "", time.time())))
         if tags:
             write_json(half / "notes.json", {"text": "", "tags": tags})

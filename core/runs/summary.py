@@ -21,6 +21,7 @@ from core.config import RunConfig
 from core.files import Damaged, read_file, read_json
 from core.models import uses_small_stem
 from core.runs.codes import run_code
+from core.runs.names import network_title
 from core.runs.run import Run
 from core.runs.shapes import SCORES, read_record
 
@@ -120,7 +121,7 @@ class RunSummary:
     def matches(self, words: str) -> bool:
         """Return whether each of these words is in the name, tags, note, data, network or code; case does not
         matter."""
-        text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, self.code,
+        text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, network_title(self.network), self.code,
                          self.details)).casefold()
         return all(word in text for word in words.casefold().split())
 

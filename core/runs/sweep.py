@@ -19,21 +19,19 @@ from core.augment import PRESETS
 from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.runs import recipes
-from core.runs.codes import name_code
+from core.runs.names import grid_name
 
 LIMIT = 200                     # runs in one grid: more is a mistake more often than a plan
 ALL = "all"                     # of data.fold: every fold there is
-# What stands in a run's code.
-IN_CODE = {"model.name", "augment", "data.size", "model.freeze", "train.batch_size", "data.dataset"}
 
 
 def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = LIMIT) -> list[RunConfig]:
     """Return every combination, the last setting varying fastest, without duplicates.
 
-    Each is named by its code (core/runs/codes.py) and, after a comma, by what varies and is not in the code.
+    Each is named by what differs between them, in words: see `core.runs.names.grid_name`.
 
     Args:
-        config: what the combinations have in common
+        config: what the combinations have in common; its name, where it has one, begins those of all
         values: setting -> values, strings or of its type; a setting without values stays as it is
 
     Raises:
@@ -48,6 +46,7 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
     # are.
     order = sorted(values, key=lambda name: (name != "recipe", name == "data.fold"))
     names: dict[RunConfig, str] = {}
+    many = [name for name in values if len(values[name]) > 1 or values[name] == [ALL]]
     _check_count(limit, math.prod(len(given) for given in values.values()))
     for chosen in itertools.product(*(values[name] for name in order)):
         combination = dict(zip(order, chosen))
@@ -58,7 +57,8 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
                 where = ", ".join(f"{name} = {value}" for name, value in one.items())
                 raise LightboxError(error.code, error.message,
                                     f"{error.hint} In the combination {where}.".strip()) from None
-            names.setdefault(dataclasses.replace(made, name=""), _name(made, one, values))
+            names.setdefault(dataclasses.replace(made, name=""),
+                             grid_name(made, [(name, one[name]) for name in many], config.name))
             _check_count(limit, len(names))
     return [dataclasses.replace(made, name=name) for made, name in names.items()]
 
@@ -101,21 +101,6 @@ def _changed(config: RunConfig, combination: Mapping[str, Any]) -> RunConfig:
         else:
             config = config.with_(**{name: value})
     return config
-
-
-def _name(config: RunConfig, combination: Mapping[str, Any], values: Mapping[str, Sequence[Any]]) -> str:
-    many = [name for name, given in values.items() if len(given) > 1 or given == [ALL]]
-    more = [f"{_word(name)} {combination[name]}" for name in many if name not in IN_CODE
-            and not (config.model.name == "cnn" and name.startswith("model.cnn_"))]
-    if "augment" in many and len({*values["augment"]} - {"none"}) > 1:          # the code only has whether there are any
-        more.append(f"augmentation {combination['augment']}")
-    if "model.freeze" in many and len({*values["model.freeze"]} - {"none"}) > 1:
-        more.append(f"freeze {combination['model.freeze']}")
-    return ", ".join([name_code(config), *more])
-
-
-def _word(name: str) -> str:
-    return name if name == "recipe" else KNOBS[name].label.lower()
 
 
 def _check_count(limit: int, count: int) -> None:

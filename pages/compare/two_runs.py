@@ -15,6 +15,7 @@ from core.errors import LightboxError
 from core.evaluation import compare
 from core.evaluation.compare import Pair, differences, disagreements
 from core.metrics import MULTI_LABEL
+from core.runs.names import network_title
 from core.runs.store import Run
 from core.runs.summary import RunSummary
 from pages.shared.charts import show_chart
@@ -91,7 +92,7 @@ def draw_differences(a: Run, b: Run) -> None:
         st.markdown("No setting differs. Any difference comes from the machine, its threads or software versions.")
         return
     alone = [row["field"] for row in rows] == ["train.seed"]
-    frame = pd.DataFrame([{"Setting": row["label"], "A": _written(row["a"]), "B": _written(row["b"])}
+    frame = pd.DataFrame([{"Setting": row["label"], "A": _written(row["field"], row["a"]), "B": _written(row["field"], row["b"])}
                           for row in rows])
     st.dataframe(frame, hide_index=True, height="content" if len(rows) < 12 else 420, key="compare_differs",
                  alt="Settings that differ",
@@ -100,7 +101,9 @@ def draw_differences(a: Run, b: Run) -> None:
         st.caption("Only the seed differs: any difference between the two is chance.")
 
 
-def _written(value: object) -> str:
+def _written(name: str, value: object) -> str:
+    if name == "model.name":
+        return network_title(str(value))
     if isinstance(value, bool):
         return "on" if value else "off"
     text = str(value)

@@ -298,8 +298,8 @@ def draw_name() -> None:
     """Draw the field for the run's name."""
     st.text_input("Name", placeholder="Optional", max_chars=200,
                   **follow("knob_name", value_of("name"), _edit, "name"),
-                  help="To find the run again. Without one it is named after its network, data set and image "
-                       "size.")
+                  help="To find the run again. Without one it is named after its network, data set, task and "
+                       "image size.")
 
 
 def _draw_weights_file(value: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.evaluation.leaderboard import RunGroup
+from core.runs.names import network_title
 from pages.shared import theme
 from pages.shared.charts import sparkline
 from pages.shared.layout import format_ago, format_number, format_seconds
@@ -45,7 +46,11 @@ def _state(row: RunGroup) -> dict:
 def _name(row: RunGroup) -> dict:
     config = row.first.config
     seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else f", seed {config.train.seed}"
-    return {"text": row.name, "small": f"{config.model.name}, {config.data.size} px{seeds}"}
+    return {"text": row.name, "small": f"{network_title(config.model.name)}, {config.data.size} px{seeds}"}
+
+
+def _network(row: RunGroup) -> str:
+    return network_title(row.first.network)
 
 
 def _created(row: RunGroup) -> str:
@@ -66,7 +71,7 @@ COLUMNS = {
     "state": Column("State", "What it is doing, or how it ended.", _state, _of_first("state")),
     "data": Column("Data", "Results on different data sets are not comparable.", _of_first("data_title"),
                    lambda row: row.first.data_title.casefold()),
-    "network": Column("Network", "Its architecture.", _of_first("network"), _of_first("network")),
+    "network": Column("Network", "Its architecture.", _network, _network),
     "details": Column("Details", "Head, frozen layers and data augmentation.", _of_first("details"),
                       _of_first("details")),
     "code": Column("Code", "Its name in the format of report R001, as it stands in reports and file names.", _of_first("code"),

@@ -21,6 +21,7 @@ import streamlit as st
 from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.files import Lock
+from core.runs.names import network_title
 from core.runs.run import Progress
 from core.runs.shapes import read_record
 from core.runs.states import LIVE, Status
@@ -289,14 +290,15 @@ def in_words(status: Status, progress: Progress, ahead: int, device: str) -> str
 def changed_first(config: RunConfig) -> list[dict]:
     """Every setting of a run in words, those that differ from the default first: {"setting", "value",
     "default"}."""
-    rows = [{"setting": knob.label, "value": _plain(config.get(name), knob.unit),
-             "default": _plain(knob.default, knob.unit), "changed": config.get(name) != knob.default}
-            for name, knob in KNOBS.items()]
+    rows = [{"setting": knob.label, "value": _plain(name, config.get(name)), "default": _plain(name, knob.default),
+             "changed": config.get(name) != knob.default} for name, knob in KNOBS.items()]
     return sorted(rows, key=lambda row: not row["changed"])
 
 
-def _plain(value: object, unit: str) -> str:
+def _plain(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if name == "model.name":
+        return network_title(str(value))
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return f"{text} {unit}".strip() or "-"
+    return f"{text} {KNOBS[name].unit}".strip() or "-"
