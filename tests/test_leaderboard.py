@@ -2,9 +2,11 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 
 from core.config import RunConfig
 from core.evaluation import leaderboard, thresholds
@@ -126,3 +128,46 @@ def test_a_run_is_known_by_its_best_epoch_and_costs_all_of_them(run):
     found = summarize(run)
     assert found.recorded["roc_auc"] == pytest.approx(0.52) and found.epoch == len(epochs) == 4
     assert found.seconds == pytest.approx(sum(range(1, 5)))
+
+
+def test_counts_and_macro_averages_are_those_of_scikit_learn_and_only_of_two_classes(run):
+    rng = np.random.default_rng(5)
+    labels, p = np.arange(40) % 2, rng.random(40)
+    plant(run, "val", labels, np.stack([1 - p, p], 1))
+    thresholds.freeze(run, Threshold(0.3))
+    score(run, "val")
+    row, = ungrouped([summarize(run)])
+    (tn, fp), (fn, tp) = sk.confusion_matrix(labels, p > 0.3)
+    assert row.counts() == (tp, fn, fp, tn) and row.counts("test") == (None,) * 4
+    for name, theirs in (("macro_precision", sk.precision_score), ("balanced_accuracy", sk.recall_score),
+                         ("macro_f1", sk.f1_score)):
+        assert row.estimate(name)[0] == pytest.approx(theirs(labels, p > 0.3, average="macro"))
+    assert group_seeds([row.first, replace(row.first, id="b")])[0].counts() == (None,) * 4       # several seeds have no one table
+    judged.change_json(run, "data", task="multi-class", class_names=["a", "b", "c"])
+    plant(run, "val", labels, np.stack([1 - p, p / 2, p / 2], 1))
+    score(run, "val")
+    assert ungrouped([summarize(run)])[0].counts() == (None,) * 4
+
+
+def test_training_is_known_only_where_it_was_measured_like_validation(run):
+    def written(**changes):
+        path = run.folder / "metrics.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [one | changes if one["kind"] == "epoch" else one for one in rows]
+        path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+        return summarize(run)
+    found = written(measured="running", train_accuracy=0.9)
+    best = max((one for one in run.records("epoch") if one["is_best"]), key=lambda one: one["epoch"])["epoch"]
+    assert found.best_epoch == best and found.value("accuracy", "train") is None
+    found = written(measured="evaluated", train_accuracy=0.9, train_roc_auc=0.95)
+    assert (found.value("accuracy", "train"), ungrouped([found])[0].estimate("roc_auc", "train")) == (0.9, (0.95, None, None))
+
+
+def test_scores_of_before_there_were_counts_are_computed_again(run):
+    score(run, "val")
+    path = run.folder / "scores.json"
+    old = json.loads(path.read_text())
+    old["val"]["stamp"].pop(1)                                           # as they were stamped before
+    del old["val"]["counts"], old["val"]["measures"]["macro_precision"]
+    path.write_text(json.dumps(old))
+    assert stored_scores(run) == {} and score(run, "val")["measures"]["macro_precision"] and score(run, "val")["counts"]

@@ -107,6 +107,7 @@ def test_every_single_number_of_the_table_is_that_of_scikit_learn(task, kind):
         "precision": sk.precision_score(labels, preds, average=average),
         "f1": sk.f1_score(labels, preds, average=average),
         "macro_f1": sk.f1_score(labels, preds, average="macro"),
+        "macro_precision": sk.precision_score(labels, preds, average="macro"),
         "micro_f1": sk.f1_score(labels, preds, average="micro"),
         "weighted_f1": sk.f1_score(labels, preds, average="weighted"),
         "npv": negative_predictive_value(labels, truth, preds),

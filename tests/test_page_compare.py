@@ -1,19 +1,25 @@
 """The page that compares: its table is by validation, its tests are those of core.evaluation.compare, its views stand."""
 
+import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn.metrics as sk
 from playwright.sync_api import expect
 
 from core.evaluation.compare import compare
+from core.evaluation.leaderboard import ungrouped
 from core.runs.store import RunStore
-from pages.compare.choice import BY_TEST
+from pages.compare.choice import BY_TEST, TABLE
+from pages.shared import run_feed
 from pages.shared.layout import escape, format_number
+from pages.shared.run_table import as_csv
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle
 from tests.drawn import run_table
-from tests.judged import another_seed, galleries, open_page, plant, text_of
+from tests.judged import another_seed, galleries, open_page, plant, stored_arrays, text_of
 from tests.test_compare import another, change
 
 run, trained = judged.run, judged.trained          # fixtures
@@ -105,6 +111,50 @@ def test_runs_are_found_by_their_words_and_a_person_may_leave_columns_out(two):
     assert [row["id"] for row in run_table(at.run())["rows"]] == [b.id]
     at.session_state["compare_table"] |= {"words": "nobody"}
     assert "No run matches" in text_of(at.run())
+
+
+def test_whole_tables_can_be_chosen_and_stand_in_the_csv(two):
+    a, b = two
+    path = a.folder / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    trained = {"measured": "evaluated", "train_roc_auc": 0.87, "train_accuracy": 0.75}
+    path.write_text("".join(json.dumps(one | trained if one["kind"] == "epoch" else one) + "\n" for one in lines))
+    at = open_page("compare")
+    chosen = {"columns": ["best_epoch", "counts", "train", "test"], "metrics": ["roc_auc", "accuracy"]}
+    at.session_state["compare_table"] |= chosen
+    shown = run_table(at.run())
+    heads = [(column.get("group", ""), column["title"]) for column in shown["columns"]]
+    groups = {"Training": [], "Validation": ["TP", "FN", "FP", "TN"], "Test, where opened": ["TP", "FN", "FP", "TN"]}
+    assert heads == [("", ""), ("", "Run"), ("", "Best epoch"), *(
+        (group, title) for group, counts in groups.items() for title in [*counts, "ROC AUC", "Accuracy"])]
+    first, second = ([cell["text"] for cell in row["cells"]][2:] for row in shown["rows"])
+    assert first[:2] == ["0.870", "0.750"] and second[:2] == ["-", "-"]                    # b did not measure training
+    probs = stored_arrays(a)["val_probs"][:, 1]
+    (tn, fp), (fn, tp) = sk.confusion_matrix(np.arange(N) % 2, probs > 0.5)
+    assert first[2:6] == [str(count) for count in (tp, fn, fp, tn)]
+    why = {column["key"]: column.get("help") for column in shown["columns"]}
+    assert "Evaluate on training images" in why["train:accuracy"] and "has not been opened" in why["test:accuracy"]
+    saved = pd.read_csv(io.StringIO(as_csv(TABLE, ungrouped(run_feed.all_runs(RunStore()))))).set_index("id")
+    assert saved.loc[a.id, ["TP, val", "FN, val", "FP, val", "TN, val"]].tolist() == [tp, fn, fp, tn]
+    assert saved.loc[a.id, "Best epoch"] == int(stored_arrays(a)["val_epoch"])
+    for name, theirs in (("Macro precision", sk.precision_score), ("Balanced accuracy", sk.recall_score),
+                         ("Macro F1", sk.f1_score)):
+        assert saved.loc[a.id, f"{name}, val"] == pytest.approx(theirs(np.arange(N) % 2, probs > 0.5, average="macro"))
+    assert saved.loc[a.id, "ROC AUC, train"] == 0.87 and np.isnan(saved.loc[b.id, "ROC AUC, train"])
+    auc = sk.roc_auc_score(np.arange(N) % 2, stored_arrays(a)["test_probs"][:, 1])
+    assert saved.loc[a.id, "ROC AUC, test"] == pytest.approx(auc)
+    assert a.times_test_opened() == b.times_test_opened() == 0
+
+
+def test_a_test_set_that_nobody_has_opened_is_empty_and_says_why(run, monkeypatch):
+    monkeypatch.setattr("pages.compare.choice.SECONDS", 60)
+    at = open_page("compare")
+    assert not [column for column in run_table(at)["columns"] if column["key"].startswith("test:")]
+    at.session_state["compare_table"] |= {"columns": ["test"]}
+    shown = run_table(at.run())
+    place = [column["key"] for column in shown["columns"]].index("test:roc_auc")
+    assert shown["rows"][0]["cells"][place - 1]["text"] == "-" and "has not been opened" in shown["columns"][place]["help"]
+    assert run.times_test_opened() == 0
 
 
 def test_the_address_says_which_data_sets_and_what_is_not_there(two):

@@ -15,16 +15,19 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from core.config import Task
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.compare import over_seeds, same_but_for_the_seed
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset, with_patients
 from core.files import Lock, write_json
-from core.metrics import METRICS
+from core.metrics import METRICS, Sample
 from core.metrics.estimates import estimate
 from core.runs.run import Run
 from core.runs.summary import RunSummary, all_scores, scores_stamp, stored_scores, stored_splits
 
+COUNTS = {"tp": "TP", "fn": "FN", "fp": "FP", "tn": "TN"}
+NOTHING = {"epoch": 0, "n": 0, "n_positive": None, "counts": None, "measures": {}}
 # R001's two leaderboards: (title, what they are sorted by, how many rows).
 BOARDS = {"all": ("All runs", "", 0), "auc": ("Top ten by AUC", "roc_auc", 10),
           "kappa": ("Top ten by kappa", "cohen_kappa", 10)}
@@ -35,8 +38,8 @@ def score(run: Run, split: str) -> dict | None:
     already.
 
     Returns:
-        {"epoch", "n", "n_positive", "measures": {name: [value, low, high, method]}}, or None where nothing is
-        stored. Without measures where the predictions are damaged
+        {"epoch", "n", "n_positive", "counts", "measures": {name: [value, low, high, method]}}, or None where nothing is
+        stored. Without measures where the predictions are damaged; counts are [tp, fn, fp, tn] of two classes, else None
     """
     known = stored_scores(run).get(split)
     if known:
@@ -44,7 +47,7 @@ def score(run: Run, split: str) -> dict | None:
     if split not in stored_splits(run):
         return None
     stamp, preds = scores_stamp(run), load_predictions(run, split)
-    found = {"epoch": 0, "n": 0, "n_positive": None, "measures": {}} if preds is None else _scored(run, preds)
+    found = NOTHING if preds is None else _scored(run, preds)
     # a read-only home is no fault of the table
     with contextlib.suppress(OSError, LightboxError):
         with Lock(run.folder / "scores.lock"):
@@ -57,13 +60,15 @@ def _scored(run: Run, preds: Predictions) -> dict:
     if preds.patients is None and (data := ready_dataset(run)) is not None:
         # stored by an older version, which did not name them
         preds = with_patients(preds, data)
-    found = {"epoch": preds.epoch, "n": len(preds.labels), "n_positive": None, "measures": {}}
+    found = NOTHING | {"epoch": preds.epoch, "n": len(preds.labels)}
     # predictions that fit no task have no metrics; the other runs still have
     with contextlib.suppress(LightboxError):
-        estimates, _ = estimate(preds.labels, preds.probs, run.data()["task"], preds.patients,
-                                names=list(METRICS), each=(),
-                                threshold=thresholds.of(run))
+        task, threshold = run.data()["task"], thresholds.of(run)
+        estimates, _ = estimate(preds.labels, preds.probs, task, preds.patients, names=list(METRICS), each=(),
+                                threshold=threshold)
+        counts = Sample(preds.labels, preds.probs, task, threshold).counts
         found |= {"n_positive": estimates["accuracy"].n_positive,
+                  "counts": [int(count[1]) for count in counts] if task == Task.BINARY else None,
                   "measures": {m: [one.value, one.low, one.high, one.method] for m, one in estimates.items()}}
     return found
 
@@ -85,6 +90,12 @@ class RunGroup:
         """Mean training time; None where it is not known."""
         known = [run.seconds for run in self.runs if run.seconds is not None]
         return sum(known) / len(known) if known else None
+
+    def counts(self, split: str = "val") -> tuple[int | None, ...]:
+        """Return (true positives, false negatives, false positives, true negatives) of one run that tells two classes apart;
+        None for each of several seeds, of more classes, and of a split that was not predicted."""
+        found = self.first.scores.get(split, {}).get("counts") if len(self.runs) == 1 else None
+        return tuple(found or [None] * 4)
 
     def over_seeds(self, metric: str, split: str = "val") -> dict | None:
         """`core.evaluation.compare.over_seeds` of a metric."""

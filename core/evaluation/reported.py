@@ -14,12 +14,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from core.config import KNOBS, RunConfig
 from core.datasets.mura import PARTS
 from core.evaluation.predictions import Predictions, load_predictions
-from core.metrics import METRICS, Sample, precision, wilson_interval
+from core.metrics import METRICS, Sample, wilson_interval
 from core.metrics.functions import none_for_nan
 from core.metrics.resampling import degrees_of_freedom, limits, resample
 from core.runs.names import network_title
@@ -120,17 +118,13 @@ class Side:
         return None if self.low is None else self.low <= self.printed <= self.high
 
 
-def _macro_precision(sample: Sample) -> np.ndarray:
-    return precision(sample.counts).mean(axis=-1)
-
-
 # Published name -> (title, key of METRICS or None where a run has no such number).
 MEASURES = {
     "accuracy": ("Accuracy", "accuracy"), "roc_auc": ("ROC AUC", "roc_auc"),
     "loss": ("Cross-entropy", "loss"),
     "f1": ("F1 (class 1)", "f1"), "macro_f1": ("Macro F1", "macro_f1"),
     "cohen_kappa": ("Cohen's kappa", "cohen_kappa"),
-    "macro_recall": ("Macro recall", "balanced_accuracy"), "macro_precision": ("Macro precision", None),
+    "macro_recall": ("Macro recall", "balanced_accuracy"), "macro_precision": ("Macro precision", "macro_precision"),
     "val_accuracy": ("Validation accuracy", None), "val_roc_auc": ("Validation ROC AUC", None),
     "train_accuracy": ("Training accuracy", None), "train_loss": ("Training loss", None),
 }
@@ -261,8 +255,6 @@ def _estimated(run: Run, preds: Predictions, names: set[str]) -> dict[str, tuple
     sample = Sample(preds.labels, preds.probs, run.data()["task"])
     functions = {name: METRICS[metric].function.of_sample for name, (_, metric) in MEASURES.items()
                  if name in names and metric is not None}
-    if "macro_precision" in names and not sample.multi_label:
-        functions["macro_precision"] = _macro_precision
     drawn, freedom = resample(sample, preds.patients, functions, draws=DRAWS), degrees_of_freedom(sample,
                                                                                                   preds.patients)
     own = {}

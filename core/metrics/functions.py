@@ -19,6 +19,7 @@ from core.metrics.confusion import (
     kappas,
     matthews,
     one_against_rest,
+    precision,
     predict,
     ratio,
     sensitivity,
@@ -186,6 +187,12 @@ balanced_accuracy = metric(_balanced_accuracy, _balanced_accuracy_per_class)
 def macro_f1(sample: Sample) -> np.ndarray:
     """Return the mean F1 of the classes, also where there are two."""
     return sample.across(f1(sample.counts))
+
+
+@metric
+def macro_precision(sample: Sample) -> np.ndarray:
+    """Return the mean precision of the classes, also where there are two; undefined where one is never predicted."""
+    return sample.across(precision(sample.counts))
 
 
 @metric

@@ -17,6 +17,7 @@ from core.metrics.functions import (
     cross_entropy,
     kappa,
     macro_f1,
+    macro_precision,
     matthews_correlation,
     micro_f1,
     none_for_nan,
@@ -54,7 +55,7 @@ METRICS: dict[str, Metric] = {
         r"\sum_t (S_t - S_{t-1}) P_t", average_precision),
     "balanced_accuracy": Metric(
         "Balanced accuracy",
-        "Mean sensitivity of all classes, so that a rare class counts as much as a common one.",
+        "Mean sensitivity of all classes (macro recall), so that a rare class counts as much as a common one.",
         r"\frac1K \sum_k \frac{TP_k}{TP_k + FN_k}", balanced_accuracy),
     "sensitivity": Metric(
         "Sensitivity", "Share of the positive images that are predicted positive; also called recall.",
@@ -77,6 +78,9 @@ METRICS: dict[str, Metric] = {
     "macro_f1": Metric(
         "Macro F1", "Mean F1 of all classes, so that a rare class counts as much as a frequent one.",
         r"\frac1K \sum_k F1_k", macro_f1),
+    "macro_precision": Metric(
+        "Macro precision", "Mean precision of all classes, so that a rare class counts as much as a frequent one.",
+        r"\frac1K \sum_k \frac{TP_k}{TP_k + FP_k}", macro_precision),
     "micro_f1": Metric(
         "Micro F1",
         "F1 of the pooled counts of all classes; with one class per image it equals the accuracy.",

@@ -32,7 +32,8 @@ DATA = {"dataset": str, "title": str, "task": Task, "target?": str, "class_names
 ESTIMATE = [NUMBER, NUMBER, NUMBER, (str, None)]
 THRESHOLDS = {"thresholds": {"*": {
     "value": Between(0, 1), "rule": str, "wish": {"*": REAL}, "epoch": EPOCH, "sought": COUNT}}}
-SCORES = {"*": {"stamp?": list, "epoch": EPOCH, "n": COUNT, "n_positive?": SOME, "measures": {"*": ESTIMATE}}}
+SCORES = {"*": {"stamp?": list, "epoch": EPOCH, "n": COUNT, "n_positive?": SOME,
+                "counts?": ([COUNT, COUNT, COUNT, COUNT], None), "measures": {"*": ESTIMATE}}}
 
 TRIED = {"threads": COUNT, "channels_last": bool, "precision?": str, "images_per_second": REAL}
 RECORDS = {

@@ -1,8 +1,9 @@
 """A run in a table: what it is, what it reached, what it cost. Read from a few small files, without opening
 anything large.
 
-    scores.json    {split: {"stamp", "epoch", "n", "n_positive", "measures": {metric: [value, low, high, method]}}}: metrics with
-                   their intervals, computed once by core/evaluation/leaderboard.py
+    scores.json    {split: {"stamp", "epoch", "n", "n_positive", "counts": [tp, fn, fp, tn],
+                    "measures": {metric: [value, low, high, method]}}}: metrics with their intervals, computed once by
+                   core/evaluation/leaderboard.py
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from core.runs.shapes import SCORES, read_record
 FILES = ("config.json", "status.json", "metrics.jsonl", "notes.json", "data.json", "predictions.npz", "threshold.json",
          "scores.json")
 
+SCORED = 2          # raise it when scores.json gets more: what was computed before is then computed again
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -43,8 +46,11 @@ class RunSummary:
         since: when it came into its state
         task, n: of its data set: the task, and split -> number of images; empty before it has started
         curve: ROC AUC on validation of each epoch, None where it is undefined
+        best_epoch: whose weights are kept, by the metric that was chosen for that; 0 before the first epoch ended
         recorded: metric -> value on validation in the best epoch, as the trainer reported it, without
             intervals
+        trained: the same on the training images, of a run that evaluates them like the others; else empty, for what is
+            summed while the weights change, on augmented images, is another number
         scores: split -> what scores.json has of it, where it is of the predictions and the threshold of now
         unscored: splits with predictions, but without such scores
         code: name of the run in the way of report R001
@@ -70,7 +76,9 @@ class RunSummary:
     seconds: float | None = None
     epoch_seconds: float | None = None
     curve: tuple[float | None, ...] = ()
+    best_epoch: int = 0
     recorded: Mapping[str, float] = field(default_factory=dict)
+    trained: Mapping[str, float] = field(default_factory=dict)
     scores: Mapping[str, dict] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     code: str = ""
@@ -116,7 +124,7 @@ class RunSummary:
         """Return a metric without its interval; None where it is not known or undefined."""
         if split in self.scores:
             return self.scores[split]["measures"].get(metric, (None,))[0]
-        return self.recorded.get(metric) if split == "val" else None
+        return {"train": self.trained, "val": self.recorded}.get(split, {}).get(metric)
 
     def matches(self, words: str) -> bool:
         """Return whether each of these words is in the name, tags, note, data, network or code; case does not
@@ -150,10 +158,16 @@ def summarize(run: Run) -> RunSummary:
         task=about.get("task", ""), n=about.get("n", {}), since=status.since, epoch=epochs[-1]["epoch"] if epochs else 0,
         seconds=sum(seconds) if epochs else None, epoch_seconds=median(seconds) if epochs else None,
         curve=tuple(record.get("val_roc_auc") for record in epochs),
-        recorded={key.removeprefix("val_"): value for key, value in best.items()
-                  if key.startswith("val_") and isinstance(value, int | float)},
+        best_epoch=best.get("epoch", 0), recorded=_of_split(best, "val"),
+        trained=_of_split(best, "train") if best.get("measured") == "evaluated" else {},
         scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),
         code=run_code(config, about), details=_details(config))
+
+
+def _of_split(record: Mapping, split: str) -> dict[str, float]:
+    """Return metric -> value of a record of an epoch."""
+    return {key.removeprefix(f"{split}_"): value for key, value in record.items()
+            if key.startswith(f"{split}_") and isinstance(value, int | float)}
 
 
 def stored_splits(run: Run) -> list[str]:
@@ -183,7 +197,7 @@ def all_scores(run: Run) -> dict[str, dict]:
 
 def scores_stamp(run: Run) -> list:
     """Return what changes when the predictions, the threshold or the program do."""
-    return [__version__, *(number for name in ("predictions.npz", "threshold.json")
+    return [__version__, SCORED, *(number for name in ("predictions.npz", "threshold.json")
                            for number in file_stamp(run.folder / name))]
 
 

@@ -53,6 +53,10 @@ def _network(row: RunGroup) -> str:
     return network_title(row.first.network)
 
 
+def _best_epoch(row: RunGroup) -> str:
+    return ", ".join(str(run.best_epoch) for run in row.runs if run.best_epoch)
+
+
 def _created(row: RunGroup) -> str:
     return format_ago(time.time() - row.first.created)
 
@@ -78,6 +82,8 @@ COLUMNS = {
                    _of_first("code")),
     "epochs": Column("Epochs", "Finished epochs.", lambda row: f"{row.first.epoch} of {row.first.epochs}",
                      _of_first("epoch"), NUMBER),
+    "best_epoch": Column("Best epoch", "The epoch whose weights are kept, by the metric that was chosen for that on validation; "
+                         "empty before the first epoch has ended.", _best_epoch, _of_first("best_epoch"), NUMBER),
     "created": Column("Queued", "When the run was made.", _created,
                       _of_first("created"), down=True),
     "seconds": Column("Training", "Time of training and validation, without waiting; the mean over several "
@@ -117,6 +123,11 @@ def images_cell(row: RunGroup, split: str) -> dict:
         return {"text": "-"}
     return {"text": f"{found['n']:,}", "small": "" if found["n_positive"] is None
             else f"{found['n_positive']:,} pos."}
+
+
+def count_cells(row: RunGroup, split: str) -> list[dict]:
+    """Return true positives, false negatives, false positives and true negatives."""
+    return [{"text": "-" if count is None else f"{count:,}"} for count in row.counts(split)]
 
 
 def number_cell(row: RunGroup, metric: str, split: str, best: bool) -> dict:

@@ -15,15 +15,36 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import leaderboard
-from core.evaluation.leaderboard import RunGroup
+from core.evaluation.leaderboard import COUNTS, RunGroup
 from core.metrics import METRICS
 from core.runs.summary import RunSummary
-from pages.shared.run_columns import AFTER, COLUMNS, NUMBER, OPTIONAL, cell, images_cell, number_cell, plain
+from pages.shared.run_columns import (
+    AFTER,
+    COLUMNS,
+    NUMBER,
+    OPTIONAL,
+    cell,
+    count_cells,
+    images_cell,
+    number_cell,
+    plain,
+)
 from pages.shared.widget_state import follow
 
 HERE = Path(__file__).parent
-SPLITS = {"val": "Validation", "test": "Test, where opened"}
-MORE = {"n": "Images", "test": "Test results"}       # columns beside the metrics, where a page offers them
+SPLITS = {"train": "Training", "val": "Validation", "test": "Test, where opened"}
+MORE = {"n": "Images", "counts": "TP, FN, FP, TN", "train": "Training results",
+        "test": "Test results"}                      # columns beside the metrics, where a page offers them
+WHOLE = ("roc_auc", "accuracy", "macro_precision", "balanced_accuracy", "macro_f1")      # in every CSV, beside what is shown
+COUNTS_HELP = {"tp": "True positives: images of the positive class that are predicted positive.",
+               "fn": "False negatives: images of the positive class that are missed.",
+               "fp": "False positives: images of the negative class that are predicted positive.",
+               "tn": "True negatives: images of the negative class that are predicted negative."}
+ONLY_TWO = "Empty for more than two classes, for several seeds in one row, and before the run has predictions."
+UNKNOWN = {"train": "Empty for runs that did not evaluate the training images in the same way as the validation images: "
+                    "\"Evaluate on training images\" on the page Train.",
+           "val": "Empty before the first epoch has ended.",
+           "test": "Empty for runs whose test set has not been opened, on the page Evaluate."}
 INTERVAL = "Below it the 95 % interval: Wilson's for proportions, otherwise a bootstrap by patient."
 SHUT = "Sorting by test is off: see the switch above the table."
 
@@ -145,7 +166,7 @@ def sort_rows(rows: Sequence[RunGroup], column: str, down: bool) -> list[RunGrou
 def _sort_by(table: RunTable, key: object, now: tuple[str, bool]) -> bool:
     """Take a click on a head: it sorts by that, and a second one turns the order round."""
     split, _, metric = str(key).partition(":")
-    splits = SPLITS if kept(table)["test"] else ("val",)
+    splits = SPLITS if kept(table)["test"] else ("train", "val")
     known = str(key) in COLUMNS or split in splits and metric in METRICS
     if known:
         kept(table)["by"] = str(key), (not now[1] if key == now[0] else None)
@@ -174,7 +195,8 @@ def draw_table(table: RunTable, rows: Sequence[RunGroup], marks: Mapping[str, tu
     lines = []
     for place, row in enumerate(rows):
         numbers = [one for split in splits for one in (
-            *[images_cell(row, split)] * ("n" in shown_columns(table)),
+            *[images_cell(row, split)] * ("n" in shown_columns(table) and split != "train"),
+            *count_cells(row, split) * ("counts" in shown_columns(table) and split != "train"),
             *(number_cell(row, m, split, place in best[m, split]) for m in metrics))]
         cells = [cell(key, row) for key in about if key not in AFTER]
         cells += numbers + [cell(key, row) for key in about if key in AFTER]
@@ -200,25 +222,27 @@ def draw_csv(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str] =
     """Draw the button that saves these rows and the columns that are shown."""
     st.download_button("CSV", lambda: as_csv(table, rows, without), "runs.csv", "text/csv", on_click="ignore",
                        icon=":material/download:", key=f"{table.page}_csv",
-                       help="These rows and columns as a table, in full precision.")
+                       help="These rows and columns in full precision, with the best epoch, TP, FN, FP, TN, ROC AUC, "
+                            "accuracy and macro precision, recall and F1 on training, validation and test.")
 
 
 def as_csv(table: RunTable, rows: Sequence[RunGroup], without: Sequence[str] = ()) -> str:
-    """Return the table as CSV: a line for each row, a metric with the ends of its interval."""
-    about, metrics, splits = _what(table, rows, without)
+    """Return the table as CSV: a line for each row, a metric with the ends of its interval, empty what is not known."""
+    about, metrics, _ = _what(table, rows, without)
     lines = []
     for row in rows:
-        line = {"id": row.first.id, COLUMNS["code"].title: row.first.code}
-        line |= {COLUMNS[key].title: plain(key, row) for key in about}
-        for split in splits:
-            if "n" in shown_columns(table):
-                line[f"n, {split}"] = row.first.scores.get(split, {}).get("n")
-            for m in metrics:
-                value = row.estimate(m, split)
-                line |= {f"{METRICS[m].title}{end}, {split}": x
-                         for end, x in zip(("", " low", " high"), value)}
+        line = {"id": row.first.id}
+        line |= {COLUMNS[key].title: plain(key, row) for key in dict.fromkeys(["code", "best_epoch", *about])}
+        for split in SPLITS:
+            scores = row.first.scores.get(split, {})
+            line[f"n, {split}"] = scores.get("n", row.first.n.get("train") if split == "train" else None)
+            if split != "train":
+                line |= {f"{title}, {split}": count for title, count in zip(COUNTS.values(), row.counts(split))}
+            for m in dict.fromkeys((*metrics, *WHOLE)):
+                ends = ("",) if split == "train" else ("", " low", " high")          # training has no intervals
+                line |= {f"{METRICS[m].title}{end}, {split}": x for end, x in zip(ends, row.estimate(m, split))}
         lines.append(line)
-    return pd.DataFrame(lines).to_csv(index=False)
+    return pd.DataFrame(lines, dtype=object).to_csv(index=False)         # whole numbers stay whole beside empty cells
 
 
 def _what(table: RunTable, rows: Sequence[RunGroup],
@@ -228,8 +252,9 @@ def _what(table: RunTable, rows: Sequence[RunGroup],
     empty = {key for key in OPTIONAL if not any(COLUMNS[key].cell(row) for row in rows)}
     about = ["name", *(key for key in COLUMNS if key in shown and key not in {*without, *empty})]
     metrics = [m for m in dict.fromkeys((*table.metrics, *METRICS)) if m in kept(table)["metrics"]]
-    opened = "test" in shown and any("test" in run.scores for row in rows for run in row.runs)
-    return about, metrics, ["val", "test"] if opened else ["val"]
+    # a table that nobody has changed has no columns that are empty in every row
+    opened = kept(table)["columns"] is not None or any("test" in run.scores for row in rows for run in row.runs)
+    return about, metrics, [split for split in SPLITS if split == "val" or split in shown and (split == "train" or opened)]
 
 
 def _heads(table: RunTable, about: Sequence[str], metrics: Sequence[str], splits: Sequence[str],
@@ -243,9 +268,13 @@ def _heads(table: RunTable, about: Sequence[str], metrics: Sequence[str], splits
     for split in splits:
         shut = split == "test" and not kept(table)["test"]
         of = [{"title": "n", "help": "Number of images, and how many of them are positive.", "key": "",
-               "look": NUMBER}] * ("n" in shown_columns(table))
+               "look": NUMBER}] * ("n" in shown_columns(table) and split != "train")
+        if "counts" in shown_columns(table) and split != "train":
+            of += [{"title": title, "help": f"{COUNTS_HELP[key]} {ONLY_TWO} {UNKNOWN[split]}", "key": "", "look": NUMBER}
+                   for key, title in COUNTS.items()]
         of += [{"key": f"{split}:{m}", "title": METRICS[m].title, "look": NUMBER, "shut": shut,
-                "help": f"{METRICS[m].help} {INTERVAL} {SHUT if shut else ''}".strip()} for m in metrics]
+                "help": " ".join(filter(None, (METRICS[m].help, INTERVAL * (split != "train"), UNKNOWN[split], SHUT * shut)))}
+               for m in metrics]
         heads += [one | {"group": SPLITS[split], "first": place == 0} for place, one in enumerate(of)]
     after = [key for key in about if key in AFTER]
     heads += [head(key) | {"first": place == 0} for place, key in enumerate(after)]
