@@ -26,6 +26,7 @@ def no_machine(monkeypatch) -> list[str]:
     from pages.shared import preview, run_feed
     started: list[str] = []
     monkeypatch.setattr("core.runs.store.machine", lambda: CPU)
+    monkeypatch.setattr("core.runs.preflight.machine", lambda: CPU)
     monkeypatch.setattr("pages.shared.preview.machine", lambda: CPU)
     monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: started.append(device))
     for cached in (preview.devices, preview.ready, run_feed._recovered):

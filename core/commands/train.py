@@ -8,6 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from core.commands.options import JSON, Command, absolute, argument, set_argument, settings
@@ -22,13 +23,19 @@ if TYPE_CHECKING:
 
 def train(options: Namespace) -> int:
     """Train here and show the progress; with --queue leave it to the worker."""
-    from core.datasets import open_source
+    from core.datasets import look_ahead
+    from core.runs.preflight import require_possible
     from core.runs.store import RunStore
     if options.resume:
         _refuse_settings(options)
     configs = [] if options.resume else _grid(_config(options), options.grid)
-    for config in configs:
-        open_source(config.data)                  # what is not there is refused before a run exists
+    look = cache(look_ahead)
+    for config in configs:                        # what cannot work is refused before a run exists
+        try:
+            require_possible(config, look)
+        except LightboxError as error:
+            which = f"In the run {config.name}." if len(configs) > 1 else ""
+            raise LightboxError(error.code, error.message, f"{error.hint} {which}".strip()) from None
     if "TORCHELASTIC_RUN_ID" in os.environ:       # one of several processes of torchrun, which train the run themselves
         if options.grid:
             raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.",

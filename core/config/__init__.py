@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from core.config.augment import AugmentConfig
-from core.config.data import SPLIT_NAMES, DataConfig, Split, Task
+from core.config.data import ORDERED, SPLIT_NAMES, DataConfig, Split, Task
 from core.config.knob import GROUPS, Group, Knob, knob
 from core.config.model import ModelConfig
 from core.config.optim import OptimConfig
 from core.config.train import TrainConfig
 from core.errors import LightboxError
 
-__all__ = ["GROUPS", "KNOBS", "SPLIT_NAMES", "AugmentConfig", "DataConfig", "Group", "Knob", "ModelConfig",
+__all__ = ["GROUPS", "KNOBS", "ORDERED", "SPLIT_NAMES", "AugmentConfig", "DataConfig", "Group", "Knob", "ModelConfig",
            "OptimConfig", "RunConfig", "Split", "Task", "TrainConfig", "home", "knob"]
 
 

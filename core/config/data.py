@@ -17,6 +17,9 @@ class Task(StrEnum):
     ORDINAL = "ordinal-regression"                # grades
 
 
+ORDERED = (Task.ORDINAL, Task.BINARY)      # two classes are in order whichever comes first
+
+
 class Split(StrEnum):
     """The three parts of a data set. A member is its text: `Split.VAL == "val"`."""
 

@@ -20,7 +20,7 @@ from core.datasets.inspection import NAME, inspect
 from core.datasets.labels import AS_STORED, read_labels
 from core.datasets.moved import is_gone, is_there, note_moved, where
 from core.datasets.registry import DATASETS, DatasetInfo, split_counts
-from core.datasets.source import Progress, Source, Target
+from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.splits import make_split
 from core.datasets.store import is_stored, open_store, store_folder
 from core.errors import LightboxError
@@ -161,7 +161,27 @@ def open_dataset(data: DataConfig, progress: Progress | None = None, *, external
     if intensity not in (None, source.intensity):
         source.read_intensity(intensity)
     store = open_store(source, data.size, data.resize, data.channels, progress)
-    index = store.index
+    return _with_labels(data, source, store.index, store.images, store.fingerprint, external, progress)
+
+
+def look_ahead(data: DataConfig) -> Dataset | None:
+    """Return the data set as it will be opened, labels and split, where no pixel need be read for that: prepared ones with their
+    pixels, others without (`images` is empty). None: it has to be fetched first, or its split needs a search for copies.
+
+    Raises LightboxError as `open_dataset` does.
+    """
+    source = open_source(data)
+    if is_ready(data):
+        return open_dataset(data)
+    if source is None or data.needs_copies:
+        return None
+    pixels = np.empty((0, data.size, data.size, data.channels or 3), np.uint8)
+    return _with_labels(data, source, source.scan(), pixels, "")
+
+
+def _with_labels(data: DataConfig, source: Source, index: Index, images: np.ndarray, fingerprint: str, external: bool = False,
+                 progress: Progress | None = None) -> Dataset:
+    """Choose the target, read its labels, split."""
     name = data.target or next(iter(index.targets))
     if name not in index.targets:
         raise LightboxError("dataset.target", f"{source.title} has no target called {name!r}.",
@@ -170,8 +190,8 @@ def open_dataset(data: DataConfig, progress: Progress | None = None, *, external
     opened = Dataset(
         name=source.name, title=source.title, description=source.description, licence=source.licence,
         task=target.task, target=target.name, targets=tuple((t.name, t.title) for t in index.targets.values()),
-        class_names=target.class_names, images=store.images, labels=target.labels, table=index.table,
-        size=data.size, resize=data.resize, channels=store.images.shape[3], fingerprint=store.fingerprint,
+        class_names=target.class_names, images=images, labels=target.labels, table=index.table,
+        size=data.size, resize=data.resize, channels=images.shape[3], fingerprint=fingerprint,
         split_hash="", split_note="", skipped=tuple(index.skipped), notes=tuple(index.notes), source=source, config=data,
         understood=tuple(index.understood + understood), label_edit=_edit_from(index.targets[name], target))
     if external or is_external(index.table, target.labels, data.split):

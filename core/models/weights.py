@@ -148,15 +148,9 @@ def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
             holds other than floating point numbers, or a number that is none; "weights.unlike" where nothing
             fits
     """
-    shapes = _header(path)
     own = network.state_dict()
-    names = _our_names(path, shapes, own)
+    shapes, names, fit = match_file(network, path, title)
     theirs = {ours: name for name, ours in names.items()}
-    fit = fitting(network, {ours: shapes[name] for name, ours in names.items()})
-    if all(name.endswith(COUNTER) for name in fit):
-        raise LightboxError("weights.unlike", f"None of the {len(names)} tensors in {path.name} fits a {title}: the first is "
-                            f"called {next(iter(names), 'nothing')}.",
-                            f"Choose the network that the file was made for; here the first is called {next(iter(own))}.")
     try:
         with safe_open(str(path), framework="pt") as tensors:
             take(network, fit, lambda name: _finite(path, theirs[name], tensors.get_tensor(theirs[name])))
@@ -164,6 +158,21 @@ def load_file(network: nn.Module, path: Path, title: str) -> tuple[str, ...]:
         raise _broken(path, "it cannot be read") from error
     added_up = any(shapes[theirs[name]] != tuple(own[name].shape) for name in fit)
     return _notes(path, names, fit, added_up, left_over(network, fit))
+
+
+def match_file(network: nn.Module, path: Path, title: str) -> tuple[dict[str, Shape], dict[str, str], list[str]]:
+    """Return (name in a safetensors file -> shape, name there -> name here, names here that fit), read from its start alone.
+
+    Raises LightboxError as `load_file` does; `network` may be on the meta device.
+    """
+    shapes, own = header(path), network.state_dict()
+    names = _our_names(path, shapes, own)
+    fit = fitting(network, {ours: shapes[name] for name, ours in names.items()})
+    if all(name.endswith(COUNTER) for name in fit):
+        raise LightboxError("weights.unlike", f"None of the {len(names)} tensors in {path.name} fits a {title}: the first is "
+                            f"called {next(iter(names), 'nothing')}.",
+                            f"Choose the network that the file was made for; here the first is called {next(iter(own))}.")
+    return shapes, names, fit
 
 
 def _our_names(path: Path, shapes: Mapping[str, Shape], own: Mapping[str, Tensor]) -> dict[str, str]:
@@ -213,8 +222,8 @@ def renamed(name: str, known: Mapping[str, object]) -> str:
     return name
 
 
-def _header(path: Path) -> dict[str, Shape]:
-    """Names and shapes in a safetensors file, read from its start alone."""
+def header(path: Path) -> dict[str, Shape]:
+    """Return names and shapes in a safetensors file, read from its start alone. Raises LightboxError as `load_file` does."""
     try:
         size = path.stat().st_size
         if not path.is_file():

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,7 +23,9 @@ from core.datasets.intensity import in_words, intensity_text
 from core.datasets.statistics import channel_statistics
 from core.errors import LightboxError
 from core.files import Damaged, read_json
+from core.models.registry import MODELS
 from core.runs import checkpoints
+from core.runs.states import LIVE, State
 from core.runs.store import Run, RunStore
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from core.models.classifier import Classifier
 
+Found = TypeVar("Found")
 META = {"meta": {"title": str, "dataset": str, "model": {"name": str},
                  "classifier": {"class_names": list[str], "task": Task, "preprocessing": {"size": range(1, 10**5)}}}}
 SHIPPED = Path(__file__).parents[2] / "weights"
@@ -166,7 +170,7 @@ def build_for(config: RunConfig, data) -> Classifier:
     from core.models.classifier import Preprocessing
     before, preprocessing, statistics = None, None, None
     if config.model.weights.startswith("run:"):
-        before = _earlier(config.model.weights.removeprefix("run:"))
+        before = _or_gone(load_classifier, config.model.weights.removeprefix("run:"))
         p = before.model.preprocessing
         if config.model.normalise == "auto" and p.channels == data.channels:
             # what its weights know
@@ -180,14 +184,43 @@ def build_for(config: RunConfig, data) -> Classifier:
                         preprocessing=preprocessing, statistics=statistics)
     model.preprocessing = dataclasses.replace(model.preprocessing, intensity=data.source.intensity)
     if before:
-        model.notes = (*model.notes, *before.notes, *_take_over(model, before.model))
+        model.notes = (*model.notes, *before.notes, *_take_over(model, before.model, config.model))
     return model
 
 
-def _earlier(run_id: str) -> Loaded:
-    """The classifier of the run that another one starts from. Raises LightboxError "weights.gone"."""
+def weight_shapes(address: str) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of what a network may take over from a classifier, read from the start of its file alone; {} where a
+    run waits or trains, so that nobody knows yet.
+
+    Raises LightboxError "weights.gone", "checkpoint.missing", "weights.broken".
+    """
+    from core.models.weights import header
+    if is_shipped(address):
+        folder = SHIPPED / address
+    else:
+        run = _or_gone(RunStore().get, address)
+        if run.status().state in LIVE | {State.QUEUED}:
+            return {}
+        finished = [epoch for epoch, step in checkpoints.places(run.checkpoints) if step == 0 and epoch > 0]
+        if not finished:
+            raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.", "Choose another run.")
+        best = checkpoints.best_epoch(run.checkpoints)
+        folder = run.checkpoints / checkpoints.name_of(best if best in finished else finished[-1])
+    shapes = header(folder / "weights.safetensors")
+    return {name.removeprefix("network."): shape for name, shape in shapes.items() if name.startswith("network.")}
+
+
+def no_fit(address: str, network: str) -> LightboxError:
+    """Return the error of a network that no weight of a classifier fits."""
+    theirs = MODELS[settings_of(address).model.name].title
+    return LightboxError("weights.unlike", f"The initial weights are those of a different network, a {theirs}: none of its weights "
+                         f"fit a {MODELS[network].title}.", "Choose the same network as in that run, or other initial weights.")
+
+
+def _or_gone(find: Callable[[str], Found], run_id: str) -> Found:
+    """What `find` gives for the run that another one starts from. Raises LightboxError "weights.gone"."""
     try:
-        return load_classifier(run_id)
+        return find(run_id)
     except LightboxError as error:
         if error.code != "run.gone":
             raise
@@ -195,14 +228,13 @@ def _earlier(run_id: str) -> Loaded:
                             "Start a copy with other weights.") from None
 
 
-def _take_over(model: Classifier, before: Classifier) -> list[str]:
+def _take_over(model: Classifier, before: Classifier, config: ModelConfig) -> list[str]:
     """Copy all weights that fit from another classifier; returns a sentence about those that do not."""
     from core.models.weights import COUNTER, fitting, left_over, take
     theirs = before.network.state_dict()
     fit = fitting(model.network, {name: tuple(value.shape) for name, value in theirs.items()})
     if not fit:
-        raise LightboxError("weights.unlike", "The earlier run has a different network: none of its weights fit.",
-                            "Choose the same network as in that run, or start from none.")
+        raise no_fit(config.weights.removeprefix("run:"), config.name)
     take(model.network, fit, theirs.__getitem__)
     new = left_over(model.network, fit)
     fit = [name for name in fit if not name.endswith(COUNTER)]

@@ -21,12 +21,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.config import Task, TrainConfig
+from core.config import ORDERED, Task, TrainConfig
 from core.datasets.stratify import balanced_weights
 from core.errors import LightboxError
-
-ORDERED = (Task.ORDINAL, Task.BINARY)      # two classes are in order whichever comes first
-
 
 # --- (logits, targets, weights (K,), gamma) -> (B,), one an image ---
 
