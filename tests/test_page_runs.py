@@ -115,9 +115,15 @@ def test_a_run_that_failed_at_once_shows_why_and_what_helps_not_empty_curves():
     assert not at.metric and not [one for one in at.get("vega_lite_chart")]
     assert at.button("run_again").proto.type == "primary" and at.button("run_resume").proto.type == "secondary"
     assert at.button("run_resume").label == "Try again"
-    put_run("failed", TWO, reason="Later.")
+    run = put_run("failed", TWO, reason="Later.")
     at = open_page("runs")
     assert at.metric and at.button("run_resume").label == "Resume" and at.button("run_resume").proto.type == "primary"
+    for code, again in (("train.nan", "Try again"), ("disk.full", "Resume")):         # would repeat; is cured beside the run
+        run.change("queued")
+        run.change("failed", "It went wrong.", code=code)
+        at = open_page("runs", run=run.id)
+        assert at.button("run_resume").label == again
+        assert (at.button("run_again").proto.type == "primary") == (again == "Try again")
 
 
 def test_a_refusal_is_said_and_stays():

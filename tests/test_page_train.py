@@ -1,5 +1,6 @@
 """The page that queues runs: the form is the config, what was typed stays, one press makes one run."""
 
+import shutil
 import threading
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from core.config import KNOBS, Knob, RunConfig, TrainConfig
 from core.datasets import open_dataset
 from core.errors import LightboxError
+from core.runs.classifiers import SHIPPED
+from core.runs.preflight import imagenet_file
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
 from pages.shared import config_form
@@ -14,7 +17,7 @@ from pages.shared.layout import escape
 from pages.train import queue_button, sweep
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.tiny import tiny_config, tiny_npz
-from tests.train_form import by_key, choose_recipe, queue, recipe_of, type_in, widgets
+from tests.train_form import by_key, can_queue, choose_recipe, queue, recipe_of, type_in, widgets
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +184,10 @@ def test_a_value_that_is_not_allowed_is_a_sentence_and_no_run(name, value, said)
     at.run()
     assert not at.exception and said in text_of(at).replace("\\", "")
     assert widgets(at)[name].value == value
-    assert "queue_run" not in [b.key for b in at.button] and RunStore().list() == []
+    assert not can_queue(at) and RunStore().list() == []
+    assert at.button("mend").label == escape(f"Set {KNOBS[name].label.lower()} to {config_form.words(name, KNOBS[name].default)}")
+    at.button("mend").click().run()
+    assert widgets(at)[name].value == KNOBS[name].default and can_queue(at)
 
 
 def test_a_size_of_ones_own_may_be_typed(tiny, monkeypatch):
@@ -197,7 +203,7 @@ def test_a_size_of_ones_own_may_be_typed(tiny, monkeypatch):
                                            ("breastmnits", "Did you mean breastmnist?")])
 def test_a_data_set_that_does_not_exist_is_a_sentence(dataset, said):
     at = open_page("train", dataset=dataset)
-    assert said in text_of(at).replace("\\", "") and "queue_run" not in [b.key for b in at.button]
+    assert said in text_of(at).replace("\\", "") and not can_queue(at)
 
 
 def test_a_full_disk_is_said_where_the_button_is(tiny, monkeypatch):
@@ -304,16 +310,69 @@ def test_a_link_to_a_run_fills_the_form_once():
     assert widgets(at.run())["optim.lr"].value == 0.03
 
 
-def test_going_on_with_another_network_is_advised_against():
+@pytest.fixture
+def torch_is_here(monkeypatch):
+    import torch  # noqa: F401
+    monkeypatch.setattr("pages.shared.open_data.warm_up", lambda: threading.Thread())      # has ended
+
+
+def test_going_on_with_another_network_or_split_is_advised_against(tiny):
     run = put_run("finished", [start_record(), epoch_record(1, 0.7)])
+    (run.checkpoints / "e0001-s000000").mkdir()
+    shutil.copy(SHIPPED / "phantom-body-part" / "weights.safetensors", run.checkpoints / "e0001-s000000")
     at = open_page("train", run=run.id)
-    assert not at.warning
-    widgets(at)["model.name"].set_value("resnet18")
+    assert can_queue(at)
+    widgets(at)["model.name"].set_value("squeezenet1_0")
     at.run()
-    assert "do not fit a ResNet" in at.warning[0].value.replace("\\", "")
+    assert "only the layers that are alike" in at.warning[0].value and can_queue(at)
     widgets(at)["data.split_seed"].set_value(5)
     widgets(at)["model.name"].set_value("squeezenet1_1")
-    assert "another split" in at.run().warning[0].value
+    assert "another split" in at.run().warning[0].value and can_queue(at)
+
+
+def test_a_run_that_cannot_work_is_not_queued_and_mended_with_one_click(tiny, torch_is_here, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))             # no ImageNet weights on this disk
+    at = choose_recipe(open_page("train", dataset=str(tiny)), "quick")
+    assert can_queue(at) and "mend" not in [b.key for b in at.button]
+    widgets(at)["model.name"].set_value("resnet18")
+    at.run()
+    assert "none of its weights fit a ResNet-18" in text_of(at).replace("\\", "") and not can_queue(at)
+    assert at.button("mend").label == "Start from random weights instead"
+    at.button("mend").click().run()
+    assert widgets(at)["model.weights"].value == "none" and can_queue(at)
+    queue(at)
+    assert [run.config.model.name for run in RunStore().list()] == ["resnet18"]
+
+
+def test_imagenet_weights_are_offered_where_they_are_on_this_disk(tiny, torch_is_here, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    file = imagenet_file("resnet18")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    at = choose_recipe(open_page("train", dataset=str(tiny)), "quick")
+    widgets(at)["model.name"].set_value("resnet18")
+    at.run().button("mend").click().run()
+    assert widgets(at)["model.weights"].value == "imagenet" and can_queue(at)
+
+
+def test_what_only_torch_knows_is_refused_when_the_button_is_pressed(tiny):
+    at = choose_recipe(open_page("train", dataset=str(tiny)), "quick")
+    widgets(at)["model.name"].set_value("resnet18")
+    at.run().button("queue_run").click().run()
+    assert "none of its weights fit" in text_of(at) and at.title[0].value == "Train" and not RunStore().list()
+
+
+def test_of_a_grid_only_the_runs_that_can_work_are_queued(tiny, torch_is_here):
+    at = choose_recipe(open_page("train", dataset=str(tiny)), "quick")
+    by_key(at, "multiselect", "grid_model.name").set_value(["resnet18", "squeezenet1_1"]).run()
+    by_key(at, "multiselect", "grid_train.seed").set_value([0, 1, 2]).run()
+    assert "3 of 6 runs cannot work" in text_of(at) and at.button("queue_grid").label == "Queue the other 3 runs"
+    at.button("queue_grid").click().run()
+    assert [run.config.model.name for run in RunStore().list()] == ["squeezenet1_1"] * 3
+    at = open_page("train", dataset=str(tiny))
+    at.session_state["form_of_a_run"]["model.weights"] = "run:phantom-body-part"
+    by_key(at.run(), "multiselect", "grid_model.name").set_value(["resnet18", "resnet34"]).run()
+    assert at.button("queue_grid").disabled
 
 
 def test_a_link_to_a_run_that_is_gone_is_a_sentence():

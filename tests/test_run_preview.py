@@ -62,7 +62,7 @@ def test_counts_of_a_known_set_are_there_before_its_images():
 
 def test_preparing_the_images_from_the_page(tmp_path):
     at = open_page("train", dataset=str(tiny_npz(tmp_path)))
-    assert {m.label: m.value for m in at.metric}["Training"] == "-"
+    assert {m.label: m.value for m in at.metric}["Training"] == "96" and "not prepared" in text_of(at)
     at.button("prepare").click().run()
     assert not at.exception and {m.label: m.value for m in at.metric}["Training"] == "96"
 
@@ -133,10 +133,11 @@ def test_a_set_that_cannot_be_opened_leaves_the_foot_of_the_page(tmp_path, monke
     no_machine(monkeypatch)
     for name in ("a", "b"):
         (tmp_path / "set" / name).mkdir(parents=True)
-        (tmp_path / "set" / name / "x.png").write_bytes(b"no image")
+        for k in range(8):
+            (tmp_path / "set" / name / f"{k}.png").write_bytes(b"no image")
     at = open_page("train", dataset=str(tmp_path / "set"))
     at = at.button("prepare").click().run()
-    assert "None of the 2 images could be read" in text_of(at).replace("\\", "")
+    assert "None of the 16 images could be read" in text_of(at).replace("\\", "")
     assert [link.label for link in at.get("page_link")][-1] == "Next: watch it learn"
 
 

@@ -32,6 +32,10 @@ def type_in(at, name: str, value) -> None:
     at.session_state["form_of_a_run"][name] = value
 
 
+def can_queue(at) -> bool:
+    return not at.button("queue_run").disabled
+
+
 def queue(at):
     at.button("queue_run").click().run()
     assert not at.exception, at.exception

@@ -24,18 +24,14 @@ if TYPE_CHECKING:
 def train(options: Namespace) -> int:
     """Train here and show the progress; with --queue leave it to the worker."""
     from core.datasets import look_ahead
-    from core.runs.preflight import require_possible
+    from core.runs.preflight import split_possible
     from core.runs.store import RunStore
     if options.resume:
         _refuse_settings(options)
     configs = [] if options.resume else _grid(_config(options), options.grid)
-    look = cache(look_ahead)
-    for config in configs:                        # what cannot work is refused before a run exists
-        try:
-            require_possible(config, look)
-        except LightboxError as error:
-            which = f"In the run {config.name}." if len(configs) > 1 else ""
-            raise LightboxError(error.code, error.message, f"{error.hint} {which}".strip()) from None
+    for config, error in split_possible(configs, cache(look_ahead))[1]:      # what cannot work is refused before a run exists
+        which = f"In the run {config.name}." if len(configs) > 1 else ""
+        raise LightboxError(error.code, error.message, f"{error.hint} {which}".strip())
     if "TORCHELASTIC_RUN_ID" in os.environ:       # one of several processes of torchrun, which train the run themselves
         if options.grid:
             raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.",

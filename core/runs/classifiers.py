@@ -213,8 +213,9 @@ def weight_shapes(address: str) -> dict[str, tuple[int, ...]]:
 def no_fit(address: str, network: str) -> LightboxError:
     """Return the error of a network that no weight of a classifier fits."""
     theirs = MODELS[settings_of(address).model.name].title
-    return LightboxError("weights.unlike", f"The initial weights are those of a different network, a {theirs}: none of its weights "
-                         f"fit a {MODELS[network].title}.", "Choose the same network as in that run, or other initial weights.")
+    return LightboxError("weights.unlike", f"The initial weights are those of a different network, a {theirs}: none of its "
+                         f"weights fit a {MODELS[network].title}.",
+                         "Choose the same network as in that run, or other initial weights.")
 
 
 def _or_gone(find: Callable[[str], Found], run_id: str) -> Found:

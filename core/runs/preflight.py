@@ -10,7 +10,7 @@ PyTorch's meta device, of a file of weights only names and shapes count.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -77,6 +77,29 @@ def require_possible(config: RunConfig, look: Callable[..., Dataset | None] = lo
     plan = Plan(config, look(config.data), with_network)
     for check in CHECKS:
         check(plan)
+
+
+def split_possible(configs: Iterable[RunConfig], look: Callable[..., Dataset | None] = look_ahead, *,
+                   with_network: bool = True) -> tuple[list[RunConfig], list[tuple[RunConfig, LightboxError]]]:
+    """Return the runs that can be queued, and those that cannot with what they would fail with; in order.
+
+    Args:
+        look, with_network: as for `require_possible`
+    """
+    known: dict[tuple, LightboxError | None] = {}
+    possible, refused = [], []
+    for config in configs:
+        key = config.data, config.model, config.train.loss, config.train.device          # all that a check looks at
+        if key not in known:
+            try:
+                known[key] = require_possible(config, look, with_network=with_network)
+            except LightboxError as error:
+                known[key] = error
+        if known[key]:
+            refused.append((config, known[key]))
+        else:
+            possible.append(config)
+    return possible, refused
 
 
 def mend_of(config: RunConfig, error: LightboxError, **how: Any) -> Mend | None:

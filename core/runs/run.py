@@ -119,8 +119,9 @@ class Run:
         if self.status().state == State.INTERRUPTED:
             self.change(State.INTERRUPTED, INTERRUPTED, only_from=LIVE)
 
-    def change(self, state: State, reason: str = "", *, only_from: set[State] | None = None) -> bool:
-        """Go to another state. False when `only_from` does not hold the present one.
+    def change(self, state: State, reason: str = "", *, only_from: set[State] | None = None,
+               code: str = "") -> bool:
+        """Go to another state. False when `only_from` does not hold the present one; `code` is that of the error that ends it.
 
         Raises LightboxError "run.transition" for a change that TRANSITIONS does not know.
         """
@@ -133,7 +134,7 @@ class Run:
             if state not in TRANSITIONS[now]:
                 raise LightboxError("run.transition", f"The run {self.id} is {now}, so it cannot become {state}.",
                                     "Reload the page: another window may have changed it.")
-            write_json(self.folder / "status.json", asdict(Status(state, reason, time.time())))
+            write_json(self.folder / "status.json", asdict(Status(state, reason, time.time(), code)))
             return True
 
     def progress(self) -> Progress:

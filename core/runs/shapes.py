@@ -22,7 +22,7 @@ SECONDS = Between(0, 1e11)
 ANY: dict = {}
 CONFIG = {"config": dict, "device": re.compile(r"[a-z]{1,20}(:\d{1,3})?"), "created": TIME,
           "versions?": dict[str, str], "name?": str}
-STATUS = {"state": State, "reason?": str, "since?": TIME}
+STATUS = {"state": State, "reason?": str, "since?": TIME, "code?": str}
 STATUS_KEYS = {key.rstrip("?") for key in STATUS}
 NOTES = {"text": str, "tags": [str]}
 DATA = {"dataset": str, "title": str, "task": Task, "target?": str, "class_names": [str],

@@ -37,10 +37,27 @@ INTERRUPTED = ("The trainer ended without giving a reason: it was killed, the ma
                "or disk space. Resume continues from the last finished epoch.")
 
 
+PASSES = ("disk.", "download.", "lock.", "device.")      # how errors begin that are cured beside the run, not in its settings
+
+
 @dataclass(frozen=True)
 class Status:
-    """state: a member of State; reason: in words, may be empty; since: seconds since 1970."""
+    """state: a member of State; reason: in words, may be empty; since: seconds since 1970; code: of the LightboxError that ended
+    it, "" where none did."""
 
     state: State
     reason: str = ""
     since: float = 0.0
+    code: str = ""
+
+
+def would_repeat(status: Status, has_begun: bool) -> bool:
+    """Return whether a failed run would end in the same way if it were resumed: its settings or its images must be changed.
+
+    Args:
+        has_begun: whether it has trained for a step; one that has not fails where it failed, whatever was wrong
+
+    >>> would_repeat(Status(State.FAILED, code="train.nan"), True), would_repeat(Status(State.FAILED, code="disk.full"), True)
+    (True, False)
+    """
+    return status.state == State.FAILED and (not has_begun or bool(status.code)) and not status.code.startswith(PASSES)

@@ -27,20 +27,20 @@ class Failed(Protocol):
     write_progress: Callable[..., None]
 
 
-def explain_failure(job: Failed, error: Exception) -> tuple[State, str]:
-    """Return the state that an error leaves a run in, and the reason in words."""
+def explain_failure(job: Failed, error: Exception) -> tuple[State, str, str]:
+    """Return the state that an error leaves a run in, the reason in words, and a code where there is one for it."""
     from core.trainers.memory import is_out_of_memory
     group = job.group
     if is_out_of_memory(error):
         traceback.clear_frames(error.__traceback__)      # what the failed step held
-        return State.FAILED, _out_of_memory(job)
+        return State.FAILED, _out_of_memory(job), "train.memory"
     if group and group.size > 1 and (other := group.explanation()):
-        return State.INTERRUPTED, f"Another of the {group.size} processes ended: {other}"
+        return State.INTERRUPTED, f"Another of the {group.size} processes ended: {other}", ""
     if group and group.size > 1 and any(word in str(error) for word in LOST):
         return State.INTERRUPTED, (f"Another of the {group.size} processes ended without giving a reason. "
-                                   "Resume continues from the last finished epoch.")
+                                   "Resume continues from the last finished epoch."), ""
     return State.FAILED, (f"An unexpected error occurred: {type(error).__name__}: {str(error)[:200]}. "
-                          "The file log.txt of the run has the details.")
+                          "The file log.txt of the run has the details."), ""
 
 
 def _out_of_memory(job: Failed) -> str:

@@ -79,12 +79,13 @@ class Job:
         except LightboxError as error:
             if error.code != "run.gone" or self.writes and self.run.folder.exists():
                 traceback.print_exc()
-                self.end(State.FAILED, str(error))
+                self.end(State.FAILED, str(error), code=error.code)
         except Exception as error:                # a bug or the machine: the trace is in log.txt, the reason in words
             if self.writes and not self.run.folder.exists():
                 return                            # deleted while it trained: there is no run left to write to
             traceback.print_exc()
-            self.end(*explain_failure(self, error))
+            state, reason, code = explain_failure(self, error)
+            self.end(state, reason, code=code)
 
     def train(self) -> None:
         """Open the images, build the network, train it, predict the validation images."""
@@ -220,7 +221,7 @@ class Job:
         self.progress = replace(self.progress, at=time.time(), **changes)
         self.run.write_progress(self.progress)
 
-    def end(self, state: State, reason: str, training: TrainState | None = None) -> None:
+    def end(self, state: State, reason: str, training: TrainState | None = None, code: str = "") -> None:
         """Save where the training stands, if that is given, and write the run's last state.
 
         Only one thread gets to do this.
@@ -232,7 +233,7 @@ class Job:
             self._save(training)
         if self.group and state != State.FINISHED:
             self.group.explain(reason)
-        self.run.change(state, reason)
+        self.run.change(state, reason, code=code)
 
     def _heartbeat(self, record: Record) -> None:
         """Write progress.json, at most twice a second."""

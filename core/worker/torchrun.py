@@ -45,7 +45,7 @@ class NullRun:
     def write_progress(self, progress) -> None:
         pass
 
-    def change(self, state: State, reason: str = "", *, only_from: set[State] | None = None) -> bool:
+    def change(self, state: State, reason: str = "", *, only_from: set[State] | None = None, code: str = "") -> bool:
         return True
 
     def records(self, kind: str | None = None) -> list[dict]:

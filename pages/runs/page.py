@@ -9,7 +9,7 @@ import streamlit as st
 from core.errors import LightboxError
 from core.metrics import METRICS
 from core.runs.run import Progress
-from core.runs.states import LIVE, RESUMABLE, Status
+from core.runs.states import LIVE, RESUMABLE, Status, would_repeat
 from core.runs.store import Run, RunStore
 from core.trainers.diagnostics import diagnose
 from pages.runs import curves
@@ -98,8 +98,9 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
             config_form.fill(run.config)
             config_form.put("train.batch_size", fits)
             go("train", dataset=run.config.data.dataset)
-        mend = status.state == "failed" and not has_begun(records)
-        if st.button("Duplicate and edit", key="run_again", icon=":material/replay:", type="primary" if mend else "secondary",
+        mend = would_repeat(status, has_begun(records))
+        look = "primary" if mend and not fits else "secondary"
+        if st.button("Duplicate and edit", key="run_again", icon=":material/replay:", type=look,
                      help="Opens the form on the page Train with the settings of this run."):
             go("train", run=run.id, again="1")
         if status.state == "finished":
@@ -119,7 +120,8 @@ def draw_action(run: Run, status: Status, mend: bool) -> None:
     elif status.state in RESUMABLE:
         st.button("Try again" if mend else "Resume", key="run_resume", icon=":material/play_arrow:", width="stretch",
                   type="secondary" if mend else "primary", on_click=attempt, args=(resume, run),
-                  help="Starts anew with the same settings." if mend else "Continues exactly from the last checkpoint.")
+                  help=("Its settings are the same, so it will most likely end in the same way." if mend else
+                        "Continues exactly from the last checkpoint."))
     elif st.button("Fine-tune from this run", key="run_on_top", icon=":material/stacks:", width="stretch",
                    help="A new run that starts from the weights of the best epoch."):
         go("train", run=run.id)

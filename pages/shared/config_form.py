@@ -7,7 +7,7 @@ what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.classifiers import shipped_classifiers
+from core.runs.preflight import RANDOM
 from core.runs.store import RunStore
 from pages.shared import preview, run_feed
 from pages.shared.layout import escape, set_param
@@ -85,10 +86,25 @@ def choose_dataset(name: str) -> None:
     put("data.dataset", name)
 
 
+def change(changes: Mapping[str, Any]) -> None:
+    """Set several settings."""
+    for name, value in changes.items():
+        put(name, value)
+
+
+def first_wrong() -> str | None:
+    """Return the first setting whose value is not allowed by itself, None where each is."""
+    for name in filter(KNOBS.__contains__, _values()):
+        try:
+            RunConfig().with_(**{name: value_of(name)})
+        except LightboxError:
+            return name
+    return None
+
+
 def start_from_random() -> None:
     """Train every layer from random weights: what is frozen must have been trained before."""
-    put("model.weights", "none")
-    put("model.freeze", "none")
+    change(RANDOM)
 
 
 def _values() -> dict[str, Any]:

@@ -7,6 +7,7 @@ of this when it starts: the first page would come later by what the import of to
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +16,7 @@ import numpy as np
 import streamlit as st
 
 from core.config import DataConfig, home
-from core.datasets import Dataset, is_ready, open_dataset, open_source
+from core.datasets import Dataset, is_ready, look_ahead, open_dataset, open_source
 from core.errors import LightboxError
 from core.runs.device import machine
 from pages.shared.layout import escape, format_bytes, long_task, shorten, show_error
@@ -51,6 +52,22 @@ def open_set(data: DataConfig) -> Dataset:
     return opened[key]
 
 
+def look(data: DataConfig) -> Dataset | None:
+    """Return a data set as far as it is known without its pixels: see `core.datasets.look_ahead`. It is remembered.
+
+    Raises LightboxError where it cannot be opened.
+    """
+    if is_ready(data):
+        return open_set(data)
+    key, known = (data, _stamp(data)), _looked()
+    if key not in known:
+        with st.spinner("Reading the labels"):
+            known[key] = look_ahead(data)
+        while len(known) > KEPT:
+            known.popitem(last=False)
+    return known[key]
+
+
 def thumbnails(data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple]:
     """Return the pixels of some rows and what stands for them: `images, cache_key` of
     `pages.shared.gallery.gallery`."""
@@ -72,6 +89,11 @@ def look_at(path: str) -> str:
 
 @st.cache_resource(show_spinner=False)
 def _opened() -> OrderedDict:
+    return OrderedDict()
+
+
+@st.cache_resource(show_spinner=False)
+def _looked() -> OrderedDict:
     return OrderedDict()
 
 
@@ -101,6 +123,11 @@ def _stamp(data: DataConfig) -> str:
 def _stamps() -> dict[DataConfig, tuple[str, float]]:
     """data -> its fingerprint, and until when that is believed."""
     return {}
+
+
+def torch_is_here() -> bool:
+    """Return whether torch is imported; `warm_up` sees to it in the background."""
+    return not warm_up().is_alive() and "torch" in sys.modules
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,15 +1,13 @@
-"""Preflight checks: what a person should know before a run is queued.
+"""What a person should know before a run is queued that could work: core/runs/preflight.py knows which cannot.
 
 CHECKS is the table. Each looks at the same facts and returns a sentence, or None.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from core.datasets.groups import copied_sentence
 from core.datasets.inspection import copied_counts
 from core.models import MODELS
 from core.runs.classifiers import settings_of
+from core.runs.preflight import imagenet_file
 from pages.shared.layout import format_bytes
 
 # What decides which images are held back. A fraction of training only leaves some out.
@@ -60,18 +59,10 @@ def warnings_of(facts: Facts) -> tuple[str, ...]:
     return tuple(filter(None, (check(facts) for check in CHECKS)))
 
 
-def imagenet_file(network: str) -> Path | None:
-    """Return where torchvision's loader looks for a network's ImageNet weights; None where it has none."""
-    name = MODELS[network].weights_file if network in MODELS else ""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    torch_home = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser()
-    return torch_home / "hub" / "checkpoints" / name if name else None
-
-
 def lacks_imagenet(config: RunConfig) -> bool:
-    """Return whether a run starts from ImageNet weights that are not on this disk."""
+    """Return whether a run starts from ImageNet weights that are not on this disk, but can be downloaded."""
     file = imagenet_file(config.model.name)
-    return config.model.weights == "imagenet" and not (file and file.exists())
+    return config.model.weights == "imagenet" and file is not None and not file.exists()
 
 
 def _memory(f: Facts) -> str | None:
@@ -92,8 +83,8 @@ def _earlier_run(f: Facts) -> str | None:
         return None
     before = settings_of(config.model.weights.removeprefix("run:"))
     if before.model.name != config.model.name:
-        return (f"The initial weights are those of a {MODELS[before.model.name].title} and do not fit a "
-                f"{MODELS[config.model.name].title}. Choose the same network, or random initial weights.")
+        return (f"The initial weights are those of a {MODELS[before.model.name].title}: of a "
+                f"{MODELS[config.model.name].title} only the layers that are alike can start from them.")
     if any(before.get(name) != config.get(name) for name in SPLIT):
         return ("The earlier run had another split, so it may have been trained on images that are "
                 "validation or test images here: the results of this run would be too optimistic.")
@@ -104,8 +95,6 @@ def _no_imagenet(f: Facts) -> str | None:
     if not lacks_imagenet(f.config):
         return None
     file, title = imagenet_file(f.config.model.name), MODELS[f.config.model.name].title
-    if file is None:
-        return f"There are no ImageNet weights for {title}: the run would fail."
     return (f"ImageNet weights for {title} are not on this machine. The run downloads them, or fails without "
             f"a network connection. The file belongs here: {file}.")
 
@@ -160,8 +149,6 @@ def _balanced_twice(f: Facts) -> str | None:
 def _no_order(f: Facts) -> str | None:
     task, train = f.data.task if f.data is not None else "", f.config.train
     if task in ("multi-class", "multi-label, binary-class"):
-        if train.loss == "ordinal":
-            return "The ordinal loss needs ordered classes, such as grades of a disease. These have no order."
         if train.monitor == "quadratic_kappa":
             return "Quadratic kappa needs ordered classes, such as grades of a disease. These have no order."
     return None

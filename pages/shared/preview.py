@@ -7,7 +7,6 @@ for it.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from core.errors import LightboxError
 from core.models import MODELS, uses_small_stem
 from core.runs.classifiers import settings_of
 from core.runs.device import machine, resolve
+from core.runs.preflight import require_possible
 from core.runs.recipe_datasets import targets_of
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
@@ -48,7 +48,8 @@ class RunPreview:
         flops: multiply-adds for one image, None until they are counted
         step_bytes: memory of a training step, None until that is counted
         time, time_note: how long in words, and how that is known
-        warnings: of the preflight checks
+        warnings: of the checks in pages/shared/preflight.py
+        refusal: why it cannot be queued, None where it can
     """
     config: RunConfig
     data: Dataset | None
@@ -63,6 +64,7 @@ class RunPreview:
     time: str
     time_note: str
     warnings: tuple[str, ...]
+    refusal: LightboxError | None = None
 
 
 def preview_run(config: RunConfig, rows: Sequence[RunSummary], devices: list[dict]) -> RunPreview:
@@ -78,15 +80,17 @@ def preview_run(config: RunConfig, rows: Sequence[RunSummary], devices: list[dic
     """
     device = resolve(config.train.device, devices)
     data = open_data.open_set(config.data) if ready(config.data) else None
-    if data is not None:
-        require_training(data)
-        counts = {split: len(data.indices(split)) for split in ("train", "val", "test")}
+    known = data if data is not None else open_data.look(config.data)
+    if known is not None:
+        require_training(known)
+        counts = {split: len(known.indices(split)) for split in ("train", "val", "test")}
     elif _has_published_counts(config.data):
         counts = dict(DATASETS[config.data.dataset].info().counts)
     else:
         counts = dict.fromkeys(("train", "val", "test"))
     steps = math.ceil(counts["train"] / config.train.batch_size) if counts["train"] else None
-    counted = _costs(config, data)
+    refusal = refusal_of(config)
+    counted = _costs(config, data) if refusal is None else None
     published = MODELS[config.model.name].parameters
     time, note = time_hint(config, device, counts["train"] or 0, rows, counted and counted.flops)
     facts = Facts(config, data, counts["train"], counted and counted.step_bytes,
@@ -94,7 +98,16 @@ def preview_run(config: RunConfig, rows: Sequence[RunSummary], devices: list[dic
     return RunPreview(config, data, counts, steps, counted.parameters if counted else published,
                       counted.trainable if counted else published, counted is not None and data is not None,
                       counted and counted.flops, counted and counted.step_bytes(config.train.batch_size),
-                      device, time, note, warnings_of(facts))
+                      device, time, note, warnings_of(facts), refusal)
+
+
+def refusal_of(config: RunConfig) -> LightboxError | None:
+    """Return why a run cannot work, as far as that is known at once: before torch is imported, nothing of its network is."""
+    try:
+        require_possible(config, open_data.look, with_network=open_data.torch_is_here())
+    except LightboxError as error:
+        return error
+    return None
 
 
 def _has_published_counts(data: DataConfig) -> bool:
@@ -265,7 +278,7 @@ def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
 
     Raises LightboxError where such a network cannot be built.
     """
-    if open_data.warm_up().is_alive() or "torch" not in sys.modules:
+    if not open_data.torch_is_here():
         return None
     if data is not None:
         classes, channels = len(data.class_names), data.channels

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from core.config import GROUPS
+from core.config import GROUPS, KNOBS
 from core.errors import LightboxError
 from core.models import MODELS
+from core.runs.preflight import Mend, mend_of
 from core.runs.store import RunStore
 from pages.shared import augmentation, config_form, open_data, preflight, preview, run_feed
 from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
@@ -43,15 +44,17 @@ def draw_preview() -> None:
     try:
         ahead = preview.preview_run(config_form.read(), runs, devices)
     except LightboxError as error:
-        show_error(error)
+        draw_refusal(error)
+        draw_queue(disabled=True)
         return
     draw_images(ahead)
     draw_numbers(ahead)
-    draw_warnings(ahead)
+    if ahead.refusal:
+        draw_refusal(ahead.refusal)
+    else:
+        draw_warnings(ahead)
     config_form.draw_name()
-    queue_button.draw_queue_button("Queue run", "queue_run",
-                                   lambda store: store.create(config_form.read()).id,
-                                   type="secondary" if sweep.is_grid() else "primary", icon=":material/play_arrow:")
+    draw_queue(disabled=ahead.refusal is not None)
     if error := queue_button.queue_error():
         show_error(error)
     waiting = preview.waiting_on(ahead.device)
@@ -60,6 +63,23 @@ def draw_preview() -> None:
                "the browser."
                + queue)
     sweep.draw_grid(ahead, devices, runs)
+
+
+def draw_queue(disabled: bool) -> None:
+    queue_button.draw_queue_button("Queue run", "queue_run", queue_button.create_run, disabled=disabled,
+                                   type="secondary" if sweep.is_grid() else "primary", icon=":material/play_arrow:")
+
+
+def draw_refusal(error: LightboxError) -> None:
+    """Show why this run cannot work, and the button that mends it, where one change does."""
+    show_error(error)
+    wrong = config_form.first_wrong()
+    mend = None if wrong else mend_of(config_form.read(), error, look=open_data.look, with_network=open_data.torch_is_here())
+    if wrong:
+        default = KNOBS[wrong].default
+        mend = Mend(f"Set {KNOBS[wrong].label.lower()} to {config_form.words(wrong, default)}", {wrong: default})
+    if mend:
+        st.button(escape(mend.label), key="mend", icon=":material/build:", on_click=config_form.change, args=(mend.changes,))
 
 
 def draw_images(ahead: preview.RunPreview) -> None:

@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
 from core.errors import LightboxError
+from core.runs.preflight import require_possible
 from core.runs.store import RunStore
+from pages.shared import config_form, open_data
 
 
-def draw_queue_button(label: str, key: str, create: Callable[[RunStore], str], **look: str) -> None:
+def draw_queue_button(label: str, key: str, create: Callable[[RunStore], str], **look: Any) -> None:
     """Draw a button whose press calls `create`, which returns the id of the run to show."""
     token = st.session_state.setdefault(f"{key}_token", secrets.token_hex(8))
     st.button(label, key=key, width="stretch", on_click=press, args=(key, token, create), **look)
+
+
+def create_run(store: RunStore) -> str:
+    """Queue the run that the form describes. Raises LightboxError where it cannot work, or cannot be written."""
+    config = config_form.read()
+    require_possible(config, open_data.look)
+    return store.create(config).id
 
 
 def queued_run() -> str | None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from core.augment import PRESETS
-from core.config import KNOBS
+from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
+from core.runs.preflight import split_possible
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from core.runs.sweep import ALL, LIMIT, expand
-from pages.shared import config_form, preview, run_table
+from pages.shared import config_form, open_data, preview, run_table
 from pages.shared.layout import escape, format_seconds, show_error
 from pages.train.queue_button import draw_queue_button
 
@@ -46,8 +47,19 @@ def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[RunSumm
         names = [config.name for config in configs[:SHOWN]]
         more = [f"and {len(configs) - SHOWN} more"] if len(configs) > SHOWN else []
         st.caption(escape("; ".join(names + more)))
-        draw_queue_button(f"Queue {len(configs)} runs", "queue_grid", create_runs, type="primary",
-                          icon=":material/grid_on:")
+        possible = draw_refused(configs)
+        other = "the other " if len(possible) < len(configs) else ""
+        draw_queue_button(f"Queue {other}{len(possible) or len(configs)} run{'s' if len(possible) != 1 else ''}", "queue_grid",
+                          create_runs, type="primary", icon=":material/grid_on:", disabled=not possible)
+
+
+def draw_refused(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Say which runs of the grid cannot work, and return the others."""
+    possible, refused = split_possible(configs, open_data.look, with_network=open_data.torch_is_here())
+    for config, error in refused[:1]:
+        show_error(LightboxError(error.code, f"{len(refused)} of {len(configs)} runs cannot work: {config.name}. {error.message}",
+                                 error.hint))
+    return possible
 
 
 def is_grid() -> bool:
@@ -59,11 +71,14 @@ def is_grid() -> bool:
 
 
 def create_runs(store: RunStore) -> str:
-    """Queue all runs of the grid with one tag, by which the page Runs then shows them. Return the first one's
+    """Queue all runs of the grid that can work, with one tag, by which the page Runs then shows them. Return the first one's
     id.
     """
     first, tag = "", f"grid-{secrets.token_hex(2)}"
-    for config in expand(config_form.read(), _chosen(), LIMIT):
+    possible, refused = split_possible(expand(config_form.read(), _chosen(), LIMIT), open_data.look)
+    if not possible:
+        raise refused[0][1]
+    for config in possible:
         run = store.create(config)
         first = first or run.id
         run.annotate(tags=[tag])
