@@ -230,6 +230,17 @@ def test_seeds_are_folded_and_every_view_stands(two):
         assert not at.exception and (view == "check" or not at.error), (view, at.exception, [e.value for e in at.error])
 
 
+def test_the_tables_of_a_report_stand_whole_below_its_numbers(two):
+    at = open_page("compare", view="reported")
+    at = next(box for box in at.selectbox if box.label == "Published result").select("r004-survey").run()
+    assert not at.exception, at.exception
+    tables = [element.value for element in at.dataframe]
+    layers = next(table for table in tables if "Layers" in table.columns)
+    assert layers.shape == (12, 6) and layers.set_index("Layers").loc["6", "Running time"] == "2h3m57s"
+    assert any("Specificity (%)" in table.columns for table in tables) and "and passes 100" in text_of(at)
+    assert not any("3D-CNN" in table.columns for table in tables)                          # of another report
+
+
 def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
     a, b = two
     with serve(ROOT / "app.py", tmp_path, "--server.headless", "true", LIGHTBOX_HOME=str(RunStore().root)) as server:

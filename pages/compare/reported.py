@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import reported
+from core.evaluation.report_tables import tables_of
 from core.runs.recipes import GROUPS, RECIPES
 from core.runs.store import Run
 from pages.shared.layout import escape, format_interval, format_number, go
@@ -74,6 +75,21 @@ def _draw_side_by_side(key: str, run: Run | None) -> None:
     with st.container(gap="xxsmall"):
         st.markdown("**Problems of the published numbers**")
         st.markdown("\n".join(f"- {escape(note)}" for note in reported.notes_of(key)))
+    _draw_tables(RECIPES[key].report)
+
+
+def _draw_tables(report: str) -> None:
+    """The other tables of a report, whole, each with its problems."""
+    st.header(f"Further tables of {GROUPS[report]}", anchor=False,
+              help="As printed. No run stands beside them: they are about other images, or about no run at all.")
+    for number, table in enumerate(tables_of(report)):
+        with st.container(gap="xsmall"):
+            st.markdown(f"**{escape(table.title)}**")
+            st.dataframe(pd.DataFrame(table.rows, columns=list(table.columns)), hide_index=True, height="content",
+                         width="content", key=f"printed_{report}_{number}", alt=table.title, column_config={
+                             name: st.column_config.TextColumn(alignment="right") for name in table.columns[1:]})
+            if table.notes:
+                st.markdown("\n".join(f"- {escape(note)}" for note in table.notes))
 
 
 def _settings_in_words(run: Run, key: str) -> str:
