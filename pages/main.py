@@ -22,6 +22,7 @@ PAGES = (
     st.Page("classify/page.py", title="Classify", url_path="classify", help="Classify an image of your own."),
 )
 
+widget_state.begin_run()
 st.set_page_config(page_title="Lightbox", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
 theme.apply()
 gc_tuning.spare_imports()

@@ -7,11 +7,14 @@ def page():
     import streamlit as st
 
     from pages.shared import widget_state
+    widget_state.begin_run()
     st.session_state.setdefault("truth", 5)
 
     def take(new):
         st.session_state["truth"] = new
         st.session_state["edits"] = st.session_state.get("edits", 0) + 1
+    if st.session_state.get("stopped"):
+        st.stop()
     if not st.session_state.get("away"):                  # on another page
         st.number_input("Epochs", 1, 1000, **widget_state.follow("epochs", st.session_state["truth"], take))
     if st.session_state.pop("interrupt", False):          # as a click does in the middle of a run
@@ -57,3 +60,15 @@ def test_a_widget_that_was_away_says_its_value_again():
     assert not at.run().number_input
     at.session_state["away"] = False
     assert at.run().number_input[0].proto.set_value and at.number_input[0].value == 5
+
+
+def test_a_widget_that_a_stopped_run_did_not_draw_says_its_value_again():
+    """As on Evaluate, where a locked test set ends the page: the positive class was another one in the browser than here."""
+    at = run()
+    at.run().run()
+    at.session_state["stopped"] = True
+    assert not at.run().number_input
+    at.session_state["stopped"] = False
+    for _ in range(2):
+        assert at.run().number_input[0].proto.set_value and at.number_input[0].value == 5
+    assert not at.run().number_input[0].proto.set_value

@@ -47,6 +47,11 @@ def follow(name: str, value: Any, on_edit: Callable[..., None], *args: Any) -> d
     return {"key": key, "on_change": _edited, "args": (key, on_edit, *args)}
 
 
+def begin_run() -> None:
+    """Note that a run of the script has begun. Call it first."""
+    st.session_state["runs_begun"] = st.session_state.get("runs_begun", 0) + 1
+
+
 def count_run() -> None:
     """Note that a run of the script has come to its end. Call it last."""
     st.session_state["runs_finished"] = st.session_state.get("runs_finished", 0) + 1
@@ -54,13 +59,15 @@ def count_run() -> None:
 
 def _may_be_unknown(key: str) -> bool:
     """Return whether the browser may not have heard the value of a widget: it is new, or back from another
-    page, and not two runs have come to their end since. A click interrupts a run, what that run had sent may
+    page, or from a run without it that ended by st.stop (the browser forgets the widget, session_state does
+    not), and not two runs have come to their end since. A click interrupts a run, what that run had sent may
     never arrive, and the browser would then show and send back Streamlit's own default, such as the least
     number that is allowed."""
-    since, finished = st.session_state.setdefault("widgets_since", {}), st.session_state.get("runs_finished",
-                                                                                             0)
-    if key not in st.session_state:
+    since, drawn = (st.session_state.setdefault(name, {}) for name in ("widgets_since", "widgets_drawn"))
+    finished, begun = (st.session_state.get(name, 0) for name in ("runs_finished", "runs_begun"))
+    if key not in st.session_state or drawn.get(key, begun) < begun - 1:
         since[key] = finished
+    drawn[key] = begun
     return finished - since.get(key, finished) < 2
 
 
