@@ -126,4 +126,4 @@ def test_the_command_refuses_before_there_is_a_run(folder, tmp_path, monkeypatch
     said = capsys.readouterr().err
     assert "a SqueezeNet 1.1: none of its weights fit a ResNet-18. Choose the same" in said
     assert main([*train, "--grid", "model.name=resnet18,squeezenet1_1", "--set", "model.weights=run:phantom-body-part"]) == 2
-    assert "In the run ResNet18" in capsys.readouterr().err and not RunStore().list()
+    assert "In the run ResNet-18" in capsys.readouterr().err and not RunStore().list()
