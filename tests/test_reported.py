@@ -67,6 +67,8 @@ def test_only_rows_of_the_same_data_set_stand_beside_a_run(run):  # noqa: F811
         name = f"parts-{k}"
         save_custom_dataset(CustomDataset(name, name, "mura", "/mura", {"parts": parts}))
         assert reported.comparable(of_any, name) == rows
+    for only, rows in (("body_part:wrist", ["wrist"]), ("body_part:wrist|hand", []), ("view:PA", ["all"])):
+        assert reported.comparable(of_any, "parts-3", only=only) == rows
     rows, _ = reported.side_by_side("r002-resnet18", run)
     assert len({row.what for row in rows}) == 10 and all(row.obtained is None for row in rows)
 

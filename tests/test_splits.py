@@ -45,6 +45,31 @@ def test_no_patient_is_in_two_splits_and_shares_and_classes_are_met():
     assert "No validation or test image shows a patient who is also in training." in made.note
 
 
+def test_images_of_one_value_stay_where_they_were_and_the_others_are_left_out():
+    """So that a network for one part of the body and one for all are judged on the same images, and neither saw the other's."""
+    table, labels = cohort()
+    table["side"] = np.random.default_rng(1).choice(["L", "R", "unknown", ""], len(table))
+    for config in (DataConfig(split="patient"), DataConfig(split="image", folds=3, fold=1), DataConfig(test_fraction=0.0)):
+        whole = make_split(table, labels, NAMES, config)
+        for only, kept in (("side:L", ["L"]), ("side:L|R", ["L", "R"])):
+            made = make_split(table, labels, NAMES, dataclasses.replace(config, only=only))
+            inside = table["side"].isin(kept)
+            assert (made.split[inside] == whole.split[inside]).all() and set(made.split[~inside]) == {""}
+            assert f"Only images with side {' or '.join(kept)} are used: {inside.sum():,} of {len(table):,}" in made.note
+            assert made.hash != whole.hash
+    half = make_split(table, labels, NAMES, DataConfig(only="side:L", train_fraction=0.5))
+    assert (half.split == "train").sum() == pytest.approx((make_split(table, labels, NAMES, DataConfig(only="side:L")).split
+                                                           == "train").sum() / 2, abs=3)
+    for only, said in (("part:L", "no column 'part'"), ("side", "no column"), ("side:X", "No image has side 'X'"), ("side:", ""),
+                       ("side:L|", "")):
+        if said:
+            with pytest.raises(LightboxError, match=said) as caught:
+                make_split(table, labels, NAMES, DataConfig(only=only))
+            assert caught.value.code == "split.only" and "L, R, unknown" in caught.value.hint or "Columns: " in caught.value.hint
+        else:
+            make_split(table, labels, NAMES, DataConfig(only=only))          # images whose side is not known are a value too
+
+
 def test_large_and_small_patients_are_spread_alike():
     table, labels = cohort(2000)
     made = make_split(table, labels, NAMES, DataConfig(split="patient"))

@@ -6,9 +6,11 @@ import json
 import pytest
 
 from core.config import RunConfig
+from core.datasets import look_ahead
 from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.errors import LightboxError
 from core.models import MODELS
+from core.runs.codes import run_code
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
 from core.runs.sweep import LIMIT, expand, parse_values
@@ -38,6 +40,28 @@ def test_names_say_in_words_what_differs():
     assert len({c.name for c in expand(BASE, varied)}) == len(MODELS) * 2 * 3
     for config in expand(BASE, varied):
         assert not any(key in config.name for key in MODELS)
+
+
+def test_a_run_for_each_value_of_a_column(tmp_path):
+    """Three experts from one set, each on its part of one and the same split."""
+    data = {"data.dataset": str(small(tmp_path)), "data.target": "abnormality", "data.size": 28, "data.val_fraction": 0.4}
+    base = BASE.with_(**data)
+    made = expand(base, {"data.only": ["body_part:*"], "train.seed": [0, 1]})
+    assert [c.data.only for c in made] == [f"body_part:{part}" for part in ("elbow", "hand", "wrist") for _ in "12"]
+    assert made[0].name.startswith("ResNet-18 on MURA-v1.1: abnormality, elbow only, 28 px") and len({c.name for c in made}) == 6
+    whole = look_ahead(base.data).table
+    for config in made[::2]:
+        mine = look_ahead(config.data).table
+        there = mine["split"] != ""
+        assert (mine["split"] == whole["split"])[there].all() and there.sum() == len(mine) / 3
+        assert f"XR_{config.data.only.partition(':')[2].upper()}" in run_code(config, {"task": "binary-class"})
+    for only, code in (("nothing:*", "grid.column"), ("body_part:knee", "")):
+        if code:
+            with pytest.raises(LightboxError) as caught:
+                expand(base, {"data.only": [only]})
+            assert caught.value.code == code and "body_part" in caught.value.hint
+        else:
+            assert len(expand(base, {"data.only": [only]})) == 1           # refused by the check of the run, see test_preflight
 
 
 def test_a_run_is_named_after_its_task_where_there_are_several_and_an_old_one_keeps_its_name(tmp_path):

@@ -90,6 +90,9 @@ class DataConfig:
     fold: int = knob(
         0, "Validation fold", "Which fold validates, counted from 0. The test set is the same for all.",
         low=0, high=19, hidden_if={"data.folds": 0})
+    only: str = knob(
+        "", "Only", "A column and one of its values, or several: body_part:wrist, side:L|R. Other images are left out after the "
+        "split was made, so that networks for single values and one for all can be compared on the same images. Empty: all.")
     train_fraction: float = knob(
         1.0, "Training fraction", "Less than 1 trains on a subset of the training images, for a learning "
         "curve. Validation and test sets stay the same, and a smaller subset is part of a larger one.",

@@ -20,6 +20,7 @@ from core.config import KNOBS, SPLIT_NAMES, DataConfig, Split
 from core.datasets.groups import contradicting_groups, copied_sentence, groups_of, join_groups, shared_with_train
 from core.datasets.source import one_hot
 from core.datasets.stratify import stratified_group_split, stratified_subset
+from core.datasets.text import natural_key
 from core.errors import LightboxError
 
 
@@ -68,8 +69,9 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
         auto      official where the data set came with a split, otherwise patient
 
     With test_fraction 0 an official test set is kept, and a data set without one has none. With folds, all images that are not
-    test are divided into equal folds; number `fold` is validation. train_fraction then leaves training images out. Copies,
-    with data.copies "together", stay together in every part that is made here; with "first" one of each group is kept.
+    test are divided into equal folds; number `fold` is validation. train_fraction then leaves training images out.
+    Copies, with data.copies "together", stay together in every part that is made here; with "first" one of each group is kept.
+    With data.only the images without its value are left out of the parts that were made for all.
 
     Args:
         table: N rows with image_id, patient, study ("" where unknown) and split ("" where there is no official one)
@@ -78,7 +80,8 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
 
     Raises:
         LightboxError: "config.value" for a split that is not known; "split.no_official" where official is asked for and there
-            is none; "split.too_few" where a split is empty; "split.fold" for a fold that does not exist
+            is none; "split.too_few" where a split is empty; "split.fold" for a fold that does not exist;
+            "split.only" for a column or value that does not exist
 
     >>> table = pd.DataFrame({"image_id": list("abcdef"), "patient": list("xxyyzz"), "study": "", "split": ""})
     >>> data = DataConfig(split="patient", val_fraction=0.33, test_fraction=0.33)
@@ -102,6 +105,11 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     if data.folds and len(rest):
         folds = dict.fromkeys(range(data.folds), 1 / data.folds)
         split[rest[stratified_group_split(group[rest], labels[rest], folds, rng) == data.fold]] = "val"
+    if data.only:
+        apart = ~chosen_rows(table, data.only)
+        split[apart] = ""
+        left_out.append(f"Only images with {data.only.replace(':', ' ', 1).replace('|', ' or ')} are used: {(~apart).sum():,} of "
+                        f"{len(table):,}. The split was made before.")
     _check_none_empty(split, plan, patient, group if data.needs_copies else None)
 
     sentences = _method_sentences(plan, unknown[pool].all(), data) + left_out
@@ -117,6 +125,26 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     sentences += absent_sentences(split, labels, class_names)
     lines = "".join(f"{i}\t{s}\n" for i, s in zip(table["image_id"], split))
     return SplitAssignment(split, " ".join(sentences), hashlib.sha256(lines.encode()).hexdigest())
+
+
+def chosen_rows(table: pd.DataFrame, only: str) -> np.ndarray:
+    """Return (N,) bool: the rows with a value in a column, as `data.only` writes them.
+
+    Raises LightboxError "split.only" where there is no such column or value.
+
+    >>> chosen_rows(pd.DataFrame({"side": ["L", "R", ""]}), "side:L|R").tolist()
+    [True, True, False]
+    """
+    column, colon, values = only.partition(":")
+    wanted = values.split("|")
+    if not colon or column not in table:
+        raise LightboxError("split.only", f"The images have no column {column[:80]!r}.",
+                            f"Write a column and a value, such as body_part:wrist. Columns: {', '.join(map(str, table))[:300]}.")
+    text = table[column].astype(str)
+    if missing := [value for value in wanted if not (text == value).any()]:
+        raise LightboxError("split.only", f"No image has {column} {missing[0][:80]!r}.",
+                            f"Values: {', '.join(sorted(set(text) - {''}, key=natural_key)[:20])}.")
+    return text.isin(wanted).to_numpy()
 
 
 def _kept_together(table: pd.DataFrame, method: str, data: DataConfig,

@@ -174,7 +174,7 @@ def notes_of(key: str) -> tuple[str, ...]:
     return (*NOTES.get(key, ()), *NOTES.get(RECIPES[key].report, ()))
 
 
-def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
+def comparable(recipe: Recipe, dataset: str, title: str = "", only: str = "") -> list[str]:
     """Return the rows of a recipe's published numbers that are comparable with a run on a data set.
 
     R002 has a number for each set of MedMNIST: only that of the same set, by its name or by the title of its
@@ -182,7 +182,7 @@ def comparable(recipe: Recipe, dataset: str, title: str = "") -> list[str]:
     the other reports are not public or not here; theirs are shown beside any run, and the page names the run's own images.
     """
     if recipe.report == "R001":
-        parts = parts_of(dataset)
+        parts = parts_of(dataset, only)
         of_run = parts[0] if len(parts) == 1 else "all" if len(parts) in (0, len(PARTS)) or is_simulated(dataset) else ""
         return [what for what in recipe.reported if what.partition(",")[0] == of_run]
     if not set(recipe.reported) <= PRINTED_N.keys():
@@ -219,7 +219,8 @@ def side_by_side(key: str, run: Run | None) -> tuple[list[Side], str]:
     found, split = (None, "") if run is None else _stored(run)
     own = _estimated(run, found, {name for row in recipe.reported.values() for name in row}) if found else {}
     rows = []
-    rows_of_set = comparable(recipe, run.config.data.dataset, run.data().get("title", "")) if found else ()
+    data = run.config.data if run else None
+    rows_of_set = comparable(recipe, data.dataset, run.data().get("title", ""), data.only) if found else ()
     for what in rows_of_set or recipe.reported:
         printed = recipe.reported[what]
         n = PRINTED_N.get(what, PRINTED_N.get(recipe.report))

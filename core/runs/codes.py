@@ -35,7 +35,7 @@ from core.config import RunConfig
 from core.datasets.mura import PARTS
 from core.errors import LightboxError
 from core.models import MODELS
-from core.runs.recipe_datasets import mura_parts
+from core.runs.recipe_datasets import mura_parts, named_parts
 
 # Word of a task in the code -> MedMNIST's. The report has binary alone.
 TASKS = {"binary": "binary-class", "multiclass": "multi-class", "multilabel": "multi-label, binary-class",
@@ -91,7 +91,7 @@ def run_code(config: RunConfig, about: Mapping) -> str:
         about: what its data.json holds; {} before its first start, when the task is not known yet
     """
     parts = about["body_parts"] if "body_parts" in about else mura_parts(config.data.dataset)
-    return name_code(config, parts_code(parts), about.get("task", ""))
+    return name_code(config, parts_code(parts and named_parts(config.data.only) or parts), about.get("task", ""))
 
 
 def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:

@@ -11,7 +11,7 @@ from core.models import MODELS
 from core.runs.recipe_datasets import targets_of
 from core.runs.recipes import RECIPES
 
-OF_A_NAME = ("model.name", "data.dataset", "data.target", "data.size")       # the settings that `default_name` has
+OF_A_NAME = ("model.name", "data.dataset", "data.target", "data.only", "data.size")       # the settings that `default_name` has
 
 
 def network_title(name: str) -> str:
@@ -34,6 +34,8 @@ def setting_words(name: str, value: Any) -> str:
         return value.rstrip("/").rsplit("/", 1)[-1]
     if name == "data.target":
         return value.replace("_", " ")
+    if name == "data.only":
+        return value.partition(":")[2].replace("|", " or ") or "all images"
     if name not in KNOBS:
         return str(value)
     knob = KNOBS[name]
@@ -42,7 +44,7 @@ def setting_words(name: str, value: Any) -> str:
 
 
 def default_name(config: RunConfig) -> str:
-    """Return the network, the data set, where it has several tasks the task, and the image size.
+    """Return the network, the data set, where it has several tasks the task, where it is narrowed to what, and the image size.
 
     >>> default_name(RunConfig().with_(**{"data.target": "body_part"}))
     'ResNet-18 on phantom: body part, 64 px'
@@ -50,7 +52,8 @@ def default_name(config: RunConfig) -> str:
     data, known = config.data, targets_of(config.data.dataset)
     target = data.target or (known or [""])[0]
     task = f": {setting_words('data.target', target)}" if target and len(known) != 1 else ""
-    return (f"{network_title(config.model.name)} on {setting_words('data.dataset', data.dataset)}{task}, "
+    only = f", {setting_words('data.only', data.only)} only" if data.only else ""
+    return (f"{network_title(config.model.name)} on {setting_words('data.dataset', data.dataset)}{task}{only}, "
             f"{setting_words('data.size', data.size)}")
 
 

@@ -27,10 +27,22 @@ def targets_of(dataset: str) -> tuple[str, ...]:
         return ()
 
 
-def parts_of(dataset: str) -> tuple[str, ...]:
-    """Return the parts of the body that a set of MURA, or of phantoms, was narrowed to; () for all that it has."""
+def parts_of(dataset: str, only: str = "") -> tuple[str, ...]:
+    """Return the parts of the body that a set of MURA, or of phantoms, was narrowed to, by its options or by `data.only`; () for
+    all that it has."""
     custom = None if dataset in DATASETS else load_custom_dataset(dataset)
-    return tuple(custom.options.get("parts") or ()) if custom and custom.format in ("mura", "phantom") else ()
+    parts = tuple(custom.options.get("parts") or ()) if custom and custom.format in ("mura", "phantom") else ()
+    return named_parts(only) or parts
+
+
+def named_parts(only: str) -> tuple[str, ...]:
+    """Return the parts of the body that `data.only` names, () where it names another column or nothing.
+
+    >>> named_parts("body_part:elbow|wrist"), named_parts("side:L")
+    (('elbow', 'wrist'), ())
+    """
+    column, _, values = only.partition(":")
+    return tuple(values.split("|")) if column == "body_part" else ()
 
 
 def mura_parts(dataset: str) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
     configs = expand(config, {"model.name": ["resnet18", "resnet50"], "train.seed": [0, 1, 2]})       # 6 runs
 
 Besides the settings of core/config, `augment` takes the names of core.augment.PRESETS and `recipe` the keys
-of core.runs.recipes.RECIPES; data.fold takes the word all. The other settings of a combination override its
-recipe.
+of core.runs.recipes.RECIPES; data.fold takes the word all, data.only "body_part:*" for each value of a column.
+The other settings of a combination override its recipe.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.augment import PRESETS
 from core.config import KNOBS, RunConfig
+from core.datasets import Dataset, look_ahead
+from core.datasets.text import natural_key
 from core.errors import LightboxError
 from core.runs import recipes
 from core.runs.names import grid_name
 
 LIMIT = 200                     # runs in one grid: more is a mistake more often than a plan
 ALL = "all"                     # of data.fold: every fold there is
+EACH = "*"                      # of a column in data.only: every value there is
 
 
-def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = LIMIT) -> list[RunConfig]:
+def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = LIMIT,
+           look: Callable[..., Dataset | None] = look_ahead) -> list[RunConfig]:
     """Return every combination, the last setting varying fastest, without duplicates.
 
     Each is named by what differs between them, in words: see `core.runs.names.grid_name`.
@@ -33,10 +37,12 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
     Args:
         config: what the combinations have in common; its name, where it has one, begins those of all
         values: setting -> values, strings or of its type; a setting without values stays as it is
+        look: DataConfig -> the data set as far as it is known, to know the values of a column
 
     Raises:
         LightboxError: "grid.field" for an unknown setting, "grid.many" beyond `limit` runs, "grid.folds" for
-            all folds where there are none, or what is wrong with a value, with the combination that has it
+            all folds where there are none, "grid.column" for each value of a column that is not known, or what is wrong with
+            a value, with the combination that has it
     """
     values = {name: list(dict.fromkeys(given)) for name, given in values.items() if len(given)}
     if unknown := [name for name in values if name not in {*KNOBS, "augment", "recipe"}]:
@@ -46,6 +52,8 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
     # are.
     order = sorted(values, key=lambda name: (name != "recipe", name == "data.fold"))
     names: dict[RunConfig, str] = {}
+    if "data.only" in values:
+        values["data.only"] = [one for given in values["data.only"] for one in _each_value(given, config, look)]
     many = [name for name in values if len(values[name]) > 1 or values[name] == [ALL]]
     _check_count(limit, math.prod(len(given) for given in values.values()))
     for chosen in itertools.product(*(values[name] for name in order)):
@@ -77,6 +85,19 @@ def parse_values(items: Sequence[str]) -> dict[str, list[str]]:
                                 "Write section.field=value,value.")
         values.setdefault(name, []).extend(texts)
     return values
+
+
+def _each_value(only: str, config: RunConfig, look: Callable[..., Dataset | None]) -> list[str]:
+    """Return "side:L" and "side:R" for "side:*", each value of a column; anything else as it is."""
+    column, _, value = only.partition(":")
+    if value != EACH:
+        return [only]
+    data = look(dataclasses.replace(config.data, only=""))
+    found = () if data is None or column not in data.table else data.table[column].astype(str).unique()
+    if not any(found):
+        raise LightboxError("grid.column", f"The values of {column[:80]!r} are not known.", "Open the data set on Browse first."
+                            if data is None else f"Its columns: {', '.join(map(str, data.table))[:300]}.")
+    return [f"{column}:{value}" for value in sorted(filter(None, found), key=natural_key)]
 
 
 def _folds(combination: dict[str, Any], config: RunConfig) -> list[dict[str, Any]]:
