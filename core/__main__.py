@@ -19,6 +19,7 @@
     python -m core evaluate RUN --on D [--map a=b ...] [--split val|test] [--target T] [--corrected]
     [--without-marked KIND,...] [--json]
     python -m core compare RUN RUN [--split val|test] [--json]
+    python -m core compare RUN ... | --dataset D [--target T] --out FOLDER [--split val|test] [--json]
     python -m core marks D [--out FILE.csv]
     python -m core shortcut-test RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--method M] [--layer L] [--target C] [--against C] --out FILE.png

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.options import JSON, Command, absolute, argument, class_index, open_run, pairs, split_argument
 from core.commands.output import Bar, print_result, write_or_print
 from core.errors import LightboxError
+from core.files import write_atomic
 
 if TYPE_CHECKING:
     from core.evaluation.run_evaluation import RunEvaluation
@@ -176,10 +178,37 @@ def marks(options: Namespace) -> None:
 
 
 def compare(options: Namespace) -> None:
-    """Print the paired tests of two runs, and in which settings they differ."""
+    """Print the paired tests of two runs, and in which settings they differ; with --out write the reports of many."""
+    if options.out:
+        _write_reports(options)
+        return
+    if options.dataset or len(options.runs) != 2:
+        raise LightboxError("cli.compare", "A paired test needs two runs.",
+                            "Name two, or write the tables of many runs with --out FOLDER.")
     from core.evaluation.compare import compare
-    result = compare(open_run(options.run_a), open_run(options.run_b), options.split)
+    result = compare(*map(open_run, options.runs), options.split)
     print_result(options, result, _comparison_in_words(result))
+
+
+def _write_reports(options: Namespace) -> None:
+    """Write report R001's two tables of the runs that are named, or of all runs of a data set, and print their paths."""
+    from core.report.tables import reports_of_runs
+    from core.runs.store import RunStore
+    if bool(options.runs) == bool(options.dataset):
+        raise LightboxError("cli.compare", "Which runs the tables are of is not said, or said twice.",
+                            "Name the runs, or a data set with --dataset D for all its runs.")
+    wanted = absolute(options.dataset)
+    runs = [open_run(name) for name in options.runs] or [
+        run for run in RunStore().list() if run.config.data.dataset == wanted
+        and options.target in ("", run.data().get("target", ""))]
+    bar = Bar()
+    reports = reports_of_runs(runs, options.split, bar.count)
+    bar.end()
+    Path(options.out).mkdir(parents=True, exist_ok=True)
+    paths = [str(Path(options.out) / name) for name in reports]
+    for path, text in zip(paths, reports.values()):
+        write_atomic(Path(path), text)
+    print_result(options, {"files": paths}, paths)
 
 
 def _comparison_in_words(result: dict) -> Iterator[str]:
@@ -224,10 +253,13 @@ COMMANDS = (
         argument("dataset", metavar="D"),
         argument("--out", metavar="FILE.csv"),
     )),
-    Command("compare", "paired tests of two runs on the same images", compare, (
-        argument("run_a", metavar="RUN"),
-        argument("run_b", metavar="RUN"),
+    Command("compare", "paired tests of two runs on the same images; with --out tables of all runs of a task", compare, (
+        argument("runs", nargs="*", metavar="RUN"),
         split_argument("test must have been opened by evaluate"),
+        argument("--out", metavar="FOLDER", help="write the evaluation and the predictions of these runs as CSV, as in report "
+                                                 "R001: a row for each run, and a row for each image"),
+        argument("--dataset", metavar="D", help="with --out: all runs of a data set that have predictions"),
+        argument("--target", default="", help="with --dataset: of this task, where the set has several"),
         JSON,
     )),
 )

@@ -24,7 +24,7 @@ from core.files import Lock, write_json
 from core.metrics import METRICS, Sample
 from core.metrics.estimates import estimate
 from core.runs.run import Run
-from core.runs.summary import RunSummary, all_scores, scores_stamp, stored_scores, stored_splits
+from core.runs.summary import RunSummary, all_scores, scores_stamp, stored_scores, stored_splits, summarize
 
 COUNTS = {"tp": "TP", "fn": "FN", "fp": "FP", "tn": "TN"}
 NOTHING = {"epoch": 0, "n": 0, "n_positive": None, "counts": None, "measures": {}}
@@ -54,6 +54,13 @@ def score(run: Run, split: str) -> dict | None:
             write_json(run.folder / "scores.json", all_scores(run) | {split: found | {"stamp": stamp}},
                        durable=False)
     return found
+
+
+def summarize_scored(run: Run) -> RunSummary:
+    """Summarize a run with the metrics of all predictions that it has stored; of test where somebody has opened it."""
+    for split in stored_splits(run):
+        score(run, split)
+    return summarize(run)
 
 
 def _scored(run: Run, preds: Predictions) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -12,15 +13,17 @@ from core.errors import LightboxError
 from core.evaluation.compare import compare
 from core.evaluation.external import COMPARED, evaluate_kept
 from core.evaluation.external_predictions import list_external
+from core.evaluation.leaderboard import COUNTS, summarize_scored
 from core.metrics import METRICS
 from core.metrics.evaluation import Note
 from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json, with_interval
 from core.report.figures import as_svg, figures
-from core.report.tables import title_of
+from core.report.tables import counts_of, title_of
 from core.runs.names import network_title
 from core.runs.store import Run
 
-HEADLINE = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "roc_auc", "cohen_kappa", "loss")
+HEADLINE = ("accuracy", "balanced_accuracy", "macro_precision", "macro_f1", "sensitivity", "specificity", "roc_auc",
+            "cohen_kappa", "loss")
 FEW = ("accuracy", "roc_auc", "cohen_kappa")
 NOT_CLINICAL = "Not for clinical use. Made for teaching; no diagnosis may rest on it."
 
@@ -291,6 +294,13 @@ def _side_by_side(all_of: Sequence[Contents]) -> str:
     rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of))
             for name in HEADLINE
             if any(what.result.value(name) is not None for what in all_of)]
+    counts = [counts_of(what) for what in all_of]
+    rows += [(title, *(f"{one[title]:,}" if one else "" for one in counts)) for title in COUNTS.values() if any(counts)]
+    rows.append(("Best epoch", *(str(what.preds.epoch) for what in all_of)))
+    runs = [summarize_scored(what.run) for what in all_of]
+    for split, name in itertools.product(SPLIT_WORDS, ("roc_auc", "accuracy")):         # empty: not measured, or not opened
+        values = [run.value(name, split) for run in runs]
+        rows.append((f"{METRICS[name].title}, {SPLIT_WORDS[split]}", *("" if x is None else f"{x:.3f}" for x in values)))
     if any(what.result.positive_class for what in all_of):
         rows.append(("Positive class", *(what.result.positive_class or "" for what in all_of)))
     rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))

@@ -13,7 +13,7 @@ from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
 from pages.compare.two_runs import draw_two_runs
 from pages.shared.damaged import draw_damaged_runs
-from pages.shared.downloads import draw_comparison_downloads
+from pages.shared.downloads import draw_comparison_downloads, draw_table_downloads
 from pages.shared.layout import Chip, asked_among, choose_param, empty, get_param, next_step, page_header, set_param, show_error
 from pages.shared.predictions import show_data_note, split_chip
 from pages.shared.widget_state import follow
@@ -33,13 +33,14 @@ def show(entries: list[RunSummary], data: str, split: str, view: str) -> None:
         show_data_note(store.get(one))
     if view == "cost":
         draw_against_cost(lines, picked)
+    elif view == "away":
+        draw_comparison_downloads([store.get(one.id) for line in picked for one in line.runs], split)
+        draw_table_downloads([store.get(one.id) for line in lines for one in line.runs], split)
     elif not picked:
         st.markdown("Pick runs in the table: two for a paired test, up to six for curves.")
     elif view == "curves":
         draw_legend(picked)
         draw_curves(store, picked, split)
-    elif view == "away":
-        draw_comparison_downloads([store.get(one.id) for line in picked for one in line.runs], split)
     elif len(picked) < 2:
         st.markdown("Pick a second run of the same data set to compare the two.")
     else:

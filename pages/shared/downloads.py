@@ -7,9 +7,10 @@ from functools import partial
 
 import streamlit as st
 
+from core.errors import LightboxError
 from core.report import bundle, comparison, contents, report, zip_bundle
 from core.report.figures import FIGURES, as_png, as_svg, figures
-from core.report.tables import TABLES
+from core.report.tables import TABLES, names_of_reports, of_one_task, reports_of_runs
 from core.runs.store import Run
 from pages.shared.layout import escape
 from pages.shared.predictions import stored_predictions
@@ -79,6 +80,33 @@ def draw_comparison_downloads(runs: Sequence[Run], split: str = "val") -> None:
         _button("Everything (ZIP)",
                 "The report, all metrics, each run's config, tables and figures as PNG and SVG.",
                 partial(zip_bundle.comparison_bundle, runs, split), f"{name}.zip", "application/zip")
+
+
+def draw_table_downloads(runs: Sequence[Run], split: str) -> None:
+    """Report R001's two tables of all runs of one task: a row for each run, and a row for each image.
+
+    Args:
+        runs: all that the page shows; those without predictions on `split` are left out, and counted
+    """
+    with st.container(width=480):
+        try:
+            having = of_one_task(runs, split)
+        except LightboxError as error:
+            st.caption(escape(f"Tables of all models: {error}"))
+            return
+        left = len(runs) - len(having)
+        st.caption(f"All {len(having):,} runs of the table, on the {SPLITS[split]} images."
+                   + (f" {left:,} without predictions on them {'is' if left == 1 else 'are'} left out." if left else ""))
+        evaluation, predictions = names_of_reports(having)
+        _button("Evaluation of all models (CSV)", "As in report R001, a row for each run: loss, accuracy, AUC, macro precision, "
+                "recall and F1, kappa; besides TP, FN, FP, TN, results on training, validation and test, and every metric with "
+                "its interval.", partial(_of_all, having, split, evaluation), evaluation, "text/csv")
+        _button("Predictions of all models (CSV)", "As in report R001, a row for each image: its file, its label, and what each "
+                "run predicts with which probability.", partial(_of_all, having, split, predictions), predictions, "text/csv")
+
+
+def _of_all(runs: Sequence[Run], split: str, name: str) -> str:
+    return reports_of_runs(runs, split)[name]
 
 
 def _button(label: str, help: str, make: Callable[[], str | bytes], file_name: str, mime: str,
