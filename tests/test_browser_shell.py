@@ -74,6 +74,32 @@ def test_start_goes_to_the_phantoms_with_one_click(app, page):
     page.wait_for_url("**/browse?dataset=phantom*")
 
 
+def test_back_goes_to_the_page_before_whatever_a_page_writes_into_its_address(app, page):
+    """Streamlit makes a step of the history for each parameter; here each thing that a person does is one."""
+    page.goto("about:blank")
+    page.goto(f"{app.url}/browse?dataset=breastmnist")
+    wait_idle(page)
+    page.go_back()
+    assert page.url == "about:blank", "what a page writes when it is opened is no step"
+    page.goto(app.url)
+    wait_idle(page)
+    page.get_by_role("button", name=re.compile("^Use .*MNIST")).click()
+    page.wait_for_url("**/browse?**px=**")
+    wait_idle(page)
+    page.get_by_role("link", name="Train", exact=True).click()
+    page.wait_for_url("**/train?**dataset=**")
+    wait_idle(page)
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Browse")
+    wait_idle(page)
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Lightbox")
+    wait_idle(page)
+    assert page.url.rstrip("/") == app.url
+    page.go_back()
+    assert page.url == "about:blank"
+
+
 def test_start_finds_out_by_itself_what_this_machine_is(page, tmp_path):
     with serve(ROOT / "app.py", tmp_path, "--server.headless", "true") as server:
         page.goto(server.url)

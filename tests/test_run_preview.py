@@ -6,6 +6,7 @@ import pytest
 
 from core.config import RunConfig
 from core.datasets import open_dataset
+from core.runs.recipes import apply
 from core.runs.store import RunStore
 from pages.shared import preview
 from pages.shared.preflight import Facts, warnings_of
@@ -165,3 +166,23 @@ def test_another_networks_speed_gives_a_range_or_nothing(monkeypatch):
     # an epoch takes 20 s at the speed of the fast one, 40 s at that of the slow one; half to twice of that
     assert text == f"{preview.format_seconds(3 * 20 / 2)} to {preview.format_seconds(3 * 40 * 2)}" and "2 runs" in note
     assert preview.time_hint(config, rows[0].device, rows[0].n_train, rows, int(1e12))[0] == "-"
+
+
+def test_weights_that_know_the_task_already_are_said_to(monkeypatch):
+    quick = apply(RunConfig(), "quick").with_(**{"data.dataset": "phantom"})
+
+    def said(config):
+        return [one for one in warnings_of(Facts(config)) if "trained for this very task" in one]
+    body_part = quick.with_(**{"data.target": "body_part"})                    # weights/phantom-body-part/config.json
+    assert len(said(body_part)) == 1 and "choose the task Normal or abnormal" in said(body_part)[0]
+    assert not said(quick) and not said(quick.with_(**{"data.target": "abnormality"}))          # the set's first task is another
+    assert not said(body_part.with_(**{"data.dataset": "breastmnist", "data.target": ""}))
+    assert not said(body_part.with_(**{"model.weights": "none"}))
+    run = put_run("finished", [start_record(), epoch_record(1, 0.7)])
+    own = run.config.with_(**{"model.weights": f"run:{run.id}"})
+    assert "use Train longer on the page Runs" in said(own)[0]
+    at = choose_recipe(open_page("train"), "quick")
+    assert "from_random" not in [b.key for b in at.button]
+    at.session_state["form_of_a_run"]["data.target"] = "body_part"
+    at.run().button("from_random").click().run()
+    assert widgets(at)["model.weights"].value == "none" and "very task" not in text_of(at)

@@ -92,6 +92,13 @@ def task_of(address: str) -> str:
     return _data_of(RunStore().get(address))["task"]
 
 
+def classes_of(address: str) -> tuple[str, ...]:
+    """Return the classes that a classifier tells apart. No torch. Raises LightboxError "run.gone"."""
+    if is_shipped(address):
+        return tuple(_shipped(address, "meta.json", META)["meta"]["classifier"]["class_names"])
+    return tuple(_data_of(RunStore().get(address))["class_names"])
+
+
 def _shipped(address: str, name: str, shape: dict) -> dict:
     try:
         return read_json(SHIPPED / address / name, shape)

@@ -75,11 +75,17 @@ def get_param(name: str, default: str | None = None) -> str | None:
 
 def set_param(name: str, value: str | None) -> None:
     """Write `?name=` into the address and remember it for the other pages. None takes it out."""
-    st.session_state[f"last_{name}"] = value
-    if value is None:
-        st.query_params.pop(name, None)
-    elif st.query_params.get(name) != value:
-        st.query_params[name] = value
+    set_params({name: value})
+
+
+def set_params(values: Mapping[str, str | None]) -> None:
+    """Write several parameters as `set_param` does, at once: each message to the browser may be a step of its history."""
+    for name, value in values.items():
+        st.session_state[f"last_{name}"] = value
+        if value is None:
+            st.query_params.pop(name, None)
+    if new := {name: value for name, value in values.items() if value is not None and st.query_params.get(name) != value}:
+        st.query_params.update(new)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def page_header(title: str, *chips: Chip) -> tuple[str | None, ...]:
     with st.container(key="page_header", horizontal=True, vertical_alignment="center", gap="small"):
         st.title(title, anchor=False, width="content")
         values = tuple(_draw_chip(chip, unknown) for chip in chips)
+    set_params({chip.name: value for chip, value in zip(chips, values) if value is not None})
     for sentence in unknown:
         st.warning(sentence)
     return values
@@ -130,7 +137,6 @@ def _draw_chip(chip: Chip, unknown: list[str]) -> str | None:
             unknown.append(_unknown(chip.label, value))
         value = None
     value = value or chip.default or next(iter(options))
-    set_param(chip.name, value)
     shown = distinct_titles(options)
     st.selectbox(chip.label, list(options), format_func=lambda v: shown.get(v, v), accept_new_options=chip.free,
                  label_visibility="collapsed", width=chip.width, **follow(f"chip_{chip.name}", value, _set_chip, chip.name))

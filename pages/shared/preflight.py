@@ -16,15 +16,19 @@ from core.config import RunConfig
 from core.datasets import Dataset
 from core.datasets.groups import copied_sentence
 from core.datasets.inspection import copied_counts
+from core.errors import LightboxError
 from core.models import MODELS
-from core.runs.classifiers import settings_of
+from core.runs.classifiers import classes_of, is_shipped, settings_of
 from core.runs.preflight import imagenet_file
+from core.runs.recipe_datasets import is_simulated, targets_of
 from pages.shared.layout import format_bytes
 
 # What decides which images are held back. A fraction of training only leaves some out.
 SPLIT = ("data.split", "data.split_seed", "data.val_fraction", "data.test_fraction", "data.folds",
          "data.fold")
 MAJORITY = 0.7               # from this fraction of one class on, accuracy says little
+# Tasks that MURA and the phantoms always have.
+TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Body part"}
 MEMORY = 0.85                # of a device's memory, what a step may take
 
 
@@ -63,6 +67,39 @@ def lacks_imagenet(config: RunConfig) -> bool:
     """Return whether a run starts from ImageNet weights that are not on this disk, but can be downloaded."""
     file = imagenet_file(config.model.name)
     return config.model.weights == "imagenet" and file is not None and not file.exists()
+
+
+def knows_task(config: RunConfig, data: Dataset | None = None) -> bool:
+    """Return whether a run starts from weights that were trained for the very same task: there is nothing to learn.
+
+    Args:
+        data: the open set, where it is at hand: then phantoms that were exported or added anew are known as phantoms
+    """
+    weights = config.model.weights.removeprefix("run:")
+    if weights == config.model.weights:
+        return False
+    try:
+        before = settings_of(weights)
+        same_set = before.data.dataset == config.data.dataset or data is not None and (
+            is_simulated(before.data.dataset) and is_simulated(config.data.dataset)
+            and set(data.class_names) <= set(classes_of(weights)))
+    except LightboxError:                                  # it was deleted; core/runs/preflight.py says so
+        return False
+    return before.model.name == config.model.name and same_set and _task(before) == _task(config) and before.data.label_map == config.data.label_map
+
+
+def _task(config: RunConfig) -> str:
+    return config.data.target or next(iter(targets_of(config.data.dataset)), "")
+
+
+def _knows_task(f: Facts) -> str | None:
+    if not knows_task(f.config, f.data):
+        return None
+    weights = f.config.model.weights.removeprefix("run:")
+    others = [TARGETS[name] for name in targets_of(f.config.data.dataset) if name != _task(f.config)]
+    longer = "" if is_shipped(weights) else " To go on with that run, use Train longer on the page Runs."
+    return ("These weights have been trained for this very task, so there is next to nothing left to learn. To see a network "
+            f"learn, start from random weights{f', or choose the task {others[0]}' if others else ''}.{longer}")
 
 
 def _memory(f: Facts) -> str | None:
@@ -185,5 +222,5 @@ def _copies(f: Facts) -> str | None:
 
 
 CHECKS: tuple[Callable[[Facts], str | None], ...] = (
-    _memory, _earlier_run, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
+    _memory, _earlier_run, _knows_task, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
     _balanced_twice, _batch_size, _augmentation, _untrained, _copies, _patients)

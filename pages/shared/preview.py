@@ -26,13 +26,10 @@ from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.shared import open_data
 from pages.shared.layout import format_seconds
-from pages.shared.preflight import Facts, warnings_of
+from pages.shared.preflight import TARGETS, Facts, warnings_of
 
 LONG_ENOUGH = 2.0     # seconds: in a shorter epoch most of the time is no arithmetic
 ALIKE = 10            # times: how many more or fewer multiply-adds an image a network may have whose speed says something
-
-# What MURA and the phantoms always have.
-TARGETS = {"abnormality": "Normal or abnormal", "body_part": "Body part"}
 
 
 @dataclass(frozen=True)

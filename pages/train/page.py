@@ -134,7 +134,7 @@ def number(value: int | None) -> str:
 def draw_warnings(ahead: preview.RunPreview) -> None:
     for sentence in ahead.warnings:
         st.warning(escape(sentence))
-    if preflight.lacks_imagenet(ahead.config):
+    if preflight.lacks_imagenet(ahead.config) or preflight.knows_task(ahead.config, ahead.data):
         st.button("Start from random weights instead", key="from_random",
                   on_click=config_form.start_from_random)
 
