@@ -46,7 +46,7 @@ def check_all(page, labels, scores, prevalence: float, patients=None) -> None:
     """Every number in sight against tests/operating.py at the threshold that is written there."""
     at = operate(labels, scores, shown(page), prevalence, patients)
     cells = page.locator(".matrix td b").all_inner_texts()
-    assert [int(text) for text in cells] == [at.tp, at.fn, at.fp, at.tn]
+    assert [int(text) for text in cells] == [at.tn, at.fp, at.fn, at.tp]
     rows = page.locator(".rates tr").all()
     for row, name in zip(rows, ("sensitivity", "specificity", "ppv", "npv"), strict=True):
         value, limits = getattr(at, name), getattr(at, f"{name}_interval")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.datasets.positive import default_positive
 from core.evaluation.predictions import load_predictions
 from core.evaluation.thresholds import freeze, of
 from core.metrics.calibration import ece, temperature
 from core.metrics.operating_points import HAND, Threshold, choose
 from core.runs import checkpoints
-from pages.evaluate.positive_class import default_positive_class
 from pages.evaluate.threshold import choose_again, read_wanted
 from tests import judged
 from tests.judged import change_json, plant, text_of
@@ -129,7 +129,7 @@ def test_what_is_frozen_is_chosen_again_from_the_answers(run):
 
 def test_the_healthy_class_is_not_the_positive_one():
     def of(*names, **more):
-        return default_positive_class({"class_names": names} | more)
+        return default_positive({"class_names": names} | more)
     assert of("malignant", "normal, benign") == 0 and of("normal", "pneumonia") == 1
     assert of("malignant", "normal, benign", label_edit="") == 1                # so it was asked for
     assert of("0", "1", "2") == 2 and of("a", "b") == 1

@@ -20,15 +20,15 @@ SHAPES = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down"
           "triangle-right")
 
 
-def histogram(labels: np.ndarray, scores: np.ndarray, names: Sequence[str], *, threshold: float,
+def histogram(labels: np.ndarray, scores: np.ndarray, names: Sequence[str], positive: int = 1, *, threshold: float,
               bins: int = 30) -> Chart:
-    """Return how often each predicted probability of the second of two classes occurs, by true class.
+    """Return how often each predicted probability of the positive one of two classes occurs, by true class.
 
     Args:
         labels: (N,) 0 or 1
-        scores: (N,) in [0, 1], the probability of class 1
+        scores: (N,) in [0, 1], the probability of the positive class
         names: of both classes
-        threshold: from which the second class is predicted, drawn as a line
+        threshold: from which the positive class is predicted, drawn as a line
     """
     edges = np.linspace(0, 1, bins + 1)
     counts = [np.histogram(scores[labels == k], edges)[0] for k in (0, 1)]
@@ -36,20 +36,20 @@ def histogram(labels: np.ndarray, scores: np.ndarray, names: Sequence[str], *, t
                      "n": np.concatenate(counts), "class": [name for name in names for _ in range(bins)]})
     said = "; ".join(f"{name}: {np.sum(labels == k)} images, median {np.median(scores[labels == k]):.2f}"
                      for k, name in enumerate(names) if np.any(labels == k))
-    return Chart(_histogram_spec(tuple(names)), {"bins": rows, "threshold": pa.table({"x": [threshold]})},
-                 f"Histogram of the predicted probability of {names[1]} by true class. {said}. "
+    return Chart(_histogram_spec(tuple(names), names[positive]), {"bins": rows, "threshold": pa.table({"x": [threshold]})},
+                 f"Histogram of the predicted probability of {names[positive]} by true class. {said}. "
                  f"Threshold {threshold:.3g}.",
                  {"x_axis": axes.shares(),
                   "y_axis": axes.linear([0, *map(max, counts)], limits=(0, np.inf), integers=True)})
 
 
 @built_once
-def _histogram_spec(names: tuple[str, ...]) -> alt.LayerChart:
+def _histogram_spec(names: tuple[str, ...], positive: str) -> alt.LayerChart:
     import altair as alt
     colors = [palette.class_color(k) for k in (0, 1)]
     color = alt.Color("class:N", title="True class", scale=one_each(names, colors),
                       legend=alt.Legend(orient="top", labelLimit=160))
-    x = partial(position, "x", title=f"Predicted probability of {names[1]}", grid=False)
+    x = partial(position, "x", title=f"Predicted probability of {positive}", grid=False)
     # The second class has a dashed outline: where both lie over each other, each edge can still be seen.
     bars = table("bins").transform_filter("datum.n > 0").mark_bar(opacity=0.45, strokeWidth=1.2).encode(
         x=x("low"), x2="high:Q", y=position("y", "n", "Images"), y2=alt.datum(0), color=color,

@@ -22,6 +22,7 @@ SEARCHED = 10_000      # images that are searched for copies without being asked
 
 def evaluate(options: Namespace) -> None:
     """Print every metric of a run with its interval, and warnings."""
+    from core.datasets.positive import default_positive
     from core.evaluation.evaluate import evaluate
     if options.on and options.positive:
         raise LightboxError("cli.positive", "--positive is about the run's own images.",
@@ -36,11 +37,13 @@ def evaluate(options: Namespace) -> None:
     options.split = options.split or "val"
     search_copies(run, bar)
     result = evaluate(run, options.split, progress=bar.count)
+    positive = default_positive(run.data())
     if options.positive:
         if result.positive_class is None:
             raise LightboxError("class.positive", "Only one of two classes is the positive one.",
                                 f"This run has {len(result.class_names)}: each is listed against the rest with --json.")
-        result = result.for_positive(class_index(options.positive, result.class_names))
+        positive = class_index(options.positive, result.class_names)
+    result = result.for_positive(positive)
     bar.end()
     print_result(options, result.as_dict(), _result_in_words(options, result))
 
@@ -102,8 +105,16 @@ def _external_in_words(options: Namespace, found) -> Iterator[str]:
     if found.temperature:
         yield (f"  with its temperature {found.temperature:.3f}: "
                + _listed(found.calibrated))
-    yield f"  confusion matrix (rows: true class): {', '.join(result.class_names)}"
-    for row in result.confusion_matrix.tolist():
+    yield from _matrix_in_words(result)
+
+
+def _matrix_in_words(result: RunEvaluation) -> Iterator[str]:
+    from core.metrics.confusion import positive_last
+    matrix, names = result.confusion_matrix, result.class_names
+    if matrix.ndim == 2:                                  # of several findings each has one
+        matrix, names = positive_last(matrix, names, result.positive)
+    yield f"  confusion matrix (rows: true class): {', '.join(names)}"
+    for row in matrix.tolist():
         yield f"     {row}"
 
 
@@ -134,9 +145,7 @@ def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]
             yield f"  by {unit} ({found.n:,}): " + _listed({name: found.estimates[name].value
                                                             for name in few})
     yield from _copies_in_words(result)
-    yield "  confusion matrix (rows: true class)"
-    for row in result.confusion_matrix.tolist():
-        yield f"     {row}"
+    yield from _matrix_in_words(result)
     for one in result.warnings:
         if one is not result.data_note:
             yield f"  {one.text}"

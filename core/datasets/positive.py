@@ -9,7 +9,7 @@ equally ill the severer, of two numbers the larger. Otherwise nothing is guessed
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 HEALTHY = frozenset("""
     normal normals healthy health benign negative negatives neg no none false absent absence control controls ctrl hc cn nc
@@ -64,6 +64,18 @@ def guess_positive(names: Sequence[str]) -> int | None:
         if ill[0] == ill[1]:
             ill = _severity(words) or _numbers(words)
     return None if ill[0] == ill[1] else int(ill[1] > ill[0])
+
+
+def default_positive(about: Mapping) -> int:
+    """Return the positive class of a run from what it noted of its data: the last one, of grades the worst. Of a run that was
+    trained before classes were put in order by their meaning, the one that their names say.
+
+    >>> default_positive({"class_names": ["malignant", "normal, benign"]})          # BreastMNIST in its authors' order
+    0
+    """
+    names = about["class_names"]
+    guessed = None if "label_edit" in about else guess_positive(names)
+    return len(names) - 1 if guessed is None else guessed
 
 
 def illness(words: Sequence[str]) -> int:

@@ -15,8 +15,7 @@ from core.datasets.dataset import Dataset
 from core.datasets.groups import copied_sentence, copy_groups
 from core.datasets.inspection import known_inspection
 from core.evaluation.predictions import Predictions
-from core.metrics.estimates import Estimates, estimate
-from core.metrics.evaluation import OF_POSITIVE
+from core.metrics.estimates import OF_POSITIVE, Estimates, estimate
 from core.metrics.groups import BROKEN_DOWN
 
 

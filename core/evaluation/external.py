@@ -23,6 +23,7 @@ import numpy as np
 from core import metrics
 from core.config import Split
 from core.datasets import Dataset, open_dataset
+from core.datasets.positive import default_positive
 from core.datasets.source import Progress
 from core.errors import LightboxError
 from core.evaluation import thresholds
@@ -247,6 +248,7 @@ def _evaluation(
     draws: int,
 ) -> RunEvaluation:
     people = judged.patients
+    positive = default_positive(run.data())
     found = metrics.evaluate(
         judged.labels,
         judged.probs,
@@ -254,7 +256,7 @@ def _evaluation(
         names,
         threshold,
         people,
-        each=METRICS if each is None else each,
+        each=METRICS if each is None or not positive else each,
         draws=draws,
     )
     groups = {
@@ -266,9 +268,10 @@ def _evaluation(
     }
     majority, _ = metrics.majority_baseline(judged.labels, len(names))
     base = Baseline("majority", majority, None, 0.0, metrics.wilson_interval(majority * found.n, found.n))
-    return RunEvaluation(
+    result = RunEvaluation(
         **vars(found), run=run.id, split="external", epoch=judged.epoch, baselines=(base,), **groups
     )
+    return result.for_positive(positive)
 
 
 def _own(
@@ -280,6 +283,7 @@ def _own(
     draws: int,
 ) -> tuple[str, Evaluation | None]:
     """The run's own test set where it was opened, else validation, of the same epoch. Opens nothing."""
+    positive = default_positive(run.data())
     for split in (Split.TEST, Split.VAL):
         own = load_predictions(run, split)
         if own is not None and len(own.labels) and own.epoch == checkpoints.best_epoch(run.checkpoints):
@@ -291,9 +295,9 @@ def _own(
                 names,
                 threshold,
                 own.patients,
-                each=PROPORTIONS,
+                each=PROPORTIONS if positive else METRICS,
                 draws=draws,
-            )
+            ).for_positive(positive)
     return "", None
 
 

@@ -53,9 +53,13 @@ class RunEvaluation(Evaluation):
     fitted: bool = False
 
     def for_positive(self, k: int) -> RunEvaluation:
-        """Do as `Evaluation.for_positive`, for the images without copies too."""
+        """Do as `Evaluation.for_positive`, for the images without copies and by study and patient too."""
         found = super().for_positive(k)
-        return replace(found, copies=self.copies.turned()) if found is not self and self.copies else found
+        if found is self:
+            return self
+        return replace(found, copies=self.copies and self.copies.turned(),
+                       by_study=self.by_study and self.by_study.for_positive(k),
+                       by_patient=self.by_patient and self.by_patient.for_positive(k))
 
     def as_dict(self) -> dict:
         """Return it for JSON."""

@@ -9,6 +9,7 @@ axes before it stay. That is how `core.metrics.resampling` computes a rate of a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,18 @@ def predict(probs: np.ndarray, task: str, threshold: float | np.ndarray = 0.5) -
     if task == "binary-class":
         return (probs[:, 1] > threshold).astype(np.int64)
     return probs.argmax(axis=1)
+
+
+def positive_last(matrix: np.ndarray, names: Sequence[str], positive: int = 1) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return (matrix, names) in the one order in which a confusion matrix is shown: as stored, but the positive one of two
+    classes last. Rows are the true class, columns the predicted one.
+
+    >>> matrix, names = positive_last(np.array([[5, 1], [2, 9]]), ("ill", "well"), positive=0)
+    >>> matrix.tolist(), names
+    ([[9, 2], [1, 5]], ('well', 'ill'))
+    """
+    order = [1, 0] if len(names) == 2 and positive == 0 else range(len(names))
+    return np.asarray(matrix)[np.ix_(order, order)], tuple(names[k] for k in order)
 
 
 def thresholds_of_classes(threshold: float | np.ndarray, task: str, classes: int) -> np.ndarray | None:

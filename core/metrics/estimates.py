@@ -29,6 +29,8 @@ from core.metrics.table import METRICS
 
 # Proportion -> (which images are counted, which of them are correct), both (N,) bool, from truth and
 # prediction of one class.
+# what changes when the other one of two classes is taken as the positive one; the other metrics are of both alike
+OF_POSITIVE = ("sensitivity", "specificity", "precision", "npv", "f1", "average_precision")
 PROPORTIONS: dict[str, Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     "accuracy": lambda true, pred: (np.ones(len(true), bool), true == pred),
     "sensitivity": lambda true, pred: (true, pred),
@@ -124,6 +126,18 @@ def estimate(labels: np.ndarray, probs: np.ndarray, task: str, patients: Sequenc
     of_class = [name for name in of_class if METRICS[name].function.per_class]
     classes = range(found.sample.classes if of_class else 0)
     return overall_, [{name: found.of_class(name, k) for name in of_class} for k in classes]
+
+
+def of_other_class(estimates: Estimates, of_class: Estimates, n: int) -> Estimates:
+    """Return `estimates` of two classes with the other one as the positive one: what is predicted stays.
+
+    Args:
+        of_class: of that class against the other, those of OF_POSITIVE that are known of it
+        n: its images
+    """
+    changed = {name: of_class[name] for name in OF_POSITIVE if name in of_class}
+    return {name: replace(changed.get(name, one), n_positive=n) for name, one in estimates.items()
+            if name in changed or name not in OF_POSITIVE}
 
 
 def _clusters(patients: Sequence | None) -> np.ndarray | None:

@@ -11,15 +11,13 @@ import numpy as np
 
 from core.errors import LightboxError
 from core.metrics.confusion import MULTI_LABEL, confusion_matrix, counts, majority_baseline, predict
-from core.metrics.estimates import PROPORTIONS, Estimate, Estimates, estimate
+from core.metrics.estimates import PROPORTIONS, Estimate, Estimates, estimate, of_other_class
 from core.metrics.functions import Sample, none_for_nan
 from core.metrics.input import check
 from core.metrics.table import METRICS
 
 FEW = 10            # a class with fewer images gets a note
 MOST_NAMES = 6      # of classes in a note
-# what changes when the other one of two classes is taken as the positive one; the other metrics are of both alike
-OF_POSITIVE = ("sensitivity", "specificity", "precision", "npv", "f1", "average_precision")
 # known of each class at any time
 CLASS_VALUES = ("sensitivity", "specificity", "precision", "npv", "f1", "roc_auc")
 
@@ -92,11 +90,8 @@ class Evaluation:
         """
         if self.task != "binary-class" or k == self.positive:
             return self
-        of, n = self.per_class[k], self.per_class[k].n
-        changed = {name: of.estimates[name] for name in OF_POSITIVE if name in of.estimates}
-        estimates = {name: replace(changed.get(name, one), n_positive=n) for name, one in self.estimates.items()
-                     if name in changed or name not in OF_POSITIVE}
-        return replace(self, estimates=estimates, positive=k)
+        of = self.per_class[k]
+        return replace(self, estimates=of_other_class(self.estimates, of.estimates, of.n), positive=k)
 
     def value(self, name: str) -> float | None:
         """Return a metric without its interval."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.metrics.confusion import majority_baseline
-from core.metrics.estimates import Estimates, estimate
+from core.metrics.estimates import Estimates, estimate, of_other_class
 from core.metrics.intervals import as_codes
 
 GROUPED = ("accuracy", "roc_auc", "cohen_kappa")
@@ -57,6 +57,12 @@ class GroupEvaluation:
     images: int
     left_out: int
     estimates: Estimates
+
+    def for_positive(self, k: int) -> GroupEvaluation:
+        """Return the same with class k of two as the positive one: metrics of GROUPED are of both alike, the count is not."""
+        first = next(iter(self.estimates.values()))
+        n = first.n_positive if k else first.n - first.n_positive
+        return replace(self, estimates=of_other_class(self.estimates, {}, n))
 
     def as_dict(self) -> dict:
         """Return it for JSON."""
@@ -131,22 +137,25 @@ def evaluate_groups(labels: np.ndarray, probs: np.ndarray, task: str, groups: Se
 def breakdown(labels: np.ndarray, probs: np.ndarray, task: str, values: Sequence,
               patients: Sequence | None = None, *,
               names: Sequence[str] = BROKEN_DOWN, threshold: float | np.ndarray = 0.5,
-              draws: int = 500) -> list[GroupRow]:
+              draws: int = 500, positive: int = 1) -> list[GroupRow]:
     """Estimate metrics of the images with each value, the most frequent value first.
 
     Args:
         values: N values of a column, as text; "" is a group too: those whose value is unknown
         patients: N names; None where they are not known
         names: keys of METRICS
+        positive: of two classes the positive one
     """
-    values = np.asarray(values)
+    values, other = np.asarray(values), positive == 0 and task == "binary-class"
     distinct, frequency = np.unique(values, return_counts=True)
     rows = []
     for value in distinct[np.argsort(-frequency, kind="stable")]:
         of = values == value
-        found, _ = estimate(labels[of], probs[of], task, None if patients is None
-                            else np.asarray(patients)[of], each=(),
+        found, each = estimate(labels[of], probs[of], task, None if patients is None
+                            else np.asarray(patients)[of], each=names if other else (),
                             names=names, threshold=threshold, draws=draws)
+        if other:
+            found = of_other_class(found, each[0], int((labels[of] == 0).sum()))
         first = found[names[0]]
         rows.append(GroupRow(str(value), first.n, first.n_positive,
                              majority_baseline(labels[of], probs.shape[1])[0], found))

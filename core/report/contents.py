@@ -10,6 +10,7 @@ from pathlib import Path
 from core.config import KNOBS, RunConfig
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import INFO
+from core.datasets.positive import default_positive
 from core.errors import LightboxError
 from core.evaluation.evaluate import evaluate_predictions, with_data_note
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
@@ -85,7 +86,7 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
     dataset = run.config.data.dataset
     data = ready_dataset(run) if data is None else data
     licence, citation = credits_of(dataset, data)
-    result = with_data_note(evaluate_predictions(run, name, found, data), run, found)
+    result = with_data_note(evaluate_predictions(run, name, found, data), run, found).for_positive(default_positive(about))
     return Contents(run, run.config, name, found, result, about, run.records(), licence, citation,
                     versions(), run.versions)
 

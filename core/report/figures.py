@@ -54,7 +54,7 @@ def roc(what: Contents) -> Chart | None:
         return None
     point = None
     if _is_binary(what):
-        (tn, fp), (fn, tp) = what.result.confusion_matrix
+        (tn, fp), (fn, tp) = _matrix(what)[0]
         point = fp / (tn + fp), tp / (tp + fn)
     return curves.roc(lines, colors, point=point, point_label=_threshold_label(what), labels=labels)
 
@@ -72,7 +72,7 @@ def precision_recall(what: Contents) -> Chart | None:
         return None
     point = None
     if _is_binary(what):
-        (_, fp), (fn, tp) = what.result.confusion_matrix
+        (_, fp), (fn, tp) = _matrix(what)[0]
         point = (tp / (tp + fn), tp / (tp + fp)) if tp + fp else None
     return curves.precision_recall(lines, colors, point=point, point_label=_threshold_label(what),
                                    labels=labels,
@@ -80,11 +80,11 @@ def precision_recall(what: Contents) -> Chart | None:
 
 
 def histogram(what: Contents) -> Chart | None:
-    """Predicted probabilities of the second of two classes, by true class."""
+    """Predicted probabilities of the positive one of two classes, by true class."""
     if not _is_binary(what):
         return None
-    return probabilities.histogram(what.preds.labels, what.preds.probs[:, 1],
-                                   _shortened(what.about["class_names"]),
+    k = what.result.positive
+    return probabilities.histogram(what.preds.labels, what.preds.probs[:, k], _shortened(what.about["class_names"]), k,
                                    threshold=_threshold(what))
 
 
@@ -104,10 +104,13 @@ def calibration(what: Contents) -> Chart | None:
 
 def confusion_matrix(what: Contents) -> Chart | None:
     """Rows are the true classes, columns the predicted ones."""
-    names = what.about["class_names"]
-    if what.about["task"] == MULTI_LABEL or len(names) > MOST_ROWS:
+    if what.about["task"] == MULTI_LABEL or len(what.about["class_names"]) > MOST_ROWS:
         return None
-    return probabilities.confusion(np.array(what.result.confusion_matrix), _shortened(names))
+    return probabilities.confusion(*_matrix(what))
+
+
+def _matrix(what: Contents) -> tuple[np.ndarray, tuple[str, ...]]:
+    return confusion.positive_last(what.result.confusion_matrix, _shortened(what.about["class_names"]), what.result.positive)
 
 
 def architecture(stages: Sequence) -> Chart:
@@ -146,10 +149,10 @@ def figures(what: Contents) -> dict[str, tuple[str, Chart]]:
 
 def _one_against_rest(what: Contents) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
     """(name, colour, (N,) bool, (N,) scores) of each class that has a curve of its own: of two classes the
-    second."""
+    positive one."""
     names, found = _shortened(what.about["class_names"]), what.preds
     truth = confusion.one_against_rest(found.labels, len(names))
-    chosen = [1] if _is_binary(what) else range(min(len(names), MOST_CLASSES))
+    chosen = [what.result.positive] if _is_binary(what) else range(min(len(names), MOST_CLASSES))
     for k in chosen:
         rows = known_rows(found.labels, k)
         yield names[k], palette.class_color(k), truth[rows, k], found.probs[rows, k]
@@ -160,7 +163,8 @@ def _is_binary(what: Contents) -> bool:
 
 
 def _threshold(what: Contents) -> float:
-    return float(np.asarray(thresholds.of(what.run)))
+    of_second = float(np.asarray(thresholds.of(what.run)))
+    return of_second if what.result.positive else 1 - of_second
 
 
 def _threshold_label(what: Contents) -> str:

@@ -28,10 +28,10 @@ from core.metrics.calibration import (
 )
 from core.metrics.operating_points import one_class
 from core.runs.store import Run
-from pages.evaluate.positive_class import positive_class
 from pages.shared import theme
 from pages.shared.charts import heading, show_chart
 from pages.shared.layout import format_interval, format_number, format_percent
+from pages.shared.positive_class import positive_class
 from pages.shared.predictions import BY_PREDICTIONS, stored_predictions
 
 PARTS = ("as predicted", "calibrated")

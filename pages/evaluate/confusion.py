@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from core.metrics.confusion import positive_last
+
 HERE = Path(__file__).parent
 
 _element = st.components.v2.component(
@@ -23,7 +25,7 @@ _element = st.components.v2.component(
 )
 
 
-def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str,
+def confusion(matrix: np.ndarray, class_names: Sequence[str], positive: int = 1, *, key: str,
               selected: tuple[int, int] | None = None,
               label: str = "Confusion matrix") -> tuple[int, int] | None:
     """Show counts and the percentage of each row.
@@ -31,6 +33,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str,
     Args:
         matrix: (K, K) whole numbers; [t, p] images of class t predicted as p
         class_names: K names, shown exactly as they are
+        positive: of two classes the positive one, which is shown last, as everywhere
         selected: the cell that is drawn as chosen
 
     Returns:
@@ -40,12 +43,17 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str], *, key: str,
     k = len(class_names)
     if matrix.shape != (k, k):
         raise ValueError(f"{k} classes but a matrix of shape {matrix.shape}")
+    shown, names = positive_last(matrix, class_names, positive)
+    turned = k == 2 and positive == 0                 # what the browser says is in the order in which it is shown
+
+    def place(cell: tuple[int, int] | None) -> tuple[int, int] | None:
+        return (1 - cell[0], 1 - cell[1]) if cell and turned else cell
     state = st.session_state.get(key)
-    just = _cell(state.get("clicked") if state else None, k)
+    just = place(_cell(state.get("clicked") if state else None, k))
     result = _element(key=key, on_clicked_change=lambda: None, data={
-        "counts": matrix.astype(int).tolist(), "names": [str(name) for name in class_names], "label": label,
-        "selected": list(just or selected or ()) or None})
-    return _cell(result.clicked, k)
+        "counts": shown.astype(int).tolist(), "names": [str(name) for name in names], "label": label,
+        "selected": list(place(just or selected) or ()) or None})
+    return place(_cell(result.clicked, k))
 
 
 def _cell(value: object, k: int) -> tuple[int, int] | None:

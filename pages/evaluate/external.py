@@ -179,10 +179,11 @@ def _draw_result(run: Run, preds: ExternalPredictions, marks: MarkUse, finding: 
         with left:
             show_classes(external.result, key=f"external_classes_table_{preds.key}")
         return
-    overview = overview_of(run, f"external-{preds.key}-{hash((str(external.classes.pairs), marks))}", external.judged, finding)
+    overview = overview_of(run, f"external-{preds.key}-{hash((str(external.classes.pairs), marks))}", external.judged, finding,
+                          external.result.positive)
     with left:
         st.header("Confusion matrix", anchor=False, help="Rows are the true class, columns the predicted class.")
-        confusion(overview.matrix, overview.names, key=f"external_matrix_{preds.key}_{overview.finding}")
+        confusion(overview.matrix, overview.names, overview.positive, key=f"external_matrix_{preds.key}_{overview.finding}")
         show_classes(external.result, key=f"external_classes_table_{preds.key}")
     with right:
         draw_curves(overview, True)

@@ -63,7 +63,8 @@ def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluati
         table = data.table.iloc[dataset_rows(run, split, preds, data)]
     except LightboxError as refused:
         error = refused
-    _draw_by_patient(result, **grouped_evaluation(run, split, with_patients(run, preds)))
+    grouped = grouped_evaluation(run, split, with_patients(run, preds))
+    _draw_by_patient(result, **{by: of and result.positive == 0 and of.for_positive(0) or of for by, of in grouped.items()})
     st.header("By group", anchor=False,
               help="Metrics of the images with one value of a column. A network that is good overall may be "
                    "poor for some: for a body part, an age group, a hospital.")
@@ -95,7 +96,7 @@ def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluati
         _draw_rows([({"group": row.group or EMPTY}, row) for row in rows], names, {"group": column.title},
                    f"groups_{column.name}", f"Metrics by {column.title}")
         if result.task == "binary-class":
-            st.caption(f"Sensitivity, precision and average precision are of {escape(result.class_names[1])}.")
+            st.caption(f"Sensitivity, precision and average precision are of {escape(result.positive_class)}.")
         few = [row.group or EMPTY for row in rows if row.n < FEW]
         if few:
             st.caption(f"Fewer than {FEW} images: {escape(', '.join(few))}. A single image changes their "
@@ -178,7 +179,7 @@ def _choose(name: str, label: str, options: Mapping[str, str], default: str) -> 
 def _rows(subject: Subject, column: Column, values: Sequence[str]) -> list[GroupRow]:
     """The largest group first; of numbers the smallest, and those without a number last."""
     rows = _breakdown(subject.run, subject.split, subject.preds, subject.metrics, column.name, values,
-                      subject.patients)
+                      subject.patients, subject.result.positive)
     if not is_cut(column):
         return rows
     return sorted(rows, key=lambda row: float(row.group.split()[0]) if row.group else np.inf)
@@ -187,10 +188,10 @@ def _rows(subject: Subject, column: Column, values: Sequence[str]) -> list[Group
 @st.cache_data(max_entries=256, show_spinner="Evaluating each group ...", hash_funcs=BY_THRESHOLD)
 def _breakdown(run: Run, split: str, preds: Predictions, metrics: Sequence[str], name: str,
                _values: Sequence[str],
-               _patients: np.ndarray | None) -> list[GroupRow]:
+               _patients: np.ndarray | None, positive: int) -> list[GroupRow]:
     """`core.metrics.groups.breakdown`. `name` stands for the values."""
     return groups.breakdown(preds.labels, preds.probs, run.data()["task"], _values, _patients, names=metrics,
-                            threshold=thresholds.of(run))
+                            threshold=thresholds.of(run), positive=positive)
 
 
 def _draw_dots(rows: Sequence[GroupRow], name: str, overall: float | None, column: Column) -> None:
@@ -258,7 +259,7 @@ def _draw_experts(subject: Subject, part_of: Mapping[str, str], runs: Sequence[R
                                               (others[i].name, others[i], stored[i], theirs)):
                 row, = _breakdown(of, subject.split, _subset(all_preds, kept), subject.metrics,
                                   f"{run.id} and {i}",
-                                  [part] * len(kept), patients)
+                                  [part] * len(kept), patients, subject.result.positive)
                 rows.append(({"group": part, "network": name}, row))
     _draw_rows(rows, subject.metrics, {"group": column.title, "network": "Run"}, "experts",
                "Experts on their own part")

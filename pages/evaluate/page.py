@@ -21,7 +21,6 @@ from pages.evaluate.copies import draw_copies
 from pages.evaluate.external import OWN, draw_external, on_chip
 from pages.evaluate.groups import draw_breakdown
 from pages.evaluate.metrics import show_all, show_classes, show_headline, show_warnings
-from pages.evaluate.positive_class import choose_positive_class, positive_class
 from pages.evaluate.results import Overview, await_baseline, evaluation_of, overview_of
 from pages.evaluate.studies import draw_studies
 from pages.evaluate.threshold import draw_threshold
@@ -43,6 +42,7 @@ from pages.shared.layout import (
     set_param,
     show_error,
 )
+from pages.shared.positive_class import choose_positive_class, positive_class
 from pages.shared.predictions import (
     clear_on_run_change,
     current_run,
@@ -87,7 +87,7 @@ def show_overview(at: Shown) -> None:
         st.header("Confusion matrix", anchor=False,
                   help="Rows are the true class, columns the predicted class; percentages are of the row. "
                        "Click a cell to see its images.")
-        cell = confusion(overview.matrix, overview.names, key=f"matrix_{at.run.id}_{at.split}_{k}")
+        cell = confusion(overview.matrix, overview.names, overview.positive, key=f"matrix_{at.run.id}_{at.split}_{k}")
         if cell:
             go("errors", run=at.run.id, split=at.split, true=str(cell[0]), predicted=str(cell[1]),
                finding=None if k is None else str(k))

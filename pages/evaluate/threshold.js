@@ -208,9 +208,9 @@ function build(place, header, { points, count }, send, before) {
     }
     const { name, rest } = state.header
     matrix.replaceChildren(make("caption", {}, "Images at this threshold"),
-      make("tr", {}, head(""), head("flagged", "col"), head("not flagged", "col")),
-      make("tr", {}, head(name, "row"), cell(tp, m, true, "true positives"), cell(fn, m, false, "missed")),
-      make("tr", {}, head(rest, "row"), cell(fp, n, false, "false positives"), cell(tn, n, true, "true negatives")))
+      make("tr", {}, head(""), head("not flagged", "col"), head("flagged", "col")),
+      make("tr", {}, head(rest, "row"), cell(tn, n, true, "true negatives"), cell(fp, n, false, "false positives")),
+      make("tr", {}, head(name, "row"), cell(fn, m, false, "missed"), cell(tp, m, true, "true positives")))
     const row = (title, help, value, limits, counted = "") => {
       const th = head(title, "row"), known = Number.isFinite(value)
       th.title = help

@@ -38,10 +38,10 @@ from core.metrics.operating_points import (
     operating_points,
 )
 from core.runs.store import Run
-from pages.evaluate.positive_class import choose_positive_class
 from pages.evaluate.results import evaluation_of, with_patients
 from pages.shared import theme
 from pages.shared.layout import format_interval, show_error
+from pages.shared.positive_class import choose_positive_class, positive_class
 from pages.shared.predictions import BY_PREDICTIONS, predictions_version
 
 HERE = Path(__file__).parent
@@ -65,14 +65,15 @@ def draw_threshold(run: Run, split: str, preds: Predictions, k: int | None = Non
 
     Args:
         preds: the predictions on `split`, "val" or "test"; only on "val" a threshold can be frozen
-        k: the positive class, or finding; None: see `choose_positive_class`
+        k: the positive class, or finding; None: that of the address
     """
     about = run.data()
     names = about["class_names"]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header("Threshold", anchor=False, width="content", help="A network gives a score; the threshold above "
                   "which an image is flagged is for people to choose. Drag the line to see the trade-off.")
-        k = choose_positive_class(about, "threshold") if k is None else k
+        if k is None:             # of two classes it is chosen above the headline numbers, for the whole page
+            k = positive_class(about) if about["task"] == "binary-class" else choose_positive_class(about, "threshold")
     key = f"threshold_{run.id}_{split}_{k}"
     frozen = thresholds.frozen(run, k)
     points, m, by_patient = _points(run, preds, k)

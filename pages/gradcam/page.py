@@ -30,9 +30,14 @@ def show(chosen: Selection) -> list[Callable[[], None]]:
     if split is None:
         return []
     run, preds, data, view, rows = chosen.run, split.preds, split.data, split.view, split.rows
-    positions = error_order.select_images(view, **chosen.cell(len(view.names)))
+    cell = chosen.cell(len(view.names))
+    positions = error_order.select_images(view, **cell)
+    if not len(positions) and cell["predicted"] == "wrong":
+        positions = error_order.select_images(view, true=cell["true"], predicted="all", order="unsure")
+        if len(positions):
+            st.caption("No errors here: each of these images is predicted correctly. The least confident prediction comes first.")
     if not len(positions):
-        st.markdown("No errors here." if chosen.predicted == "wrong" else "There is no such image.")
+        st.markdown("There is no such image.")
         st.button("Show all images", type="primary", on_click=show_all)
         return []
     warm_up_classifier(run.id)
@@ -60,7 +65,8 @@ def show(chosen: Selection) -> list[Callable[[], None]]:
                            always=[request.target, explained],
                            thresholds=thresholds_of_classes(threshold, run.data()["task"], len(names)))
         if len(view.names) == 2 and view.threshold != 0.5:
-            st.caption(f"Predicted {escape(view.names[1])} above {format_number(view.threshold)}, the "
+            cut = view.threshold if view.positive else 1 - view.threshold
+            st.caption(f"Predicted {escape(view.names[view.positive])} above {format_number(cut)}, the "
                        "threshold chosen on validation.")
         if changes:
             st.caption("The bars are those of the changed image.")

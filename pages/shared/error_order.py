@@ -19,6 +19,7 @@ from core.metrics import MULTI_LABEL
 from core.metrics.confident_learning import Suspects, find_suspects
 from core.runs.store import Run
 from pages.shared.layout import Chip, escape, format_number, format_percent, format_probability, set_param
+from pages.shared.positive_class import positive_class
 from pages.shared.predictions import class_index, one_finding
 
 PAIRS = 5              # of classes that are confused most
@@ -38,6 +39,7 @@ class SplitView:
         names: K names
         threshold: of the second of two classes, or of the finding
         finding: which of several; None where an image has one class
+        positive: of two classes the positive one
     """
     labels: np.ndarray
     probs: np.ndarray
@@ -45,6 +47,7 @@ class SplitView:
     names: tuple[str, ...]
     threshold: float = 0.5
     finding: int | None = None
+    positive: int = 1
 
     @property
     def correct(self) -> np.ndarray:
@@ -85,7 +88,7 @@ def split_view(run: Run, preds: Predictions, finding: str | None = None) -> Spli
     predicted = metrics.predict(preds.probs, task, threshold)
     if task != MULTI_LABEL:
         cut = float(np.broadcast_to(threshold, preds.probs.shape[1])[0])
-        return SplitView(preds.labels, preds.probs, predicted, names, cut)
+        return SplitView(preds.labels, preds.probs, predicted, names, cut, positive=positive_class(about))
     k = class_index(finding, len(names)) or 0
     cut = float(np.broadcast_to(threshold, len(names))[k])
     return SplitView(*one_finding(preds.labels, preds.probs, k), predicted[:, k],
@@ -207,9 +210,10 @@ def selection_summary(view: SplitView, positions: np.ndarray) -> str:
     errors = "1 error" if wrong == 1 else f"{wrong:,} errors"
     words = f"{errors} in {total:,} images." if wrong == n else f"{n:,} of {total:,} images, {errors}."
     if len(view.names) == 2:
-        words += f" Positive class: {escape(view.names[1])}."
+        words += f" Positive class: {escape(view.names[view.positive])}."
     if len(view.names) == 2 and view.threshold != 0.5:
-        words += f" Threshold {format_number(view.threshold)}, chosen on validation."
+        threshold = view.threshold if view.positive else 1 - view.threshold
+        words += f" Threshold {format_number(threshold)}, chosen on validation."
     return words
 
 

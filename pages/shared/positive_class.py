@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.datasets.positive import guess_positive
+from core.datasets.positive import default_positive
 from core.metrics import MULTI_LABEL
 from pages.shared.layout import choose_param, get_param, set_param
 from pages.shared.predictions import class_index
@@ -20,7 +20,7 @@ def positive_class(about: Mapping) -> int:
     if about["task"] == MULTI_LABEL:
         return class_index(get_param("finding"), len(names)) or 0
     chosen = class_index(get_param("sought"), len(names))
-    return default_positive_class(about) if chosen is None else chosen
+    return default_positive(about) if chosen is None else chosen
 
 
 def choose_positive_class(about: Mapping, key: str) -> int:
@@ -37,10 +37,3 @@ def choose_positive_class(about: Mapping, key: str) -> int:
                         width=300, label_visibility="collapsed",
                         **follow(f"positive_class_{key}", chosen, set_class))
 
-
-def default_positive_class(about: Mapping) -> int:
-    """Return the last class: the positive one of two, or the worst grade. Of a run that was trained before classes were put in
-    order by their meaning, the one that the names say, as in BreastMNIST."""
-    names = about["class_names"]
-    guessed = None if "label_edit" in about else guess_positive(names)
-    return len(names) - 1 if guessed is None else guessed
