@@ -169,3 +169,57 @@ def test_suspicion_in_words():
     assert "about itself" in said
     clean = find_suspects(np.array([0, 1]), np.eye(2))
     assert "No label is suspected" in error_order.suspicion(clean, np.arange(2))
+
+
+# --------------------------------------------------------------------------------------- by where the maps lie
+
+def planted_maps(monkeypatch, hot):
+    """Maps with a share of their heat on the first row, `hot` of each row of the set, and the rest in the middle."""
+    asked = []
+
+    def maps_of(address, data, rows, targets, layer, progress=None):
+        asked.extend(rows)
+        maps = np.zeros((len(rows), data.size, data.size), np.float32)
+        for cam, row in zip(maps, rows):
+            cam[0, :], cam[14, 10:18] = hot[row] / data.size, (1 - hot[row]) / 8
+        progress("maps", len(rows), len(rows))
+        return maps
+    monkeypatch.setattr("pages.errors.map_places.maps_of", maps_of)
+    return asked
+
+
+def test_heat_on_the_border_sorts_first_and_is_computed_once(run, monkeypatch):
+    planted(run)
+    rows = open_dataset(run.config.data).indices("val")
+    share = np.random.default_rng(0).permutation(np.linspace(0, 1, N))
+    asked = planted_maps(monkeypatch, dict(zip(rows.tolist(), share)))
+    at = open_page("errors", run=run.id, predicted="all", order="border")
+    said = [caption.splitlines()[-1] for caption in galleries(at)[0]["captions"]]
+    assert said == [f"{100 * one:.0f} % on the border" for one in np.sort(share)[::-1]]
+    assert sorted(asked) == sorted(rows.tolist())
+    at = open_page("errors", run=run.id, order="border")               # the two errors are among them, and known
+    assert len(asked) == N and len(galleries(at)[0]["captions"]) == 2
+    first, second = sorted((31, 7), key=lambda i: -share[i])
+    assert [("97 %" in caption, "55 %" in caption) for caption in galleries(at)[0]["captions"]] == [
+        (i == 31, i == 7) for i in (first, second)]
+
+
+def test_heat_on_letters_sorts_first_where_they_are_known(run, monkeypatch):
+    planted(run)
+    rows = open_dataset(run.config.data).indices("val")
+    share = np.random.default_rng(1).permutation(np.linspace(0, 1, N))
+    planted_maps(monkeypatch, dict(zip(rows.tolist(), share)))
+    at = open_page("errors", run=run.id, order="letters")
+    assert "not known of these images" in text_of(at)
+    assert galleries(at)[0]["captions"][0].startswith("1 \u2192 0, 97 %")
+    top = np.zeros((28, 28), bool)
+    top[0, :14] = True                                                  # half of the heat on the first row
+    monkeypatch.setattr("pages.errors.map_places.letters_known", lambda data: True)
+    monkeypatch.setattr("pages.errors.map_places.regions_of", lambda data, rows: {"letters": np.stack(
+        [top & bool(row % 2) for row in rows])})                        # every second image has a letter
+    at = open_page("errors", run=run.id, predicted="all", order="letters")
+    with_letter = [one / 2 for row, one in zip(rows, share) if row % 2]
+    said = galleries(at)[0]["captions"]
+    assert [caption.splitlines()[-1] for caption in said if "letters" in caption] == [
+        f"{100 * one:.0f} % on letters" for one in sorted(with_letter, reverse=True)]
+    assert all("letters" in caption for caption in said[:len(with_letter)])

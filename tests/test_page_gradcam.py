@@ -55,6 +55,20 @@ def test_the_surest_mistake_comes_first_with_its_map_on_the_raw_scale(planted):
     assert galleries(at)[0]["marks"] == ["wrong"] * 3 and galleries(at)[0]["selected"] == 0
 
 
+def test_without_a_mistake_the_least_certain_right_answer_is_shown(planted):
+    labels = np.arange(N) % 2
+    p = np.where(labels == 1, 0.9, 0.1)
+    p[12], p[5] = 0.45, 0.52                                       # right, and closest to the threshold: 5
+    plant(planted, "val", labels, np.stack([1 - p, p], 1))
+    at = open_page("gradcam", run=planted.id)
+    header = shown(at)
+    assert [p["title"] for p in header["pictures"]] == ["Image", "Evidence for 1"]
+    assert "No errors here" in text_of(at) and "Correct: predicted 1 (52.0 %)" in text_of(at) and f"1 of {N}" in text_of(at)
+    assert set(galleries(at)[0]["marks"]) == {"right"}
+    at = open_page("gradcam", run=planted.id, true="0")            # of one class alone
+    assert "Correct: predicted 0 (55.0 %)" in text_of(at) and f"1 of {N // 2}" in text_of(at)
+
+
 def test_next_goes_through_the_mistakes_and_a_link_shows_any_image(planted):
     at = open_page("gradcam", run=planted.id)
     at = press(at, "Next")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
+from core.datasets import Dataset
 from core.errors import LightboxError
 from core.metrics.confident_learning import Suspects
 from core.runs.marks import Mark
@@ -12,11 +13,12 @@ from core.runs.store import Run
 from pages.errors import marks as marking
 from pages.errors.details import draw_details
 from pages.errors.map_gallery import MapSettings, Tiles, draw_images, draw_maps, draw_side_by_side
+from pages.errors.map_places import PLACES, letters_known, shares_on
 from pages.shared import error_order
 from pages.shared.damaged import draw_damaged_runs
 from pages.shared.error_order import SplitView
 from pages.shared.heatmaps import choose_layer, classifier, warm_up_classifier
-from pages.shared.layout import asked_among, choose_param, escape, next_step, set_param, show_error
+from pages.shared.layout import asked_among, choose_param, escape, format_percent, next_step, set_param, show_error
 from pages.shared.picking import requested_image
 from pages.shared.predictions import class_index
 from pages.shared.selection import Selection, draw_selection, open_split
@@ -41,10 +43,12 @@ def show(chosen: Selection) -> None:
                               if marking.has_mark(marks_by_image.get(preds.image_ids[i]), mark)],
                              np.int64)
     opened = requested_image(preds.image_ids)
+    explained = view.predicted if view.finding is None else np.full(len(view.predicted), view.finding)
     if not len(positions):
         show_nothing(chosen, view.names)
         return
     warm_up_classifier(run.id)
+    positions, shares = by_place(run, data, rows, positions, explained, error_order.ORDERS[order].place)
 
     suspects = view.suspects() if order == "suspect" else None
     controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
@@ -56,7 +60,6 @@ def show(chosen: Selection) -> None:
         page = choose_page(len(positions), key=f"page_{chosen.key}")
     if suspects:
         st.caption(error_order.suspicion(suspects, positions))
-    explained = view.predicted if view.finding is None else np.full(len(view.predicted), view.finding)
     positions = positions[(page - 1) * PAGE:page * PAGE]
     with controls:
         mode = choose_view()
@@ -65,7 +68,7 @@ def show(chosen: Selection) -> None:
                          width=140)
     place = np.flatnonzero(positions == opened)
     tiles = Tiles(data, rows[positions], tile=tile, selected=int(place[0]) if len(place) else None,
-                  captions=[caption(view, i, suspects, marks_by_image.get(preds.image_ids[i]))
+                  captions=[caption(view, i, suspects, marks_by_image.get(preds.image_ids[i]), shares.get(i, ""))
                             for i in positions],
                   marks=["right" if view.correct[i] else "wrong" for i in positions])
     grid, details = st.columns([58, 42], gap="large") if opened is not None else (st.container(), None)
@@ -79,6 +82,19 @@ def show(chosen: Selection) -> None:
     if details:
         with details, st.container(key="details"):
             draw_details(run, chosen.runs, chosen.split, data, rows, opened, view, preds, marks, int(explained[opened]))
+
+
+def by_place(run: Run, data: Dataset, rows: np.ndarray, positions: np.ndarray, explained: np.ndarray,
+             place: str) -> tuple[np.ndarray, dict[int, str]]:
+    """Positions by how much of their maps lies in a place of the image, the most first, and that share in words."""
+    if not place or place == "letters" and not letters_known(data):
+        if place:
+            st.caption("Where letters lie is not known of these images: this is the order of the most confident errors.")
+        return positions, {}
+    shares = shares_on(place, run, data, rows[positions], explained[positions])
+    ranked = np.argsort(-np.nan_to_num(shares, nan=-1), kind="stable")
+    return positions[ranked], {int(i): f"{format_percent(share, 0)} {PLACES[place]}"
+                               for i, share in zip(positions, shares) if np.isfinite(share)}
 
 
 def choose_page(n: int, key: str) -> int:
@@ -116,9 +132,9 @@ def show_nothing(chosen: Selection, names: tuple[str, ...]) -> None:
         st.rerun()
 
 
-def caption(view: SplitView, i: int, suspects: Suspects | None, mark: Mark | None) -> str:
-    """Label and prediction of an image, what its label may be instead, and how a person marked it."""
-    lines = [error_order.caption(view, i)]
+def caption(view: SplitView, i: int, suspects: Suspects | None, mark: Mark | None, share: str = "") -> str:
+    """Label and prediction of an image, what its label may be instead, where its map lies, and how a person marked it."""
+    lines = [error_order.caption(view, i), *([share] if share else [])]
     if suspects is not None and suspects.suspected[i]:
         lines.append(f"perhaps {view.names[suspects.likely[i]]}")
     if mark is not None:

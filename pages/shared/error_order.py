@@ -100,10 +100,11 @@ def split_view(run: Run, preds: Predictions, finding: str | None = None) -> Spli
 @dataclass(frozen=True)
 class Order:
     """title: in the menu; help: what comes first and why; rank: view -> (N,), the lowest first; None is
-    random."""
+    random; place: of the image, by the heat of the maps in it, which takes a while and is for the page to ask."""
     title: str
     help: str
     rank: Callable[[SplitView], np.ndarray] | None
+    place: str = ""
 
 
 def _confident_errors(view: SplitView) -> np.ndarray:
@@ -146,6 +147,12 @@ ORDERS = {
                      _suspected_labels),
     "unsure": Order("Least confident first",
                     "Correct or wrong, the predictions closest to being another class.", _margin),
+    "border": Order("Map on the border first",
+                    "Images whose Grad-CAM for the predicted class, at the last layer, has the largest share of its heat in the "
+                    "outermost tenth of the image, where the patient mostly is not.", _confident_errors, "border"),
+    "letters": Order("Map on the letters first",
+                     "The same for letters and printed marks, which say nothing about the patient. Where they lie is known of "
+                     "phantoms only.", _confident_errors, "letters"),
     "random": Order("Random order", "A sample of the images, whatever was predicted.", None),
 }
 

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -136,9 +136,9 @@ def is_quick(address: str, token: str, target: int, layer: str, method: str = "g
 
 def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[int], layer: str,
             method: str = "grad_cam",
-            against: Sequence[int] | None = None) -> np.ndarray:
+            against: Sequence[int] | None = None, progress: Callable[[str, int, int], None] | None = None) -> np.ndarray:
     """Return maps of many images of a data set: (N, S, S) float32 in the method's unit. Shows its progress
-    where it takes long.
+    where it takes long, or calls `progress`.
 
     From HALF_FROM pixels on in bfloat16 where that is quick, with an error of a few percent of the peak;
     `scale_of` says so.
@@ -146,12 +146,13 @@ def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[
     loaded = classifier(address)
     images_key = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
     return _maps(loaded, images_key, lambda rows: as_input(loaded.model, list(data.images[list(rows)])),
-                 rows, targets, layer, method, against, half=data.size >= HALF_FROM)
+                 rows, targets, layer, method, against, half=data.size >= HALF_FROM, progress=progress)
 
 
 def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any], rows: Sequence[int],
           targets: Sequence[int],
-          layer: str, method: str, against: Sequence[int] | None, half: bool = False) -> np.ndarray:
+          layer: str, method: str, against: Sequence[int] | None, half: bool = False,
+          progress: Callable[[str, int, int], None] | None = None) -> np.ndarray:
     """Maps of images, from the cache where they were made before.
 
     `images_key` and a row stand for an image; inputs(rows) is their batch.
@@ -181,7 +182,7 @@ def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any],
                                 partial(_report_part, report, of.title, start * BATCH, len(part),
                                         len(missing))))
     elif missing:
-        with _quiet_progress() as report:
+        with nullcontext(progress) if progress else _quiet_progress() as report:
             for n, (part, cams) in enumerate(zip(parts, in_parallel(step, parts)), 1):
                 keep(part, cams)
                 report(of.title, min(n * BATCH, len(missing)), len(missing))
