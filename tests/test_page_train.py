@@ -3,10 +3,13 @@
 import shutil
 import threading
 
+import cv2
+import numpy as np
 import pytest
 
-from core.config import KNOBS, Knob, RunConfig, TrainConfig
+from core.config import KNOBS, DataConfig, Knob, RunConfig, TrainConfig
 from core.datasets import open_dataset
+from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.errors import LightboxError
 from core.runs.classifiers import SHIPPED
 from core.runs.preflight import imagenet_file
@@ -16,6 +19,7 @@ from pages.shared import config_form
 from pages.shared.layout import escape
 from pages.train import queue_button, sweep
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
+from tests.test_mura import small
 from tests.tiny import tiny_config, tiny_npz
 from tests.train_form import by_key, can_queue, choose_recipe, queue, recipe_of, type_in, widgets
 
@@ -59,6 +63,7 @@ def test_every_knob_can_be_chosen_and_shows_the_default_the_words_and_the_limits
             assert widget.label == knob.title and widget.proto.help == escape(knob.help)
             if hasattr(widget, "min"):
                 assert (widget.min, widget.max) == (knob.low, knob.high), name
+    seen |= {"data.only"}                                   # only where a set has columns with few values: see the grid below
     assert seen - {"name"} == {name for name, knob in KNOBS.items() if knob.group not in ("header", "augment")}
 
 
@@ -292,6 +297,47 @@ def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
         (name, seed) for name in ("resnet18", "squeezenet1_1") for seed in range(3)}
     assert len({tuple(r.notes().tags) for r in runs}) == 1 and runs[0].notes().tags[0].startswith("grid-")
     assert all(r.config.name.startswith(("ResNet-18 on ", "SqueezeNet 1.1 on ")) for r in runs)
+
+
+def test_a_grid_trains_a_run_for_each_part_of_the_body(tmp_path):
+    data = DataConfig(str(small(tmp_path)), target="abnormality", size=28, val_fraction=0.4)
+    open_dataset(data)
+    at = open_page("train", dataset=data.dataset)
+    at.session_state["form_of_a_run"] = {"data.dataset": data.dataset, "data.size": 28, "data.target": "abnormality",
+                                         "data.val_fraction": 0.4}
+    assert "body part: wrist" in widgets(at.run())["data.only"].options
+    by_key(at, "multiselect", "grid_fields").set_value(["data.only"]).run()
+    offered = by_key(at, "multiselect", "grid_data.only")
+    assert "each body part" in offered.options and "body part: hand" in offered.options
+    offered.set_value(["body_part:*"]).run()
+    assert at.button("queue_grid").label == "Queue 3 runs" and "elbow only" in text_of(at)
+    at.button("queue_grid").click().run()
+    assert {run.config.data.only for run in RunStore().list()} == {f"body_part:{part}" for part in ("elbow", "hand", "wrist")}
+
+
+def test_the_tasks_of_a_prepared_set_of_ones_own_are_offered(tmp_path):
+    lines = ["image,diagnosis,side"]
+    for k in range(40):
+        cv2.imwrite(str(tmp_path / f"{k}.png"), np.full((20, 20), 6 * k, np.uint8))
+        lines.append(f"{k}.png,{('well', 'ill')[k % 2]},{('left', 'right')[k // 2 % 2]}")
+    (tmp_path / "set.csv").write_text("\n".join(lines))
+    save_custom_dataset(CustomDataset("knees", "Knees", "table", str(tmp_path / "set.csv"), {"labels": ["diagnosis", "side"]}))
+    open_dataset(DataConfig("knees", size=28))
+    at = open_page("train", dataset="knees")
+    at.session_state["form_of_a_run"] = {"data.dataset": "knees", "data.size": 28}
+    assert set(widgets(at.run())["data.target"].options) == {"diagnosis", "side"}
+
+
+def test_a_grid_varies_any_number_and_the_data_set(tiny):
+    at = open_page("train", dataset=str(tiny))
+    fields = by_key(at, "multiselect", "grid_fields")
+    assert {KNOBS[name].label for name in ("data.dataset", "model.cnn_l2_kernel", "model.blocks", "model.block_layers",
+                                           "model.dropout", "optim.weight_decay", "train.monitor")} <= set(fields.options)
+    fields.set_value(["train.patience"]).run()
+    at.session_state["grid_train.patience"] = [3, "5"]                 # the second was typed
+    assert at.run().button("queue_grid").label == "Queue 2 runs"
+    at.button("queue_grid").click().run()
+    assert {run.config.train.patience for run in RunStore().list()} == {3, 5}
 
 
 def test_a_grid_that_cannot_be_is_a_sentence():

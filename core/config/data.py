@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 from core.config.knob import knob
@@ -38,6 +38,7 @@ class DataConfig:
     dataset: str = knob(
         "phantom", "Data set", "A name such as phantom or breastmnist, or the path of a folder or an .npz "
         "file.", group="header")
+    _: KW_ONLY
     target: str = knob(
         "", "Task", "Which labels to learn, where a data set has several. Empty: the first.", group="images")
     label_map: str = knob(
@@ -92,7 +93,8 @@ class DataConfig:
         low=0, high=19, hidden_if={"data.folds": 0})
     only: str = knob(
         "", "Only", "A column and one of its values, or several: body_part:wrist, side:L|R. Other images are left out after the "
-        "split was made, so that networks for single values and one for all can be compared on the same images. Empty: all.")
+        "split was made, so that networks for single values and one for all can be compared on the same images. Empty: all.",
+        offered={"": "All images"})
     train_fraction: float = knob(
         1.0, "Training fraction", "Less than 1 trains on a subset of the training images, for a learning "
         "curve. Validation and test sets stay the same, and a smaller subset is part of a larger one.",

@@ -160,6 +160,18 @@ def _freezes() -> dict[str, str]:
     return KNOBS["model.freeze"].offered | {stage: f"Up to {stage}" for stage in _stages()}
 
 
+def _only() -> dict[str, str]:
+    """The values of the columns that have few, and what is chosen."""
+    try:
+        data = read().data
+        values = preview.column_values(DataConfig(data.dataset, size=data.size, resize=data.resize, channels=data.channels))
+    except LightboxError:                                  # shown beside the form
+        values = {}
+    chosen = str(value_of("data.only"))
+    return KNOBS["data.only"].offered | ({chosen: chosen} if chosen else {}) | {
+        f"{name}:{value}": f"{name.replace('_', ' ')}: {value}" for name in values for value in filter(None, values[name])}
+
+
 def _weights() -> dict[str, str]:
     """Random, ImageNet, shipped classifiers and finished runs with the same network, a file."""
     network, chosen = value_of("model.name"), str(value_of("model.weights"))
@@ -189,7 +201,7 @@ def _targets() -> dict[str, str]:
         data = read().data
     except LightboxError:                                  # shown beside the form
         return {}
-    return dict(preview.targets(DataConfig(data.dataset, "", data.size, data.resize, data.channels)))
+    return dict(preview.targets(DataConfig(data.dataset, size=data.size, resize=data.resize, channels=data.channels)))
 
 
 def _positive_classes() -> dict[str, str]:
@@ -204,7 +216,8 @@ def _positive_classes() -> dict[str, str]:
 # Settings whose menu core/config alone does not know.
 MENUS: dict[str, Callable[[], dict[Any, str]]] = {
     "model.name": _networks, "model.cut": _cuts, "model.freeze": _freezes, "model.weights": _weights,
-    "data.positive": _positive_classes, "train.device": _devices, "data.fold": _folds, "data.target": _targets}
+    "data.positive": _positive_classes, "train.device": _devices, "data.fold": _folds, "data.target": _targets,
+    "data.only": _only}
 
 
 # ------------------------------------------------------------------------------------------------ the widgets

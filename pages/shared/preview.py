@@ -25,6 +25,7 @@ from core.runs.recipe_datasets import targets_of
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.shared import open_data
+from pages.shared.filters import columns_of
 from pages.shared.layout import format_seconds
 from pages.shared.preflight import TARGETS, Facts, warnings_of
 
@@ -213,6 +214,18 @@ def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
             (name, TARGETS[name]) for name in targets_of(data.dataset))
     except LightboxError:
         return ()
+
+
+def column_values(data: DataConfig) -> dict[str, tuple[str, ...]]:
+    """Return column -> its values, of those with few, as `data.only` may name them; {} before its images are prepared."""
+    try:
+        table = open_data.open_set(data).table if ready(data) else None
+    except LightboxError:
+        return {}
+    if table is None:
+        return {}
+    apart = {"image_id", "path", "patient", "study"}
+    return {name: column.values for name, column in columns_of(table).items() if column.values and name not in apart}
 
 
 def two_classes(data: DataConfig) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ import streamlit as st
 
 from core.augment import PRESETS
 from core.config import KNOBS, RunConfig
+from core.datasets import list_datasets
 from core.errors import LightboxError
 from core.runs.preflight import split_possible
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
-from core.runs.sweep import ALL, LIMIT, expand
+from core.runs.sweep import ALL, EACH, LIMIT, expand
 from pages.shared import config_form, open_data, preview, run_table
 from pages.shared.layout import escape, format_seconds, show_error
 from pages.train.queue_button import draw_queue_button
@@ -35,7 +36,7 @@ def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[RunSumm
         for name in fields:
             _draw_values(name)
         try:
-            configs = expand(config_form.read(), _chosen())
+            configs = expand(config_form.read(), _chosen(), look=open_data.look)
         except LightboxError as error:
             show_error(error)
             return
@@ -65,7 +66,7 @@ def draw_refused(configs: Sequence[RunConfig]) -> list[RunConfig]:
 def is_grid() -> bool:
     """Return whether values are chosen for more than one run: then the button for all of them is the primary one."""
     try:
-        return len(expand(config_form.read(), _chosen())) > 1
+        return len(expand(config_form.read(), _chosen(), look=open_data.look)) > 1
     except LightboxError:                                  # said where the grid is
         return False
 
@@ -75,7 +76,7 @@ def create_runs(store: RunStore) -> str:
     id.
     """
     first, tag = "", f"grid-{secrets.token_hex(2)}"
-    possible, refused = split_possible(expand(config_form.read(), _chosen(), LIMIT), open_data.look)
+    possible, refused = split_possible(expand(config_form.read(), _chosen(), LIMIT, open_data.look), open_data.look)
     if not possible:
         raise refused[0][1]
     for config in possible:
@@ -87,13 +88,11 @@ def create_runs(store: RunStore) -> str:
 
 
 def _fields() -> list[str]:
-    """What a grid may vary: an augmentation preset, all folds, each setting with a menu, a switch or values
-    to try.
-    """
-    names = [name for name, knob in KNOBS.items()
-             if knob.grid or knob.choices or knob.offered or name == "model.name" or isinstance(knob.default,
-                                                                                                bool)]
-    return [*names, "augment", "data.fold"]
+    """What a grid may vary: an augmentation preset, all folds, each setting with a menu, a switch or a number."""
+    menus = {"model.name", "data.dataset", "data.target"}
+    names = [name for name, knob in KNOBS.items() if name in menus or knob.choices or knob.offered
+             or not isinstance(knob.default, str) and not name.startswith("augment.")]
+    return [*names, "augment"]
 
 
 def _options(name: str) -> list:
@@ -101,7 +100,13 @@ def _options(name: str) -> list:
         return list(PRESETS)
     if isinstance(KNOBS[name].default, bool):
         return [False, True]
-    return list(KNOBS[name].grid or config_form.options_of(name))
+    if name == "data.dataset":
+        return [info.name for info in list_datasets() if info.available]
+    options = list(KNOBS[name].grid or config_form.options_of(name) or [config_form.value_of(name)])
+    if name == "data.only":
+        columns = dict.fromkeys(value.partition(":")[0] for value in options if ":" in value)
+        options = [*(f"{column}:{EACH}" for column in columns), *options]
+    return options
 
 
 def _draw_values(name: str) -> None:
@@ -123,6 +128,8 @@ def _chosen() -> dict[str, list]:
 
 
 def _words(name: str, value: Any) -> str:
+    if name == "data.only" and value.endswith(f":{EACH}"):
+        return f"each {value.partition(':')[0].replace('_', ' ')}"
     return PRESETS[value].title if name == "augment" else config_form.words(name, value)
 
 
