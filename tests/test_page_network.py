@@ -213,6 +213,16 @@ def test_all_networks_stand_side_by_side_and_times_are_measured_on_request(tiny,
     assert np.isfinite(times[1]) and times[1] > 0 and times[[0, 2]].isna().all()
 
 
+def test_densenets_and_resnets_have_the_block_tables_of_their_papers(tiny):
+    at = open_page(tiny)
+    at.segmented_control(key="network_view").set_value("blocks")
+    at.run()
+    assert table(at).set_index("Layer").loc["Dense block 4", "DenseNet-169"] == "[1 x 1, 128; 3 x 3, 32] x 32"
+    at.segmented_control(key="network_family").set_value("resnet")
+    at.run()
+    assert not at.exception and table(at).set_index("Layer").loc["Stage 3 (conv4_x)", "ResNet-152"].endswith(" x 36")
+
+
 def test_a_set_that_is_not_prepared_is_assumed_and_can_be_prepared(tmp_path):
     path = tiny_npz(tmp_path, classes=3)
     at = open_page(path)

@@ -12,6 +12,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.models.receptive import plan
 from core.models.registry import IDEAS
+from pages.network.block_tables import show_block_tables
 from pages.network.counts import Counts, Images, count, images_of, short, torch_is_ready
 from pages.network.drawing import show_drawing
 from pages.network.layer_table import show_layers
@@ -21,7 +22,7 @@ from pages.network.side_by_side import show_side_by_side
 from pages.shared import config_form, open_data, preview
 from pages.shared.layout import dataset_chip, escape, format_bytes, next_step, page_header, show_error
 
-VIEWS = {"layers": "Layers", "all": "All networks", "pooling": "Max, mean and min pooling"}
+VIEWS = {"layers": "Layers", "all": "All networks", "blocks": "Block tables", "pooling": "Max, mean and min pooling"}
 # What is chosen on this page. The rest of the network's settings stand on Train.
 SHAPE = ("model.blocks", "model.block_layers", "model.head", "model.dropout", "model.cut", "model.freeze")
 
@@ -83,6 +84,8 @@ def draw_views(config: RunConfig, images: Images, counts: Counts) -> None:
         show_layers(counts.layers, f"{config.model.name}_{images.size}px_layers.csv")
     elif view == "all":
         show_side_by_side(config.model, images)
+    elif view == "blocks":
+        show_block_tables()
     else:
         show_pooling(images.sample())
 
