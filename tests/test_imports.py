@@ -31,7 +31,7 @@ CORE = {                                    # a part of core: the parts that it 
     "trainers": BASE | {"augment", "datasets", "metrics", "models"},
     "evaluation": BASE | {"datasets", "metrics", "runs", "trainers"},
     "worker": BASE | {"datasets", "evaluation", "runs", "trainers"},
-    "report": BASE | {"charts", "datasets", "evaluation", "metrics", "models", "runs"},
+    "report": BASE | {"charts", "datasets", "evaluation", "explain", "metrics", "models", "runs"},
     "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "models", "report", "runs", "trainers"},
     "__main__": BASE | {"commands"},
 }

@@ -190,8 +190,8 @@ def test_the_test_set_stays_locked_and_a_missing_error_is_no_dead_end(run):
     labels = np.arange(N) % 2
     plant(run, "val", labels, np.eye(2)[labels] * 0.8 + 0.1)
     at = open_page("gradcam", run=run.id)
-    assert "No errors" in text_of(at)
-    at = press(at, "Show all images")
+    assert "No errors" in text_of(at) and shown(at)
+    at = press(open_page("gradcam", run=run.id, true="0", predicted="1"), "Show all images")
     assert shown(at) and "1 of 40" in text_of(at)
 
 

@@ -9,26 +9,34 @@ import re
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score, roc_curve
+from sklearn.utils.class_weight import compute_class_weight
+from torch import tensor
 
 from core.__main__ import main
 from core.errors import LightboxError
 from core.evaluation.compare import compare
 from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import load_predictions
+from core.explain import explain
+from core.explain.overlay import overlay
 from core.report import bundle, comparison, contents, report
-from core.report.contents import credits_of
+from core.report.contents import credits_of, split_table
 from core.report.figures import FIGURES, as_png, as_svg, figures
+from core.report.pictures import MOST, mistakes, of_network
 from core.report.tables import TABLES, to_csv
 from core.report.zip_bundle import file_name, weights_zip
 from core.runs import classifiers
 from core.runs.classifiers import as_input, load_classifier
 from core.runs.store import RunStore
 from pages.shared import downloads
-from tests.judged import run, trained  # noqa: F401
+from tests.judged import plant, run, trained  # noqa: F401
 
 VOID = {"meta", "br", "img", "path", "use", "rect", "link", "stop", "image"}
 
@@ -43,8 +51,8 @@ class Balanced(HTMLParser):
     def handle_starttag(self, tag, attrs):
         if tag not in VOID:
             self.open.append(tag)
-        self.loads += [value for name, value in attrs if name in ("src", "srcset") or name == "href" and tag in ("link", "script")
-                       or name.endswith("href") and value and not value.startswith(("#", "data:"))]
+        self.loads += [value for name, value in attrs if (name in ("src", "srcset") or name.endswith("href"))
+                       and value and not value.startswith(("#", "data:")) or name == "href" and tag in ("link", "script")]
 
     def handle_endtag(self, tag):
         if tag not in VOID:
@@ -240,3 +248,93 @@ def test_names_of_classes_are_never_markup(what):
 def test_credits():
     assert credits_of("breastmnist")[0] == "CC BY 4.0" and "MedMNIST v2" in credits_of("/somewhere/pneumonia_28.npz")[1]
     assert "MURA" in credits_of("/somewhere/MURA-v1.1")[1] and credits_of("/somewhere/mine") == ("", "")
+
+
+# ------------------------------------------------------------- the split, class weights, the network, its mistakes
+
+def table_below(page: str, words: str) -> list[list[str]]:
+    """The cells of the first table after some words, headings first."""
+    text = page[page.index(words):]
+    text = text[:text.index("</table>")]
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in re.findall(r"<tr>(.*?)</tr>", text)]
+
+
+def test_the_split_table_has_the_totals_of_rows_and_columns(run):  # noqa: F811
+    what = contents(run)
+    table = table_below(report(what), "Images of each class and split")
+    data, numbers = what.data, np.array([[int(cell.replace(",", "")) for cell in row[1:]] for row in table[1:]])
+    split = data.table["split"].to_numpy()
+    by_hand = [[int(((data.labels == k) & (split == name)).sum()) for name in ("train", "val", "test")] for k in (0, 1)]
+    assert numbers[:2, :3].tolist() == by_hand and [row[0] for row in table[1:]] == [*what.about["class_names"], "Total"]
+    assert (numbers[:, 3] == numbers[:, :3].sum(1)).all() and (numbers[2] == numbers[:2].sum(0)).all()
+    older = dict(what.about)
+    older.pop("counts", None)                                            # a run that noted no counts: the set knows
+    assert table_below(report(dataclasses.replace(what, about=older)), "Images of each class and split") == table
+    assert "is not known" in report(dataclasses.replace(what, about=older, data=None))
+
+
+def test_the_total_of_several_findings_is_of_images(run):  # noqa: F811
+    what = contents(run)
+    about = what.about | {"task": "multi-label, binary-class", "counts": {"train": [30, 5], "val": [4, 2], "test": [3, 9]},
+                          "n": {"train": 32, "val": 5, "test": 10}}
+    rows, is_sum = split_table(dataclasses.replace(what, about=about))
+    assert not is_sum and [row[1:] for row in rows] == [(30, 4, 3, 37), (5, 2, 9, 16), (32, 5, 10, 47)]
+
+
+def test_class_weights_are_sklearns_and_said_where_they_are_not_used(run):  # noqa: F811
+    what = contents(run)
+    about = what.about | {"counts": {"train": [19_741, 13_386], "val": [1, 1], "test": [1, 1]}}
+    off, on = (dataclasses.replace(what, about=about, config=what.config.with_(**{"train.class_weights": used}))
+               for used in (False, True))
+    labels = np.repeat([0, 1], [19_741, 13_386])
+    wanted = [f"{weight:.8f}" for weight in compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)]
+    table = table_below(report(on), "Class weights were used")
+    assert [row[2] for row in table[1:]] == [row[3] for row in table[1:]] == wanted == ["0.83904058", "1.23737487"]
+    table = table_below(report(off), "Class weights were not used")
+    assert [row[2:] for row in table[1:]] == [[weight, "1"] for weight in wanted]
+
+
+def test_the_most_confident_mistakes_stand_beside_their_maps(run):  # noqa: F811
+    labels = np.arange(40) % 2
+    p = np.where(labels == 1, 0.9, 0.1)
+    wrong = {31: 0.03, 7: 0.45, **{k: 0.6 + k / 100 for k in range(0, 24, 2)}}         # fourteen, the surest 31
+    for k, score in wrong.items():
+        p[k] = score
+    plant(run, "val", labels, np.stack([1 - p, p], 1))
+    what = contents(run)
+    sure = sorted(wrong, key=lambda k: -max(p[k], 1 - p[k]))[:MOST]
+    found = of_network(what)
+    assert found.all_mistakes == 14 and [one.image_id for one in found.mistakes] == [what.preds.image_ids[k] for k in sure]
+    model, rows = load_classifier(run.id).model, what.data.indices("val")[sure]
+    maps = explain("grad_cam", model, as_input(model, list(what.data.images[rows])), tensor(1 - labels[sure])).numpy()
+    for one, row, cam in zip(found.mistakes, rows, maps):
+        shown, hot = (cv2.imdecode(np.frombuffer(part, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+                      for part in (one.picture, one.map))
+        assert np.abs(cv2.resize(shown.astype(np.uint8), (28, 28), interpolation=cv2.INTER_AREA)[..., 0].astype(int)
+                      - what.data.images[row][..., 0]).mean() < 6
+        assert np.abs(hot - overlay(what.data.images[row].repeat(8, 0).repeat(8, 1), cam)).mean() < 6     # JPEG
+    page = report(what)
+    assert page.count("data:image/jpeg;base64") == 2 * MOST and f"The {MOST} most confident of 14 mistakes" in page
+    assert "stage by stage" in page and "<h2>Network</h2>" in page
+    assert of_network(what) is found                                                 # made once
+    plant(run, "val", labels, np.eye(2)[labels])
+    page = report(run)
+    assert "Each of the 40 validation images is predicted correctly" in page and "image/jpeg" not in page
+
+
+def test_mistakes_are_listed_where_the_images_are_gone(run):  # noqa: F811
+    labels = np.arange(40) % 2
+    plant(run, "val", labels, np.eye(2)[1 - labels] * 0.8 + 0.1)
+    page = report(dataclasses.replace(contents(run), data=None))
+    assert "not at hand" in page and "true 0, predicted 1" in page and "image/jpeg" not in page
+
+
+def test_a_finding_that_is_missed_and_one_that_is_not_there():
+    about = {"class_names": ["mass", "fluid"], "task": "multi-label, binary-class"}
+    preds = SimpleNamespace(labels=np.array([[1, 0], [0, 1], [-1, 0]]), probs=np.array([[.1, .2], [.7, .9], [.9, .6]]),
+                            image_ids=["a", "b", "c"])
+    nowhere = SimpleNamespace(data=lambda: about, folder=Path("/nowhere"), id="x")
+    found, n = mistakes(SimpleNamespace(preds=preds, about=about, run=nowhere))
+    assert n == 3 and [(one.image_id, one.said, round(one.probability, 3), one.target) for one in found] == [
+        ("a", "mass missed", .9, 0), ("b", "mass predicted, but not there", .7, 0),
+        ("c", "fluid predicted, but not there", .6, 1)]

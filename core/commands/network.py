@@ -13,6 +13,7 @@ from core.config import RunConfig
 def network(options: Namespace) -> None:
     """Print the stages of a network, or each layer, its totals, and what its family has in common."""
     from core.models import MODELS
+    from core.models.blocks import block_table
     from core.models.costs import build_on_meta
     from core.models.layers import layer_table, stage_table, totals
     from core.models.registry import IDEAS
@@ -27,15 +28,19 @@ def network(options: Namespace) -> None:
     else:
         rows = [[one.name, f"{one.depth} layer{'s' if one.depth > 1 else ''}", _shape(one.shape), f"{one.parameters:,}",
                  "no" if one.frozen else "yes", f"{sum(layer.flops for layer in one.layers):,}"] for one in stages]
+    blocks = [] if options.layers else block_table(model)
     head = ["layer" if options.layers else "stage", "", "output", "parameters", "trained", "multiply-adds"]
     widths = [max(map(len, column)) for column in zip(head, *rows)]
     lines = ["  ".join(cell.ljust(width) if k < 3 else cell.rjust(width) for k, (cell, width) in enumerate(zip(row, widths)))
              for row in (head, *rows)]
     words = [f"{spec.title}, {options.classes} classes, {config.data.size} px. {spec.description}", IDEAS[spec.family],
-             *map(str.rstrip, lines), f"{found.parameters:,} parameters: {found.trainable:,} trained, {found.frozen:,} frozen; "
+             *map(str.rstrip, lines),
+             *(f"{one.name}: {one.size} x {one.size}, {one.what}{f' x {one.blocks}' if one.blocks else ''}" for one in blocks
+               if any(each.blocks for each in blocks)),
+             f"{found.parameters:,} parameters: {found.trainable:,} trained, {found.frozen:,} frozen; "
              f"{found.flops:,} multiply-adds an image."]
     print_result(options, {"model": config.model.name, "size": config.data.size, "totals": asdict(found),
-                           "layers": list(map(asdict, layers)),
+                           "layers": list(map(asdict, layers)), "blocks": list(map(asdict, blocks)),
                            "stages": [{"name": one.name, "depth": one.depth, "output_shape": one.shape,
                                        "parameters": one.parameters, "frozen": one.frozen} for one in stages]},
                  filter(None, words))

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from core.config import KNOBS, RunConfig
 from core.datasets import DATASETS, Dataset
 from core.datasets.medmnist import INFO
 from core.datasets.positive import default_positive
+from core.datasets.stratify import balanced_weights
 from core.errors import LightboxError
 from core.evaluation.evaluate import evaluate_predictions, with_data_note
 from core.evaluation.predictions import Predictions, load_predictions, ready_dataset
 from core.evaluation.run_evaluation import RunEvaluation
-from core.metrics import Estimate
+from core.metrics import MULTI_LABEL, Estimate
 from core.runs.names import network_title
 from core.runs.store import Run, versions
 
@@ -41,6 +44,7 @@ class Contents:
         licence, citation: of the images; "" where they are not known
         versions: program -> version, those of this computer now
         trained_with: the same as the run noted them when it began, where it did
+        data: the run's open set, None where it is not at hand
     """
     run: Run
     config: RunConfig
@@ -53,6 +57,7 @@ class Contents:
     citation: str
     versions: Mapping[str, str]
     trained_with: Mapping[str, str]
+    data: Dataset | None = None
 
     @property
     def epochs(self) -> list[Mapping]:
@@ -88,7 +93,39 @@ def contents(run: Run, split: str = "", data: Dataset | None = None) -> Contents
     licence, citation = credits_of(dataset, data)
     result = with_data_note(evaluate_predictions(run, name, found, data), run, found).for_positive(default_positive(about))
     return Contents(run, run.config, name, found, result, about, run.records(), licence, citation,
-                    versions(), run.versions)
+                    versions(), run.versions, data)
+
+
+def split_table(what: Contents) -> tuple[list[tuple], bool] | None:
+    """Return the images of each class and split, [(class, training, validation, test, total)] with a last row of totals, and
+    whether that row is a sum: of several findings it is the images. None where the run noted none and the set is not at hand.
+    """
+    counts, names, n = what.about.get("counts"), what.about["class_names"], what.about["n"]
+    if counts is None and what.data is not None:
+        counts = {split: what.data.counts()[split].tolist()[:-1] for split in SPLIT_WORDS}
+    if counts is None:
+        return None
+    rows = [(name, *(int(counts[split][k]) for split in SPLIT_WORDS)) for k, name in enumerate(names)]
+    several = what.about["task"] == MULTI_LABEL
+    totals = [int(n[split]) if several else sum(counts[split]) for split in SPLIT_WORDS]
+    return [(*row, sum(row[1:])) for row in [*rows, ("Total", *totals)]], not several
+
+
+def class_weights(what: Contents) -> list[tuple[str, int, float, float]] | None:
+    """Return (class, training images, scikit-learn's "balanced" weight, weight in the loss) of each class; the balanced one of
+    several findings is negatives / positives. None where the counts are not known."""
+    found = split_table(what)
+    if found is None:
+        return None
+    rows, _ = found
+    if what.about["task"] != MULTI_LABEL:
+        labels = np.repeat(np.arange(len(rows) - 1), [row[1] for row in rows[:-1]])
+    elif what.data is not None:
+        labels = what.data.labels[what.data.indices("train")]
+    else:
+        return None
+    balanced, used = balanced_weights(labels, len(rows) - 1), what.config.train.class_weights
+    return [(row[0], row[1], float(weight), float(weight) if used else 1.0) for row, weight in zip(rows, balanced)]
 
 
 def credits_of(dataset: str, data: Dataset | None = None) -> tuple[str, str]:

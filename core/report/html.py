@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from core.config import KNOBS
@@ -14,10 +13,20 @@ from core.evaluation.compare import compare
 from core.evaluation.external import COMPARED, evaluate_kept
 from core.evaluation.external_predictions import list_external
 from core.evaluation.leaderboard import COUNTS, summarize_scored
-from core.metrics import METRICS
-from core.metrics.evaluation import Note
-from core.report.contents import SPLIT_WORDS, Contents, changed_settings, contents, settings_json, with_interval
+from core.metrics import METRICS, MULTI_LABEL
+from core.report.contents import (
+    SPLIT_WORDS,
+    Contents,
+    changed_settings,
+    class_weights,
+    contents,
+    settings_json,
+    split_table,
+    with_interval,
+)
 from core.report.figures import as_svg, figures
+from core.report.markup import document, head, numbered, table, warnings
+from core.report.pictures import Mistake, as_address, of_network
 from core.report.tables import counts_of, title_of
 from core.runs.names import network_title
 from core.runs.store import Run
@@ -25,7 +34,6 @@ from core.runs.store import Run
 HEADLINE = ("accuracy", "balanced_accuracy", "macro_precision", "macro_f1", "sensitivity", "specificity", "roc_auc",
             "cohen_kappa", "loss")
 FEW = ("accuracy", "roc_auc", "cohen_kappa")
-NOT_CLINICAL = "Not for clinical use. Made for teaching; no diagnosis may rest on it."
 
 # The libraries that a run was computed with, and what its networks and explanations come from.
 REFERENCES = (
@@ -44,26 +52,6 @@ NETWORK_PAPERS = {
     "vgg": "Simonyan K, Zisserman A. Very deep convolutional networks for large-scale image recognition. ICLR 2015.",
 }
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, "Source Sans 3", Arial, sans-serif; color: #15191c; background: #fff; max-width: 60rem;
-  margin: 2.5rem auto; padding: 0 1.5rem; font-variant-numeric: tabular-nums; }
-h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d8dcdf; }
-p, li { max-width: 46rem; } .quiet { color: #59616a; }
-.warn { border-left: 4px solid #d65f2a; padding: .1rem .9rem; background: #fdf3ee; }
-table { border-collapse: collapse; margin: .6rem 0; font-size: .92rem; }
-th, td { padding: .22rem .7rem .22rem 0; text-align: left;
-  vertical-align: top; border-bottom: 1px solid #e6e9eb; } td.n, th.n { text-align: right; white-space: nowrap; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1.2rem; }
-figure { margin: 0; break-inside: avoid; } figure svg { max-width: 100%; height: auto; }
-figcaption { font-size: .85rem; color: #59616a; }
-pre { white-space: pre-wrap; font-size: .8rem; background: #f5f6f7; padding: .8rem; }
-tr, .warn { break-inside: avoid; } h2 { break-after: avoid; }
-@media screen and (max-width: 700px) { table { display: block; overflow-x: auto; } }
-@media print { body { margin: 0; max-width: none; font-size: 10.5pt; } details > *:not(summary) { display: block; } }
-"""
-
-
 def report(run: Run | Contents, split: str = "") -> str:
     """Return the report of one run as a page of HTML.
 
@@ -76,20 +64,21 @@ def report(run: Run | Contents, split: str = "") -> str:
     what = run if isinstance(run, Contents) else contents(run, split)
     about, result = what.about, what.result
     parts = [
-        _head(what.run.name,
-              f"{about['title']} · {network_title(what.config.model.name)} · {SPLIT_WORDS[what.split]} images"),
+        head(what.run.name,
+             f"{about['title']} · {network_title(what.config.model.name)} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
-        _warnings(result.warnings),
+        warnings(result.warnings),
         "<h2>Results</h2>", _metrics(what), _copies(what), _baselines(what), _grouped(what),
         _classes(what),
         *_elsewhere(what),
         "<h2>Figures</h2>", _figures(what),
-        "<h2>Data</h2>", _data(what),
-        "<h2>Training</h2>", _training(what),
-        "<h2>References</h2>", _list(_references([what])),
+        *_network(what),
+        "<h2>Data</h2>", _data(what), _split(what),
+        "<h2>Training</h2>", _training(what), _weights(what),
+        "<h2>References</h2>", numbered(_references([what])),
         f"<details><summary>Full configuration</summary><pre>{escape(settings_json(what.config))}</pre></details>",
     ]
-    return _document(f"{what.run.name}: report", parts)
+    return document(f"{what.run.name}: report", parts)
 
 
 def comparison(runs: Sequence[Run], split: str = "") -> str:
@@ -106,29 +95,17 @@ def comparison(runs: Sequence[Run], split: str = "") -> str:
         raise LightboxError("report.two", "A comparison needs two runs.", "Choose a second run.")
     split = split or "val"
     all_of = [contents(run, split) for run in runs]
-    parts = [_head("Comparison", f"{len(runs)} runs on {SPLIT_WORDS[split]} images"),
+    parts = [head("Comparison", f"{len(runs)} runs on {SPLIT_WORDS[split]} images"),
              "<h2>Side by side</h2>", _side_by_side(all_of), "<h2>Paired tests</h2>", _paired(runs, split),
              "<h2>Differences</h2>", _differences(all_of)]
     for what in all_of:
-        parts += [f"<h2>{escape(what.run.name)}</h2>", _warnings(what.result.warnings),
+        parts += [f"<h2>{escape(what.run.name)}</h2>", warnings(what.result.warnings),
                   _figures(what, ("roc", "confusion", "loss"))]
-    parts += ["<h2>References</h2>", _list(_references(all_of))]
-    return _document("Comparison of runs", parts)
+    parts += ["<h2>References</h2>", numbered(_references(all_of))]
+    return document("Comparison of runs", parts)
 
 
 # -------------------------------------------------------------------------------------------------- the parts
-
-def _document(title: str, parts: Iterable[str]) -> str:
-    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n" + "\n".join(filter(None,
-                                                                                                      parts))
-            + f'\n<p class="quiet">{NOT_CLINICAL}</p>\n</body></html>\n')
-
-
-def _head(title: str, under: str) -> str:
-    return (f"<h1>{escape(title)}</h1><p class='quiet'>{escape(under)} · {time.strftime('%d %B %Y')} · made with Lightbox</p>"
-            f"<p class='warn'><b>{NOT_CLINICAL}</b></p>")
-
 
 def _summary(what: Contents) -> str:
     """The one sentence to read."""
@@ -145,22 +122,11 @@ def _summary(what: Contents) -> str:
             f"The weights are those of epoch {what.preds.epoch}, chosen on validation.</p>{shut}")
 
 
-def _warnings(warnings: Sequence[Note]) -> str:
-    return "".join(f"<p class='warn'>{escape(one.text)}</p>" for one in warnings)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}{' class=n' if i in numbers else ''}>{escape(str(cell))}</{tag}>"
-                                for i, cell in enumerate(cells)) + "</tr>"
-    return f"<table><thead>{line(header, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
-
-
 def _metrics(what: Contents) -> str:
     rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None
              else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
-    return _positive(what) + _table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
+    return _positive(what) + table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
 
 
 def _positive(what: Contents) -> str:
@@ -178,14 +144,14 @@ def _copies(what: Contents) -> str:
     if not found.without:
         return f"<p>{escape(found.sentence)}</p>"
     rows = [(title_of(name), with_interval(one), with_interval(found.without[name])) for name, one in found.every.items()]
-    return f"<p>{escape(found.sentence)}</p>" + _table(
+    return f"<p>{escape(found.sentence)}</p>" + table(
         ("Metric", f"All {found.n:,} images", f"Without copies in training ({found.n - found.copied:,})"), rows)
 
 
 def _baselines(what: Contents) -> str:
     rows = [(row.name, *("" if getattr(row, name) is None else f"{getattr(row, name):.3f}" for name in FEW))
             for row in what.result.baselines]
-    return "<p>Baselines:</p>" + _table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows,
+    return "<p>Baselines:</p>" + table(("Baseline", "Accuracy", "ROC AUC", "Kappa"), rows,
                                         (1, 2, 3)) if rows else ""
 
 
@@ -200,7 +166,7 @@ def _grouped(what: Contents) -> str:
     rows.insert(0, ("by image", f"{what.result.n:,}",
                     *(with_interval(what.result.estimates[name]) for name in FEW)))
     return ("<p>With the mean probability over all images of a study, or of a patient:</p>"
-            + _table(("Unit", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
+            + table(("Unit", "n", "Accuracy", "ROC AUC", "Kappa"), rows, (1,)))
 
 
 def _elsewhere(what: Contents) -> list[str]:
@@ -219,8 +185,8 @@ def _elsewhere(what: Contents) -> list[str]:
                  with_interval(found.own.estimates[name]) if found.own else "") for name in COMPARED
                 if found.result.value(name) is not None]
         rows.append(("Images", f"{found.result.n:,}", f"{found.own.n:,}" if found.own else ""))
-        parts += [f"<p><b>{escape(one.title)}</b></p>", _warnings(found.result.warnings),
-                  _table(("Metric", "There", own), rows),
+        parts += [f"<p><b>{escape(one.title)}</b></p>", warnings(found.result.warnings),
+                  table(("Metric", "There", own), rows),
                   "".join(f"<p class='quiet'>{escape(sentence)}</p>" for sentence in found.sentences())]
     return ["<h2>On other data sets</h2>", *parts] if parts else []
 
@@ -229,7 +195,7 @@ def _classes(what: Contents) -> str:
     names = ("sensitivity", "specificity", "precision", "f1", "roc_auc")
     rows = [(row.name, f"{row.n:,}", *(with_interval(row.estimates[name]) for name in names))
             for row in what.result.per_class]
-    return "<p>Each class against the rest:</p>" + _table(
+    return "<p>Each class against the rest:</p>" + table(
         ("Class", "n", "Sensitivity", "Specificity", "Precision", "F1", "ROC AUC"), rows, (1,))
 
 
@@ -252,7 +218,62 @@ def _data(what: Contents) -> str:
             ("Fingerprint of the images", about["fingerprint"]),
             ("Licence", what.licence or "unknown: ask the owner of the images"),
             ("Citation", what.citation or "as the owner of the images requests")]
-    return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
+    return table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
+
+
+def _split(what: Contents) -> str:
+    """The images of each class and split."""
+    found = split_table(what)
+    if found is None:
+        return "<p class='quiet'>How many images of each class each split has is not known: the images are not at hand.</p>"
+    rows, is_sum = found
+    head_of = ("Class", *(SPLIT_WORDS[split].capitalize() for split in SPLIT_WORDS), "Total")
+    cells = [(row[0], *(f"{n:,}" for n in row[1:])) for row in rows]
+    return "<p>Images of each class and split:</p>" + table(head_of, cells, (1, 2, 3, 4)) + (
+        "" if is_sum else "<p class='quiet'>An image may have several findings, so the total is of images and no sum.</p>")
+
+
+def _weights(what: Contents) -> str:
+    """The class weights of the loss beside scikit-learn's definition."""
+    rows, used = class_weights(what), what.config.train.class_weights
+    if rows is None:
+        return "<p class='quiet'>Class weights: the number of images of each class is not known.</p>"
+    several = what.about["task"] == MULTI_LABEL
+    formula = "images without / images with the finding" if several else \
+        "images / (classes x images of the class), scikit-learn's class_weight='balanced'"
+    said = "were used" if used else "were not used: every class has weight 1"
+    return f"<p>Class weights {said}. Balanced weights are {escape(formula)}, of the training images:</p>" + table(
+        ("Class", "Training images", "Balanced", "Used"),
+        [(name, f"{n:,}", f"{balanced:.8f}", f"{weight:.8f}" if used else "1") for name, n, balanced, weight in rows], (1, 2, 3))
+
+
+def _network(what: Contents) -> list[str]:
+    """The drawing of the network, and its most confident mistakes beside their maps."""
+    try:
+        found = of_network(what)
+    except LightboxError as error:
+        return ["<h2>Network</h2>", f"<p class='quiet'>{escape(str(error))}</p>"]
+    parts = ["<h2>Network</h2>", f"<figure>{found.drawing}<figcaption>{escape(what.config.model.name)}, stage by stage: "
+             "as high as the side of what it puts out; below, its parameters.</figcaption></figure>", "<h2>Mistakes</h2>"]
+    if not found.all_mistakes:
+        return [*parts, f"<p>Each of the {len(what.preds.labels):,} {SPLIT_WORDS[what.split]} images is predicted correctly.</p>"]
+    shown = len(found.mistakes)
+    parts.append(f"<p>The {shown} most confident of {found.all_mistakes:,} mistakes on the {SPLIT_WORDS[what.split]} images.</p>")
+    if what.data is None:
+        return [*parts, table(("Image", "Mistake", "Probability"), [(one.image_id, one.said, f"{one.probability:.3f}")
+                                                                      for one in found.mistakes], (2,)),
+                "<p class='quiet'>The images are not at hand, so they are not shown.</p>"]
+    other = "" if found.epoch == what.preds.epoch else f" The maps are of epoch {found.epoch}."
+    return [*parts, f"<p class='quiet'>Left the image as the network sees it, right under Grad-CAM of what was predicted, at the "
+            f"last layer, the brightest colour its own maximum.{other}</p>",
+            "<div class='mistakes'>" + "".join(map(_mistake, found.mistakes)) + "</div>"]
+
+
+def _mistake(one: Mistake) -> str:
+    pictures = "".join(f'<img src="{as_address(picture)}" alt="{escape(f"{words} {one.image_id}")}">'
+                       for words, picture in (("Image", one.picture), ("Grad-CAM of image", one.map)))
+    return (f"<figure><div>{pictures}</div><figcaption><b>{escape(one.image_id)}</b>: {escape(one.said)} "
+            f"({one.probability:.3f})</figcaption></figure>")
 
 
 def _training(what: Contents) -> str:
@@ -273,7 +294,7 @@ def _training(what: Contents) -> str:
             ("Non-default settings", "; ".join(f"{label} {value}"
                                                for _, label, value in changed_settings(what.config))
              or "none")]
-    return _table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
+    return table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
 
 
 def _references(all_of: Sequence[Contents]) -> list[str]:
@@ -282,10 +303,6 @@ def _references(all_of: Sequence[Contents]) -> list[str]:
     found += [paper for what in all_of for family, paper in NETWORK_PAPERS.items()
               if family in what.config.model.name]
     return list(dict.fromkeys([*found, *REFERENCES]))
-
-
-def _list(items: Iterable[str]) -> str:
-    return "<ol>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ol>"
 
 
 # ----------------------------------------------------------------------------------------------- a comparison
@@ -306,7 +323,7 @@ def _side_by_side(all_of: Sequence[Contents]) -> str:
     rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
     rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
     rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))
-    return _table(("", *(what.run.name for what in all_of)), rows)
+    return table(("", *(what.run.name for what in all_of)), rows)
 
 
 def _paired(runs: Sequence[Run], split: str) -> str:
@@ -332,4 +349,4 @@ def _differences(all_of: Sequence[Contents]) -> str:
     rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
     rows += [(KNOBS[name].label, *(one.get(name, network_title(str(KNOBS[name].default))) for one in changed))
              for name in names]
-    return _table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"
+    return table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"

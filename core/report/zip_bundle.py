@@ -23,8 +23,8 @@ from core.report import export
 from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
 from core.report.html import comparison, report
+from core.report.pictures import as_trained
 from core.report.tables import TABLES, evaluation_report, to_csv
-from core.runs.classifiers import load_classifier
 from core.runs.store import Run
 
 if TYPE_CHECKING:
@@ -93,14 +93,6 @@ def _architecture(run: Run) -> dict[str, str | bytes]:
     drawing = architecture(stage_table(model))
     return {"architecture.png": as_png(drawing), "architecture.svg": as_svg(drawing),
             "layers.csv": layers(model)}
-
-
-def as_trained(run: Run) -> Classifier:
-    """The network with the layers marked that its training changed; loaded for answers alone, none of them
-    would be."""
-    model = load_classifier(run.id).model.requires_grad_(True)
-    model.freeze(run.config.model.freeze)
-    return model
 
 
 def layers(model: Classifier) -> str:
