@@ -10,7 +10,6 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.evaluation.shortcut_test import regions_of
-from core.explain.localization import border_ring, energy
 from core.runs.store import Run
 from pages.shared.heatmaps import classifier, maps_of, version
 from pages.shared.layout import long_task
@@ -43,6 +42,7 @@ def shares_on(place: str, run: Run, data: Dataset, rows: Sequence[int], targets:
     wanted = [(int(row), int(target)) for row, target in zip(rows, targets)]
     missing = [one for one in wanted if one not in known]
     if missing:
+        from core.explain.localization import energy          # torch, which is not imported at the start
         layer = classifier(run.id).model.stages[-1]
         with long_task(TITLE, key=f"map_places_{run.id}") as progress:
             for start in range(0, len(missing), BATCH):
@@ -55,6 +55,7 @@ def shares_on(place: str, run: Run, data: Dataset, rows: Sequence[int], targets:
 def _region(place: str, data: Dataset, rows: Sequence[int]) -> np.ndarray:
     """(n, S, S) or (S, S) bool."""
     if place == "border":
+        from core.explain.localization import border_ring
         return border_ring(data.size, data.size)
     return regions_of(data, rows).get("letters", np.zeros((data.size, data.size), bool))
 
