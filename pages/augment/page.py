@@ -14,7 +14,7 @@ from core.config import KNOBS, AugmentConfig
 from core.datasets import Dataset
 from core.errors import LightboxError
 from pages.augment.draws import DRAWS, cache_key, draws_of, is_gray, wait_for_torch
-from pages.shared import augmentation, config_form, open_data, preview
+from pages.shared import augmentation, config_form, form_address, open_data, preview
 from pages.shared.gallery import gallery
 from pages.shared.image_facts import class_text, encode
 from pages.shared.layout import dataset_chip, escape, next_step, page_header, show_error
@@ -122,6 +122,7 @@ st.html(Path(__file__).with_suffix(".css"))
 open_data.warm_up()
 (dataset,) = page_header("Augment", dataset_chip())
 config_form.choose_dataset(dataset)
+form_address.follow_address()
 body = st.container(key="augment_body", horizontal=True)
 images, controls = body.container(key="augment_images"), body.container(key="augment_controls")
 with controls:

@@ -42,7 +42,7 @@ def shares_on(place: str, run: Run, data: Dataset, rows: Sequence[int], targets:
     wanted = [(int(row), int(target)) for row, target in zip(rows, targets)]
     missing = [one for one in wanted if one not in known]
     if missing:
-        from core.explain.localization import energy          # torch, which is not imported at the start
+        from core.explain.localization import energy  # torch, which is not imported at the start
         layer = classifier(run.id).model.stages[-1]
         with long_task(TITLE, key=f"map_places_{run.id}") as progress:
             for start in range(0, len(missing), BATCH):

@@ -19,7 +19,7 @@ from pages.network.layer_table import show_layers
 from pages.network.pooling import show_pooling
 from pages.network.receptive_field import field_sentence, show_field
 from pages.network.side_by_side import show_side_by_side
-from pages.shared import config_form, open_data, preview
+from pages.shared import config_form, form_address, open_data, preview
 from pages.shared.layout import dataset_chip, escape, format_bytes, next_step, page_header, show_error
 
 VIEWS = {"layers": "Layers", "all": "All networks", "blocks": "Block tables", "pooling": "Max, mean and min pooling"}
@@ -94,6 +94,7 @@ st.html(Path(__file__).with_suffix(".css"))
 open_data.warm_up()
 (dataset,) = page_header("Network", dataset_chip())
 config_form.choose_dataset(dataset)
+form_address.follow_address()
 body = st.container(key="network_body", horizontal=True)
 picture, controls, views = (body.container(key=f"network_{part}")
                             for part in ("picture", "controls", "views"))

@@ -85,8 +85,8 @@ def knows_task(config: RunConfig, data: Dataset | None = None) -> bool:
             and set(data.class_names) <= set(classes_of(weights)))
     except LightboxError:                                  # it was deleted; core/runs/preflight.py says so
         return False
-    same_task = _task(before) == _task(config) and before.data.label_map == config.data.label_map
-    return before.model.name == config.model.name and same_set and same_task
+    same_set = same_set and before.model.name == config.model.name
+    return same_set and _task(before) == _task(config) and before.data.label_map == config.data.label_map
 
 
 def _task(config: RunConfig) -> str:

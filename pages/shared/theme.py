@@ -34,4 +34,4 @@ def apply() -> None:
     A page adds its own: `st.html(Path(__file__).with_suffix(".css"))`.
     """
     st.html(f"<style>{STYLE}</style>")
-    st.html(f"<script>{HISTORY}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script id='lightbox-history'>{HISTORY}</script>", unsafe_allow_javascript=True)

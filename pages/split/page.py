@@ -10,7 +10,7 @@ from core.audit import inspect
 from core.datasets.inspection import copied_counts
 from core.errors import LightboxError
 from core.metrics.table_check.totals import check_totals
-from pages.shared import config_form, open_data, theme
+from pages.shared import config_form, form_address, open_data, theme
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, long_task, next_step, page_header, show_error
 from pages.shared.widget_state import follow
@@ -209,6 +209,7 @@ def draw_checker() -> None:
 st.html(Path(__file__).with_suffix(".css"))
 (dataset,) = page_header("Split", dataset_chip())
 config_form.choose_dataset(dataset)
+form_address.follow_address()
 try:
     data = open_data.open_set(config_form.read().data)
     summary, fault = summaries.summary_of(data), None

@@ -7,7 +7,7 @@ from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.preflight import Mend, mend_of
 from core.runs.store import RunStore
-from pages.shared import augmentation, config_form, open_data, preflight, preview, run_feed
+from pages.shared import augmentation, config_form, form_address, open_data, preflight, preview, run_feed
 from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
@@ -146,6 +146,7 @@ missing = config_form.apply_address()
 (dataset,) = page_header("Train", dataset_chip())
 config_form.choose_dataset(dataset)
 recipe_menu.apply_address()
+form_address.follow_address()
 if missing:
     show_error(missing)
 runs, devices = run_feed.all_runs(RunStore()), preview.devices()
