@@ -29,8 +29,8 @@ def test_a_densenet_has_the_blocks_and_output_sizes_of_the_report(depth):
         ("Transition 2", 14), ("Dense block 3", 14), ("Transition 3", 7), ("Dense block 4", 7), ("Classification", 1)]
     assert tuple(row.blocks for row in rows if row.blocks) == DENSENET[depth]
     assert {row.what for row in rows if row.blocks} == {"[1 x 1, 128; 3 x 3, 32]"}     # growth rate 32, 4 x 32 before it
-    assert rows[0].what == "7 x 7, 64, stride 2" and rows[3].what == "1 x 1, 128, 2 x 2 average pool, stride 2"
-    assert rows[-1].what == "global average pool, 1000-way linear"
+    assert rows[0].what == "7 x 7, 64, stride 2" and rows[3].what == "1 x 1, 128, 2 x 2 avg pool, stride 2"
+    assert rows[-1].what == "global avg pool, 1000-way linear"
 
 
 @pytest.mark.parametrize("depth", RESNET)

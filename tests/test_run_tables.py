@@ -2,6 +2,7 @@
 
 import io
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.evaluation.leaderboard import COUNTS
 from core.metrics.operating_points import Threshold
 from core.report import comparison
 from core.report.tables import OF_R001, names_of_reports, reports_of_runs
+from core.report.zip_bundle import comparison_bundle
 from core.runs.store import RunStore
 from tests import judged
 from tests.judged import change_json, open_page, plant, text_of
@@ -155,3 +157,12 @@ def test_a_comparison_has_counts_epochs_and_all_splits_side_by_side(two):
         assert table["Macro precision"][n].startswith(f"{row['macro_precision']:.3f}")
         assert table["Best epoch"][n] == str(row["best_epoch"])
     assert table["ROC AUC, training"] == ["", ""] and table["ROC AUC, test"][0] and not table["ROC AUC, test"][1]
+
+
+def test_the_zip_of_a_comparison_has_them_too_where_the_task_is_one(two):
+    with zipfile.ZipFile(io.BytesIO(comparison_bundle(two))) as packed:
+        assert {"comparison.html", "measures.csv", *names_of_reports(two)} <= set(packed.namelist())
+        assert {name: packed.read(name).decode() for name in names_of_reports(two)} == reports_of_runs(two)
+    change_json(two[1], "data", title="Other images")
+    with zipfile.ZipFile(io.BytesIO(comparison_bundle(two))) as packed:
+        assert "measures.csv" in packed.namelist() and not set(names_of_reports(two)) & set(packed.namelist())

@@ -36,6 +36,8 @@ def test_names_say_in_words_what_differs():
     assert names[-1] == "Week 3, augmentation gentle for X-rays, frozen layers whole backbone, CNN builder"
     folds = expand(BASE, {"data.folds": [3], "data.fold": ["all"], "train.class_weights": [True, False]})
     assert folds[0].name == "ResNet-18 on phantom: abnormality, 64 px, fold 1 of 3, class weights on"
+    seeds = [c.name for c in expand(BASE, {"train.seed": [0, 1], "optim.lr": [0.1, 0.01]})]
+    assert seeds[0] == "ResNet-18 on phantom: abnormality, 64 px, learning rate 0.1, seed 0"
     varied = {"model.name": list(MODELS), "data.target": ["abnormality", "body_part"], "recipe": list(RECIPES)[:3]}
     assert len({c.name for c in expand(BASE, varied)}) == len(MODELS) * 2 * 3
     for config in expand(BASE, varied):

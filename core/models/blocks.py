@@ -19,7 +19,7 @@ from core.models.layers import Layer, layer_table
 
 # First word of a part's name in the network -> what the table calls it. A ResNet's stages are conv2_x to conv5_x in the paper.
 PARTS = {"denseblock": "Dense block {n}", "transition": "Transition {n}", "layer": "Stage {n} (conv{next}_x)"}
-KINDS = {"MaxPool2d": "{k} x {k} max pool, stride {s}", "AvgPool2d": "{k} x {k} average pool, stride {s}"}
+KINDS = {"MaxPool2d": "{k} x {k} max pool, stride {s}", "AvgPool2d": "{k} x {k} avg pool, stride {s}"}
 IN_BLOCK = r"\b(?:denseblock|layer)\d+\.(\w+)\."         # denseblock1.denselayer2.conv1, layer1.0.conv1; not transition1.conv
 SHORTCUT = "downsample"           # convolutions beside a ResNet's blocks, which the paper's table does not name
 
@@ -84,7 +84,7 @@ def _words(layers: Sequence[Layer], modules: dict[str, nn.Module]) -> list[str]:
         elif layer.kind in KINDS:
             said.append(KINDS[layer.kind].format(k=module.kernel_size, s=module.stride))
         elif layer.kind == "AdaptiveAvgPool2d":
-            said.append("global average pool")
+            said.append("global avg pool")
         elif isinstance(module, nn.Linear):
             said.append(f"{module.out_features}-way linear")
     return said

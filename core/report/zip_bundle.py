@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
 import zipfile
@@ -24,7 +25,7 @@ from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
 from core.report.html import comparison, report
 from core.report.pictures import as_trained
-from core.report.tables import TABLES, evaluation_report, to_csv
+from core.report.tables import TABLES, evaluation_report, reports_of_runs, to_csv
 from core.runs.store import Run
 
 if TYPE_CHECKING:
@@ -65,13 +66,15 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
 
 
 def comparison_bundle(runs: Sequence[Run], split: str = "val") -> bytes:
-    """A zip of a comparison: its page, the measures of all runs in one table, and each run's config, tables
-    and figures.
+    """A zip of a comparison: its page, the measures of all runs in one table, report R001's two tables where the runs are of one
+    task, and each run's config, tables and figures.
 
     Raises LightboxError as `core.report.comparison`.
     """
     page, all_of = comparison(runs, split), [contents(run, split) for run in runs]
     files: dict[str, str | bytes] = {"comparison.html": page, "measures.csv": measures_of_all(all_of)}
+    with contextlib.suppress(LightboxError):
+        files |= reports_of_runs(runs, split)
     for what in all_of:
         files[f"{what.run.id}/config.json"] = (what.run.folder / "config.json").read_bytes()
         files |= {f"{what.run.id}/{name}": table(what) for name, (_, table) in TABLES.items()}

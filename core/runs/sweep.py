@@ -54,7 +54,8 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
     names: dict[RunConfig, str] = {}
     if "data.only" in values:
         values["data.only"] = [one for given in values["data.only"] for one in _each_value(given, config, look)]
-    many = [name for name in values if len(values[name]) > 1 or values[name] == [ALL]]
+    # the seed last: what comes before it is then the name of all seeds of a setting
+    many = sorted((name for name in values if len(values[name]) > 1 or values[name] == [ALL]), key="train.seed".__eq__)
     _check_count(limit, math.prod(len(given) for given in values.values()))
     for chosen in itertools.product(*(values[name] for name in order)):
         combination = dict(zip(order, chosen))

@@ -18,18 +18,19 @@ def show_block_tables() -> None:
     family = st.segmented_control("Family", list(FAMILIES), format_func=FAMILIES.get, default="densenet", required=True,
                                   key="network_family", persist_state="session", label_visibility="collapsed")
     st.caption(f"Counted on the networks as they are built here, for colour images of {SIZE} px and {CLASSES:,} classes. "
-               "[1 x 1, 128; 3 x 3, 32] x 6: six blocks of two convolutions, with the number of output channels of each. "
                + HELP[family])
     st.dataframe(table_of(family), hide_index=True, width="stretch", height="content", key="network_blocks",
                  alt=f"Blocks and output sizes of each {FAMILIES[family]}",
-                 column_config={"Layer": st.column_config.TextColumn(width="small", pinned=True),
-                                "Output": st.column_config.TextColumn(width="small", help="Height x width of the feature map.")})
+                 column_config={"Layer": st.column_config.TextColumn(width=145, pinned=True),
+                                "Output": st.column_config.TextColumn(width=85, help="Height x width of the feature map.")})
 
 
-HELP = {"densenet": "Each block gets the outputs of all earlier ones of its dense block; a transition halves the map.",
-        "resnet": "Each block has a shortcut around it. As in torchvision the bottlenecks of ResNet-50, 101 and 152 halve the "
-                  "map in their 3 x 3 convolution; the paper does so in the 1 x 1 before it, with 0.2 to 0.3 G fewer "
-                  "multiply-adds (3.8, 7.6 and 11.3 G)."}
+HELP = {"densenet": "[1 x 1, 128; 3 x 3, 32] x 6: six blocks of two convolutions, with the output channels of each. Each "
+                    "block gets the outputs of all earlier ones of its dense block; a transition halves the map.",
+        "resnet": "[3 x 3, 64; 3 x 3, 64] x 2: two blocks of two convolutions, with the output channels of each. Each block "
+                  "has a shortcut around it. As in torchvision the bottlenecks of ResNet-50, 101 and 152 halve the map in their "
+                  "3 x 3 convolution; the paper does so in the 1 x 1 before it, with 0.2 to 0.3 G fewer multiply-adds (3.8, 7.6 "
+                  "and 11.3 G)."}
 
 
 @st.cache_data(max_entries=8, show_spinner="Counting")

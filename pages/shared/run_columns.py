@@ -86,7 +86,7 @@ COLUMNS = {
                          "empty before the first epoch has ended.", _best_epoch, _of_first("best_epoch"), NUMBER),
     "created": Column("Queued", "When the run was made.", _created,
                       _of_first("created"), down=True),
-    "seconds": Column("Training", "Time of training and validation, without waiting; the mean over several "
+    "seconds": Column("Training time", "Time of training and validation, without waiting; the mean over several "
                       "seeds. Not comparable between machines.", lambda row: format_seconds(row.seconds),
                       lambda row: row.seconds, NUMBER),
     "curve": Column("Curve", "ROC AUC on validation over the epochs, from 0.5 to 1.", _curve,
