@@ -76,6 +76,11 @@ def test_at_first_two_runs_are_picked_that_can_be_compared(two):
     rows = run_table(open_page("compare", of="all"))["rows"]
     assert [row["id"] for row in rows] == [best.id, a.id, b.id]
     assert [row["letter"] for row in rows] == ["", "A", "B"]
+    unjudged = another(b, "20200103-000000-cafe", name="stopped before it was judged")
+    (unjudged.folder / "predictions.npz").unlink(missing_ok=True)
+    (unjudged.folder / "scores.json").unlink(missing_ok=True)
+    rows = run_table(open_page("compare", of="all"))["rows"]
+    assert {row["id"]: row["letter"] for row in rows} == {best.id: "", a.id: "A", b.id: "B", unjudged.id: ""}
 
 
 def test_it_is_sorted_by_test_only_with_the_switch_that_warns(two):

@@ -55,7 +55,7 @@ def _picked(rows: Sequence[RunGroup]) -> list[RunGroup]:
     if chosen or asked == NONE:
         return chosen
     known: dict[tuple, RunGroup] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: "val" not in row.first.scores):      # first those that have predictions to compare
         before = known.setdefault((row.first.split_hash, row.first.class_names), row)
         if before is not row:
             return [before, row]
