@@ -15,10 +15,10 @@ from core.runs.classifiers import SHIPPED
 from core.runs.preflight import imagenet_file
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
-from pages.shared import config_form
+from pages.shared import config_form, preview
 from pages.shared.layout import escape
 from pages.train import queue_button, sweep
-from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
+from tests.followed import CPU, epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.test_mura import small
 from tests.tiny import tiny_config, tiny_npz
 from tests.train_form import by_key, can_queue, choose_recipe, queue, recipe_of, type_in, widgets
@@ -204,6 +204,20 @@ def test_a_size_of_ones_own_may_be_typed(tiny, monkeypatch):
     assert RunStore().list()[0].config.data.size == 96
 
 
+def test_images_open_at_their_own_size_and_are_not_enlarged_unasked(tiny):
+    at = open_page("train", dataset=str(tiny))                    # 28 px
+    size = widgets(at)["data.size"]
+    assert size.value == 28 and size.options == ["28 (original size)"] and "data.size" not in at.query_params
+    choose_recipe(at, "quick")
+    assert "28 px: enlarged to 64 px they show no more and take about 5 times as long" in text_of(at).replace("\\", "")
+    at = open_page("train", dataset=str(tiny), **{"data.size": "64"})
+    assert widgets(at)["data.size"].value == 64, "a link says what was chosen"
+    at = open_page("train", dataset="breastmnist")                # not on this disk: the smallest file is fetched unasked
+    assert widgets(at)["data.size"].value == 28 and len(widgets(at)["data.size"].options) == 4
+    by_key(at, "selectbox", "chip_dataset").set_value("phantom").run()
+    assert widgets(at)["data.size"].value == 64 == KNOBS["data.size"].default
+
+
 @pytest.mark.parametrize("dataset, said", [("nowhere/at/all", "no data set, folder or file"), ("<script>$x$", "<script>$x$"),
                                            ("breastmnits", "Did you mean breastmnist?")])
 def test_a_data_set_that_does_not_exist_is_a_sentence(dataset, said):
@@ -285,11 +299,12 @@ def test_the_code_of_a_run_fills_the_form_or_is_a_sentence():
 
 def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):
     at = open_page("train", dataset=str(tiny))
-    assert "queue_grid" not in [b.key for b in at.button] and at.button("queue_run").proto.type == "primary"
+    assert "queue_grid" not in [b.key for b in at.button] and "queue_quick" in [b.key for b in at.button]
     by_key(at, "multiselect", "grid_model.name").set_value(["resnet18", "squeezenet1_1"]).run()
     by_key(at, "multiselect", "grid_train.seed").set_value([0, 1, 2]).run()
     assert at.button("queue_grid").label == "Queue 6 runs" and "**6 runs**" in text_of(at)
     assert [at.button(key).proto.type for key in ("queue_run", "queue_grid")] == ["secondary", "primary"]
+    assert "queue_quick" not in [b.key for b in at.button]
     at.button("queue_grid").click().run()
     assert at.title[0].value == "Runs" and "6 of 6 runs" in text_of(at)
     runs = RunStore().list()
@@ -354,6 +369,32 @@ def test_a_link_to_a_run_fills_the_form_once():
     assert widgets(at)["optim.lr"].value == 0.02 and "run" not in at.query_params
     widgets(at)["optim.lr"].set_value(0.03)
     assert widgets(at.run())["optim.lr"].value == 0.03
+
+
+def test_without_a_gpu_the_first_button_trains_a_quick_network(tiny, monkeypatch):
+    at = open_page("train", dataset=str(tiny))
+    first = next(b for b in at.button if b.proto.type == "primary")
+    # 96 images, 5 epochs, 28 of 64 px: 96 * 5 * (28 / 64)^2 / 58 = 1.6 s
+    assert first.key == "queue_quick" and first.label.replace("\\", "") == "Train a quick network (about 10 s)"
+    assert at.button("queue_run").proto.type == "secondary"
+    first.click().run()
+    assert at.title[0].value == "Runs"
+    recipe = {name: value for name, value in changes_of("quick").items() if name != "data.size"}
+    config = RunStore().list()[0].config
+    assert {name: config.get(name) for name in recipe} == recipe and config.data.size == 28 and config.data.dataset == str(tiny)
+
+    at = open_page("train", dataset=str(tiny))
+    widgets(at)["train.epochs"].set_value(3)                      # from here on the form is the person's
+    assert "queue_quick" not in [b.key for b in at.run().button] and at.button("queue_run").proto.type == "primary"
+    at = open_page("train", dataset="phantom")
+    assert "(1 min to 5 min)" in at.button("queue_quick").label   # 1,695 images, 5 epochs: 73 to 292 s
+    at.session_state["form_of_a_run"]["data.target"] = "body_part"
+    assert "queue_quick" not in [b.key for b in at.run().button], "its weights know that task already"
+    monkeypatch.setattr("pages.shared.preview.devices", lambda: [{"device": "cuda:0", "name": "GPU", "memory_bytes": None},
+                                                                 *CPU["devices"]])
+    monkeypatch.setattr("core.runs.preflight.machine", lambda: {"devices": preview.devices()})
+    at = open_page("train", dataset="phantom")
+    assert "queue_quick" not in [b.key for b in at.button] and at.button("queue_run").proto.type == "primary"
 
 
 @pytest.fixture

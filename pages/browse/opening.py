@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.config import DataConfig
-from core.datasets import DATASETS, Dataset, is_ready, open_dataset, open_source
+from core.datasets import DATASETS, Dataset, is_ready, open_dataset
 from core.errors import LightboxError
 from pages.shared import open_data
 from pages.shared.damaged import draw_damaged_sets, draw_moved
@@ -21,7 +21,6 @@ from pages.shared.layout import (
     show_error,
 )
 
-SIZES = (28, 64, 128, 224)       # pixels a side at which data sets are prepared; MedMNIST's
 GOOD = 128                       # enough for a thumbnail that one likes to look at
 FAIR = 64                        # enough where it spares a wait
 
@@ -33,7 +32,7 @@ def open_or_offer(name: str) -> tuple[Dataset, tuple[Chip, ...]]:
     page ends there.
     """
     try:
-        sizes, on_disk = sizes_of(name)
+        sizes, on_disk = open_data.sizes_of(name)
     except LightboxError as error:
         page_header("Browse", dataset_chip())
         show_error(error)
@@ -53,19 +52,6 @@ def open_or_offer(name: str) -> tuple[Dataset, tuple[Chip, ...]]:
 def _size_chip(sizes: tuple[int, ...], size: int) -> tuple[Chip, ...]:
     options = {str(s): f"{s} px" for s in sizes}
     return (Chip("px", "Image size", options, default=str(size), width=98),) if len(sizes) > 1 else ()
-
-
-@st.cache_data(ttl=30, show_spinner=False)
-def sizes_of(dataset: str) -> tuple[tuple[int, ...], bool]:
-    """Return at which sizes a data set can be shown without being enlarged, and whether it is on this disk.
-
-    Raises LightboxError where there is no such data set.
-    """
-    source = open_source(DataConfig(dataset, size=SIZES[-1]))      # of several files the largest
-    if source is None:
-        return SIZES, dataset not in DATASETS      # a zip is unpacked when it is opened, a named set is asked for first
-    longest = max(source.shape[:2]) if hasattr(source, "shape") else SIZES[-1]
-    return tuple(s for s in SIZES if s <= longest) or SIZES[:1], True
 
 
 def first_size(dataset: str, sizes: tuple[int, ...], on_disk: bool) -> int:
@@ -93,7 +79,7 @@ def _offer_download(name: str, size: int) -> None:
             with long_task(f"Downloading {info.title}", key=asked) as progress:
                 open_dataset(DataConfig(name, size=size), progress)
             st.session_state.pop(asked)
-            sizes_of.clear()
+            open_data.sizes_of.clear()
             st.rerun()
         except LightboxError as error:
             st.session_state.pop(asked)

@@ -21,7 +21,7 @@ from core.models import MODELS
 from core.runs.classifiers import shipped_classifiers
 from core.runs.preflight import RANDOM
 from core.runs.store import RunStore
-from pages.shared import preview, run_feed
+from pages.shared import open_data, preview, run_feed
 from pages.shared.layout import escape, set_param
 from pages.shared.widget_state import follow
 
@@ -33,6 +33,16 @@ FILE = "file:"                      # how model.weights begins where it is a fil
 def value_of(name: str) -> Any:
     """Return what the form holds for a setting ("optim.lr"), as it was chosen or typed."""
     return _values().get(name, KNOBS[name].default if name in KNOBS else "")
+
+
+def default_of(name: str) -> Any:
+    """Return what a setting has before anybody has chosen: the image size is that of the originals where they are smaller, and
+    the least that can be downloaded."""
+    default = KNOBS[name].default
+    if name != "data.size":
+        return default
+    original, sizes, on_disk = _originals()
+    return min(default, original or default) if on_disk else sizes[0]
 
 
 def put(name: str, value: Any) -> None:
@@ -83,6 +93,9 @@ def choose_dataset(name: str) -> None:
     if name != value_of("data.dataset"):
         for setting in ("data.target", "data.label_map", "data.positive"):
             put(setting, "")
+        untouched = value_of("data.size") == default_of("data.size")
+        put("data.dataset", name)
+        put("data.size", default_of("data.size") if untouched else value_of("data.size"))
     put("data.dataset", name)
 
 
@@ -151,6 +164,21 @@ def _stages() -> tuple[str, ...]:
     return spec.stage_names[:layers if spec.name == "cnn" and isinstance(layers, int) else None]
 
 
+def _originals() -> tuple[int | None, tuple[int, ...], bool]:
+    """(size of the originals, None where they differ; sizes that enlarge none; whether they are on this disk)."""
+    try:
+        return open_data.original_size(value_of("data.dataset")), *open_data.sizes_of(value_of("data.dataset"))
+    except LightboxError:                                  # shown beside the form
+        return None, tuple(KNOBS["data.size"].offered), True
+
+
+def _sizes() -> dict[int, str]:
+    """The usual sizes up to that of the originals, which is among them. Any other may be typed."""
+    original, sizes, _ = _originals()
+    known = [*sizes, original] if original and original not in sizes and original <= KNOBS["data.size"].high else sizes
+    return {size: f"{size} (original size)" if size == original else str(size) for size in known}
+
+
 def _cuts() -> dict[str, str]:
     offered = KNOBS["model.cut"].offered
     return {"": offered[""]} | {stage: f"After {stage}" for stage in _stages()} | offered
@@ -215,7 +243,7 @@ def _positive_classes() -> dict[str, str]:
 
 # Settings whose menu core/config alone does not know.
 MENUS: dict[str, Callable[[], dict[Any, str]]] = {
-    "model.name": _networks, "model.cut": _cuts, "model.freeze": _freezes, "model.weights": _weights,
+    "model.name": _networks, "data.size": _sizes, "model.cut": _cuts, "model.freeze": _freezes, "model.weights": _weights,
     "data.positive": _positive_classes, "train.device": _devices, "data.fold": _folds, "data.target": _targets,
     "data.only": _only}
 
@@ -224,7 +252,8 @@ MENUS: dict[str, Callable[[], dict[Any, str]]] = {
 
 def applies(name: str) -> bool:
     """Return whether a setting has an effect, given what else is chosen. A menu of one entry is no choice."""
-    return KNOBS[name].applies(value_of) and (name not in MENUS or len(options_of(name)) > 1)
+    return KNOBS[name].applies(value_of) and (
+        name not in MENUS or bool(KNOBS[name].offered) or len(options_of(name)) > 1)
 
 
 def names_in(group: str) -> list[str]:
@@ -309,18 +338,6 @@ def _draw_number(knob: Knob, fits: bool, shared: dict[str, Any]) -> None:
     whole = isinstance(knob.default, int)
     st.number_input(min_value=low, max_value=high, step=1 if whole else knob.default / 10 or 0.1,
                     format="%d" if whole else "%g", **shared)
-
-
-def draw_target() -> None:
-    """Draw the menu of tasks, where there is a choice."""
-    if applies("data.target"):
-        draw("data.target")
-
-
-def draw_labels() -> None:
-    """Draw the edit of the classes, and which one is positive."""
-    for name in ("data.label_map", "data.positive"):
-        draw(name)
 
 
 def draw_name() -> None:

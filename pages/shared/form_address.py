@@ -27,9 +27,12 @@ def follow_address() -> None:
     known = st.session_state.setdefault("addresses_of_the_form", [])
     if given and given not in known:
         known.append(given)
-        if sentences := fill(given):
-            st.warning(escape(" ".join(sentences)))
+        sentences = fill(given)
+        st.session_state["address_not_understood"] = sentences, settings()[0]
     written, left_out = settings()
+    sentences, since = st.session_state.get("address_not_understood", ((), None))
+    if sentences and written == since:                     # until the person goes on
+        st.warning(escape(" ".join(sentences)))
     if written != given:
         others = {name: st.query_params.get_all(name) for name in st.query_params if name not in given}
         st.query_params.from_dict(others | written)
@@ -62,7 +65,7 @@ def _text(name: str) -> str:
     value = config_form.value_of(name)
     if name == NAME:
         return str(value)
-    if KNOBS[name].group == "header" or value == KNOBS[name].default or name == "data.target" and value == next(
+    if KNOBS[name].group == "header" or value == config_form.default_of(name) or name == "data.target" and value == next(
             iter(config_form.options_of(name)), value):
         return ""
     try:
@@ -77,7 +80,7 @@ def fill(given: dict[str, str]) -> list[str]:
     sentences = []
     for name, knob in KNOBS.items():
         if knob.group != "header":
-            config_form.put(name, knob.default)
+            config_form.put(name, config_form.default_of(name))
     for name, text in given.items():
         try:
             if len(text) > LENGTH:

@@ -16,11 +16,12 @@ import numpy as np
 import streamlit as st
 
 from core.config import DataConfig, home
-from core.datasets import Dataset, is_ready, look_ahead, open_dataset, open_source
+from core.datasets import DATASETS, Dataset, is_ready, look_ahead, open_dataset, open_source
 from core.errors import LightboxError
 from core.runs.device import machine
 from pages.shared.layout import escape, format_bytes, long_task, shorten, show_error
 
+SIZES = (28, 64, 128, 224)       # pixels a side at which data sets are prepared; MedMNIST's
 KEPT = 8               # data sets that stay open; the pixels are mapped, so each costs its table and labels
 
 
@@ -73,6 +74,29 @@ def thumbnails(data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple]:
     `pages.shared.gallery.gallery`."""
     rows = np.asarray(rows, np.int64)
     return data.images[rows], (data.fingerprint, data.size, data.resize, data.channels, rows.tobytes())
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def sizes_of(dataset: str) -> tuple[tuple[int, ...], bool]:
+    """Return at which sizes a data set can be shown without being enlarged, and whether it is on this disk.
+
+    Raises LightboxError where there is no such data set.
+    """
+    longest = original_size(dataset)
+    if longest is None:
+        # a zip is unpacked when it is opened, a named set is asked for first
+        return SIZES, dataset not in DATASETS or open_source(DataConfig(dataset)) is not None
+    return tuple(s for s in SIZES if s <= longest) or SIZES[:1], True
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def original_size(dataset: str) -> int | None:
+    """Return the longer side of the images in pixels; None where they differ, or are not on this disk.
+
+    Raises LightboxError where there is no such data set.
+    """
+    source = open_source(DataConfig(dataset, size=SIZES[-1]))      # of several files the largest
+    return max(source.shape[:2]) if hasattr(source, "shape") else None
 
 
 @st.cache_data(ttl=10, show_spinner="Checking the path")

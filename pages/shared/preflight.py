@@ -41,12 +41,14 @@ class Facts:
         n_train: training images, None if not known yet
         step_bytes: batch size -> bytes of a training step, None if not counted
         memory_bytes: of the device, None if not known
+        original: longer side of the images as they came, None where they differ
     """
     config: RunConfig
     data: Dataset | None = None
     n_train: int | None = None
     step_bytes: Callable[[int], float] | None = None
     memory_bytes: int | None = None
+    original: int | None = None
 
     @cached_property
     def majority(self) -> tuple[str, float] | None:
@@ -165,6 +167,13 @@ def _batch_size(f: Facts) -> str | None:
     return None
 
 
+def _enlarged(f: Facts) -> str | None:
+    if f.original is None or f.original >= f.config.data.size:
+        return None
+    return (f"The images have {f.original} px: enlarged to {f.config.data.size} px they show no more and take about "
+            f"{(f.config.data.size / f.original) ** 2:.0f} times as long.")
+
+
 def _imbalance(f: Facts) -> str | None:
     train = f.config.train
     if f.majority is None or f.majority[1] < MAJORITY:
@@ -224,4 +233,4 @@ def _copies(f: Facts) -> str | None:
 
 CHECKS: tuple[Callable[[Facts], str | None], ...] = (
     _memory, _earlier_run, _knows_task, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
-    _balanced_twice, _batch_size, _augmentation, _untrained, _copies, _patients)
+    _balanced_twice, _batch_size, _enlarged, _augmentation, _untrained, _copies, _patients)

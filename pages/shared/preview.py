@@ -92,7 +92,8 @@ def preview_run(config: RunConfig, rows: Sequence[RunSummary], devices: list[dic
     published = MODELS[config.model.name].parameters
     time, note = time_hint(config, device, counts["train"] or 0, rows, counted and counted.flops)
     facts = Facts(config, data, counts["train"], counted and counted.step_bytes,
-                  next((d.get("memory_bytes") for d in devices if d["device"] == device), None))
+                  next((d.get("memory_bytes") for d in devices if d["device"] == device), None),
+                  open_data.original_size(config.data.dataset))
     return RunPreview(config, data, counts, steps, counted.parameters if counted else published,
                       counted.trainable if counted else published, counted is not None and data is not None,
                       counted and counted.flops, counted and counted.step_bytes(config.train.batch_size),

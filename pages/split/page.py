@@ -27,10 +27,9 @@ def take_preset(name: str | None) -> None:
 
 def draw_controls(official: set[str]) -> None:
     """Task, strategy, fractions, folds, seed, fraction of training. What has no effect is not shown."""
-    config_form.draw_target()
-    config_form.draw_labels()
-    config_form.draw("data.split")
-    config_form.draw("data.copies")
+    for name in ("data.target", "data.label_map", "data.positive", "data.split", "data.copies"):
+        if config_form.applies(name):
+            config_form.draw(name)
     draw_fractions(official)
     folds = config_form.value_of("data.folds")
     has_folds = isinstance(folds, int) and folds > 1

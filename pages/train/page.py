@@ -11,7 +11,7 @@ from pages.shared import augmentation, config_form, form_address, open_data, pre
 from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
-from pages.train import lr_finder, queue_button, recipe_menu, sweep
+from pages.train import lr_finder, queue_button, quick, recipe_menu, sweep
 
 
 def draw_form() -> None:
@@ -66,8 +66,9 @@ def draw_preview() -> None:
 
 
 def draw_queue(disabled: bool) -> None:
+    first = not (sweep.is_grid() or is_quick)
     queue_button.draw_queue_button("Queue run", "queue_run", queue_button.create_run, disabled=disabled,
-                                   type="secondary" if sweep.is_grid() else "primary", icon=":material/play_arrow:")
+                                   type="primary" if first else "secondary", icon=":material/play_arrow:")
 
 
 def draw_refusal(error: LightboxError) -> None:
@@ -150,6 +151,7 @@ form_address.follow_address()
 if missing:
     show_error(missing)
 runs, devices = run_feed.all_runs(RunStore()), preview.devices()
+is_quick = not sweep.is_grid() and quick.draw_quick(devices, runs)
 left, right = st.columns([62, 38], gap="large")
 with left:
     draw_form()

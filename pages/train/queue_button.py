@@ -21,7 +21,7 @@ from pages.shared import config_form, open_data
 def draw_queue_button(label: str, key: str, create: Callable[[RunStore], str], **look: Any) -> None:
     """Draw a button whose press calls `create`, which returns the id of the run to show."""
     token = st.session_state.setdefault(f"{key}_token", secrets.token_hex(8))
-    st.button(label, key=key, width="stretch", on_click=press, args=(key, token, create), **look)
+    st.button(label, key=key, on_click=press, args=(key, token, create), **{"width": "stretch"} | look)
 
 
 def create_run(store: RunStore) -> str:
