@@ -77,7 +77,7 @@ def test_a_cell_of_the_matrix_opens_its_images(app, page, run):
 
 def test_a_printed_table_is_found_out(app, page):
     page.goto(f"{app.url}/compare?view=check")
-    choose(page, page.get_by_role("combobox", name="Table"), re.compile("R000: images of each part"))
+    choose(page, page.get_by_role("combobox", name="Table"), re.compile(r"\(R000\): images of each part"))
     expect(page.get_by_text("Total adds up to 12,901, but 12,941 is printed").first).to_be_attached()
     page.get_by_role("radio", name="One row").click()
     accuracy = page.get_by_role("textbox", name="Accuracy")

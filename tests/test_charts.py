@@ -26,6 +26,7 @@ from core.charts.save import as_png, as_svg
 from core.metrics.calibration import reliability
 from core.metrics.ranking import pr_curve
 from core.metrics.ranking import roc_curve as our_roc_curve
+from pages.shared.charts import heading
 
 ROOT = Path(__file__).parents[1]
 ODD = ["<b>$x$</b>", "a:b", "lung.left[0]", "it's \"q\" & 'r'", "back\\slash", "datum.x", "100 %", "1"]
@@ -299,6 +300,18 @@ def test_a_thinned_staircase_keeps_its_ends_and_goes_on_rising():
 
 # -----------------------------------------------------------------------------------------------------------
 # palette
+
+def test_a_legend_of_two_hundred_classes_is_cut_and_counts_the_rest():
+    def drawn(classes):
+        names = {f"class number {k}": ([0, 0, 1], [0, (k + 1) / 201, 1]) for k in range(classes)}
+        return curves.roc(names, [palette.class_color(k) for k in range(classes)])
+    few, many = drawn(12), drawn(200)
+    said = [text for text in texts(as_svg(many)) if text and ("class number" in text or "entries" in text)]
+    assert len(said) == 12 and said[-1] == "\u2026189 entries", "eleven names, and how many more there are"
+    assert sum("class number" in (text or "") for text in texts(as_svg(few))) == 12
+    assert many.height == few.height and many.alt.endswith("class number 11 and 188 more.")
+    assert heading("Of classes", {f"class {k}": "red" for k in range(200)}).count("<i ") == 12
+
 
 def test_pages_and_reports_share_one_palette():
     found = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]

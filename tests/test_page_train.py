@@ -250,6 +250,14 @@ def test_a_recipe_sets_its_fields_and_is_lit(key):
     assert recipe_of(at.run(), group).value is None
 
 
+def test_no_recipe_looks_chosen_where_none_was_loaded():
+    at = open_page("train")
+    assert [recipe_of(at, group).value for group in ("", "R000")] == [None, None]
+    choose_recipe(at, "r001-cnn")
+    assert [recipe_of(at, group).value for group in ("", "R000")] == [None, "r001-cnn"]
+    assert escape("report R001") not in "".join(pill for pills in at.pills for pill in pills.options)
+
+
 def test_a_recipe_leaves_nothing_of_another_and_keeps_the_data(tiny):
     at = open_page("train", dataset=str(tiny))
     choose_recipe(at, "careful")
@@ -284,7 +292,6 @@ def test_a_recipe_done_right_is_the_same_without_the_mistakes():
 
 def test_the_code_of_a_run_fills_the_form_or_is_a_sentence():
     at = open_page("train")
-    by_key(at, "pills", "recipe_group").set_value("code").run()
     by_key(at, "text_input", "recipe_code").set_value("DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary").run()
     drawn = widgets(at)
     said = {"model.name": "densenet169", "data.size": 224, "train.batch_size": 16, "model.freeze": "all"}

@@ -16,15 +16,11 @@ def by_key(at, kind: str, name: str):
 
 
 def choose_recipe(at, key: str):
-    """Choose the group, then the recipe: pills where there are few, else a menu."""
-    group = RECIPES[key].report
-    by_key(at, "pills", "recipe_group").set_value(group).run()
-    return recipe_of(at, group).set_value(key).run()
+    return recipe_of(at, RECIPES[key].report).set_value(key).run()
 
 
 def recipe_of(at, group: str):
-    many = sum(recipe.report == group for recipe in RECIPES.values()) > 5
-    return by_key(at, "selectbox" if many else "pills", f"recipe_{group}")
+    return by_key(at, "selectbox", "recipe_report") if group else by_key(at, "pills", "recipe_basic")
 
 
 def type_in(at, name: str, value) -> None:

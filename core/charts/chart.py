@@ -11,7 +11,7 @@ dots and brackets a meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from core.charts.axes import Axis
 if TYPE_CHECKING:
     import altair as alt
 
+NAMES = 12             # of classes that a legend shows, one for each colour of the palette: 200 would push the chart off the page
 POINTS = 500           # more than this makes an update of a live chart slow in the browser
 PADDING = {"left": 0, "right": 6, "top": 6, "bottom": 2}
 SQUARE = (300, 300)
@@ -116,9 +117,20 @@ def by_name(field: str, names: Sequence[str], colors: Sequence[str], dashes: Seq
 
 
 def line_legend(**options) -> alt.Legend:
-    """Return a legend that shows a piece of each line, long enough to see its dash."""
+    """Return a legend that shows a piece of each line, long enough to see its dash. Of more than NAMES it counts the rest."""
     import altair as alt
-    return alt.Legend(symbolType="stroke", symbolSize=300, symbolStrokeWidth=2, **options)
+    return alt.Legend(symbolType="stroke", symbolSize=300, symbolStrokeWidth=2, symbolLimit=NAMES, **options)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names for a sentence, the first NAMES of them.
+
+    >>> listed(map(str, range(200)))
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 188 more'
+    """
+    names = list(names)
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return ", ".join(names[:NAMES]) + more
 
 
 def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:

@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from core.charts import axes, palette
 from core.charts.chart import (
+    NAMES,
     SQUARE,
     Chart,
     built_once,
     by_name,
     line_legend,
+    listed,
     one_each,
     position,
     table,
@@ -62,7 +64,7 @@ def roc(curves: Curves, colors: Sequence[str], *, point: tuple[float, float] | N
     >>> as_svg(chart).startswith("<svg")
     True
     """
-    alt = f"ROC curve of {', '.join(curves)}."
+    alt = f"ROC curve of {listed(curves)}."
     if point:
         alt += f" Operating point: sensitivity {point[1]:.2f}, specificity {1 - point[0]:.2f}."
     return _rates(ROC, curves, colors, labels, (0, 1), point, point_label, alt, height)
@@ -79,7 +81,7 @@ def precision_recall(curves: Curves, colors: Sequence[str], *, point: tuple[floa
         prevalence: share of the positive class: the precision of guessing
         colors, labels: as for `roc`
     """
-    alt = f"Precision-recall curve of {', '.join(curves)}."
+    alt = f"Precision-recall curve of {listed(curves)}."
     if point:
         alt += f" Operating point: recall {point[0]:.2f}, precision {point[1]:.2f}."
     guessing = (None, None) if prevalence is None else (prevalence, prevalence)
@@ -99,7 +101,7 @@ def _rates(plane: Plane, curves: Curves, colors: Sequence[str], labels: Mapping[
     legend = len(curves) > 1 or labels is not None
     in_a_row = 1 if max(map(len, named)) > SHORT else 2
     if legend:
-        height += 18 * math.ceil(len(named) / in_a_row)
+        height += 18 * math.ceil(min(len(named), NAMES) / in_a_row)
     return Chart(_rates_spec(plane, tuple(named), tuple(colors), in_a_row if legend else 0), tables, alt,
                  {"x_axis": axes.shares(), "y_axis": axes.shares()}, height=height, paper=SQUARE)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from core.charts import axes, palette
-from core.charts.chart import DIAGONAL, SQUARE, Chart, built_once, one_each, position, table
+from core.charts.chart import DIAGONAL, NAMES, SQUARE, Chart, built_once, one_each, position, table
 
 if TYPE_CHECKING:
     import altair as alt
@@ -100,7 +100,7 @@ def _reliability_spec(names: tuple[str, ...], colors: tuple[str, ...], of: str, 
     import altair as alt
     across = f"Predicted probability{of and f' of {of}'}"
     numbers = range(len(names))
-    shown = alt.Legend(orient="top", labelLimit=160, columns=2) if legend else None
+    shown = alt.Legend(orient="top", labelLimit=160, columns=2, symbolLimit=NAMES) if legend else None
     color = alt.Color("series:N", title=None, legend=shown, scale=one_each(names, colors))
     shape = alt.Shape("series:N", title=None, legend=shown,
                       scale=one_each(names, [SHAPES[k % len(SHAPES)] for k in numbers]))

@@ -256,7 +256,7 @@ COMMANDS = (
         argument("key", nargs="?", metavar="KEY"),
         JSON,
     )),
-    Command("name", "print the code of a run as in report R001, or the settings of a code", name, (
+    Command("name", "print the code of a run as in the report on MURA (R001), or the settings of a code", name, (
         argument("what", metavar="CODE | RUN"),
     )),
 )

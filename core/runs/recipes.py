@@ -24,8 +24,8 @@ from core.config import KNOBS, RunConfig
 from core.errors import LightboxError
 from core.runs.recipe_datasets import targets_of
 
-GROUPS = {"": "Basic", "R000": "MURA body parts (R000)", "R001": "MURA abnormality (R001)", "R002": "MedMNIST (R002)",
-          "R004": "COVID-19 mortality (R004)"}
+GROUPS = {"": "Basic", "R000": "Body parts in MURA (report R000)", "R001": "Normal or abnormal in MURA (report R001)",
+          "R002": "MedMNIST (report R002)", "R004": "COVID-19 mortality (report R004)"}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from pages.shared.layout import (
     set_param,
     shorten,
     show_error,
+    upload_limit,
 )
 from pages.shared.widget_state import follow
 
@@ -61,8 +62,7 @@ def draw_where() -> str:
                       **follow("add_path", path, take_path))
     with sent:
         file = st.file_uploader("Or upload a zip, a table or an .npz file", type=read_options.UPLOADS, key="add_upload",
-                                max_upload_size=read_options.MAX_UPLOAD,
-                                help=f"Up to {read_options.MAX_UPLOAD} MB. For larger files enter the path instead.")
+                                help=f"{upload_limit()} For larger files enter the path instead.")
         sent_folder = draw_folder_upload()
     if sent_folder:
         take_path(sent_folder)
@@ -82,9 +82,8 @@ def draw_where() -> str:
 def draw_folder_upload() -> str | None:
     """A folder sent by the browser; returns the path where it was kept, once."""
     files = st.file_uploader("Or upload a folder", accept_multiple_files="directory", key="add_upload_folder",
-                             max_upload_size=read_options.MAX_UPLOAD,
-                             help="Its images and tables are copied to this machine. For large folders enter the "
-                                  "path instead.")
+                             help=f"Its images and tables are copied to this machine. {upload_limit()} For large folders enter "
+                                  "the path instead.")
     ids = tuple(file.file_id for file in files)
     if not files or st.session_state.get("add_folder_sent") == ids:
         return None

@@ -32,7 +32,6 @@ from pages.shared.layout import escape, long_task, shorten
 from pages.shared.resize_preview import fits_html
 
 UPLOADS = ("zip", "tar", "gz", "tgz", "csv", "tsv", "txt", "npz")
-MAX_UPLOAD = 200           # MB; what is larger is given as a path and not sent through the browser
 NAMES = 10                 # file names that show what a pattern reads
 SHOWN_CLASSES = 40
 

@@ -26,7 +26,7 @@ from pages.shared.gallery import gallery
 from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import choose_layer, classifier, map_of, probs_of, warm_up_classifier
 from pages.shared.intensity import draw_intensity
-from pages.shared.layout import Chip, empty, escape, next_step, page_header, shorten, show_error
+from pages.shared.layout import Chip, empty, escape, next_step, page_header, shorten, show_error, upload_limit
 from pages.shared.widget_state import follow
 
 CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only "
@@ -59,7 +59,8 @@ def show_upload(info: ClassifierInfo, small: bool) -> None:
     with st.container(key="drop_small" if small else "drop"):
         st.file_uploader("Images", key="file", accept_multiple_files=True,
                          help="One image or many: PNG, JPEG, BMP, TIFF, WebP, GIF, PGM, JPEG 2000, AVIF, HEIC or DICOM, of "
-                              "any depth, up to 25 million pixels. They stay on this machine and are deleted when you leave.")
+                              f"any depth, up to 25 million pixels. {upload_limit()} They stay on this machine and are deleted when "
+                              "you leave.")
         st.text_input("Or a folder on this machine", key="batch_folder", on_change=take_folder, placeholder="/data/ward-7",
                       help="All images in it, and in the folders below, are classified: a table that can be downloaded as CSV.")
     if "rejected" in st.session_state:

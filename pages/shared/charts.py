@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from core.charts.chart import Chart
+from core.charts.chart import NAMES, Chart
 from pages.shared import theme
 from pages.shared.layout import format_probability
 
@@ -98,5 +98,7 @@ def heading(title: str, colors: Mapping[str, str] = {}) -> str:
     Args:
         colors: what -> its colour, in CSS; neither comes from a file
     """
-    keys = "".join(f"<span><i style='background:{color}'></i>{what}</span>" for what, color in colors.items())
+    shown = list(colors.items())[:NAMES]
+    keys = "".join(f"<span><i style='background:{color}'></i>{what}</span>" for what, color in shown)
+    keys += f"<span>and {len(colors) - NAMES} more</span>" if len(colors) > NAMES else ""
     return f"<div class='lightbox-heading'>{html.escape(title)}{keys}</div>"

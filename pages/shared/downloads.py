@@ -32,7 +32,7 @@ def draw_downloads(run: Run, split: str) -> None:
                 zip_bundle.file_name(run, ".html"),
                 "text/html", primary=True)
         _button("Everything (ZIP)", "The report, tables, figures, config, curves, log and the weights with "
-                                    "their model card, in the folders of report R001.",
+                                    "their model card, in the folders that the report on MURA (R001) has.",
                 partial(bundle, run, split),
                 zip_bundle.file_name(run, ".zip"), "application/zip")
         _button("Weights", "The best epoch as safetensors with its model card. Put the folder into weights/ "

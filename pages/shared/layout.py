@@ -274,6 +274,11 @@ def long_task(sentence: str, key: str) -> Iterator[Callable[[str, int, int], Non
     place.empty()
 
 
+def upload_limit() -> str:
+    """Say how large a file may be that is sent through the browser: the one limit in .streamlit/config.toml."""
+    return f"Up to {st.get_option('server.maxUploadSize')} MB a file."
+
+
 # ---------------------------------------------------------------------------------------------------- numbers
 
 def format_number(value: float | None, digits: int = 3) -> str:

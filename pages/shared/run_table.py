@@ -119,7 +119,7 @@ def choose(table: RunTable, rows: Sequence[RunSummary], of: int | None = None) -
     chosen["tags"] = [tag for tag in chosen["tags"] if tag in known]
     st.text_input("Search", placeholder="Name, tag, note, network, data or code", width=300,
                   icon=":material/search:", label_visibility="collapsed", **_follow(table, "words"),
-                  help="Finds runs with all of these words. A code is a run name in the format of report R001, "
+                  help="Finds runs with all of these words. A code is a run name in the format of the report on MURA (R001), "
                        "such as DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary.")
     with st.popover("Columns", icon=":material/view_column:", key=f"{table.page}_columns",
                     on_change="rerun") as columns:

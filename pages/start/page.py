@@ -14,7 +14,7 @@ from core.runs.summary import RunSummary
 from pages.shared import run_feed
 from pages.shared.charts import show_sparkline
 from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
-from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error
+from pages.shared.layout import escape, format_ago, format_number, go, link, page_header, shorten, show_error, upload_limit
 from pages.shared.open_data import look_at, show_machine
 from pages.shared.theme import STATES
 from pages.start import hero_image
@@ -57,7 +57,7 @@ def draw_ways() -> None:
         st.header("Classify an image", anchor=False)
         st.markdown("Let a small pretrained network classify an image, and see where it looked.")
         image = st.file_uploader("Image to classify", key="start_drop", label_visibility="collapsed",
-                                 max_upload_size=50)
+                                 help=upload_limit())
         if image is not None:
             st.session_state["dropped"] = (image.name, image.getvalue())
             go("classify")

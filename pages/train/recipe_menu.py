@@ -16,9 +16,6 @@ from pages.shared import config_form
 from pages.shared.layout import escape, set_param, show_error
 from pages.shared.widget_state import follow
 
-CODE = "code"                                 # beside the groups: the code of a run
-PILLS = 5                                     # up to so many recipes of a group are pills, more are a menu
-
 # Metrics as the reports print them, in the order of a sentence. The rest is not shown here.
 METRICS = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "cohen_kappa": "kappa", "loss": "loss", "f1": "F1",
            "macro_f1": "macro F1", "val_accuracy": "validation accuracy",
@@ -30,38 +27,29 @@ def apply_address() -> None:
     """Obey ?recipe=<key>: fill the form with that recipe. The parameter then leaves the address."""
     key = st.query_params.pop("recipe", None)
     if key in RECIPES:
-        _choose_group(RECIPES[key].report)
         _fill(key, False)
 
 
 def draw_recipes() -> None:
-    """Draw the recipes by report; choosing one sets the form. The one that the form holds is selected."""
+    """Draw the recipes, the runs of the reports, and the field for a code; each sets the form. The one that the form holds is
+    selected, none where it holds none."""
     selected, corrected = _selected()
-    group = st.session_state.setdefault("recipe_report", RECIPES[selected].report if selected else "")
-    keys = [key for key, recipe in RECIPES.items() if recipe.report == group]
-    shown = selected if selected in keys else None
-    as_menu = len(keys) > PILLS
-    with st.container(key="recipes", horizontal=as_menu, vertical_alignment="bottom", gap="small"):
-        st.pills("Recipes", [*GROUPS, CODE], format_func=lambda g: (GROUPS | {CODE: "Code of a run"})[g],
-                 required=True, **follow("recipe_group", group, _choose_group),
-                 help="Settings that go together. Those of the reports reproduce their runs on the chosen "
-                      "data set.")
-        if group == CODE:
-            st.text_input("Code of a run", placeholder="DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary",
-                          key="recipe_code", persist_state="session", on_change=_set_from_code,
-                          help="As report R001 names its runs. Sets what the code contains and keeps the "
-                               "rest.")
-        elif as_menu:
-            st.selectbox("Run of the report", keys, format_func=_title,
-                         placeholder="Choose a run of the report", width="stretch",
-                         **follow(f"recipe_{group}", shown, _choose))
-        else:
-            st.pills("Recipe", keys, format_func=_title, label_visibility="collapsed",
-                     **follow(f"recipe_{group}", shown, _choose))
-    if group == CODE:
-        _show_code()
-    elif shown:
-        _draw_selected(shown, corrected)
+    basic = [key for key, recipe in RECIPES.items() if not recipe.report]
+    with st.container(key="recipes", horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.pills("Recipes", basic, format_func=lambda key: RECIPES[key].title, help="Settings that go together.", width="content",
+                 **follow("recipe_basic", selected if selected in basic else None, _choose))
+        st.selectbox("Or a run of a report", [key for key in RECIPES if key not in basic], format_func=_title,
+                     placeholder="Choose what to reproduce", width=270,
+                     help="The settings of the runs in four student reports, as printed there. They reproduce them on the chosen "
+                          "data set, and say what was wrong.",
+                     **follow("recipe_report", selected if selected not in basic else None, _choose))
+        st.text_input("Or the code of a run", placeholder="DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary",
+                      width=220, key="recipe_code", persist_state="session", on_change=_set_from_code,
+                      help="A name of a run as the report on MURA (R001) gives them: network, data augmentation, image size, "
+                           "batch size. Sets what the code contains and keeps the rest.")
+    _show_code()
+    if selected:
+        _draw_selected(selected, corrected)
 
 
 def _draw_selected(key: str, corrected: bool) -> None:
@@ -120,15 +108,12 @@ def _selected() -> tuple[str | None, bool]:
 
 
 def _title(key: str) -> str:
-    return RECIPES[key].title
-
-
-def _choose_group(group: str) -> None:
-    st.session_state["recipe_report"] = group
+    return f"{GROUPS[RECIPES[key].report]}: {RECIPES[key].title}"
 
 
 def _choose(key: str | None) -> None:
     if key:
+        st.session_state["recipe_code"] = ""
         _fill(key, False)
 
 

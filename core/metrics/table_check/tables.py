@@ -22,17 +22,17 @@ class PrintedTable:
 
 
 PRINTED_TABLES = {
-    "r000-split": PrintedTable("R000: images of each part of the split", """\
+    "r000-split": PrintedTable("Body parts in MURA (R000): images of each part of the split", """\
 Part, Train, Val, Test, Total
 Elbow, 2048, 292, 585, 2925
 Shoulder, 2948, 421, 842, 4211
 Wrist, 4036, 576, 1153, 5765
 Total, 9032, 1289, 2580, 12941""", "The rows and columns add up, but for the number in the corner."),
-    "r000-test": PrintedTable("R000: test accuracy of its two networks", """\
+    "r000-test": PrintedTable("Body parts in MURA (R000): test accuracy of its two networks", """\
 Network, accuracy, n
 DenseNet-169, 0.9810077519379845, 2580
 ResNet-50, 0.98372, 2580""", "Both are whole numbers of images: 49 and 42 errors. Their intervals overlap widely."),
-    "r001": PrintedTable("R001: its networks, each with the images that its name implies", """\
+    "r001": PrintedTable("Normal or abnormal in MURA (R001): its networks, each with the images that its name implies", """\
 Run, accuracy, precision, recall, f1, kappa, n, positive
 Own CNN, .563, .606, .575, .534, .146, 3197, 1530
 DenseNet-201, .724, .734, .719, .718, .443, 3197, 1530
@@ -50,7 +50,7 @@ DenseNet-121 wrist batches of 32, .654, .657, .649, .647, .301, 659, 295
 DenseNet-121 elbow, .662, .662, .660, .660, .320, 465, 230""",
                          "An accuracy of 0.73 is inconsistent with its other numbers. The seven rows of single body parts do not "
                          "fit the images of their own part, but they do fit the whole test set."),
-    "r002": PrintedTable("R002: accuracies on the test parts of MedMNIST", """\
+    "r002": PrintedTable("MedMNIST (R002): accuracies on the test parts", """\
 Run, accuracy, n
 PathMNIST ResNet-18, .87549, 7180
 PathMNIST ResNet-50, .86335, 7180
@@ -68,7 +68,7 @@ BreastMNIST ResNet-18 augmented, .64744, 156
 BreastMNIST ResNet-18 with DCGAN, .78846, 156
 BreastMNIST ResNet-50, .80128, 156
 BreastMNIST ResNet-50 augmented, .65385, 156""", "Some accuracies are not a whole number of test images."),
-    "r002-retina": PrintedTable("R002: RetinaMNIST with three policies", """\
+    "r002-retina": PrintedTable("MedMNIST (R002): RetinaMNIST with three policies", """\
 Policy and part, accuracy, n
 ImageNet train, .56701, 1080
 ImageNet validation, .50313, 120
@@ -79,20 +79,20 @@ CIFAR-10 test, .49188, 400
 SVHN train, .65127, 1080
 SVHN validation, .50625, 120
 SVHN test, .49875, 400""", "None of these is a whole number of images."),
-    "r004-networks": PrintedTable("R004: its five networks", """\
+    "r004-networks": PrintedTable("COVID-19 mortality (R004): its five networks", """\
 Network, TP, FN, FP, TN, F1
 ResNet-18, 4, 26, 23, 225, .14
 ResNet-34, 9, 21, 34, 214, .25
 ResNet-50, 16, 14, 98, 150, .22
 SqueezeNet 1.0, 15, 15, 44, 204, .33
 SqueezeNet 1.1, 6, 24, 46, 202, .15""", "Each is less accurate than always predicting survival."),
-    "r004-average": PrintedTable("R004: the average of F1", """\
+    "r004-average": PrintedTable("COVID-19 mortality (R004): the average of F1", """\
 Average, TP, FN, FP, TN, F1
 macro, 15, 15, 44, 204, .33
 micro, 19, 11, 45, 203, .40
 weighted, 15, 15, 40, 208, .35
 binary, 16, 14, 50, 198, .33""", "Every F1 is that of the positive class, whatever the row is called."),
-    "r004-cut": PrintedTable("R004: where the network is cut", """\
+    "r004-cut": PrintedTable("COVID-19 mortality (R004): where the network is cut", """\
 cut, TP, FN, FP, TN, F1
 -1, 12, 18, 47, 201, .27
 1, 14, 16, 43, 205, .32
