@@ -65,9 +65,26 @@ def test_a_mark_and_its_note_outlast_a_reload_and_are_in_the_file(app, page, run
     assert read_marks(run.config.data.dataset, app.home)[name].note == NOTE
 
 
+def test_a_tile_that_is_clicked_stays_in_sight_beside_its_details(app, page, run):
+    page.goto(f"{app.url}/errors?run={run.id}&predicted=all")
+    tiles, frame = page.locator(".tile"), page.locator(".st-key-beside_details")
+    expect(tiles).to_have_count(40, timeout=60_000)
+    wait_idle(page)
+    tiles.nth(38).click()
+    expect(frame).to_be_visible(timeout=30_000)
+    wait_idle(page)
+    chosen = frame.locator(".tile[aria-selected=true]")
+    expect(chosen).to_have_count(1)
+    page.wait_for_timeout(500)
+    tile, box = chosen.bounding_box(), frame.bounding_box()
+    assert box["y"] - 1 <= tile["y"] and tile["y"] + tile["height"] <= min(box["y"] + box["height"], 900) + 1
+    ends = [one.bounding_box() for one in frame.locator(".tile").all()[:8]]
+    assert box["x"] + box["width"] - max(one["x"] + one["width"] for one in ends) < 16             # no empty strip
+
+
 def test_a_cell_of_the_matrix_opens_its_images(app, page, run):
     page.goto(f"{app.url}/evaluate?run={run.id}")
-    page.get_by_role("button", name="1 predicted as 0: 2 of 20").click(timeout=60_000)
+    page.get_by_role("button", name="1 predicted as 0: 2 10.0 %, of 20").click(timeout=60_000)
     expect(page).to_have_url(re.compile(r"/errors\?"))
     asked = dict(part.split("=") for part in page.url.partition("?")[2].split("&"))
     assert (asked["run"], asked["true"], asked["predicted"]) == (run.id, "1", "0")

@@ -29,7 +29,7 @@ def shell(tmp_path_factory):
 def visit(page, url: str) -> None:
     """Open the test page and wait until it stands."""
     page.goto(url)
-    expect(page.get_by_role("button", name="sick predicted as sick: 9 of 10")).to_be_visible()
+    expect(page.get_by_role("button", name="sick predicted as sick: 9 90.0 %, of 10")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(50)
     wait_idle(page)
 
@@ -192,9 +192,9 @@ def test_text_from_files_is_shown_as_it_is(shell, page):
 
 def test_confusion_matrix_answers_a_click(shell, page):
     visit(page, shell.url)
-    page.get_by_role("button", name="sick predicted as sick: 9 of 10").click()
+    page.get_by_role("button", name="sick predicted as sick: 9 90.0 %, of 10").click()
     expect(page.get_by_text("cell (1, 1)")).to_be_visible()
-    expect(page.get_by_role("button", name="sick predicted as sick: 9 of 10")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="sick predicted as sick: 9 90.0 %, of 10")).to_have_attribute("aria-pressed", "true")
     assert page.locator("table button").nth(2).inner_text().split() == ["1", "10.0", "%"]
 
 

@@ -19,7 +19,7 @@ export default function (component) {
     ...splits.map((part, s) => {
       const dot = make("i", [])
       dot.style.background = part.color
-      return make("th", cell(-1, s, [dot, part.title], `Only ${part.full}`), { scope: "col" })
+      return make("th", cell(-1, s, [dot, part.title], `${part.title}: only ${part.full}`), { scope: "col" })
     }),
     make("th", "All", { scope: "col" })])
   const rows = names.flatMap((name, k) => {
@@ -36,7 +36,7 @@ export default function (component) {
     return [
       make("tr", [
         make("th", cell(k, -1, name, `Only ${name}`, { title: name }), { scope: "row" }),
-        ...counts[k].map((count, s) => make("td", cell(k, s, count.toLocaleString("en"), `${name}, ${splits[s].full}: ${count}`))),
+        ...counts[k].map((count, s) => make("td", cell(k, s, count.toLocaleString("en"), `${count.toLocaleString("en")} ${name}, ${splits[s].full}`))),
         make("td", totals[k].toLocaleString("en"))], { className: k === chosen ? "chosen" : "" }),
       barRow]
   })

@@ -78,7 +78,7 @@ def _draw_roc(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str],
     if not names:
         return                                       # what the run learned is no longer known
     same = [(name, line) for name, line in zip(keys, picked) if line.first.class_names == names]
-    st.subheader(f"ROC curves on {'test' if split == 'test' else 'validation'}", anchor=False, help=(
+    st.header(f"ROC curves on {'test' if split == 'test' else 'validation'}", anchor=False, help=(
         f"{METRICS['roc_auc'].help} The curve shows every threshold at once. Of grouped seeds, the first one is drawn."))
     k = 1
     if len(names) != 2:

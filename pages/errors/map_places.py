@@ -35,6 +35,7 @@ def shares_on(place: str, run: Run, data: Dataset, rows: Sequence[int], targets:
         rows: of the data set, (n,)
         targets: (n,) the classes that are explained
     """
+    from core.explain.localization import energy
     key = (run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels, place)
     known = _kept().setdefault(key, {})
     while len(_kept()) > KEPT:
@@ -54,6 +55,7 @@ def shares_on(place: str, run: Run, data: Dataset, rows: Sequence[int], targets:
 
 def _region(place: str, data: Dataset, rows: Sequence[int]) -> np.ndarray:
     """(n, S, S) or (S, S) bool."""
+    from core.explain.localization import border_ring
     if place == "border":
         from core.explain.localization import border_ring
         return border_ring(data.size, data.size)

@@ -72,7 +72,7 @@ def show(chosen: Selection) -> None:
                             for i in positions],
                   marks=["right" if view.correct[i] else "wrong" for i in positions])
     grid, details = st.columns([58, 42], gap="large") if opened is not None else (st.container(), None)
-    with grid:
+    with grid, st.container(key="beside_details" if details else None):
         clicked = VIEWS[mode][1](tiles, maps)
         for note in classifier(run.id).notes if maps else ():
             st.caption(escape(note))

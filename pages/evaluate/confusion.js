@@ -14,11 +14,11 @@ export default function (component) {
     const total = row.reduce((a, b) => a + b, 0)
     const cells = row.map((count, p) => {
       const share = total ? count / total : 0
-      const button = make("button", [make("span", count.toLocaleString("en"), { className: "count" }),
+      const button = make("button", [make("span", count.toLocaleString("en"), { className: "count" }), " ",
                                      make("span", total ? `${(100 * share).toFixed(1)} %` : "-", { className: "share" })],
                           { type: "button", className: t === p ? "right" : "wrong" })
       button.style.setProperty("--share", share)
-      button.setAttribute("aria-label", `${names[t]} predicted as ${names[p]}: ${count} of ${total}`)
+      button.setAttribute("aria-label", `${names[t]} predicted as ${names[p]}: ${button.textContent}, of ${total.toLocaleString("en")}`)
       button.setAttribute("aria-pressed", String(selected?.[0] === t && selected?.[1] === p))
       button.onclick = () => {
         for (const other of table.querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button))

@@ -90,13 +90,13 @@ function build(place, header, { points, count }, send, before) {
   sentence.setAttribute("role", "status")
   const matrix = make("table", { className: "matrix" }), rates = make("table", { className: "rates" })
   const roc = shape("svg", { role: "img" }), pr = shape("svg", { role: "img" })
-  const rocTitle = make("h4", { title: `The 95 % interval: ${header.auc_interval ?? "none"}.` },
+  const rocTitle = make("h3", { title: `The 95 % interval: ${header.auc_interval ?? "none"}.` },
                         `ROC curve, AUC ${header.auc}`)
-  const prTitle = make("h4", {}, "Precision-recall")
+  const prTitle = make("h3", {}, "Precision-recall")
 
   place.replaceChildren(
     make("div", { className: "left" },
-      make("div", { className: "row between" }, make("h4", {}, "Scores by true class; shaded: flagged"), stretchLabel),
+      make("div", { className: "row between" }, make("h3", {}, "Scores by true class; shaded: flagged"), stretchLabel),
       picture, slider, make("div", { className: "row between" }, readout),
       ...(header.test ? [] : [rules]),
       make("div", { className: "row" }, make("label", { title: "Share of positives in the population where it will be used. PPV, "
@@ -208,7 +208,7 @@ function build(place, header, { points, count }, send, before) {
     }
     const { name, rest } = state.header
     matrix.replaceChildren(make("caption", {}, "Images at this threshold"),
-      make("tr", {}, head(""), head("not flagged", "col"), head("flagged", "col")),
+      make("tr", {}, make("td"), head("not flagged", "col"), head("flagged", "col")),
       make("tr", {}, head(rest, "row"), cell(tn, n, true, "true negatives"), cell(fp, n, false, "false positives")),
       make("tr", {}, head(name, "row"), cell(fn, m, false, "missed"), cell(tp, m, true, "true positives")))
     const row = (title, help, value, limits, counted = "") => {

@@ -19,7 +19,11 @@ from pages.shared.layout import format_probability
 
 
 def show_chart(chart: Chart, *, key: str) -> None:
-    """Draw a chart as wide as its column. Altair built its Vega-Lite once; its data go to the browser as Arrow."""
+    """Draw a chart as wide as its column; a sentence where it has no data. Altair built its Vega-Lite once; its data go to the
+    browser as Arrow."""
+    if not any(table.num_rows for table in chart.tables.values()):
+        st.caption("There is nothing to draw yet.")
+        return
     # `alt` is what a screen reader says; Vega's own labels of each layer of marks say less, some nothing.
     spec = chart.vega_lite() | {"config": {"mark": {"aria": False}}}
     st.vega_lite_chart(spec, key=key, width="stretch", alt=chart.alt)

@@ -9,7 +9,8 @@ export default function (component) {
 
   const { header, sheet } = unpack(data)
   const now = shown.get(grid) ?? {}
-  if (now.header?.id !== header.id) {
+  const fresh = now.header?.id !== header.id
+  if (fresh) {
     if (now.header?.sheet !== header.sheet) {
       if (now.url) URL.revokeObjectURL(now.url)
       now.url = URL.createObjectURL(new Blob([sheet], { type: header.kind }))
@@ -20,6 +21,7 @@ export default function (component) {
   now.header = header
   shown.set(grid, now)
   select(grid, header.selected)
+  if (fresh) requestAnimationFrame(() => keepInSight(grid))
 
   grid.onclick = event => {
     const tile = event.target.closest(".tile")
@@ -66,6 +68,7 @@ function build(grid, header) {
   grid.style.setProperty("--tile", `${header.tile}px`)
   grid.style.setProperty("--sheet-width", `${header.columns * header.pitch * scale}px`)
   grid.style.setProperty("--sheet-height", `${header.rows * header.pitch * scale}px`)
+  grid.classList.toggle("small", header.tile <= 160)
   const tiles = document.createDocumentFragment()
   const breaks = new Set(header.breaks)
   for (let i = 0; i < header.n; i++) {
@@ -99,6 +102,17 @@ function build(grid, header) {
 function select(grid, index) {
   for (const tile of grid.children) tile.setAttribute("aria-selected", String(Number(tile.dataset.index) === index))
   if (!grid.querySelector("[tabindex='0']")) setEntry(grid, grid.children[index ?? 0] ?? grid.firstElementChild)
+}
+
+// Beside an opened image the grid is narrower and scrolls by itself, so the chosen tile lies elsewhere: it is brought into sight.
+function keepInSight(grid) {
+  const frame = grid.getRootNode().host?.closest(".st-key-beside_details")
+  const tile = grid.querySelector("[aria-selected='true']")
+  if (!frame || !tile || getComputedStyle(frame).overflowY !== "auto") return        // on a telephone all is one column
+  const box = frame.getBoundingClientRect(), { top, bottom } = tile.getBoundingClientRect()
+  if (top < box.top || bottom > Math.min(box.bottom, innerHeight)) frame.scrollTop += top - box.top - box.height / 3
+  const now = tile.getBoundingClientRect()
+  if (now.top < 0 || now.bottom > innerHeight) frame.scrollIntoView({ block: "nearest" })
 }
 
 // One stop for the Tab key for the whole grid; the arrows move inside.
