@@ -97,7 +97,7 @@ def test_the_table_is_narrowed_by_tags_and_words_and_shows_the_measures_one_want
     titles = [column["title"] for column in run_table(at)["columns"]]
     assert run_column(at, "Cohen's kappa")[2] == "0.250" and "ROC AUC" not in titles
     pill(at, "runs_columns", "Other columns").set_value(["network"]).run()
-    assert run_column(at, "Network")[1] == "densenet169"
+    assert run_column(at, "Network")[1] == "DenseNet-169"
     assert [column["key"] for column in run_table(at)["columns"]] == ["", "name", "network", "val:cohen_kappa"]
 
 
