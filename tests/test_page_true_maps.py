@@ -113,6 +113,12 @@ def test_the_verdict_and_the_charts_show_what_was_found(run, examined, says, kin
     assert "0.93; there is no run with the same settings" in text_of(at)
 
 
+def test_maps_that_are_all_empty_lie_nowhere(run, examined):
+    examined["says"] = found(empty=16, places={})
+    at = press(open_page("gradcam", run=run.id, predicted="all"), "Run the sanity checks")
+    assert "Nowhere: all maps are empty" in text_of(at) and not list(charts(at, "Where the heat"))
+
+
 def test_another_seed_is_a_finished_run_that_differs_in_nothing_else(run):
     def copy(name: str, state: str = "finished", split: str = "", **changed):
         settings = {place.replace("_", ".", 1): value for place, value in changed.items()}

@@ -126,9 +126,12 @@ def _show(result, other: str, name: str, contrast: bool) -> None:
                    "inserted; it should rise fast. Deleted pixels show the blurred image.")
     with three:
         st.html(heading("Where the heat lies"))
-        show_chart(sanity.heat_by_region([
-            (name, place.energy, place.area, place.pointing, place.images)
-            for name, place in result.places.items()]), key="sanity_places")
+        if result.places:
+            show_chart(sanity.heat_by_region([
+                (name, place.energy, place.area, place.pointing, place.images)
+                for name, place in result.places.items()]), key="sanity_places")
+        else:
+            st.markdown("Nowhere: all maps are empty.")
         empty = f" {result.empty} of them are empty." if result.empty else ""
         st.caption(f"{result.images} maps.{empty} The tick is the share of a uniform map. Regions are "
                    f"widened by {100 * TOLERANCE:.0f} % of the side, since maps are coarse.")

@@ -68,7 +68,6 @@ function build(grid, header) {
   grid.style.setProperty("--tile", `${header.tile}px`)
   grid.style.setProperty("--sheet-width", `${header.columns * header.pitch * scale}px`)
   grid.style.setProperty("--sheet-height", `${header.rows * header.pitch * scale}px`)
-  grid.classList.toggle("small", header.tile <= 160)
   const tiles = document.createDocumentFragment()
   const breaks = new Set(header.breaks)
   for (let i = 0; i < header.n; i++) {
@@ -109,6 +108,8 @@ function keepInSight(grid) {
   const frame = grid.getRootNode().host?.closest(".st-key-beside_details")
   const tile = grid.querySelector("[aria-selected='true']")
   if (!frame || !tile || getComputedStyle(frame).overflowY !== "auto") return        // on a telephone all is one column
+  const room = grid.clientWidth - 6, columns = Math.floor((room + 8) / (tile.offsetWidth + 8))       // 8, 3: as in gallery.css
+  if (columns > 3) grid.style.columnGap = `${Math.floor((room - columns * tile.offsetWidth) / (columns - 1))}px`    // no strip is left
   const box = frame.getBoundingClientRect(), { top, bottom } = tile.getBoundingClientRect()
   if (top < box.top || bottom > Math.min(box.bottom, innerHeight)) frame.scrollTop += top - box.top - box.height / 3
   const now = tile.getBoundingClientRect()
