@@ -16,7 +16,7 @@ from core.errors import LightboxError
 from core.evaluation.leaderboard import ungrouped
 from core.models import MODELS
 from core.report import bundle, contents, report, zip_bundle
-from core.report.tables import evaluation_report
+from core.report.tables import evaluation_report, predictions_report, reports_of_runs
 from core.runs.codes import class_code, name_code, network_code, parse, parts_code, read_parts, run_code
 from core.runs.store import RunStore
 from core.runs.summary import summarize
@@ -155,10 +155,14 @@ def test_a_run_has_one_code_wherever_it_stands(run, capsys):
     assert run.code == summarize(run).code == code
     assert main(["name", run.id]) == 0 and capsys.readouterr().out.strip() == code
     what = contents(run)
-    assert {row["code"] for row in csv.DictReader(io.StringIO(evaluation_report(what)))} == {code}
+    for table in (evaluation_report, predictions_report):
+        assert {row["code"] for row in csv.DictReader(io.StringIO(table(what)))} == {code}
     assert code in report(what) and zip_bundle.file_name(run, ".zip") == f"{code}_{run.id}.zip"
     with zipfile.ZipFile(io.BytesIO(bundle(run))) as packed:
         assert {name.split("/")[0] for name in packed.namelist()} == {code}
+    evaluation, predictions = reports_of_runs([run]).values()
+    assert next(csv.DictReader(io.StringIO(evaluation)))["code"] == code
+    assert f"{code}_{run.id} predicted" in predictions.splitlines()[0]
     at = open_page("runs", run=run.id)
     assert code in text_of(at)
     rows, = csv.DictReader(io.StringIO(as_csv(RUNS, ungrouped(run_feed.all_runs(RunStore())))))

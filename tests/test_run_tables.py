@@ -15,7 +15,7 @@ from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.leaderboard import COUNTS
 from core.metrics.operating_points import Threshold
-from core.report import comparison
+from core.report import comparison, report
 from core.report.tables import OF_R001, names_of_reports, reports_of_runs
 from core.report.zip_bundle import comparison_bundle
 from core.runs.store import RunStore
@@ -157,6 +157,15 @@ def test_a_comparison_has_counts_epochs_and_all_splits_side_by_side(two):
         assert table["Macro precision"][n].startswith(f"{row['macro_precision']:.3f}")
         assert table["Best epoch"][n] == str(row["best_epoch"])
     assert table["ROC AUC, training"] == ["", ""] and table["ROC AUC, test"][0] and not table["ROC AUC, test"][1]
+
+
+def test_the_report_of_one_run_has_its_counts_and_all_splits(two):
+    a, _ = two
+    page, row = report(a, "val"), read(reports_of_runs(two))[0].loc[a.id]
+    assert ", ".join(f"{title} {row[name]}" for name, title in COUNTS.items()) in page
+    cells = dict(re.findall("<td>(ROC AUC, \\w+)</td><td class=n>(.*?)</td>", page))
+    assert cells == {"ROC AUC, training": "", "ROC AUC, validation": f"{row['val_roc_auc']:.3f}",
+                     "ROC AUC, test": f"{row['test_roc_auc']:.3f}"}
 
 
 def test_the_zip_of_a_comparison_has_them_too_where_the_task_is_one(two):

@@ -126,14 +126,17 @@ def _metrics(what: Contents) -> str:
     rows = [(title_of(name), with_interval(one), f"{one.n:,}", "" if one.n_positive is None
              else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
-    return _positive(what) + table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3))
+    return _positive(what) + table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3)) + (
+        "<p>At the best epoch. Empty: the training images were not evaluated in the same way, or the test set was not opened.</p>"
+        + table(("", what.run.name), _splits([what]), (1,)))
 
 
 def _positive(what: Contents) -> str:
     """Which of two classes the metrics are of."""
     name = what.result.positive_class
     return "" if name is None else (f"<p>Positive class: <b>{escape(name)}</b>. Sensitivity, precision (PPV), F1 and average "
-                                    "precision are of it.</p>")
+                                    "precision are of it. "
+                                    + ", ".join(f"{title} {count:,}" for title, count in counts_of(what).items()) + ".</p>")
 
 
 def _copies(what: Contents) -> str:
@@ -314,16 +317,22 @@ def _side_by_side(all_of: Sequence[Contents]) -> str:
     counts = [counts_of(what) for what in all_of]
     rows += [(title, *(f"{one[title]:,}" if one else "" for one in counts)) for title in COUNTS.values() if any(counts)]
     rows.append(("Best epoch", *(str(what.preds.epoch) for what in all_of)))
-    runs = [summarize_scored(what.run) for what in all_of]
-    for split, name in itertools.product(SPLIT_WORDS, ("roc_auc", "accuracy")):         # empty: not measured, or not opened
-        values = [run.value(name, split) for run in runs]
-        rows.append((f"{METRICS[name].title}, {SPLIT_WORDS[split]}", *("" if x is None else f"{x:.3f}" for x in values)))
+    rows += _splits(all_of)
     if any(what.result.positive_class for what in all_of):
         rows.append(("Positive class", *(what.result.positive_class or "" for what in all_of)))
     rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
     rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
     rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))
     return table(("", *(what.run.name for what in all_of)), rows)
+
+
+def _splits(all_of: Sequence[Contents]) -> list[tuple[str, ...]]:
+    """ROC AUC and accuracy of each run on each split; empty where training was not measured or test not opened."""
+    runs = [summarize_scored(what.run) for what in all_of]
+    values = {(split, name): [run.value(name, split) for run in runs]
+              for split, name in itertools.product(SPLIT_WORDS, ("roc_auc", "accuracy"))}
+    return [(f"{METRICS[name].title}, {SPLIT_WORDS[split]}", *("" if x is None else f"{x:.3f}" for x in row))
+            for (split, name), row in values.items()]
 
 
 def _paired(runs: Sequence[Run], split: str) -> str:

@@ -74,7 +74,7 @@ def counts_of(what: Contents) -> dict[str, int]:
     """Return "TP", "FN", "FP", "TN" -> how many images, of the positive class of two; of more classes nothing."""
     if what.result.positive_class is None:
         return {}
-    k = what.about["class_names"].index(what.result.positive_class)
+    k = what.result.class_names.index(what.result.positive_class)
     return dict(zip(COUNTS.values(), (int(count[k]) for count in confusion.counts(what.result.confusion_matrix))))
 
 
@@ -184,10 +184,10 @@ def predictions_report(what: Contents) -> str:
     """Return a row for each class: how many images have it, are predicted to, and correctly so."""
     names = what.about["class_names"]
     tp, fn, fp, tn = confusion.counts(what.result.confusion_matrix)
-    rows = [(what.run.name, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]),
+    rows = [(what.run.name, what.run.code, SPLIT_WORDS[what.split], name, int(tp[k] + fn[k]), int(tp[k] + fp[k]), int(tp[k]),
              int(fn[k]),
              int(fp[k]), int(tn[k])) for k, name in enumerate(names)]
-    return to_csv(("run", "split", "class", "images", "predicted", "true_positives", "false_negatives",
+    return to_csv(("run", "code", "split", "class", "images", "predicted", "true_positives", "false_negatives",
                    "false_positives",
                    "true_negatives"), rows)
 
