@@ -9,8 +9,9 @@
 Nothing here opens the test split: what somebody has opened is in it, otherwise validation, and it says which.
 """
 
+from core.report.comparison import comparison
 from core.report.contents import Contents, contents
-from core.report.html import comparison, report
+from core.report.html import report
 from core.report.zip_bundle import bundle
 
 __all__ = ["Contents", "bundle", "comparison", "contents", "report"]

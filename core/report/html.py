@@ -6,13 +6,11 @@ import itertools
 from collections.abc import Sequence
 from html import escape
 
-from core.config import KNOBS
 from core.datasets.intensity import in_words
 from core.errors import LightboxError
-from core.evaluation.compare import compare
 from core.evaluation.external import COMPARED, evaluate_kept
 from core.evaluation.external_predictions import list_external
-from core.evaluation.leaderboard import COUNTS, summarize_scored
+from core.evaluation.leaderboard import summarize_scored
 from core.metrics import METRICS, MULTI_LABEL
 from core.report.contents import (
     SPLIT_WORDS,
@@ -31,8 +29,6 @@ from core.report.tables import counts_of, title_of
 from core.runs.names import network_title
 from core.runs.store import Run
 
-HEADLINE = ("accuracy", "balanced_accuracy", "macro_precision", "macro_f1", "sensitivity", "specificity", "roc_auc",
-            "cohen_kappa", "loss")
 FEW = ("accuracy", "roc_auc", "cohen_kappa")
 
 # The libraries that a run was computed with, and what its networks and explanations come from.
@@ -71,38 +67,14 @@ def report(run: Run | Contents, split: str = "") -> str:
         "<h2>Results</h2>", _metrics(what), _copies(what), _baselines(what), _grouped(what),
         _classes(what),
         *_elsewhere(what),
-        "<h2>Figures</h2>", _figures(what),
+        "<h2>Figures</h2>", figures_of(what),
         *_network(what),
         "<h2>Data</h2>", _data(what), _split(what),
         "<h2>Training</h2>", _training(what), _weights(what),
-        "<h2>References</h2>", numbered(_references([what])),
+        "<h2>References</h2>", numbered(references([what])),
         f"<details><summary>Full configuration</summary><pre>{escape(settings_json(what.config))}</pre></details>",
     ]
     return document(f"{what.run.name}: report", parts)
-
-
-def comparison(runs: Sequence[Run], split: str = "") -> str:
-    """Return several runs side by side as a page of HTML, with the paired tests of each against the first.
-
-    Args:
-        runs: at least two; each with stored predictions
-        split: "val" (the default) or "test", where all of them were opened
-
-    Raises:
-        LightboxError: "report.two" for fewer than two runs, as `contents` otherwise
-    """
-    if len(runs) < 2:
-        raise LightboxError("report.two", "A comparison needs two runs.", "Choose a second run.")
-    split = split or "val"
-    all_of = [contents(run, split) for run in runs]
-    parts = [head("Comparison", f"{len(runs)} runs on {SPLIT_WORDS[split]} images"),
-             "<h2>Side by side</h2>", _side_by_side(all_of), "<h2>Paired tests</h2>", _paired(runs, split),
-             "<h2>Differences</h2>", _differences(all_of)]
-    for what in all_of:
-        parts += [f"<h2>{escape(what.run.name)}</h2>", warnings(what.result.warnings),
-                  _figures(what, ("roc", "confusion", "loss"))]
-    parts += ["<h2>References</h2>", numbered(_references(all_of))]
-    return document("Comparison of runs", parts)
 
 
 # -------------------------------------------------------------------------------------------------- the parts
@@ -128,7 +100,7 @@ def _metrics(what: Contents) -> str:
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
     return _positive(what) + table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3)) + (
         "<p>At the best epoch. Empty: the training images were not evaluated in the same way, or the test set was not opened.</p>"
-        + table(("", what.run.name), _splits([what]), (1,)))
+        + table(("", what.run.name), results_by_split([what]), (1,)))
 
 
 def _positive(what: Contents) -> str:
@@ -202,7 +174,8 @@ def _classes(what: Contents) -> str:
         ("Class", "n", "Sensitivity", "Specificity", "Precision", "F1", "ROC AUC"), rows, (1,))
 
 
-def _figures(what: Contents, names: Sequence[str] = ()) -> str:
+def figures_of(what: Contents, names: Sequence[str] = ()) -> str:
+    """Return the figures of a run as HTML; of `names` alone, where some are given."""
     return "<div class='figures'>" + "".join(
         f"<figure>{as_svg(figure)}<figcaption>{escape(caption)}</figcaption></figure>"
         for name, (caption, figure) in figures(what).items() if not names or name in names) + "</div>"
@@ -300,62 +273,18 @@ def _training(what: Contents) -> str:
     return table(("", ""), rows).replace("<thead><tr><th></th><th></th></tr></thead>", "")
 
 
-def _references(all_of: Sequence[Contents]) -> list[str]:
-    """Of the images, the networks, the software and the statistics; each once."""
+def references(all_of: Sequence[Contents]) -> list[str]:
+    """Return what to cite: of the images, the networks, the software and the statistics; each once."""
     found = [what.citation for what in all_of if what.citation]
     found += [paper for what in all_of for family, paper in NETWORK_PAPERS.items()
               if family in what.config.model.name]
     return list(dict.fromkeys([*found, *REFERENCES]))
 
 
-# ----------------------------------------------------------------------------------------------- a comparison
-
-def _side_by_side(all_of: Sequence[Contents]) -> str:
-    rows = [(METRICS[name].title, *(with_interval(what.result.estimates[name]) for what in all_of))
-            for name in HEADLINE
-            if any(what.result.value(name) is not None for what in all_of)]
-    counts = [counts_of(what) for what in all_of]
-    rows += [(title, *(f"{one[title]:,}" if one else "" for one in counts)) for title in COUNTS.values() if any(counts)]
-    rows.append(("Best epoch", *(str(what.preds.epoch) for what in all_of)))
-    rows += _splits(all_of)
-    if any(what.result.positive_class for what in all_of):
-        rows.append(("Positive class", *(what.result.positive_class or "" for what in all_of)))
-    rows.append(("Majority class", *(f"{what.result.majority_accuracy:.3f}" for what in all_of)))
-    rows.append(("Images", *(f"{what.result.n:,}" for what in all_of)))
-    rows.append(("Split hash", *(what.about["split_hash"][:12] for what in all_of)))
-    return table(("", *(what.run.name for what in all_of)), rows)
-
-
-def _splits(all_of: Sequence[Contents]) -> list[tuple[str, ...]]:
-    """ROC AUC and accuracy of each run on each split; empty where training was not measured or test not opened."""
+def results_by_split(all_of: Sequence[Contents]) -> list[tuple[str, ...]]:
+    """Return ROC AUC and accuracy of each run on each split; empty where training was not measured or test not opened."""
     runs = [summarize_scored(what.run) for what in all_of]
     values = {(split, name): [run.value(name, split) for run in runs]
               for split, name in itertools.product(SPLIT_WORDS, ("roc_auc", "accuracy"))}
     return [(f"{METRICS[name].title}, {SPLIT_WORDS[split]}", *("" if x is None else f"{x:.3f}" for x in row))
             for (split, name), row in values.items()]
-
-
-def _paired(runs: Sequence[Run], split: str) -> str:
-    said = []
-    for other in runs[1:]:
-        try:
-            found = compare(runs[0], other, split)
-        except LightboxError as error:
-            said.append(f"<p><b>{escape(runs[0].name)}</b> and <b>{escape(other.name)}</b>: {escape(str(error))}</p>")
-            continue
-        sentences = [test["sentence"] for test in (found["roc_auc"], found["accuracy"])
-                     if test] + found["notes"]
-        said.append(f"<p><b>A</b> is {escape(runs[0].name)}, <b>B</b> is {escape(other.name)}. {escape(' '.join(sentences))}</p>")
-    return "".join(said)
-
-
-def _differences(all_of: Sequence[Contents]) -> str:
-    """Settings in which not all runs are equal."""
-    changed = [dict((name, value) for name, _, value in changed_settings(what.config)) for what in all_of]
-    names = [name for name in dict.fromkeys(name for one in changed for name in one)
-             if len({one.get(name) for one in changed}) > 1]
-    datasets = [what.config.data.dataset for what in all_of]
-    rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
-    rows += [(KNOBS[name].label, *(one.get(name, network_title(str(KNOBS[name].default))) for one in changed))
-             for name in names]
-    return table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"

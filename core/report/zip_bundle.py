@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 
 from core.errors import LightboxError
 from core.report import export
+from core.report.comparison import comparison
 from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
-from core.report.html import comparison, report
+from core.report.html import report
 from core.report.pictures import as_trained
 from core.report.tables import TABLES, evaluation_report, reports_of_runs, to_csv
 from core.runs.store import Run

@@ -59,8 +59,8 @@ def show_upload(info: ClassifierInfo, small: bool) -> None:
     with st.container(key="drop_small" if small else "drop"):
         st.file_uploader("Images", key="file", accept_multiple_files=True,
                          help="One image or many: PNG, JPEG, BMP, TIFF, WebP, GIF, PGM, JPEG 2000, AVIF, HEIC or DICOM, of "
-                              f"any depth, up to 25 million pixels. {upload_limit()} They stay on this machine and are deleted when "
-                              "you leave.")
+                              f"any depth, up to 25 million pixels. {upload_limit()} They stay on this machine "
+                              "and are deleted when you leave.")
         st.text_input("Or a folder on this machine", key="batch_folder", on_change=take_folder, placeholder="/data/ward-7",
                       help="All images in it, and in the folders below, are classified: a table that can be downloaded as CSV.")
     if "rejected" in st.session_state:
