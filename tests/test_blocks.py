@@ -3,12 +3,16 @@
 import pytest
 import torch
 import torchvision
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.config import ModelConfig
+from core.models import MODELS, build_model
 from core.models.blocks import block_table
 from core.models.costs import build_on_meta
 from core.models.layers import layer_table, totals
+from core.models.registry import IDEAS
+from core.models.resnet import BasicBlock
 from pages.network.block_tables import table_of
 
 # Report R000, figure 2 (Huang et al., table 1), and report R002 (He et al., table 1): layers or blocks of the four parts.
@@ -75,3 +79,15 @@ def test_the_page_shows_a_column_for_each_network():
     third = densenets.set_index("Layer").loc["Dense block 3"]
     assert [third[f"DenseNet-{depth}"] for depth in DENSENET] == [f"[1 x 1, 128; 3 x 3, 32] x {n[2]}" for n in DENSENET.values()]
     assert resnets.set_index("Layer").loc["Multiply-adds", "ResNet-18"] == "1.81 G"
+
+
+def test_what_is_said_of_a_family_is_true_of_its_layers():
+    assert {spec.family for spec in MODELS.values()} == set(IDEAS) and all(IDEAS[f] for f in ("resnet", "densenet", "squeezenet"))
+    block, x = BasicBlock(8, 8, 1).eval(), torch.rand(2, 8, 5, 5)
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    assert (block(x) == x).all()                                     # a block of zeros lets everything through
+    for name, growth in (("densenet121", 32), ("densenet161", 48)):
+        layers = build_model(ModelConfig(name), classes=2, size=32, channels=1).network.features.denseblock1
+        inputs = [layer.conv1.in_channels for layer in layers.values()]
+        assert {b - a for a, b in zip(inputs, inputs[1:])} == {growth}

@@ -19,8 +19,6 @@ from core.errors import LightboxError
 from core.models import MODELS, build_model
 from core.models.classifier import Classifier, Preprocessing
 from core.models.network import Network
-from core.models.registry import IDEAS
-from core.models.resnet import BasicBlock
 from tests.tiny import count_parameters
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -343,15 +341,3 @@ def test_squeezenets_logits_can_be_negative():
 def test_the_table_costs_no_import_of_torch():
     code = "import sys, core.models; assert core.models.MODELS and 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
-
-
-def test_what_is_said_of_a_family_is_true_of_its_layers():
-    assert {spec.family for spec in MODELS.values()} == set(IDEAS) and all(IDEAS[f] for f in ("resnet", "densenet", "squeezenet"))
-    block, x = BasicBlock(8, 8, 1).eval(), torch.rand(2, 8, 5, 5)
-    for parameter in block.parameters():
-        nn.init.zeros_(parameter)
-    assert (block(x) == x).all()                                     # a block of zeros lets everything through
-    for name, growth in (("densenet121", 32), ("densenet161", 48)):
-        layers = build_model(config(name), classes=2, size=32, channels=1).network.features.denseblock1
-        inputs = [layer.conv1.in_channels for layer in layers.values()]
-        assert {b - a for a, b in zip(inputs, inputs[1:])} == {growth}

@@ -3,9 +3,6 @@
 import dataclasses
 import io
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -23,7 +20,7 @@ from pages.shared import preview, run_feed
 from pages.shared import run_table as tables
 from pages.shared.run_table import RUNS, as_csv, sort_rows
 from tests.drawn import run_column, run_table
-from tests.followed import APP, curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
+from tests.followed import curve, epoch_record, no_machine, open_page, put_run, start_record, step_record, text_of
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
 
@@ -336,21 +333,3 @@ def test_a_look_costs_little(capsys):
         for key in ("loss", "grad_norm", "lr", "images_per_second"):
             thin(*run_feed.curve(run, "step", key))
     assert (time.process_time() - began) / 20 < 0.010
-
-
-def test_killed_for_real_shows_within_two_looks():
-    """A process that holds the run's lock and is killed with -9: the kernel lets go, the page says so."""
-    run = put_run("running", TWO)
-    holder = subprocess.Popen([sys.executable, "-c", "import sys, time; from pathlib import Path; from core.files import Lock\n"
-                               "lock = Lock(Path(sys.argv[1])); assert lock.acquire(); print('held', flush=True); time.sleep(60)",
-                               str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True, cwd=APP.parents[1])
-    try:
-        assert holder.stdout.readline() == "held\n"
-        at = open_page("runs")
-        assert "run_stop" in buttons(at)
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        at.run()
-        assert "Interrupted" in text_of(at) and "run_resume" in buttons(at)
-    finally:
-        holder.kill()

@@ -2,6 +2,9 @@
 
 import base64
 import re
+import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -13,7 +16,18 @@ from core.files import write_json
 from pages.runs import curves
 from pages.runs.tracked_images import TrackedImages, cards
 from pages.shared import run_feed
-from tests.followed import curve, epoch_record, html_of, no_machine, open_page, put_run, start_record, step_record, text_of
+from tests.followed import (
+    APP,
+    curve,
+    epoch_record,
+    html_of,
+    no_machine,
+    open_page,
+    put_run,
+    start_record,
+    step_record,
+    text_of,
+)
 from tests.tiny import tiny_npz
 
 TWO = [start_record(), step_record(1, 3), epoch_record(1, 0.61), step_record(2, 3, loss=0.5), epoch_record(2, 0.74)]
@@ -232,3 +246,21 @@ def test_a_run_that_ran_out_of_memory_offers_a_batch_that_fits():
     assert (at.number_input("knob_train.batch_size").value, at.number_input("knob_optim.lr").value) == (24, 0.0123)
     put_run("failed", [start_record(), {"kind": "oom", "fits": 24}, start_record()])         # it was begun again since
     assert "run_again_smaller" not in {b.key for b in open_page("runs").button}
+
+
+def test_killed_for_real_shows_within_two_looks():
+    """A process that holds the run's lock and is killed with -9: the kernel lets go, the page says so."""
+    run = put_run("running", TWO)
+    holder = subprocess.Popen([sys.executable, "-c", "import sys, time; from pathlib import Path; from core.files import Lock\n"
+                               "lock = Lock(Path(sys.argv[1])); assert lock.acquire(); print('held', flush=True); time.sleep(60)",
+                               str(run.folder / "run.lock")], stdout=subprocess.PIPE, text=True, cwd=APP.parents[1])
+    try:
+        assert holder.stdout.readline() == "held\n"
+        at = open_page("runs")
+        assert "run_stop" in {b.key for b in at.button if not b.disabled}
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        at.run()
+        assert "Interrupted" in text_of(at) and "run_resume" in {b.key for b in at.button}
+    finally:
+        holder.kill()

@@ -8,7 +8,6 @@ what is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +165,9 @@ def _stages() -> tuple[str, ...]:
 
 def _originals() -> tuple[int | None, tuple[int, ...], bool]:
     """(size of the originals, None where they differ; sizes that enlarge none; whether they are on this disk)."""
+    name = value_of("data.dataset")
     try:
-        return open_data.original_size(value_of("data.dataset")), *open_data.sizes_of(value_of("data.dataset"))
+        return open_data.original_size(name), *open_data.sizes_of(name)
     except LightboxError:                                  # shown beside the form
         return None, tuple(KNOBS["data.size"].offered), True
 
@@ -188,14 +188,19 @@ def _freezes() -> dict[str, str]:
     return KNOBS["model.freeze"].offered | {stage: f"Up to {stage}" for stage in _stages()}
 
 
-def _only() -> dict[str, str]:
-    """The values of the columns that have few, and what is chosen."""
+def _of_data(ask: Callable[[DataConfig], Any], nothing: Any, *names: str) -> Any:
+    """What `ask` says of the images that are chosen; of the other settings of the data only `names` count."""
     try:
         data = read().data
-        values = preview.column_values(DataConfig(data.dataset, size=data.size, resize=data.resize, channels=data.channels))
     except LightboxError:                                  # shown beside the form
-        values = {}
-    chosen = str(value_of("data.only"))
+        return nothing
+    names = ("dataset", "size", "resize", "channels", *names)
+    return ask(DataConfig(**{name: getattr(data, name) for name in names}))
+
+
+def _only() -> dict[str, str]:
+    """The values of the columns that have few, and what is chosen."""
+    values, chosen = _of_data(preview.column_values, {}), str(value_of("data.only"))
     return KNOBS["data.only"].offered | ({chosen: chosen} if chosen else {}) | {
         f"{name}:{value}": f"{name.replace('_', ' ')}: {value}" for name in values for value in filter(None, values[name])}
 
@@ -203,10 +208,8 @@ def _only() -> dict[str, str]:
 def _weights() -> dict[str, str]:
     """Random, ImageNet, shipped classifiers and finished runs with the same network, a file."""
     network, chosen = value_of("model.name"), str(value_of("model.weights"))
-    sources = [(f"run:{info.address}", info.network, f"{info.title} (came with the app)")
-               for info in shipped_classifiers()]
-    sources += [(f"run:{row.id}", row.network, f"{row.name}, {row.when}")
-                for row in run_feed.all_runs(RunStore())
+    sources = [(f"run:{info.address}", info.network, f"{info.title} (came with the app)") for info in shipped_classifiers()]
+    sources += [(f"run:{row.id}", row.network, f"{row.name}, {row.when}") for row in run_feed.all_runs(RunStore())
                 if row.state == "finished"]
     runs = {value: title for value, of, title in sources if of == network or value == chosen}
     file = chosen if chosen.startswith(FILE) else FILE
@@ -215,8 +218,7 @@ def _weights() -> dict[str, str]:
 
 def _devices() -> dict[str, str]:
     devices = preview.devices()
-    best = {"auto": f"Automatic: {devices[0]['name']}"}
-    return best | {device["device"]: f"{device['device']}: {device['name']}" for device in devices}
+    return {"auto": f"Automatic: {devices[0]['name']}"} | {one["device"]: f"{one['device']}: {one['name']}" for one in devices}
 
 
 def _folds() -> dict[int, str]:
@@ -225,19 +227,12 @@ def _folds() -> dict[int, str]:
 
 
 def _targets() -> dict[str, str]:
-    try:
-        data = read().data
-    except LightboxError:                                  # shown beside the form
-        return {}
-    return dict(preview.targets(DataConfig(data.dataset, size=data.size, resize=data.resize, channels=data.channels)))
+    return dict(_of_data(preview.targets, ()))
 
 
 def _positive_classes() -> dict[str, str]:
     """The classes beside the usual choices, where a set of two classes is at hand."""
-    try:
-        known = preview.two_classes(replace(read().data, positive=""))
-    except LightboxError:                                  # shown beside the form
-        known = ()
+    known = _of_data(preview.two_classes, (), "label_map", "target")
     return dict(KNOBS["data.positive"].offered) | {name: name for name in known}
 
 
@@ -343,14 +338,13 @@ def _draw_number(knob: Knob, fits: bool, shared: dict[str, Any]) -> None:
 def draw_name() -> None:
     """Draw the field for the run's name."""
     st.text_input("Name", placeholder="Optional", max_chars=200,
-                  **follow("knob_name", value_of("name"), _edit, "name"),
-                  help="To find the run again. Without one it is named after its network, data set, task and "
-                       "image size.")
+                  help="To find the run again. Without one it is named after its network, data set, task and image size.",
+                  **follow("knob_name", value_of("name"), _edit, "name"))
 
 
 def _draw_weights_file(value: str) -> None:
-    st.text_input("File", placeholder="/path/to/weights.safetensors", help="A safetensors file on the "
-                  "machine that trains. Parameter names as in torchvision or in CheXNet's are understood.",
+    st.text_input("File", placeholder="/path/to/weights.safetensors", help="A safetensors file on the machine that trains. "
+                  "Parameter names as in torchvision or in CheXNet's are understood.",
                   **follow("weights_file", value.removeprefix(FILE), _edit_file))
 
 
