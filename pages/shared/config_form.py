@@ -18,7 +18,6 @@ from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.classifiers import shipped_classifiers
-from core.runs.preflight import RANDOM
 from core.runs.store import RunStore
 from pages.shared import open_data, preview, run_feed
 from pages.shared.layout import escape, set_param
@@ -112,11 +111,6 @@ def first_wrong() -> str | None:
         except LightboxError:
             return name
     return None
-
-
-def start_from_random() -> None:
-    """Train every layer from random weights: what is frozen must have been trained before."""
-    change(RANDOM)
 
 
 def _values() -> dict[str, Any]:

@@ -5,7 +5,7 @@ import streamlit as st
 from core.config import GROUPS, KNOBS
 from core.errors import LightboxError
 from core.models import MODELS
-from core.runs.preflight import Mend, mend_of
+from core.runs.preflight import RANDOM, Mend, mend_of
 from core.runs.store import RunStore
 from pages.shared import augmentation, config_form, form_address, open_data, preflight, preview, run_feed
 from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
@@ -137,7 +137,7 @@ def draw_warnings(ahead: preview.RunPreview) -> None:
         st.warning(escape(sentence))
     if preflight.lacks_imagenet(ahead.config) or preflight.knows_task(ahead.config, ahead.data):
         st.button("Start from random weights instead", key="from_random",
-                  on_click=config_form.start_from_random)
+                  on_click=config_form.change, args=(RANDOM,))
 
 
 open_data.warm_up()                                # counting a network's parameters needs torch
