@@ -1,5 +1,6 @@
 """The frame of the app without a browser: the start page through app.py, colours, sheets of tiles, charts, numbers in words."""
 
+import asyncio
 import itertools
 import json
 import math
@@ -18,6 +19,7 @@ from core.config import RunConfig
 from core.files import write_json
 from core.runs.store import RunStore
 from pages.shared import charts, gallery, layout, theme
+from pages.shared.head_script import SCRIPT, HeadScript
 from pages.start import hero_image
 from tests.odd import ODD
 
@@ -296,3 +298,24 @@ def test_first_visitors_of_a_fresh_server_do_not_trip_over_each_others_imports()
     pages = sorted(file.parent.name for file in (ROOT / "pages").glob("*/page.py"))
     done = subprocess.run([sys.executable, "-c", FIRST_VISITORS, *pages], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_script_of_the_back_button_stands_in_the_head_of_html_and_nowhere_else():
+    def answer(path, kind, parts):
+        async def app(scope, receive, send):
+            assert not dict(scope["headers"]).get(b"accept-encoding") or path.endswith(".js")
+            headers = [(b"content-type", kind), (b"content-length", b"1")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for k, part in enumerate(parts, 1):
+                await send({"type": "http.response.body", "body": part, "more_body": k < len(parts)})
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+        scope = {"type": "http", "path": path, "headers": [(b"accept-encoding", b"gzip"), (b"host", b"x")]}
+        asyncio.run(HeadScript(app)(scope, None, send))
+        return dict(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:])
+    headers, body = answer("/train", b"text/html; charset=utf-8", [b"<html><he", b"ad><title>", b"</head>"])
+    assert body == b"<html><head>" + SCRIPT + b"<title></head>" and headers[b"content-length"] == str(len(body)).encode()
+    for path, kind in (("/_stcore/health", b"text/plain"), ("/static/index.js", b"text/html")):
+        assert answer(path, kind, [b"<head>", b"!"])[1] == b"<head>!"

@@ -83,6 +83,11 @@ def test_a_link_to_a_run_and_a_set_of_another_kind_still_work():
     assert widgets(at)["train.epochs"].value == 4
 
 
+def test_a_link_may_name_a_recipe_and_change_it():
+    drawn = widgets(open_page("train", recipe="quick", **{"train.epochs": "2"}))
+    assert (drawn["model.name"].value, drawn["train.epochs"].value) == ("squeezenet1_1", 2)
+
+
 @pytest.mark.parametrize("given, said", [({"train.epoch": "7"}, "There is no setting called train.epoch."),
                                          ({"train.epochs": "many"}, "train.epochs is 'many'."),
                                          ({"train.epochs": "100000"}, "train.epochs is 100000. It must lie between"),

@@ -37,7 +37,7 @@ CORE = {                                    # a part of core: the parts that it 
 }
 CORE[""] = set(CORE) - {"__main__"}        # core/__init__.py, the face
 PROGRAMS = {"worker.queue_worker", "worker.torchrun", "decoding.worker", "__main__"}           # are started, never imported
-HOUSE = {"app": set(), "pages": {"pages", "core"}, "core": {"core"}}
+HOUSE = {"app": {"pages"}, "pages": {"pages", "core"}, "core": {"core"}}
 EVERYWHERE = {"shared"}                                   # the only folder in pages/ that others may import
 HEAVY = ("torch", "torchvision", "sklearn", "medmnist", "pydicom", "altair", "vl_convert")
 AT_START = ["core.config", "core.errors", "core.files", "core.metrics", "core.runs", "core.runs.queue", "core.runs.device",

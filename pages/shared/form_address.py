@@ -21,13 +21,17 @@ BEGINNINGS = tuple(f"{section}." for section in SECTIONS)
 NAME = "name"
 
 
-def follow_address() -> None:
-    """Fill the form from the address where that is new, say what in it is not understood, and write the form into it."""
+def follow_address(filled: bool = False) -> None:
+    """Fill the form from the address where that is new, say what in it is not understood, and write the form into it.
+
+    Args:
+        filled: whether the address has just filled it otherwise, with a recipe or a run, which its settings then change
+    """
     given = {name: value for name, value in st.query_params.items() if name == NAME or name.startswith(BEGINNINGS)}
     known = st.session_state.setdefault("addresses_of_the_form", [])
     if given and given not in known:
         known.append(given)
-        sentences = fill(given)
+        sentences = fill(given, keep=filled)
         st.session_state["address_not_understood"] = sentences, settings()[0]
     written, left_out = settings()
     sentences, since = st.session_state.get("address_not_understood", ((), None))
@@ -74,12 +78,12 @@ def _text(name: str) -> str:
         return ""
 
 
-def fill(given: dict[str, str]) -> list[str]:
-    """Put settings of an address into the form, and its defaults where it says nothing. Return a sentence for each that is not
-    understood."""
+def fill(given: dict[str, str], keep: bool = False) -> list[str]:
+    """Put settings of an address into the form, and defaults where it says nothing, but for `keep`. Return a sentence for each
+    that is not understood."""
     sentences = []
     for name, knob in KNOBS.items():
-        if knob.group != "header":
+        if not keep and knob.group != "header":
             config_form.put(name, config_form.default_of(name))
     for name, text in given.items():
         try:

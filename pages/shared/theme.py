@@ -22,16 +22,13 @@ STATES = {                  # of a run -> (word, colour of Streamlit's badges)
 }
 
 
-HERE = Path(__file__)
-STYLE = "\n".join(HERE.with_name(f"{name}.css").read_text()
+STYLE = "\n".join(Path(__file__).with_name(f"{name}.css").read_text()
                   for name in ("theme", "streamlit", "charts", "image_facts", "resize_preview"))
-HISTORY = HERE.with_name("history.js").read_text()
 
 
 def apply() -> None:
-    """Put the rules of style that the theme in .streamlit/config.toml cannot express into the page, and those of the Back button.
+    """Put the rules of style that the theme in .streamlit/config.toml cannot express into the page.
 
     A page adds its own: `st.html(Path(__file__).with_suffix(".css"))`.
     """
     st.html(f"<style>{STYLE}</style>")
-    st.html(f"<script id='lightbox-history'>{HISTORY}</script>", unsafe_allow_javascript=True)

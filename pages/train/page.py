@@ -143,11 +143,12 @@ def draw_warnings(ahead: preview.RunPreview) -> None:
 open_data.warm_up()                                # counting a network's parameters needs torch
 if run := queue_button.queued_run():
     go("runs", run=run)
+asked_run = "run" in st.query_params
 missing = config_form.apply_address()
 (dataset,) = page_header("Train", dataset_chip())
 config_form.choose_dataset(dataset)
-recipe_menu.apply_address()
-form_address.follow_address()
+recipe = recipe_menu.apply_address()
+form_address.follow_address(filled=recipe or asked_run)
 if missing:
     show_error(missing)
 runs, devices = run_feed.all_runs(RunStore()), preview.devices()

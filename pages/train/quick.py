@@ -38,8 +38,8 @@ def draw_quick(devices: list[dict], rows: Sequence[RunSummary]) -> bool:
     with st.container(key="quick", horizontal=True, vertical_alignment="center", gap="medium"):
         draw_queue_button(f"Train a quick network{time and f' ({escape(time)})'}", "queue_quick", create_quick, type="primary",
                           icon=":material/bolt:", width="content")
-        st.caption(escape(f"There is no GPU here. The recipe Quick look: a {MODELS[config.model.name].title} that has seen "
-                          f"X-rays before, {config.data.size} px, {config.train.epochs} epochs. Or choose for yourself below."))
+        st.caption(escape(f"There is no GPU here. A {MODELS[config.model.name].title} that has seen X-rays before, at "
+                          f"{config.data.size} px for {config.train.epochs} epochs. Or choose for yourself below."))
     return True
 
 

@@ -23,11 +23,12 @@ METRICS = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "cohen_kappa": "kappa",
            "false_positives": "FP", "true_negatives": "TN"}
 
 
-def apply_address() -> None:
-    """Obey ?recipe=<key>: fill the form with that recipe. The parameter then leaves the address."""
+def apply_address() -> bool:
+    """Obey ?recipe=<key>: fill the form with that recipe. The parameter then leaves the address. Return whether there was one."""
     key = st.query_params.pop("recipe", None)
     if key in RECIPES:
         _fill(key, False)
+    return key in RECIPES
 
 
 def draw_recipes() -> None:
