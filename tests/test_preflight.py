@@ -1,5 +1,6 @@
 """What is refused before it is queued fails when it is tried, with the same error; what is not refused works."""
 
+import cv2
 import numpy as np
 import pytest
 from safetensors.torch import save_file
@@ -127,3 +128,20 @@ def test_the_command_refuses_before_there_is_a_run(folder, tmp_path, monkeypatch
     assert "a SqueezeNet 1.1: none of its weights fit a ResNet-18. Choose the same" in said
     assert main([*train, "--grid", "model.name=resnet18,squeezenet1_1", "--set", "model.weights=run:phantom-body-part"]) == 2
     assert "In the run ResNet-18" in capsys.readouterr().err and not RunStore().list()
+
+
+def test_a_folder_in_the_folder_where_one_stands_is_found_by_the_trainer_in_another(folder, tmp_path, monkeypatch, capsys):
+    from core.__main__ import main
+    monkeypatch.setenv("LIGHTBOX_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("core.runs.store.start_worker", lambda root, device: None)
+    monkeypatch.chdir(tmp_path)
+    for name in ("wards", "phantom"):                     # the second is a known set, which it stays
+        for label in ("ill", "well"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for k in range(20):
+                cv2.imwrite(str(tmp_path / name / label / f"{k}.png"), np.full((20, 20), 3 * k + 90 * (label == "ill"), np.uint8))
+        assert main(["train", "--dataset", name, "--size", "28", "--queue"]) == 0
+        run = RunStore().get(capsys.readouterr().out.split()[-1])
+        assert run.config.data.dataset == (str(tmp_path / "wards") if name == "wards" else "phantom")
+    assert main(["train", "--set", "data.dataset=wards", "--size", "28", "--grid", "data.dataset=wards,./wards", "--queue"]) == 0
+    assert RunStore().get(capsys.readouterr().out.split()[-1]).config.data.dataset == str(tmp_path / "wards")

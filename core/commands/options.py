@@ -82,9 +82,13 @@ def settings(items: list[str]) -> dict[str, str]:
 
 
 def absolute(dataset: str | None) -> str | None:
-    """Return a path as the worker, which runs in another folder, will find it; a name as it is."""
+    """Return a path as the worker, which runs in another folder, will find it; a name as it is. What is called like a data set
+    that is known is that set, also where a folder has the same name."""
     files = (".npz", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".tgz")
     looks_like_path = dataset and ("/" in dataset or dataset.endswith(files) or dataset.startswith("."))
+    if dataset and not looks_like_path:
+        from core.datasets import list_datasets
+        looks_like_path = dataset not in {info.name for info in list_datasets()} and Path(dataset).exists()
     return str(Path(dataset).expanduser().resolve()) if looks_like_path else dataset
 
 

@@ -86,8 +86,9 @@ def _given(options: Namespace) -> dict:
     """Return dotted setting -> value of the options and of --set; None where an option was not given."""
     named = {"model.name": "model", "data.size": "size", "train.epochs": "epochs", "train.seed": "seed",
              "train.device": "device", "name": "name"}
-    return {"data.dataset": absolute(options.dataset or "phantom")} | {
+    given = {"data.dataset": options.dataset or "phantom"} | {
         field: getattr(options, option, None) for field, option in named.items()} | settings(options.set)
+    return given | {"data.dataset": absolute(given["data.dataset"])}
 
 
 def _with(config: RunConfig, changes: dict) -> RunConfig:
@@ -100,7 +101,10 @@ def _grid(config: RunConfig, items: list[str]) -> list[RunConfig]:
     if not items:
         return [config]
     from core.runs.sweep import expand, parse_values
-    return expand(config, parse_values(items))
+    values = parse_values(items)
+    if "data.dataset" in values:
+        values["data.dataset"] = list(map(absolute, values["data.dataset"]))
+    return expand(config, values)
 
 
 def _follow(store, run, prefix: str = "") -> int:
