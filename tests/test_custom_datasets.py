@@ -171,6 +171,15 @@ def test_the_list_counts_sets_of_ones_own_and_the_phantoms(real_data, capsys):
     assert infos["phantom"]["counts"] == {part: int((phantom == part).sum()) for part in ("train", "val", "test")}
 
 
+def test_a_folder_with_a_dot_in_its_name_keeps_it(tmp_path, capsys):
+    for label in ("a", "b"):
+        (tmp_path / "Knees-v1.1" / label).mkdir(parents=True)
+        for k in range(4):
+            cv2.imwrite(str(tmp_path / "Knees-v1.1" / label / f"{k}.png"), np.full((9, 9), 20 * k, np.uint8))
+    said(capsys, "add", tmp_path / "Knees-v1.1")
+    assert [custom.title for custom in list_custom_datasets()] == ["Knees-v1.1"]
+
+
 def test_mistakes_on_the_command_line_end_with_a_sentence(folder, capsys):
     for code, words in {"custom.option": ("add", folder, "--name", "a", "--set", "colour=red"),
                         "cli.set": ("add", folder, "--name", "a", "--set", "ordinal"),

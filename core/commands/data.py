@@ -70,7 +70,7 @@ def _add(options: Namespace, place: str, values: dict, labels: dict) -> tuple:
     from core.datasets.formats import detect_format, parse_options
     from core.datasets.scan import add_custom_dataset
     kind, path = ("phantom", "") if place == "phantom" else detect_format(place)
-    title = options.title or options.name or Path(place).stem
+    title = options.title or options.name or (Path(place).stem if Path(place).is_file() else Path(place).name)
     own, found = add_custom_dataset(kind, path, parse_options(kind, values), options.name or free_name(title), title, labels)
     found.source.name, found.source.title = own.name, own.title
     return own, found
