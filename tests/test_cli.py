@@ -230,6 +230,9 @@ def test_mistakes_are_one_sentence_and_exit_code_2(place, words, sentence):
 
 
 def test_a_run_that_fails_gives_exit_code_1(place):
-    answer = lightbox(place, "train", "--dataset", tiny_npz(place), "--size", 28, "--device", "cpu", "--set", "data.target=nope",
-                      code=1)
-    assert "nope" in answer.stderr and RunStore(place).get(answer.stdout.split()[-1]).status().state == "failed"
+    for name in ("a", "b"):                       # that no image can be read shows only when they are decoded
+        (place / "unreadable" / name).mkdir(parents=True)
+        for k in range(8):
+            (place / "unreadable" / name / f"{k}.png").write_bytes(b"no image")
+    answer = lightbox(place, "train", "--dataset", place / "unreadable", "--size", 28, "--device", "cpu", code=1)
+    assert "could be read" in answer.stderr and RunStore(place).get(answer.stdout.split()[-1]).status().state == "failed"
