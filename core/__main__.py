@@ -41,6 +41,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from core.commands.table import COMMANDS
 from core.errors import LightboxError
@@ -49,10 +50,16 @@ from core.errors import LightboxError
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
+        for name in ("out", "csv"):                     # where the results go is looked at before the work
+            if isinstance(place := getattr(options, name, None), str) and place:
+                Path(place).absolute().parent.mkdir(parents=True, exist_ok=True)
         return options.function(options) or 0
     except LightboxError as error:
         code = f" [{error.code}]" if getattr(options, "json", False) else ""        # for programs, not for people
         print(f"{error}{code}", file=sys.stderr)
+        return 2
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        print(f"{error.filename or 'A file'}: {error.strerror}. Check the path.", file=sys.stderr)
         return 2
     except BrokenPipeError:                       # whoever read our output has seen enough, as `| head` has
         # nothing is left to be flushed into the closed pipe at the end

@@ -136,7 +136,8 @@ def test_bands_of_numbers_stand_in_the_order_of_the_numbers(monkeypatch):
     found = [SimpleNamespace(group=group) for group in ("", "10 to 20", "5 to 9", "100 to 120")]     # as large as they come
     monkeypatch.setattr(breakdown, "_breakdown", lambda *_: found)
     column = columns_of(pd.DataFrame({"age": [str(age) for age in range(121)]}))["age"]
-    rows = breakdown._rows(SimpleNamespace(run=None, split="", preds=None, metrics=(), patients=None), column, [])
+    rows = breakdown._rows(SimpleNamespace(run=None, split="", preds=None, metrics=(), patients=None,
+                                           result=SimpleNamespace(positive=None)), column, [])
     assert [row.group for row in rows] == ["5 to 9", "10 to 20", "100 to 120", ""]
 
 

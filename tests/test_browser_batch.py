@@ -93,17 +93,17 @@ def test_a_row_opens_its_image_and_the_way_back_is_there(page, app, folder):
 
 def test_a_stop_keeps_what_was_done(page, app, tmp_path):
     rng = np.random.default_rng(1)
-    for k in range(600):
-        Image.fromarray(rng.integers(0, 255, (600, 600), np.uint8)).save(tmp_path / f"{k:03}.png", compress_level=0)
+    for k in range(300):
+        Image.fromarray(rng.integers(0, 255, (800, 800), np.uint8)).save(tmp_path / f"{k:03}.png", compress_level=0)
     page.goto(f"{app.url}/classify")
     wait_idle(page)
     page.get_by_role("textbox", name="Or a folder on this machine").fill(str(tmp_path))
     page.keyboard.press("Enter")
-    expect(page.get_by_text(re.compile(r"Classifying: [1-9]\d* of 600"))).to_be_visible(timeout=60_000)
-    page.get_by_role("button", name="Stop").click()
-    said = page.get_by_text(re.compile(r"\d+ of \d+ files classified\."))
+    expect(page.get_by_text(re.compile(r"Classifying: [1-9]\d* of 300"))).to_be_visible(timeout=60_000)
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop").click()
+    said = page.get_by_text(re.compile(r"\d+ of 300 files classified\. It was stopped: \d+ are not done yet\."))
     expect(said).to_be_visible()
-    done, seen = map(int, re.search(r"(\d+) of (\d+) files", said.inner_text()).groups())
-    assert 0 < done == seen < 600 and len(rows_of(download(page))) == seen
+    done, left = map(int, re.search(r"(\d+) of 300 .*stopped: (\d+)", said.inner_text()).groups())
+    assert 0 < done == 300 - left < 300 and len(rows_of(download(page))) == done
     page.get_by_role("button", name="Continue").click()
-    expect(page.get_by_text("600 of 600 files classified.")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("300 of 300 files classified.")).to_be_visible(timeout=120_000)

@@ -3,6 +3,7 @@
 import re
 
 import pandas as pd
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser_support import choose, wait_idle
@@ -16,6 +17,7 @@ def pick(page, label: str, option: str) -> None:
     wait_idle(page)
 
 
+@pytest.mark.slow
 def test_a_table_with_real_images_is_added_split_by_patient_audited_and_augmented(app, page, real_data):
     table = pd.read_csv(real_data / "covid_mortality" / "labels.csv", dtype=str)
 

@@ -19,7 +19,7 @@ def open_builder(app, page, tiny) -> None:
     page.goto(f"{app.url}/network?dataset={tiny}")
     expect(page.locator(".lb-net figure").first).to_be_visible(timeout=90_000)          # torch has come
     wait_idle(page)
-    choose(page, page.get_by_role("combobox", name="Image size"), "28")
+    choose(page, page.get_by_role("combobox", name="Image size"), "28 (original size)")
     choose(page, page.get_by_role("combobox", name="Network"), MODELS["cnn"].title)
     expect(page.locator(".field .seen")).to_be_visible()
     if (prepare := page.get_by_role("button", name="Prepare now")).count():

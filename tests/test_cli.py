@@ -236,3 +236,33 @@ def test_a_run_that_fails_gives_exit_code_1(place):
             (place / "unreadable" / name / f"{k}.png").write_bytes(b"no image")
     answer = lightbox(place, "train", "--dataset", place / "unreadable", "--size", 28, "--device", "cpu", code=1)
     assert "could be read" in answer.stderr and RunStore(place).get(answer.stdout.split()[-1]).status().state == "failed"
+
+
+@pytest.mark.parametrize("words, said", [
+    (("network", "--classes", "-1"), "cannot be shown"), (("network", "--classes", "10000000000"), "cannot be shown"),
+    (("predict", "{run}", ""), "empty name"), (("predict", "{run}", "{good}", "--frame", "-4"), "no frame -4"),
+    (("predict", "{run}", "{good}", "--out", "{bad}/x.csv"), "{bad}"), (("compare", "{run}", "{run}", "--out", "{bad}"), "{bad}"),
+    (("explain", "{run}", "--split", "val", "--out", "{bad}"), "{bad}"), (("export", "{run}", "{bad}", "--title", "x"), "{bad}"),
+    (("export", "{run}", "{bad}2", "--title", "x", "--about", "/nowhere.md"), "/nowhere.md")])
+def test_what_cannot_be_is_refused_with_a_sentence_and_before_the_work(place, run_id, images, monkeypatch, capsys, words, said):
+    from core.__main__ import main
+    monkeypatch.setenv("LIGHTBOX_HOME", str(place))
+    names = {"run": run_id, "good": images / "good.png", "bad": images / "bad.png"}
+    before = RunStore(place).get(run_id).times_test_opened()
+    assert main([word.format(**names) for word in words]) == 2
+    out = capsys.readouterr()
+    assert said.format(**names) in out.err and "Traceback" not in out.err
+    assert RunStore(place).get(run_id).times_test_opened() == before
+
+
+def test_results_find_their_folder_and_odd_names_end_in_a_row(place, run_id, images, tmp_path, monkeypatch, capsys):
+    from core.__main__ import main
+    monkeypatch.setenv("LIGHTBOX_HOME", str(place))
+    odd = tmp_path / "=cmd|x.png"
+    odd.write_bytes((images / "good.png").read_bytes())
+    out = tmp_path / "new" / "folder" / "p.csv"
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", run_id, "=cmd|x.png", "x" * 5000, "--out", str(out)]) == 0
+    rows = list(csv.reader(out.open()))
+    assert rows[1][0] == "'=cmd|x.png" and rows[1][1] and rows[2][0] == "x" * 200 and "too long" in rows[2][-2]
+    assert main(["predict", run_id, "/nowhere.png"]) == 1 and "0 of 1 files classified" in capsys.readouterr().err

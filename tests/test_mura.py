@@ -162,6 +162,8 @@ def test_some_parts_with_and_without_abnormal_images(tmp_path):
     assert Mura(tmp_path, MuraOptions(folders=("train", "valid"))).fingerprint() == Mura(tmp_path).fingerprint()
     for folder, split in (("train", "train"), ("valid", "test")):
         one = Mura(tmp_path, MuraOptions(folders=(folder,)))
+        alone = Mura(tmp_path / "MURA-v1.1" / folder)             # its path says the same
+        assert alone.options == one.options and alone.scan().table.equals(one.scan().table)
         assert set(one.scan().table["split"]) == {split} and one.fingerprint() not in everything
 
 
@@ -172,7 +174,7 @@ def test_nothing_to_learn_or_no_such_part(tmp_path):
     refused("mura.parts", lambda: Mura(tmp_path, MuraOptions(("knee",))), "knee", "elbow")
     refused("mura.folders", lambda: Mura(tmp_path, MuraOptions(folders=("test",))), "test", "train, valid")
     refused("mura.layout", lambda: Mura(tmp_path / "nowhere"))
-    assert not is_mura(tmp_path / "nowhere") and not is_mura(tmp_path / "MURA-v1.1" / "train")
+    assert not is_mura(tmp_path / "nowhere") and not is_mura(tmp_path / "MURA-v1.1" / "train" / "XR_HAND")
 
 
 def test_where_the_list_of_studies_says_otherwise_a_note_does(tmp_path):

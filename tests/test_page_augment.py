@@ -21,6 +21,7 @@ from pages.augment.draws import HAPPENED, cache_key, draws_of, is_gray
 from pages.shared.augmentation import CUSTOM
 from tests.followed import no_machine, text_of
 from tests.tiny import tiny_config, tiny_npz
+from tests.train_form import choose_recipe
 
 APP = str(Path(__file__).parents[1] / "pages" / "main.py")
 
@@ -159,8 +160,7 @@ def test_a_preset_sets_the_run_and_train_shows_it(tiny):
 def test_a_recipe_without_augmentation_leaves_none_of_it(tiny):
     at = choose(open_page(tiny), "r000")
     at.switch_page("train/page.py").run()
-    next(p for p in at.pills if p.key.split("~")[0] == "recipe_").set_value("medmnist")
-    at.run()
+    choose_recipe(at, "medmnist")
     assert active(RunConfig().with_(**form(at)).augment) == ()
 
 

@@ -197,7 +197,7 @@ def test_several_findings_are_named_the_surest_first(called, line):
 
 # Many images: the browser test is tests/test_browser_batch.py
 
-@pytest.mark.parametrize("place, said", [("nowhere", "no such folder"), ("empty", "no images in"), ("a.png", "no such folder"),
+@pytest.mark.parametrize("place, said", [("nowhere", "no such folder"), ("empty", "no images in"), ("a.png", "a file, not"),
                                          ("~nobody-of-this-name/x", "cannot be opened"), ("a\0b", "no such folder")])
 def test_a_folder_that_cannot_be_classified_gets_a_sentence_and_stays_typed(run, tmp_path, place, said):
     (tmp_path / "empty").mkdir()
@@ -221,3 +221,14 @@ def test_the_table_of_several_files_is_that_of_each_alone(run, tmp_path):
     assert shown["predicted"].tolist() == [*map(str, probs.argmax(axis=1)), ""] and "empty" in shown["error"].iloc[6]
     drop(at, "one.png", files[0][1])                                  # one more file is looked at by itself
     assert "6 of 7" not in text_of(at) and at.header[0].value.startswith(str(probs[0].argmax()))
+
+
+def test_another_filter_forgets_the_row_that_was_chosen(run):
+    """A click is a place among the rows that are shown: with other rows it was none."""
+    images, _ = tiny_arrays(2, seed=3)
+    files = [*((f"{k}.png", png(picture), "image/png") for k, picture in enumerate(images)), ("bad.png", b"", "image/png")]
+    at = open_page("classify", run=run.id)
+    at.file_uploader[0].set_value(files).run()
+    before = at.dataframe[0].proto.id
+    next(box for box in at.selectbox if box.label == "Show").set_value("unread").run()
+    assert not at.exception and at.dataframe[0].proto.id != before and len(at.dataframe[0].value) == 1

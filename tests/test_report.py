@@ -26,11 +26,12 @@ from core.evaluation.evaluate import evaluate_predictions
 from core.evaluation.predictions import load_predictions
 from core.explain import explain
 from core.explain.overlay import overlay
+from core.files import to_csv
 from core.report import bundle, comparison, contents, report
 from core.report.contents import credits_of, split_table
 from core.report.figures import FIGURES, as_png, as_svg, figures
 from core.report.pictures import MOST, mistakes, of_network
-from core.report.tables import TABLES, to_csv
+from core.report.tables import TABLES
 from core.report.zip_bundle import file_name, weights_zip
 from core.runs import classifiers
 from core.runs.classifiers import as_input, load_classifier

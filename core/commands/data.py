@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from core.commands.options import JSON, Command, absolute, argument, pairs, set_
 from core.commands.output import Bar, print_result, say_skipped
 from core.config import RunConfig
 from core.errors import LightboxError
-from core.files import write_atomic
+from core.files import to_csv, write_atomic
 
 
 def datasets(options: Namespace) -> None:
@@ -148,9 +146,7 @@ def audit(options: Namespace) -> None:
     bar.end()
     say_skipped(data.skipped)
     if options.csv:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *found.rows()])
-        write_atomic(Path(options.csv), text.getvalue())
+        write_atomic(Path(options.csv), to_csv(COLUMNS, found.rows()))
         print(f"{options.csv}: {len(found.rows()):,} rows.", file=sys.stderr)
     unread = {"skipped": list(data.skipped)}
     print_result(options, found.to_json() | unread, found.to_text(None if options.all else SHOWN), indent=2)

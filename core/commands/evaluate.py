@@ -210,10 +210,10 @@ def _write_reports(options: Namespace) -> None:
     runs = [open_run(name) for name in options.runs] or [
         run for run in RunStore().list() if run.config.data.dataset == wanted
         and options.target in ("", run.data().get("target", ""))]
+    Path(options.out).mkdir(parents=True, exist_ok=True)
     bar = Bar()
     reports = reports_of_runs(runs, options.split, bar.count)
     bar.end()
-    Path(options.out).mkdir(parents=True, exist_ok=True)
     paths = [str(Path(options.out) / name) for name in reports]
     for path, text in zip(paths, reports.values()):
         write_atomic(Path(path), text)

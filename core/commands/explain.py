@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from argparse import Namespace
 from functools import partial
@@ -15,7 +13,7 @@ from core.commands.options import READING, Command, argument, class_index, open_
 from core.commands.output import Bar
 from core.errors import LightboxError
 from core.explain import METHODS, overlay
-from core.files import write_atomic
+from core.files import to_csv, write_atomic
 
 BATCH = 16
 
@@ -60,13 +58,10 @@ def _explain_split(options: Namespace, bar: Bar) -> None:
     model, rows = load_classifier(run.id).model, data.indices(options.split)
     if not len(rows):
         raise LightboxError("split.empty", f"This data set has no {options.split} images.", "Choose another split.")
+    folder.mkdir(parents=True, exist_ok=True)
     if options.split == "test":
         run.note_test_opened()
-    folder.mkdir(parents=True, exist_ok=True)
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(("file", "image_id", "true", "explained", "probability", "largest"))
-    ids = data.table["image_id"].to_numpy()
+    ids, table = data.table["image_id"].to_numpy(), []
     for start in range(0, len(rows), BATCH):
         part = rows[start:start + BATCH]
         images = as_input(model, list(data.images[part]))
@@ -74,10 +69,10 @@ def _explain_split(options: Namespace, bar: Bar) -> None:
         for row, image, p, target, cam in zip(part, images, probs, targets, cams):
             name = f"{row:06}_{re.sub(r'[^A-Za-z0-9.-]+', '_', str(ids[row]))[-80:]}.png"
             write_atomic(folder / name, _drawn(image, cam, method))
-            writer.writerow((name, ids[row], _true(data, row), model.class_names[target], f"{float(p[target]):.4f}",
-                             f"{float(cam.max()):.4g}"))
+            table.append((name, ids[row], _true(data, row), model.class_names[target], f"{float(p[target]):.4f}",
+                          f"{float(cam.max()):.4g}"))
         bar.count(method.title, start + len(part), len(rows))
-    write_atomic(folder / "maps.csv", table.getvalue().encode())
+    write_atomic(folder / "maps.csv", to_csv(("file", "image_id", "true", "explained", "probability", "largest"), table).encode())
     bar.end()
     print(f"{folder}: {len(rows):,} heat-maps ({method.title}) and maps.csv")
 

@@ -8,6 +8,9 @@ from dataclasses import asdict
 from core.commands.options import JSON, Command, argument, set_argument, settings
 from core.commands.output import print_result
 from core.config import RunConfig
+from core.errors import LightboxError
+
+MOST_CLASSES = 100_000
 
 
 def network(options: Namespace) -> None:
@@ -18,6 +21,9 @@ def network(options: Namespace) -> None:
     from core.models.layers import layer_table, stage_table, totals
     from core.models.registry import IDEAS
     changes = {"model.name": options.model, "data.size": options.size} | settings(options.set)
+    if not 1 <= options.classes <= MOST_CLASSES:
+        raise LightboxError("network.classes", f"A network for {options.classes:,} classes cannot be shown.",
+                            f"Give 1 to {MOST_CLASSES:,}.")
     config = RunConfig().with_(**{name: value for name, value in changes.items() if value is not None})
     model = build_on_meta(config.model, options.classes, config.data.size, config.data.channels or 3)
     layers, stages = layer_table(model), stage_table(model)

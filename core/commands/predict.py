@@ -8,15 +8,20 @@ from pathlib import Path
 
 from core.commands.options import READING, Command, argument, open_run, pairs, set_argument, split_argument
 from core.commands.output import Bar, write_or_print
+from core.errors import LightboxError
 from core.files import write_atomic
 
 
-def predict(options: Namespace) -> None:
-    """Write a row for each file, of an unreadable one its error. Thresholds are those chosen on
+def predict(options: Namespace) -> int:
+    """Write a row for each file, of an unreadable one its error; 1 where none could be read. Thresholds are those chosen on
     validation."""
     from core.evaluation.batch import classify_files, files_to_classify, predictions_csv, summary_of, table_of
     from core.evaluation.decision import chosen_for
     from core.runs.classifiers import load_classifier
+    if not all(options.images):
+        raise LightboxError("predict.empty", "An empty name is no image and no folder.", "Give a folder or image files.")
+    if options.frame < 0:
+        raise LightboxError("image.option", f"There is no frame {options.frame}.", "Frames are counted from 1.")
     loaded, chosen = load_classifier(options.run), chosen_for(options.run)
     names = loaded.model.class_names
     table_of([], names, chosen, options.calibrated)            # refuses at once, not after an hour
@@ -30,6 +35,7 @@ def predict(options: Namespace) -> None:
         said.append(f"Positive class: {names[1]}, above {chosen.threshold:g}.")
     bar.end(" ".join(said))
     write_or_print(predictions_csv(table_of(done, names, chosen, options.calibrated), names), options.out)
+    return 0 if any(one.probs is not None for one in done) else 1
 
 
 def report(options: Namespace) -> None:

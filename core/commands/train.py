@@ -43,7 +43,7 @@ def train(options: Namespace) -> int:
         runs = [store.create(config) for config in configs]
     else:
         runs = [store.get(options.resume)]
-        if options.epochs:
+        if options.epochs is not None:
             store.extend(runs[0], options.epochs)
         else:
             store.resume(runs[0])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +60,17 @@ def is_mura(path: Path) -> bool:
 def find_root(path: Path) -> Path | None:
     """Return the folder that holds train/XR_... or valid/XR_...; None where there is none.
 
-    It is `path`, a folder inside it that is called MURA..., or one that `path` only wraps.
+    It is `path`, a folder inside it that is called MURA..., or one that `path` only wraps; of train or valid itself, the folder
+    above.
     """
-    def has_parts(folder: Path) -> bool:
-        return any((folder / split / f"XR_{part.upper()}").is_dir() for split in SPLIT_OF for part in PARTS)
+    def has_parts(folder: Path, splits: Iterable[str] = SPLIT_OF) -> bool:
+        return any((folder / split / f"XR_{part.upper()}").is_dir() for split in splits for part in PARTS)
 
     try:
         if not path.is_dir():
             return None
+        if path.name in SPLIT_OF and has_parts(path.parent, [path.name]):
+            return path.parent
         inside = [path / name for name in subfolders(path) if name.lower().startswith("mura")]
         return next((folder for folder in (path, unwrap(path), *inside) if has_parts(folder)), None)
     except LightboxError:
@@ -151,7 +155,8 @@ class Mura(Source):
         if unknown := [folder for folder in options.folders if folder not in SPLIT_OF]:
             raise LightboxError("mura.folders", f"MURA has no folder {str(unknown[0])[:60]!r}.",
                                 f"Folders: {', '.join(SPLIT_OF)}.")
-        self.folders = tuple(folder for folder in SPLIT_OF if not options.folders or folder in options.folders)
+        wanted = options.folders or ((path.name,) if path.name in SPLIT_OF and path.parent == root else ())
+        self.folders = tuple(folder for folder in SPLIT_OF if not wanted or folder in wanted)
         both = len(self.folders) == len(SPLIT_OF)
         self.options = MuraOptions(self.parts, bool(options.abnormal), () if both else self.folders)
         self.body_parts = tuple(part for part in self.parts

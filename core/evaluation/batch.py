@@ -10,8 +10,6 @@ Classify write the same table.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from core.datasets.intensity import intensity_text
 from core.datasets.walk import list_files
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen
+from core.files import to_csv
 from core.runs.classifiers import Loaded, classify, decode_for
 
 THUMBNAIL = 48         # pixels a side
@@ -75,8 +74,13 @@ def files_to_classify(places: Sequence[Path], frame: int = 0) -> tuple[list[Imag
     """
     files, others = [], 0
     for place in places:
-        if not place.is_dir():
-            files.append(ImageFile(str(place), place))
+        try:
+            is_folder = place.is_dir()
+        except OSError as error:               # such as a name that is too long
+            files.append(ImageFile(_printable(str(place))[:200], place, f"It cannot be opened: {error.strerror}."))
+            continue
+        if not is_folder:
+            files.append(ImageFile(_printable(str(place)), place))
             continue
         listed, left_out = list_files(place, "")
         others += len(left_out)
@@ -137,19 +141,20 @@ def table_of(done: Sequence[FilePrediction], class_names: Sequence[str], rule: C
 
 
 def predictions_csv(rows: Sequence[dict], class_names: Sequence[str]) -> str:
-    """Return the rows of `table_of` as CSV with a header."""
-    out = io.StringIO()
+    """Return the rows of `table_of` as CSV with a header; no cell begins a formula."""
     columns = ["file", "predicted", *(f"prob_{name}" for name in class_names), "error", "notes"]
-    table = csv.writer(out)
-    table.writerow(columns)
-    table.writerows([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows)
-    return out.getvalue()
+    return to_csv(columns, ([f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row.values()] for row in rows))
 
 
-def summary_of(done: Sequence[FilePrediction], others: int = 0) -> list[str]:
-    """Return in sentences how many files were classified, and what became of the rest."""
+def summary_of(done: Sequence[FilePrediction], others: int = 0, total: int | None = None) -> list[str]:
+    """Return in sentences how many files were classified, and what became of the rest.
+
+    Args:
+        total: files that were asked for, where it was stopped before the last
+    """
     bad = sum(one.probs is None for one in done)
-    said = [f"{len(done) - bad:,} of {len(done):,} files classified."]
+    said = [f"{len(done) - bad:,} of {total or len(done):,} files classified."]
+    said += [f"It was stopped: {total - len(done):,} are not done yet."] if total and total > len(done) else []
     said += ["The column error tells why the others were not."] if bad else []
     return said + left_out_note(others)
 

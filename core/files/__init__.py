@@ -7,13 +7,15 @@ step.
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from core.errors import LightboxError
 from core.files.shapes import Damaged, fit_shape, parse_json, parse_line, read_file, read_json, read_lines
 
 __all__ = ["Damaged", "Lock", "append_line", "disk_errors", "fit_shape", "parse_json", "parse_line", "read_file",
-           "read_json", "read_lines", "sha256", "sync_folder", "write_atomic", "write_json"]
+           "read_json", "read_lines", "sha256", "sync_folder", "to_csv", "write_atomic", "write_json"]
 
 WINDOWS = os.name == "nt"
 # that acquire and is_held try to get past somebody who only asks
@@ -137,6 +139,22 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise LightboxError("disk.in_the_way", f"In the place of {path} is something else: a folder for a file, or a file "
                                 "for a folder.", "Move it away, then start again.") from error
         raise
+
+
+def to_csv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """Return a table as CSV: numbers as Python writes them, None as an empty cell. A cell never begins a formula in a
+    spreadsheet: somebody else may open the file.
+
+    >>> to_csv(("file", "p"), [("=cmd.png", 0.5), ("-1", None)])
+    "file,p\\n'=cmd.png,0.5\\n'-1,\\n"
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[_cell(value) for value in row] for row in (header, *rows)])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def sha256(path: Path) -> str:

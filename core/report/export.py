@@ -34,9 +34,9 @@ def export(run: Run, folder: Path, title: str, about: str = "", progress=None,
     """
     best, _ = checkpoints.load_best(run.checkpoints)
     source = run.checkpoints / checkpoints.name_of(best.epoch)
+    folder.mkdir(parents=True, exist_ok=True)                # before the test set is opened
     if evaluations is None:
         evaluations = {split: evaluate(run, split, progress) for split in ("val", "test")}
-    folder.mkdir(parents=True, exist_ok=True)
     config = _without_paths(run.config)
     meta = {"title": title, "model": asdict(config.model), "classifier": best.meta["classifier"],
             "dataset": Path(best.meta["dataset"]).name,

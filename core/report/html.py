@@ -229,7 +229,8 @@ def _network(what: Contents) -> list[str]:
         found = of_network(what)
     except LightboxError as error:
         return ["<h2>Network</h2>", f"<p class='quiet'>{escape(str(error))}</p>"]
-    parts = ["<h2>Network</h2>", f"<figure>{found.drawing}<figcaption>{escape(what.config.model.name)}, stage by stage: "
+    title = escape(network_title(what.config.model.name))
+    parts = ["<h2>Network</h2>", f"<figure>{found.drawing}<figcaption>{title}, stage by stage: "
              "as high as the side of what it puts out; below, its parameters.</figcaption></figure>", "<h2>Mistakes</h2>"]
     if not found.all_mistakes:
         return [*parts, f"<p>Each of the {len(what.preds.labels):,} {SPLIT_WORDS[what.split]} images is predicted correctly.</p>"]

@@ -9,8 +9,6 @@ interval and n.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Sequence
 
 from core.config import Task
@@ -18,6 +16,7 @@ from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.evaluation.leaderboard import COUNTS, RunGroup, summarize_scored
 from core.evaluation.predictions import damaged_predictions, load_predictions, no_images
+from core.files import to_csv
 from core.metrics import METRICS, MULTI_LABEL, Estimate, confusion
 from core.models import MODELS
 from core.report.contents import SPLIT_WORDS, Contents
@@ -32,24 +31,6 @@ EXTRA = {"medmnist_auc": "AUC (MedMNIST evaluator)", "medmnist_acc": "ACC (MedMN
 
 def title_of(measure: str) -> str:
     return METRICS[measure].title if measure in METRICS else EXTRA.get(measure, measure)
-
-
-def to_csv(header: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """Numbers as Python writes them, None as an empty cell; a cell never begins a formula in a
-    spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
-    return text.getvalue()
-
-
-def _cell(value):
-    if value is None:
-        return ""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
 
 
 def evaluation_report(what: Contents) -> str:

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import LightboxError
+from core.files import to_csv
 from core.report import export
 from core.report.comparison import comparison
 from core.report.contents import Contents, contents
 from core.report.figures import architecture, as_png, as_svg, figures
 from core.report.html import report
 from core.report.pictures import as_trained
-from core.report.tables import TABLES, evaluation_report, reports_of_runs, to_csv
+from core.report.tables import TABLES, evaluation_report, reports_of_runs
 from core.runs.store import Run
 
 if TYPE_CHECKING:

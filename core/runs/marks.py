@@ -14,9 +14,7 @@ moment, both marks stay; of two that change the same thing of the same image, th
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 import time
 from dataclasses import asdict, dataclass
@@ -24,7 +22,7 @@ from pathlib import Path
 
 from core.config import home
 from core.errors import LightboxError
-from core.files import Damaged, Lock, disk_errors, read_json, write_json
+from core.files import Damaged, Lock, disk_errors, read_json, to_csv, write_json
 from core.files.shapes import TIME
 
 KINDS = {"mislabelled": "Mislabelled", "unclear": "Unclear", "interesting": "Interesting"}
@@ -103,15 +101,6 @@ def marks_csv(dataset: str, root: Path | None = None) -> str:
 
     Raises LightboxError "marks.damaged".
     """
-    out = io.StringIO()
-    table = csv.writer(out)
-    table.writerow(COLUMNS)
-    for image_id, mark in read_marks(dataset, root).items():
-        changed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(mark.changed))
-        table.writerow([*map(_cell, (dataset, image_id, mark.kind, mark.note, mark.label)), changed])
-    return out.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: somebody else may open the file."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return to_csv(COLUMNS, [(dataset, image_id, mark.kind, mark.note, mark.label,
+                             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(mark.changed)))
+                            for image_id, mark in read_marks(dataset, root).items()])

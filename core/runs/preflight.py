@@ -210,6 +210,7 @@ MENDS: list[tuple[str, Mend, Callable[[RunConfig], bool]]] = [
     *_mends("train.loss", "Use cross-entropy", {"train.loss": "auto"}),
     *_mends("device.unknown", "Use the best device here", {"train.device": "auto"}),
     *_mends("dataset.target", "Take the first task", {"data.target": ""}),
+    *_mends("split.only split.too_few", "Take all images, not only some", {"data.only": ""}),
     *_mends("split.no_official", "Split by patient", {"data.split": "patient"}),
     *_mends("train.external train.empty train.one_class", "Split these images anew", {"data.split": "patient"}),
     *_mends("split.fold", "Take the first fold", {"data.fold": 0}),

@@ -20,7 +20,6 @@ from core.evaluation.batch import (
     summary_of,
     table_of,
 )
-from core.evaluation.decision import Chosen
 from core.runs.classifiers import ClassifierInfo
 from pages.classify.image import choose_calibration, decision_rule, open_file
 from pages.shared.heatmaps import classifier, version
@@ -62,7 +61,9 @@ def take_folder() -> None:
     try:
         folder = Path(place).expanduser()
         if not folder.is_dir():
-            raise LightboxError("predict.folder", "There is no such folder on the machine that runs Lightbox.",
+            raise LightboxError("predict.folder", "This is a file, not a folder." if folder.is_file() else
+                                "There is no such folder on the machine that runs Lightbox.",
+                                "Give the folder that holds it, or drop it above." if folder.is_file() else
                                 "Check the path, or drop the files.")
         files, others = files_to_classify([folder])
         facts = "\n".join(f"{one.name} {_changed(one.data)}" for one in files)
@@ -112,7 +113,7 @@ def _done(address: str, batch: Batch) -> list[FilePrediction]:
 def _draw_table(info: ClassifierInfo, batch: Batch, done: list[FilePrediction]) -> None:
     rule, names = decision_rule(info.address), info.class_names
     st.header(escape(shorten(batch.title, 60)), anchor=False)
-    said = summary_of(done, batch.others)
+    said = summary_of(done, batch.others, len(batch.files))
     if rule.task == "binary-class":
         said.append(f"Positive class: {names[1]}.")
     st.markdown(escape(f"Predicted by {info.title}. {' '.join(said)}"))
@@ -129,11 +130,11 @@ def _draw_table(info: ClassifierInfo, batch: Batch, done: list[FilePrediction]) 
                           width="stretch")
     chosen = {ALL: table.index, UNREAD: table.index[table["error"] != ""]}.get(
         shown, table.index[(table["predicted"].replace("", "no finding") == shown) & (table["error"] == "")])
-    _draw_rows(batch, done, table, list(chosen), rule)
+    _draw_rows(batch, done, table, list(chosen), f"{batch.token}_{shown}")
 
 
-def _draw_rows(batch: Batch, done: list[FilePrediction], table: pd.DataFrame, chosen: list[int], rule: Chosen) -> None:
-    """The rows; one that is clicked opens its image with its map."""
+def _draw_rows(batch: Batch, done: list[FilePrediction], table: pd.DataFrame, chosen: list[int], key: str) -> None:
+    """The rows; one that is clicked opens its image with its map. `key` stands for the rows: a click is a place among them."""
     drawn = table.loc[chosen].drop(columns=[name for name in ("error", "notes") if (table.loc[chosen, name] == "").all()])
     probs = [name for name in drawn if name.startswith("prob_")]
     drawn[probs] = drawn[probs].apply(pd.to_numeric)
@@ -142,7 +143,7 @@ def _draw_rows(batch: Batch, done: list[FilePrediction], table: pd.DataFrame, ch
     opened = st.session_state.setdefault("batch_opened", 0)
     event = st.dataframe(
         drawn, hide_index=True, width="stretch", height=min(620, 45 + 48 * max(1, len(chosen))), row_height=48,
-        on_select="rerun", selection_mode="single-row", key=f"batch_table_{batch.token}_{opened}",
+        on_select="rerun", selection_mode="single-row", key=f"batch_table_{key}_{opened}",
         column_config={"image": st.column_config.ImageColumn("", width=56), "file": st.column_config.TextColumn(width="medium"),
                        **{name: st.column_config.NumberColumn(format="%.3f") for name in probs}})
     st.caption("Choose a row to see the image with its Grad-CAM. Click a heading to sort.")

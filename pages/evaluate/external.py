@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 
 import numpy as np
@@ -24,6 +22,7 @@ from core.evaluation.external_predictions import (
     predict_external,
 )
 from core.evaluation.external_result import ExternalEvaluation
+from core.files import to_csv
 from core.metrics import METRICS, MULTI_LABEL
 from core.runs import checkpoints
 from core.runs.marks import KINDS, marks_file, read_marks
@@ -212,13 +211,12 @@ def _draw_predictions(run: Run, preds: ExternalPredictions) -> None:
     """A set without labels: what the run predicts, to look at and to download."""
     st.markdown(f"**{escape(preds.title)}** has no labels, so nothing can be judged on it. This is what the run predicts for "
                 f"its {len(preds.probs):,} images.")
-    names, file = run.data()["class_names"], io.StringIO()
+    names = run.data()["class_names"]
     called = preds.probs > 0.5 if run.data()["task"] == MULTI_LABEL else np.eye(len(names))[preds.probs.argmax(axis=1)]
     st.dataframe(pd.DataFrame({"class": names, "predicted": called.sum(axis=0).astype(int)}), hide_index=True, width="content")
-    table = csv.writer(file)
-    table.writerow(["image_id", *(f"prob_{name}" for name in names)])
-    table.writerows([name, *(f"{p:.6f}" for p in row)] for name, row in zip(preds.image_ids, preds.probs))
-    st.download_button("Download the predictions (CSV)", file.getvalue(), f"{run.id}-{preds.key}.csv", "text/csv")
+    rows = ([name, *(f"{p:.6f}" for p in row)] for name, row in zip(preds.image_ids, preds.probs))
+    text = to_csv(["image_id", *(f"prob_{name}" for name in names)], rows)
+    st.download_button("Download the predictions (CSV)", text, f"{run.id}-{preds.key}.csv", "text/csv")
 
 
 def _version(run: Run, key: str) -> tuple:
