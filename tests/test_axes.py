@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pyarrow as pa
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.charts import axes
 from core.charts.chart import Chart, built_once, position, table
@@ -83,3 +84,18 @@ def test_a_growing_curve_moves_its_axis_only_now_and_then():
     """Each move draws the whole chart anew in the browser."""
     domains = [axes.linear([0.3 - i / 1e4, 0.7]).domain for i in range(100)]
     assert len(set(domains)) < 10
+
+
+def test_a_chart_without_data_is_a_sentence_and_one_with_data_is_drawn():
+    """Vega warns in the browser's console of each scale that has nothing to span."""
+    def page():
+        import numpy as np
+
+        from core.charts import curves
+        from pages.shared.charts import show_chart
+        for key, n in (("none", 0), ("some", 3)):
+            points = np.arange(float(n))
+            show_chart(curves.runs("Loss", [("A", "A", points, points)], {"A": "red"}), key=key)
+    at = AppTest.from_function(page).run()
+    assert not at.exception and [caption.value for caption in at.caption] == ["There is nothing to draw yet."]
+    assert len(at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")) == 1

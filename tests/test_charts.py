@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
-from streamlit.testing.v1 import AppTest
 
 from core.charts import architecture, comparisons, curves, palette, probabilities, sanity
 from core.charts.chart import Chart, built_once, position, table, thin, thin_staircase
@@ -41,21 +40,6 @@ def texts(svg: str) -> list[str]:
     """What is written in a picture, in its order."""
     return [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")
             and element.text]
-
-
-def test_a_chart_without_data_is_a_sentence_and_one_with_data_is_drawn():
-    """Vega warns in the browser's console of each scale that has nothing to span."""
-    def page():
-        import numpy as np
-
-        from core.charts import curves
-        from pages.shared.charts import show_chart
-        for key, n in (("none", 0), ("some", 3)):
-            points = np.arange(float(n))
-            show_chart(curves.runs("Loss", [("A", "A", points, points)], {"A": "red"}), key=key)
-    at = AppTest.from_function(page).run()
-    assert not at.exception and [caption.value for caption in at.caption] == ["There is nothing to draw yet."]
-    assert len(at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")) == 1
 
 
 # -----------------------------------------------------------------------------------------------------------
