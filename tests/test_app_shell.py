@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -313,7 +314,8 @@ def test_the_script_of_the_back_button_stands_in_the_head_of_html_and_nowhere_el
         async def send(message):
             sent.append(message)
         scope = {"type": "http", "path": path, "headers": [(b"accept-encoding", b"gzip"), (b"host", b"x")]}
-        asyncio.run(HeadScript(app)(scope, None, send))
+        with ThreadPoolExecutor(1) as pool:            # a browser test of the same process has an event loop in this thread
+            pool.submit(asyncio.run, HeadScript(app)(scope, None, send)).result()
         return dict(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:])
     headers, body = answer("/train", b"text/html; charset=utf-8", [b"<html><he", b"ad><title>", b"</head>"])
     assert body == b"<html><head>" + SCRIPT + b"<title></head>" and headers[b"content-length"] == str(len(body)).encode()
