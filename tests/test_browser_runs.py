@@ -35,7 +35,8 @@ def test_one_watches_a_training_compares_it_and_finds_it_again(app, page, tmp_pa
     seen, bars = epoch_of(page), page.evaluate(BARS)
     page.wait_for_function(f"before => {BARS} !== before", arg=bars, timeout=60_000)
     assert epoch_of(page) > seen
-    page.get_by_role("button", name="Stop", exact=True).click()     # however fast the machine is, the training is still under way
+    # however fast the machine is, the training is still under way; the header may have a Stop of its own
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_text("Stopped", exact=True).first).to_be_visible(timeout=120_000)
     wait_idle(page)
     last = page.evaluate(BARS)
