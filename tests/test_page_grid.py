@@ -13,24 +13,12 @@ from core.datasets.custom import CustomDataset, save_custom_dataset
 from core.runs.classifiers import SHIPPED
 from core.runs.preflight import imagenet_file
 from core.runs.store import RunStore
-from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
+from tests import train_form
+from tests.followed import epoch_record, open_page, put_run, start_record, text_of
 from tests.test_mura import small
-from tests.tiny import tiny_config, tiny_npz
 from tests.train_form import by_key, can_queue, choose_recipe, queue, widgets
 
-
-@pytest.fixture(autouse=True)
-def machine(monkeypatch):
-    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)        # torch is always still on its way
-    return no_machine(monkeypatch)
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """The path of a small .npz whose pixels are in the store already."""
-    path = tiny_npz(tmp_path)
-    open_dataset(tiny_config(path).data)
-    return path
+machine, tiny = train_form.machine, train_form.tiny          # fixtures
 
 
 def test_a_grid_is_counted_and_queued_once_with_a_tag(tiny):

@@ -1,34 +1,20 @@
 """The page that queues runs: the form is the config, what was typed stays, one press makes one run."""
 
-import threading
 
 import pytest
 
 from core.config import KNOBS, Knob, RunConfig, TrainConfig
-from core.datasets import open_dataset
 from core.errors import LightboxError
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
 from pages.shared import config_form, preview
 from pages.shared.layout import escape
 from pages.train import queue_button, sweep
-from tests.followed import CPU, epoch_record, no_machine, open_page, put_run, start_record, text_of
-from tests.tiny import tiny_config, tiny_npz
+from tests import train_form
+from tests.followed import CPU, epoch_record, open_page, put_run, start_record, text_of
 from tests.train_form import by_key, can_queue, choose_recipe, queue, recipe_of, type_in, widgets
 
-
-@pytest.fixture(autouse=True)
-def machine(monkeypatch):
-    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)        # torch is always still on its way
-    return no_machine(monkeypatch)
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """The path of a small .npz whose pixels are in the store already."""
-    path = tiny_npz(tmp_path)
-    open_dataset(tiny_config(path).data)
-    return path
+machine, tiny = train_form.machine, train_form.tiny          # fixtures
 
 
 # -------------------------------------------------------------------------------------------------------------------- the form

@@ -10,23 +10,12 @@ from core.runs.recipes import apply
 from core.runs.store import RunStore
 from pages.shared import preview
 from pages.shared.preflight import Facts, warnings_of
+from tests import train_form
 from tests.followed import epoch_record, no_machine, open_page, put_run, start_record, text_of
 from tests.tiny import tiny_config, tiny_npz
 from tests.train_form import choose_recipe, type_in, widgets
 
-
-@pytest.fixture(autouse=True)
-def machine(monkeypatch):
-    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)        # torch is always still on its way
-    return no_machine(monkeypatch)
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """The path of a small .npz whose pixels are in the store already."""
-    path = tiny_npz(tmp_path)
-    open_dataset(tiny_config(path).data)
-    return path
+machine, tiny = train_form.machine, train_form.tiny          # fixtures
 
 
 # ---------------------------------------------------------------------------------------------------------------- the preview

@@ -1,6 +1,27 @@
-"""The form on the page Train, as tests fill it in."""
+"""The form on the page Train, as tests fill it in, and the fixtures of those tests."""
 
+import threading
+
+import pytest
+
+from core.datasets import open_dataset
 from core.runs.recipes import RECIPES
+from tests.followed import no_machine
+from tests.tiny import tiny_config, tiny_npz
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    monkeypatch.setattr("pages.shared.open_data.warm_up", threading.current_thread)        # torch is always still on its way
+    return no_machine(monkeypatch)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """The path of a small .npz whose pixels are in the store already."""
+    path = tiny_npz(tmp_path)
+    open_dataset(tiny_config(path).data)
+    return path
 
 
 def widgets(at) -> dict:
