@@ -106,6 +106,24 @@ def places(folder: Path) -> list[tuple[int, int]]:
     return sorted((int(m[1]), int(m[2])) for m in names if m)
 
 
+def snapshots(folder: Path) -> list[int]:
+    """Return the epochs whose last step was kept, earliest first: what the address RUN@EPOCH can name."""
+    return [epoch for epoch, step in places(folder) if step == 0 and epoch > 0]
+
+
+def load_epoch(folder: Path, epoch: int) -> Checkpoint:
+    """Read the weights after an epoch, counted from 1.
+
+    Raises LightboxError "checkpoint.missing" where that epoch was not kept, "checkpoint.damaged".
+    """
+    kept = snapshots(folder)
+    if epoch not in kept:
+        there = f"It has epoch {', '.join(map(str, kept))}." if kept else "It has not finished an epoch yet."
+        raise LightboxError("checkpoint.missing", f"This run has no checkpoint of epoch {epoch}. {there}",
+                            "Choose an epoch that was kept; train.snapshots says how many are.")
+    return load(folder / name_of(epoch), with_resume=False)
+
+
 def load_latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest checkpoint that is sound, or None where there is none; and a sentence for each that was not."""
     notes = []
@@ -123,15 +141,15 @@ def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
     Raises LightboxError "checkpoint.missing" where no epoch was finished, "checkpoint.damaged" where none is
     sound.
     """
-    finished = [place for place in reversed(places(folder)) if place[1] == 0 and place[0] > 0]
+    finished = snapshots(folder)
     if not finished:
         raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.",
                             "Wait for the first one, or choose another run.")
     best, notes = best_epoch(folder), []
     # stable: the best first, then newest to oldest
-    for place in sorted(finished, key=lambda p: p[0] != best):
+    for epoch in sorted(reversed(finished), key=lambda one: one != best):
         try:
-            return load(folder / name_of(*place), with_resume=False), notes
+            return load(folder / name_of(epoch), with_resume=False), notes
         except LightboxError as error:
             notes.append(f"{error.message} The next best intact one was used.")
     raise LightboxError("checkpoint.damaged", "Every checkpoint of this run is damaged: no checksum matches.",

@@ -2,13 +2,15 @@
 
 Both are the same files: weights.safetensors, and a meta with the preprocessing, the classes and the checksum.
 So `load_classifier("20261121-0352-k3f9")` and `load_classifier("phantom-body-part")` give the same kind of
-object. What imports torch is imported inside functions: pages list classifiers without it.
+object; "20261121-0352-k3f9@7" is that run after its seventh epoch, where that was kept. What imports torch is
+imported inside functions: pages list classifiers without it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ Found = TypeVar("Found")
 META = {"meta": {"title": str, "dataset": str, "model": {"name": str},
                  "classifier": {"class_names": list[str], "task": Task, "preprocessing": {"size": range(1, 10**5)}}}}
 SHIPPED = Path(__file__).parents[2] / "weights"
+SNAPSHOT = re.compile(r"(.+)@(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -72,31 +75,46 @@ def list_classifiers() -> list[ClassifierInfo]:
     classifiers = shipped_classifiers()
     for run in RunStore().list():
         data = run.data()
-        if data and any(step == 0 and epoch > 0 for epoch, step in checkpoints.places(run.checkpoints)):
+        if data and checkpoints.snapshots(run.checkpoints):
             classifiers.append(ClassifierInfo(run.id, run.name, tuple(data["class_names"]), data["size"], False, data["dataset"],
                                         run.config.model.name))
     return classifiers
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """Return the run of an address, and the epoch where it names one.
+
+    >>> split_address("20261121-0352-k3f9@7"), split_address("20261121-0352-k3f9")
+    (('20261121-0352-k3f9', 7), ('20261121-0352-k3f9', None))
+    """
+    match = SNAPSHOT.fullmatch(address)
+    return (match[1], int(match[2])) if match else (address, None)
+
+
+def _run_of(address: str) -> Run:
+    """The run of an address, of whichever epoch. Raises LightboxError "run.gone"."""
+    return RunStore().get(split_address(address)[0])
 
 
 def settings_of(address: str) -> RunConfig:
     """Return the settings that a classifier was trained with. Raises LightboxError "run.gone"."""
     if is_shipped(address):
         return RunConfig.from_json(json.dumps(_shipped(address, "config.json", {})))
-    return RunStore().get(address).config
+    return _run_of(address).config
 
 
 def task_of(address: str) -> str:
     """Return what a classifier predicts, a member of Task. No torch. Raises LightboxError "run.gone"."""
     if is_shipped(address):
         return _shipped(address, "meta.json", META)["meta"]["classifier"]["task"]
-    return _data_of(RunStore().get(address))["task"]
+    return _data_of(_run_of(address))["task"]
 
 
 def classes_of(address: str) -> tuple[str, ...]:
     """Return the classes that a classifier tells apart. No torch. Raises LightboxError "run.gone"."""
     if is_shipped(address):
         return tuple(_shipped(address, "meta.json", META)["meta"]["classifier"]["class_names"])
-    return tuple(_data_of(RunStore().get(address))["class_names"])
+    return tuple(_data_of(_run_of(address))["class_names"])
 
 
 def _shipped(address: str, name: str, shape: dict) -> dict:
@@ -131,7 +149,8 @@ def load_classifier(address: str) -> Loaded:
     """Load and check a classifier.
 
     Args:
-        address: a run's id, or the name of a folder in weights/
+        address: a run's id, of which the best epoch is taken; a run's id and an epoch that was kept, as in
+            "20261121-0352-k3f9@7"; or the name of a folder in weights/
 
     Raises:
         LightboxError: "classifier.unknown", "run.gone", "checkpoint.missing", "checkpoint.damaged"
@@ -140,8 +159,11 @@ def load_classifier(address: str) -> Loaded:
         saved, notes = checkpoints.load(SHIPPED / address, with_resume=False), []
         config = ModelConfig(**saved.meta["model"])
     else:
-        run = RunStore().get(address)
-        saved, notes = checkpoints.load_best(run.checkpoints)
+        (_, epoch), run = split_address(address), _run_of(address)
+        if epoch is None:
+            saved, notes = checkpoints.load_best(run.checkpoints)
+        else:
+            saved, notes = checkpoints.load_epoch(run.checkpoints, epoch), []
         config = run.config.model
     try:
         model = build_saved(config, saved.meta["classifier"])
@@ -205,14 +227,14 @@ def weight_shapes(address: str) -> dict[str, tuple[int, ...]]:
     if is_shipped(address):
         folder = SHIPPED / address
     else:
-        run = _or_gone(RunStore().get, address)
+        run = _or_gone(_run_of, address)
         if run.status().state in LIVE | {State.QUEUED}:
             return {}
-        finished = [epoch for epoch, step in checkpoints.places(run.checkpoints) if step == 0 and epoch > 0]
+        finished = checkpoints.snapshots(run.checkpoints)
         if not finished:
             raise LightboxError("checkpoint.missing", "This run has not finished an epoch yet.", "Choose another run.")
-        best = checkpoints.best_epoch(run.checkpoints)
-        folder = run.checkpoints / checkpoints.name_of(best if best in finished else finished[-1])
+        wanted = split_address(address)[1] or checkpoints.best_epoch(run.checkpoints)
+        folder = run.checkpoints / checkpoints.name_of(wanted if wanted in finished else finished[-1])
     shapes = header(folder / "weights.safetensors")
     return {name.removeprefix("network."): shape for name, shape in shapes.items() if name.startswith("network.")}
 
