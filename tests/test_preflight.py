@@ -35,7 +35,7 @@ FAILS = {"weights of another network": {"model.name": "resnet18", "model.weights
          "no order": {"data.dataset": "{folder}/three/tiny.npz", "train.loss": "ordinal"},
          "no such set": {"data.dataset": "nope"},
          "no such device": {"train.device": "cuda:7"}, "no such task": {"data.target": "age"},
-         "no such fold": {"data.folds": 1},
+         "no such fold": {"data.folds": 1}, "all folds at once": {"data.folds": 3, "data.fold": -1, "data.split": "image"},
          "no such class": {"data.label_map": "7=seven"}, "no class left": {"data.label_map": "0=a, 1=a"},
          "only tests": {"data.dataset": "{folder}/tests.npz"}, "one to validate": {"data.dataset": "{folder}/one.npz"},
          "no official split": {"data.dataset": "{folder}/whole.npz", "data.split": "official"}}

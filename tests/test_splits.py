@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.config import KNOBS, DataConfig
+from core.config import KNOBS, OUT_OF_FOLD, DataConfig
 from core.datasets.splits import make_split
 from core.datasets.stratify import balanced_weights, stratified_group_split, stratified_subset
 from core.errors import LightboxError
@@ -253,10 +253,23 @@ def test_folds_use_every_image_once_for_validation_and_leave_test_alone(made, da
 
 
 def test_a_fold_that_does_not_exist_is_refused():
-    for folds, fold in ((1, 0), (5, 5), (3, -1)):
+    for folds, fold in ((1, 0), (5, 5), (3, -2)):
         with pytest.raises(LightboxError) as caught:
             make_split(*cohort(), NAMES, DataConfig(folds=folds, fold=fold))
         assert caught.value.code == "split.fold"
+
+
+@pytest.mark.parametrize("made, data", [
+    (cohort, DataConfig(split="patient", folds=5)), (lambda: official("test"), DataConfig(split="official", folds=3)),
+    (cohort, DataConfig(split="image", folds=4, test_fraction=0, train_fraction=0.2))])
+def test_out_of_fold_is_the_validation_images_of_all_folds(made, data):
+    table, labels = made()
+    together = make_split(table, labels, NAMES, dataclasses.replace(data, fold=OUT_OF_FOLD))
+    folds = [make_split(table, labels, NAMES, dataclasses.replace(data, fold=k)).split for k in range(data.folds)]
+    assert ((together.split == "val") == np.any([split == "val" for split in folds], axis=0)).all()
+    assert ((together.split == "test") == (folds[0] == "test")).all() and "train" not in together.split
+    assert "each is predicted by the network that was not trained on its fold" in together.note
+    assert "also in training" not in together.note
 
 
 @pytest.mark.parametrize("how", ["patient", "image"])

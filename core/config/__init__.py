@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from core.config.augment import AugmentConfig
-from core.config.data import ORDERED, SPLIT_NAMES, DataConfig, Split, Task
+from core.config.data import ORDERED, OUT_OF_FOLD, SPLIT_NAMES, DataConfig, Split, Task
 from core.config.knob import GROUPS, Group, Knob, knob
 from core.config.model import ModelConfig
 from core.config.optim import OptimConfig
 from core.config.train import TrainConfig
 from core.errors import LightboxError
 
-__all__ = ["GROUPS", "KNOBS", "ORDERED", "SPLIT_NAMES", "AugmentConfig", "DataConfig", "Group", "Knob", "ModelConfig",
-           "OptimConfig", "RunConfig", "Split", "Task", "TrainConfig", "home", "knob"]
+__all__ = ["GROUPS", "KNOBS", "ORDERED", "OUT_OF_FOLD", "SPLIT_NAMES", "AugmentConfig", "DataConfig", "Group", "Knob",
+           "ModelConfig", "OptimConfig", "RunConfig", "Split", "Task", "TrainConfig", "home", "knob"]
 
 
 def home() -> Path:

@@ -28,6 +28,8 @@ class Split(StrEnum):
     TEST = "test"
 
 
+OUT_OF_FOLD = -1                           # of data.fold: the validation images of all folds together
+
 SPLIT_NAMES = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}      # for a sentence
 
 
@@ -89,8 +91,9 @@ class DataConfig:
         "validates, the others train. Five runs, one per fold, use every image for validation once. 0: one "
         "validation set.", low=0, high=20, offered={0: "None", 3: "3", 4: "4", 5: "5", 10: "10"})
     fold: int = knob(
-        0, "Validation fold", "Which fold validates, counted from 0. The test set is the same for all.",
-        low=0, high=19, hidden_if={"data.folds": 0})
+        0, "Validation fold", "Which fold validates, counted from 0. The test set is the same for all. -1: all folds "
+        "together, for what the networks of all folds predict of the images that they were not trained on; nothing is "
+        "left to train on.", low=OUT_OF_FOLD, high=19, hidden_if={"data.folds": 0})
     only: str = knob(
         "", "Only", "A column and one of its values, or several: body_part:wrist, side:L|R. Other images are left out after the "
         "split was made, so that networks for single values and one for all can be compared on the same images. Empty: all.",

@@ -73,9 +73,14 @@ def external_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[s
 
 
 def require_training(data: Dataset) -> None:
-    """Raise LightboxError "train.external" where a set has nothing to learn from."""
+    """Raise LightboxError where a set has nothing to learn from: "train.external", or "train.out_of_fold" where all folds are
+    validation."""
     if len(data.indices("train")):
         return
+    if len(data.indices("val")):
+        raise LightboxError("train.out_of_fold", "All folds are validation here, so no image is left to train on: this is for "
+                            "the predictions of networks that are trained already, one for each fold.",
+                            "Choose one fold, or train all of them: --grid data.fold=all.")
     what = "an external test set" if data.has_labels else "a set without labels"
     raise LightboxError(
         "train.external",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.config import KNOBS, SPLIT_NAMES, DataConfig, Split
+from core.config import KNOBS, OUT_OF_FOLD, SPLIT_NAMES, DataConfig, Split
 from core.datasets.groups import contradicting_groups, copied_sentence, groups_of, join_groups, shared_with_train
 from core.datasets.source import one_hot
 from core.datasets.stratify import stratified_group_split, stratified_subset
@@ -49,12 +49,14 @@ class _Plan:
         official: of "val" and "test", those that are kept as the data set came
         shares: of the other images, for each split that is made from them, training included; they sum to 1
         has_test: whether there will be a test set
+        out_of_fold: whether all folds are validation, and none trains
     """
 
     method: str
     official: tuple[str, ...]
     shares: dict[str, float]
     has_test: bool
+    out_of_fold: bool = False
 
 
 def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, ...], data: DataConfig,
@@ -69,7 +71,8 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
         auto      official where the data set came with a split, otherwise patient
 
     With test_fraction 0 an official test set is kept, and a data set without one has none. With folds, all images that are not
-    test are divided into equal folds; number `fold` is validation. train_fraction then leaves training images out.
+    test are divided into equal folds; number `fold` is validation, with OUT_OF_FOLD every one and none trains. train_fraction
+    then leaves training images out.
     Copies, with data.copies "together", stay together in every part that is made here; with "first" one of each group is kept.
     With data.only the images without its value are left out of the parts that were made for all.
 
@@ -104,7 +107,8 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     rest = np.flatnonzero(split == "train")
     if data.folds and len(rest):
         folds = dict.fromkeys(range(data.folds), 1 / data.folds)
-        split[rest[stratified_group_split(group[rest], labels[rest], folds, rng) == data.fold]] = "val"
+        dealt = stratified_group_split(group[rest], labels[rest], folds, rng)
+        split[rest if plan.out_of_fold else rest[dealt == data.fold]] = "val"
     if data.only:
         apart = ~chosen_rows(table, data.only)
         split[apart] = ""
@@ -113,10 +117,10 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     _check_none_empty(split, plan, patient, group if data.needs_copies else None)
 
     sentences = _method_sentences(plan, unknown[pool].all(), data) + left_out
-    if copies is not None:
+    if copies is not None and not plan.out_of_fold:
         sentences += copy_sentences(split, copies)
-    sentences += patient_sentences(split, patient, patient_unknown)
-    if data.train_fraction < 1:
+    sentences += [] if plan.out_of_fold else patient_sentences(split, patient, patient_unknown)
+    if data.train_fraction < 1 and not plan.out_of_fold:
         train = np.flatnonzero(split == "train")
         kept = stratified_subset(group[train], labels[train], data.train_fraction, np.random.default_rng([data.split_seed, 1]))
         split[train[~kept]] = ""
@@ -180,7 +184,7 @@ def _left_out(labels: np.ndarray, given: np.ndarray, plan: _Plan, data: DataConf
 
 
 def _plan(given: np.ndarray, data: DataConfig) -> _Plan:
-    if data.folds == 1 or data.folds and not 0 <= data.fold < data.folds:
+    if data.folds == 1 or data.folds and not OUT_OF_FOLD <= data.fold < data.folds:
         raise LightboxError("split.fold", f"There is no fold number {data.fold} among {data.folds} folds, counted from 0.",
                             "Folds are 2 to 20, or 0 for none.")
     KNOBS["data.split"].check(data.split)               # nothing that is not known is taken for a split by patient
@@ -189,7 +193,8 @@ def _plan(given: np.ndarray, data: DataConfig) -> _Plan:
     method = _method(data.split, has_official)
     official = _kept_parts(parts, method, data) if has_official else ()
     shares = _new_shares(official, data)
-    return _Plan(method, official, shares, bool(data.test_fraction) or "test" in official)
+    return _Plan(method, official, shares, bool(data.test_fraction) or "test" in official,
+                 bool(data.folds) and data.fold == OUT_OF_FOLD)
 
 
 def _method(wanted: str, has_official: bool) -> str:
@@ -219,7 +224,7 @@ def _new_shares(official: tuple[str, ...], data: DataConfig) -> dict[str, float]
 
 
 def _check_none_empty(split: np.ndarray, plan: _Plan, patient: np.ndarray, group: np.ndarray | None) -> None:
-    expected = ("train", "val", "test") if plan.has_test else ("train", "val")
+    expected = [part for part, there in (("train", not plan.out_of_fold), ("val", True), ("test", plan.has_test)) if there]
     empty = [SPLIT_NAMES[part] for part in expected if part not in split]
     if empty:
         units = f"of {len(set(patient)):,} patients" if group is None else f"in {len(set(group)):,} groups of copies and patients"
@@ -248,8 +253,9 @@ def _method_sentences(plan: _Plan, image_by_image: bool, data: DataConfig) -> li
             sentences.append("The test set is the official one.")
     if data.folds:
         images = "The other images are" if plan.has_test else "The images are"
-        sentences.append(f"{images} divided into {data.folds} folds; {how} (seed {data.split_seed}). "
-                         f"Fold {data.fold + 1} is validation.")
+        which = (f"Fold {data.fold + 1} is validation." if not plan.out_of_fold else
+                 "All are validation: each is predicted by the network that was not trained on its fold.")
+        sentences.append(f"{images} divided into {data.folds} folds; {how} (seed {data.split_seed}). {which}")
     if not plan.has_test:
         sentences.append("There is no test set.")
     return sentences

@@ -213,7 +213,7 @@ MENDS: list[tuple[str, Mend, Callable[[RunConfig], bool]]] = [
     *_mends("split.only split.too_few", "Take all images, not only some", {"data.only": ""}),
     *_mends("split.no_official", "Split by patient", {"data.split": "patient"}),
     *_mends("train.external train.empty train.one_class", "Split these images anew", {"data.split": "patient"}),
-    *_mends("split.fold", "Take the first fold", {"data.fold": 0}),
+    *_mends("split.fold train.out_of_fold", "Take the first fold", {"data.fold": 0}),
     *_mends("split.fold split.too_few train.empty", "Use no folds", {"data.folds": 0, "data.fold": 0}),
     *_mends("split.too_few train.empty train.one_class", "Hold out a quarter for validation, none for test",
             {"data.val_fraction": 0.25, "data.test_fraction": 0.0}),

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import GROUPS, KNOBS, DataConfig, Knob, RunConfig
+from core.config import GROUPS, KNOBS, OUT_OF_FOLD, DataConfig, Knob, RunConfig
 from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
@@ -217,7 +217,8 @@ def _devices() -> dict[str, str]:
 
 def _folds() -> dict[int, str]:
     folds = value_of("data.folds")
-    return {k: f"{k + 1} of {folds}" for k in range(folds)} if isinstance(folds, int) else {}
+    together = {OUT_OF_FOLD: "All folds together"} if value_of("data.fold") == OUT_OF_FOLD else {}      # of a run out of fold
+    return together | {k: f"{k + 1} of {folds}" for k in range(folds)} if isinstance(folds, int) else together
 
 
 def _targets() -> dict[str, str]:
