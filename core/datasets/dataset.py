@@ -13,6 +13,8 @@ import pandas as pd
 from core.config import DataConfig, Split
 from core.datasets.source import Source, Understood, one_hot
 
+SKIPPED = 5              # files that could not be read, which `Dataset.facts` names; it counts all
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
@@ -88,6 +90,17 @@ class Dataset:
         rows = {split.value: self.indices(split) for split in Split} | {"total": np.arange(len(self))}
         columns = {name: [*classes[i].sum(axis=0), len(i)] for name, i in rows.items()}
         return pd.DataFrame(columns, index=pd.Index([*self.class_names, "total"], name="class"), dtype=np.int64)
+
+    def facts(self) -> dict:
+        """Return what a run writes down about its images, for data.json: classes, counts, the hash of the split."""
+        return {"dataset": self.name, "title": self.title, "task": self.task, "target": self.target,
+                "class_names": list(self.class_names), "size": self.size, "resize": self.resize, "channels": self.channels,
+                "fingerprint": self.fingerprint, "split_hash": self.split_hash, "split_note": self.split_note,
+                "body_parts": self.source.body_parts, "label_edit": self.label_edit, "intensity": self.source.intensity,
+                "labels": [one.text for one in self.understood if one.code.startswith("labels.")],
+                "n": {split: len(self.indices(split)) for split in Split},
+                "counts": {split: self.counts()[split].tolist()[:-1] for split in Split},
+                "skipped": {"n": len(self.skipped), "first": list(self.skipped[:SKIPPED])}}
 
     def original(self, i: int) -> np.ndarray:
         """Return image i at full resolution, as its source has it: (H, W, C) uint8."""

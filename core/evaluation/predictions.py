@@ -134,6 +134,9 @@ def predict_split(run: Run, split: str, data: Dataset | None = None,
             "split.empty"
     """
     from core.runs.classifiers import load_classifier
+    if (spec := run.ensemble) and not spec.is_soup:
+        from core.evaluation.ensembles import predict_ensemble
+        return predict_ensemble(run, split, progress)
     from core.trainers.batches import Batches, SplitData
     from core.trainers.classifier import predict
 
@@ -153,7 +156,7 @@ def predict_split(run: Run, split: str, data: Dataset | None = None,
             progress(f"Predicting the {'validation' if split == 'val' else split} images", done, len(part))
     ids = data.table["image_id"].to_numpy()[part.indices].astype(str)
     preds = with_patients(Predictions(part.labels, probs, ids.tolist(), loaded.epoch, fingerprint=data.fingerprint), data)
-    _store(run, split, preds)
+    store_predictions(run, split, preds)
     return preds
 
 
@@ -189,7 +192,8 @@ def ready_dataset(run: Run) -> Dataset | None:
     return data if data is not None and data.split_hash == run.data().get("split_hash") else None
 
 
-def _store(run: Run, split: str, preds: Predictions) -> None:
+def store_predictions(run: Run, split: str, preds: Predictions) -> None:
+    """Keep predictions of a split in the run's folder, beside those of the other one."""
     with Lock(run.folder / "predictions.lock"):
         arrays = {}
         for other in ("val", "test"):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import torch
 
     from core.models.classifier import Classifier
+    from core.runs.ensembles import Ensemble
 
 Found = TypeVar("Found")
 META = {"meta": {"title": str, "dataset": str, "model": {"name": str},
@@ -139,8 +140,9 @@ def is_shipped(address: str) -> bool:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A classifier in evaluation mode on the CPU, the epoch that its weights are of, and what was wrong on the way."""
-    model: Classifier
+    """A classifier in evaluation mode on the CPU, the epoch that its weights are of, and what was wrong on the way. The model of
+    an ensemble is a `core.runs.ensembles.Ensemble`, which predicts but has no layers of its own."""
+    model: Classifier | Ensemble
     epoch: int
     notes: tuple[str, ...]
 
@@ -160,6 +162,9 @@ def load_classifier(address: str) -> Loaded:
         config = ModelConfig(**saved.meta["model"])
     else:
         (_, epoch), run = split_address(address), _run_of(address)
+        if run.ensemble and not run.ensemble.is_soup:
+            from core.runs.ensembles import load_ensemble
+            return Loaded(*load_ensemble(run))
         if epoch is None:
             saved, notes = checkpoints.load_best(run.checkpoints)
         else:
@@ -304,8 +309,12 @@ def decode_for(model: Classifier, data: bytes | Path, intensity: str | None = No
 
 
 def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
-    """Return probabilities of pictures of any size: (N, K) float32 in [0, 1]."""
+    """Return probabilities of pictures of any size: (N, K) float32 in [0, 1]. An ensemble asks each of its members."""
     import torch
+
+    from core.runs.ensembles import Ensemble
+    if isinstance(model, Ensemble):
+        return model.classify(pictures, classify)
     with torch.no_grad():
         return model.probabilities(model(as_input(model, pictures))).cpu().numpy()
 

@@ -15,6 +15,7 @@ from core.files.shapes import NUMBER, TIME
 from core.models.registry import MODELS
 from core.runs import shapes
 from core.runs.codes import run_code
+from core.runs.members import EnsembleSpec
 from core.runs.queue import Queue
 from core.runs.shapes import COUNT
 from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
@@ -76,6 +77,15 @@ class Run:
     def code(self) -> str:
         """Its code in the way of report R001, see core/runs/codes.py."""
         return run_code(self.config, self.data())
+
+    @property
+    def ensemble(self) -> EnsembleSpec | None:
+        """How it predicts with several networks; None for a run that was trained. Raises LightboxError "run.damaged"."""
+        raw = self._about.get("ensemble")
+        try:
+            return raw and EnsembleSpec.read(raw)
+        except Damaged:
+            raise self._damaged("config.json") from None
 
     @property
     def versions(self) -> dict[str, str]:
@@ -205,7 +215,7 @@ class Run:
     def check(self) -> Run:
         """Return itself, or raise the LightboxError of the first file without which no page can show it: "run.damaged",
         "run.gone", or "config.value" for a setting that is not allowed."""
-        name, _, _ = self.config.model.name, self._written(), self.data()
+        name, *_ = self.config.model.name, self._written(), self.data(), self.ensemble
         if name not in MODELS:
             raise LightboxError("model.unknown", f"The run {self.id} trains a network called {name[:80]!r}, which there is not.",
                                 "Its config.json was changed, or another version of Lightbox wrote it.")

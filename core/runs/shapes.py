@@ -21,7 +21,7 @@ SECONDS = Between(0, 1e11)
 
 ANY: dict = {}
 CONFIG = {"config": dict, "device": re.compile(r"[a-z]{1,20}(:\d{1,3})?"), "created": TIME,
-          "versions?": dict[str, str], "name?": str}
+          "versions?": dict[str, str], "name?": str, "ensemble?": dict}
 STATUS = {"state": State, "reason?": str, "since?": TIME, "code?": str}
 STATUS_KEYS = {key.rstrip("?") for key in STATUS}
 NOTES = {"text": str, "tags": [str]}

@@ -35,6 +35,7 @@ from core.errors import LightboxError
 from core.files import WINDOWS, Lock, disk_errors, read_json, write_json
 from core.runs import shapes
 from core.runs.device import machine, resolve
+from core.runs.members import EnsembleSpec
 from core.runs.names import default_name
 from core.runs.queue import Queue
 from core.runs.run import Run, clean_tags
@@ -76,6 +77,10 @@ class RunStore:
         that it can be seen."""
         return self._write(config, (), State.STARTING)
 
+    def create_ensemble(self, config: RunConfig, spec: EnsembleSpec) -> tuple[Run, Lock]:
+        """Write the run of an ensemble, which is made by whoever holds its lock and is never trained."""
+        return self._write(config, (), State.STARTING, spec)
+
     def resume_here(self, run: Run) -> Lock:
         """Like `resume`, but this process goes on with the run itself; returns its lock, held.
 
@@ -94,7 +99,8 @@ class RunStore:
             raise
         return lock
 
-    def _write(self, config: RunConfig, tags: Iterable[str], state: State) -> tuple[Run, Lock]:
+    def _write(self, config: RunConfig, tags: Iterable[str], state: State,
+               spec: EnsembleSpec | None = None) -> tuple[Run, Lock]:
         """A new run's folder; one that is not queued comes with its lock held."""
         config.check()
         tags = clean_tags(tags)
@@ -102,7 +108,7 @@ class RunStore:
         folder, half = self._new_folder()
         write_json(half / "config.json", {
             "config": asdict(config), "device": device, "seed": config.train.seed, "created": time.time(),
-            "versions": versions(), "name": default_name(config)})
+            "versions": versions(), "name": default_name(config)} | ({"ensemble": spec.as_dict()} if spec else {}))
         write_json(half / "status.json", asdict(Status(state, "", time.time())))
         if tags:
             write_json(half / "notes.json", {"text": "", "tags": tags})
@@ -179,8 +185,10 @@ class RunStore:
 
         It goes on where its last checkpoint is.
 
-        Two tabs may press at once: the second finds it queued already and changes nothing.
+        Two tabs may press at once: the second finds it queued already and changes nothing. Raises LightboxError "run.ensemble"
+        for an ensemble, which is made in one go and never trained.
         """
+        _require_training(run)
         run.mark_interrupted()
         if run.change(State.QUEUED, only_from=RESUMABLE):
             self.queue.put(run.id, run.device)
@@ -194,6 +202,7 @@ class RunStore:
         Raises LightboxError "run.epochs" where it has as many, "run.early" where early stopping ended it, "run.alive" while it
         waits or trains.
         """
+        _require_training(run)
         config = run.config
         done = max((record["epoch"] for record in run.records("epoch")), default=0)
         if run.status().state == State.FINISHED and done < config.train.epochs:
@@ -228,6 +237,10 @@ class RunStore:
         self.queue.remove(run.id)
         if run.is_alive():
             raise LightboxError("run.alive", "This run is training.", "Stop it first.")
+        self.delete_folder(run)
+
+    def delete_folder(self, run: Run) -> None:
+        """Remove the folder of a run, such as one that could not be made."""
         shutil.rmtree(run.folder, ignore_errors=True)
 
     def recover(self) -> None:
@@ -249,6 +262,12 @@ class RunStore:
                 continue                         # damaged, or deleted just now
         for device in set(waiting.values()):
             start_worker(self.root, device)
+
+
+def _require_training(run: Run) -> None:
+    if run.ensemble:
+        raise LightboxError("run.ensemble", f"{run.name} is an ensemble, which is not trained.",
+                            "Train its members longer, then make the ensemble again.")
 
 
 def versions() -> dict[str, str]:

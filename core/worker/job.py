@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from core.trainers.records import Record
 
 STOP_PATIENCE = 3.0      # seconds that a step may still take after Stop; then the step is given up
-SKIPPED = 5              # files that could not be read, which data.json names; it counts all
 PHASES = {"train": "Training", "validate": "Validating"}
 
 
@@ -289,14 +288,7 @@ class Job:
 
     def _check_data(self, data: Dataset) -> None:
         """Write down what the data are; refuse to go on with others than the run began with, or than other machines have."""
-        facts = {"dataset": data.name, "title": data.title, "task": data.task, "target": data.target,
-                 "class_names": list(data.class_names), "size": data.size, "resize": data.resize, "channels": data.channels,
-                 "fingerprint": data.fingerprint, "split_hash": data.split_hash, "split_note": data.split_note,
-                 "body_parts": data.source.body_parts, "label_edit": data.label_edit, "intensity": data.source.intensity,
-                 "labels": [one.text for one in data.understood if one.code.startswith("labels.")],
-                 "n": {split: len(data.indices(split)) for split in Split},
-                 "counts": {split: data.counts()[split].tolist()[:-1] for split in Split},
-                 "skipped": {"n": len(data.skipped), "first": list(data.skipped[:SKIPPED])}}
+        facts = data.facts()
         if self.group and self.group.same(data.split_hash) != data.split_hash:
             raise LightboxError("run.data_differ", "Another machine of this training has other images, or another split of them.",
                                 "Give all machines the same files.")

@@ -1,0 +1,187 @@
+"""Ensembles as classifiers: several networks, each with its own preprocessing, and one way to combine what they say.
+
+    load_ensemble(run)              an Ensemble: what `load_classifier` gives for such a run
+    member_problems(run)            a sentence for each member that was deleted or changed
+
+What imports torch is imported inside functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.datasets.geometry import fit
+from core.errors import LightboxError
+from core.files import Damaged, read_json
+from core.models.combine import WAYS, Fitted, mixture_of_experts, scores_to_probs
+from core.runs import checkpoints
+from core.runs.members import EnsembleSpec, Member
+from core.runs.run import Run
+from core.runs.store import RunStore
+
+if TYPE_CHECKING:
+    from core.models.classifier import Classifier, Preprocessing
+
+GATE_SIDE = 32            # px: the gate sees the image at this size
+
+
+class Ensemble:
+    """Networks that predict together. It has of a Classifier what a page asks of one that only predicts.
+
+    Args:
+        spec: how
+        networks: in the order of `spec.members`, in evaluation mode
+        fitted: what was learned on validation, {name: array}
+    """
+
+    stages: tuple[str, ...] = ()
+
+    def __init__(self, spec: EnsembleSpec, networks: Sequence[Classifier], fitted: Fitted):
+        self.spec, self.networks, self.fitted = spec, tuple(networks), fitted
+        first = self.networks[0]
+        self.task, self.class_names = first.task, first.class_names
+        self.notes: tuple[str, ...] = ()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """That of the first member; the others have their own."""
+        return self.networks[0].preprocessing
+
+    @property
+    def device(self):
+        return self.networks[0].device
+
+    def to(self, *args, **kwargs) -> Ensemble:
+        """Move all members, as `torch.nn.Module.to` does."""
+        for network in self.networks:
+            network.to(*args, **kwargs)
+        return self
+
+    def classify(self, pictures: list[np.ndarray], of: Callable[[Classifier, list[np.ndarray]], np.ndarray]) -> np.ndarray:
+        """Return probabilities of pictures of any size: (N, K) float32.
+
+        Args:
+            of: (network, pictures) -> (N, K), such as `core.runs.classifiers.classify`
+        """
+        return self.combine(self.by_member(pictures, of), pictures)
+
+    def by_member(self, pictures: list[np.ndarray], of: Callable[[Classifier, list[np.ndarray]], np.ndarray]) -> np.ndarray:
+        """Return what each member says: (M, N, K), the mean over the folds of one config."""
+        said = [of(network, pictures) for network in self.networks]
+        return np.stack([np.mean([said[i] for i, member in enumerate(self.spec.members) if member.column == m], axis=0)
+                         for m in range(self.spec.width)])
+
+    def combine(self, probs: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
+        """Return (N, K) from what the members say of pictures, (M, N, K)."""
+        if self.spec.how == "experts":
+            return mixture_of_experts(probs, {"gate": self.gate(pictures)}, self.task).astype(np.float32)
+        if self.spec.on_features:
+            return self.from_features(self.features(pictures))
+        return WAYS[self.spec.how].combine(probs, self.fitted, self.task).astype(np.float32)
+
+    def gate(self, pictures: list[np.ndarray]) -> np.ndarray:
+        """Return the weight of each expert for pictures of which no part is known: (N, M), from the learned gate."""
+        p = self.preprocessing
+        pixels = np.stack([gate_pixels(fit(picture, p.size, p.resize, p.channels)) for picture in pictures])
+        return gate_weights(pixels, self.fitted)
+
+    def features(self, pictures: list[np.ndarray]) -> np.ndarray:
+        """Return the features of all members side by side, (N, F1 + F2 + ...) float32."""
+        import torch
+
+        from core.runs.classifiers import as_input
+        with torch.no_grad():
+            return np.concatenate([network.embed(as_input(network, pictures)).float().cpu().numpy()
+                                   for network in self.networks], axis=1)
+
+    def from_features(self, features: np.ndarray) -> np.ndarray:
+        """Return (N, K) from the features of all members, by the stacking model that was fitted on them."""
+        scaled = (features - self.fitted["mean"]) / self.fitted["scale"]
+        return scores_to_probs(scaled @ self.fitted["coef"].T + self.fitted["intercept"], self.task).astype(np.float32)
+
+    def weights(self, pictures: list[np.ndarray] | None = None) -> np.ndarray:
+        """Return how much each network counts: (len(networks),) that sum to 1, for a mean of their maps. Of experts the gate's,
+        for the pictures' mean; of a way without weights all alike."""
+        if self.spec.how == "experts" and pictures:
+            by_column = self.gate(pictures).mean(axis=0)
+        else:
+            by_column = self.fitted.get("weights", np.full(self.spec.width, 1 / self.spec.width))
+        sizes = np.bincount([member.column for member in self.spec.members])
+        return np.array([by_column[member.column] / sizes[member.column] for member in self.spec.members])
+
+
+def gate_pixels(image: np.ndarray) -> np.ndarray:
+    """Return what a gate sees of an image (S, S, C) uint8: its gray values at GATE_SIDE px a side, in [0, 1], (GATE_SIDE^2,)."""
+    import cv2
+    gray = np.asarray(image).mean(axis=2, dtype=np.float32)
+    return cv2.resize(gray, (GATE_SIDE, GATE_SIDE), interpolation=cv2.INTER_AREA).ravel() / 255
+
+
+def gate_weights(pixels: np.ndarray, fitted: Fitted) -> np.ndarray:
+    """Return the probability of each part, (N, M): the softmax of a logistic regression on pixels (N, GATE_SIDE^2)."""
+    scaled = (pixels - fitted["gate_mean"]) / fitted["gate_scale"]
+    return scores_to_probs(scaled @ fitted["gate_coef"].T + fitted["gate_intercept"], "multi-class")
+
+
+# ------------------------------------------------------------------------------------------------- loading
+
+def load_ensemble(run: Run) -> tuple[Ensemble, int, tuple[str, ...]]:
+    """Load all members of an ensemble and prove that they are those that it was made from.
+
+    Returns:
+        the ensemble, its one epoch, and sentences about what was wrong on the way
+
+    Raises LightboxError "ensemble.member" for a member that was deleted or changed, "checkpoint.damaged".
+    """
+    spec = run.ensemble
+    saved, notes = checkpoints.load_best(run.checkpoints)
+    fitted = {name: value.numpy() for name, value in saved.weights.items() if name != "none"}
+    return Ensemble(spec, [load_member(member) for member in spec.members], fitted), saved.epoch, tuple(notes)
+
+
+def load_member(member: Member) -> Classifier:
+    """Load a member's network, in evaluation mode. Raises LightboxError "ensemble.member"."""
+    from core.runs.classifiers import load_classifier
+    if problem := member_problem(member):
+        raise LightboxError("ensemble.member", problem, "Make the ensemble again from the runs that there are.")
+    return load_classifier(member.address).model
+
+
+def member_problems(run: Run) -> list[str]:
+    """Return a sentence for each member that was deleted or changed since the ensemble was made; of a soup none, which needs
+    its members no more."""
+    spec = run.ensemble
+    return [] if spec is None or spec.is_soup else [text for member in spec.members if (text := member_problem(member))]
+
+
+def member_problem(member: Member) -> str:
+    """Return what is wrong with a member in a sentence, "" where nothing is."""
+    try:
+        run = RunStore().get(member.run)
+    except LightboxError:
+        return f"The member {member.name} ({member.run}) was deleted."
+    found = weights_hash(run, member.epoch)
+    if found == member.sha256:
+        return ""
+    if found is None:
+        return f"The weights of epoch {member.epoch} of the member {member.name} ({member.run}) are no longer there."
+    return f"The weights of the member {member.name} ({member.run}) have changed since this ensemble was made."
+
+
+def weights_hash(run: Run, epoch: int) -> str | None:
+    """Return the SHA-256 of the weights of a finished epoch, as its checkpoint says; None where it is not there. The ensemble's
+    own stands for all of its members'."""
+    try:
+        meta = read_json(run.checkpoints / checkpoints.name_of(epoch) / "meta.json", checkpoints.META)["meta"]
+        return meta["sha256"]["weights.safetensors"]
+    except (FileNotFoundError, Damaged, KeyError):
+        return None
+
+
+def digest(fitted: Fitted) -> str:
+    """Return SHA-256 of what was fitted, to tell two ensembles of the same members apart."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(fitted[name]).tobytes() for name in sorted(fitted))).hexdigest()
