@@ -16,9 +16,11 @@ from core.datasets.store import store_folder
 from core.errors import LightboxError
 from core.evaluation.predictions import Predictions
 from core.metrics.evaluation import Note
+from core.runs.ensembles import member_problems
 from core.runs.store import Run
 
-CODES = {"data.gone": "the images cannot be opened now",
+CODES = {"ensemble.member": "a member of the ensemble was deleted or changed",
+         "data.gone": "the images cannot be opened now",
          "data.split_changed": "other images, or others in training, validation or test",
          "data.labels_changed": "labels of the predicted images are others",
          "data.pixels_changed": "pixels are others",
@@ -37,6 +39,8 @@ def data_note(run: Run, preds: Predictions | None = None, fingerprint: str | Non
     Returns:
         None where nothing has, or nothing is known: the run has not started, or its set must be downloaded first
     """
+    if problems := member_problems(run):
+        return Note("ensemble.member", f"{problems[0]} The numbers here are those that were kept; the ensemble predicts nothing new.")
     about, config = run.data(), run.config.data
     if not about:
         return None

@@ -170,7 +170,7 @@ def _check_way(members: Sequence[Member], how: str, gate: str, draws: int, on_fe
         raise LightboxError("ensemble.how", "The networks of several folds have features that cannot be compared.",
                             "Stack their probabilities.")
     least = 1 if draws or members[-1].column < len(members) - 1 else 2
-    if members[-1].column + 1 < least and len(members) < 2:
+    if len(members) < least and not gate:
         raise LightboxError("ensemble.empty", "An ensemble needs two members, the folds of one config, or augmented copies "
                             "of the images.", "Give more runs, or --tta 8.")
 

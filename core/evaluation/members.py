@@ -136,14 +136,19 @@ def differences(members: Sequence[Member]) -> list[Difference]:
         other = run.data()
         if (other["task"], list(other["class_names"])) != (about["task"], list(about["class_names"])):
             found.append(Difference(f"{run.name} learned other classes: {', '.join(other['class_names'][:6])} instead of "
-                                    f"{', '.join(about['class_names'][:6])}.", _settings(first, OF_THE_SPLIT), run.config))
+                                    f"{', '.join(about['class_names'][:6])}.", _settings(first, run.config), run.config))
+        elif not members[0].part and run.config.data.only != first.data.only:
+            column = (run.config.data.only or first.data.only).partition(":")[0]
+            found.append(Difference(f"{runs[0].name} and {run.name} were trained on other values of {column}: they are experts, "
+                                    "and are combined as such.", {}, run.config))
         elif text := _other_split(runs[0], run, in_series=members[0].column == members[-1].column or bool(members[0].part)):
-            found.append(Difference(text, _settings(first, (*OF_THE_SPLIT, "data.fold")), run.config))
+            found.append(Difference(text, _settings(first, run.config), run.config))
     return found + _missing_folds(members, runs) + _missing_experts(members, runs)
 
 
-def _settings(config: RunConfig, fields: Sequence[str]) -> dict:
-    return {name: config.get(name) for name in fields}
+def _settings(first: RunConfig, other: RunConfig) -> dict:
+    """The settings of the split in which another run must be changed to fit the first."""
+    return {name: first.get(name) for name in (*OF_THE_SPLIT, "data.fold") if first.get(name) != other.get(name)}
 
 
 def _other_split(a: Run, b: Run, in_series: bool) -> str:
@@ -186,7 +191,7 @@ def _missing_folds(members: Sequence[Member], runs: Sequence[Run]) -> list[Diffe
                              {"data.fold": fold}, config) for fold in missing]
         if len(group) == 1 and config.data.folds < 2:
             found.append(Difference(f"{group[0].name} is no series of folds, and others are.",
-                                    _settings(next(iter(series.values()))[0].config, OF_THE_SPLIT), config))
+                                    _settings(next(iter(series.values()))[0].config, config), config))
     return found
 
 
@@ -218,7 +223,7 @@ def require_fitting(members: Sequence[Member]) -> None:
     if found := differences(members):
         first = found[0]
         settings = " ".join(f"--set {name}={value}" for name, value in first.settings.items() if value != "")
-        hint = f"Train the missing run: python -m core train ... {settings}" if settings else "Leave one of them out."
+        hint = f"Train the missing run: python -m core train ... {settings}" if settings else "Choose others."
         raise LightboxError("ensemble.differ", first.text, hint)
 
 
