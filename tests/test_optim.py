@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from core.config import ModelConfig, OptimConfig
+from core.config.optim import cycle_ends
 from core.models import build_model
 from core.trainers.optim import build_optimiser, lr_at, set_lr
 
@@ -36,6 +37,8 @@ def theirs(make, epochwise=False) -> list[float]:
     ({"schedule": "step"}, lambda o: S.MultiStepLR(o, [10, 15], gamma=0.1), True),
     ({"schedule": "every", "every": 5, "factor": 0.5}, lambda o: S.StepLR(o, 5, 0.5), True),          # R000
     ({"schedule": "every", "every": 7, "factor": 0.1}, lambda o: S.StepLR(o, 7, 0.1), True),          # R004
+    ({"schedule": "cyclic", "cycles": 5}, lambda o: S.CosineAnnealingWarmRestarts(o, T_0=STEPS // 5), False),
+    ({"schedule": "cyclic", "cycles": 1}, lambda o: S.CosineAnnealingLR(o, T_max=STEPS), False),
     ({"schedule": "one_cycle"}, lambda o: S.OneCycleLR(o, 0.3, total_steps=STEPS, cycle_momentum=False), False),
 ])
 def test_schedules_against_torch(config, make, epochwise):
@@ -64,7 +67,15 @@ def test_one_cycle_has_a_rise_of_its_own_and_takes_no_warm_up():
     assert [lr_at(with_, s, STEPS, EACH) for s in range(STEPS)] == [lr_at(without, s, STEPS, EACH) for s in range(STEPS)]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "every", "one_cycle"])
+def test_a_cycle_ends_with_a_whole_epoch_where_the_epochs_do_not_divide():
+    config = OptimConfig(lr=1.0, warmup=0.2, schedule="cyclic", cycles=3)                 # 20 epochs: 7, 6 and 7
+    rates = [lr_at(config, step, STEPS, EACH) for step in range(STEPS)]
+    assert [step // EACH for step, rate in enumerate(rates) if rate == 1.0] == [0, 7, 13]
+    assert all(rates[end * EACH - 1] == min(rates[max(0, end - 6) * EACH:end * EACH]) < 0.01 for end in (7, 13, 20))
+    assert cycle_ends(20, 3) == (7, 13, 20) and cycle_ends(3, 9) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "every", "one_cycle", "cyclic"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 10])
 def test_a_short_training_has_a_rate_too(schedule, steps):
     for step in range(steps):

@@ -22,7 +22,8 @@ machine, tiny = train_form.machine, train_form.tiny          # fixtures
 # What must be chosen before a knob means anything and is shown.
 STATES = [{}, {"model.name": "cnn"}, {"model.name": "densenet121", "model.weights": "imagenet", "model.freeze": "all"},
           {"optim.name": "sgd", "optim.schedule": "every"}, {"train.loss": "focal", "data.folds": 5},
-          {"model.freeze": "all", "model.unfreeze_epoch": 3}]
+          {"model.freeze": "all", "model.unfreeze_epoch": 3},
+          {"optim.schedule": "cyclic"}]
 
 
 def test_every_knob_can_be_chosen_and_shows_the_default_the_words_and_the_limits_of_the_config():
@@ -74,6 +75,8 @@ def test_what_has_no_effect_is_not_shown():
     cnn = shown(model__name="cnn")
     assert cnn - plain == set(config_form.names_in("cnn")) and "model.stem" not in cnn
     assert shown(optim__schedule="every") - plain == {"optim.every", "optim.factor"}
+    cyclic = shown(optim__schedule="cyclic")
+    assert cyclic - plain == {"optim.cycles"} and plain - cyclic == {"optim.warmup"}
     assert shown(optim__name="sgd") - plain == {"optim.momentum"}
     assert plain - shown(optim__schedule="one_cycle") == {"optim.warmup"}
     assert plain - shown(data__folds=5) == {"data.val_fraction"}

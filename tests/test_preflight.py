@@ -20,7 +20,8 @@ from tests.tiny import tiny_config, tiny_npz
 WORKS = {"plain": {}, "the weights that came along": {"model.weights": "run:phantom-body-part"}, "a cut": {"model.cut": "fire5"},
          "frozen": {"model.freeze": "all", "model.weights": "run:phantom-body-part"},
          "some of the weights": {"model.name": "squeezenet1_0", "model.weights": "run:phantom-body-part"},
-         "five folds": {"data.folds": 5, "data.fold": 4, "data.split": "image"}, "a focal loss": {"train.loss": "focal"}}
+         "five folds": {"data.folds": 5, "data.fold": 4, "data.split": "image"}, "a focal loss": {"train.loss": "focal"},
+         "a cycle an epoch": {"optim.schedule": "cyclic", "optim.cycles": 3}}
 FAILS = {"weights of another network": {"model.name": "resnet18", "model.weights": "run:phantom-body-part"},
          "a run that is gone": {"model.weights": "run:20200101-000000-0000"}, "no file": {"model.weights": "file:/nowhere.st"},
          "a file of another network": {"model.weights": "file:{folder}/other.safetensors"},
@@ -34,6 +35,7 @@ FAILS = {"weights of another network": {"model.name": "resnet18", "model.weights
                                  "model.cnn_pool_stride": 1},
          "no order": {"data.dataset": "{folder}/three/tiny.npz", "train.loss": "ordinal"},
          "no such set": {"data.dataset": "nope"},
+         "more cycles than epochs": {"optim.schedule": "cyclic", "optim.cycles": 4},
          "no such device": {"train.device": "cuda:7"}, "no such task": {"data.target": "age"},
          "no such fold": {"data.folds": 1}, "all folds at once": {"data.folds": 3, "data.fold": -1, "data.split": "image"},
          "no such class": {"data.label_map": "7=seven"}, "no class left": {"data.label_map": "0=a, 1=a"},

@@ -19,7 +19,7 @@ from tests.trained import EVERYTHING, build, epochs_of, learn, run, same, small
 
 one_thread, splits = trained.one_thread, trained.splits          # fixtures
 
-OPTIMISERS, SCHEDULES = ("adamw", "adam", "sgd"), ("constant", "cosine", "step", "every", "one_cycle")
+OPTIMISERS, SCHEDULES = ("adamw", "adam", "sgd"), ("constant", "cosine", "step", "every", "one_cycle", "cyclic")
 
 
 def as_in_a_file(tensors: dict) -> dict:

@@ -66,6 +66,9 @@ def test_samples_take_classes_in_turn(tiny):
 @pytest.mark.parametrize("changes, said", [
     ({"model.freeze": "all"}, "stay random"),
     ({"model.freeze": "all", "model.weights": "imagenet", "model.unfreeze_epoch": 10}, "Unfreezing after 10 epochs"),
+    ({"train.snapshots": 11}, "each of the 10 epochs is kept"),
+    ({"train.snapshots": 5, "train.patience": 3}, "only those up to the last epoch are kept"),
+    ({"train.snapshots": 5, "optim.schedule": "cyclic", "optim.cycles": 2}, "choose 2 snapshots"),
     ({"train.patience": 10}, "Early stopping after 10 epochs never happens"),
     ({"train.class_weights": True, "train.sampling": "balanced"}, "only one of them"),
     ({"augment.flip_vertical": 0.5}, "diaphragm above the lungs"),

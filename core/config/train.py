@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.config.knob import knob
+from core.config.optim import cycle_ends
 
 MONITORS = {"roc_auc": "ROC AUC", "loss": "Loss", "accuracy": "Accuracy",
             "balanced_accuracy": "Balanced accuracy", "average_precision": "Average precision",
@@ -37,6 +38,10 @@ class TrainConfig:
     patience: int = knob(
         0, "Early stopping", "Stops when this metric has not improved for so many epochs (the patience). 0: "
         "never.", low=0, high=1000, unit="epochs", group="objective")
+    snapshots: int = knob(
+        0, "Snapshots", "Keeps the weights at so many epochs, equally far apart up to the last: of one training several "
+        "networks that can vote, or whose weights can be averaged. 0: the best epoch and the last two are kept.", low=0,
+        high=100, group="objective", offered={0: "None", 3: "3", 5: "5", 10: "10"})
     class_weights: bool = knob(
         False, "Class weights", "Weights the loss by inverse class frequency, so that rare classes count as "
         "much.")
@@ -75,3 +80,8 @@ class TrainConfig:
         "auto", "Compile", "torch.compile takes about a minute and makes steps on a GPU faster. auto: where "
         "the run is long enough to gain by it.", choices={"auto": "Automatic", "on": "On", "off": "Off"},
         group="hardware")
+
+    @property
+    def snapshot_epochs(self) -> tuple[int, ...]:
+        """The epochs, counted from 1, whose checkpoints are kept whatever comes after; () without snapshots."""
+        return cycle_ends(self.epochs, self.snapshots) if self.snapshots else ()

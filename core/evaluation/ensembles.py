@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -218,9 +218,8 @@ def _save(run: Run, model, data: Dataset, weights: dict) -> None:
     """Write the checkpoint: what was fitted, or a soup's weights."""
     import torch
     tensors = {name: torch.as_tensor(value).clone() for name, value in weights.items()} or {"none": torch.zeros(1)}
-    described = {"preprocessing": asdict(model.preprocessing), "task": model.task, "class_names": list(model.class_names)}
     checkpoints.save(run.checkpoints, EPOCH, 0, tensors, {}, {
-        "classifier": described, "dataset": data.name, "run": run.id, "best": {"epoch": EPOCH}, "record": None})
+        "classifier": model.describe(), "dataset": data.name, "run": run.id, "best": {"epoch": EPOCH}, "record": None})
 
 
 def _of_experts(spec: EnsembleSpec, said: MemberPredictions, data: Dataset, fitted: Fitted) -> np.ndarray:

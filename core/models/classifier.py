@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -160,6 +160,10 @@ class Classifier(nn.Module):
         # bfloat16 has eight bits: a softmax of it would not sum to 1
         logits = logits.float()
         return logits.sigmoid() if self.task == Task.MULTILABEL else logits.softmax(dim=1)
+
+    def describe(self) -> dict:
+        """Return what is needed to build it again, without its weights: what a checkpoint's meta has."""
+        return {"preprocessing": asdict(self.preprocessing), "task": self.task, "class_names": list(self.class_names)}
 
     @property
     def device(self) -> torch.device:

@@ -18,6 +18,7 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,11 +157,11 @@ def load_best(folder: Path) -> tuple[Checkpoint, list[str]]:
                         "Train again, and check the disk: it may be failing.")
 
 
-def prune(folder: Path, best_epoch: int) -> None:
-    """Keep the last two and the best."""
-    known = places(folder)
+def prune(folder: Path, best_epoch: int, snapshots: Collection[int] = ()) -> None:
+    """Keep the last two, the best, and the epochs that are snapshots of the run."""
+    known, kept = places(folder), {(epoch, 0) for epoch in (best_epoch, *snapshots)}
     for place in known[:-2]:
-        if place != (best_epoch, 0):
+        if place not in kept:
             shutil.rmtree(folder / name_of(*place), ignore_errors=True)
     for half in folder.glob(".e*"):            # left by a kill
         shutil.rmtree(half, ignore_errors=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.config import ORDERED, SPLIT_NAMES, ModelConfig, RunConfig
+from core.config.optim import require_cycles
 from core.datasets import Dataset, look_ahead
 from core.datasets.external import require_training
 from core.errors import LightboxError
@@ -89,7 +90,8 @@ def split_possible(configs: Iterable[RunConfig], look: Callable[..., Dataset | N
     known: dict[tuple, LightboxError | None] = {}
     possible, refused = [], []
     for config in configs:
-        key = config.data, config.model, config.train.loss, config.train.device          # all that a check looks at
+        train, optim = config.train, config.optim                                        # all that a check looks at
+        key = config.data, config.model, train.loss, train.device, train.epochs, optim.schedule, optim.cycles
         if key not in known:
             try:
                 known[key] = require_possible(config, look, with_network=with_network)
@@ -141,6 +143,10 @@ def _loss_fits(plan: Plan) -> None:
                             "Use cross-entropy or the focal loss for this task.")
 
 
+def _cycles_fit(plan: Plan) -> None:
+    require_cycles(plan.config.optim, plan.config.train.epochs)
+
+
 def _network_exists(plan: Plan) -> None:
     if plan.with_network:
         plan.network  # noqa: B018 - built here, or refused
@@ -164,7 +170,7 @@ def _weights_fit(plan: Plan) -> None:
                             "model.weights can be none, imagenet, run:<id of a run> or file:<path>.")
 
 
-CHECKS: tuple[Callable[[Plan], None], ...] = (_has_images, _loss_fits, _network_exists, _weights_fit)
+CHECKS: tuple[Callable[[Plan], None], ...] = (_has_images, _loss_fits, _cycles_fit, _network_exists, _weights_fit)
 
 
 @lru_cache(maxsize=64)
@@ -208,6 +214,7 @@ MENDS: list[tuple[str, Mend, Callable[[RunConfig], bool]]] = [
     *_mends("model.blocks", "Keep all dense blocks", {"model.blocks": 0, "model.block_layers": 0}),
     *_mends("model.freeze", "Freeze nothing", {"model.freeze": "none"}),
     *_mends("train.loss", "Use cross-entropy", {"train.loss": "auto"}),
+    *_mends("train.cycles", "Use one cycle", {"optim.cycles": 1}),
     *_mends("device.unknown", "Use the best device here", {"train.device": "auto"}),
     *_mends("dataset.target", "Take the first task", {"data.target": ""}),
     *_mends("split.only split.too_few", "Take all images, not only some", {"data.only": ""}),

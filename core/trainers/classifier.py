@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from core.augment import active
 from core.augment.images import augment
 from core.config import ModelConfig, RunConfig
+from core.config.optim import require_cycles
 from core.errors import LightboxError
 from core.trainers.batches import Batches, SplitData
 from core.trainers.distributed import Group, has_dropout
@@ -69,8 +70,8 @@ def train(state: TrainState, train_split: SplitData, val_split: SplitData, confi
 
     Raises:
         LightboxError: "train.empty" for a split without images, "train.loss" for a loss that does not fit the
-            task, "train.parts" for batches too small for several processes, "train.nan" when the loss is no
-            longer a number; `state` must then not be saved
+            task, "train.cycles" for more cycles than epochs, "train.parts" for batches too small for several
+            processes, "train.nan" when the loss is no longer a number; `state` must then not be saved
 
     >>> from core.models import build_model
     >>> images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), dtype=np.uint8)
@@ -86,6 +87,7 @@ def train(state: TrainState, train_split: SplitData, val_split: SplitData, confi
         if len(split) < 2:
             raise LightboxError("train.empty", f"The {name} split has {len(split)} images.",
                                 "Choose other shares for the split, or more images.")
+    require_cycles(config.optim, config.train.epochs)
     model, task = state.model, state.model.task
     device = next(model.parameters()).device
     model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +134,8 @@ class Job:
         if saved:
             state.load(saved.weights, saved.resume, saved.meta["state"])
         last = saved.meta["record"] if saved else None
-        self.meta = {"how": self.how, "classifier": describe(self.model), "dataset": data.name, "run": run.id, "record": last}
+        self.meta = {"how": self.how, "classifier": self.model.describe(), "dataset": data.name, "run": run.id,
+                     "record": last, "snapshots": list(saved.meta.get("snapshots", [])) if saved else []}
         if last and last["epoch"] not in {record["epoch"] for record in run.records("epoch")}:
             self.log(last)                        # it was saved, and then the trainer was killed
         return state, notes
@@ -192,10 +193,12 @@ class Job:
         was saved but not reported is reported on the next start."""
         from core.runs import checkpoints
         self.meta["record"] = {**record.to_json(), "at": time.time()}
+        if record.epoch in self.run.config.train.snapshot_epochs:
+            self.meta["snapshots"] = [*self.meta["snapshots"], record.epoch]
         self._save(state)
         self.log(self.meta["record"])
         if self.writes:
-            checkpoints.prune(self.run.checkpoints, state.best["epoch"])
+            checkpoints.prune(self.run.checkpoints, state.best["epoch"], self.meta["snapshots"])
 
     def _finish(self, state: TrainState, data: Dataset) -> None:
         from core.trainers.validation import why_it_ended
@@ -319,11 +322,6 @@ class Job:
 
     def _rank_0_first(self) -> AbstractContextManager:
         return self.group.rank_0_first() if self.group else contextlib.nullcontext()
-
-
-def describe(model) -> dict:
-    """Return what is needed to build this classifier again, without its weights."""
-    return {"preprocessing": asdict(model.preprocessing), "task": model.task, "class_names": list(model.class_names)}
 
 
 def _fair_share(processes: int) -> int:

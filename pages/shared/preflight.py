@@ -160,6 +160,19 @@ def _patience(f: Facts) -> str | None:
     return None
 
 
+def _snapshots(f: Facts) -> str | None:
+    train, optim = f.config.train, f.config.optim
+    if not train.snapshots:
+        return None
+    if train.snapshots > train.epochs:
+        return f"{train.snapshots} snapshots are more than the run has epochs: each of the {train.epochs} epochs is kept."
+    if train.patience and train.patience < train.epochs:
+        return ("Early stopping may end the run before its last snapshots: only those up to the last epoch are kept.")
+    if optim.schedule == "cyclic" and optim.cycles != train.snapshots:
+        return (f"Snapshots are best taken where a cycle ends: with {optim.cycles} cycles, choose {optim.cycles} snapshots.")
+    return None
+
+
 def _batch_size(f: Facts) -> str | None:
     if f.n_train and f.config.train.batch_size > f.n_train:
         return (f"The batch size of {f.config.train.batch_size} is larger than the training set "
@@ -232,5 +245,5 @@ def _copies(f: Facts) -> str | None:
 
 
 CHECKS: tuple[Callable[[Facts], str | None], ...] = (
-    _memory, _earlier_run, _knows_task, _no_imagenet, _frozen_random, _unfreeze, _patience, _no_order, _imbalance,
+    _memory, _earlier_run, _knows_task, _no_imagenet, _frozen_random, _unfreeze, _patience, _snapshots, _no_order, _imbalance,
     _balanced_twice, _batch_size, _enlarged, _augmentation, _untrained, _copies, _patients)
