@@ -87,6 +87,21 @@ def test_a_grid_that_cannot_be_is_a_sentence():
     assert at.run().button("queue_grid").label == "Queue 5 runs"
 
 
+def test_a_cross_validation_is_one_click(tiny):
+    at = open_page("train", dataset=str(tiny))
+    assert at.button("queue_folds").label == "Queue 5 folds" and "**5 runs**, each validated on another fold" in text_of(at)
+    by_key(at, "segmented_control", "cross_validation_folds").set_value(3).run()
+    at.button("queue_folds").click().run()
+    assert at.title[0].value == "Runs" and "3 of 3 runs" in text_of(at)
+    runs = RunStore().list()
+    assert sorted((r.config.data.folds, r.config.data.fold) for r in runs) == [(3, 0), (3, 1), (3, 2)]
+    assert len({tuple(r.notes().tags) for r in runs}) == 1 and runs[0].notes().tags[0].startswith("folds-")
+    assert sorted(r.name for r in runs)[0].endswith("fold 1 of 3")
+    sets = [open_dataset(r.config.data) for r in runs]
+    validated = np.concatenate([data.indices("val") for data in sets])
+    assert sorted(validated) == sorted({*range(len(sets[0].table))} - {*sets[0].indices("test")}), "each image once"
+
+
 @pytest.fixture
 def torch_is_here(monkeypatch):
     import torch  # noqa: F401

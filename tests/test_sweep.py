@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from core.__main__ import parser
+from core.commands import train as train_command
 from core.config import RunConfig
 from core.datasets import look_ahead
 from core.datasets.custom import CustomDataset, save_custom_dataset
@@ -42,6 +44,22 @@ def test_names_say_in_words_what_differs():
     assert len({c.name for c in expand(BASE, varied)}) == len(MODELS) * 2 * 3
     for config in expand(BASE, varied):
         assert not any(key in config.name for key in MODELS)
+
+
+def test_the_folds_of_the_command_line_are_those_of_the_grid():
+    """--folds 3 is --grid data.folds=3 --grid data.fold=all, and goes with another grid."""
+    def expanded(*words):
+        options = parser().parse_args(["train", *words])
+        return train_command._grid(train_command._config(options), train_command._items(options))
+
+    assert [(c.data.folds, c.data.fold) for c in expanded("--folds", "3")] == [(3, 0), (3, 1), (3, 2)]
+    assert expanded("--folds", "3") == expand(RunConfig(), {"data.folds": ["3"], "data.fold": ["all"]})
+    both = expanded("--folds", "2", "--grid", "model.name=resnet18,squeezenet1_1")
+    assert [(c.model.name, c.data.fold) for c in both] == [
+        (name, fold) for name in ("resnet18", "squeezenet1_1") for fold in (0, 1)]
+    with pytest.raises(LightboxError) as refused:
+        expanded("--folds", "1")
+    assert refused.value.code == "grid.folds"
 
 
 def test_a_run_for_each_value_of_a_column(tmp_path):

@@ -28,12 +28,12 @@ def train(options: Namespace) -> int:
     from core.runs.store import RunStore
     if options.resume:
         _refuse_settings(options)
-    configs = [] if options.resume else _grid(_config(options), options.grid)
+    configs = [] if options.resume else _grid(_config(options), _items(options))
     for config, error in split_possible(configs, cache(look_ahead))[1]:      # what cannot work is refused before a run exists
         which = f"In the run {config.name}." if len(configs) > 1 else ""
         raise LightboxError(error.code, error.message, f"{error.hint} {which}".strip())
     if "TORCHELASTIC_RUN_ID" in os.environ:       # one of several processes of torchrun, which train the run themselves
-        if options.grid:
+        if _items(options):
             raise LightboxError("cli.grid", "torchrun trains one run on several processes, not a grid.",
                                             "Leave one of them out.")
         run = ["--config", configs[0].to_json()] if configs else ["--resume", options.resume]
@@ -94,6 +94,12 @@ def _given(options: Namespace) -> dict:
 def _with(config: RunConfig, changes: dict) -> RunConfig:
     """Return `config` with the changes that are not None."""
     return config.with_(**{k: v for k, v in changes.items() if v is not None})
+
+
+def _items(options: Namespace) -> list[str]:
+    """Return what --grid gives, with all folds where --folds asks for them."""
+    folds = [] if options.folds is None else [f"data.folds={options.folds}", "data.fold=all"]
+    return [*options.grid, *folds]
 
 
 def _grid(config: RunConfig, items: list[str]) -> list[RunConfig]:
@@ -248,6 +254,8 @@ COMMANDS = (
         argument("--right", action="store_true", help="the recipe with its report's mistakes corrected"),
         argument("--grid", action="append", default=[], metavar="field=value,value",
                  help="a run for each combination of values; also augment, recipe and data.fold=all"),
+        argument("--folds", type=int, metavar="K", help="cross-validation: a run for each of K folds, stratified and, as "
+                                                        "data.split says, by patient"),
         argument("--resume", metavar="RUN", help="resume a run that was stopped or interrupted; with --epochs any that ended"),
         argument("--queue", action="store_true", help="print the run's id and return; the worker trains it"),
     )),

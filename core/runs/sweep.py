@@ -72,6 +72,18 @@ def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = 
     return [dataclasses.replace(made, name=name) for made, name in names.items()]
 
 
+def cross_validation(config: RunConfig, folds: int) -> list[RunConfig]:
+    """Return a run for each of k folds of the images that are not test: stratified by class, and patients kept whole as
+    data.split says.
+
+    Raises LightboxError "config.value" for more folds than are allowed, "grid.folds" for fewer than two.
+
+    >>> [one.data.fold for one in cross_validation(RunConfig(), 3)]
+    [0, 1, 2]
+    """
+    return expand(config.with_(**{"data.folds": folds, "data.fold": 0}), {"data.fold": [ALL]})
+
+
 def parse_values(items: Sequence[str]) -> dict[str, list[str]]:
     """Return {"model.name": ["resnet18", "resnet50"]} from the command line's "model.name=resnet18,resnet50".
 

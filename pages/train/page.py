@@ -11,7 +11,7 @@ from pages.shared import augmentation, config_form, form_address, open_data, pre
 from pages.shared.damaged import draw_damaged_runs, draw_damaged_sets
 from pages.shared.gallery import gallery
 from pages.shared.layout import dataset_chip, escape, format_bytes, go, link, next_step, page_header, show_error
-from pages.train import lr_finder, queue_button, quick, recipe_menu, sweep
+from pages.train import cross_validation, lr_finder, queue_button, quick, recipe_menu, sweep
 
 
 def draw_form() -> None:
@@ -62,6 +62,7 @@ def draw_preview() -> None:
     st.caption(f"Trains on {escape(preview.name_of(ahead.device, devices))} in the background: you can close "
                "the browser."
                + queue)
+    cross_validation.draw_cross_validation(ahead, devices, runs)
     sweep.draw_grid(ahead, devices, runs)
 
 

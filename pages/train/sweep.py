@@ -44,7 +44,7 @@ def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[RunSumm
             st.caption("Choose at least two values.")
             return
         seconds, unknown = preview.time_of_all(configs, devices, ahead.counts["train"] or 0, rows)
-        st.markdown(f"**{len(configs)} runs**, one after the other. {_duration(len(configs), seconds, unknown)}")
+        st.markdown(f"**{len(configs)} runs**, one after the other. {duration(len(configs), seconds, unknown)}")
         names = [config.name for config in configs[:SHOWN]]
         more = [f"and {len(configs) - SHOWN} more"] if len(configs) > SHOWN else []
         st.caption(escape("; ".join(names + more)))
@@ -72,11 +72,16 @@ def is_grid() -> bool:
 
 
 def create_runs(store: RunStore) -> str:
-    """Queue all runs of the grid that can work, with one tag, by which the page Runs then shows them. Return the first one's
-    id.
+    """Queue all runs of the grid that can work. Return the first one's id."""
+    return queue_all(store, expand(config_form.read(), _chosen(), LIMIT, open_data.look), "grid")
+
+
+def queue_all(store: RunStore, configs: Sequence[RunConfig], what: str) -> str:
+    """Queue those runs that can work, with one tag that begins with `what`, by which the page Runs then shows them. Return the
+    first one's id.
     """
-    first, tag = "", f"grid-{secrets.token_hex(2)}"
-    possible, refused = split_possible(expand(config_form.read(), _chosen(), LIMIT, open_data.look), open_data.look)
+    first, tag = "", f"{what}-{secrets.token_hex(2)}"
+    possible, refused = split_possible(configs, open_data.look)
     if not possible:
         raise refused[0][1]
     for config in possible:
@@ -137,7 +142,8 @@ def _title(name: str) -> str:
     return TITLES.get(name) or KNOBS[name].label
 
 
-def _duration(count: int, seconds: float, unknown: int) -> str:
+def duration(count: int, seconds: float, unknown: int) -> str:
+    """Return how long so many runs take together, of which some are unknown."""
     if unknown == count:
         return "We will know how long they take after the first one."
     if unknown:
