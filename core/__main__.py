@@ -8,6 +8,7 @@
     python -m core train --dataset D --model M [--size S] [--epochs E] [--seed K] [--device cpu] [--set
     section.field=value ...] python -m core train --recipe KEY [--right] --dataset D ...
     python -m core train --grid field=value,value [--grid ...] ...
+    python -m core train --folds K ...
     python -m core train --resume RUN
     python -m core train ... --queue
     torchrun --nproc-per-node 2 -m core train ...
@@ -20,6 +21,7 @@
     [--without-marked KIND,...] [--json]
     python -m core compare RUN RUN [--split val|test] [--json]
     python -m core compare RUN ... | --dataset D [--target T] --out FOLDER [--split val|test] [--json]
+    python -m core folds [RUN ...] [--metric M] [--json]
     python -m core marks D [--out FILE.csv]
     python -m core shortcut-test RUN [--split val|test] [--json]
     python -m core explain RUN IMAGE [--method M] [--layer L] [--target C] [--against C] --out FILE.png
