@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from pages.shared.layout import escape, format_number
 from pages.shared.run_table import as_csv
 from tests import judged
 from tests.browser_support import ROOT, serve, wait_idle
-from tests.drawn import run_table
+from tests.drawn import charts, run_table
 from tests.judged import another_seed, galleries, open_page, plant, stored_arrays, text_of
 from tests.test_compare import another, change
 
@@ -273,3 +274,41 @@ def test_a_head_sorts_and_a_line_is_picked_by_a_click(two, page, tmp_path):
         assert scroll.evaluate("box => { box.scrollLeft = 90; return box.scrollLeft }") == 90
         assert names.nth(0).bounding_box()["x"] == left
         page.goto("about:blank")
+
+
+@pytest.fixture
+def folds(run):
+    """Two cross-validations of three folds, of which the second lacks one."""
+    for name, values, lr in (("net", (.8, .85, .82), 0.001), ("other", (.7, .75, .71), 0.5)):
+        for k, value in enumerate(values):
+            one = judged.another_run(run, f"2020010{k + 1}-000000-{'aaaa' if name == 'net' else 'bbbb'}", **{
+                "data.folds": 3, "data.fold": k, "optim.lr": lr, "name": f"{name}, fold {k + 1} of 3"})
+            judged.change_json(one, "data", split_hash=f"fold {k}")
+            lines = [json.loads(line) for line in (one.folder / "metrics.jsonl").read_text().splitlines()]
+            (one.folder / "metrics.jsonl").write_text("".join(json.dumps(line | ({"val_roc_auc": value} if "val_roc_auc" in line
+                                                                                 else {})) + "\n" for line in lines))
+            for file in ("predictions.npz", "scores.json"):
+                (one.folder / file).unlink(missing_ok=True)
+    shutil.rmtree(one.folder)
+    return run
+
+
+def test_cross_validations_have_a_table_a_test_and_the_click_for_what_is_missing(folds, monkeypatch):
+    monkeypatch.setattr("core.runs.store.start_worker", lambda *_: None)
+    at = open_page("compare", view="folds")
+    table = at.dataframe[0].value
+    assert sorted(table["Network"]) == ["net", "other"]
+    net = table.set_index("Network").loc["net"]
+    assert (net["Fold 1"], net["Fold 3"], net["Mean"], net["SD"]) == ("0.800", "0.820", "0.823", "0.025")
+    assert table.set_index("Network").loc["other"]["Fold 3"] == "-"
+    said = text_of(at).replace("\\", "")
+    assert "Mean ROC AUC over 2 folds" in said and "other lacks fold 3 of 3" in said
+    drawn, = charts(at, "ROC AUC of each fold")
+    assert len(drawn.rows("folds")) == 5
+    at.button("train_folds_0_" + str(table["Network"].tolist().index("other"))).click().run()
+    made = next(one for one in RunStore().list() if one.status().state == "queued")
+    assert (made.config.data.fold, made.config.optim.lr, made.name) == (2, 0.5, "other, fold 3 of 3")
+
+
+def test_without_a_cross_validation_its_view_invites(two):
+    assert "One click on Train" in text_of(open_page("compare", view="folds"))

@@ -7,6 +7,7 @@ SVG and PNG.
     curves            ROC, precision-recall, learning curves, the search for a learning rate
     probabilities     histogram of scores, reliability diagram, confusion matrix
     comparisons       estimates with intervals, differences, studies, score against cost
+    members           several networks as one: folds, ways to combine, agreement, weights
     sanity            what the sanity checks of explanations found
     architecture      a network as its stages
     save              SVG and PNG without a browser and without a network connection

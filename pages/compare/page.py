@@ -7,7 +7,8 @@ from core.evaluation import leaderboard
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.compare.charts import draw_against_cost, draw_curves, draw_legend
-from pages.compare.choice import data_sets, draw_controls, trained_runs, with_intervals
+from pages.compare.choice import ALL, data_sets, draw_controls, trained_runs, with_intervals
+from pages.compare.folds import draw_folds
 from pages.compare.leaderboard import draw_board
 from pages.compare.reported import draw_reported
 from pages.compare.table_check import draw_check_table
@@ -18,7 +19,7 @@ from pages.shared.layout import Chip, asked_among, choose_param, empty, get_para
 from pages.shared.predictions import show_data_note, split_chip
 from pages.shared.widget_state import follow
 
-VIEWS = {"two": "Two runs", "curves": "Curves", "cost": "Accuracy and cost", "away": "Download",
+VIEWS = {"two": "Two runs", "curves": "Curves", "folds": "Cross-validation", "cost": "Accuracy and cost", "away": "Download",
          "reported": "Published vs yours", "check": "Check a published table"}
 
 
@@ -76,6 +77,8 @@ try:
         draw_check_table()
     elif view == "reported":
         draw_reported([store.get(one.id) for one in entries])
+    elif view == "folds" and entries:
+        draw_folds(store, [one for one in entries if data in (None, ALL, one.data_title)])
     elif entries:
         show(with_intervals(store, entries), data, split, view)
     else:
