@@ -56,6 +56,7 @@ class RunSummary:
         code: name of the run in the way of report R001
         details: what the name of the network does not say: its head, what is frozen, whether images are
             augmented
+        ensemble: how an ensemble combines its members; "" for a single network
     """
     id: str
     name: str
@@ -83,6 +84,7 @@ class RunSummary:
     unscored: tuple[str, ...] = ()
     code: str = ""
     details: str = ""
+    ensemble: str = ""
 
     @property
     def n_train(self) -> int:
@@ -161,7 +163,7 @@ def summarize(run: Run) -> RunSummary:
         best_epoch=best.get("epoch", 0), recorded=_of_split(best, "val"),
         trained=_of_split(best, "train") if best.get("measured") == "evaluated" else {},
         scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),
-        code=run_code(config, about), details=_details(config))
+        code=run_code(config, about), details=_details(config), ensemble=run.ensemble.how if run.ensemble else "")
 
 
 def _of_split(record: Mapping, split: str) -> dict[str, float]:

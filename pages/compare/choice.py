@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -14,32 +13,17 @@ from core.evaluation import leaderboard
 from core.evaluation.leaderboard import BOARDS
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
-from pages.shared import run_feed
 from pages.shared.layout import asked_among, asked_param, choose_param, escape, get_param, set_param, shorten
+from pages.shared.run_sets import ALL, trained_runs
 from pages.shared.run_table import ABOUT, MORE, RunTable, choose, kept
 from pages.shared.widget_state import follow
 
 TABLE = RunTable("compare", ("data", "seconds", "n", "test", "tags"), ("roc_auc", "cohen_kappa", "accuracy"),
                  ("val:roc_auc", None), (*ABOUT, *MORE), only_wide=("data", "seconds"))
-ALL, NONE = "all", "none"         # in the address: every data set; no run is picked
+NONE = "none"                   # in the address: no run is picked
 SECONDS = 0.5                    # for intervals, before the page is drawn
 BY_TEST = ("Sorted by test. Choosing a network by its test result makes the test set a second validation "
            "set, and the result of the winner optimistic. Report the winner on images that nobody has used yet.")
-
-
-def trained_runs(store: RunStore) -> list[RunSummary]:
-    """Every run with a finished epoch, newest first, under its data set; under data set and classes where a set has runs of
-    several tasks, whose numbers must not stand in one ranking."""
-    runs = [run for run in run_feed.all_runs(store) if run.epoch]
-    tasks: dict[str, set] = {}
-    for run in runs:
-        tasks.setdefault(run.data_title, set()).add(run.class_names)
-    return [replace(run, data_title=f"{run.data_title}: {_listed(run.class_names)}") if len(tasks[run.data_title]) > 1 else run
-            for run in runs]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def with_intervals(store: RunStore, runs: list[RunSummary]) -> list[RunSummary]:
@@ -63,19 +47,6 @@ def _go_on(left: int, drawn: float) -> None:
     st.caption(f"Computing intervals: {left:,} runs left.")
     if time.monotonic() - drawn > 0.9:
         st.rerun()
-
-
-def data_sets(entries: Sequence[RunSummary]) -> dict[str, str]:
-    """Value of a chip -> what it says: the data sets that have runs, and all of them. First, and so shown
-    where none is chosen, is that of the runs that the address picks, all where these are of several, else
-    that of the run one comes from."""
-    picked = (get_param("runs") or "").split(",")
-    first = [one for one in entries if one.id in picked] or [one for one in entries
-                                                             if one.id == get_param("run")]
-    names = list(dict.fromkeys(one.data_title for one in [*first, *entries]))
-    every = {ALL: "All data sets"} if len(names) > 1 else {}
-    shown = {name: name for name in names}
-    return every | shown if len({one.data_title for one in first}) > 1 else shown | every
 
 
 def say_unknown(entries: Sequence[RunSummary]) -> None:

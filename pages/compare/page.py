@@ -7,7 +7,7 @@ from core.evaluation import leaderboard
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.compare.charts import draw_against_cost, draw_curves, draw_legend
-from pages.compare.choice import ALL, data_sets, draw_controls, trained_runs, with_intervals
+from pages.compare.choice import draw_controls, with_intervals
 from pages.compare.folds import draw_folds
 from pages.compare.leaderboard import draw_board
 from pages.compare.reported import draw_reported
@@ -17,6 +17,7 @@ from pages.shared.damaged import draw_damaged_runs
 from pages.shared.downloads import draw_comparison_downloads, draw_table_downloads
 from pages.shared.layout import Chip, asked_among, choose_param, empty, get_param, next_step, page_header, set_param, show_error
 from pages.shared.predictions import show_data_note, split_chip
+from pages.shared.run_sets import ALL, data_sets, trained_runs
 from pages.shared.widget_state import follow
 
 VIEWS = {"two": "Two runs", "curves": "Curves", "folds": "Cross-validation", "cost": "Accuracy and cost", "away": "Download",
@@ -69,7 +70,7 @@ def take_view(view: str | None) -> None:
 
 store = RunStore()
 entries = trained_runs(store)
-chips = [Chip("of", "Data set", data_sets(entries), width=260), split_chip()] if entries else []
+chips = [Chip("of", "Data set", data_sets(entries, (get_param("runs") or "").split(",")), width=260), split_chip()] if entries else []
 data, split = page_header("Compare", *chips) or (None, "val")
 view = choose_view()
 try:
