@@ -13,6 +13,7 @@ from core.runs.device import machine  # noqa: E402
 
 # Here and not in each file: one browser for the whole session.
 from tests.browser_support import app, browser, page  # noqa: E402, F401
+from tests.readers import readers, trained_readers  # noqa: E402, F401
 
 REAL = Path(os.environ.get("LIGHTBOX_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 

@@ -171,7 +171,8 @@ def test_a_mixture_worked_out_by_hand():
 def test_several_findings_with_unknown_labels():
     rng = np.random.default_rng(0)
     labels = rng.integers(-1, 2, (300, 4))
-    probs = np.clip(0.5 + 0.3 * (labels - 0.5) * np.array([1, 0.2, 0])[:, None, None] + rng.normal(0, 0.15, (3, 300, 4)), 0.01, 0.99)
+    signal = 0.3 * (labels - 0.5) * np.array([1, 0.2, 0])[:, None, None]
+    probs = np.clip(0.5 + signal + rng.normal(0, 0.15, (3, 300, 4)), 0.01, 0.99)
     for name, way in WAYS.items():
         if name == "experts":
             continue

@@ -32,7 +32,7 @@ from core.runs.classifiers import classify, load_classifier
 from core.runs.ensembles import member_problems
 from core.runs.store import RunStore
 from core.runs.summary import summarize
-from tests.readers import N, readers, trained_readers  # noqa: F401
+from tests.readers import N
 
 SEEDS = ("a", "b", "c")
 

@@ -40,7 +40,7 @@ def data_note(run: Run, preds: Predictions | None = None, fingerprint: str | Non
         None where nothing has, or nothing is known: the run has not started, or its set must be downloaded first
     """
     if problems := member_problems(run):
-        return Note("ensemble.member", f"{problems[0]} The numbers here are those that were kept; the ensemble predicts nothing new.")
+        return Note("ensemble.member", f"{problems[0]} The numbers here are those that were kept; it predicts nothing new.")
     about, config = run.data(), run.config.data
     if not about:
         return None

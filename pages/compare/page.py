@@ -70,7 +70,8 @@ def take_view(view: str | None) -> None:
 
 store = RunStore()
 entries = trained_runs(store)
-chips = [Chip("of", "Data set", data_sets(entries, (get_param("runs") or "").split(",")), width=260), split_chip()] if entries else []
+chosen = (get_param("runs") or "").split(",")
+chips = [Chip("of", "Data set", data_sets(entries, chosen), width=260), split_chip()] if entries else []
 data, split = page_header("Compare", *chips) or (None, "val")
 view = choose_view()
 try:
