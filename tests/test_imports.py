@@ -29,7 +29,7 @@ CORE = {                                    # a part of core: the parts that it 
     "audit": BASE | {"datasets"},
     "runs": BASE | {"augment", "datasets", "models"},
     "trainers": BASE | {"augment", "datasets", "metrics", "models"},
-    "evaluation": BASE | {"datasets", "metrics", "models", "runs", "trainers"},
+    "evaluation": BASE | {"datasets", "explain", "metrics", "models", "runs", "trainers"},
     "worker": BASE | {"datasets", "evaluation", "runs", "trainers"},
     "report": BASE | {"charts", "datasets", "evaluation", "explain", "metrics", "models", "runs"},
     "commands": BASE | {"audit", "datasets", "evaluation", "explain", "metrics", "models", "report", "runs", "trainers"},

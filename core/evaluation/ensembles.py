@@ -33,14 +33,13 @@ from core.models.combine import WAYS, Fitted, fit_logistic, mixture_of_experts, 
 from core.runs import checkpoints
 from core.runs.classifiers import load_classifier
 from core.runs.ensembles import load_member
-from core.runs.members import EPOCH, EnsembleSpec, Member
+from core.runs.members import EPOCH, TITLES, EnsembleSpec, Member
 from core.runs.run import Run
 from core.runs.states import State
 from core.runs.store import RunStore
 
 FOLDS = 5               # parts of validation for cross-fitting
 FEATURE_STRENGTH = 0.01     # scikit-learn's C where thousands of features are stacked
-TITLES = {name: way.title for name, way in WAYS.items()} | {"soup": "Soup: average of weights", "greedy_soup": "Greedy soup"}
 
 
 # ---------------------------------------------------------------------------------------------- one way
@@ -183,12 +182,7 @@ def default_name(spec: EnsembleSpec) -> str:
     """
     names = list(dict.fromkeys(member.name.partition(", ")[0] for member in spec.members))
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    if spec.width == 1 and len(spec.members) > 1 and not spec.is_soup:
-        return f"Out of fold, {len(spec.members)} folds: {shown}"
-    if spec.width == 1:
-        return f"{spec.draws} augmented copies: {shown}"
-    copies = f", {spec.draws} augmented copies" if spec.draws else ""
-    return f"{TITLES[spec.how].partition(':')[0]} of {spec.width}{copies}: {shown}"
+    return f"{spec.title}: {shown}"
 
 
 def _make_combination(run: Run, spec: EnsembleSpec, data: Dataset, said: MemberPredictions, progress: Progress | None) -> None:
@@ -203,7 +197,7 @@ def _make_combination(run: Run, spec: EnsembleSpec, data: Dataset, said: MemberP
                               lambda rows, fitted: _by_features(features[rows], fitted, said.task))
     else:
         fitted, probs = fit(spec.how, said), cross_fitted(spec.how, said)
-    _save(run, load_member(spec.members[0]), data, {key: np.asarray(value, np.float64) for key, value in fitted.items()})
+    _save(run, _largest(spec.members), data, {key: np.asarray(value, np.float64) for key, value in fitted.items()})
     store_predictions(run, "val", _predictions(said, probs))
 
 
@@ -212,6 +206,12 @@ def _make_soup(run: Run, spec: EnsembleSpec, data: Dataset, progress: Progress |
     made = make_soup([member.address for member in spec.members], data, spec.how, progress)
     _save(run, made.model, data, made.model.state_dict())
     predict_split(run, "val", data, progress)
+
+
+def _largest(members: Sequence[Member]):
+    """The network whose images are those of the ensemble's data set."""
+    networks = [load_member(member) for member in members]
+    return max(networks, key=lambda network: (network.preprocessing.size, network.preprocessing.channels))
 
 
 def _save(run: Run, model, data: Dataset, weights: dict) -> None:

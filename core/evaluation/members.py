@@ -228,8 +228,9 @@ def require_fitting(members: Sequence[Member]) -> None:
 
 
 def config_of(members: Sequence[Member], name: str = "") -> RunConfig:
-    """Return the settings of an ensemble: those of its first member, for all parts and all folds."""
-    config = RunStore().get(members[0].run).config
+    """Return the settings of an ensemble: those of the member with the largest images, for all parts and all folds."""
+    store = RunStore()
+    config = max((store.get(member.run).config for member in members), key=lambda one: (one.data.size, one.data.channels))
     changes = {"name": name, "data.only": ""} if members[0].part else {"name": name}
     if len(members) > 1 and members[0].column == members[1].column:
         changes["data.fold"] = OUT_OF_FOLD

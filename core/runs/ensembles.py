@@ -24,7 +24,7 @@ from core.runs.run import Run
 from core.runs.store import RunStore
 
 if TYPE_CHECKING:
-    from core.models.classifier import Classifier, Preprocessing
+    from core.models.classifier import Classifier
 
 GATE_SIDE = 32            # px: the gate sees the image at this size
 
@@ -34,22 +34,21 @@ class Ensemble:
 
     Args:
         spec: how
-        networks: in the order of `spec.members`, in evaluation mode
+        networks: in the order of `spec.members`, in evaluation mode; `lead` is the one that sees the largest images
         fitted: what was learned on validation, {name: array}
     """
 
-    stages: tuple[str, ...] = ()
-
     def __init__(self, spec: EnsembleSpec, networks: Sequence[Classifier], fitted: Fitted):
         self.spec, self.networks, self.fitted = spec, tuple(networks), fitted
-        first = self.networks[0]
-        self.task, self.class_names = first.task, first.class_names
-        self.notes: tuple[str, ...] = ()
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """That of the first member; the others have their own."""
-        return self.networks[0].preprocessing
+        # of the images of its data set: the largest that a member sees
+        lead = self.lead = max(self.networks, key=lambda network: (network.preprocessing.size, network.preprocessing.channels))
+        self.preprocessing, self.task, self.class_names = lead.preprocessing, lead.task, lead.class_names
+        same = {(p.size, p.resize, p.channels) for p in (network.preprocessing for network in self.networks)}
+        self.notes: tuple[str, ...] = () if len(same) == 1 else (
+            "The members see images of different sizes. Maps of the images of a data set are made of images of "
+            f"{self.preprocessing.size} px, which each member brings to its own size.",)
+        every = {network.stages for network in self.networks}
+        self.stages = every.pop() if len(every) == 1 else ()
 
     @property
     def device(self):
@@ -103,15 +102,16 @@ class Ensemble:
         scaled = (features - self.fitted["mean"]) / self.fitted["scale"]
         return scores_to_probs(scaled @ self.fitted["coef"].T + self.fitted["intercept"], self.task).astype(np.float32)
 
-    def weights(self, pictures: list[np.ndarray] | None = None) -> np.ndarray:
-        """Return how much each network counts: (len(networks),) that sum to 1, for a mean of their maps. Of experts the gate's,
-        for the pictures' mean; of a way without weights all alike."""
-        if self.spec.how == "experts" and pictures:
-            by_column = self.gate(pictures).mean(axis=0)
+    def weights(self, pictures: list[np.ndarray]) -> np.ndarray:
+        """Return how much each network counts for N pictures: (N, networks), rows that sum to 1, for a mean of their maps.
+        Of experts these are the learned gate's; of a way without weights all are alike."""
+        if self.spec.how == "experts":
+            by_column = self.gate(pictures)
         else:
-            by_column = self.fitted.get("weights", np.full(self.spec.width, 1 / self.spec.width))
-        sizes = np.bincount([member.column for member in self.spec.members])
-        return np.array([by_column[member.column] / sizes[member.column] for member in self.spec.members])
+            alike = np.full(self.spec.width, 1 / self.spec.width)
+            by_column = np.tile(self.fitted.get("weights", alike), (len(pictures), 1))
+        columns = np.array([member.column for member in self.spec.members])
+        return by_column[:, columns] / np.bincount(columns)[columns]
 
 
 def gate_pixels(image: np.ndarray) -> np.ndarray:
@@ -140,7 +140,8 @@ def load_ensemble(run: Run) -> tuple[Ensemble, int, tuple[str, ...]]:
     spec = run.ensemble
     saved, notes = checkpoints.load_best(run.checkpoints)
     fitted = {name: value.numpy() for name, value in saved.weights.items() if name != "none"}
-    return Ensemble(spec, [load_member(member) for member in spec.members], fitted), saved.epoch, tuple(notes)
+    model = Ensemble(spec, [load_member(member) for member in spec.members], fitted)
+    return model, saved.epoch, (*notes, *model.notes)
 
 
 def load_member(member: Member) -> Classifier:

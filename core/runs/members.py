@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from core.files import Damaged, fit_shape
+from core.models.combine import WAYS
 
 SOUPS = ("soup", "greedy_soup")           # averages of weights: one network, with a checkpoint like any other
+TITLES = {name: way.title for name, way in WAYS.items()} | {"soup": "Soup", "greedy_soup": "Greedy soup"}
 EPOCH = 1                                 # an ensemble is finished when it is made: it has this one
 
 
@@ -74,6 +76,19 @@ class EnsembleSpec:
     def is_soup(self) -> bool:
         """Whether it is one network with averaged weights."""
         return self.how in SOUPS
+
+    @property
+    def title(self) -> str:
+        """What stands where a run that was trained has its network.
+
+        >>> EnsembleSpec("soft", tuple(Member(f"r{i}", "ResNet-18", 1, "", i) for i in range(3))).title
+        'Soft vote of 3'
+        """
+        if self.width == 1 and len(self.members) > 1 and not self.is_soup:
+            return f"Out of fold, {len(self.members)} folds"
+        if self.width == 1:
+            return f"{self.draws} augmented copies"
+        return f"{TITLES.get(self.how, self.how)} of {self.width}" + (f", {self.draws} augmented copies" if self.draws else "")
 
     def as_dict(self) -> dict:
         """Return it for config.json."""

@@ -16,6 +16,7 @@ from core.models.registry import MODELS
 from core.runs import shapes
 from core.runs.codes import run_code
 from core.runs.members import EnsembleSpec
+from core.runs.names import network_title
 from core.runs.queue import Queue
 from core.runs.shapes import COUNT
 from core.runs.states import INTERRUPTED, LIVE, TRANSITIONS, State, Status
@@ -86,6 +87,11 @@ class Run:
             return raw and EnsembleSpec.read(raw)
         except Damaged:
             raise self._damaged("config.json") from None
+
+    @property
+    def network_title(self) -> str:
+        """Return its network as people call it, or how an ensemble combines how many."""
+        return self.ensemble.title if self.ensemble else network_title(self.config.model.name)
 
     @property
     def versions(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from core.datasets.decode import warm as warm_decoder
 from core.errors import LightboxError
 from core.evaluation.decision import Chosen, Decision
 from core.runs.classifiers import ClassifierInfo, list_classifiers
+from core.runs.store import RunStore
 from pages.classify.batch import show_batch, take_files, take_folder
 from pages.classify.image import (
     InputImage,
@@ -27,6 +28,7 @@ from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import choose_layer, classifier, map_of, probs_of, warm_up_classifier
 from pages.shared.intensity import draw_intensity
 from pages.shared.layout import Chip, empty, escape, next_step, page_header, shorten, show_error, upload_limit
+from pages.shared.members import draw_members
 from pages.shared.widget_state import follow
 
 CAUTION = ("A teaching tool, not a medical device: do not use it for decisions about patients. It knows only "
@@ -110,6 +112,8 @@ def show_prediction(info: ClassifierInfo, image: InputImage) -> None:
                  height=560,
                  token=f"{image.token} {info.address} {loaded.epoch} {target} {layer}",
                  label=f"The image with its Grad-CAM for {names[target]}")
+        if not info.shipped:
+            draw_members(RunStore().get(info.address), image.pixels, image.token, target, "classify_members")
         st.caption("Grad-CAM: bright regions are evidence for the explained class. They show what the "
                    "network looked at and do not prove disease.")
 

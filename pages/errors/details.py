@@ -24,6 +24,7 @@ from pages.shared.heatmap_image import on_original, show_map
 from pages.shared.heatmaps import choose_layer, classifier, map_of, original_of
 from pages.shared.image_facts import facts_html
 from pages.shared.layout import escape
+from pages.shared.members import draw_members
 
 
 def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows: np.ndarray, i: int,
@@ -71,6 +72,7 @@ def draw_details(run: Run, runs: Sequence[Run], split: str, data: Dataset, rows:
                  outline=mask,
                  token=f"{token} {run.id} {loaded.epoch} {target} {layer}", height=330,
                  label=f"Image {image_id} with its Grad-CAM for {class_names[target]}")
+    draw_members(run, pixels, token, target, "members")
     if loaded.epoch != preds.epoch:
         st.caption(f"The predictions are of epoch {preds.epoch}, the map of epoch {loaded.epoch}.")
     if marks is not None:

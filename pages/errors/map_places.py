@@ -44,7 +44,7 @@ def shares_on(place: str, run: Run, data: Dataset, rows: Sequence[int], targets:
     missing = [one for one in wanted if one not in known]
     if missing:
         from core.explain.localization import energy  # torch, which is not imported at the start
-        layer = classifier(run.id).model.stages[-1]
+        layer = (classifier(run.id).model.stages or ("",))[-1]
         with long_task(TITLE, key=f"map_places_{run.id}") as progress:
             for start in range(0, len(missing), BATCH):
                 part = missing[start:start + BATCH]

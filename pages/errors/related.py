@@ -80,6 +80,9 @@ def draw_nearest(run: Run, data: Dataset, row: int, names: Sequence[str]) -> Non
         st.caption("This split has no training images.")
         return
     model = classifier(run.id).model
+    if (spec := run.ensemble) and not spec.is_soup:
+        model = model.lead
+        st.caption(f"By the features of {spec.members[classifier(run.id).model.networks.index(model)].name}, one of the members.")
     of_training = run.id, version(run.id), data.fingerprint, data.split_hash
     features = _training_features(*of_training, run, data, model)
     if features is None and st.session_state.get(computing):

@@ -90,6 +90,8 @@ def draw_map_controls(address: str, loaded: Loaded, explained: int) -> MapReques
 
 
 def _draw_layer(address: str, loaded: Loaded, method: Method) -> str:
+    if hasattr(loaded.model, "networks"):               # the last layer of each member
+        return ""
     layers = layers_of(address)
     layer = asked_among("layer", "Layer", layers) or loaded.model.stages[-1]
     layer = st.select_slider("Layer", list(layers), format_func=lambda name: name.removeprefix("network."),

@@ -1,7 +1,7 @@
 """Grad-CAM: one image, the evidence for a class at any layer, whether such a map can be trusted, and what
 if the image were another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -10,7 +10,7 @@ from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.metrics.confusion import thresholds_of_classes
 from pages.gradcam.activations import draw_activations
-from pages.gradcam.one_map import draw_map_controls, draw_pictures, make_maps
+from pages.gradcam.one_map import Explanation, MapRequest, draw_map_controls, draw_pictures, make_maps
 from pages.gradcam.sanity_checks import draw_sanity_checks
 from pages.gradcam.shortcut_test import draw_shortcut_test
 from pages.gradcam.what_if import draw_controls
@@ -19,6 +19,7 @@ from pages.shared.charts import show_probabilities
 from pages.shared.damaged import draw_damaged_runs
 from pages.shared.heatmaps import classifier, warm_up_classifier
 from pages.shared.layout import escape, format_number, link, next_step, set_param, show_error
+from pages.shared.members import choose_network, draw_members
 from pages.shared.picking import pick_image
 from pages.shared.selection import Selection, draw_selection, open_split
 
@@ -50,10 +51,11 @@ def show(chosen: Selection) -> list[Callable[[], None]]:
     pictures, controls = st.columns([62, 38], gap="large")
     with controls, st.container(key="explain_controls"):
         place = st.container()
-        request = draw_map_controls(run.id, loaded, explained)
+        address = choose_network(run)
+        request = draw_map_controls(address, classifier(address), explained)
         changes = draw_controls()
     with pictures:
-        explanation = draw_pictures(run.id, data, int(rows[image]), request, changes, threshold)
+        explanation = draw_pictures(address, data, int(rows[image]), request, changes, threshold)
         maps_to_come = st.container()
         link("Full resolution and all images of the patient", "errors", run=run.id, split=chosen.split, true="all",
              predicted="all",
@@ -72,17 +74,27 @@ def show(chosen: Selection) -> list[Callable[[], None]]:
             st.caption("The bars are those of the changed image.")
     for note in loaded.notes:
         st.caption(escape(note))
-    later = [draw_sanity_checks(run, data, rows, request), draw_shortcut_test(run, data)]
+    if not request.layer:
+        later = [draw_shortcut_test(run, data)]
+        st.caption("Layers, sanity checks and activations are of one network: choose a member.")
+        draw_members(run, explanation.pixels, explanation.token, request.target, "gradcam_members")
+    else:
+        later = [draw_sanity_checks(run, data, rows, request, address), draw_shortcut_test(run, data)]
+        show_activations(address, explanation, request, names)
+
+    def make_missing() -> None:
+        with maps_to_come:
+            make_maps(address, request, explanation)
+    return [work for work in (make_missing if explanation.missing else None, *later) if work]
+
+
+def show_activations(address: str, explanation: Explanation, request: MapRequest, names: Sequence[str]) -> None:
+    """The feature maps of the chosen layer, where they are asked for."""
     st.header("Activations", anchor=False,
               help="The feature maps that the chosen layer computes from this image, and the kernels that "
                    "compute them.")
     if st.toggle("Feature maps and kernels", key="show_activations", persist_state="session"):
-        draw_activations(run.id, explanation, request, names[request.target])
-
-    def make_missing() -> None:
-        with maps_to_come:
-            make_maps(run.id, request, explanation)
-    return [work for work in (make_missing if explanation.missing else None, *later) if work]
+        draw_activations(address, explanation, request, names[request.target])
 
 
 def show_all() -> None:
@@ -91,7 +103,7 @@ def show_all() -> None:
 
 
 if chosen := draw_selection("Grad-CAM", "Train a small network, and its predictions are explained here.",
-                            forget=("target", "against", "layer", "image")):
+                            forget=("target", "against", "layer", "image", "member")):
     st.html(Path(__file__).with_suffix(".css"))
     page, later = st.container(), []
     try:

@@ -33,19 +33,20 @@ BOXES = {"yes": (st.success, ":material/check_circle:"), "doubtful": (st.warning
 
 
 def draw_sanity_checks(run: Run, data: Dataset, rows: Sequence[int],
-                       request: MapRequest) -> Callable[[], None] | None:
+                       request: MapRequest, address: str) -> Callable[[], None] | None:
     """The whole section: a button, and once it was pressed the verdict with its charts.
 
     Args:
         rows: of the data set, from which the images are sampled
         request: of what the maps are
+        address: of the network, a member's where the run is an ensemble
 
     Returns:
         what takes long and is still to be done, for the end of the page; None where there is nothing
     """
-    method, name = METHODS[request.method], contrast_name(request, classifier(run.id).model.class_names)
+    method, name = METHODS[request.method], contrast_name(request, classifier(address).model.class_names)
     st.header("Can we trust these heat-maps?", anchor=False)
-    key = ("sanity checks", run.id, version(run.id), data.fingerprint, data.size, data.resize, data.channels,
+    key = ("sanity checks", address, version(address), data.fingerprint, data.size, data.resize, data.channels,
            np.asarray(rows).tobytes(), request)
     long = " This method needs many passes: it takes minutes." if method.many else ""
     return SlowTest(
@@ -55,21 +56,21 @@ def draw_sanity_checks(run: Run, data: Dataset, rows: Sequence[int],
              "move with the image?",
         help=f"On the images with the highest probability of {escape(name)} among {SAMPLED} random ones. "
              f"Adebayo et al. 2018 (randomised weights), Petsiuk et al. 2018 (deletion and insertion).{long}",
-        work=lambda progress: _examine(run, data, rows, request, progress),
+        work=lambda progress: _examine(run, data, rows, request, address, progress),
         show=lambda result: _show(*result, name, contrast=request.against is not None)).draw()
 
 
-def _examine(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, progress) -> tuple:
+def _examine(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, address: str, progress) -> tuple:
     """The result of all checks, and the name of the other run that was compared with."""
     import torch
 
     from core.explain.sanity_checks import run_checks
-    model = classifier(run.id).model
+    model = classifier(address).model
     sample = np.random.default_rng(0).permutation(np.asarray(rows))[:SAMPLED]
     probs = predict(model, list(data.images[sample]))
     confidence = probs[:, request.target] - (0 if request.against is None else probs[:, request.against])
     chosen = np.sort(sample[np.argsort(-confidence, kind="stable")[:IMAGES]])
-    other = another_seed(run)
+    other = another_seed(run) if address == run.id else None
     with torch.random.fork_rng(devices=[]):
         result = run_checks(model, as_input(model, list(data.images[chosen])),
                             torch.full((len(chosen),), request.target),

@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from core.datasets import Dataset
 from core.errors import LightboxError
-from core.explain import METHODS, explain
+from core.evaluation.maps import explain_pictures
+from core.explain import METHODS
 from core.runs import checkpoints
-from core.runs.classifiers import SHIPPED, Loaded, as_input, load_classifier
+from core.runs.classifiers import SHIPPED, Loaded, load_classifier, split_address
 from core.runs.classifiers import classify as predict
 from core.runs.store import RunStore
 from pages.shared.layout import long_task
@@ -49,8 +49,9 @@ def version(address: str) -> tuple:
     folder = SHIPPED / address
     best = 0
     if not (folder / "meta.json").exists():
-        run = RunStore().get(address)
-        best = checkpoints.best_epoch(run.checkpoints) or 0
+        run_id, epoch = split_address(address)
+        run = RunStore().get(run_id)
+        best = epoch or checkpoints.best_epoch(run.checkpoints) or 0
         folder = run.checkpoints / checkpoints.name_of(best)
     try:
         return str(folder), best, (folder / "meta.json").stat().st_mtime_ns
@@ -61,7 +62,8 @@ def version(address: str) -> tuple:
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _loaded(address: str, version: tuple) -> Loaded:
     loaded = load_classifier(address)
-    to_channels_last(loaded.model)
+    for network in getattr(loaded.model, "networks", (loaded.model,)):
+        to_channels_last(network)
     return loaded
 
 
@@ -91,7 +93,7 @@ def _warming(address: str, version: tuple) -> threading.Thread:
         size, channels = model.preprocessing.size, model.preprocessing.channels
         black = np.zeros((size, size, channels), np.uint8)
         predict(model, [black])
-        _explain(model, as_input(model, [black]), [0], None)
+        _explain(model, [black], [0], None)
 
     thread = threading.Thread(target=load, name="warm-up-classifier", daemon=True)
     thread.start()
@@ -123,7 +125,7 @@ def map_of(address: str, picture: np.ndarray, token: str, target: int, layer: st
         against: explain the difference to this class
     """
     loaded = classifier(address)
-    return _maps(loaded, (*version(address), token), lambda rows: as_input(loaded.model, [picture]),
+    return _maps(loaded, (*version(address), token), lambda rows: [picture],
                  [0], [target], layer, method, None if against is None else [against])[0]
 
 
@@ -145,17 +147,17 @@ def maps_of(address: str, data: Dataset, rows: Sequence[int], targets: Sequence[
     """
     loaded = classifier(address)
     images_key = (*version(address), data.fingerprint, data.size, data.resize, data.channels)
-    return _maps(loaded, images_key, lambda rows: as_input(loaded.model, list(data.images[list(rows)])),
+    return _maps(loaded, images_key, lambda rows: list(data.images[list(rows)]),
                  rows, targets, layer, method, against, half=data.size >= HALF_FROM, progress=progress)
 
 
-def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any], rows: Sequence[int],
+def _maps(loaded: Loaded, images_key: tuple, pictures: Callable[[list[int]], list[np.ndarray]], rows: Sequence[int],
           targets: Sequence[int],
           layer: str, method: str, against: Sequence[int] | None, half: bool = False,
           progress: Callable[[str, int, int], None] | None = None) -> np.ndarray:
     """Maps of images, from the cache where they were made before.
 
-    `images_key` and a row stand for an image; inputs(rows) is their batch.
+    `images_key` and a row stand for an image; pictures(rows) are their pixels.
     """
     of = METHODS[method]
     against = against if against is not None and of.by_class else [None] * len(rows)
@@ -167,7 +169,7 @@ def _maps(loaded: Loaded, images_key: tuple, inputs: Callable[[list[int]], Any],
     parts = [missing[start:start + BATCH] for start in range(0, len(missing), BATCH)]
 
     def step(part: list[int], progress: Callable[[int, int], None] | None = None) -> np.ndarray:
-        return _explain(loaded.model, inputs([int(rows[i]) for i in part]), [targets[i] for i in part], layer,
+        return _explain(loaded.model, pictures([int(rows[i]) for i in part]), [targets[i] for i in part], layer,
                         method,
                         None if against[part[0]] is None else [against[i] for i in part], progress, half)
 
@@ -244,14 +246,11 @@ def _report_part(report: Callable[[str, int, int], None], title: str, start: int
     report(title, start * each + done, all_images * each)
 
 
-def _explain(model, images, targets: Sequence[int], layer: str | None, method: str = "grad_cam",
+def _explain(model, pictures: list[np.ndarray], targets: Sequence[int], layer: str | None, method: str = "grad_cam",
              against: Sequence[int] | None = None, progress: Callable[[int, int], None] | None = None,
              half: bool = False) -> np.ndarray:
     """(N, S, S) float32, in the method's unit."""
-    import torch
-    return explain(method, model, images, torch.tensor(list(targets)), layer,
-                   against=None if against is None else torch.tensor(list(against)), progress=progress,
-                   half=half).cpu().numpy()
+    return explain_pictures(model, pictures, targets, layer, method=method, against=against, progress=progress, half=half)
 
 
 @contextmanager
@@ -305,8 +304,11 @@ def original_of(data: Dataset, row: int) -> tuple[np.ndarray, np.ndarray | None]
 
 
 def choose_layer(loaded: Loaded, key: str, width: int | str = "stretch") -> str:
-    """A menu of the network's stages, from fine to coarse, the last one by default. Returns a dotted name."""
+    """A menu of the network's stages, from fine to coarse, the last one by default. Returns a dotted name; "" for the last layer
+    of each member of an ensemble whose members have other layers, where there is nothing to choose."""
     stages = loaded.model.stages
+    if not stages:
+        return ""
     titles = {name: f"{name.removeprefix('network.')} ({i} of {len(stages)})" for i,
               name in enumerate(stages, 1)}
     return st.selectbox("Layer", list(titles), index=len(titles) - 1, format_func=titles.get, key=key,
