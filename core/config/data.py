@@ -103,6 +103,12 @@ class DataConfig:
         "curve. Validation and test sets stay the same, and a smaller subset is part of a larger one.",
         low=0.01, high=1.0, step=0.01, grid=(0.1, 0.25, 0.5, 1.0))
 
+    bootstrap: int = knob(
+        0, "Bootstrap by patient", "Which draw: as many training patients as there are, drawn with replacement, so that some "
+        "stand there twice and 37 % not at all. Networks of several draws differ more than those of several seeds, and vote. "
+        "Validation and test stay the same. 0: off, every image once.", low=0, high=1000, grid=(1, 2, 3, 4, 5),
+        offered={0: "Off", 1: "Draw 1", 2: "Draw 2", 3: "Draw 3", 4: "Draw 4", 5: "Draw 5"})
+
     @property
     def needs_copies(self) -> bool:
         """Whether the split can only be made once copies have been searched."""

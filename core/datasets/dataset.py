@@ -31,6 +31,7 @@ class Dataset:
         notes: what else a person should know about these images
         config: with which it was opened
         understood: how files, columns and classes were read, each to be changed by an option
+        times: (N,) int64, how often each training image is learned, of a bootstrap by patient; None: once
         label_edit: "" where labels and classes are those of the store, else a digest of them
     """
 
@@ -57,6 +58,7 @@ class Dataset:
     config: DataConfig = field(default_factory=DataConfig)
     understood: tuple[Understood, ...] = ()
     label_edit: str = ""
+    times: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -76,7 +78,15 @@ class Dataset:
         return ", ".join(self.class_names[k] for k in np.flatnonzero(label > 0)) or "no finding"
 
     def indices(self, split: str) -> np.ndarray:
-        """Return the rows of one split, (n,) int64 in rising order. `split` is "train", "val" or "test"."""
+        """Return the rows of one split as they are learned, (n,) int64 in rising order. `split` is "train", "val" or "test".
+
+        With a bootstrap by patient a row of "train" stands there as often as it was drawn, or not at all; see `part`.
+        """
+        rows = self.part(split)
+        return rows if self.times is None or split != Split.TRAIN else np.repeat(rows, self.times[rows])
+
+    def part(self, split: str) -> np.ndarray:
+        """Return the rows of one split, each once, whatever was drawn from it: (n,) int64 in rising order."""
         if split not in list(Split):
             raise KeyError(f"{split!r} is no split; there are {', '.join(Split)}")
         return np.flatnonzero(self.table["split"].to_numpy() == split)
@@ -85,21 +95,26 @@ class Dataset:
         """Count images per class (rows) and split (columns train, val, test, total), with a last row "total".
 
         With several findings an image counts once in each of its findings, so the last row is the number of images, not a sum.
+        What a bootstrap draws plays no part.
         """
         classes = one_hot(self.labels, len(self.class_names))
-        rows = {split.value: self.indices(split) for split in Split} | {"total": np.arange(len(self))}
+        rows = {split.value: self.part(split) for split in Split} | {"total": np.arange(len(self))}
         columns = {name: [*classes[i].sum(axis=0), len(i)] for name, i in rows.items()}
         return pd.DataFrame(columns, index=pd.Index([*self.class_names, "total"], name="class"), dtype=np.int64)
 
     def facts(self) -> dict:
-        """Return what a run writes down about its images, for data.json: classes, counts, the hash of the split."""
+        """Return what a run writes down about its images, for data.json: classes, counts, the hash of the split.
+
+        Training images count as they are learned, see `indices`.
+        """
+        classes = one_hot(self.labels, len(self.class_names))
         return {"dataset": self.name, "title": self.title, "task": self.task, "target": self.target,
                 "class_names": list(self.class_names), "size": self.size, "resize": self.resize, "channels": self.channels,
                 "fingerprint": self.fingerprint, "split_hash": self.split_hash, "split_note": self.split_note,
                 "body_parts": self.source.body_parts, "label_edit": self.label_edit, "intensity": self.source.intensity,
                 "labels": [one.text for one in self.understood if one.code.startswith("labels.")],
                 "n": {split: len(self.indices(split)) for split in Split},
-                "counts": {split: self.counts()[split].tolist()[:-1] for split in Split},
+                "counts": {split: classes[self.indices(split)].sum(axis=0).tolist() for split in Split},
                 "skipped": {"n": len(self.skipped), "first": list(self.skipped[:SKIPPED])}}
 
     def original(self, i: int) -> np.ndarray:

@@ -198,7 +198,8 @@ def _with_labels(data: DataConfig, source: Source, index: Index, images: np.ndar
         split = external_split(index.table, target.labels, target.class_names)
     else:
         split = make_split(index.table, target.labels, target.class_names, data, _copies(opened, progress))
-    return replace(opened, table=index.table.assign(split=split.split), split_hash=split.hash, split_note=split.note)
+    return replace(opened, table=index.table.assign(split=split.split), split_hash=split.hash, split_note=split.note,
+                   times=split.times)
 
 
 def labels_of(data: DataConfig, target: str, first: bool) -> tuple[list[str], str]:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import KNOBS, OUT_OF_FOLD, SPLIT_NAMES, DataConfig, Split
+from core.datasets.bootstrap import draw_patients, draw_sentence
 from core.datasets.groups import contradicting_groups, copied_sentence, groups_of, join_groups, shared_with_train
 from core.datasets.source import one_hot
 from core.datasets.stratify import stratified_group_split, stratified_subset
@@ -32,12 +33,14 @@ class SplitAssignment:
         split: (N,) of "train", "val", "test", or "" for an image that is left out: by train_fraction, as a copy, or because its
             label is not known
         note: how it was made and what to know, in plain sentences
-        hash: SHA-256 hex over the lines "<image_id> TAB <split>" in the table's order
+        hash: SHA-256 hex over the lines "<image_id> TAB <split>" in the table's order; the same for every draw of a bootstrap
+        times: (N,) int64, how often each training image is learned in an epoch; None: once
     """
 
     split: np.ndarray
     note: str
     hash: str
+    times: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
     test are divided into equal folds; number `fold` is validation, with OUT_OF_FOLD every one and none trains. train_fraction
     then leaves training images out.
     Copies, with data.copies "together", stay together in every part that is made here; with "first" one of each group is kept.
+    With data.bootstrap patients are drawn from what then is training; the split stays as it is.
     With data.only the images without its value are left out of the parts that were made for all.
 
     Args:
@@ -126,9 +130,15 @@ def make_split(table: pd.DataFrame, labels: np.ndarray, class_names: tuple[str, 
         split[train[~kept]] = ""
         sentences.append(f"{kept.sum():,} of {len(train):,} training images are used ({_percent(data.train_fraction)}); "
                          "the others are left out.")
-    sentences += absent_sentences(split, labels, class_names)
+    learned, times = split, None
+    if data.bootstrap and (split == "train").any():
+        train, times = np.flatnonzero(split == "train"), np.zeros(len(split), np.int64)
+        times[train] = draw_patients(patient[train], data.split_seed, data.bootstrap)
+        learned = np.where((split == "train") & (times == 0), "", split)
+        sentences.append(draw_sentence(times[train], patient[train], data.split_seed, data.bootstrap))
+    sentences += absent_sentences(learned, labels, class_names)
     lines = "".join(f"{i}\t{s}\n" for i, s in zip(table["image_id"], split))
-    return SplitAssignment(split, " ".join(sentences), hashlib.sha256(lines.encode()).hexdigest())
+    return SplitAssignment(split, " ".join(sentences), hashlib.sha256(lines.encode()).hexdigest(), times)
 
 
 def chosen_rows(table: pd.DataFrame, only: str) -> np.ndarray:

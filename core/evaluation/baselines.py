@@ -86,7 +86,7 @@ def small(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ small parts
 
 def _fit(data: Dataset) -> dict[str, np.ndarray] | None:
-    rows = data.indices("train")
+    rows = data.part("train")                   # kept for the split, whatever a run draws from it
     if len(rows) > MOST:
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST])
     labels, classes = data.labels[rows], len(data.class_names)

@@ -13,6 +13,7 @@ M training images, F features. Imports torch when it is asked something.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from core.runs.store import Run
 
 def training_features(run: Run, data, model, progress: Callable[[str, int, int], None] | None = None,
                       *, make: bool = True) -> np.ndarray | None:
-    """Return features (M, F) float32 of a run's training images, in the order of `data.indices("train")`.
+    """Return features (M, F) float32 of a run's training images, in the order of `training_rows(data)`.
 
     Kept in LIGHTBOX_HOME/features, so they are computed once for each network; who is stopped goes on there
     the next time.
@@ -38,10 +39,16 @@ def training_features(run: Run, data, model, progress: Callable[[str, int, int],
     """
     from core.trainers.batches import SplitData
     from core.trainers.embedding import kept_features, plain_features
-    split, folder = SplitData.of(data, "train"), home() / "features"
+    rows, folder = training_rows(data), home() / "features"
+    split = replace(SplitData.of(data, "train"), indices=rows, labels=data.labels[rows])
     if not make:
         return kept_features(model, split, run.config, folder)
     return plain_features(model, split, run.config, folder, progress)
+
+
+def training_rows(data) -> np.ndarray:
+    """Return the rows that a run learned from, each once: (M,) int64 in rising order."""
+    return np.unique(data.indices("train"))
 
 
 def features_of(model, images: list[np.ndarray]) -> np.ndarray:

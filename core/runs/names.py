@@ -11,7 +11,8 @@ from core.models import MODELS
 from core.runs.recipe_datasets import targets_of
 from core.runs.recipes import RECIPES
 
-OF_A_NAME = ("model.name", "data.dataset", "data.target", "data.only", "data.size")       # the settings that `default_name` has
+# What `default_name` has.
+OF_A_NAME = ("model.name", "data.dataset", "data.target", "data.only", "data.size", "data.bootstrap")
 
 
 def network_title(name: str) -> str:
@@ -36,6 +37,8 @@ def setting_words(name: str, value: Any) -> str:
         return value.replace("_", " ")
     if name == "data.only":
         return value.partition(":")[2].replace("|", " or ") or "all images"
+    if name == "data.bootstrap":
+        return f"draw {value}" if int(value) else "off"
     if name not in KNOBS:
         return str(value)
     knob = KNOBS[name]
@@ -44,7 +47,8 @@ def setting_words(name: str, value: Any) -> str:
 
 
 def default_name(config: RunConfig) -> str:
-    """Return the network, the data set, where it has several tasks the task, where it is narrowed to what, and the image size.
+    """Return the network, the data set, where it has several tasks the task, where it is narrowed to what, the image size, and
+    the draw of a bootstrap.
 
     >>> default_name(RunConfig().with_(**{"data.target": "body_part"}))
     'ResNet-18 on phantom: body part, 64 px'
@@ -53,8 +57,9 @@ def default_name(config: RunConfig) -> str:
     target = data.target or (known or [""])[0]
     task = f": {setting_words('data.target', target)}" if target and len(known) != 1 else ""
     only = f", {setting_words('data.only', data.only)} only" if data.only else ""
+    drawn = f", bootstrap {setting_words('data.bootstrap', data.bootstrap)}" if data.bootstrap else ""
     return (f"{network_title(config.model.name)} on {setting_words('data.dataset', data.dataset)}{task}{only}, "
-            f"{setting_words('data.size', data.size)}")
+            f"{setting_words('data.size', data.size)}{drawn}")
 
 
 def grid_name(config: RunConfig, varied: Iterable[tuple[str, Any]], name: str = "") -> str:
@@ -70,6 +75,8 @@ def grid_name(config: RunConfig, varied: Iterable[tuple[str, Any]], name: str = 
 
 def _differs(config: RunConfig, key: str, value: Any) -> str:
     words = _plain(setting_words(key, value))
+    if key == "data.bootstrap":
+        return f"bootstrap {words}"
     if key in OF_A_NAME:
         return words
     if key == "data.fold":

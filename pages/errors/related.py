@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.datasets import Dataset
 from core.errors import LightboxError
-from core.evaluation.neighbours import features_of, nearest, training_features
+from core.evaluation.neighbours import features_of, nearest, training_features, training_rows
 from core.evaluation.predictions import Predictions
 from core.runs.store import Run
 from pages.shared.error_order import SplitView, caption, split_view
@@ -71,7 +71,7 @@ def images_of_patient(data: Dataset, row: int, most: int) -> np.ndarray:
 def draw_nearest(run: Run, data: Dataset, row: int, names: Sequence[str]) -> None:
     """The training images whose features are most like those of an image, or the button that computes the
     features."""
-    computing, train = f"nearest_{run.id}", data.indices("train")
+    computing, train = f"nearest_{run.id}", training_rows(data)
     st.markdown("**Nearest training images**",
                 help="The training images whose features, the input of the last layer, have the highest "
                      "cosine similarity with those of this image (1.00: same direction). They show what the "

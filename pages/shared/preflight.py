@@ -16,6 +16,7 @@ from core.config import RunConfig
 from core.datasets import Dataset
 from core.datasets.groups import copied_sentence
 from core.datasets.inspection import copied_counts
+from core.datasets.source import one_hot
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.classifiers import classes_of, is_shipped, settings_of
@@ -232,8 +233,9 @@ def _patients(f: Facts) -> str | None:
 def _untrained(f: Facts) -> str | None:
     if f.data is None or not f.n_train:
         return None
-    counts = f.data.counts()
-    names = [name for name, n, of in zip(f.data.class_names, counts["train"], counts["total"]) if of and not n]
+    classes = one_hot(f.data.labels, len(f.data.class_names))
+    learned, total = classes[f.data.indices("train")].sum(axis=0), classes.sum(axis=0)
+    names = [name for name, n, of in zip(f.data.class_names, learned, total) if of and not n]
     return (f"No training image is of {', '.join(names)}: the network cannot learn what it never sees." if names else
             None)
 

@@ -111,7 +111,7 @@ def refusal_of(config: RunConfig) -> LightboxError | None:
 
 def _has_published_counts(data: DataConfig) -> bool:
     return (data.dataset in DATASETS and data.split in ("auto", "official") and not data.folds
-            and data.train_fraction == 1)
+            and data.train_fraction == 1 and not data.bootstrap)
 
 
 def time_hint(config: RunConfig, device: str, n_train: int, rows: Sequence[RunSummary],
