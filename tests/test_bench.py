@@ -20,6 +20,7 @@ FIGURES = {
     "intervals": (r"\d+\.\d$", 3),
     "load": (r"( +\d+){11}$", 6),
     "machine": (r"Python 3", 1),
+    "readers": (r"\d\.\d{3}.*; \d\.\d{3}", 8),
     "results": (r"\(sd", 3),
     "scale": (r"\d+\.\d\d s \(", 6),
     "screenshots": (r"\d bytes", 14),
