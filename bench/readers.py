@@ -75,7 +75,8 @@ def ways(title: str, runs: list, hows: tuple[str, ...] = QUICK) -> None:
     print(f"\n{title}: {len(said['test'].labels):,} test images; AUC, accuracy, AUC less the best member's")
     print(f"  {'mean member':18} {mean_of(scores['test'], 'roc_auc'):.3f}, "
           f"sd {np.std([one.value() for one in scores['test']], ddof=1):.3f}; accuracy {mean_of(scores['test'], 'accuracy'):.3f}")
-    print(f"  {'best on validation':18} {numbers(best.estimates['roc_auc'])}; {numbers(best.estimates['accuracy'])}   {best.title}")
+    print(f"  {'best on validation':18} {numbers(best.estimates['roc_auc'])}; {numbers(best.estimates['accuracy'])}   "
+          f"{best.title}")
     for how in hows:
         probs = combine(how, said["test"], fit(how, said["val"]))
         one, test = score(said["test"], probs, how, how), auc_of(pair_of(said["test"], probs, best.probs), "test")
