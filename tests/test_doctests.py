@@ -18,6 +18,8 @@ MODULES = (
     "core.charts.axes",
     "core.charts.curves",
     "core.charts.palette",
+    "core.config.optim",
+    "core.datasets.bootstrap",
     "core.datasets.external",
     "core.datasets.file_index",
     "core.datasets.file_names",
@@ -66,6 +68,7 @@ MODULES = (
     "core.runs.store",
     "core.trainers.classifier",
     "core.trainers.diagnostics",
+    "core.trainers.soup",
     "core.trainers.validation",
 )
 
