@@ -69,6 +69,7 @@ MODULES = (
     "core.trainers.classifier",
     "core.trainers.diagnostics",
     "core.trainers.soup",
+    "core.trainers.tta",
     "core.trainers.validation",
 )
 
