@@ -6,12 +6,16 @@ N images of S x S pixels in C channels, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.config import DataConfig, Split
 from core.datasets.source import Source, Understood, one_hot
+
+if TYPE_CHECKING:
+    from core.datasets.units import Units
 
 SKIPPED = 5              # files that could not be read, which `Dataset.facts` names; it counts all
 
@@ -32,6 +36,8 @@ class Dataset:
         config: with which it was opened
         understood: how files, columns and classes were read, each to be changed by an option
         times: (N,) int64, how often each training image is learned, of a bootstrap by patient; None: once
+        units: the images behind the rows, where a row is a study or a patient; images are then (N, S, V S, C), V views side by
+            side, black where one is missing
         label_edit: "" where labels and classes are those of the store, else a digest of them
     """
 
@@ -59,6 +65,12 @@ class Dataset:
     understood: tuple[Understood, ...] = ()
     label_edit: str = ""
     times: np.ndarray | None = None
+    units: Units | None = None
+
+    @property
+    def views(self) -> int:
+        """V, the images side by side in a row; 1 where a row is an image."""
+        return self.units.views if self.units else 1
 
     def __len__(self) -> int:
         return len(self.images)

@@ -23,6 +23,8 @@ from core.datasets.registry import DATASETS, DatasetInfo, split_counts
 from core.datasets.source import Index, Progress, Source, Target
 from core.datasets.splits import make_split
 from core.datasets.store import is_stored, open_store, store_folder
+from core.datasets.unit_pixels import units_file
+from core.datasets.units import as_units
 from core.errors import LightboxError
 
 
@@ -130,6 +132,8 @@ def is_ready(data: DataConfig) -> bool:
         source = open_source(data)
         if source is None or not is_stored(source, data.size, data.resize, data.channels):
             return False
+        if data.unit != "image" and not units_file(source.title, source.fingerprint(), data).is_file():
+            return False
         folder = store_folder(source.title, source.fingerprint(), data.size, data.resize, data.channels)
         return not data.needs_copies or (folder / NAME).is_file()
     except LightboxError:
@@ -194,12 +198,15 @@ def _with_labels(data: DataConfig, source: Source, index: Index, images: np.ndar
         size=data.size, resize=data.resize, channels=images.shape[3], fingerprint=fingerprint,
         split_hash="", split_note="", skipped=tuple(index.skipped), notes=tuple(index.notes), source=source, config=data,
         understood=tuple(index.understood + understood), label_edit=_edit_from(index.targets[name], target))
-    if external or is_external(index.table, target.labels, data.split):
-        split = external_split(index.table, target.labels, target.class_names)
+    if data.unit != "image":
+        opened = as_units(opened, progress)
+    table, labels = opened.table, opened.labels
+    if external or is_external(table, labels, data.split):
+        split = external_split(table, labels, target.class_names)
     else:
-        split = make_split(index.table, target.labels, target.class_names, data, _copies(opened, progress))
-    return replace(opened, table=index.table.assign(split=split.split), split_hash=split.hash, split_note=split.note,
-                   times=split.times)
+        split = make_split(table, labels, target.class_names, data, _copies(opened, progress))
+    note = f"{opened.units.note} {split.note}" if opened.units else split.note
+    return replace(opened, table=table.assign(split=split.split), split_hash=split.hash, split_note=note, times=split.times)
 
 
 def labels_of(data: DataConfig, target: str, first: bool) -> tuple[list[str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from core.config import ModelConfig
 from core.errors import LightboxError
@@ -11,6 +12,7 @@ from core.models.classifier import NORMALISATIONS, Classifier, Preprocessing, St
 from core.models.cnn import build_cnn
 from core.models.network import Built
 from core.models.registry import find_model, uses_small_stem
+from core.models.views import build_views
 
 # Family of a network -> what makes it; all others are torchvision's or in its style.
 BUILDERS: dict[str, Callable[..., Built]] = {"cnn": build_cnn}
@@ -18,7 +20,8 @@ BUILDERS: dict[str, Callable[..., Built]] = {"cnn": build_cnn}
 
 def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, resize: str = "pad", seed: int = 0,
                 task: str = "multi-class", class_names: tuple[str, ...] = (),
-                preprocessing: Preprocessing | None = None, statistics: Statistics | None = None) -> Classifier:
+                preprocessing: Preprocessing | None = None, statistics: Statistics | None = None, views: int = 1,
+                view_names: tuple[str, ...] = ()) -> Classifier:
     """Build a classifier in training mode on the CPU, frozen as the config says.
 
     The same arguments give the same weights.
@@ -38,6 +41,8 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
         preprocessing: what a saved classifier expects; None derives it from the other arguments
         statistics: mean and std of each channel of the training images in [0, 1], for normalise "own";
             without them 0.5 and 0.5, for those who only want to know sizes
+        views: V, images of a unit side by side in the input, pooled as config.views says; 1 for single images
+        view_names: their names, where each has a place of its own
 
     Raises:
         LightboxError: "model.unknown", "model.size" (too small for the standard stem), "model.cut",
@@ -56,6 +61,10 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
         raise LightboxError("weights.unknown", f"A network cannot start from {config.weights!r}.",
                             "model.weights can be none, imagenet, run:<id of a run> or file:<path>.")
     builder = BUILDERS.get(spec.family, build_backbone)
+    if preprocessing:
+        views, view_names = preprocessing.views, preprocessing.view_names
+    if views > 1:
+        builder = partial(build_views, builder, views=views)
     built = builder(spec, config=config, classes=classes, size=size, small=uses_small_stem(config, size),
                        channels=channels, seed=seed)
     notes = list(built.notes)
@@ -64,7 +73,7 @@ def build_model(config: ModelConfig, *, classes: int, size: int, channels: int, 
         if kind == "auto":
             kind = "imagenet" if config.weights == "imagenet" else "half"
         mean, std = NORMALISATIONS[kind](channels, statistics)
-        preprocessing = Preprocessing(size, resize, channels, mean, std)
+        preprocessing = Preprocessing(size, resize, channels, mean, std, views=views, view_names=view_names)
         if kind == "imagenet" and channels == 1:
             notes.append("Gray images are normalised with the average of ImageNet's three means and deviations "
                          f"({mean[0]}, {std[0]}).")

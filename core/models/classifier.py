@@ -23,6 +23,8 @@ class Preprocessing:
         channels: 1 for gray, 3 for colour
         mean, std: of each channel, for pixels in [0, 1]; the classifier computes (x - mean) / std
         intensity: how images of more than 8 bits become 8 bits (core.datasets.folder.FolderOptions)
+        views: V, images of a study or patient that lie side by side in the input; 1 for single images
+        view_names: V names in the order of the input, where each view has a place of its own
     """
 
     size: int
@@ -31,6 +33,18 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     intensity: str = ""
+    views: int = 1
+    view_names: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, S, V S) of one input."""
+        return self.channels, self.size, self.size * self.views
+
+    def facts(self) -> dict:
+        """Return it for JSON, without what only inputs of several views have where there is one."""
+        facts = asdict(self)
+        return facts if self.views > 1 else {name: facts[name] for name in facts if name not in ("views", "view_names")}
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)   # of R, G, B in [0, 1]
@@ -76,7 +90,7 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(preprocessing.std).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (N, C, S, S) float in [0, 1] -> (N, K) logits.
+        """Return (N, C, S, S) float in [0, 1] -> (N, K) logits; of V views (N, C, S, V S).
 
         Raises TypeError for integers: divide uint8 by 255 first.
         """
@@ -89,11 +103,21 @@ class Classifier(nn.Module):
         """
         if not images.is_floating_point():
             raise TypeError(f"images are {images.dtype}; give floating point numbers in [0, 1]")
-        return self.network.embed((images - self.mean) / self.std)
+        return self.network.embed_pixels(images, self.mean, self.std)
 
     def head(self, features: Tensor) -> Tensor:
         """Return features (N, F) as `embed` gives them -> (N, K) logits."""
         return self.network.classify(features)
+
+    def attention(self, images: Tensor) -> Tensor:
+        """Return how much each view of a unit counts, (N, V) in [0, 1], 1 in sum; images as in `forward`.
+
+        Raises LightboxError "model.views" for a network that does not pool views by attention.
+        """
+        if self.preprocessing.views == 1 or (weights := self.network.attention(self.embed(images))) is None:
+            raise LightboxError("model.views", "This network does not pool views by attention, so they have no weights.",
+                                "Train with model.views=attention and data.unit=study or patient.")
+        return weights
 
     @property
     def features(self) -> int:
@@ -163,7 +187,7 @@ class Classifier(nn.Module):
 
     def describe(self) -> dict:
         """Return what is needed to build it again, without its weights: what a checkpoint's meta has."""
-        return {"preprocessing": asdict(self.preprocessing), "task": self.task, "class_names": list(self.class_names)}
+        return {"preprocessing": self.preprocessing.facts(), "task": self.task, "class_names": list(self.class_names)}
 
     @property
     def device(self) -> torch.device:

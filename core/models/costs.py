@@ -49,7 +49,8 @@ class Costs:
     training_bytes: int
 
 
-def costs(config: ModelConfig, classes: int, size: int, channels: int, batch_size: int = 32, optimiser: str = "adamw") -> Costs:
+def costs(config: ModelConfig, classes: int, size: int, channels: int, batch_size: int = 32, optimiser: str = "adamw",
+          views: int = 1) -> Costs:
     """Count what `build_model` would make.
 
     Raises LightboxError as that does; weights are neither made nor loaded.
@@ -60,19 +61,21 @@ def costs(config: ModelConfig, classes: int, size: int, channels: int, batch_siz
         channels: 1 or 3
         batch_size: images in a step, 2 or more
         optimiser: a key of OPTIMISER_NUMBERS
+        views: of a unit; an image is then all of them
     """
-    model = build_on_meta(config, classes, size, channels)
+    model = build_on_meta(config, classes, size, channels, views)
     sums = totals(layer_table(model))
     with torch.device("meta"):
-        kept = saved_bytes(model.train(), torch.empty(batch_size, channels, size, size))
-    numbers = sums.parameters + (1 + OPTIMISER_NUMBERS[optimiser]) * sums.trainable + batch_size * channels * size**2
+        kept = saved_bytes(model.train(), torch.empty(batch_size, channels, size, size * views))
+    numbers = sums.parameters + (1 + OPTIMISER_NUMBERS[optimiser]) * sums.trainable + batch_size * channels * size**2 * views
     return Costs(sums.parameters, sums.trainable, sums.flops, kept // batch_size, numbers * FLOAT + kept)
 
 
-def build_on_meta(config: ModelConfig, classes: int, size: int, channels: int) -> Classifier:
+def build_on_meta(config: ModelConfig, classes: int, size: int, channels: int, views: int = 1) -> Classifier:
     """Return the network with shapes but without numbers, frozen as the config says."""
     with torch.device("meta"):
-        return build_model(dataclasses.replace(config, weights="none"), classes=classes, size=size, channels=channels)
+        return build_model(dataclasses.replace(config, weights="none"), classes=classes, size=size, channels=channels,
+                           views=views)
 
 
 def saved_bytes(model: Classifier, images: Tensor) -> int:
@@ -109,7 +112,7 @@ def latency(model: Classifier, size: int | None = None, batch_size: int = 1, run
         progress: called as progress(phase, done, total)
     """
     size, training = size or model.preprocessing.size, model.training
-    images = torch.zeros(batch_size, model.preprocessing.channels, size, size, device=model.device)
+    images = torch.zeros(batch_size, model.preprocessing.channels, size, size * model.preprocessing.views, device=model.device)
     times, threads = [], torch.get_num_threads()
     try:
         torch.set_num_threads(1)

@@ -117,7 +117,7 @@ def stage_table(model: Classifier, size: int | None = None) -> list[Stage]:
 
 def _look(model: Classifier, size: int | None) -> tuple[list[Layer], dict[str, tuple[int, ...]]]:
     """The table, and what each module puts out, those that only pass on to others included."""
-    size = size or model.preprocessing.size
+    size, channels, views = size or model.preprocessing.size, model.preprocessing.channels, model.preprocessing.views
     names = {module: name for name, module in model.named_modules()}
     shapes, work, order = {}, dict.fromkeys(names, 0), []
 
@@ -125,7 +125,7 @@ def _look(model: Classifier, size: int | None) -> tuple[list[Layer], dict[str, t
         if module not in shapes:
             order.append(module)
         shapes[module] = tuple(output.shape[1:])
-        work[module] += _multiply_adds(module, output)
+        work[module] += _multiply_adds(module, output) * len(output)          # of one image; it may have several views
 
     hooks = [module.register_forward_hook(note) for module in names]
     modes = {module: module.training for module in names}
@@ -133,7 +133,7 @@ def _look(model: Classifier, size: int | None) -> tuple[list[Layer], dict[str, t
     try:
         model.eval()                              # one image is no batch for batch norm
         with torch.no_grad():
-            functional_call(model, state, torch.empty(1, model.preprocessing.channels, size, size, device="meta"))
+            functional_call(model, state, torch.empty(1, channels, size, size * views, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()

@@ -38,7 +38,15 @@ class Network(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Return (N, C, S, S), normalised -> features (N, F)."""
-        return self._call(self.pool_parts, self.maps(images))
+        return self.pooled(self.maps(images))
+
+    def pooled(self, maps: Tensor) -> Tensor:
+        """Return maps (N, F', h, w) -> features (N, F)."""
+        return self._call(self.pool_parts, maps)
+
+    def embed_pixels(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        """Return pixels (N, C, S, S) in [0, 1], not yet normalised -> features (N, F)."""
+        return self.embed((images - mean) / std)
 
     def classify(self, features: Tensor) -> Tensor:
         """Return (N, F) -> logits (N, K)."""
@@ -71,6 +79,18 @@ class Network(nn.Module):
                 return names + [f"{part}.{name}" for name in inside[:last + 1]]
             names.append(part)
         raise KeyError(address)
+
+    @property
+    def one_view(self) -> Network:
+        """The network of a single image: this one, unless it sees several."""
+        return self
+
+    def drop_head(self) -> None:
+        """Remove the head; features are all that is left."""
+        for name in self.head_parts:
+            parent, _, last = name.rpartition(".")
+            delattr(self.get_submodule(parent), last)
+        self.head_parts = ()
 
     def _call(self, names: tuple[str, ...], x: Tensor) -> Tensor:
         for name in names:

@@ -208,14 +208,16 @@ def build_for(config: RunConfig, data) -> Classifier:
         p = before.model.preprocessing
         if config.model.normalise == "auto" and p.channels == data.channels:
             # what its weights know
-            preprocessing = Preprocessing(data.size, data.resize, data.channels, p.mean, p.std)
+            preprocessing = Preprocessing(data.size, data.resize, data.channels, p.mean, p.std, views=data.views,
+                                          view_names=data.units.names if data.units else ())
     if config.model.normalise == "own":
         mean, std = channel_statistics(data.images, data.indices("train"))
         # images of one gray value have none
         statistics = mean, tuple(max(s, 1 / 255) for s in std)
     model = build_model(config.model, classes=len(data.class_names), size=data.size, channels=data.channels,
                         resize=data.resize, seed=config.train.seed, task=data.task, class_names=data.class_names,
-                        preprocessing=preprocessing, statistics=statistics)
+                        preprocessing=preprocessing, statistics=statistics, views=data.views,
+                        view_names=data.units.names if data.units else ())
     model.preprocessing = dataclasses.replace(model.preprocessing, intensity=data.source.intensity)
     if before:
         model.notes = (*model.notes, *before.notes, *_take_over(model, before.model, config.model))
@@ -324,7 +326,8 @@ def build_saved(config: ModelConfig, described: dict) -> Classifier:
     from core.models import build_model
     from core.models.classifier import Preprocessing
     p = described["preprocessing"]
-    p = Preprocessing(p["size"], p["resize"], p["channels"], tuple(p["mean"]), tuple(p["std"]), str(p.get("intensity", "")))
+    p = Preprocessing(p["size"], p["resize"], p["channels"], tuple(p["mean"]), tuple(p["std"]), str(p.get("intensity", "")),
+                      int(p.get("views", 1)), tuple(p.get("view_names", ())))
     return build_model(dataclasses.replace(config, weights="none"), classes=len(described["class_names"]), size=p.size,
                        channels=p.channels, resize=p.resize, task=described["task"],
                        class_names=tuple(described["class_names"]), preprocessing=p)

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from core.augment import active
-from core.augment.images import augment
 from core.config import ModelConfig, RunConfig
 from core.config.optim import require_cycles
 from core.errors import LightboxError
+from core.trainers.augmenting import augment_inputs
 from core.trainers.batches import Batches, SplitData
 from core.trainers.distributed import Group, has_dropout
 from core.trainers.losses import Objective, build_objective, known_images, plain_loss
@@ -181,6 +181,7 @@ class Learner:
                  channels_last: bool, compiled: bool, group: Group):
         self.state, self.batches, self.config, self.objective, self.group = state, batches, config, objective, group
         self.embedded, self.device, self.seed = batches.split.embedded, batches.device, config.train.seed
+        self.views = state.model.preprocessing.views
         self.half, self.compiled, self.channels_last = half, compiled, channels_last and not self.embedded
         self.augmenting = bool(active(config.augment)) and not self.embedded
         self.stochastic = has_dropout(state.model)
@@ -232,7 +233,7 @@ class Learner:
         """
         images, labels = next(self.coming)
         if self.augmenting:
-            images = augment(images, self.config.augment, place[:2], self.batches.rows)
+            images = augment_inputs(images, self.views, self.config.augment, place[:2], self.batches.rows)
         share, others = 1.0, labels
         if self.config.train.mixup:
             share, partner = mixture(self.config.train.mixup, n, place)

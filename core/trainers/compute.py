@@ -75,7 +75,7 @@ def try_compiling(model: nn.Module, batch_size: int, wanted: str, steps: int, pr
         return False, ""
     try:
         p, layout = model.preprocessing, torch.channels_last if channels_last else torch.contiguous_format
-        images = torch.full((batch_size, p.channels, p.size, p.size), 0.5, device=model.device).to(memory_format=layout)
+        images = torch.full((batch_size, *p.input_shape), 0.5, device=model.device).to(memory_format=layout)
         model.to(memory_format=layout)
         # what happens once only, such as cuDNN's choices
         _trial(model, model, images, precision)

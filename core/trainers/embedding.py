@@ -34,10 +34,10 @@ import torch
 from torch import nn
 
 from core.augment import AUGMENTATIONS, active
-from core.augment.images import augment
 from core.config import RunConfig
 from core.errors import LightboxError
 from core.files import Lock, disk_errors, sha256, sync_folder, write_json
+from core.trainers.augmenting import augment_inputs
 from core.trainers.batches import Batches, SplitData, in_portions
 
 FORMAT = 1                       # raise it when the same key would give other numbers
@@ -205,7 +205,7 @@ class _Maker:
         most, pixels = MOST.get(device.type, MOST["cuda"])
         size = model.preprocessing.size
         # not from the config: the bits must not depend on who came first
-        batch = min(most, max(8, pixels // size**2))
+        batch = min(most, max(8, pixels // (size**2 * model.preprocessing.views)))
         batches, was_training = Batches(self.split, device), model.training
         model.to(memory_format=torch.channels_last if self.channels_last else torch.contiguous_format).eval()
         try:
@@ -243,7 +243,8 @@ class _Maker:
     def _features(self, images: torch.Tensor, rows: torch.Tensor, block: _Block, device: torch.device) -> bytes:
         with torch.no_grad():
             if block.copy is not None:
-                images = augment(images, self.config.augment, (self.config.train.seed, block.copy), rows)
+                images = augment_inputs(images, self.model.preprocessing.views, self.config.augment,
+                                        (self.config.train.seed, block.copy), rows)
             if self.channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16, enabled=block.half):
@@ -266,7 +267,7 @@ def _facts(model: nn.Module, split: SplitData, blocks: list[_Block], config: Run
     pixels = split.token or hashlib.sha256(np.ascontiguousarray(split.images[split.indices])).hexdigest()
     rows = np.ascontiguousarray(split.indices, dtype=np.int64)
     return {"format": FORMAT, "pixels": pixels, "rows": hashlib.sha256(rows).hexdigest(),
-            "preprocessing": {name: value for name, value in dataclasses.asdict(model.preprocessing).items()
+            "preprocessing": {name: value for name, value in model.preprocessing.facts().items()
                               if name != "intensity"},      # which the pixels say
             "backbone": backbone_hash(model),
             "blocks": [dataclasses.astuple(block) for block in blocks],
@@ -282,7 +283,7 @@ def backbone_hash(model: nn.Module) -> str:
 
     The head plays no part.
     """
-    network, digest = model.network, hashlib.sha256()
+    network, digest = model.network, hashlib.sha256(getattr(model.network, "how", "").encode())
     for part in network.trunk_parts + network.pool_parts:
         module = network.get_submodule(part)
         # strides and kinds of pooling are in no weight

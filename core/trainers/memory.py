@@ -60,7 +60,7 @@ def try_step(model: nn.Module, config: RunConfig, batch: int, precision: str, ch
     state, p = TrainState.fresh(model, config), model.preprocessing
     try:
         model.train()
-        images = torch.full((batch, p.channels, p.size, p.size), 0.5, device=device)
+        images = torch.full((batch, *p.input_shape), 0.5, device=device)
         images = images.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             logits = model(images)
@@ -91,6 +91,7 @@ def _by_counting(model: nn.Module, config: RunConfig, free: int | None) -> Calla
     p = model.preprocessing
 
     def fits(batch: int) -> bool:
-        need = costs(config.model, len(model.class_names), p.size, p.channels, batch, config.optim.name).training_bytes
+        need = costs(config.model, len(model.class_names), p.size, p.channels, batch, config.optim.name,
+                     p.views).training_bytes
         return free is None or need <= SAFE_SHARE * free
     return fits

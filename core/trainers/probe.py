@@ -68,6 +68,8 @@ def way_to_compute(model: nn.Module, config: RunConfig, device: torch.device, ro
         return {"precision": precision, "channels_last": True, "tried": [], "threads": threads or torch.get_num_threads()}
     tell("Timing a few steps to find the fastest settings")
     p, key = model.preprocessing, f"{network_key(config.model)} {torch.__version__}"
+    if p.views > 1:
+        key += f" {config.model.views} of {p.views}"
     layout, tried = choose(model, p.size, p.channels, threads, root / "speed.json", key, precision)
     return {"precision": layout.precision, "channels_last": layout.channels_last, "tried": tried, "threads": layout.threads}
 
@@ -138,8 +140,9 @@ def precisions(wanted: str) -> tuple[str, ...]:
 
 
 def network_key(config: ModelConfig) -> str:
-    """Return a hash of everything in a ModelConfig that changes the work of a step, which is all but the weights' source."""
-    facts = {key: value for key, value in asdict(config).items() if key != "weights"}
+    """Return a hash of everything in a ModelConfig that changes the work of a step, which is all but the weights' source, for a
+    single image."""
+    facts = {key: value for key, value in asdict(config).items() if key not in ("weights", "views")}
     return f"{config.name} {hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
@@ -173,7 +176,7 @@ def _time(model: nn.Module, size: int, channels: int, way: Layout) -> float:
     trial = copy.deepcopy(model).train().to(memory_format=layout)
     # enough to fill the vector units, few enough to be quick
     count = min(32, max(4, 16 * 64 ** 2 // size ** 2))
-    images = torch.full((count, channels, size, size), 0.5).to(memory_format=layout)
+    images = torch.full((count, channels, size, size * model.preprocessing.views), 0.5).to(memory_format=layout)
     seconds: list[float] = []
     try:
         with torch.random.fork_rng(devices=[]):

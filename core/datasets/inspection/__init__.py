@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from core.datasets.dataset import Dataset
@@ -51,6 +51,8 @@ def inspect(data: Dataset, progress: Progress | None = None) -> Inspection:
     Args:
         progress: called with (what is being done, done, total); what it raises stops the search
     """
+    if data.units:
+        return _of_units(data, inspect(data.units.images, progress))
     kept = kept_inspection(data)
     if kept is not None:
         return kept
@@ -63,6 +65,8 @@ def inspect(data: Dataset, progress: Progress | None = None) -> Inspection:
 
 def kept_inspection(data: Dataset) -> Inspection | None:
     """Return what an earlier search found in these images; None where nobody searched, or what it kept is damaged."""
+    if data.units:
+        return _of_units(data, kept_inspection(data.units.images))
     path = inspection_file(data)
     try:
         return _read(path, path.stat().st_mtime_ns, data.fingerprint, len(data))
@@ -75,6 +79,8 @@ def known_inspection(data: Dataset) -> Inspection | None:
 
     For what is only reported. A split takes the search at its own size, or it would depend on who searched first.
     """
+    if data.units:
+        return _of_units(data, known_inspection(data.units.images))
     own = kept_inspection(data)
     if own is not None:
         return own
@@ -95,6 +101,21 @@ def copied_counts(data: Dataset) -> dict[str, tuple[int, int]] | None:
     copies, split = copy_groups(len(data), known.duplicates), data.table["split"].to_numpy(dtype=object)
     return {part: (len(shared_with_train(split, copies, part)), n) for part in ("val", "test")
             if (n := int((split == part).sum())) and (split == "train").any()}
+
+
+def _of_units(data: Dataset, found: Inspection | None) -> Inspection | None:
+    """Return what was found in the images of studies or patients, by row of `data`: two units are copies of one another where one
+    image of each is."""
+    if found is None:
+        return None
+    unit = data.units.unit_of.tolist()
+    pairs = {}
+    for pair in found.duplicates:
+        a, b = sorted((unit[pair.a], unit[pair.b]))
+        if 0 <= a < b:
+            pairs.setdefault((a, b), replace(pair, a=a, b=b))
+    outliers = tuple(replace(one, row=unit[one.row]) for one in found.outliers if unit[one.row] >= 0)
+    return Inspection(tuple(pairs.values()), outliers, found.complete)
 
 
 def inspection_file(data: Dataset) -> Path:
