@@ -40,7 +40,9 @@ BASE = {"data.size": 28, "model.name": "small_cnn", "optim.lr": 3e-3, "train.epo
         "train.device": "cpu", "train.threads": 1, "train.precision": "float32", "data.val_fraction": 0.25}
 RUNS = {"a": {"train.seed": 0}, "b": {"train.seed": 1}, "c": {"train.seed": 2}, "small": {"data.size": 20, "data.channels": 3},
         "left": {"data.only": "side:L"}, "right": {"data.only": "side:R"},
-        **{f"fold {k}": {"data.folds": 3, "data.fold": k} for k in range(3)}, "other split": {"data.split_seed": 5}}
+        **{f"fold {k}": {"data.folds": 3, "data.fold": k} for k in range(3)}, "other split": {"data.split_seed": 5},
+        "snapshots": {"train.epochs": 4, "train.snapshots": 2, "optim.schedule": "cyclic", "optim.cycles": 2,
+                      "augment.rotate": 10.0, "augment.flip": 0.5}}
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ MODULES = (
     "core.trainers.classifier",
     "core.trainers.diagnostics",
     "core.trainers.soup",
-    "core.trainers.tta",
+    "core.augment.tta",
     "core.trainers.validation",
 )
 

@@ -52,7 +52,8 @@ def resumed(config, splits, stop_after: int):
 
 
 @pytest.mark.parametrize("changes", [
-    *({"optim.name": name, "optim.schedule": schedule, "optim.every": 2} for name in OPTIMISERS for schedule in SCHEDULES),
+    *({"optim.name": name, "optim.schedule": schedule, "optim.every": 2, "optim.cycles": 2}
+      for name in OPTIMISERS for schedule in SCHEDULES),
     *({key: value} for key, value in EVERYTHING.items() if key != "model.unfreeze_epoch"),
     *({"optim.name": name} | EVERYTHING for name in OPTIMISERS),
     {"train.loss": "focal", "train.measure_train": True},

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from core.augment.images import augment
+from core.augment.tta import augmented_probabilities, image_numbers
 from core.config import AugmentConfig
 from core.errors import LightboxError
 from core.trainers.batches import Batches, SplitData
-from core.trainers.tta import augmented_probabilities, image_numbers, predict_augmented
+from core.trainers.tta import predict_augmented
 from core.trainers.validation import predict
 from tests.tiny import tiny_arrays, tiny_config
 from tests.trained import small

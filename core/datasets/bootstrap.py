@@ -23,8 +23,8 @@ def draw_patients(group: np.ndarray, split_seed: int, number: int) -> np.ndarray
     Returns:
         (n,) int64, how often each image was drawn: equal within a patient
 
-    >>> draw_patients(np.array(["a", "a", "b", "c"]), 0, 1).tolist()
-    [0, 0, 2, 1]
+    >>> draw_patients(np.array(["a", "a", "b", "c"]), 0, 2).tolist()
+    [2, 2, 1, 0]
     """
     _, patient = np.unique(group.astype(str), return_inverse=True)
     patients = patient.max(initial=-1) + 1

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from core.datasets.stratify import stratified_group_split
 from core.errors import LightboxError
 from core.evaluation.gate import fit_gate, gate_of, known_gate
 from core.evaluation.member_predictions import MemberPredictions, Progress, gather
-from core.evaluation.members import config_of
+from core.evaluation.members import config_of, require_fitting
 from core.evaluation.predictions import Predictions, predict_split, store_predictions
+from core.evaluation.soup import make_soup
 from core.files import write_json
 from core.models.combine import WAYS, Fitted, fit_logistic, mixture_of_experts, scores_to_probs
 from core.runs import checkpoints
@@ -138,6 +139,7 @@ def make_ensemble(members: Sequence[Member], how: str, *, name: str = "", gate: 
     _check_way(members, how, gate, draws, on_features)
     spec = EnsembleSpec(how, tuple(members), gate, learned, draws, on_features)
     config = config_of(members, name or default_name(spec))
+    require_fitting(members)
     said = None if spec.is_soup else gather(members, "val", progress, draws=draws)
     data = open_dataset(config.data, progress)
     run, lock = RunStore().create_ensemble(config, spec)
@@ -202,9 +204,11 @@ def _make_combination(run: Run, spec: EnsembleSpec, data: Dataset, said: MemberP
 
 
 def _make_soup(run: Run, spec: EnsembleSpec, data: Dataset, progress: Progress | None) -> None:
-    from core.trainers.soup import make_soup
     made = make_soup([member.address for member in spec.members], data, spec.how, progress)
-    _save(run, made.model, data, made.model.state_dict())
+    _save(run, made.model, data, made.model.state_dict(), soup={
+        "chosen": made.chosen, "metric": made.metric, "curve": [asdict(step) for step in made.curve]})
+    for note in made.notes:
+        run.append({"kind": "start", "epoch": 0, "step": 0, "at": time.time(), "notes": [note]})
     predict_split(run, "val", data, progress)
 
 
@@ -214,12 +218,12 @@ def _largest(members: Sequence[Member]):
     return max(networks, key=lambda network: (network.preprocessing.size, network.preprocessing.channels))
 
 
-def _save(run: Run, model, data: Dataset, weights: dict) -> None:
+def _save(run: Run, model, data: Dataset, weights: dict, **about) -> None:
     """Write the checkpoint: what was fitted, or a soup's weights."""
     import torch
     tensors = {name: torch.as_tensor(value).clone() for name, value in weights.items()} or {"none": torch.zeros(1)}
     checkpoints.save(run.checkpoints, EPOCH, 0, tensors, {}, {
-        "classifier": model.describe(), "dataset": data.name, "run": run.id, "best": {"epoch": EPOCH}, "record": None})
+        "classifier": model.describe(), "dataset": data.name, "run": run.id, "best": {"epoch": EPOCH}, "record": None} | about)
 
 
 def _of_experts(spec: EnsembleSpec, said: MemberPredictions, data: Dataset, fitted: Fitted) -> np.ndarray:

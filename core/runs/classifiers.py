@@ -316,7 +316,7 @@ def classify(model: Classifier, pictures: list[np.ndarray]) -> np.ndarray:
 
     from core.runs.ensembles import Ensemble
     if isinstance(model, Ensemble):
-        return model.classify(pictures, classify)
+        return model.classify(pictures)
     with torch.no_grad():
         return model.probabilities(model(as_input(model, pictures))).cpu().numpy()
 

@@ -9,11 +9,12 @@ What imports torch is imported inside functions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.config import RunConfig
 from core.datasets.geometry import fit
 from core.errors import LightboxError
 from core.files import Damaged, read_json
@@ -36,10 +37,11 @@ class Ensemble:
         spec: how
         networks: in the order of `spec.members`, in evaluation mode; `lead` is the one that sees the largest images
         fitted: what was learned on validation, {name: array}
+        configs: of the members' runs, for augmented copies of an image
     """
 
-    def __init__(self, spec: EnsembleSpec, networks: Sequence[Classifier], fitted: Fitted):
-        self.spec, self.networks, self.fitted = spec, tuple(networks), fitted
+    def __init__(self, spec: EnsembleSpec, networks: Sequence[Classifier], fitted: Fitted, configs: Sequence[RunConfig] = ()):
+        self.spec, self.networks, self.fitted, self.configs = spec, tuple(networks), fitted, tuple(configs)
         # of the images of its data set: the largest that a member sees
         lead = self.lead = max(self.networks, key=lambda network: (network.preprocessing.size, network.preprocessing.channels))
         self.preprocessing, self.task, self.class_names = lead.preprocessing, lead.task, lead.class_names
@@ -60,19 +62,26 @@ class Ensemble:
             network.to(*args, **kwargs)
         return self
 
-    def classify(self, pictures: list[np.ndarray], of: Callable[[Classifier, list[np.ndarray]], np.ndarray]) -> np.ndarray:
-        """Return probabilities of pictures of any size: (N, K) float32.
+    def classify(self, pictures: list[np.ndarray]) -> np.ndarray:
+        """Return probabilities of pictures of any size: (N, K) float32."""
+        return self.combine(self.by_member(pictures), pictures)
 
-        Args:
-            of: (network, pictures) -> (N, K), such as `core.runs.classifiers.classify`
-        """
-        return self.combine(self.by_member(pictures, of), pictures)
-
-    def by_member(self, pictures: list[np.ndarray], of: Callable[[Classifier, list[np.ndarray]], np.ndarray]) -> np.ndarray:
+    def by_member(self, pictures: list[np.ndarray]) -> np.ndarray:
         """Return what each member says: (M, N, K), the mean over the folds of one config."""
-        said = [of(network, pictures) for network in self.networks]
+        said = [self.of_member(i, pictures) for i in range(len(self.networks))]
         return np.stack([np.mean([said[i] for i, member in enumerate(self.spec.members) if member.column == m], axis=0)
                          for m in range(self.spec.width)])
+
+    def of_member(self, i: int, pictures: list[np.ndarray]) -> np.ndarray:
+        """Return what a network says, of augmented copies where the ensemble is of such: (N, K) float32."""
+        from core.runs.classifiers import as_input, classify
+        network = self.networks[i]
+        if not self.spec.draws:
+            return classify(network, pictures)
+        from core.augment.tta import augmented_probabilities
+        config = self.configs[i]
+        return augmented_probabilities(network, as_input(network, pictures), config.augment, self.spec.draws,
+                                       config.train.seed).cpu().numpy()
 
     def combine(self, probs: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
         """Return (N, K) from what the members say of pictures, (M, N, K)."""
@@ -140,7 +149,9 @@ def load_ensemble(run: Run) -> tuple[Ensemble, int, tuple[str, ...]]:
     spec = run.ensemble
     saved, notes = checkpoints.load_best(run.checkpoints)
     fitted = {name: value.numpy() for name, value in saved.weights.items() if name != "none"}
-    model = Ensemble(spec, [load_member(member) for member in spec.members], fitted)
+    store = RunStore()
+    model = Ensemble(spec, [load_member(member) for member in spec.members], fitted,
+                     [store.get(member.run).config for member in spec.members])
     return model, saved.epoch, (*notes, *model.notes)
 
 
