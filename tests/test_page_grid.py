@@ -165,3 +165,21 @@ def test_of_a_grid_only_the_runs_that_can_work_are_queued(tiny, torch_is_here):
     at.session_state["form_of_a_run"]["model.weights"] = "run:phantom-body-part"
     by_key(at.run(), "multiselect", "grid_model.name").set_value(["resnet18", "resnet34"]).run()
     assert at.button("queue_grid").disabled
+
+
+def test_readers_for_an_ensemble_are_one_click(tiny):
+    at = open_page("train", dataset=str(tiny))
+    pills = by_key(at, "pills", "grid_series")
+    assert pills.value is None
+    pills.set_value("bootstrap").run()
+    assert not at.exception and not at.warning
+    assert by_key(at, "multiselect", "grid_data.bootstrap").value == [1, 2, 3, 4, 5]
+    assert at.button("queue_grid").label == "Queue 5 runs" and "bootstrap draw 5" in text_of(at)
+    by_key(at, "pills", "grid_series").set_value("seeds").run()
+    assert by_key(at, "multiselect", "grid_train.seed").value == [0, 1, 2, 3, 4] and "bootstrap" not in text_of(at)
+    by_key(at, "multiselect", "grid_train.seed").set_value([0, 1]).run()
+    assert by_key(at, "pills", "grid_series").value is None and at.button("queue_grid").label == "Queue 2 runs"
+    by_key(at, "pills", "grid_series").set_value("bootstrap").run()
+    at.button("queue_grid").click().run()
+    runs = RunStore().list()
+    assert {run.config.data.bootstrap for run in runs} == {1, 2, 3, 4, 5} and {run.config.train.seed for run in runs} == {0}

@@ -191,3 +191,14 @@ def test_recipes_and_codes_are_printed(queued, capsys):
     assert code == "DenseNet169_da_0_ts_224_224_t_0_s_1_bs_4_phantom-mura"
     assert main(["name", code]) == 0 and "train.batch_size=4" in capsys.readouterr().out
     assert main(["name", "AlexNet_bs_4"]) == 2
+
+
+def test_the_recipe_of_snapshots_keeps_the_end_of_each_cycle():
+    from core.trainers.optim import lr_at
+    config = recipes.apply(RunConfig(), "snapshots")
+    ends, each = config.train.snapshot_epochs, 10
+    assert ends == (5, 10, 15, 20, 25)
+    rates = [lr_at(config.optim, step, 25 * each, each) for step in range(25 * each)]
+    falls = [step for step in range(1, len(rates)) if rates[step] > rates[step - 1]]
+    assert [step // each for step in falls] == list(ends[:-1])
+    assert recipes.apply(config.with_(**{"data.bootstrap": 3}), "quick").data.bootstrap == 0

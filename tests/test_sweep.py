@@ -15,7 +15,7 @@ from core.models import MODELS
 from core.runs.codes import run_code
 from core.runs.recipes import RECIPES, changes_of
 from core.runs.store import RunStore
-from core.runs.sweep import LIMIT, expand, parse_values
+from core.runs.sweep import LIMIT, SERIES, expand, parse_values
 from tests.test_mura import small
 
 BASE = RunConfig().with_(**{"train.epochs": 3, "optim.lr": 0.002})
@@ -148,3 +148,11 @@ def test_what_is_wrong_with_a_grid_is_a_sentence(values, code, said):
 
 def test_a_grid_of_exactly_the_limit_is_made():
     assert len(expand(BASE, {"train.seed": list(range(LIMIT))})) == LIMIT
+
+
+@pytest.mark.parametrize("key", SERIES)
+def test_a_series_differs_in_one_thing_and_all_of_it_is_named(key):
+    (name, values), = SERIES[key].values.items()
+    made = expand(BASE, SERIES[key].values)
+    assert [config.get(name) for config in made] == list(values) and len({config.name for config in made}) == len(values)
+    assert len({config.with_(**{name: values[0]}, name="") for config in made}) == 1

@@ -79,6 +79,10 @@ BASIC = {
                        "epochs, no augmentation.",
                        {"model.name": "resnet18", "data.size": 28, "train.epochs": 100,
                         "train.batch_size": 128, **PLAIN_ADAM, "optim.schedule": "step"}),
+    "snapshots": Recipe("Snapshots", "Five networks of one training (Huang et al. 2017): the learning rate falls to zero five "
+                        "times, and the weights at the end of each cycle are kept. They can vote, or be averaged.",
+                        {"model.name": "resnet18", "train.epochs": 25, "train.snapshots": 5, "optim.schedule": "cyclic",
+                         "optim.cycles": 5}),
 }
 
 
@@ -310,8 +314,9 @@ R004 = {
 
 RECIPES: dict[str, Recipe] = {**BASIC, **R000, **R001, **R002, **R004}
 
-# What belongs to a recipe: all that any of them names, and every augmentation.
+# What belongs to a recipe: all that any of them names, every augmentation, and that no image is drawn twice.
 SETTINGS = tuple(dict.fromkeys([
+    "data.bootstrap",
     *(name for recipe in RECIPES.values() for name in (*recipe.changes, *recipe.corrections)),
     *(name for name in KNOBS if name.startswith("augment."))]))
 

@@ -28,6 +28,26 @@ ALL = "all"                     # of data.fold: every fold there is
 EACH = "*"                      # of a column in data.only: every value there is
 
 
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """A grid with a name: runs that differ in one thing, to be compared or to predict together; `values` as `expand` takes
+    them."""
+    title: str
+    help: str
+    values: Mapping[str, tuple]
+
+
+SERIES = {
+    "bootstrap": Series("Five readers: bootstrap by patient", "Each network learns from its own draw of the training patients: "
+                        "they differ more than networks of five seeds, and validation and test stay the same.",
+                        {"data.bootstrap": (1, 2, 3, 4, 5)}),
+    "seeds": Series("Five seeds", "The same run with other random numbers: how much of a result is chance.",
+                    {"train.seed": (0, 1, 2, 3, 4)}),
+    "networks": Series("Three networks", "Networks that are built differently make different errors.",
+                       {"model.name": ("resnet18", "densenet121", "squeezenet1_1")}),
+}
+
+
 def expand(config: RunConfig, values: Mapping[str, Sequence[Any]], limit: int = LIMIT,
            look: Callable[..., Dataset | None] = look_ahead) -> list[RunConfig]:
     """Return every combination, the last setting varying fastest, without duplicates.

@@ -15,9 +15,10 @@ from core.errors import LightboxError
 from core.runs.preflight import split_possible
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
-from core.runs.sweep import ALL, EACH, LIMIT, expand
+from core.runs.sweep import ALL, EACH, LIMIT, SERIES, expand
 from pages.shared import config_form, open_data, preview, run_table
 from pages.shared.layout import escape, format_seconds, show_error
+from pages.shared.widget_state import follow
 from pages.train.queue_button import draw_queue_button
 
 SHOWN = 6                                                  # names of runs that are listed; the rest is counted
@@ -30,7 +31,11 @@ def draw_grid(ahead: preview.RunPreview, devices: list[dict], rows: list[RunSumm
     them.
     """
     with st.expander(f"Grid of runs{_size_of(_chosen())}", key="grid"):
-        fields = st.multiselect("Vary", _fields(), default=FIRST, format_func=_title, key="grid_fields",
+        st.pills("Readers for an ensemble", list(SERIES), format_func=lambda key: SERIES[key].title, **follow(
+            "grid_series", _series(), _fill), help="Fills the fields below. " + " ".join(
+                f"{series.title}: {series.help}" for series in SERIES.values()))
+        st.session_state.setdefault("grid_fields", list(FIRST))
+        fields = st.multiselect("Vary", _fields(), format_func=_title, key="grid_fields",
                                 persist_state="session", help="Queues one run for each combination of the "
                                 "values chosen below. All other settings are as in the form.")
         for name in fields:
@@ -90,6 +95,22 @@ def queue_all(store: RunStore, configs: Sequence[RunConfig], what: str) -> str:
         run.annotate(tags=[tag])
     run_table.show_only(run_table.RUNS, tag)
     return first
+
+
+def _series() -> str | None:
+    """The series that the fields below hold, None where they hold another grid."""
+    chosen = {name: tuple(values) for name, values in _chosen().items() if values}
+    return next((key for key, series in SERIES.items() if chosen == dict(series.values)), None)
+
+
+def _fill(key: str | None) -> None:
+    """Fill the fields with a series; without one they are empty again."""
+    for name in _chosen():
+        st.session_state[f"grid_{name}"] = []
+    values = SERIES[key].values if key else {}
+    st.session_state["grid_fields"] = list(values or FIRST)
+    for name, given in values.items():
+        st.session_state[f"grid_{name}"] = list(given)
 
 
 def _fields() -> list[str]:
