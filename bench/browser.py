@@ -31,6 +31,7 @@ PAGES = {
     "errors": "[class*=st-key-errors] .picture",
     "gradcam": ".what-if .stage img",
     "compare": "table .pick",
+    "ensemble": "table .pick",
     "classify": ".st-key-samples .picture",
 }
 

@@ -19,6 +19,7 @@ PAGES = (
     st.Page("errors/page.py", title="Errors", url_path="errors", help="What a network gets wrong, and where it looked."),
     st.Page("gradcam/page.py", title="Grad-CAM", url_path="gradcam", help="Which part of an image decided."),
     st.Page("compare/page.py", title="Compare", url_path="compare", help="All runs in one table; two of them in a paired test."),
+    st.Page("ensemble/page.py", title="Ensemble", url_path="ensemble", help="Several networks that predict together."),
     st.Page("classify/page.py", title="Classify", url_path="classify", help="Classify an image of your own."),
 )
 

@@ -202,7 +202,8 @@ class Looker:
 def pages(look: Looker, file: str, rng: random.Random) -> None:
     """Open a few pages on the mutant, as a person does."""
     from streamlit.testing.v1 import AppTest
-    names = ("start", "runs", "evaluate", "errors", "gradcam", "compare", "browse", "add", "train", "split", "classify")
+    names = ("start", "runs", "evaluate", "errors", "gradcam", "compare", "ensemble", "browse", "add", "train", "split",
+             "classify")
     at = AppTest.from_file(str(Path(__file__).parents[1] / "pages" / "main.py"), default_timeout=120)
     run = file.split("/")[1] if file.startswith("runs/") else sorted(os.listdir(look.root / "runs"))[0]
     at.query_params.update(run=run, dataset="few-phantoms", split=rng.choice(("val", "test")))

@@ -22,7 +22,7 @@ STILL = "*, *::before, *::after { transition: none !important; animation: none !
 # Rules that axe-core leaves off: a name must contain what is seen, or who speaks to the page cannot say it.
 ALSO = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
 OF_DATA = ("browse", "split", "augment", "network", "train")
-OF_RUN = ("runs", "evaluate", "errors", "gradcam", "compare", "classify")
+OF_RUN = ("runs", "evaluate", "errors", "gradcam", "compare", "ensemble", "classify")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from tests.odd import GRAYS, ODD, SIDE, STRIP
 
 PAGES = {"": "Lightbox", "browse": "Browse", "add": "Add images", "split": "Split", "augment": "Augment",
          "network": "Network", "train": "Train", "runs": "Runs", "evaluate": "Evaluate", "errors": "Errors",
-         "gradcam": "Grad-CAM", "compare": "Compare", "classify": "Classify"}
+         "gradcam": "Grad-CAM", "compare": "Compare", "ensemble": "Ensemble",
+         "classify": "Classify"}
 LIGHT = "rgb(251, 251, 250)"            # the background in .streamlit/config.toml
 
 

@@ -112,6 +112,19 @@ def snapshots(folder: Path) -> list[int]:
     return [epoch for epoch, step in places(folder) if step == 0 and epoch > 0]
 
 
+def preprocessing_of(folder: Path, epoch: int) -> dict:
+    """Return what the network of an epoch does to an image before it looks, as its checkpoint has it: size, resize, channels,
+    mean, std. Empty where that is not there or damaged. Cheap: no weights are read.
+    """
+    try:
+        found = read_json(folder / name_of(epoch) / "meta.json", META)["meta"]["classifier"]["preprocessing"]
+        mean, std = (tuple(float(value) for value in found[name]) for name in ("mean", "std"))
+        return {"size": int(found["size"]), "resize": str(found["resize"]), "channels": int(found["channels"]), "mean": mean,
+                "std": std}
+    except (FileNotFoundError, Damaged, KeyError, TypeError, ValueError, OverflowError):
+        return {}
+
+
 def load_epoch(folder: Path, epoch: int) -> Checkpoint:
     """Read the weights after an epoch, counted from 1.
 
