@@ -127,6 +127,7 @@ class Dataset:
                 "labels": [one.text for one in self.understood if one.code.startswith("labels.")],
                 "n": {split: len(self.indices(split)) for split in Split},
                 "counts": {split: classes[self.indices(split)].sum(axis=0).tolist() for split in Split},
+                **(self.units.facts() if self.units else {}),
                 "skipped": {"n": len(self.skipped), "first": list(self.skipped[:SKIPPED])}}
 
     def original(self, i: int) -> np.ndarray:

@@ -49,6 +49,10 @@ class Units:
         """V."""
         return self.rows.shape[1]
 
+    def facts(self) -> dict:
+        """Return what a run keeps of it, for JSON."""
+        return {"unit": self.unit, "views": self.views, "view_names": list(self.names)}
+
     def sentence(self) -> str:
         """Return what one row of the data set is."""
         at_most = f"the views {', '.join(self.names)}" if self.names else f"at most {self.views} views"

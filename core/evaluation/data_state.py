@@ -13,6 +13,7 @@ import numpy as np
 from core.config import DataConfig
 from core.datasets import Dataset, is_ready, open_dataset, open_source
 from core.datasets.store import store_folder
+from core.datasets.unit_pixels import unit_fingerprint
 from core.errors import LightboxError
 from core.evaluation.predictions import Predictions
 from core.metrics.evaluation import Note
@@ -59,7 +60,9 @@ def data_note(run: Run, preds: Predictions | None = None, fingerprint: str | Non
 
 def _fingerprint(config: DataConfig) -> str:
     source = open_source(config)
-    return source.fingerprint() if source else ""
+    if source is None:
+        return ""
+    return source.fingerprint() if config.unit == "image" else unit_fingerprint(source.fingerprint(), config)
 
 
 def _compared(about: dict, config: DataConfig, data: Dataset, preds: Predictions | None, since: str,

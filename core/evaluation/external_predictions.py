@@ -113,6 +113,10 @@ def open_external(run: Run, on: str, target: str = "", progress: Progress | None
     config = DataConfig(
         on, target=target, size=about["size"], resize=about["resize"], channels=about["channels"]
     )
+    if about.get("unit"):                # studies or patients, with the same views in the same places
+        own = run.config.data
+        names = own.view_column and f"{own.view_column.partition(':')[0]}:{'|'.join(about['view_names'])}"
+        config = replace(config, unit=own.unit, views=about["views"], view_column=names, incomplete=own.incomplete)
     how = {"external": True, "intensity": _intensity_of(run)}
     data = open_dataset(config, progress, **how)
     names = [name for name, _ in data.targets]

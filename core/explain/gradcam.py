@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.explain.passes import gradients_at, maps_at, score, upsampled, without_trace
+from core.explain.passes import gradients_at, maps_at, on_images, score, without_trace
 
 
 def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
@@ -46,7 +46,7 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | Non
     with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
         alpha = gradient.mean(dim=(2, 3), keepdim=True)                # (N, F, 1, 1)
-        return upsampled((alpha * maps).sum(dim=1).relu(), images)
+        return on_images((alpha * maps).sum(dim=1).relu(), images)
 
 
 def grad_cam_pp(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
@@ -66,7 +66,7 @@ def grad_cam_pp(model: nn.Module, images: Tensor, targets: Tensor, layer: str | 
         below = 2 + maps.sum(dim=(2, 3), keepdim=True) * gradient
         share = torch.where(below.abs() > 1e-6, 1 / below, 0)
         alpha = (share * gradient.relu()).sum(dim=(2, 3), keepdim=True)
-        return upsampled((alpha * maps).sum(dim=1).relu(), images)
+        return on_images((alpha * maps).sum(dim=1).relu(), images)
 
 
 def hires_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
@@ -81,7 +81,7 @@ def hires_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     """
     with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
-        return upsampled((gradient * maps).sum(dim=1).relu(), images)
+        return on_images((gradient * maps).sum(dim=1).relu(), images)
 
 
 def layer_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
@@ -94,7 +94,7 @@ def layer_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     """
     with without_trace(model, images):
         maps, gradient = gradients_at(model, images, targets, layer, against)
-        return upsampled((gradient.relu() * maps).sum(dim=1).relu(), images)
+        return on_images((gradient.relu() * maps).sum(dim=1).relu(), images)
 
 
 def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | None = None, *,
@@ -122,4 +122,4 @@ def eigen_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
         first = vectors[..., -1] * values[:, -1:].clamp_min(0).sqrt() if wide else (centred @ vectors[..., -1:])[..., 0]
         agrees = (first * centred.sum(dim=2)).sum(dim=1, keepdim=True)
         cam = (first * torch.where(agrees < 0, -1.0, 1.0)).relu()
-        return upsampled(cam.float().view(len(maps), *maps.shape[2:]), images)
+        return on_images(cam.float().view(len(maps), *maps.shape[2:]), images)

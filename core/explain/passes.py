@@ -127,6 +127,35 @@ def upsampled(maps: Tensor, images: Tensor) -> Tensor:
     return F.interpolate(maps[:, None], size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 
+def on_images(maps: Tensor, images: Tensor) -> Tensor:
+    """Upsample the maps of all images: (N, h, w) -> (N, H, W). Of inputs with V views side by side there are N V maps, one a view;
+    they come back side by side."""
+    if len(maps) == len(images):
+        return upsampled(maps, images)
+    views = len(maps) // len(images)
+    size = images.shape[2], images.shape[3] // views
+    return side_by_side(F.interpolate(maps[:, None], size=size, mode="bilinear", align_corners=False)[:, 0], len(images))
+
+
+def side_by_side(maps: Tensor, images: int) -> Tensor:
+    """Put the views of each image side by side: (N V, ..., w) -> (N, ..., V w); the same where there is one view."""
+    return maps if len(maps) == images else torch.cat(maps.unflatten(0, (images, -1)).unbind(1), dim=-1)
+
+
+def views_of(model: nn.Module) -> int:
+    """Return how many views lie side by side in an input of a model; 1 for one of single images."""
+    return getattr(getattr(model, "preprocessing", None), "views", 1)
+
+
+def lit(model: nn.Module, images: Tensor) -> Tensor | None:
+    """Return (N, 1, 1, W) of 1 where a view of a model of several views is there, 0 where it is absent and must stay black; None
+    for a model of single images."""
+    if (views := views_of(model)) == 1:
+        return None
+    columns = (images.amax(dim=(1, 2)) > 0).unflatten(1, (views, -1))
+    return columns.any(dim=2, keepdim=True).expand_as(columns).flatten(1)[:, None, None].to(images)
+
+
 def feature_maps(model: nn.Module, images: Tensor) -> dict[str, tuple[int, int, int]]:
     """Return the layers that have maps: name -> (channels, height, width), in the order in which they finish.
 

@@ -11,7 +11,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.explain.passes import Progress, channels_last, in_batches, maps_at, score, upsampled, without_trace
+from core.explain.passes import (
+    Progress,
+    channels_last,
+    in_batches,
+    lit,
+    maps_at,
+    score,
+    side_by_side,
+    upsampled,
+    views_of,
+    without_trace,
+)
 
 # the window of `occlusion` goes this often into a side of the image, and moves by half of its own
 WINDOWS = 7
@@ -30,6 +41,7 @@ def score_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     """
     with without_trace(model, images):
         maps, logits = maps_at(model, images, layer)                                  # (N, F, h, w)
+        maps = side_by_side(maps, len(images))
         # refuses classes that do not exist
         score(logits, targets, against)
         y = torch.zeros(maps.shape[:2], device=maps.device)
@@ -63,17 +75,22 @@ def occlusion(model: nn.Module, images: Tensor, targets: Tensor, layer: str | No
     height, width = images.shape[2:]
     window = window or max(1, round(min(height, width) / WINDOWS))
     stride = stride or max(1, window // 2)
+    side = width // views_of(model)                             # a square lies in one view
     places = [(top, left) for top in range(0, height - window + stride, stride)
-              for left in range(0, width - window + stride, stride)]
+              for view in range(0, width, side) for left in range(view, view + side - window + stride, stride)]
     with without_trace(model, images):
         whole = score(model(channels_last(images)), targets, against).float()
+        there = lit(model, images)
         fallen, covered = torch.zeros((2, *images[:, 0].shape), device=images.device)     # (N, H, W) each
         for i, part in in_batches(len(images), len(places), progress):
             paint = images[i].mean(dim=(1, 2))[:, None, None] if cover is None else cover
             batch = images[i].repeat(part.stop - part.start, 1, 1, 1)
-            squares = [(slice(top, top + window), slice(left, left + window)) for top, left in places[part]]
+            squares = [(slice(top, top + window), slice(left, min(left + window, (left // side + 1) * side)))
+                       for top, left in places[part]]
             for picture, (rows, columns) in zip(batch, squares):
                 picture[:, rows, columns] = paint
+            if there is not None:
+                batch *= there[i]                       # a view that is missing is not covered
             for y, (rows, columns) in zip(_scores(model, batch, i, targets, against), squares):
                 fallen[i, rows, columns] += whole[i] - y
                 covered[i, rows, columns] += 1

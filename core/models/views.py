@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.config import ModelConfig
@@ -116,7 +117,7 @@ class ViewNetwork(Network):
     Args:
         how: a key of POOLS
         backbones: one Network, or one for each view; their heads are not called
-        views: V; mean, max and attention take any other number as well
+        views: V; fewer views are the first ones
         head: name -> module, called in this order with what `how` gives
         width: numbers that the head gets of each unit
     """
@@ -149,8 +150,8 @@ class ViewNetwork(Network):
             there = torch.ones(len(images), len(apart) // len(images), dtype=torch.bool, device=images.device)
         rows = (self._separately if self.separate else self._together)(apart, there)
         rows = rows * there[:, :, None]
-        if self.how.startswith("parallel") and there.shape[1] < self.views:       # fewer than it has inputs for
-            rows = torch.cat([rows, rows.new_zeros(len(rows), self.views - there.shape[1], rows.shape[2])], dim=1)
+        if (lacking := self.views - there.shape[1]) > 0:       # fewer than it has places for
+            rows, there = F.pad(rows, (0, 0, 0, lacking)), F.pad(there, (0, lacking))
         return POOLS[self.how](rows, there)
 
     def attention(self, features: Tensor) -> Tensor | None:

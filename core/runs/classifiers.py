@@ -33,7 +33,7 @@ from core.runs.store import Run, RunStore
 if TYPE_CHECKING:
     import torch
 
-    from core.models.classifier import Classifier
+    from core.models.classifier import Classifier, Preprocessing
     from core.runs.ensembles import Ensemble
 
 Found = TypeVar("Found")
@@ -202,6 +202,7 @@ def build_for(config: RunConfig, data) -> Classifier:
     """
     from core.models import build_model
     from core.models.classifier import Preprocessing
+    check_views(config)
     before, preprocessing, statistics = None, None, None
     if config.model.weights.startswith("run:"):
         before = _or_gone(load_classifier, config.model.weights.removeprefix("run:"))
@@ -222,6 +223,13 @@ def build_for(config: RunConfig, data) -> Classifier:
     if before:
         model.notes = (*model.notes, *before.notes, *_take_over(model, before.model, config.model))
     return model
+
+
+def check_views(config: RunConfig) -> None:
+    """Raise LightboxError "model.views" where a network has parallel inputs and the views have no names."""
+    if config.data.unit != "image" and config.model.views.startswith("parallel") and not config.data.view_column:
+        raise LightboxError("model.views", "Parallel inputs need views with names: each has an input of its own.",
+                            "Name them by a column, data.view_column=view, or pool the views: model.views=attention.")
 
 
 def weight_shapes(address: str) -> dict[str, tuple[int, ...]]:
@@ -269,6 +277,8 @@ def _take_over(model: Classifier, before: Classifier, config: ModelConfig) -> li
     """Copy all weights that fit from another classifier; returns a sentence about those that do not."""
     from core.models.weights import COUNTER, fitting, left_over, take
     theirs = before.network.state_dict()
+    if model.network.one_view is not model.network and before.preprocessing.views == 1:      # the same start for each backbone
+        theirs = {f"{part}.{name}": value for part in model.network.trunk_parts for name, value in theirs.items()}
     fit = fitting(model.network, {name: tuple(value.shape) for name, value in theirs.items()})
     if not fit:
         raise no_fit(config.weights.removeprefix("run:"), config.name)
@@ -283,11 +293,37 @@ def as_input(model: Classifier, pictures: list[np.ndarray]) -> torch.Tensor:
     """Turn pictures of any size, each (H, W, 1 or 3) uint8, into the classifier's input: (N, C, S, S) float32 in [0, 1].
 
     The same geometry as the pixel store's, so a dropped file is seen exactly as a training image was.
+
+    For a classifier of V views a picture V times as wide as high is its views side by side, black where one is missing; so is one
+    of the height S that is a whole number of squares. Any other picture is one view, and the others are missing.
+
+    Raises LightboxError "classify.views" for a single picture where the views have names.
     """
     import torch
     p = model.preprocessing
+    if p.views > 1:
+        pictures = [_views_of(picture, p) for picture in pictures]
+        pixels = np.zeros((len(pictures), p.size, max(one.shape[1] for one in pictures), p.channels), np.uint8)
+        for row, picture in zip(pixels, pictures):
+            row[:, :picture.shape[1]] = picture
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255).to(model.device)
     pixels = np.stack([fit(picture, p.size, p.resize, p.channels) for picture in pictures])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255).to(model.device)
+
+
+def _views_of(picture: np.ndarray, p: Preprocessing) -> np.ndarray:
+    """Return (S, v S, C) uint8: the views of a picture, each fitted."""
+    height, width = picture.shape[:2]
+    if height == p.size and width % height == 0 and width > height:
+        views = width // height
+    else:
+        views = p.views if width == p.views * height else 1
+    if views == 1 and p.view_names:
+        raise LightboxError("classify.views", f"This network has an input for each of the views {', '.join(p.view_names)}: one "
+                            "image alone is not enough.", f"Put the {p.views} views side by side in one picture of squares, in "
+                            "this order, black where one is missing.")
+    parts = [fit(part, p.size, p.resize, p.channels) for part in np.split(picture, views, axis=1)]
+    return np.concatenate(parts + [np.zeros_like(parts[0])] * (p.views - views), axis=1)
 
 
 def decode_for(model: Classifier, data: bytes | Path, intensity: str | None = None, frame: int = 0) -> DecodedImage:

@@ -24,7 +24,7 @@ from core.datasets import Dataset, look_ahead
 from core.datasets.external import require_training
 from core.errors import LightboxError
 from core.models import MODELS
-from core.runs.classifiers import no_fit, weight_shapes
+from core.runs.classifiers import check_views, no_fit, weight_shapes
 from core.runs.device import machine, resolve
 
 if TYPE_CHECKING:
@@ -50,7 +50,13 @@ class Plan:
         """What will be trained, with shapes but without numbers. Raises LightboxError as `build_model` does."""
         channels = self.config.data.channels or (self.ahead.channels if self.ahead is not None else 3)
         return _network(replace(self.config.model, weights="none"), len(self.ahead.class_names) if self.ahead is not None else 2,
-                        self.config.data.size, channels)
+                        self.config.data.size, channels, self.views)
+
+    @property
+    def views(self) -> int:
+        """V, the views of a unit; as asked for where the set is not known."""
+        asked = 1 if self.config.data.unit == "image" else self.config.data.views
+        return self.ahead.views if self.ahead is not None else asked
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,7 @@ def _cycles_fit(plan: Plan) -> None:
 
 
 def _network_exists(plan: Plan) -> None:
+    check_views(plan.config)
     if plan.with_network:
         plan.network  # noqa: B018 - built here, or refused
 
@@ -160,11 +167,12 @@ def _weights_fit(plan: Plan) -> None:
                             "Start from random weights, or use a network that has some, such as densenet201 or resnet18.")
     if kind == "run" and (shapes := weight_shapes(source)) and plan.with_network:
         from core.models.weights import fitting
-        if not fitting(plan.network.network, shapes):
+        network = plan.network.network
+        if not fitting(network, shapes) and not fitting(network.one_view, shapes):
             raise no_fit(source, plan.config.model.name)
     if kind == "file" and plan.with_network:
         from core.models.weights import match_file
-        match_file(plan.network.network, Path(source).expanduser(), spec.title)
+        match_file(plan.network.network.one_view, Path(source).expanduser(), spec.title)
     if weights not in ("none", "imagenet") and kind not in ("run", "file"):
         raise LightboxError("weights.unknown", f"A network cannot start from {weights!r}.",
                             "model.weights can be none, imagenet, run:<id of a run> or file:<path>.")
@@ -174,9 +182,9 @@ CHECKS: tuple[Callable[[Plan], None], ...] = (_has_images, _loss_fits, _cycles_f
 
 
 @lru_cache(maxsize=64)
-def _network(model: ModelConfig, classes: int, size: int, channels: int) -> Classifier:
+def _network(model: ModelConfig, classes: int, size: int, channels: int, views: int) -> Classifier:
     from core.models.costs import build_on_meta
-    return build_on_meta(model, classes, size, channels)
+    return build_on_meta(model, classes, size, channels, views)
 
 
 # --- what helps ---
@@ -225,5 +233,9 @@ MENDS: list[tuple[str, Mend, Callable[[RunConfig], bool]]] = [
     *_mends("split.too_few train.empty train.one_class", "Hold out a quarter for validation, none for test",
             {"data.val_fraction": 0.25, "data.test_fraction": 0.0}),
     *_mends("split.too_few train.empty train.one_class", "Use all training images", {"data.train_fraction": 1.0}),
+    *_mends("model.views", "Name the views by the column view", {"data.view_column": "view"}),
+    *_mends("model.views", "Pool the views by attention", {"model.views": "attention"}),
+    *_mends("units.none", "Mask the views that are missing", {"data.incomplete": "mask"}),
+    *_mends("units.", "Take the first views, whatever their names", {"data.view_column": "", "model.views": "mean"}),
     *_mends("labels.", "Take the classes as they are", {"data.label_map": "", "data.positive": ""}),
 ]

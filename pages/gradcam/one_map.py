@@ -125,7 +125,7 @@ def _layers_of(address: str, version: tuple) -> dict[str, tuple[int, int, int]]:
     from core.explain import feature_maps
     model = classifier(address).model
     p = model.preprocessing
-    return feature_maps(model, as_input(model, [np.zeros((p.size, p.size, p.channels), np.uint8)]))
+    return feature_maps(model, as_input(model, [np.zeros((p.size, p.size * p.views, p.channels), np.uint8)]))
 
 
 # ----------------------------------------------------------------------------------------------- the pictures

@@ -40,6 +40,10 @@ def on_original(cam: np.ndarray, height: int, width: int, resize: str) -> np.nda
     and gets zeros.
     """
     size = len(cam)
+    if cam.shape[1] > size:                      # of several views
+        if cam.shape[1] * height == size * width:
+            return cam
+        cam = cam[:, :size]
     if resize == "crop":
         side = min(height, width)
         canvas = np.zeros((round(size * height / side), round(size * width / side)), cam.dtype)

@@ -90,8 +90,8 @@ def _warming(address: str, version: tuple) -> threading.Thread:
             model = _loaded(address, version).model
         except LightboxError:              # the page will meet the same error, and show it
             return
-        size, channels = model.preprocessing.size, model.preprocessing.channels
-        black = np.zeros((size, size, channels), np.uint8)
+        channels, *side = model.preprocessing.input_shape
+        black = np.zeros((*side, channels), np.uint8)
         predict(model, [black])
         _explain(model, [black], [0], None)
 
@@ -188,8 +188,7 @@ def _maps(loaded: Loaded, images_key: tuple, pictures: Callable[[list[int]], lis
             for n, (part, cams) in enumerate(zip(parts, in_parallel(step, parts)), 1):
                 keep(part, cams)
                 report(of.title, min(n * BATCH, len(missing)), len(missing))
-    size = loaded.model.preprocessing.size
-    return np.stack(maps) if maps else np.zeros((0, size, size), np.float32)
+    return np.stack(maps) if maps else np.zeros((0, *loaded.model.preprocessing.input_shape[1:]), np.float32)
 
 
 def _key(images_key: tuple, row: int, half: bool, method: str, layer: str, target: int,
