@@ -98,7 +98,7 @@ def test_the_scores_are_those_of_core_beside_the_best_and_the_mean_member(three)
 
 def test_nothing_picked_takes_the_best_by_validation(three):
     at = open_page("ensemble")
-    wanted = sorted((name for name in (*SEEDS, "small")), key=lambda name: -(
+    wanted = sorted((name for name in (*SEEDS, "small", "snapshots")), key=lambda name: -(
         best_of(member_scores(said_of(three, name, "a" if name != "a" else "b"))[:1]).value()))
     picked = {row["id"] for row in run_table(at)["rows"] if row["letter"]}
     assert picked == set(ids(three, *wanted))
