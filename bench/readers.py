@@ -10,6 +10,8 @@ program and starts it again goes on where it was. Everything is chosen and fitte
                                 interval and p (DeLong's test, by patient)
     parts, sides                one expert for each part beside one network for all parts (R001's strategies 2 and 1), each on its
                                 own part, and together: by the known part, by a learned gate
+    views                       a prediction for each study: the mean and the maximum of an image network's probabilities, and
+                                networks that are trained on studies with mean, maximum and attention pooling; Cohen's kappa
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from core.evaluation.gate import fit_gate, gate_confusion, gate_of
 from core.evaluation.member_predictions import gather
 from core.evaluation.members import members_of
 from core.evaluation.predictions import load_predictions, predict_split
+from core.metrics.estimates import estimate
 from core.models.combine import WAYS
 from core.runs.store import RunStore
 
@@ -53,6 +56,7 @@ EXPERTS = {
         "data.dataset": "knee_oa", "data.size": 64, "train.epochs": 8, "train.batch_size": 32, "data.channels": 1}, "view",
         ("L", "R")),
 }
+VIEWS = SQUEEZE | {"data.dataset": "phantom", "data.size": 64, "train.epochs": 8, "train.batch_size": 32}
 
 
 def trained(store: RunStore, base: dict, name: str, changes: dict):
@@ -112,7 +116,7 @@ def experts(store: RunStore, key: str, folder: Path, options) -> None:
                 for value in values]
         members = members_of([run.id for run in runs], column)
         said = gather(members, "test")
-        own = load_predictions(every, "test") or predict_split(every, "test")
+        own = tested(every)
         at = {name: i for i, name in enumerate(own.image_ids)}
         alone = own.probs[[at[name] for name in said.image_ids]]
         known, learned = (make_ensemble(members, "experts", gate=column, learned=flag) for flag in (False, True))
@@ -141,16 +145,54 @@ def gate_right(run, column: str, said, rows: dict) -> None:
     rows.setdefault(("gate", "", int(matrix.sum())), []).append(matrix.trace() / matrix.sum())
 
 
+def views(store: RunStore, key: str, folder: Path, options) -> None:
+    """Cohen's kappa by study of one network's images pooled, and of networks of studies."""
+    rows: dict[str, list] = {}
+    for seed in range(options.seeds):
+        base = VIEWS | {"train.threads": options.threads, "train.seed": seed}
+        preds = tested(trained(store, base, f"views: images, seed {seed}", {}))
+        for name, pool in (("mean of probabilities", np.mean), ("maximum of probabilities", np.max)):
+            rows.setdefault(name, []).append(by_study(preds, pool))
+        for how in ("mean", "max", "attention"):
+            study = {"data.unit": "study", "model.views": how, "train.batch_size": 16}
+            found = tested(trained(store, base, f"views: {how}, seed {seed}", study))
+            rows.setdefault(f"trained on studies, {how}", []).append(kappa_of(found.labels, found.probs, found.patients))
+    n = rows["mean of probabilities"][0].n
+    print(f"\nPhantom, 64 px, SqueezeNet 1.1: {n:,} test studies; Cohen's kappa, mean over {options.seeds} seeds (sd)")
+    for name, found in rows.items():
+        print(f"  {name:28} n {found[0].n:,}  {spread(found)} [{numbers(found[0])}]", flush=True)
+
+
+def tested(run):
+    """Return the predictions of test, which is opened once."""
+    return load_predictions(run, "test") or predict_split(run, "test")
+
+
+def by_study(preds, pool):
+    """Return the kappa of studies whose probability of class 1 is pooled over their images."""
+    names, first, study = np.unique(preds.studies, return_index=True, return_inverse=True)
+    positive = np.array([pool(preds.probs[study == k, 1]) for k in range(len(names))])
+    return kappa_of(preds.labels[first], np.stack([1 - positive, positive], axis=1), [preds.patients[i] for i in first])
+
+
+def kappa_of(labels: np.ndarray, probs: np.ndarray, patients):
+    found, _ = estimate(labels, probs, "binary-class", patients, names=["cohen_kappa"], each=())
+    return found["cohen_kappa"]
+
+
 def spread(estimates: list) -> str:
     values = [one.value for one in estimates if one.value is not None]
     deviation = f" ({np.std(values, ddof=1):.3f})" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{deviation}" if values else "undefined"
 
 
+WORK = {"views": views} | dict.fromkeys(SETS, seeds)
+
+
 def main() -> None:
     parser = options_of(__doc__, only=["noise"], seeds=2)
     parser.add_argument("folder", type=Path, nargs="?", default=Path())
-    parser.add_argument("--only", nargs="+", choices=(*SETS, *EXPERTS), default=[*SETS, *EXPERTS][1:])
+    parser.add_argument("--only", nargs="+", choices=(*SETS, *EXPERTS, "views"), default=[*SETS, *EXPERTS, "views"][1:])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -161,7 +203,8 @@ def main() -> None:
             options.folder = noise_set(Path(folder) / "noise.npz", 96, 48).parent
         store = RunStore()
         for key in options.only:
-            (seeds if key in SETS else experts)(store, key, options.folder.resolve(), options)
+            work = WORK.get(key, experts)
+            work(store, key, options.folder.resolve(), options)
 
 
 if __name__ == "__main__":
