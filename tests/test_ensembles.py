@@ -111,7 +111,8 @@ def test_what_is_shown_of_validation_was_fitted_on_other_patients(readers):
         shown = cross_fitted("stacking", said)
     finally:
         WAYS["stacking"] = original
-    assert len(fitted_on) == ensembles.FOLDS
+    n = len(said.labels)
+    assert len(fitted_on) == ensembles.FOLDS and sum(n - rows.shape[1] for rows in fitted_on) == n      # each is held out once
     patients = {person: [i for i, p in enumerate(said.patients) if p == person] for person in set(said.patients)}
     for rows in fitted_on:
         inside = {tuple(column) for column in rows[:, :, 1].T}
