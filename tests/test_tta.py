@@ -1,5 +1,7 @@
 """The mean over augmented copies, against the copies predicted one by one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from core.augment.images import augment
 from core.augment.tta import augmented_probabilities, image_numbers
 from core.config import AugmentConfig
 from core.errors import LightboxError
+from core.trainers.augmenting import augment_inputs
 from core.trainers.batches import Batches, SplitData
 from core.trainers.tta import predict_augmented
 from core.trainers.validation import predict
@@ -83,6 +86,29 @@ def test_several_findings_are_each_for_itself(split):
     model = small(tiny_config("x"), task="multi-label, binary-class", classes=3).eval()
     found = augmented_probabilities(model, pixels(split, 0), CHANGES, 3, 0)
     assert found.shape == (1, 3) and not torch.allclose(found.sum(), torch.tensor(1.0), atol=1e-3)
+
+
+def test_each_view_of_a_unit_is_changed_by_itself(split):
+    class Sides(torch.nn.Module):
+        """Logits are the mean of the left view and of the right one."""
+        preprocessing = SimpleNamespace(views=2)
+
+        def forward(self, images):
+            return torch.stack([half.mean(dim=(1, 2, 3)) for half in images.chunk(2, dim=3)], dim=1)
+
+        def probabilities(self, logits):
+            return logits
+    pair = torch.cat([pixels(split, 0), pixels(split, 1)], dim=3)
+    number, changes = image_numbers(pair), AugmentConfig(shift=0.3, brightness=0.3)
+    found = augmented_probabilities(Sides(), pair, changes, 2, 5)[0]
+    for view in (0, 1):
+        alone = pixels(split, view)
+        copy = augment(alone, changes, (5, 1), number * 2 + view)
+        assert found[view].item() == pytest.approx((alone.mean() + copy.mean()).item() / 2, abs=1e-6)
+    in_training = augment_inputs(pair, 2, changes, (5, 1), number)
+    assert torch.allclose(found, (Sides()(pair) + Sides()(in_training))[0] / 2, atol=1e-6)
+    half = torch.cat([pixels(split, 0), torch.zeros(1, 1, 28, 28)], dim=3)                 # the second view is absent
+    assert augmented_probabilities(Sides(), half, changes, 4, 5)[0, 1] == 0
 
 
 def test_nothing_to_draw_is_a_sentence(model, split):

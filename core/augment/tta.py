@@ -37,19 +37,28 @@ def require_draws(config: AugmentConfig, draws: int) -> None:
 def augmented_probabilities(model: nn.Module, images: Tensor, config: AugmentConfig, draws: int, seed: int) -> Tensor:
     """Predict images by the mean over augmented copies: (N, C, S, S) float in [0, 1] of 8-bit pixels -> (N, K) float32.
 
-    As `predict_augmented`, for pictures as `core.runs.classifiers.as_input` gives them.
+    As `predict_augmented`, for pictures as `core.runs.classifiers.as_input` gives them. Of a network that sees V views side by
+    side, (N, C, S, V S), each view is changed like an image of its own.
     """
     require_draws(config, draws)
-    numbers, was_training, total = image_numbers(images), model.training, 0.0
+    numbers, views, was_training, total = image_numbers(images), model.preprocessing.views, model.training, 0.0
     model.eval()
     try:
         with torch.no_grad():
             for number in range(draws):
-                changed = augment(images, config, (seed, number), numbers) if number else images
+                changed = _changed(images, views, config, (seed, number), numbers) if number else images
                 total = total + model.probabilities(model(changed))
     finally:
         model.train(was_training)
     return total / draws
+
+
+def _changed(images: Tensor, views: int, config: AugmentConfig, place: tuple[int, int], numbers: Tensor) -> Tensor:
+    """Copies of images whose views lie side by side, each changed by itself; a view that is absent, and so black, stays black."""
+    apart = torch.stack(images.chunk(views, dim=3), dim=1).flatten(0, 1)
+    changed = augment(apart, config, place, (numbers[:, None] * views + torch.arange(views)).flatten())
+    changed = changed * (apart.amax(dim=(1, 2, 3), keepdim=True) > 0) if views > 1 else changed
+    return torch.cat(changed.unflatten(0, (-1, views)).unbind(dim=1), dim=3)
 
 
 def image_numbers(images: Tensor) -> Tensor:
