@@ -67,6 +67,7 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
     >>> round(test.difference, 3), test.p > 0.05
     (0.111, True)
     """
+    itself = scores_a is scores_b                       # asked for an AUC and its standard error alone
     labels, scores_a, scores_b = (np.asarray(x).reshape(len(labels), -1)
                                   for x in (labels, scores_a, scores_b))
     labels = labels.astype(bool)
@@ -75,7 +76,8 @@ def delong_test(labels: np.ndarray, scores_a: np.ndarray, scores_b: np.ndarray,
         return None
     members = np.arange(len(labels)) if groups is None else as_codes(groups)
     area_a, contribution_a, enough = _area_and_contributions(labels, scores_a, members, known)
-    area_b, contribution_b, _ = _area_and_contributions(labels, scores_b, members, known)
+    area_b, contribution_b, _ = ((area_a, contribution_a, enough) if itself else
+                                 _area_and_contributions(labels, scores_b, members, known))
     errors = tuple(float(np.sqrt((of**2).sum())) for of in (contribution_a, contribution_b))
     difference, spread = area_a - area_b, float(np.sqrt(((contribution_a - contribution_b) ** 2).sum()))
     if not enough:
@@ -100,7 +102,7 @@ def _area_and_contributions(labels: np.ndarray, scores: np.ndarray, members: np.
         share = placements(positive, score)
         areas.append(share[positive].mean())
         for side in (positive, ~positive):
-            there = len(np.unique(member[side]))
+            there = np.count_nonzero(np.bincount(member[side], minlength=count))
             enough &= there > 1
             factor = math.sqrt(there / (there - 1)) if there > 1 else 1.0
             contributions += factor * np.bincount(member[side], share[side] - areas[-1],

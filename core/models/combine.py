@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -249,9 +251,21 @@ def _one_finding(features: np.ndarray, labels: np.ndarray, strength: float) -> t
     return model.coef_[0], float(model.intercept_[0])
 
 
+def one_thread() -> AbstractContextManager:
+    """Let the matrix products of a fit run on one thread: they are so small that several threads only wait for each other, which
+    takes up to twenty times as long on a busy machine."""
+    return _pools().limit(limits=1)
+
+
+@cache
+def _pools():
+    from threadpoolctl import ThreadpoolController
+    return ThreadpoolController()
+
+
 def _regression(features: np.ndarray, labels: np.ndarray, strength: float):
     from sklearn.linear_model import LogisticRegression
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")                # a few steps short of the optimum is good enough
         return LogisticRegression(C=strength, max_iter=1000).fit(features, labels)
 
@@ -286,7 +300,7 @@ def fit_mlp(probs: np.ndarray, labels: np.ndarray, task: str) -> Fitted:
         # x = relu(x): probabilities are never below 0
         return {"hidden": np.eye(features.shape[1]), "hidden_bias": np.zeros(features.shape[1]), "out": coef.T,
                 "out_bias": intercept}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore")
         model = MLPClassifier((HIDDEN,), solver="lbfgs", alpha=0.1, max_iter=200, random_state=0).fit(features, labels)
     return {"hidden": model.coefs_[0], "hidden_bias": model.intercepts_[0], "out": model.coefs_[1],

@@ -5,6 +5,7 @@ What takes time (predictions that nobody has made yet, stacking) is computed aft
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,12 @@ from core.runs.summary import file_stamp, stored_splits
 from pages.shared.layout import long_task
 
 FILES = ("config.json", "status.json", "data.json", "predictions.npz")
-SLOW = ("stacking", "mlp")                    # take seconds with many images and classes
-CHEAP, CHEAP_TO_STACK = 60_000, 8_000         # probabilities of all members, images and classes together
+SLOW = ("stacking", "mlp")                   # take seconds with many images and classes, and are computed beside the page
+ASKED = ("mlp",)                              # and of these, those that may take a minute: only when they are chosen
+# probabilities of all members, images and classes together, up to which a way can be fitted, or only combined, many times at once
+CHEAP, CHEAP_TO_COMBINE = 60_000, 200_000
+# the same times the classes, up to which a slow way is fitted while the page is drawn
+AT_ONCE = {"stacking": 200_000, "mlp": 20_000}
 KEPT = 24                                     # choices of members that the server remembers
 
 
@@ -119,8 +124,31 @@ def against_best(choice: Choice, said: MemberPredictions, way: str) -> str:
 
 
 def is_cheap(said: MemberPredictions, way: str) -> bool:
-    """Return whether a fitted way can be computed several times while the page is drawn."""
-    return said.probs.size <= (CHEAP_TO_STACK if way in SLOW else CHEAP) or WAYS[way].fit is None
+    """Return whether a way can be computed several times while the page is drawn."""
+    if way in SLOW:
+        return said.probs.size * len(said.class_names) <= AT_ONCE[way]
+    return said.probs.size <= (CHEAP if WAYS[way].fit else CHEAP_TO_COMBINE)
+
+
+def is_ready(choice: Choice, said: MemberPredictions, way: str) -> bool:
+    """Return whether the score of a way is known, or known at once."""
+    return way not in SLOW or is_cheap(said, way) or is_known(choice, f"way {way}")
+
+
+def start(choice: Choice, said: MemberPredictions, way: str) -> LightboxError | None:
+    """Compute the score of a way beside the page, once for all who look; return why it could not be, where that is known."""
+    threads, failed = _kept("threads"), _kept("failed")
+    key = choice.key, way
+
+    def work() -> None:
+        try:
+            way_score(choice, said, way)
+        except Exception as error:                        # whatever it is, the page says it and goes on
+            _keep("failed", key, LightboxError("ensemble.score", f"{WAYS[way].title} could not be computed: {error}"))
+    if key not in threads:
+        threads[key] = threading.Thread(target=work, name=f"score {way}", daemon=True)
+        threads[key].start()
+    return failed.get(key)
 
 
 def agreement(choice: Choice, said: MemberPredictions) -> Agreement:
@@ -160,6 +188,12 @@ def network_for_all(run: Run, said: MemberPredictions) -> np.ndarray | None:
     place = {name: i for i, name in enumerate(stored.image_ids)}
     rows = [place.get(name, -1) for name in said.image_ids]
     return None if -1 in rows else stored.probs[rows]
+
+
+def forget() -> None:
+    """Forget everything, as a fresh server does: for measuring."""
+    _choice.clear()
+    _kept.clear()
 
 
 @st.cache_resource(show_spinner=False)

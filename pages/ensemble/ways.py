@@ -17,7 +17,16 @@ from pages.ensemble import cached
 from pages.ensemble.cached import Choice
 from pages.ensemble.choice import titles_of
 from pages.shared.charts import show_chart
-from pages.shared.layout import asked_among, choose_param, escape, format_interval, format_number, get_param, set_param
+from pages.shared.layout import (
+    asked_among,
+    choose_param,
+    escape,
+    format_interval,
+    format_number,
+    get_param,
+    set_param,
+    show_error,
+)
 from pages.shared.widget_state import follow
 
 SHOWN = ("roc_auc", "accuracy", "loss")
@@ -67,8 +76,9 @@ def draw_scores(choice: Choice, said: MemberPredictions, way: str, metric: str) 
                key=f"ensemble_scores_{metric}")
     if way in {one.key for one in ways}:
         st.markdown(escape(cached.against_best(choice, said, way)))
-    if waiting := [one for one in cached.quick_ways(said) if one not in {score.key for score in ways}]:
-        st.fragment(_go_on, run_every=0.3)(choice, said, waiting[0], time.monotonic())
+    for one in cached.quick_ways(said):
+        if not cached.is_ready(choice, said, one) and (one == way or one not in cached.ASKED):
+            st.fragment(_follow, run_every=0.5)(choice, said, one, time.monotonic())
     st.caption(CROSS_FITTED)
     with st.expander("All numbers", key="ensemble_numbers"):
         st.dataframe(numbers([*members, *ways], members, said), hide_index=True, height="content", key="ensemble_table",
@@ -81,16 +91,19 @@ def _row(score: Score, name: str, kind: str, metric: str) -> tuple:
 
 
 def ready_ways(choice: Choice, said: MemberPredictions) -> list[Score]:
-    """Return the scores that are known, or known at once; the others follow, one after the other."""
-    return [cached.way_score(choice, said, way) for way in cached.quick_ways(said)
-            if way not in cached.SLOW or cached.is_cheap(said, way) or cached.is_known(choice, f"way {way}")]
+    """Return the scores that are known, or known at once; the others follow."""
+    return [cached.way_score(choice, said, way) for way in cached.quick_ways(said) if cached.is_ready(choice, said, way)]
 
 
-def _go_on(choice: Choice, said: MemberPredictions, way: str, drawn: float) -> None:
-    st.caption(f"Computing: {WAYS[way].title.lower()}.")
-    if time.monotonic() - drawn > 0.2:
-        cached.way_score(choice, said, way)
+def _follow(choice: Choice, said: MemberPredictions, way: str, drawn: float) -> None:
+    """Wait for a way that is computed beside the page, once that stands, and draw the page again when it is known."""
+    if cached.is_known(choice, f"way {way}"):
         st.rerun()
+    error = cached.start(choice, said, way) if time.monotonic() - drawn > 0.3 else None
+    if error:
+        show_error(error)
+    else:
+        st.caption(f"Computing {WAYS[way].title.lower()} ...")
 
 
 def numbers(scores: Sequence[Score], members: Sequence[Score], said: MemberPredictions) -> pd.DataFrame:
@@ -119,7 +132,7 @@ def draw_inside(choice: Choice, said: MemberPredictions, way: str) -> None:
                          "with which the mean is best; one may be added again. The ring: where it is kept.")
             added = [names[m] for m in found["order"]]
             show_chart(charts.growth(found["curve"].tolist(), added, int(found["kept"])), key="ensemble_growth")
-    elif way == "stacking" and (cached.is_cheap(said, way) or cached.is_known(choice, f"way {way}")):
+    elif way == "stacking" and cached.is_ready(choice, said, way):
         _draw_coefficients(choice, said, names)
 
 
@@ -136,7 +149,7 @@ def _draw_coefficients(choice: Choice, said: MemberPredictions, names: Sequence[
 
 def draw_without(choice: Choice, said: MemberPredictions, way: str, metric: str) -> None:
     """Draw what each member adds: the metric with it less the metric of the same way without it."""
-    if len(said.names) < 2 or said.parts is not None:
+    if len(said.names) < 2 or said.parts is not None or not cached.is_ready(choice, said, way):
         return
     st.subheader("What each member adds", anchor=False, help="The score of this way with all members, less its score when the "
                  "member is left out. Below zero: it would be better without.")
