@@ -13,6 +13,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from core import metrics
+from core.__main__ import main
 from core.datasets import open_dataset
 from core.evaluation import thresholds
 from core.evaluation.predictions import Predictions, with_patients
@@ -111,6 +112,26 @@ def test_kappa_by_study_and_by_patient_stands_beside_that_by_image(people):
     for name, frame in counted.items():
         true = cohen_kappa_score(frame["label"], frame["p"] > 0.5)
         assert table.loc[name, "cohen_kappa"].startswith(f"{true:.3f}"), name
+
+
+def test_the_maximum_of_a_study_is_one_click_away(people, capsys):
+    at = open_page("evaluate", run=people.id, section="groups")
+    choice = at.segmented_control(key="group_pool")
+    table = choice.set_value("max").run().dataframe[0].value.set_index("group")
+    data = open_dataset(people.config.data)
+    with np.load(people.folder / "predictions.npz") as stored:
+        answers = pd.DataFrame({"label": stored["val_labels"], "p": stored["val_probs"][:, 1].astype(float)},
+                               index=stored["val_image_ids"]).join(data.table.set_index("image_id")[["patient", "study"]])
+    true = {}
+    for unit in ("study", "patient"):
+        frame = answers.groupby(unit)[["label", "p"]].max()
+        true[unit] = cohen_kappa_score(frame["label"], frame["p"] > 0.5)
+        assert table.loc[f"by {unit}", "cohen_kappa"].startswith(f"{true[unit]:.3f}")
+    main(["evaluate", people.id, "--pool", "max", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["by_study"]["pool"] == "max" and found["by_study"]["cohen_kappa"]["value"] == pytest.approx(true["study"])
+    assert found["by_patient"]["cohen_kappa"]["value"] == pytest.approx(true["patient"])
+    assert main(["evaluate", people.id, "--pool", "max", "--on", "phantom"]) != 0 and "--pool" in capsys.readouterr().err
 
 
 def test_numbers_are_cut_into_quarters(people):

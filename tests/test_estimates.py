@@ -97,6 +97,30 @@ def test_the_views_of_a_study_are_averaged_as_mura_does():
     assert evaluate_groups(labels, np.stack([1 - probs, probs], axis=1), "binary-class", list("abcdefg")) is None
 
 
+def test_the_maximum_is_that_of_the_positive_class():
+    labels, studies = np.array([1, 1, 0, 0, 1]), ["a", "a", "b", "b", "c"]
+    positive = np.array([0.9, 0.2, 0.1, 0.6, 0.3])
+    probs = np.stack([1 - positive, positive], axis=1)
+    found = by_group(labels, probs, studies, "max")
+    np.testing.assert_allclose(found.probs, [[0.1, 0.9], [0.4, 0.6], [0.7, 0.3]])
+    turned = by_group(labels, probs, studies, "max", positive=0)
+    np.testing.assert_allclose(turned.probs, [[0.8, 0.2], [0.9, 0.1], [0.7, 0.3]])
+    judged = evaluate_groups(labels, probs, "binary-class", studies, "study", draws=50, pool="max")
+    assert judged.estimates["accuracy"].k == 1 and judged.as_dict()["pool"] == "max"
+    assert judged.estimates["roc_auc"].value == pytest.approx(sk.roc_auc_score([1, 0, 1], [0.9, 0.6, 0.3]))
+
+
+@pytest.mark.parametrize("task", ["multi-class", MULTI_LABEL])
+def test_the_maximum_of_several_classes_is_a_loop_over_the_groups(task):
+    labels, probs = sample(task, "smooth", n=60)
+    names = (np.arange(60) // 3).astype(str)
+    labels = labels[np.arange(60) // 3 * 3]
+    found = by_group(labels, probs, names, "max")
+    for name, row in zip(found.groups, found.probs):
+        highest = probs[names == name].max(axis=0)
+        np.testing.assert_allclose(row, highest if task == MULTI_LABEL else highest / highest.sum())
+
+
 def test_a_group_whose_images_have_different_labels_is_left_out():
     labels, probs = sample(MULTI_LABEL, "smooth", n=40)
     labels[1] = labels[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,13 @@ SEARCHED = 10_000      # images that are searched for copies without being asked
 def evaluate(options: Namespace) -> None:
     """Print every metric of a run with its interval, and warnings."""
     from core.datasets.positive import default_positive
-    from core.evaluation.evaluate import evaluate
+    from core.evaluation.evaluate import evaluate, evaluate_by_group
+    from core.evaluation.predictions import load_predictions, ready_dataset, with_patients
     if options.on and options.positive:
         raise LightboxError("cli.positive", "--positive is about the run's own images.",
                             "With --on, map the classes: --map a=b; the run's positive class stays.")
+    if options.on and options.pool != "mean":
+        raise LightboxError("cli.pool", "--pool is about the run's own images.", "Leave it out, or leave out --on.")
     if options.on:
         _evaluate_on(options)
         return
@@ -43,6 +47,11 @@ def evaluate(options: Namespace) -> None:
             raise LightboxError("class.positive", "Only one of two classes is the positive one.",
                                 f"This run has {len(result.class_names)}: each is listed against the rest with --json.")
         positive = class_index(options.positive, result.class_names)
+    if options.pool != "mean":
+        preds, data = load_predictions(run, options.split), ready_dataset(run)
+        if preds.patients is None and preds.studies is None and data is not None:      # stored before they were kept
+            preds = with_patients(preds, data)
+        result = replace(result, **evaluate_by_group(run, preds, pool=options.pool, positive=positive))
     result = result.for_positive(positive)
     bar.end()
     print_result(options, result.as_dict(), _result_in_words(options, result))
@@ -142,7 +151,8 @@ def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]
         yield f"  {base.name}: " + _listed(values)
     for unit, found in (("study", result.by_study), ("patient", result.by_patient)):
         if found:
-            yield f"  by {unit} ({found.n:,}): " + _listed({name: found.estimates[name].value
+            how = "" if found.pool == "mean" else ", maximum of the probabilities"
+            yield f"  by {unit} ({found.n:,}{how}): " + _listed({name: found.estimates[name].value
                                                             for name in few})
     yield from _copies_in_words(result)
     yield from _matrix_in_words(result)
@@ -251,6 +261,8 @@ COMMANDS = (
                  help="leave out images of the other set that are marked mislabelled, unclear, ..."),
         argument("--corrected", action="store_true", help="take labels that were corrected by a mark"),
         JSON,
+        argument("--pool", choices=("mean", "max"), default="mean",
+                 help="how the probabilities of a study's or a patient's images become one"),
         argument("--positive", metavar="CLASS", help="of two classes the one that sensitivity, PPV, F1 and average precision "
                                                       "are of"),
     )),

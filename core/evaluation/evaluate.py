@@ -135,16 +135,15 @@ def with_baselines(run: Run, result: RunEvaluation, preds: Predictions,
     return replace(result, warnings=tuple(warnings_of(result, epochs=len(run.records("epoch")))))
 
 
-def evaluate_by_group(run: Run, preds: Predictions, *,
-                      draws: int = 1000) -> dict[str, GroupEvaluation | None]:
-    """Return {"by_study", "by_patient"}: the mean probabilities of the images of each, evaluated like an
-    image."""
+def evaluate_by_group(run: Run, preds: Predictions, *, draws: int = 1000, pool: str = "mean",
+                      positive: int = 1) -> dict[str, GroupEvaluation | None]:
+    """Return {"by_study", "by_patient"}: the probabilities of the images of each, pooled as `core.metrics.groups.by_group` does,
+    evaluated like an image."""
     task, threshold = run.data()["task"], thresholds.of(run)
 
     def of(groups: tuple[str, ...] | None, unit: str) -> GroupEvaluation | None:
         return groups and evaluate_groups(preds.labels, preds.probs, task, groups, unit, preds.patients,
-                                          threshold=threshold,
-                                          draws=draws)
+                                          threshold=threshold, draws=draws, pool=pool, positive=positive)
     return {"by_study": of(preds.studies, "study"), "by_patient": of(preds.patients, "patient")}
 
 

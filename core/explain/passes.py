@@ -128,8 +128,8 @@ def upsampled(maps: Tensor, images: Tensor) -> Tensor:
 
 
 def on_images(maps: Tensor, images: Tensor) -> Tensor:
-    """Upsample the maps of all images: (N, h, w) -> (N, H, W). Of inputs with V views side by side there are N V maps; they
-    come back side by side."""
+    """Upsample the maps of all images: (N, h, w) -> (N, H, W). Of inputs with V views side by side there are N V maps, one a
+    view, which come back side by side."""
     if len(maps) == len(images):
         return upsampled(maps, images)
     views = len(maps) // len(images)

@@ -63,8 +63,7 @@ def draw_breakdown(run: Run, split: str, preds: Predictions, result: RunEvaluati
         table = data.table.iloc[dataset_rows(run, split, preds, data)]
     except LightboxError as refused:
         error = refused
-    grouped = grouped_evaluation(run, split, with_patients(run, preds))
-    _draw_by_patient(result, **{by: of and result.positive == 0 and of.for_positive(0) or of for by, of in grouped.items()})
+    _draw_by_patient(run, split, with_patients(run, preds), result)
     st.header("By group", anchor=False,
               help="Metrics of the images with one value of a column. A network that is good overall may be "
                    "poor for some: for a body part, an age group, a hospital.")
@@ -117,13 +116,19 @@ def _draw_constant_columns(table: pd.DataFrame, target: str) -> None:
 
 # -------------------------------------------------------------------------------- by image, study and patient
 
-def _draw_by_patient(result: RunEvaluation, by_study: GroupEvaluation | None,
-                     by_patient: GroupEvaluation | None) -> None:
-    by = {"image": result, "study": by_study, "patient": by_patient}
+def _draw_by_patient(run: Run, split: str, preds: Predictions, result: RunEvaluation) -> None:
     st.header("By image, study and patient", anchor=False,
               help="A radiologist reads a study, not a single image. Here the probabilities of all images of "
-                   "a study, or of a patient, are averaged, as in MURA. Kappa by image and kappa by study "
+                   "a study, or of a patient, become one: their mean, as in MURA, or the largest of the positive class, for "
+                   "what shows in one view only. Kappa by image and kappa by study "
                    "are different numbers: compare like with like.")
+    pool = "mean"
+    if preds.studies is not None or preds.patients is not None:
+        pool = st.segmented_control("Probabilities of a study or patient", list(groups.POOLS), default="mean", required=True,
+                                    format_func=lambda key: groups.POOLS[key][0], key="group_pool", persist_state="session")
+    found = grouped_evaluation(run, split, preds, pool, result.positive)
+    by_study, by_patient = (of and result.positive == 0 and of.for_positive(0) or of for of in found.values())
+    by = {"image": result, "study": by_study, "patient": by_patient}
     rows = [({"group": f"by {name}"}, one) for name, one in by.items() if one]
     _draw_rows(rows, groups.GROUPED, {"group": "Unit"}, "by_patient", "Metrics by image, study and patient",
                "Images, studies or patients.", digits=3)

@@ -77,9 +77,10 @@ def _with_baselines(run: Run, split: str, preds: Predictions, each: bool, opened
 
 
 @st.cache_data(max_entries=64, show_spinner="Evaluating by study and by patient ...", hash_funcs=BY_THRESHOLD)
-def grouped_evaluation(run: Run, split: str, preds: Predictions) -> dict[str, GroupEvaluation | None]:
+def grouped_evaluation(run: Run, split: str, preds: Predictions, pool: str = "mean",
+                       positive: int = 1) -> dict[str, GroupEvaluation | None]:
     """Return `core.evaluation.evaluate.evaluate_by_group` of predictions `with_patients`."""
-    return evaluate.evaluate_by_group(run, preds)
+    return evaluate.evaluate_by_group(run, preds, pool=pool, positive=positive)
 
 
 def with_patients(run: Run, preds: Predictions) -> Predictions:
