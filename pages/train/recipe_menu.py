@@ -40,12 +40,12 @@ def draw_recipes() -> None:
         st.pills("Recipes", basic, format_func=lambda key: RECIPES[key].title, help="Settings that go together.", width="content",
                  **follow("recipe_basic", selected if selected in basic else None, _choose))
         st.selectbox("Or a run of a report", [key for key in RECIPES if key not in basic], format_func=_title,
-                     placeholder="Choose what to reproduce", width=240,
+                     placeholder="Choose what to reproduce", width=230,
                      help="The settings of the runs in four student reports, as printed there. They reproduce them on the chosen "
                           "data set, and say what was wrong.",
                      **follow("recipe_report", selected if selected not in basic else None, _choose))
         st.text_input("Or the code of a run", placeholder="DenseNet169_da_0_ts_224_224_t_0_s_1_bs_16_XR_HUMERUS_binary",
-                      width=200, key="recipe_code", persist_state="session", on_change=_set_from_code,
+                      width=190, key="recipe_code", persist_state="session", on_change=_set_from_code,
                       help="A name of a run as the report on MURA (R001) gives them: network, data augmentation, image size, "
                            "batch size. Sets what the code contains and keeps the rest.")
     _show_code()
