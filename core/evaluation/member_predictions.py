@@ -16,6 +16,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class MemberPredictions:
         return tuple(column[0].name if len(column) == 1 else f"{without_fold(column[0].name)} ({len(column)} folds)"
                      for _, column in sorted(columns.items()))
 
-    @property
+    @cached_property
     def groups(self) -> np.ndarray | None:
         """(N,) the patient of each image, None where no patient is known. One whose patient is unknown stands alone."""
         if self.patients is None:

@@ -123,10 +123,10 @@ def against_best(choice: Choice, said: MemberPredictions, way: str) -> str:
         said, way_score(choice, said, way), member_scores(choice, said))["sentence"])
 
 
-def is_cheap(said: MemberPredictions, way: str) -> bool:
-    """Return whether a way can be computed several times while the page is drawn."""
+def is_cheap(said: MemberPredictions, way: str, times: int = 1) -> bool:
+    """Return whether a slow way can be fitted so many times while the page is drawn, another way several times."""
     if way in SLOW:
-        return said.probs.size * len(said.class_names) <= AT_ONCE[way]
+        return said.probs.size * len(said.class_names) * times <= AT_ONCE[way]
     return said.probs.size <= (CHEAP if WAYS[way].fit else CHEAP_TO_COMBINE)
 
 

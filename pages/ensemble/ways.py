@@ -154,7 +154,8 @@ def draw_without(choice: Choice, said: MemberPredictions, way: str, metric: str)
     st.subheader("What each member adds", anchor=False, help="The score of this way with all members, less its score when the "
                  "member is left out. Below zero: it would be better without.")
     what = f"without {way} {metric}"
-    if not (cached.is_cheap(said, way) or cached.is_known(choice, what) or st.button("Compute", key="ensemble_without")):
+    ready = cached.is_cheap(said, way, len(said.names)) or cached.is_known(choice, what)
+    if not (ready or st.button("Compute", key="ensemble_without")):
         st.caption("Each member is left out once and everything is fitted again, which takes some seconds.")
         return
     whole, title = cached.way_score(choice, said, way).value(metric), METRICS[metric].title
