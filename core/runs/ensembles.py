@@ -2,6 +2,7 @@
 
     load_ensemble(run)              an Ensemble: what `load_classifier` gives for such a run
     member_problems(run)            a sentence for each member that was deleted or changed
+    fitted_of(run)                  what it learned on validation, without torch
 
 What imports torch is imported inside functions.
 """
@@ -20,7 +21,7 @@ from core.errors import LightboxError
 from core.files import Damaged, read_json
 from core.models.combine import WAYS, Fitted, mixture_of_experts, scores_to_probs
 from core.runs import checkpoints
-from core.runs.members import EnsembleSpec, Member
+from core.runs.members import EPOCH, EnsembleSpec, Member
 from core.runs.run import Run
 from core.runs.store import RunStore
 
@@ -153,6 +154,17 @@ def load_ensemble(run: Run) -> tuple[Ensemble, int, tuple[str, ...]]:
     model = Ensemble(spec, [load_member(member) for member in spec.members], fitted,
                      [store.get(member.run).config for member in spec.members])
     return model, saved.epoch, (*notes, *model.notes)
+
+
+def fitted_of(run: Run) -> Fitted:
+    """Return what an ensemble learned on validation, {} where nothing or where the file is damaged. Imports no torch."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+    try:
+        saved = load_file(run.checkpoints / checkpoints.name_of(EPOCH) / "weights.safetensors")
+    except (OSError, SafetensorError, ValueError):
+        return {}
+    return {name: value for name, value in saved.items() if name != "none"}
 
 
 def load_member(member: Member) -> Classifier:

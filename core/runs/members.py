@@ -15,6 +15,8 @@ from core.models.combine import WAYS
 
 SOUPS = ("soup", "greedy_soup")           # averages of weights: one network, with a checkpoint like any other
 TITLES = {name: way.title for name, way in WAYS.items()} | {"soup": "Soup", "greedy_soup": "Greedy soup"}
+SOUPS_ABOUT = {"soup": "One network whose weights are the mean of the members' weights.",
+               "greedy_soup": "One network whose weights are the mean of those members that made validation no worse."}
 EPOCH = 1                                 # an ensemble is finished when it is made: it has this one
 
 
@@ -89,6 +91,30 @@ class EnsembleSpec:
         if self.width == 1:
             return f"{self.draws} augmented copies"
         return f"{TITLES.get(self.how, self.how)} of {self.width}" + (f", {self.draws} augmented copies" if self.draws else "")
+
+    @property
+    def about(self) -> str:
+        """What it does with its members, in sentences.
+
+        >>> EnsembleSpec("soft", tuple(Member(f"r{i}", "ResNet-18", 1, "", i) for i in range(3)), draws=8).about
+        "The mean of the members' probabilities. Each member sees 8 augmented copies of an image."
+        """
+        said = [SOUPS_ABOUT[self.how] if self.is_soup else WAYS[self.how].about if self.how in WAYS else ""]
+        folds = max(map(len, self.columns))
+        if folds > 1 and not self.is_soup:
+            said = said if self.width > 1 else []
+            said.append(f"Validation is out of fold: each image is predicted by the network that was not trained on it. Other "
+                        f"images get the mean of the {folds} folds.")
+        if self.gate:
+            column = self.gate.replace("_", " ")
+            said.append(f"A gate guesses the {column} from the image, and weighs all experts by it." if self.learned else
+                        f"The known {column} of an image chooses its expert; where it is not known, a gate guesses it from the "
+                        "image.")
+        if self.on_features:
+            said = ["A logistic regression on the features of all members, instead of their probabilities."]
+        if self.draws:
+            said.append(f"Each member sees {self.draws} augmented copies of an image.")
+        return " ".join(filter(None, said))
 
     def as_dict(self) -> dict:
         """Return it for config.json."""

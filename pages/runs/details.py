@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 import streamlit as st
 
 from core.runs.store import Run
+from core.runs.summary import RunSummary
+from pages.runs.ensembles import draw_members_fitted
 from pages.shared import run_feed
 from pages.shared.layout import escape
 
@@ -68,6 +72,12 @@ def draw_log(run: Run) -> None:
 
 
 DETAILS = {"Settings": draw_settings, "Data": draw_data, "Hardware": draw_hardware, "Log": draw_log}
+OF_ENSEMBLE = {"Members": draw_members_fitted, "Data": draw_data}      # nothing trained, so it has no hardware and no log
+
+
+def details_of(rows: Sequence[RunSummary], run_id: str | None) -> dict[str, Callable[[Run], None]]:
+    """Return the tabs of a run: title -> what draws it."""
+    return OF_ENSEMBLE if any(row.id == run_id and row.ensemble for row in rows) else DETAILS
 
 
 def _positive(data: dict) -> str:

@@ -14,7 +14,8 @@ from core.runs.store import Run, RunStore
 from core.trainers.diagnostics import diagnose
 from pages.runs import curves
 from pages.runs.all_runs import draw_all_runs
-from pages.runs.details import DETAILS
+from pages.runs.details import details_of
+from pages.runs.ensembles import draw_ensemble, draw_memberships, draw_open, losing
 from pages.runs.run_notes import draw_notes
 from pages.runs.run_queue import draw_queue
 from pages.runs.tracked_images import TrackedImages, draw_tracked, load_tracked
@@ -66,6 +67,9 @@ def watch() -> None:
     except LightboxError as error:                       # deleted between two looks: the next one says so
         show_error(error)
         return
+    if run.ensemble:
+        draw_ensemble(run, next(row for row in rows if row.id == run_id))
+        return
     draw_diagnoses(run, status, records)
     if not has_begun(records) and status.state in RESUMABLE:
         st.caption("It ended before its first training step, so there are no curves." + (
@@ -91,24 +95,37 @@ def draw_state(run: Run, status: Status, progress: Progress, records: list[dict]
         if status.state not in LIVE:
             with st.popover("Delete", key="run_delete", icon=":material/delete:"):
                 st.markdown("Deletes the run with its curves and weights. This cannot be undone.")
+                if said := losing(run.id, rows):
+                    st.warning(escape(said))
                 st.button("Delete this run", key="run_delete_now", type="primary", on_click=attempt, args=(delete, run))
-        fits = run_feed.fitting_batch(records) if status.state == "failed" else None
-        if fits and st.button(f"Retry with batch size {fits}", key="run_again_smaller", type="primary",
-                              help="The device ran out of memory. This batch size fits; everything else stays the same."):
-            config_form.fill(run.config)
-            config_form.put("train.batch_size", fits)
-            go("train", dataset=run.config.data.dataset)
-        mend = would_repeat(status, has_begun(records))
-        look = "primary" if mend and not fits else "secondary"
-        if st.button("Duplicate and edit", key="run_again", icon=":material/replay:", type=look,
-                     help="Opens the form on the page Train with the settings of this run."):
-            go("train", run=run.id, again="1")
-        if status.state == "finished":
-            draw_longer(run)
-        with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
-            draw_action(run, status, mend)
+        if run.ensemble:
+            draw_open(run)
+            if run.ensemble.is_soup:
+                draw_fine_tune(run)
+        else:
+            draw_training_buttons(run, status, records)
+    draw_memberships(run, rows)
     if status.state != "finished":
         st.progress(run_feed.share_done(progress, records))
+
+
+def draw_training_buttons(run: Run, status: Status, records: list[dict]) -> None:
+    """What one can do with a run that is trained."""
+    fits = run_feed.fitting_batch(records) if status.state == "failed" else None
+    if fits and st.button(f"Retry with batch size {fits}", key="run_again_smaller", type="primary",
+                          help="The device ran out of memory. This batch size fits; everything else stays the same."):
+        config_form.fill(run.config)
+        config_form.put("train.batch_size", fits)
+        go("train", dataset=run.config.data.dataset)
+    mend = would_repeat(status, has_begun(records))
+    look = "primary" if mend and not fits else "secondary"
+    if st.button("Duplicate and edit", key="run_again", icon=":material/replay:", type=look,
+                 help="Opens the form on the page Train with the settings of this run."):
+        go("train", run=run.id, again="1")
+    if status.state == "finished":
+        draw_longer(run)
+    with st.container(width=ACTION_WIDTH):           # a place that does not move when the button in it changes
+        draw_action(run, status, mend)
 
 
 def draw_action(run: Run, status: Status, mend: bool) -> None:
@@ -122,8 +139,13 @@ def draw_action(run: Run, status: Status, mend: bool) -> None:
                   type="secondary" if mend else "primary", on_click=attempt, args=(resume, run),
                   help=("Its settings are the same, so it will most likely end in the same way." if mend else
                         "Continues exactly from the last checkpoint."))
-    elif st.button("Fine-tune from this run", key="run_on_top", icon=":material/stacks:", width="stretch",
-                   help="A new run that starts from the weights of the best epoch."):
+    else:
+        draw_fine_tune(run)
+
+
+def draw_fine_tune(run: Run) -> None:
+    if st.button("Fine-tune from this run", key="run_on_top", icon=":material/stacks:", width="stretch",
+                 help="A new run that starts from the weights of the best epoch."):
         go("train", run=run.id)
 
 
@@ -239,7 +261,8 @@ tracked = tracked_now()
 if tracked.style:
     st.html(tracked.style)
 watch()
-runs_tab, queue_tab, notes_tab, *tabs = st.tabs(["All runs", "Queue", "Notes and tags", *DETAILS])
+details = details_of(rows, run_id)
+runs_tab, queue_tab, notes_tab, *tabs = st.tabs(["All runs", "Queue", "Notes and tags", *details])
 with runs_tab:
     draw_all_runs(rows, run_id)
 with queue_tab:
@@ -247,7 +270,7 @@ with queue_tab:
 try:
     with notes_tab:
         draw_notes(store.get(run_id), all_tags(rows))
-    for tab, draw in zip(tabs, DETAILS.values()):
+    for tab, draw in zip(tabs, details.values()):
         with tab:
             draw(store.get(run_id))
 except LightboxError as error:                           # deleted while the page was drawn
