@@ -124,10 +124,11 @@ def ungrouped(runs: Sequence[RunSummary]) -> list[RunGroup]:
 
 def group_seeds(runs: Sequence[RunSummary]) -> list[RunGroup]:
     """Return a row for all runs that differ only in their seed, in the order in which each setting comes
-    first."""
+    first. An ensemble has no seed: each has a row of its own."""
     groups: dict[tuple, list[RunSummary]] = {}
     for run in runs:
-        groups.setdefault((run.split_hash, *same_but_for_the_seed(run.config)), []).append(run)
+        alike = (run.split_hash, *same_but_for_the_seed(run.config)) if run.was_trained else (run.id,)
+        groups.setdefault(alike, []).append(run)
     return [RunGroup(_shared_name(found), tuple(sorted(found,
                                                        key=lambda run: (run.config.train.seed, run.created))))
             for found in groups.values()]

@@ -160,11 +160,12 @@ def members(run: Member, runs: Iterable[Member], study: str) -> list[Member]:
 
 
 def comparable(run: Member, other: Member) -> bool:
-    """Return whether both have the same classes and as many images of the same family."""
+    """Return whether both were trained, have the same classes and as many images of the same family."""
     def facts(member: Member) -> tuple:
         run = member.run
         return family(run.dataset), run.task, run.class_names, run.n.get("val"), run.n.get("test")
-    return bool(run.run.n) and bool(other.run.n) and facts(run) == facts(other)
+    return (run.id == other.id or run.run.was_trained and other.run.was_trained) and (
+        bool(run.run.n) and bool(other.run.n) and facts(run) == facts(other))
 
 
 def is_study(found: Sequence[Member], study: str) -> bool:

@@ -205,7 +205,10 @@ def build_for(config: RunConfig, data) -> Classifier:
     check_views(config)
     before, preprocessing, statistics = None, None, None
     if config.model.weights.startswith("run:"):
-        before = _or_gone(load_classifier, config.model.weights.removeprefix("run:"))
+        source = config.model.weights.removeprefix("run:")
+        if not is_shipped(source):
+            _require_weights(_or_gone(_run_of, source))
+        before = _or_gone(load_classifier, source)
         p = before.model.preprocessing
         if config.model.normalise == "auto" and p.channels == data.channels:
             # what its weights know
@@ -236,13 +239,14 @@ def weight_shapes(address: str) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of what a network may take over from a classifier, read from the start of its file alone; {} where a
     run waits or trains, so that nobody knows yet.
 
-    Raises LightboxError "weights.gone", "checkpoint.missing", "weights.broken".
+    Raises LightboxError "weights.gone", "weights.ensemble", "checkpoint.missing", "weights.broken".
     """
     from core.models.weights import header
     if is_shipped(address):
         folder = SHIPPED / address
     else:
         run = _or_gone(_run_of, address)
+        _require_weights(run)
         if run.status().state in LIVE | {State.QUEUED}:
             return {}
         finished = checkpoints.snapshots(run.checkpoints)
@@ -252,6 +256,13 @@ def weight_shapes(address: str) -> dict[str, tuple[int, ...]]:
         folder = run.checkpoints / checkpoints.name_of(wanted if wanted in finished else finished[-1])
     shapes = header(folder / "weights.safetensors")
     return {name.removeprefix("network."): shape for name, shape in shapes.items() if name.startswith("network.")}
+
+
+def _require_weights(run: Run) -> None:
+    """Raise LightboxError "weights.ensemble" for several networks that predict together; a soup is one network."""
+    if run.ensemble and not run.ensemble.is_soup:
+        raise LightboxError("weights.ensemble", f"{run.name} is an ensemble: it has no weights of its own to start from.",
+                            f"Start from one of its members, such as run:{run.ensemble.members[0].run}.")
 
 
 def no_fit(address: str, network: str) -> LightboxError:

@@ -19,6 +19,10 @@ wherever it is shown.
     binary          the kind of task
     training        stands at the end of some of the report's files
 
+The code of an ensemble begins with a word that no network of the report has, so that nobody takes it for one of them:
+
+    Ensemble_soft_3_ts_224_224_XR_HUMERUS_binary          how, of how many; with tta_8 of so many augmented copies
+
 The code has no optimiser, initial weights, loss or seed. `parse` returns only what stands there; `notes` name
 what is open.
 """
@@ -35,6 +39,7 @@ from core.config import RunConfig
 from core.datasets.mura import PARTS
 from core.errors import LightboxError
 from core.models import MODELS
+from core.runs.members import EnsembleSpec
 from core.runs.recipe_datasets import mura_parts, named_parts
 
 # Word of a task in the code -> MedMNIST's. The report has binary alone.
@@ -42,6 +47,7 @@ TASKS = {"binary": "binary-class", "multiclass": "multi-class", "multilabel": "m
          "ordinal": "ordinal-regression"}
 FAMILIES = {"resnet": "ResNet", "densenet": "DenseNet", "squeezenet": "SqueezeNet", "vgg": "VGG",
             "cnn": "CNN", "small_cnn": "SmallCNN", "own_resnet": "OwnResNet"}
+ENSEMBLE = "Ensemble"                 # begins the code of an ensemble, in place of a network
 GROWTH = "funnel_in|funnel_out|constant"
 
 # Key of the code -> (pattern of its value, the field, text -> value, value -> text).
@@ -84,14 +90,32 @@ def network_code(name: str) -> str:
     return FAMILIES.get(word, word.title().replace("_", "")) + (number or "")
 
 
-def run_code(config: RunConfig, about: Mapping) -> str:
+def run_code(config: RunConfig, about: Mapping, ensemble: EnsembleSpec | None = None) -> str:
     """Return the code of a run from its settings and what is known of its data: the same string wherever it stands.
 
     Args:
         about: what its data.json holds; {} before its first start, when the task is not known yet
+        ensemble: how an ensemble combines; its code says that, and nothing of a network, its training or its augmentation
     """
     parts = about["body_parts"] if "body_parts" in about else mura_parts(config.data.dataset)
-    return name_code(config, parts_code(parts and named_parts(config.data.only) or parts), about.get("task", ""))
+    classname = parts_code(parts and named_parts(config.data.only) or parts)
+    if ensemble is None:
+        return name_code(config, classname, about.get("task", ""))
+    return "_".join([*_combination(ensemble), f"ts_{config.data.size}_{config.data.size}",
+                     class_code(classname or config.data.dataset), *_task_code(about.get("task", ""))])
+
+
+def _combination(ensemble: EnsembleSpec) -> list[str]:
+    """What stands for a network in the code of an ensemble."""
+    copies = ["tta", str(ensemble.draws)] if ensemble.draws else []
+    if ensemble.width == 1 and not ensemble.is_soup:
+        return [ENSEMBLE, *(["folds", str(len(ensemble.members))] if len(ensemble.members) > 1 else []), *copies]
+    how = ensemble.how.replace("_", "-") + ("-features" if ensemble.on_features else "")
+    return [ENSEMBLE, how, str(ensemble.width), *copies]
+
+
+def _task_code(task: str) -> list[str]:
+    return [word for word, known in TASKS.items() if known == task]
 
 
 def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
@@ -108,8 +132,7 @@ def name_code(config: RunConfig, classname: str = "", task: str = "") -> str:
     if model.name == "cnn":
         parts += [f"{key}_{write(config.get(name))}" for key, (_, name, _, write) in OF_A_CNN.items()]
     parts.append(class_code(classname or data.dataset))
-    parts += [word for word, known in TASKS.items() if known == task]
-    return "_".join(parts)
+    return "_".join([*parts, *_task_code(task)])
 
 
 def parts_code(parts: Iterable[str]) -> str:
@@ -151,6 +174,9 @@ def parse(code: str) -> Parsed:
     networks = sorted(MODELS, key=lambda name: -len(network_code(name)))
     name = next((name for name in networks
                  if re.match(re.escape(network_code(name)) + r"(_|$)", text, re.IGNORECASE)), None)
+    if name is None and text.startswith(f"{ENSEMBLE}_"):
+        raise LightboxError("code.unread", f"{code[:80]!r} is the code of an ensemble, which has no settings to train with.",
+                            "Train its members, then combine them: python -m core ensemble RUN RUN.")
     if name is None:
         raise LightboxError("code.unread", f"{code[:80]!r} does not begin with a known network.",
                             f"For example {name_code(RunConfig())}. Networks: {', '.join(map(network_code, MODELS))}.")

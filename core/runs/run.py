@@ -77,7 +77,7 @@ class Run:
     @property
     def code(self) -> str:
         """Its code in the way of report R001, see core/runs/codes.py."""
-        return run_code(self.config, self.data())
+        return run_code(self.config, self.data(), self.ensemble)
 
     @property
     def ensemble(self) -> EnsembleSpec | None:

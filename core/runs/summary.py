@@ -22,6 +22,7 @@ from core.config import RunConfig
 from core.files import Damaged, read_file, read_json
 from core.models import uses_small_stem
 from core.runs.codes import run_code
+from core.runs.members import SOUPS
 from core.runs.names import network_title
 from core.runs.run import Run
 from core.runs.shapes import SCORES, read_record
@@ -45,7 +46,7 @@ class RunSummary:
             one ended
         since: when it came into its state
         task, n: of its data set: the task, and split -> number of images; empty before it has started
-        curve: ROC AUC on validation of each epoch, None where it is undefined
+        curve: ROC AUC on validation of each epoch, None where it is undefined; empty for an ensemble
         best_epoch: whose weights are kept, by the metric that was chosen for that; 0 before the first epoch ended
         recorded: metric -> value on validation in the best epoch, as the trainer reported it, without
             intervals
@@ -57,6 +58,8 @@ class RunSummary:
         details: what the name of the network does not say: its head, what is frozen, whether images are
             augmented
         ensemble: how an ensemble combines its members; "" for a single network
+        ensemble_title: what stands where a trained run has its network, "" for one
+        members: of an ensemble or a soup the ids of the runs that it was made from
     """
     id: str
     name: str
@@ -85,6 +88,8 @@ class RunSummary:
     code: str = ""
     details: str = ""
     ensemble: str = ""
+    ensemble_title: str = ""
+    members: tuple[str, ...] = ()
 
     @property
     def n_train(self) -> int:
@@ -92,8 +97,8 @@ class RunSummary:
 
     @property
     def best_auc(self) -> float | None:
-        """Best ROC AUC on validation so far."""
-        return max((auc for auc in self.curve if auc is not None), default=None)
+        """Best ROC AUC on validation so far; of an ensemble, which has no curve, what it reaches."""
+        return max((auc for auc in self.curve if auc is not None), default=self.recorded.get("roc_auc"))
 
     @property
     def dataset(self) -> str:
@@ -102,6 +107,21 @@ class RunSummary:
     @property
     def network(self) -> str:
         return self.config.model.name
+
+    @property
+    def network_title(self) -> str:
+        """Its network as people call it, or how an ensemble combines how many."""
+        return self.ensemble_title or network_title(self.network)
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether a training stands behind it, with epochs and a speed: not behind an ensemble or a soup."""
+        return not self.ensemble
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether its checkpoint holds the weights of a network: an ensemble's members have theirs."""
+        return self.ensemble in ("", *SOUPS)
 
     @property
     def size(self) -> int:
@@ -130,14 +150,15 @@ class RunSummary:
 
     def matches(self, words: str) -> bool:
         """Return whether each of these words is in the name, tags, note, data, network or code; case does not
-        matter."""
-        text = " ".join((self.name, *self.tags, self.note, self.dataset, self.network, network_title(self.network), self.code,
+        matter. An ensemble is found by "ensemble" and how it combines, not by the network of one of its members."""
+        network = ("ensemble", self.ensemble) if self.ensemble else (self.network,)
+        text = " ".join((self.name, *self.tags, self.note, self.dataset, *network, self.network_title, self.code,
                          self.details)).casefold()
         return all(word in text for word in words.casefold().split())
 
     def is_like(self, other: RunSummary) -> bool:
-        """Return whether an image should take both the same time."""
-        return all(getattr(self, name) == getattr(other, name)
+        """Return whether an image should take both the same time in training. Ensembles are not trained."""
+        return self.was_trained and other.was_trained and all(getattr(self, name) == getattr(other, name)
                    for name in ("network", "size", "small_stem", "device")) and (
             self.config.model.freeze == other.config.model.freeze)
 
@@ -149,6 +170,7 @@ def summarize(run: Run) -> RunSummary:
         LightboxError: where its folder cannot be read
     """
     config, about, notes, epochs = run.check().config, run.data(), run.notes(), _epochs(run.folder / "metrics.jsonl")
+    spec = run.ensemble
     best = next((record for record in reversed(epochs) if record.get("is_best")), {})
     seconds = [record.get("seconds") or 0.0 for record in epochs]
     scores, status = stored_scores(run), run.status()
@@ -159,11 +181,13 @@ def summarize(run: Run) -> RunSummary:
         channels=about.get("channels", 1),
         task=about.get("task", ""), n=about.get("n", {}), since=status.since, epoch=epochs[-1]["epoch"] if epochs else 0,
         seconds=sum(seconds) if epochs else None, epoch_seconds=median(seconds) if epochs else None,
-        curve=tuple(record.get("val_roc_auc") for record in epochs),
+        curve=() if spec else tuple(record.get("val_roc_auc") for record in epochs),
         best_epoch=best.get("epoch", 0), recorded=_of_split(best, "val"),
         trained=_of_split(best, "train") if best.get("measured") == "evaluated" else {},
         scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),
-        code=run_code(config, about), details=_details(config), ensemble=run.ensemble.how if run.ensemble else "")
+        code=run_code(config, about, spec), details="" if spec else _details(config), ensemble=spec.how if spec else "",
+        ensemble_title=spec.title if spec else "",
+        members=tuple(dict.fromkeys(member.run for member in spec.members)) if spec else ())
 
 
 def _of_split(record: Mapping, split: str) -> dict[str, float]:

@@ -124,7 +124,7 @@ def choose_others(run_id: str, rows: Sequence[RunSummary], store: RunStore) -> d
         rows: all runs, newest first; those on the same data are offered first
     """
     here = next((row for row in rows if row.id == run_id), None)
-    trained = sorted((row for row in rows if row.id != run_id and row.epoch), key=lambda row: row.dataset != (
+    trained = sorted((row for row in rows if row.id != run_id and row.curve), key=lambda row: row.dataset != (
         here and here.dataset))
     names = distinct_titles({row.id: f"{row.name} ({row.when})" for row in trained})
     chosen = [one for one in (get_param("with") or "").split(",") if one in names][:OVERLAYS]

@@ -204,7 +204,7 @@ def _weights() -> dict[str, str]:
     network, chosen = value_of("model.name"), str(value_of("model.weights"))
     sources = [(f"run:{info.address}", info.network, f"{info.title} (came with the app)") for info in shipped_classifiers()]
     sources += [(f"run:{row.id}", row.network, f"{row.name}, {row.when}") for row in run_feed.all_runs(RunStore())
-                if row.state == "finished"]
+                if row.state == "finished" and row.has_weights]
     runs = {value: title for value, of, title in sources if of == network or value == chosen}
     file = chosen if chosen.startswith(FILE) else FILE
     return dict(KNOBS["model.weights"].offered) | runs | {file: "A file"}

@@ -156,7 +156,7 @@ def _similar(config: RunConfig, device: str, rows: Sequence[RunSummary]) -> RunS
     for row in rows:
         same = (row.network == config.model.name and row.size == config.data.size
                 and row.small_stem == small and row.device == device)
-        if row.epoch_seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
+        if row.was_trained and row.epoch_seconds and row.n_train and same and _trained_of(row.id) in (None, _trained(config)):
             return row
     return None
 
@@ -169,7 +169,7 @@ def _guess(config: RunConfig, device: str, n_train: int, rows: Sequence[RunSumma
         return None
     rates = []
     for row in rows:
-        measured = row.device == device and row.n_train and (row.epoch_seconds or 0) >= LONG_ENOUGH
+        measured = row.was_trained and row.device == device and row.n_train and (row.epoch_seconds or 0) >= LONG_ENOUGH
         theirs = _flops_of(row.id) if measured else None
         if theirs and 1 / ALIKE <= theirs / flops <= ALIKE:
             rates.append(row.epoch_seconds / row.n_train / theirs)

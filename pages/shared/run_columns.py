@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.evaluation.leaderboard import RunGroup
-from core.runs.names import network_title
 from pages.shared import theme
 from pages.shared.charts import sparkline
 from pages.shared.layout import format_ago, format_number, format_seconds
@@ -44,17 +43,21 @@ def _state(row: RunGroup) -> dict:
 
 
 def _name(row: RunGroup) -> dict:
-    config = row.first.config
-    seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else f", seed {config.train.seed}"
-    return {"text": row.name, "small": f"{network_title(config.model.name)}, {config.data.size} px{seeds}"}
+    first = row.first
+    seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else f", seed {first.config.train.seed}"
+    return {"text": row.name, "small": f"{first.network_title}, {first.size} px{seeds if first.was_trained else ''}"}
 
 
 def _network(row: RunGroup) -> str:
-    return network_title(row.first.network)
+    return row.first.network_title
 
 
 def _best_epoch(row: RunGroup) -> str:
-    return ", ".join(str(run.best_epoch) for run in row.runs if run.best_epoch)
+    return ", ".join(str(run.best_epoch) for run in row.runs if run.best_epoch and run.was_trained)
+
+
+def _epochs(row: RunGroup) -> str:
+    return f"{row.first.epoch} of {row.first.epochs}" if row.first.was_trained else "ensemble"
 
 
 def _created(row: RunGroup) -> str:
@@ -75,20 +78,21 @@ COLUMNS = {
     "state": Column("State", "What it is doing, or how it ended.", _state, _of_first("state")),
     "data": Column("Data", "Results on different data sets are not comparable.", _of_first("data_title"),
                    lambda row: row.first.data_title.casefold()),
-    "network": Column("Network", "Its architecture.", _network, _network),
+    "network": Column("Network", "Its architecture; of an ensemble how it combines how many.", _network, _network),
     "details": Column("Details", "Head, frozen layers and data augmentation.", _of_first("details"),
                       _of_first("details")),
     "code": Column("Code", "Its name in the format of report R001, as it stands in reports and file names.", _of_first("code"),
                    _of_first("code")),
-    "epochs": Column("Epochs", "Finished epochs.", lambda row: f"{row.first.epoch} of {row.first.epochs}",
-                     _of_first("epoch"), NUMBER),
+    "epochs": Column("Epochs", "Finished epochs.", _epochs,
+                     lambda row: row.first.epoch if row.first.was_trained else None, NUMBER),
     "best_epoch": Column("Best epoch", "The epoch whose weights are kept, by the metric that was chosen for that on validation; "
-                         "empty before the first epoch has ended.", _best_epoch, _of_first("best_epoch"), NUMBER),
+                         "empty before the first epoch has ended, and for ensembles.", _best_epoch,
+                         lambda row: row.first.best_epoch if row.first.was_trained else None, NUMBER),
     "created": Column("Queued", "When the run was made.", _created,
                       _of_first("created"), down=True),
     "seconds": Column("Training time", "Time of training and validation, without waiting; the mean over several "
-                      "seeds. Not comparable between machines.", lambda row: format_seconds(row.seconds),
-                      lambda row: row.seconds, NUMBER),
+                      "seeds, the sum over the members of an ensemble. Not comparable between machines.",
+                      lambda row: format_seconds(row.seconds), lambda row: row.seconds, NUMBER),
     "curve": Column("Curve", "ROC AUC on validation over the epochs, from 0.5 to 1.", _curve,
                     _of_first("best_auc"), down=True),
     "tags": Column("Tags", "Written on the page Runs.", lambda row: list(row.first.tags),

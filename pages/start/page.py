@@ -76,10 +76,12 @@ def draw_runs(runs: Sequence[RunSummary]) -> None:
     """The latest runs as cards: name, the validation AUC as it went, state."""
     st.header("Latest runs", anchor=False)
     for run, column in zip(runs, st.columns(RUNS, gap="medium")):
-        best = "no result yet" if run.best_auc is None else f"best validation AUC {format_number(run.best_auc)}"
+        best = "no result yet" if run.best_auc is None else (
+            f"{'best ' if run.curve else ''}validation AUC {format_number(run.best_auc)}")
         with column:
             link(escape(shorten(run.name, 42)), "evaluate" if run.state == "finished" else "runs", run=run.id)
-            show_sparkline(run.curve, f"Validation AUC of {run.name} over {len(run.curve)} epochs: {best}", domain=(0.5, 1.0))
+            show_sparkline(run.curve, f"Validation AUC of {run.name} over {len(run.curve)} epochs: {best}" if run.was_trained else
+                           f"{run.name}: {best}", domain=(0.5, 1.0))
             when = "" if run.state in LIVE else f", {format_ago(time.time() - run.since)}"
             tags = "".join(f" :gray-badge[{escape(tag)}]" for tag in run.tags[:TAGS])
             st.caption(f"{STATES[run.state][0].lower()}{when} | {best}{tags}")
