@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 __all__ = ["RunConfig", "build_model", "evaluate", "explain", "open_dataset", "train"]      # noqa: F822 - see __getattr__
 
 _HOMES = {"RunConfig": ("core.config", "RunConfig"), "open_dataset": ("core.datasets", "open_dataset"),
-          "build_model": ("core.runs.classifiers", "build_for")}
+          "build_model": ("core.runs.initial_weights", "build_for")}
 
 
 def __getattr__(name: str):          # PEP 562

@@ -275,7 +275,7 @@ def test_settings_cannot_be_changed_on_resume(run, capsys):                     
 
 
 def test_a_run_that_starts_from_a_deleted_one_says_so_and_one_under_way_needs_it_no_more(run):       # noqa: F811
-    from core.runs.classifiers import build_for_run
+    from core.runs.initial_weights import build_for_run
     saved, _ = checkpoints.load_latest(run.checkpoints)
     data = open_dataset(run.config.data)
     change_json(run, "config", **{"model.weights": "run:20200101-000000-gone"})

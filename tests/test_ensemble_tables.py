@@ -13,8 +13,9 @@ from core.evaluation import studies
 from core.evaluation.ensembles import make_ensemble
 from core.evaluation.leaderboard import group_seeds, ungrouped
 from core.evaluation.members import members_of
-from core.runs.classifiers import build_for, load_classifier, weight_shapes
+from core.runs.classifiers import load_classifier
 from core.runs.codes import parse, run_code
+from core.runs.initial_weights import build_for, weight_shapes
 from core.runs.members import EnsembleSpec, Member
 from core.runs.summary import summarize
 from pages.shared import preview

@@ -21,7 +21,8 @@ from core.datasets.table import Table, TableOptions
 from core.errors import LightboxError
 from core.models.classifier import Preprocessing
 from core.runs.checkpoints import checksum
-from core.runs.classifiers import build_for, classify, decode_for, load_classifier
+from core.runs.classifiers import classify, decode_for, load_classifier
+from core.runs.initial_weights import build_for
 from tests import judged
 from tests.dicom_files import dicom_bytes
 from tests.judged import maps, open_page, text_of

@@ -9,8 +9,8 @@ from core.config import RunConfig
 from core.datasets import look_ahead, open_dataset
 from core.errors import LightboxError
 from core.runs import preflight
-from core.runs.classifiers import build_for
 from core.runs.device import resolve
+from core.runs.initial_weights import build_for
 from core.runs.store import RunStore
 from core.trainers import classifier
 from core.trainers.batches import SplitData

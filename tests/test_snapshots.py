@@ -5,7 +5,8 @@ import torch
 
 from core.errors import LightboxError
 from core.runs import checkpoints
-from core.runs.classifiers import classes_of, load_classifier, settings_of, split_address, task_of, weight_shapes
+from core.runs.classifiers import classes_of, load_classifier, settings_of, split_address, task_of
+from core.runs.initial_weights import weight_shapes
 from core.worker import queue_worker
 from tests.test_worker import here, store  # noqa: F401
 from tests.tiny import tiny_config

@@ -15,7 +15,8 @@ from core.evaluation.data_state import data_note
 from core.evaluation.predictions import load_predictions
 from core.explain import METHODS, explain
 from core.models.views import POOLS
-from core.runs.classifiers import as_input, build_for
+from core.runs.classifiers import as_input
+from core.runs.initial_weights import build_for
 from core.runs.preflight import mend_of, require_possible
 from core.runs.store import RunStore
 from core.trainers.batches import SplitData
@@ -118,10 +119,12 @@ def test_grad_cam_of_two_views_is_that_of_each_under_a_linear_head(studies):
 
 
 def test_a_run_starts_from_the_weights_of_one_of_single_images(studies, monkeypatch):
-    from core.runs import classifiers
+    from core.runs import classifiers, initial_weights
     plain = config_of(studies, **{"data.unit": "image", "train.seed": 5})
     before = build_for(plain, open_dataset(plain.data))
-    monkeypatch.setattr(classifiers, "load_classifier", lambda run: classifiers.Loaded(before, 1, ()))
+    monkeypatch.setattr(initial_weights, "_require_weights", lambda run: None)
+    monkeypatch.setattr(initial_weights, "run_of", lambda address: None)
+    monkeypatch.setattr(initial_weights, "load_classifier", lambda run: classifiers.Loaded(before, 1, ()))
     for how in ("attention", "parallel_separate"):
         config = config_of(studies, **{"model.weights": "run:x", "model.views": how, "data.view_column": "view"})
         model = build_for(config, open_dataset(config.data))
@@ -135,10 +138,9 @@ def test_a_run_starts_from_the_weights_of_one_of_single_images(studies, monkeypa
 
 def test_a_saved_network_of_views_is_read_again(studies):
     from core.runs.classifiers import build_saved
-    from core.worker.job import describe
     config = config_of(studies, **{"model.views": "attention"})
     model = build_for(config, open_dataset(config.data))
-    again = build_saved(config.model, json.loads(json.dumps(describe(model))))
+    again = build_saved(config.model, json.loads(json.dumps(model.describe())))
     again.load_state_dict(model.state_dict())
     assert again.preprocessing == model.preprocessing
     images = torch.rand(2, 1, 16, 32)

@@ -180,7 +180,7 @@ def store(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_own_normalisation_is_the_mean_and_deviation_of_the_training_images(store, tmp_path, channels):
     from core.datasets import open_dataset
-    from core.runs.classifiers import build_for_run
+    from core.runs.initial_weights import build_for_run
     from tests.tiny import tiny_config, tiny_npz
     config = tiny_config(tiny_npz(tmp_path), **{"model.name": "small_cnn", "model.normalise": "own", "data.channels": channels})
     data = open_dataset(config.data)
@@ -206,7 +206,8 @@ def test_channel_statistics_are_exact_where_a_float_would_not_be():
 
 def test_an_earlier_run_gives_what_fits_another_head_and_cut_and_its_normalisation(store, tmp_path):
     from core.datasets import open_dataset
-    from core.runs.classifiers import build_for_run, load_classifier
+    from core.runs.classifiers import load_classifier
+    from core.runs.initial_weights import build_for_run
     from core.worker import queue_worker
     from tests.tiny import tiny_config, tiny_npz
     path = tiny_npz(tmp_path)

@@ -165,8 +165,8 @@ def find_lr(options: Namespace) -> None:
     import torch
 
     from core.datasets import open_dataset
-    from core.runs.classifiers import build_for
     from core.runs.device import machine, resolve
+    from core.runs.initial_weights import build_for
     from core.trainers import lr_finder
     from core.trainers.batches import SplitData
     from core.trainers.compute import prepare

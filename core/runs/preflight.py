@@ -24,8 +24,8 @@ from core.datasets import Dataset, look_ahead
 from core.datasets.external import require_training
 from core.errors import LightboxError
 from core.models import MODELS
-from core.runs.classifiers import check_views, no_fit, weight_shapes
 from core.runs.device import machine, resolve
+from core.runs.initial_weights import check_views, no_fit, weight_shapes
 
 if TYPE_CHECKING:
     from core.models.classifier import Classifier

@@ -117,7 +117,7 @@ class Job:
         import torch
 
         from core.runs import checkpoints
-        from core.runs.classifiers import build_for_run
+        from core.runs.initial_weights import build_for_run
         from core.trainers.compute import prepare
         from core.trainers.distributed import Group
         from core.trainers.state import TrainState
