@@ -106,6 +106,7 @@ def test_nothing_picked_takes_the_best_by_validation(three):
     assert "Pick members in the table" in text_of(at) and at.query_params["members"] == "none"
     at.button("ensemble_pick_each_side").click().run()
     assert set(at.query_params["members"].split(",")) == set(ids(three, "left", "right"))
+    assert at.query_params["way"] == "experts"
     at.button("ensemble_pick_series_0").click().run()
     assert set(at.query_params["members"].split(",")) == set(ids(three, "fold 0", "fold 1", "fold 2"))
 
@@ -129,7 +130,7 @@ def test_a_way_shows_its_weights_its_growth_and_what_each_member_adds(three):
 
 def test_the_way_and_the_metric_are_kept_in_the_address(three):
     at = opened(three, *SEEDS)
-    assert at.query_params["way"] == "soft"
+    assert "way" not in at.query_params and charts(at, "ROC AUC of members")[0].rows("scores")[4]["chosen"]      # the soft vote
     next(c for c in at.segmented_control if c.label == "Way to combine").set_value("stacking").run()
     next(c for c in at.segmented_control if c.label == "Metric").set_value("loss").run()
     assert at.query_params["way"] == "stacking" and at.query_params["metric"] == "loss"
@@ -166,7 +167,7 @@ def test_runs_that_do_not_fit_are_said_with_the_click_that_trains_the_missing_on
 def test_experts_stand_on_their_own_part_and_on_the_others_with_n(three):
     at = opened(three, "left", "right")
     said = said_of(three, "left", "right", gate="side")
-    assert at.query_params["way"] == "experts"
+    assert [row["name"] for row in charts(at, "ROC AUC of members")[0].rows("scores") if row["chosen"]] == ["Mixture of experts"]
     table = next(one.value for one in at.dataframe if "Network" in one.value).set_index("Network")
     assert list(table.columns) == [f"{part}, {int((said.parts == k).sum())} images" for k, part in enumerate("LR")]
     scores = {(one.network, one.part): one for one in part_scores(said)}

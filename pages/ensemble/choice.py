@@ -42,8 +42,11 @@ def say_unknown(entries: Sequence[RunSummary]) -> None:
                        "or the link is wrong.")
 
 
-def pick(addresses: Sequence[str]) -> None:
-    """Write into the address which runs are members."""
+def pick(addresses: Sequence[str], way: str = "") -> None:
+    """Write into the address which runs are members, and how they are combined where they were picked for that."""
+    if way:
+        choose_param("way", way)
+        set_param("way", way)
     text = ",".join(list(addresses)[:MOST]) or NONE
     choose_param("members", text)
     set_param("members", text)
@@ -86,15 +89,15 @@ def _draw_suggestions(entries: Sequence[RunSummary]) -> None:
     for column in member_choices.columns_of_experts(entries):
         found = member_choices.one_for_each_part(entries, column)
         _suggest(f"One for each {column.replace('_', ' ')} ({len(found)})", [one.id for one in found], f"each_{column}",
-                 ":material/category:")
+                 ":material/category:", "experts")
     for k, series in enumerate(one for one in find_series(entries) if one.complete):
         _suggest(f"{series.folds} folds of {shorten(series.name, 40)}", [run.id for run in series.runs], f"series_{k}",
                  ":material/view_week:")
     _suggest("None", [], "none", ":material/close:")
 
 
-def _suggest(label: str, addresses: Sequence[str], key: str, icon: str) -> None:
-    st.button(escape(label), key=f"ensemble_pick_{key}", icon=icon, on_click=pick, args=(addresses,))
+def _suggest(label: str, addresses: Sequence[str], key: str, icon: str, way: str = "") -> None:
+    st.button(escape(label), key=f"ensemble_pick_{key}", icon=icon, on_click=pick, args=(addresses, way))
 
 
 def _draw_snapshots(store: RunStore, entries: Sequence[RunSummary]) -> None:

@@ -45,13 +45,12 @@ def choose_metric() -> str:
 
 
 def choose_way(said: MemberPredictions) -> str:
-    """Draw the choice of the way to combine, which stands in the address."""
+    """Draw the choice of the way to combine, which stands in the address once it was chosen: experts are a mixture at first."""
     ways = cached.quick_ways(said)
     asked_among("way", "way to combine", WAYS)
     way = get_param("way") if get_param("way") in ways else ways[0]
     st.segmented_control("Way to combine", ways, format_func=lambda name: WAYS[name].title, label_visibility="collapsed",
                          **follow("ensemble_way", way, _take, "way"))
-    set_param("way", way)
     st.markdown(escape(WAYS[way].about))
     return way
 
