@@ -1,6 +1,7 @@
 """Two runs compared: in which settings they differ, and which of them is better on the same images.
 
     differences(config_a, config_b)      the settings that differ, and nothing else
+    run_differences(run_a, run_b)        the same of two runs: an ensemble has members in place of settings
     pair(run_a, run_b, split)            their stored predictions, image by image; refuses what cannot be compared
     compare(run_a, run_b, split)         the tests of core.metrics.paired_tests on such a pair, with sentences, ready for JSON
 
@@ -40,6 +41,37 @@ def differences(a: RunConfig, b: RunConfig) -> list[dict[str, Any]]:
     return [{"field": name, "label": knob.label, "a": a.get(name), "b": b.get(name)}
             for name, knob in KNOBS.items()
             if a.get(name) != b.get(name)]
+
+
+def run_differences(a: Run, b: Run) -> list[dict[str, Any]]:
+    """Return what differs between two runs, as `differences` does.
+
+    An ensemble has settings of its images alone, so of a pair with one in it the other settings are left out; how it combines
+    and its members stand in front.
+    """
+    rows, specs = differences(a.config, b.config), (a.ensemble, b.ensemble)
+    if specs == (None, None):
+        return rows
+    own = [{"field": "ensemble", "label": "Network", "a": a.network_title, "b": b.network_title},
+           {"field": "members", "label": "Members", **{letter: ", ".join(member.name for member in spec.members) if spec else "-"
+                                                       for letter, spec in zip("ab", specs)}}]
+    return [*(row for row in own if row["a"] != row["b"]), *(row for row in rows if row["field"].startswith("data."))]
+
+
+def ensemble_sentences(a: Run, b: Run) -> list[str]:
+    """Return what to know where one of two runs is an ensemble: of what, and what the other has to do with it; else nothing."""
+    specs, said = (a.ensemble, b.ensemble), []
+    for letter, run, spec in zip("AB", (a, b), specs):
+        if spec:
+            kind = "is a soup, one network" if spec.is_soup else "is an ensemble"
+            names = ", ".join(member.name for member in spec.members)
+            said.append(f"{letter} {kind}, {spec.title}: made from {names}.")
+    for spec, letter, other, name in ((specs[0], "A", b, "B"), (specs[1], "B", a, "A")):
+        if spec and other.id in {member.run for member in spec.members}:
+            said.append(f"{name} is one of the members of {letter}.")
+    if all(specs) and {member.sha256 for member in specs[0].members} == {member.sha256 for member in specs[1].members}:
+        said.append("Both have the same members, so they differ in nothing but how these are combined.")
+    return said
 
 
 def same_but_for_the_seed(config: RunConfig) -> tuple:
@@ -150,7 +182,7 @@ def compare(run_a: Run, run_b: Run, split: str = "val") -> dict:
 
     Returns:
         runs: [{"id", "name"}] of A and B; split; n images; n_patients or None; task; class_names
-        differs: as `differences`
+        differs: as `run_differences`
         roc_auc: the fields of AUCTest with "sentence", None where it is undefined; a mean over classes where
         there are more than
             two, over findings where there are several
@@ -180,11 +212,11 @@ def describe(both: Pair, run_a: Run, run_b: Run, split: str) -> dict:
         "runs": [{"id": run.id, "name": run.name} for run in (run_a, run_b)], "split": split,
         "n": len(both.labels), "positive_class": both.class_names[1] if both.task == "binary-class" else None,
         "n_patients": None if both.groups is None else len(np.unique(both.groups)), "task": both.task,
-        "class_names": list(both.class_names), "differs": differences(run_a.config, run_b.config),
+        "class_names": list(both.class_names), "differs": run_differences(run_a, run_b),
         "roc_auc": auc_of(both, split), "accuracy": None if findings else accuracy_of(both, split),
         "findings": [{"finding": name, "n_positive": int(one.labels.sum()), "roc_auc": auc_of(one, split),
                       "accuracy": accuracy_of(one, split)} for name, one in zip(both.class_names, each)],
-        "disagreements": len(disagreements(both)), "notes": list(both.notes)}
+        "disagreements": len(disagreements(both)), "notes": [*ensemble_sentences(run_a, run_b), *both.notes]}
 
 
 def auc_of(both: Pair, split: str) -> dict | None:

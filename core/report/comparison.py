@@ -51,7 +51,8 @@ def _side_by_side(all_of: Sequence[Contents]) -> str:
             if any(what.result.value(name) is not None for what in all_of)]
     counts = [counts_of(what) for what in all_of]
     rows += [(title, *(f"{one[title]:,}" if one else "" for one in counts)) for title in COUNTS.values() if any(counts)]
-    rows.append(("Best epoch", *(str(what.preds.epoch) for what in all_of)))
+    rows.append(("Network", *(what.run.network_title for what in all_of)))
+    rows.append(("Best epoch", *("ensemble" if what.run.ensemble else str(what.preds.epoch) for what in all_of)))
     rows += results_by_split(all_of)
     if any(what.result.positive_class for what in all_of):
         rows.append(("Positive class", *(what.result.positive_class or "" for what in all_of)))
@@ -77,11 +78,25 @@ def _paired(runs: Sequence[Run], split: str) -> str:
 
 def _differences(all_of: Sequence[Contents]) -> str:
     """Settings in which not all runs are equal."""
-    changed = [dict((name, value) for name, _, value in changed_settings(what.config)) for what in all_of]
+    changed = [dict((name, value) for name, _, value in changed_settings(what.config)
+                    if not what.run.ensemble or name.startswith("data.")) for what in all_of]
     names = [name for name in dict.fromkeys(name for one in changed for name in one)
              if len({one.get(name) for one in changed}) > 1]
     datasets = [what.config.data.dataset for what in all_of]
     rows = [("Data set", *datasets)] if len(set(datasets)) > 1 else []
-    rows += [(KNOBS[name].label, *(one.get(name, network_title(str(KNOBS[name].default))) for one in changed))
-             for name in names]
+    if any(what.run.ensemble for what in all_of):
+        rows += [("Network", *(what.run.network_title for what in all_of)), ("Members", *(_members(what) for what in all_of))]
+        names = [name for name in names if name != "model.name"]
+    rows += [(KNOBS[name].label, *(_setting(what, name, one) for what, one in zip(all_of, changed))) for name in names]
     return table(("", *(what.run.name for what in all_of)), rows) if rows else "<p>Only their names.</p>"
+
+
+def _setting(what: Contents, name: str, changed: dict[str, str]) -> str:
+    """The value of a setting; an ensemble has settings of its images alone."""
+    if what.run.ensemble and not name.startswith("data."):
+        return "-"
+    return changed.get(name, network_title(str(KNOBS[name].default)))
+
+
+def _members(what: Contents) -> str:
+    return ", ".join(member.name for member in what.run.ensemble.members) if what.run.ensemble else "-"

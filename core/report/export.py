@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.config import RunConfig
+from core.errors import LightboxError
 from core.evaluation.evaluate import evaluate
 from core.evaluation.run_evaluation import RunEvaluation
 from core.files import write_atomic, write_json
@@ -31,12 +32,29 @@ def export(run: Run, folder: Path, title: str, about: str = "", progress=None,
             classifier is not for. The rest of the card is written from the run: split, settings, measures.
         evaluations: of each split, for the card. None evaluates validation and test, which opens the test
             split, and counts
+
+    Raises LightboxError "export.ensemble" for several networks that predict together, "checkpoint.missing", "checkpoint.damaged".
     """
+    if run.ensemble and not run.ensemble.is_soup:
+        raise LightboxError("export.ensemble", f"{run.name} is an ensemble of {len(run.ensemble.members)} networks, and export "
+                            "writes a single one.", "python -m core bundle writes a zip with the weights of every member and "
+                            "with how they are combined; or export one of the members.")
     best, _ = checkpoints.load_best(run.checkpoints)
-    source = run.checkpoints / checkpoints.name_of(best.epoch)
     folder.mkdir(parents=True, exist_ok=True)                # before the test set is opened
     if evaluations is None:
         evaluations = {split: evaluate(run, split, progress) for split in ("val", "test")}
+    export_epoch(run, best.epoch, folder, title)
+    write_atomic(folder / "card.md", _card(run, title, about, best.epoch, evaluations))
+
+
+def export_epoch(run: Run, epoch: int, folder: Path, title: str) -> None:
+    """Write the weights of an epoch with its settings, without a card: weights.safetensors, meta.json and config.json.
+
+    Raises LightboxError "checkpoint.missing", "checkpoint.damaged".
+    """
+    best = checkpoints.load_epoch(run.checkpoints, epoch)
+    source = run.checkpoints / checkpoints.name_of(epoch)
+    folder.mkdir(parents=True, exist_ok=True)
     config = _without_paths(run.config)
     meta = {"title": title, "model": asdict(config.model), "classifier": best.meta["classifier"],
             "dataset": Path(best.meta["dataset"]).name,
@@ -47,7 +65,6 @@ def export(run: Run, folder: Path, title: str, about: str = "", progress=None,
     settings["data"]["dataset"] = meta["dataset"]
     write_json(folder / "config.json", settings)
     write_json(folder / "meta.json", {"meta": meta, "sha256": checkpoints.checksum(meta)})
-    write_atomic(folder / "card.md", _card(run, title, about, best.epoch, evaluations))
 
 
 def _without_paths(config: RunConfig) -> RunConfig:
@@ -70,9 +87,16 @@ def _card(run: Run, title: str, about: str, epoch: int, evaluations: Mapping[str
             f" Positive class: {data['class_names'][1]}." if data["task"] == "binary-class" else ""), "",
         f"**Input** {data['size']} x {data['size']} px, {'gray' if data['channels'] == 1 else 'colour'}, {data['resize']}.", "",
         f"**Images** {images}. {data['split_note']}", "",
-        f"**Network** {network_title(config.model.name)}, epoch {epoch} of {config.train.epochs}, chosen by "
-        f"validation {monitor}. Non-default settings: {', '.join(changed)}.", "",
+        _network(run, config, epoch, monitor) + f" Non-default settings: {', '.join(changed)}.", "",
         *(f"**{SPLIT_WORDS[split]}** {one.data_note.text}\n" for split, one in evaluations.items() if one.data_note),
         "| split | images | accuracy (95 % interval) | majority class | ROC AUC (95 % interval) |",
         "|---|---|---|---|---|", *rows, "",
         "Trained by Lightbox itself. For teaching; not for clinical use.", ""])
+
+
+def _network(run: Run, config: RunConfig, epoch: int, monitor: str) -> str:
+    title = network_title(config.model.name)
+    if run.ensemble:
+        names = ", ".join(member.name for member in run.ensemble.members)
+        return f"**Network** {title}, {run.ensemble.title}: {run.ensemble.about} Made from {names}."
+    return f"**Network** {title}, epoch {epoch} of {config.train.epochs}, chosen by validation {monitor}."

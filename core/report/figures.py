@@ -29,6 +29,8 @@ MOST_ROWS = 20                # of a confusion matrix
 
 def training(what: Contents, metric: str) -> Chart | None:
     """A metric of training and validation by epoch, the kept epoch marked."""
+    if what.run.ensemble:                                   # it was not trained: what it has in place of an epoch is no curve
+        return None
     lines = {}
     for line, column in ((curves.TRAIN, f"train_{metric}"), (curves.VAL, f"val_{metric}")):
         points = [(record["epoch"], record[column]) for record in what.epochs

@@ -22,6 +22,7 @@ from core.report.contents import (
     split_table,
     with_interval,
 )
+from core.report.ensembles import PAPERS, combination, member_networks, settings_of, summary_of
 from core.report.figures import as_svg, figures
 from core.report.markup import document, head, numbered, table, warnings
 from core.report.pictures import Mistake, as_address, of_network
@@ -61,37 +62,44 @@ def report(run: Run | Contents, split: str = "") -> str:
     about, result = what.about, what.result
     parts = [
         head(what.run.name,
-             f"{about['title']} · {network_title(what.config.model.name)} · {SPLIT_WORDS[what.split]} images"),
+             f"{about['title']} · {what.run.network_title} · {SPLIT_WORDS[what.split]} images"),
         _summary(what),
         warnings(result.warnings),
         "<h2>Results</h2>", _metrics(what), _copies(what), _baselines(what), _grouped(what),
         _classes(what),
         *_elsewhere(what),
         "<h2>Figures</h2>", figures_of(what),
+        *(["<h2>Members</h2>", combination(what)] if what.run.ensemble else []),
         *_network(what),
         "<h2>Data</h2>", _data(what), _split(what),
-        "<h2>Training</h2>", _training(what), _weights(what),
+        *([] if what.run.ensemble else ["<h2>Training</h2>", _training(what), _weights(what)]),
         "<h2>References</h2>", numbered(references([what])),
-        f"<details><summary>Full configuration</summary><pre>{escape(settings_json(what.config))}</pre></details>",
+        f"<details><summary>Full configuration</summary><pre>{escape(_settings(what))}</pre></details>",
     ]
     return document(f"{what.run.name}: report", parts)
+
+
+def _settings(what: Contents) -> str:
+    return settings_of(what) if what.run.ensemble else settings_json(what.config)
 
 
 # -------------------------------------------------------------------------------------------------- the parts
 
 def _summary(what: Contents) -> str:
     """The one sentence to read."""
-    estimates, result = what.result.estimates, what.result
+    estimates, result, spec = what.result.estimates, what.result, what.run.ensemble
     shut = ""
     if what.split == "val":
-        shut = ("<p class='quiet'>These are the validation images, on which the epoch was chosen, so the "
+        chosen = "the epochs of its members were" if spec else "the epoch was"
+        shut = (f"<p class='quiet'>These are the validation images, on which {chosen} chosen, so the "
                 "numbers are slightly optimistic.</p>")
+    weights = summary_of(spec) if spec else f"The weights are those of epoch {what.preds.epoch}, chosen on validation."
     images = f"{result.n:,} {SPLIT_WORDS[what.split]} images"
     return (f"<p>On {images} the accuracy is {with_interval(estimates['accuracy'])}; always "
             f"predicting the most frequent class gives {result.majority_accuracy:.3f}. "
             f"ROC AUC {with_interval(estimates['roc_auc'])}, "
             f"Cohen's kappa {with_interval(estimates['cohen_kappa'])}. "
-            f"The weights are those of epoch {what.preds.epoch}, chosen on validation.</p>{shut}")
+            f"{escape(weights)}</p>{shut}")
 
 
 def _metrics(what: Contents) -> str:
@@ -99,7 +107,8 @@ def _metrics(what: Contents) -> str:
              else f"{one.n_positive:,}",
              one.method or "none") for name, one in what.result.estimates.items() if one.value is not None]
     return _positive(what) + table(("Metric", "Value (95 % interval)", "n", "n positive", "Method"), rows, (2, 3)) + (
-        "<p>At the best epoch. Empty: the training images were not evaluated in the same way, or the test set was not opened.</p>"
+        f"<p>{'' if what.run.ensemble else 'At the best epoch. '}Empty: the training images were not evaluated in the same way, "
+        "or the test set was not opened.</p>"
         + table(("", what.run.name), results_by_split([what]), (1,)))
 
 
@@ -228,10 +237,11 @@ def _network(what: Contents) -> list[str]:
     try:
         found = of_network(what)
     except LightboxError as error:
-        return ["<h2>Network</h2>", f"<p class='quiet'>{escape(str(error))}</p>"]
+        return ["<h2>Mistakes</h2>" if what.run.ensemble else "<h2>Network</h2>", f"<p class='quiet'>{escape(str(error))}</p>"]
     title = escape(network_title(what.config.model.name))
-    parts = ["<h2>Network</h2>", f"<figure>{found.drawing}<figcaption>{title}, stage by stage: "
-             "as high as the side of what it puts out; below, its parameters.</figcaption></figure>", "<h2>Mistakes</h2>"]
+    drawing = ["<h2>Network</h2>", f"<figure>{found.drawing}<figcaption>{title}, stage by stage: "
+               "as high as the side of what it puts out; below, its parameters.</figcaption></figure>"] if found.drawing else []
+    parts = [*drawing, "<h2>Mistakes</h2>"]
     if not found.all_mistakes:
         return [*parts, f"<p>Each of the {len(what.preds.labels):,} {SPLIT_WORDS[what.split]} images is predicted correctly.</p>"]
     shown = len(found.mistakes)
@@ -241,8 +251,9 @@ def _network(what: Contents) -> list[str]:
                                                                       for one in found.mistakes], (2,)),
                 "<p class='quiet'>The images are not at hand, so they are not shown.</p>"]
     other = "" if found.epoch == what.preds.epoch else f" The maps are of epoch {found.epoch}."
+    mean = "" if found.drawing else " A map is the mean of the members' maps, each as much as its member counts."
     return [*parts, f"<p class='quiet'>Left the image as the network sees it, right under Grad-CAM of what was predicted, at the "
-            f"last layer, the brightest colour its own maximum.{other}</p>",
+            f"last layer, the brightest colour its own maximum.{mean}{other}</p>",
             "<div class='mistakes'>" + "".join(map(_mistake, found.mistakes)) + "</div>"]
 
 
@@ -278,8 +289,13 @@ def references(all_of: Sequence[Contents]) -> list[str]:
     """Return what to cite: of the images, the networks, the software and the statistics; each once."""
     found = [what.citation for what in all_of if what.citation]
     found += [paper for what in all_of for family, paper in NETWORK_PAPERS.items()
-              if family in what.config.model.name]
+              if any(family in name for name in _networks(what))]
+    found += [PAPERS[what.run.ensemble.how] for what in all_of if what.run.ensemble and what.run.ensemble.how in PAPERS]
     return list(dict.fromkeys([*found, *REFERENCES]))
+
+
+def _networks(what: Contents) -> list[str]:
+    return member_networks(what.run) if what.run.ensemble else [what.config.model.name]
 
 
 def results_by_split(all_of: Sequence[Contents]) -> list[tuple[str, ...]]:

@@ -15,11 +15,12 @@ from core.metrics import MULTI_LABEL, predict
 from core.report.contents import Contents
 from core.report.figures import architecture, as_svg
 from core.runs import checkpoints
-from core.runs.classifiers import as_input, load_classifier
+from core.runs.classifiers import load_classifier
 from core.runs.store import Run
 
 if TYPE_CHECKING:
     from core.models.classifier import Classifier
+    from core.runs.ensembles import Ensemble
 
 MOST = 8               # mistakes in a report
 SIDE = 224             # px of a picture: what is smaller is enlarged, without smoothing
@@ -65,20 +66,20 @@ def mistakes(what: Contents, most: int = MOST) -> tuple[list[Mistake], int]:
     return found, len(wrong)
 
 
-def with_pictures(found: list[Mistake], data: Dataset, model: Classifier) -> list[Mistake]:
+def with_pictures(found: list[Mistake], data: Dataset, model: Classifier | Ensemble) -> list[Mistake]:
     """Return the same with their pictures, those of images that are not in the set left out.
 
-    A map is Grad-CAM of the predicted class at the last layer, each drawn up to its own maximum.
+    A map is Grad-CAM of the predicted class at the last layer, each drawn up to its own maximum; of an ensemble the weighted mean
+    of its members' maps.
     """
-    from core.explain import explain
+    from core.evaluation.maps import explain_pictures
     from core.explain.overlay import overlay
     place = {name: row for row, name in enumerate(data.table["image_id"].astype(str))}
     found = [one for one in found if one.image_id in place]
     images = [np.asarray(data.images[place[one.image_id]]) for one in found]
     if not found:
         return []
-    import torch
-    maps = explain("grad_cam", model, as_input(model, images), torch.tensor([one.target for one in found])).cpu().numpy()
+    maps = explain_pictures(model, images, [one.target for one in found])
     return [replace(one, picture=_jpeg(image), map=_jpeg(overlay(_large(image), cam)))
             for one, image, cam in zip(found, images, maps)]
 
@@ -111,8 +112,8 @@ def as_trained(run: Run) -> Classifier:
 
 @dataclass(frozen=True)
 class OfNetwork:
-    """The drawing of a network as SVG, its most confident mistakes with pictures where they are at hand, how many there are in
-    all, and the epoch of the weights."""
+    """The drawing of a network as SVG ("" of an ensemble, which has several), its most confident mistakes with pictures where
+    they are at hand, how many there are in all, and the epoch of the weights."""
     drawing: str
     mistakes: list[Mistake]
     all_mistakes: int
@@ -129,18 +130,25 @@ def of_network(what: Contents) -> OfNetwork:
     Raises:
         LightboxError: as `load_classifier`
     """
-    from core.models.layers import stage_table
     file = what.run.folder / "predictions.npz"
     key = (str(what.run.folder), file.stat().st_mtime_ns if file.is_file() else 0, what.split,
            checkpoints.best_epoch(what.run.checkpoints), repr(thresholds.of(what.run)), what.data and what.data.fingerprint)
     if key not in _kept:
-        model = as_trained(what.run)
-        drawing = as_svg(architecture(stage_table(model)))
+        model, drawing = _drawn(what.run)
         found, n = mistakes(what)
-        model.requires_grad_(False)
         if what.data is not None:
             found = with_pictures(found, what.data, model)
         _kept[key] = OfNetwork(drawing, found, n, checkpoints.best_epoch(what.run.checkpoints) or 0)
         while len(_kept) > KEPT:
             _kept.pop(next(iter(_kept)), None)
     return _kept[key]
+
+
+def _drawn(run: Run) -> tuple[Classifier | Ensemble, str]:
+    """A run's classifier, and its network as SVG; an ensemble is no single network."""
+    from core.models.layers import stage_table
+    if run.ensemble and not run.ensemble.is_soup:
+        return load_classifier(run.id).model, ""
+    model = as_trained(run)
+    drawing = as_svg(architecture(stage_table(model)))
+    return model.requires_grad_(False), drawing

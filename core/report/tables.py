@@ -20,8 +20,7 @@ from core.files import to_csv
 from core.metrics import METRICS, MULTI_LABEL, Estimate, confusion
 from core.models import MODELS
 from core.report.contents import SPLIT_WORDS, Contents
-from core.runs.codes import FAMILIES
-from core.runs.names import network_title
+from core.runs.codes import ENSEMBLE, FAMILIES
 from core.runs.store import Run
 from core.runs.summary import RunSummary, stored_splits
 
@@ -38,7 +37,7 @@ def evaluation_report(what: Contents) -> str:
     head = ("run", "code", "split", "epoch", "class", "metric", "value", "low", "high", "n", "n_positive",
             "interval_method", "positive_class")
     positive = what.result.positive_class or ""
-    fixed = (what.run.name, what.run.code, SPLIT_WORDS[what.split], what.preds.epoch)
+    fixed = (what.run.name, what.run.code, SPLIT_WORDS[what.split], None if what.run.ensemble else what.preds.epoch)
     rows = [(*fixed, "all", *_row_of(name, one), positive) for name, one in what.result.estimates.items()]
     if positive:
         rows += [(*fixed, "all", title, count, None, None, what.result.n, None, None, positive)
@@ -87,7 +86,7 @@ def reports_of_runs(runs: Sequence[Run], split: str = "val", progress: Progress 
 
 def names_of_reports(runs: Iterable[Run]) -> tuple[str, str]:
     """Return the file names of R001's two reports, which begin with the families of the networks."""
-    families = "_".join(sorted({FAMILIES[MODELS[run.config.model.name].family] for run in runs}))
+    families = "_".join(sorted({ENSEMBLE if run.ensemble else FAMILIES[MODELS[run.config.model.name].family] for run in runs}))
     return f"{families}_evaluation_report.csv", f"{families}_predictions_report.csv"
 
 
@@ -113,8 +112,8 @@ def of_one_task(runs: Sequence[Run], split: str) -> list[Run]:
 def _evaluation_row(run: RunSummary, split: str) -> dict[str, object]:
     """Return column -> value; None where it is not known: training that was not measured, a test set that was not opened."""
     row, found = RunGroup(run.name, (run,)), run.scores.get(split, {})
-    values = {"run": run.name, "id": run.id, "code": run.code, "data": run.data_title, "network": network_title(run.network),
-              "split": SPLIT_WORDS[split], "best_epoch": run.best_epoch or None, "n": found.get("n"),
+    values = {"run": run.name, "id": run.id, "code": run.code, "data": run.data_title, "network": run.network_title,
+              "split": SPLIT_WORDS[split], "best_epoch": run.best_epoch or None if run.was_trained else None, "n": found.get("n"),
               "n_positive": found.get("n_positive")}
     names = OF_R001 | {"macro_recall": "sensitivity"} if run.task == MULTI_LABEL else OF_R001
     values |= {title: row.estimate(name, split)[0] for title, name in names.items()}
@@ -196,6 +195,11 @@ def curves(what: Contents) -> str:
     columns = [key for key in dict.fromkeys(key for record in epochs for key in record)
                if key != "kind" and all(not isinstance(record.get(key), (list, dict)) for record in epochs)]
     return to_csv(columns, [[record.get(key) for key in columns] for record in epochs])
+
+
+def tables_of(run: Run) -> dict[str, tuple[str, Callable[[Contents], str]]]:
+    """Return the tables of TABLES that a run has: an ensemble was not trained, so it has no epochs."""
+    return {name: row for name, row in TABLES.items() if not (run.ensemble and name == "curves.csv")}
 
 
 TABLES = {          # file name: (what it is, its function)

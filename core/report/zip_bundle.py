@@ -7,6 +7,8 @@
     <code>/report/images/*.png, *.svg                     curves and figures
     <code>/report/summaries/*.csv                         evaluation report, predictions report, each image, each epoch
     <code>/config.json
+
+Of an ensemble core/report/ensembles.py says what stands in place of one network and its checkpoint.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ from core.files import to_csv
 from core.report import export
 from core.report.comparison import comparison
 from core.report.contents import Contents, contents
+from core.report.ensembles import ensemble_files, members_csv
 from core.report.figures import architecture, as_png, as_svg, figures
 from core.report.html import report
 from core.report.pictures import as_trained
-from core.report.tables import TABLES, evaluation_report, reports_of_runs
+from core.report.tables import evaluation_report, reports_of_runs, tables_of
 from core.runs.store import Run
 
 if TYPE_CHECKING:
@@ -54,11 +57,14 @@ def bundle(run: Run, split: str = "", progress: Callable[[str, int, int], None] 
     for name, (_, figure) in figures(what).items():
         files |= {f"report/images/{name}.png": as_png(figure), f"report/images/{name}.svg": as_svg(figure)}
     files["report/report.html"] = report(what)
-    files |= {f"report/summaries/{name}": table(what) for name, (_, table) in TABLES.items()}
+    files |= {f"report/summaries/{name}": table(what) for name, (_, table) in tables_of(run).items()}
     say("Describing the network", 2)
     files |= {f"architecture_plots/{name}": content for name, content in _architecture(run).items()}
     say("Packing the weights", 3)
-    files |= {f"checkpoints/{name}": content for name, content in _weights(run, what).items()}
+    if run.ensemble and not run.ensemble.is_soup:
+        files |= ensemble_files(run)
+    else:
+        files |= {f"checkpoints/{name}": content for name, content in _weights(run, what).items()}
     logs = [run.folder / name for name in ("metrics.jsonl", "log.txt")]
     files |= {f"logs/{path.name}": path.read_bytes() for path in logs if path.is_file()}
     root = run.code
@@ -79,7 +85,7 @@ def comparison_bundle(runs: Sequence[Run], split: str = "val") -> bytes:
         files |= reports_of_runs(runs, split)
     for what in all_of:
         files[f"{what.run.id}/config.json"] = (what.run.folder / "config.json").read_bytes()
-        files |= {f"{what.run.id}/{name}": table(what) for name, (_, table) in TABLES.items()}
+        files |= {f"{what.run.id}/{name}": table(what) for name, (_, table) in tables_of(what.run).items()}
         for name, (_, figure) in figures(what).items():
             files |= {f"{what.run.id}/{name}.png": as_png(figure),
                       f"{what.run.id}/{name}.svg": as_svg(figure)}
@@ -94,6 +100,8 @@ def measures_of_all(all_of: Sequence[Contents]) -> str:
 
 def _architecture(run: Run) -> dict[str, str | bytes]:
     from core.models.layers import stage_table
+    if run.ensemble and not run.ensemble.is_soup:
+        return {"members.csv": members_csv(run)}
     model = as_trained(run)
     drawing = architecture(stage_table(model))
     return {"architecture.png": as_png(drawing), "architecture.svg": as_svg(drawing),
@@ -112,7 +120,7 @@ def layers(model: Classifier) -> str:
 
 def weights_zip(run: Run) -> bytes:
     """The weights of the best epoch as safetensors with their model card, zipped; what
-    `core.runs.classifiers` can load again."""
+    `core.runs.classifiers` can load again. Raises LightboxError as `core.report.export.export`."""
     return zipped(_weights(run, contents(run)), zipfile.ZIP_STORED)        # random numbers do not get smaller
 
 

@@ -59,7 +59,8 @@ class RunSummary:
             augmented
         ensemble: how an ensemble combines its members; "" for a single network
         ensemble_title: what stands where a trained run has its network, "" for one
-        members: of an ensemble or a soup the ids of the runs that it was made from
+        members: of an ensemble or a soup the ids of the runs that it was made from, that of several epochs several times
+        draws: of an ensemble, augmented copies of an image that each member sees; 0 is the image alone
     """
     id: str
     name: str
@@ -90,6 +91,7 @@ class RunSummary:
     ensemble: str = ""
     ensemble_title: str = ""
     members: tuple[str, ...] = ()
+    draws: int = 0
 
     @property
     def n_train(self) -> int:
@@ -187,7 +189,7 @@ def summarize(run: Run) -> RunSummary:
         scores=scores, unscored=tuple(split for split in stored_splits(run) if split not in scores),
         code=run_code(config, about, spec), details="" if spec else _details(config), ensemble=spec.how if spec else "",
         ensemble_title=spec.title if spec else "",
-        members=tuple(dict.fromkeys(member.run for member in spec.members)) if spec else ())
+        members=tuple(member.run for member in spec.members) if spec else (), draws=spec.draws if spec else 0)
 
 
 def _of_split(record: Mapping, split: str) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,13 @@ import streamlit as st
 
 from core.charts import comparisons, curves
 from core.charts.chart import thin
-from core.config import ModelConfig
 from core.evaluation.leaderboard import RunGroup
 from core.metrics import METRICS
 from core.runs.store import RunStore
 from core.runs.summary import RunSummary
 from pages.shared import run_feed, theme
 from pages.shared.charts import line_style, show_chart
-from pages.shared.costs import count_costs, known_costs, known_times, measure_times
+from pages.shared.costs import Place, count_costs, known_costs, known_times, measure_times
 from pages.shared.layout import escape, format_interval
 from pages.shared.predictions import roc_curves, stored_predictions
 from pages.shared.widget_state import follow
@@ -51,6 +50,8 @@ def draw_curves(store: RunStore, picked: Sequence[RunGroup], split: str) -> None
     keys = _keys(picked)
     left, right = st.columns([58, 42], gap="large")
     with left:
+        if untrained := [line.name for line in picked if not line.first.was_trained]:
+            st.caption(f"No learning curve, because an ensemble is not trained: {escape(', '.join(untrained))}.")
         columns = st.columns(2)
         for n, (key, title) in enumerate(CURVES.items()):
             with columns[n % 2]:
@@ -63,7 +64,7 @@ def _draw_curve(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str
                 title: str) -> None:
     lines = []
     for name, line in zip(keys, picked):
-        for one in line.runs:
+        for one in (one for one in line.runs if one.was_trained):
             run = store.get(one.id)
             run_feed.follow(run)
             xs, ys = thin(*run_feed.curve(run, "epoch", key), 200)
@@ -111,45 +112,70 @@ def _draw_roc(store: RunStore, picked: Sequence[RunGroup], keys: dict[str, str],
 
 # ------------------------------------------------------------------------------------------- against the cost
 
-def _place(one: RunSummary) -> tuple[ModelConfig, int, int, int]:
+def _place(one: RunSummary) -> Place:
     return one.config.model, len(one.class_names), one.config.data.size, one.channels
 
 
+def places_of(one: RunSummary, every: Mapping[str, RunSummary]) -> list[Place]:
+    """Return the networks that a run asks about an image: its own, those of all members of an ensemble; none where one of these
+    was deleted.
+
+    Args:
+        every: id -> run, of all runs
+    """
+    if one.has_weights:
+        return [_place(one)]
+    there = [every[member] for member in one.members if member in every]
+    return [_place(member) for member in there] if len(there) == len(one.members) else []
+
+
 COSTS = {
-    "parameters": ("Parameters", "Learned weights of the network.", lambda one: _counted(one, "parameters")),
-    "flops": ("Multiply-adds", "To classify one image.", lambda one: _counted(one, "flops")),
-    "seconds": ("Training time, s", "Training and validation. Not comparable between machines.",
-                lambda one: one.seconds),
-    "latency": ("Time for one image, s", "Inference for one image on one core of this machine: median of seven.",
-                lambda one: known_times().get(_place(one))),
+    "parameters": ("Parameters", "Learned weights of the network; of an ensemble those of all members.",
+                   lambda one, places: _sum(_counted(place, "parameters") for place in places)),
+    "flops": ("Multiply-adds", "To classify one image, by all members of an ensemble.",
+              lambda one, places: _sum(_counted(place, "flops") for place in places * max(1, one.draws))),
+    "seconds": ("Training time, s", "Training and validation, of all members of an ensemble. Not comparable between machines.",
+                lambda one, places: one.seconds),
+    "latency": ("Time for one image, s", "Inference for one image on one core of this machine: median of seven, summed over the "
+                "members of an ensemble.",
+                lambda one, places: _sum(known_times().get(place) for place in places * max(1, one.draws))),
 }
 
 
-def _counted(one: RunSummary, name: str) -> float | None:
-    found = known_costs().get(_place(one))
+def _counted(place: Place, name: str) -> float | None:
+    found = known_costs().get(place)
     return None if found is None or isinstance(found, str) else float(getattr(found, name))
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """The sum, None where one of them is not known, or there are none."""
+    values = list(values)
+    return None if not values or None in values else float(sum(values))
 
 
 def draw_against_cost(lines: Sequence[RunGroup], picked: Sequence[RunGroup]) -> None:
     """A measure on validation against four costs, a point a line of the table."""
     entries = [one for line in lines for one in line.runs]
-    count_costs(_place(one) for one in entries if one.class_names)
+    every = {one.id: one for one in run_feed.all_runs(RunStore())}
+    places = {one.id: places_of(one, every) for one in entries}
+    asked = [place for one in entries for place in places[one.id]]
+    count_costs(place for one in entries if one.class_names for place in places[one.id])
     kept = st.session_state.setdefault("compare_cost", {"measure": "roc_auc"})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         offered = [m for m in METRICS if any(line.estimate(m)[0] is not None for line in lines)]
         kept["measure"] = kept["measure"] if kept["measure"] in offered else (offered or ["roc_auc"])[0]
         st.selectbox("Metric on validation", offered, format_func=lambda m: METRICS[m].title, width=240,
                      **follow("compare_cost_measure", kept["measure"], kept.__setitem__, "measure"))
-        if any(_place(one) not in known_times() for one in entries):
+        if any(place not in known_times() for place in asked):
             if st.button("Measure inference time", icon=":material/timer:",
                          help="Runs each network a few times on one "
                          "core of this machine, with random weights, on which the time does not depend."):
                 st.session_state["compare_measuring"] = True
         if st.session_state.get("compare_measuring"):
-            measure_times(place for place in map(_place, entries) if place not in known_times())
+            measure_times(place for place in asked if place not in known_times())
             st.session_state.pop("compare_measuring")
             st.rerun()
-    frame = _frame(lines, picked, kept["measure"])
+    frame = _frame(lines, picked, kept["measure"], places)
     columns = st.columns(2)
     for n, (name, (title, help, _)) in enumerate(COSTS.items()):
         with columns[n % 2]:
@@ -161,7 +187,8 @@ def draw_against_cost(lines: Sequence[RunGroup], picked: Sequence[RunGroup]) -> 
                   else ""))
 
 
-def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) -> pd.DataFrame:
+def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str,
+           places: Mapping[str, list[Place]]) -> pd.DataFrame:
     rows = []
     for line in lines:
         value, low, high = line.estimate(measure)
@@ -174,7 +201,7 @@ def _frame(lines: Sequence[RunGroup], picked: Sequence[RunGroup], measure: str) 
                "hue": theme.QUIET if place is None else theme.class_color(place),
                "said": format_interval(value, low, high)}
         for name, (_, _, of) in COSTS.items():
-            known = [x for x in map(of, line.runs) if x is not None]
+            known = [x for x in (of(one, places[one.id]) for one in line.runs) if x is not None]
             row[name] = float(np.mean(known)) if known else None
         rows.append(row)
     # what is picked is drawn last, A on top

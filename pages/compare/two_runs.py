@@ -13,7 +13,7 @@ import streamlit as st
 from core.charts import comparisons
 from core.errors import LightboxError
 from core.evaluation import compare
-from core.evaluation.compare import Pair, differences, disagreements
+from core.evaluation.compare import Pair, disagreements, ensemble_sentences, run_differences
 from core.metrics import MULTI_LABEL
 from core.runs.names import network_title
 from core.runs.store import Run
@@ -84,10 +84,14 @@ def _stamp(run: Run) -> tuple:
 
 def draw_differences(a: Run, b: Run) -> None:
     """The settings that differ, and nothing else."""
-    rows = differences(a.config, b.config)
+    rows, sentences = run_differences(a, b), ensemble_sentences(a, b)
     st.header("Differences", anchor=False,
               help="The settings in which the two runs differ. A controlled experiment changes one "
               "thing at a time.")
+    for said in sentences:
+        st.markdown(escape(said))
+    if not rows and sentences:
+        return
     if not rows:
         st.markdown("No setting differs. Any difference comes from the machine, its threads or software versions.")
         return
@@ -144,13 +148,16 @@ def draw_tests(tests: dict, a: Run, b: Run, seeds: Mapping[str, Sequence[RunSumm
     for name, test in shown.items():
         said = escape(test["sentence"]) if test else "ROC AUC is undefined: it needs images of each class."
         st.markdown(said if said.startswith(name) else f"**{name}.** {said}")
-    for note in tests["notes"]:
+    for note in [one for one in tests["notes"] if one not in ensemble_sentences(a, b)]:      # those stand beside
         st.caption(escape(note))
     st.caption(_about_seeds(a, b, seeds))
 
 
 def _about_seeds(a: Run, b: Run, seeds: Mapping[str, Sequence[RunSummary]]) -> str:
     """The test is of two trained networks. What is known of other seeds, in a sentence."""
+    if a.ensemble or b.ensemble:
+        return ("An ensemble has no seed: with members of other seeds the other may be better. What it fits is fitted on other "
+                "patients of validation than those that it is scored on.")
     said = "This compares two trained networks, not their settings: with another seed the other may be better."
     parts = []
     for letter, run in (("A", a), ("B", b)):

@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import LightboxError
 from core.report import bundle, comparison, contents, report, zip_bundle
 from core.report.figures import FIGURES, as_png, as_svg, figures
-from core.report.tables import TABLES, names_of_reports, of_one_task, reports_of_runs
+from core.report.tables import names_of_reports, of_one_task, reports_of_runs, tables_of
 from core.runs.store import Run
 from pages.shared.layout import escape
 from pages.shared.predictions import stored_predictions
@@ -31,16 +31,18 @@ def draw_downloads(run: Run, split: str) -> None:
                                  "loads nothing from elsewhere.", partial(_report, run, split),
                 zip_bundle.file_name(run, ".html"),
                 "text/html", primary=True)
-        _button("Everything (ZIP)", "The report, tables, figures, config, curves, log and the weights with "
-                                    "their model card, in the folders that the report on MURA (R001) has.",
+        weights = "the weights of every member and how they are combined" if run.ensemble else "the weights with their model card"
+        _button("Everything (ZIP)", f"The report, tables, figures, config, curves, log and {weights}, in the folders that the "
+                                    "report on MURA (R001) has.",
                 partial(bundle, run, split),
                 zip_bundle.file_name(run, ".zip"), "application/zip")
-        _button("Weights", "The best epoch as safetensors with its model card. Put the folder into weights/ "
-                           "and the app lists it as a classifier.", partial(zip_bundle.weights_zip, run),
-                zip_bundle.file_name(run, "_weights.zip"), "application/zip")
+        if not run.ensemble or run.ensemble.is_soup:
+            _button("Weights", "The best epoch as safetensors with its model card. Put the folder into weights/ "
+                               "and the app lists it as a classifier.", partial(zip_bundle.weights_zip, run),
+                    zip_bundle.file_name(run, "_weights.zip"), "application/zip")
         _button("Config", "All settings as JSON.", partial(_config, run), f"{run.id}_config.json",
                 "application/json")
-        for name, (what, table) in TABLES.items():
+        for name, (what, table) in tables_of(run).items():
             _button(name.removesuffix(".csv").replace("_", " ").capitalize() + " (CSV)",
                     f"{what.capitalize()}.",
                     partial(_table, run, split, table), f"{run.id}_{name}", "text/csv")
