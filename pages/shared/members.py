@@ -52,8 +52,8 @@ def draw_members(run: Run, pixels: np.ndarray, token: str, target: int, key: str
         probs = probs_of(member.address, pixels, token)
         said = predict(probs[None], model.task, DEFAULT)[0]
         named = ", ".join(model.class_names[k] for k in (np.flatnonzero(said) if np.ndim(said) else [said])) or "no finding"
-        captions.append(f"{member.name}\n{named}, {format_probability(float(probs[target]))} {model.class_names[target]}\n"
-                        f"weight {weight:.2f}")
+        of_target = "" if named == model.class_names[target] else f"{model.class_names[target]} "
+        captions.append(f"{member.name}\n{named}, {of_target}{format_probability(float(probs[target]))}\nweight {weight:.2f}")
     peak, _ = scale_of(np.stack(maps))
     st.markdown("**Each member**", help="Its prediction, its probability of the explained class, how much it counts, and its "
                 "Grad-CAM. All maps have one scale.")
