@@ -42,7 +42,7 @@ def test_members_of_other_sizes_are_explained_as_each_sees_the_image(readers):
 
 @pytest.mark.parametrize("page, query", [
     ("evaluate", {}), ("errors", {"true": "all", "predicted": "all"}), ("gradcam", {"predicted": "all"}), ("compare", {}),
-    ("classify", {}), ("runs", {}), ("train", {}), ("browse", {})])
+    ("classify", {}), ("runs", {}), ("browse", {})])
 def test_the_page_opens(ensemble, page, query):
     at = open_page(page, run=ensemble.id, **query)
     assert not [box.value for box in at.error], page
