@@ -112,7 +112,7 @@ def weights(title: str, values: Sequence[tuple[str, float]], signed: bool = Fals
     digits = "+.3f" if signed else ".2f"
     said = "; ".join(f"{name} {value:{digits}}" for name, value in values)
     return Chart(_weights_spec(title, tuple(names), digits), {"weights": pa.table({"member": names, "weight": _floats(found)})},
-                 f"{title}: {said}.", {"x_axis": axes.linear([0.0, *found], room=0.12, signed=signed)},
+                 f"{title}: {said}.", {"x_axis": axes.linear([0.0, *found], room=0.16, signed=signed)},
                  height=25 * len(values) + 50)
 
 
@@ -121,8 +121,10 @@ def _weights_spec(title: str, names: tuple[str, ...], digits: str) -> alt.LayerC
     import altair as alt
     base = table("weights").encode(y=row_labels("member", names), x=position("x", "weight", title), tooltip=[
         alt.Tooltip("member:N", title="Member"), alt.Tooltip("weight:Q", title=title, format=digits)])
-    return alt.layer(base.mark_bar(color=palette.ACCENT, height=14), base.mark_text(align="left", dx=4, fontSize=11).encode(
-        text=alt.Text("weight:Q", format=digits)))
+    written = base.encode(text=alt.Text("weight:Q", format=digits))
+    return alt.layer(base.mark_bar(color=palette.ACCENT, height=14),
+                     written.transform_filter("datum.weight >= 0").mark_text(align="left", dx=4, fontSize=11),
+                     written.transform_filter("datum.weight < 0").mark_text(align="right", dx=-4, fontSize=11))
 
 
 def growth(losses: Sequence[float], added: Sequence[str], kept: int) -> Chart:

@@ -52,7 +52,7 @@ def preprocessing(run: Run, epoch: int) -> str:
     found = checkpoints.preprocessing_of(run.checkpoints, epoch)
     if not found:
         return "its preprocessing is not known"
-    mean, std = (", ".join(f"{value:.3g}" for value in found[name]) for name in ("mean", "std"))
+    mean, std = (", ".join(dict.fromkeys(f"{value:.3g}" for value in found[name])) for name in ("mean", "std"))
     color = "gray" if found["channels"] == 1 else "colour"
     return f"{found['size']} px, {KNOBS['data.resize'].words(found['resize']).lower()}, {color}, mean {mean}, SD {std}"
 

@@ -12,7 +12,7 @@ from core.runs.summary import RunSummary
 from core.runs.sweep import cross_validation
 from pages.shared import config_form, preview
 from pages.train.queue_button import draw_queue_button
-from pages.train.sweep import draw_refused, duration, queue_all
+from pages.train.sweep import duration, queue_all
 
 OFFERED = (3, 4, 5, 10)
 USUAL = 5
@@ -25,22 +25,20 @@ TOGETHER = {"image": "Images are dealt one by one: a patient may be in several f
 
 def draw_cross_validation(ahead: preview.RunPreview, devices: list[dict], rows: Sequence[RunSummary]) -> None:
     """Draw the choice of k and the button; say how many runs that is and how long they take."""
-    with st.expander("Cross-validation", key="cross_validation"):
-        folds = st.segmented_control("Folds", OFFERED, default=USUAL, key="cross_validation_folds", persist_state="session",
-                                     help=HELP) or USUAL
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="cross_validation"):
+        folds = st.segmented_control("Cross-validation: folds", OFFERED, default=USUAL, key="cross_validation_folds",
+                                     persist_state="session", help=HELP) or USUAL
         try:
             configs = cross_validation(config_form.read(), folds)
         except LightboxError:                              # shown where the form is
             return
-        n = (ahead.counts["train"] or 0) + (ahead.counts["val"] or 0)
-        seconds, unknown = preview.time_of_all(configs, devices, round(n * (folds - 1) / folds), rows)
-        st.markdown(f"**{folds} runs**, each validated on another fold, stratified by class. "
-                    f"{TOGETHER.get(configs[0].data.split, 'All images of a patient stay in one fold.')} "
-                    f"{duration(folds, seconds, unknown)}")
-        possible = draw_refused(configs)
-        draw_queue_button(f"Queue {folds} folds", "queue_folds", create_folds, icon=":material/view_week:",
-                          disabled=len(possible) < folds)
-        st.caption("The page Compare then shows the mean over the folds, the page Ensemble what they predict together.")
+        draw_queue_button(f"Queue {folds} folds", "queue_folds", create_folds, icon=":material/view_week:", width="content",
+                          disabled=ahead.refusal is not None)
+    n = (ahead.counts["train"] or 0) + (ahead.counts["val"] or 0)
+    seconds, unknown = preview.time_of_all(configs, devices, round(n * (folds - 1) / folds), rows)
+    st.caption(f"{folds} runs, each validated on another fold, stratified by class. "
+               f"{TOGETHER.get(configs[0].data.split, 'All images of a patient stay in one fold.')} "
+               f"{duration(folds, seconds, unknown)}")
 
 
 def create_folds(store: RunStore) -> str:
