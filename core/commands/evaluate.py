@@ -54,7 +54,7 @@ def evaluate(options: Namespace) -> None:
         result = replace(result, **evaluate_by_group(run, preds, pool=options.pool, positive=positive))
     result = result.for_positive(positive)
     bar.end()
-    print_result(options, result.as_dict(), _result_in_words(options, result))
+    print_result(options, result.as_dict(), _result_in_words(options, run, result))
 
 
 def search_copies(run: Run, bar: Bar) -> None:
@@ -95,7 +95,7 @@ def _evaluate_on(options: Namespace) -> None:
 def _external_in_words(options: Namespace, found) -> Iterator[str]:
     own = {"": "", "test": "own test set", "val": "own validation"}[found.own_split]
     result = found.result
-    yield (f"{options.run} on {found.predictions.title}: {result.n:,} images, epoch {result.epoch}, "
+    yield (f"{options.run} on {found.predictions.title}: {result.n:,} images, {_weights_of(open_run(options.run), result)}, "
            f"threshold {result.as_dict()['threshold']} as frozen on its own validation")
     if result.positive_class:
         yield f"  positive class: {result.positive_class}"
@@ -133,10 +133,15 @@ def _with_interval(one, form: str = ".4f") -> str:
     return f"{one.value:{form}}" + ("" if one.low is None else f" ({one.low:{form}} to {one.high:{form}})")
 
 
-def _result_in_words(options: Namespace, result: RunEvaluation) -> Iterator[str]:
+def _weights_of(run: Run, result: RunEvaluation) -> str:
+    """Whose answers these are: of which epoch, or of which ensemble."""
+    return run.ensemble.title if run.ensemble else f"epoch {result.epoch}"
+
+
+def _result_in_words(options: Namespace, run: Run, result: RunEvaluation) -> Iterator[str]:
     if result.data_note:
         yield result.data_note.text
-    yield (f"{options.run}, {options.split} split, epoch {result.epoch}, {result.n:,} images, "
+    yield (f"{options.run}, {options.split} split, {_weights_of(run, result)}, {result.n:,} images, "
            f"threshold {result.as_dict()['threshold']}"
            + (f" for {result.class_names[1]}" if result.positive_class else ""))
     if result.positive_class:

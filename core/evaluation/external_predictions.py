@@ -31,7 +31,7 @@ from core.datasets.intensity import in_words
 from core.datasets.source import Progress
 from core.errors import LightboxError
 from core.evaluation.class_map import guess_map
-from core.evaluation.likeness import nearest_similarity, shared_pixels
+from core.evaluation.external_features import beside_own_set, by_all_members, by_head, network_of_features
 from core.evaluation.predictions import Predictions, with_patients
 from core.files import Lock, disk_errors, write_atomic, write_json
 from core.files.shapes import Damaged, read_json
@@ -39,7 +39,6 @@ from core.runs import checkpoints
 from core.runs.store import Run
 
 ARRAYS = ("image_ids", "labels", "probs", "nearest", "own_nearest", "shared", "patients", "studies")
-BATCH = 1024  # features in one pass through the head
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +170,10 @@ def predict_external(run: Run, data: Dataset, progress: Progress | None = None) 
     loaded = load_classifier(run.id)
     rows = np.arange(len(data))
     part = replace(SplitData.of(data, "test"), indices=rows, labels=data.labels)
-    features = plain_features(loaded.model, part, run.config, home() / "features", progress, data.title[:40])
-    nearest, own, shared, why_not = _beside_own_set(run, loaded.model, data, features, progress)
+    lead, config = network_of_features(run, loaded.model)
+    features = plain_features(lead, part, config, home() / "features", progress, data.title[:40])
+    nearest, own, shared, why_not = beside_own_set(run, lead, config, data, features, progress)
+    probs = by_head(lead, features) if lead is loaded.model else by_all_members(loaded.model, data, progress)
     people = with_patients(
         Predictions(data.labels, np.empty((0, 0)), data.table["image_id"].tolist(), loaded.epoch), data
     )
@@ -188,7 +189,7 @@ def predict_external(run: Run, data: Dataset, progress: Progress | None = None) 
         why_not,
         data.table["image_id"].to_numpy(str),
         data.labels,
-        _probabilities(loaded.model, features),
+        probs,
         nearest,
         own,
         shared,
@@ -197,49 +198,6 @@ def predict_external(run: Run, data: Dataset, progress: Progress | None = None) 
     )
     _store(run, made)
     return made
-
-
-def _probabilities(model, features: np.ndarray) -> np.ndarray:
-    """(N, K) float32 from features (N, F), by the head."""
-    import torch
-
-    found = []
-    with torch.no_grad():
-        for start in range(0, len(features), BATCH):
-            part = torch.from_numpy(np.array(features[start : start + BATCH])).to(model.device)
-            found.append(model.probabilities(model.head(part)).cpu().numpy())
-    return np.concatenate(found)
-
-
-def _beside_own_set(
-    run: Run, model, data: Dataset, features: np.ndarray, progress: Progress | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """(nearest, own_nearest, shared, why_not): what can only be said with the images that the run was trained
-    on."""
-    from core.trainers.batches import SplitData
-    from core.trainers.embedding import plain_features
-
-    none = np.empty(0, np.float32), np.empty(0, np.float32), np.full(len(data), "", "<U5")
-    try:
-        own = open_dataset(run.config.data, progress)
-    except LightboxError as error:
-        return *none, f"The images that the run was trained on cannot be opened: {error.message}"
-    if own.split_hash != run.data().get("split_hash"):
-        return *none, "The images that the run was trained on have changed since."
-    shared = shared_pixels(data.images, own.images, own.table["split"].to_numpy(dtype=object))
-    try:
-        training, validation = (
-            plain_features(model, SplitData.of(own, split), run.config, home() / "features", progress, name)
-            for split, name in (("train", "training"), ("val", "validation"))
-        )
-    except LightboxError as error:
-        return *none[:2], shared, error.message
-    return (
-        nearest_similarity(features, training, progress),
-        nearest_similarity(validation, training, progress),
-        shared,
-        "",
-    )
 
 
 # ---------------------------------------------------------------------------------------- kept beside the run

@@ -27,6 +27,7 @@ from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.metrics.confusion import predict
 from core.metrics.paired_tests import AccuracyTest, AUCTest, delong_test, mcnemar
+from core.runs.ensembles import note_test_opened
 from core.runs.store import Run
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def run_shortcut_test(run: Run, split: str = "val", data: Dataset | None = None,
     if not len(rows):
         raise LightboxError("split.empty", f"This data set has no {split} images.", "Choose another split.")
     if split == "test":
-        run.note_test_opened()
+        note_test_opened(run)
     model, own, results, said = load_classifier(run.id).model, _config(data), [], {}
     conditions = {name: (title, dataclasses.replace(own, **changes))
                   for name, (title, changes) in CONDITIONS.items()}

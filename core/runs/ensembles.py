@@ -196,6 +196,13 @@ def member_problem(member: Member) -> str:
     return f"The weights of the member {member.name} ({member.run}) have changed since this ensemble was made."
 
 
+def note_test_opened(run: Run) -> None:
+    """Count that somebody looked at test images with a run; with an ensemble each of its members has seen them too."""
+    run.note_test_opened()
+    for run_id in {member.run for member in run.ensemble.members} if run.ensemble else ():
+        RunStore().get(run_id).note_test_opened()
+
+
 def weights_hash(run: Run, epoch: int) -> str | None:
     """Return the SHA-256 of the weights of a finished epoch, as its checkpoint says; None where it is not there. The ensemble's
     own stands for all of its members'."""
