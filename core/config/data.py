@@ -105,14 +105,14 @@ class DataConfig:
     view_column: str = knob(
         "", "Named views", "A column of the table that names the views: each name has a place of its own in the input. Its most "
         "frequent names are taken, or those after a colon: view:frontal|lateral. Empty: the first views in order of their names, "
-        "none in a special place.", offered={"": "None", "view": "Column view"}, hidden_if={"data.unit": "image"})
+        "none in a special place.", offered={"": "None", "view": "Column view"}, hidden_if={"data.unit": "image"}, group="images")
     views: int = knob(
         4, "Views", "How many views of a study or patient are seen at most.", low=1, high=16, step=1,
-        hidden_if={"data.unit": "image"})
+        hidden_if={"data.unit": "image"}, group="images")
     incomplete: str = knob(
         "mask", "Incomplete", "Studies or patients that lack one of the named views. mask: the missing view counts for nothing. "
         "leave out: they are in no part.", choices={"mask": "Mask what is missing", "leave out": "Leave out"},
-        shown_if={"data.view_column": "?*"}, hidden_if={"data.unit": "image"})
+        shown_if={"data.view_column": "?*"}, hidden_if={"data.unit": "image"}, group="images")
     train_fraction: float = knob(
         1.0, "Training fraction", "Less than 1 trains on a subset of the training images, for a learning "
         "curve. Validation and test sets stay the same, and a smaller subset is part of a larger one.",

@@ -65,7 +65,7 @@ class ModelConfig:
         "attention: a weighted mean whose weights are learned (Ilse et al. 2018). parallel: the features of the named views side "
         "by side, from one backbone. parallel_separate: the same, each named view with a backbone of its own.",
         choices={"mean": "Mean", "max": "Maximum", "attention": "Attention", "parallel": "Parallel, shared backbone",
-                 "parallel_separate": "Parallel, separate backbones"}, hidden_if={"data.unit": "image"})
+                 "parallel_separate": "Parallel, separate backbones"}, hidden_if={"data.unit": "image"}, group="network")
     cnn_layers: int = knob(
         5, "Convolutions", "Number of convolutional layers.", low=1, high=10, step=1, **CNN)
     cnn_kernels: str = knob(

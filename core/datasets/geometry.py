@@ -56,6 +56,18 @@ def fit(pixels: np.ndarray, size: int, resize: str = "pad", channels: int = 1) -
     return np.repeat(pixels, channels // pixels.shape[2], axis=2) if channels != pixels.shape[2] else pixels
 
 
+def fit_views(pixels: np.ndarray, size: int, resize: str = "pad", channels: int = 1, views: int = 1) -> np.ndarray:
+    """Bring views that lie side by side to `size` pixels a side, each by itself: (H, V W, C) -> (S, V S, channels).
+
+    With one view it is `fit`.
+
+    >>> fit_views(np.zeros((300, 400, 1), np.uint8), 64, views=2).shape
+    (64, 128, 1)
+    """
+    parts = [fit(part, size, resize, channels) for part in np.split(pixels, views, axis=1)]
+    return np.concatenate(parts, axis=1) if views > 1 else parts[0]
+
+
 def inner_size(height: int, width: int, size: int, resize: str) -> tuple[int, int]:
     """Return height and width of the image itself inside the square, in pixels; below `size` only where bars are added."""
     if resize != "pad":

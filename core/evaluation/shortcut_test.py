@@ -22,7 +22,7 @@ import numpy as np
 from core import metrics
 from core.datasets import open_dataset
 from core.datasets.dataset import Dataset
-from core.datasets.geometry import fit
+from core.datasets.geometry import fit, fit_views
 from core.errors import LightboxError
 from core.evaluation import thresholds
 from core.metrics.confusion import predict
@@ -264,7 +264,7 @@ def regions_of(data: Dataset, rows: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def _on_square(mask: np.ndarray, data: Dataset) -> np.ndarray:
-    square = fit(mask.astype(np.uint8)[..., None] * 255, data.size, data.resize, 1)[..., 0] > 32
+    square = fit_views(mask.astype(np.uint8)[..., None] * 255, data.size, data.resize, 1, data.views)[..., 0] > 32
     wide = 2 * max(1, round(TOLERANCE * data.size)) + 1
     return cv2.dilate(square.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))) > 0
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.explain.passes import score, without_trace
+from core.explain.passes import lit, score, without_trace
 
 STEPS = 12         # of a curve
 
@@ -65,6 +65,8 @@ def deletion_and_insertion(model: nn.Module, images: Tensor, targets: Tensor, ma
         deletion, insertion: (N, T + 1) probabilities in [0, 1] after 0, 1/T ... 1 of the pixels went, or came
     """
     without = blurred(images) if without is None else without
+    if (there := lit(model, images)) is not None:
+        without = without * there                # a view that is missing stays so
     n, _, h, w = images.shape
     flat = np.asarray(maps, np.float32).reshape(n, -1)
     shuffled = np.random.default_rng(0).permutation(flat.shape[1])

@@ -18,12 +18,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.explain.deletion import BASELINES, area, deletion_and_insertion
 from core.explain.localization import Place, border_ring, places
 from core.explain.methods import explain
+from core.explain.passes import views_of
 from core.explain.randomisation import Explainer, Progress, Randomised, maps_of, randomisation
 from core.explain.similarity import heat, map_similarity
 
@@ -43,15 +45,21 @@ def shift_stability(model: nn.Module, images: Tensor, targets: Tensor, method: E
     far, values = max(1, round(SHIFT * max(images.shape[2:]))), []
     inner = (slice(None), slice(far, -far), slice(far, -far))
     for done, (down, right) in enumerate(((0, far), (0, -far), (far, 0), (-far, 0)), 1):
-        padded = F.pad(images, (far,) * 4, mode="replicate")
-        h, w = images.shape[2:]
-        moved = padded[:, :, far - down:far - down + h, far - right:far - right + w]
+        moved = _moved(images, far, down, right, views_of(model))
         back = np.roll(maps_of(method, model, moved, targets, layer), (-down, -right), (1, 2))
         values.append(map_similarity(maps[inner], back[inner]))
         if progress:
             progress("Moving the images", done, 4)
     values = [value for value in values if value is not None]
     return float(np.mean(values)) if values else None
+
+
+def _moved(images: Tensor, far: int, down: int, right: int, views: int) -> Tensor:
+    """The images, or each of the views that lie side by side in them, moved by at most `far` pixels; the edge repeats."""
+    apart = torch.cat(images.chunk(views, dim=3))
+    h, w = apart.shape[2:]
+    moved = F.pad(apart, (far,) * 4, mode="replicate")[:, :, far - down:far - down + h, far - right:far - right + w]
+    return torch.cat(moved.chunk(views), dim=3)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def change(image: np.ndarray, wanted: Mapping[str, Any]) -> np.ndarray:
+def change(image: np.ndarray, wanted: Mapping[str, Any], views: int = 1) -> np.ndarray:
     """Return an image after some changes, in the order of CHANGES.
 
         change(image, {"rotate": 15, "cover": {"x": 0.2, "y": 0.1, "side": 0.25}})
@@ -140,6 +140,7 @@ def change(image: np.ndarray, wanted: Mapping[str, Any]) -> np.ndarray:
     Args:
         image: (H, W, C) uint8, or float in [0, 1]
         wanted: name -> value, or the keywords of a placed change; None and neutral values change nothing
+        views: that lie side by side in the image; each is turned and blurred by itself, and one that is black stays black
 
     Returns:
         An array of the same shape and type. It is the input itself where nothing changes.
@@ -157,8 +158,14 @@ def change(image: np.ndarray, wanted: Mapping[str, Any]) -> np.ndarray:
         return image
     scale = 255 if image.dtype == np.uint8 else 1
     pixels = image.astype(np.float32) / scale
+    apart = np.split(pixels, views, axis=1)
     for row, value in steps:
-        pixels = row.function(pixels, **value) if row.placed else row.function(pixels, value)
+        if row.placed:
+            apart = np.split(row.function(np.concatenate(apart, axis=1), **value), views, axis=1)
+        else:
+            apart = [row.function(view, value) for view in apart]
+    there = [bool(view.any()) for view in np.split(image, views, axis=1)]
+    pixels = np.concatenate([view if views == 1 or seen else np.zeros_like(view) for view, seen in zip(apart, there)], axis=1)
     pixels = pixels.clip(0, 1) * scale
     return (np.rint(pixels) if scale == 255 else pixels).astype(image.dtype)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from core.config import ModelConfig, RunConfig, Task
 from core.datasets.decode import DecodedImage, Note, decode_image
-from core.datasets.geometry import fit
+from core.datasets.geometry import fit, fit_views
 from core.datasets.intensity import in_words, intensity_text
 from core.errors import LightboxError
 from core.files import Damaged, read_json
@@ -208,8 +208,8 @@ def _views_of(picture: np.ndarray, p: Preprocessing) -> np.ndarray:
         raise LightboxError("classify.views", f"This network has an input for each of the views {', '.join(p.view_names)}: one "
                             "image alone is not enough.", f"Put the {p.views} views side by side in one picture of squares, in "
                             "this order, black where one is missing.")
-    parts = [fit(part, p.size, p.resize, p.channels) for part in np.split(picture, views, axis=1)]
-    return np.concatenate(parts + [np.zeros_like(parts[0])] * (p.views - views), axis=1)
+    seen = fit_views(picture, p.size, p.resize, p.channels, views)
+    return np.pad(seen, ((0, 0), (0, p.size * max(0, p.views - views)), (0, 0)))
 
 
 def decode_for(model: Classifier, data: bytes | Path, intensity: str | None = None, frame: int = 0) -> DecodedImage:

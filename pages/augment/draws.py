@@ -71,7 +71,8 @@ def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, s
     """
     import torch
 
-    from core.augment.images import augment, draw
+    from core.augment.images import draw
+    from core.trainers.augmenting import augment_inputs
     index = torch.tensor([row])
     image = torch.from_numpy(np.array(_data.images[row])).permute(2, 0, 1)[None].float() / 255
     out, captions = [], []
@@ -79,9 +80,9 @@ def draws_of(_data: Dataset, known_by: tuple, row: int, config: AugmentConfig, s
     torch.set_num_threads(1)                     # the work is small: a second thread would only wait
     try:
         for epoch in range(first, first + DRAWS):
-            changed = augment(image, config, (seed, epoch), index)
+            changed = augment_inputs(image, _data.views, config, (seed, epoch), index)
             out.append((changed[0] * 255).round().byte().permute(1, 2, 0).numpy())
-            drawn = draw(config, (seed, epoch), index)
+            drawn = draw(config, (seed, epoch), index * _data.views)          # of several views the first
             changes = [HAPPENED[name](values[0].tolist()) for name, values in drawn.items()
                        if image.shape[1] == 3 or AUGMENTATIONS[name].group != "colour"]
             captions.append(", ".join(filter(None, changes)))

@@ -11,8 +11,8 @@ import numpy as np
 import streamlit as st
 
 from core.config import DataConfig
-from core.datasets import Dataset, decode_image, describe_fit, fit, is_ready
-from core.datasets.geometry import scale
+from core.datasets import Dataset, decode_image, describe_fit, is_ready
+from core.datasets.geometry import fit_views, scale
 from core.errors import LightboxError
 from core.evaluation.batch import ImageFile
 from core.evaluation.decision import Chosen, Decision, chosen_for
@@ -151,15 +151,27 @@ def preprocessing_steps(image: InputImage,
     """
     p = preprocessing
     height, width = image.pixels.shape[:2]
+    views = p.views if width == p.views * height else 1                  # of a study, side by side
     shrink = min(1.0, STEP / max(height, width))
     read = scale(image.pixels, max(1, round(height * shrink)), max(1, round(width * shrink)))
-    square = fit(image.pixels, STEP, p.resize, p.channels)
-    seen, times = fit(image.pixels, p.size, p.resize, p.channels), max(1, STEP // p.size)
+    square = fit_views(image.pixels, STEP, p.resize, p.channels, views)
+    seen, times = fit_views(image.pixels, p.size, p.resize, p.channels, views), max(1, STEP // p.size)
     # enlarged so that its pixels can be seen
     seen = np.repeat(np.repeat(seen, times, axis=0), times, axis=1)
     kind = "gray" if p.channels == 1 else "colour"
     return ([("original", read), (f"square, {kind}", square), (f"input: {p.size} x {p.size} px", seen)],
-            (*image.notes, *describe_fit(image.pixels.shape, p.size, p.resize, p.channels)))
+            (*image.notes, *_views_in_words(p, views),
+             *describe_fit((height, width // views, image.pixels.shape[2]), p.size, p.resize, p.channels)))
+
+
+def _views_in_words(preprocessing, views: int) -> list[str]:
+    """How many of the views of a study there are, for a network that sees several."""
+    if preprocessing.views == 1:
+        return []
+    if views == 1:
+        return [f"This network sees up to {preprocessing.views} views of one study: this image is one, and the others are "
+                f"missing. A picture {preprocessing.views} times as wide as high is taken for all of them side by side."]
+    return [f"The {views} views of one study lie side by side."]
 
 
 # ---------------------------------------------------------------------------------------------------- samples

@@ -58,8 +58,8 @@ def _region(place: str, data: Dataset, rows: Sequence[int]) -> np.ndarray:
     from core.explain.localization import border_ring
     if place == "border":
         from core.explain.localization import border_ring
-        return border_ring(data.size, data.size)
-    return regions_of(data, rows).get("letters", np.zeros((data.size, data.size), bool))
+        return np.tile(border_ring(data.size, data.size), (1, data.views))
+    return regions_of(data, rows).get("letters", np.zeros((data.size, data.size * data.views), bool))
 
 
 def _report(progress, start: int, total: int, phase: str, done: int, of: int) -> None:

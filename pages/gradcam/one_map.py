@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.datasets import Dataset, fit
+from core.datasets import Dataset
+from core.datasets.geometry import fit_views
 from core.explain import METHODS, Method
 from core.metrics import MULTI_LABEL
 from core.metrics import predict as predict_class
@@ -158,7 +159,7 @@ def draw_pictures(address: str, data: Dataset, row: int, request: MapRequest, ch
         return {"cam": None, "waiting": "No map yet"}
 
     if changes:
-        last, digest = changed(image, changes)
+        last, digest = changed(image, changes, data.views)
         after = probs_of(address, last, digest)
         pictures = [Picture(image, title="Original", text=text, label=f"The image. {title}",
                             **explained(image, token)),
@@ -169,7 +170,8 @@ def draw_pictures(address: str, data: Dataset, row: int, request: MapRequest, ch
         note = prediction_change(loaded.model.task, names, before, after, threshold)
     else:
         last, digest, after, note = image, token, before, ""
-        size = f"{data.size} x {data.size} px, the input of the network"
+        several = f", {data.views} views side by side" if data.views > 1 else ""
+        size = f"{data.size} x {data.size} px{several}, the input of the network"
         pictures = [Picture(image, None, "Image", size, label="The image"),
                     Picture(image, title=title, text=text, label=f"The image. {title}",
                             **explained(image, token))]
@@ -245,5 +247,5 @@ def mask_on_square(data: Dataset, row: int) -> np.ndarray | None:
     """Return where the finding truly is, on the square that the network sees: (S, S) bool; None where it
     is unknown."""
     mask = data.mask(row)
-    return None if mask is None else fit(mask[..., None].astype(np.uint8) * 255, data.size, data.resize,
-                                         1)[..., 0] > 127
+    return None if mask is None else fit_views(mask[..., None].astype(np.uint8) * 255, data.size, data.resize, 1,
+                                               data.views)[..., 0] > 127

@@ -126,9 +126,9 @@ class Picture:
     waiting: str = ""
 
 
-def changed(pixels: np.ndarray, changes: dict[str, Any]) -> tuple[np.ndarray, str]:
+def changed(pixels: np.ndarray, changes: dict[str, Any], views: int = 1) -> tuple[np.ndarray, str]:
     """Return the image after the changes, and a token that stands for its pixels."""
-    new = change(pixels, changes)
+    new = change(pixels, changes, views)
     return new, hashlib.sha256(np.ascontiguousarray(new)).hexdigest()
 
 

@@ -25,10 +25,11 @@ class Images:
     classes: int
     size: int
     channels: int
+    views: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(classes, size, channels), as costs are counted."""
+        """(classes, size, channels), as costs of one view are counted."""
         return self.classes, self.size, self.channels
 
     def sample(self) -> np.ndarray:
@@ -52,8 +53,9 @@ def images_of(config: RunConfig) -> Images:
     """Return what the chosen data set gives the network. Raises LightboxError where there is no such set."""
     if preview.ready(config.data):
         data = open_data.open_set(config.data)
-        return Images(data, len(data.class_names), data.size, data.channels)
-    return Images(None, 2, config.data.size, config.data.channels or 3)
+        return Images(data, len(data.class_names), data.size, data.channels, data.views)
+    views = 1 if config.data.unit == "image" else config.data.views
+    return Images(None, 2, config.data.size, config.data.channels or 3, views)
 
 
 def torch_is_ready() -> bool:
@@ -74,14 +76,14 @@ def _wait() -> None:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def count(model: ModelConfig, classes: int, size: int, channels: int, batch_size: int,
-          optimiser: str) -> Counts:
+          optimiser: str, views: int = 1) -> Counts:
     """Count a network. Raises LightboxError where it cannot be built."""
     from core.models.costs import build_on_meta, costs
     from core.models.layers import layer_table, stage_table, totals
-    network = build_on_meta(model, classes, size, channels)
+    network = build_on_meta(model, classes, size, channels, views)
     layers = layer_table(network)
     return Counts(layers, stage_table(network), totals(layers),
-                  costs(model, classes, size, channels, max(2, batch_size), optimiser))
+                  costs(model, classes, size, channels, max(2, batch_size), optimiser, views))
 
 
 def short(count: float) -> str:

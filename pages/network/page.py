@@ -57,7 +57,7 @@ def draw_picture(config: RunConfig, images: Images) -> Counts | None:
     sample, counts = images.sample(), None
     steps = plan(config.model, images.size, images.channels) if config.model.name == "cnn" else ()
     if torch_is_ready():
-        counts = count(config.model, *images.shape, config.train.batch_size, config.optim.name)
+        counts = count(config.model, *images.shape, config.train.batch_size, config.optim.name, images.views)
         show_drawing(MODELS[config.model.name].title, counts.stages, images.size, images.channels, sample)
     if steps:
         st.markdown("**Receptive field**", help="A unit of a feature map depends on a square of the image. "

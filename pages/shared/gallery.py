@@ -105,11 +105,21 @@ def draw_sheet(images: np.ndarray | Sequence[np.ndarray], side: int) -> tuple[np
     rows = math.ceil(len(images) / columns)
     sheet = np.zeros((rows * pitch, columns * pitch, channels), np.uint8)
     for i, image in enumerate(images):
-        small = fit(np.asarray(image), side, "pad", channels)
+        small = fit(_folded(np.asarray(image)), side, "pad", channels)
         x, y = i % columns * pitch, i // columns * pitch
         after = pitch - side - border
         sheet[y:y + pitch, x:x + pitch] = np.pad(small, ((border, after), (border, after), (0, 0)), mode="edge")
     return sheet, {"n": len(images), "columns": columns, "rows": rows, "side": side, "pitch": pitch, "border": border}
+
+
+def _folded(image: np.ndarray) -> np.ndarray:
+    """Return three or more views that lie side by side, (S, V S, C), as a block of rows: a strip would be too small to see."""
+    side, views = image.shape[0], image.shape[1] // image.shape[0]
+    if views < 3 or image.shape[1] != views * side:
+        return image
+    columns = math.ceil(math.sqrt(views))
+    image = np.pad(image, ((0, 0), (0, -views % columns * side), (0, 0)))
+    return np.concatenate(np.split(image, image.shape[1] // (columns * side), axis=1), axis=0)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -93,8 +93,10 @@ def overlays(images: Sequence[np.ndarray], maps: Sequence[np.ndarray], opacity: 
     """Return N images (S, S, C) with their maps (S, S), at most `side` pixels: (N, s, s, 3) uint8. Drawn
     at that size: a thumbnail shows no more. Without a peak the maps are empty, and the images stay as they
     are."""
-    side = min(side, len(images[0]))
-    return np.stack([overlay(scale(image, side, side), cam, opacity if peak else 0.0, peak, signed=True)
+    height, width = images[0].shape[:2]
+    shrink = min(1.0, side / max(height, width))
+    size = max(1, round(height * shrink)), max(1, round(width * shrink))
+    return np.stack([overlay(scale(image, *size), cam, opacity if peak else 0.0, peak, signed=True)
                      for image, cam in zip(images, maps)])
 
 

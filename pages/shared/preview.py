@@ -191,7 +191,7 @@ def _flops_of(run_id: str) -> int | None:
         if config.model.freeze != "none" or not data:
             return None
         return _count(config.model, len(data["class_names"]), data["size"], data["channels"],
-                      config.optim.name).flops
+                      config.optim.name, data.get("views", 1)).flops
     except LightboxError:
         return None
 
@@ -296,12 +296,13 @@ def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
     else:
         known = DATASETS[config.data.dataset].info().class_names if config.data.dataset in DATASETS else ()
         classes, channels = len(known) or 2, config.data.channels or 3
-    return _count(config.model, classes, config.data.size, channels, config.optim.name)
+    views = 1 if config.data.unit == "image" else config.data.views
+    return _count(config.model, classes, config.data.size, channels, config.optim.name, data.views if data is not None else views)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _count(model: ModelConfig, classes: int, size: int, channels: int, optimiser: str) -> _Counted:
+def _count(model: ModelConfig, classes: int, size: int, channels: int, optimiser: str, views: int = 1) -> _Counted:
     from core.models.costs import costs
-    c = costs(model, classes, size, channels, batch_size=2, optimiser=optimiser)
-    each = c.activation_bytes + 4 * channels * size**2               # the image itself is there as float32
+    c = costs(model, classes, size, channels, batch_size=2, optimiser=optimiser, views=views)
+    each = c.activation_bytes + 4 * channels * size**2 * views               # the image itself is there as float32
     return _Counted(c.parameters, c.trainable, c.flops, each, c.training_bytes - 2 * each)

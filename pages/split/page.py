@@ -27,7 +27,8 @@ def take_preset(name: str | None) -> None:
 
 def draw_controls(official: set[str]) -> None:
     """Task, strategy, fractions, folds, seed, fraction of training. What has no effect is not shown."""
-    for name in ("data.target", "data.label_map", "data.positive", "data.split", "data.copies"):
+    for name in ("data.target", "data.label_map", "data.positive", "data.unit", "data.view_column", "data.views",
+                 "data.incomplete", "data.split", "data.copies"):
         if config_form.applies(name):
             config_form.draw(name)
     draw_fractions(official)
