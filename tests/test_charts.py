@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
-from core.charts import architecture, comparisons, curves, palette, probabilities, sanity
+from core.charts import architecture, comparisons, curves, members, palette, probabilities, sanity
 from core.charts.chart import Chart, built_once, position, table, thin, thin_staircase
 from core.charts.save import as_png, as_svg
 from core.metrics.calibration import reliability
@@ -177,6 +177,10 @@ def every_kind(names: list[str]) -> dict[str, Chart]:
                                               np.linspace(1, 0, len(names)), 0.5),
         "deletion_insertion": sanity.deletion_insertion({name: 1 - each for name in names[:4]},
                                                         {name: each for name in names[:4]}, ""),
+        "folds": members.folds("Accuracy", [(name, (0.8, None, 0.9)) for name in names]),
+        "scores": members.scores("Accuracy", [(name, "way", 0.8, 0.7, 0.9, 10) for name in names], 0.85, names[0]),
+        "weights": members.weights("Weight", [(name, k - 1.0) for k, name in enumerate(names)]),
+        "growth": members.growth(1 / EPOCHS, [names[k % len(names)] for k in range(len(EPOCHS))], 4),
         "heat": sanity.heat_by_region([(name, 0.3, 0.1, 0.5, 16) for name in names]),
         "architecture": architecture.architecture([(name, (64, 7, 7), 1000, k % 2 == 0) for k,
                                                    name in enumerate(names)]),
@@ -185,7 +189,7 @@ def every_kind(names: list[str]) -> dict[str, Chart]:
 
 # Kinds whose names are not written: told in a legend beside the chart, in the tooltip or in the words of the
 # chart.
-UNWRITTEN = {"training", "runs", "learning_rates"}
+UNWRITTEN = {"training", "runs", "learning_rates", "growth"}
 
 
 @pytest.mark.parametrize("kind", every_kind(["a", "b"]))
