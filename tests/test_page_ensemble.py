@@ -14,6 +14,7 @@ from core.evaluation.members import members_of
 from core.evaluation.predictions import load_predictions, store_predictions
 from core.models.combine import WAYS
 from core.runs.store import RunStore
+from pages.ensemble import cached
 from pages.shared.layout import format_interval
 from tests import readers as made
 from tests.drawn import charts, run_table
@@ -209,3 +210,34 @@ def test_test_labels_play_no_part(three):
     """The page says the same where the test images have no predictions, and opens no test set."""
     opened(three, *SEEDS)
     assert all(three[name].times_test_opened() == 0 and load_predictions(three[name], "test") is None for name in SEEDS)
+
+
+def test_what_takes_long_is_computed_beside_the_page_and_shown_then(three, monkeypatch):
+    monkeypatch.setattr(cached, "AT_ONCE", {"stacking": 0, "mlp": 0})
+    cached.forget()
+    at = opened(three, *SEEDS, way="stacking")
+    names = [row["name"] for row in charts(at, "ROC AUC of members")[0].rows("scores")]
+    assert "Stacking" not in names and "Greedy selection" in names and "Computing stacking ..." in text_of(at)
+    assert "Computing stacking by mlp" not in text_of(at), "only when it is chosen"
+    picked = cached.choice_of(ids(three, *SEEDS), "")
+    assert cached.start(picked, said_of(three, *SEEDS), "stacking") is None
+    cached._kept("threads")[picked.key, "stacking"].join()
+    found = next(row for row in charts(at.run(), "ROC AUC of members")[0].rows("scores") if row["name"] == "Stacking")
+    assert found["value"] == way_scores(said_of(three, *SEEDS), ["stacking"])[0].value()
+
+
+def test_a_way_that_cannot_be_computed_is_a_sentence(three, monkeypatch):
+    monkeypatch.setattr(cached, "way_score", lambda *_: 1 / 0)
+    picked, said = cached.choice_of(ids(three, *SEEDS), ""), said_of(three, *SEEDS)
+    cached.forget()
+    cached.start(picked, said, "mlp")
+    cached._kept("threads")[picked.key, "mlp"].join()
+    assert "could not be computed" in cached.start(picked, said, "mlp").message
+
+
+def test_the_folds_of_one_config_are_one_member_out_of_fold(three):
+    at = opened(three, "fold 0", "fold 1", "fold 2")
+    rows = charts(at, "ROC AUC of members")[0].rows("scores")
+    stored = [load_predictions(three[f"fold {k}"], "val") for k in range(3)]
+    assert len(rows) == 1 and rows[0]["n"] == sum(len(one.labels) for one in stored)
+    assert "out of fold" in text_of(at) and not [c for c in at.segmented_control if c.label == "Way to combine"]

@@ -175,7 +175,10 @@ def once(choice: Choice, what: str, compute: Callable[[], Any]) -> Any:
 
 
 def quick_ways(said: MemberPredictions) -> list[str]:
-    """Return the ways that stand on the page: those that fit these members."""
+    """Return the ways that stand on the page: those that fit these members. One member, such as the folds of one config, is
+    combined with nobody."""
+    if len(said.probs) == 1:
+        return ["soft"]
     experts = ["experts"] if said.parts is not None else []
     return [*experts, *(way for way in WAYS if way != "experts")]
 

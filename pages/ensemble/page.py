@@ -97,6 +97,9 @@ def runs_of(picked: cached.Choice) -> list[tuple[Run, int]]:
 
 def draw_way(picked: cached.Choice, said: MemberPredictions, column: str, metric: str) -> str:
     st.header("How they are combined", anchor=False)
+    if len(said.names) == 1:
+        st.markdown("These are the folds of one config: each validation image is predicted by the network that was not trained "
+                    "on it. As a run that is *out of fold*, with predictions of all images that are not test.")
     way = ways.choose_way(said)
     left, right = st.columns([58, 42], gap="large")
     with left:

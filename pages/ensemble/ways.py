@@ -49,6 +49,8 @@ def choose_way(said: MemberPredictions) -> str:
     ways = cached.quick_ways(said)
     asked_among("way", "way to combine", WAYS)
     way = get_param("way") if get_param("way") in ways else ways[0]
+    if len(ways) == 1:
+        return way
     st.segmented_control("Way to combine", ways, format_func=lambda name: WAYS[name].title, label_visibility="collapsed",
                          **follow("ensemble_way", way, _take, "way"))
     st.markdown(escape(WAYS[way].about))
@@ -66,7 +68,7 @@ def _take(name: str, value: str | None) -> None:
 def draw_scores(choice: Choice, said: MemberPredictions, way: str, metric: str) -> None:
     """Draw the score of each member and of each way with its interval, and what is more than chance."""
     members = cached.member_scores(choice, said)
-    ways = ready_ways(choice, said)
+    ways = ready_ways(choice, said) if len(members) > 1 else []
     best, title = best_of(members, metric), METRICS[metric].title
     rows = [(MEAN, "member", mean_of(members, metric), None, None, len(said.labels))] if len(members) > 1 else []
     rows += [_row(one, name, "member", metric) for one, name in zip(members, titles_of(said.names))]
