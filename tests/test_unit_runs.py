@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from core.config import RunConfig
-from core.datasets import open_dataset
+from core.datasets import open_dataset, open_source
 from core.errors import LightboxError
 from core.evaluation.data_state import data_note
 from core.evaluation.predictions import load_predictions
@@ -21,6 +21,7 @@ from core.runs.preflight import mend_of, require_possible
 from core.runs.store import RunStore
 from core.trainers.batches import SplitData
 from core.trainers.embedding import plain_features
+from tests.judged import open_page
 from tests.many_views import planted, write_studies
 
 
@@ -51,6 +52,7 @@ def test_a_run_from_the_command_line(studies, tmp_path, capsys, how):
     assert json.loads(capsys.readouterr().out)["n"] == 12
     preds = load_predictions(run, "val")
     assert preds.image_ids[0] == "p3/study0" and data_note(run, preds) is None
+    assert data_note(run, preds, open_source(run.config.data).fingerprint()) is None
     command("explain", run.id, "--split", "val", "--out", str(tmp_path / "maps"))
     capsys.readouterr()
     rows = list(csv.DictReader((tmp_path / "maps" / "maps.csv").open()))
@@ -157,3 +159,26 @@ def test_a_single_picture_is_a_study_of_one_view(studies):
     assert torch.equal(as_input(model, [big])[..., 16:], one[..., :16])
 
 
+
+
+@pytest.mark.slow
+def test_every_page_shows_a_run_of_studies(studies, capsys):
+    assert command("train", "--dataset", str(studies), "--model", "small_cnn", "--size", "16", "--epochs", "1", "--device", "cpu",
+                   "--set", "data.unit=study", "--set", "data.view_column=view", "--set", "model.views=parallel") == 0
+    run = RunStore().get(capsys.readouterr().out.split()[-1])
+    for page, query in (("evaluate", {"section": "groups"}), ("errors", {}), ("gradcam", {}), ("classify", {}), ("runs", {}),
+                        ("train", {}), ("split", {}), ("augment", {}), ("network", {}), ("compare", {})):
+        at = open_page(page, run=run.id, **query)
+        assert not at.error, (page, [one.value for one in at.error])
+        assert not any("changed" in one.value for one in at.warning), page
+        if page == "evaluate":
+            assert list(at.dataframe[0].value["group"]) == ["by study", "by patient"]
+
+
+def test_configs_from_before_are_of_single_images():
+    old = json.loads(RunConfig().to_json())
+    for section, names in (("data", ("unit", "view_column", "views", "incomplete")), ("model", ("views",))):
+        for name in names:
+            del old[section][name]
+    config = RunConfig.from_json(json.dumps(old))
+    assert config.data.unit == "image" and config.get("model.views") == "mean"

@@ -47,6 +47,7 @@ def data_note(run: Run, preds: Predictions | None = None, fingerprint: str | Non
         return None
     try:
         now = _fingerprint(config) if fingerprint is None else fingerprint
+        now = now if config.unit == "image" else unit_fingerprint(now, config)
         trained, predicted = about["fingerprint"], preds.fingerprint if preds else ""
         if not now or now == trained and predicted in ("", now):
             return None
@@ -60,9 +61,7 @@ def data_note(run: Run, preds: Predictions | None = None, fingerprint: str | Non
 
 def _fingerprint(config: DataConfig) -> str:
     source = open_source(config)
-    if source is None:
-        return ""
-    return source.fingerprint() if config.unit == "image" else unit_fingerprint(source.fingerprint(), config)
+    return source.fingerprint() if source else ""
 
 
 def _compared(about: dict, config: DataConfig, data: Dataset, preds: Predictions | None, since: str,

@@ -129,10 +129,12 @@ def _draw_by_patient(run: Run, split: str, preds: Predictions, result: RunEvalua
     found = grouped_evaluation(run, split, preds, pool, result.positive)
     by_study, by_patient = (of and result.positive == 0 and of.for_positive(0) or of for of in found.values())
     by = {"image": result, "study": by_study, "patient": by_patient}
+    if (unit := run.config.data.unit) != "image":            # what one prediction of this run is for
+        by = {unit: result} | ({"patient": by_patient} if unit == "study" else {})
     rows = [({"group": f"by {name}"}, one) for name, one in by.items() if one]
     _draw_rows(rows, groups.GROUPED, {"group": "Unit"}, "by_patient", "Metrics by image, study and patient",
                "Images, studies or patients.", digits=3)
-    missing = [name for name in ("study", "patient") if not by[name]]
+    missing = [name for name, one in by.items() if not one]
     notes = []
     if missing:
         notes = [f"No {' or '.join(missing)} has more than one of these images, or they are unknown."]

@@ -205,7 +205,9 @@ def _trained_of(run_id: str) -> tuple | None:
 
 
 def _trained(config: RunConfig) -> tuple:
-    return config.model.freeze, config.model.unfreeze_epoch, config.model.cut, config.model.blocks
+    data = config.data
+    views = () if data.unit == "image" else (data.unit, data.view_column, data.views, config.model.views)
+    return config.model.freeze, config.model.unfreeze_epoch, config.model.cut, config.model.blocks, *views
 
 
 def targets(data: DataConfig) -> tuple[tuple[str, str], ...]:
@@ -296,8 +298,9 @@ def _costs(config: RunConfig, data: Dataset | None) -> _Counted | None:
     else:
         known = DATASETS[config.data.dataset].info().class_names if config.data.dataset in DATASETS else ()
         classes, channels = len(known) or 2, config.data.channels or 3
-    views = 1 if config.data.unit == "image" else config.data.views
-    return _count(config.model, classes, config.data.size, channels, config.optim.name, data.views if data is not None else views)
+    asked = 1 if config.data.unit == "image" else config.data.views
+    views = data.views if data is not None else asked
+    return _count(config.model, classes, config.data.size, channels, config.optim.name, views)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

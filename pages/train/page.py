@@ -94,6 +94,8 @@ def draw_images(ahead: preview.RunPreview) -> None:
                 aria_label=f"{len(rows)} training images at {size} x {size} pixels, as the network gets them")
         st.caption(escape(f"Training images at {size} px, as the network gets them. {ahead.data.split_note}"))
         return
+    if (unit := ahead.config.data.unit) != "image":
+        st.caption(f"One prediction is for a {unit}: Training, Validation and Test count these, not images.")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("These images are not prepared at this size yet. The run does that first.")
         if st.button("Prepare now", key="prepare"):
