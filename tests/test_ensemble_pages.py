@@ -69,3 +69,45 @@ def test_a_page_says_that_a_member_is_gone(ensemble, readers):
     for page in ("evaluate", "errors", "gradcam"):
         text = text_of(open_page(page, run=ensemble.id, predicted="all"))
         assert "The member b" in text and "deleted" in text, page
+
+
+def test_nobody_says_that_classes_of_folds_had_no_training_image(readers):
+    from core.evaluation.evaluate import evaluate
+    run = make_ensemble(members_of([readers[f"fold {k}"].id for k in range(3)]), "soft")
+    assert "untrained" not in [note.code for note in evaluate(run, "val").warnings]
+
+
+def test_an_ensemble_of_one_fold_is_no_fold(readers):
+    from core.evaluation.cross_validation import find_series
+    from core.runs.store import RunStore
+    from core.runs.summary import summarize
+    fold = readers["fold 1"]
+    copies = make_ensemble(members_of([fold.id]), "soft", draws=1)
+    assert copies.config.data.fold == fold.config.data.fold
+    series, = find_series([summarize(run) for run in RunStore().list() if run.config.data.folds])
+    assert series.runs[1].id == fold.id
+
+
+def test_the_form_is_not_filled_with_the_settings_of_the_first_member(ensemble, readers):
+    for query in ({}, {"again": "1"}):
+        at = open_page("train", run=ensemble.id, **query)
+        assert any("is an ensemble" in box.value for box in at.error)
+    soup = make_ensemble(members_of([readers[name].id for name in "abc"]), "soup")
+    assert not open_page("train", run=soup.id).error
+
+
+def test_a_learning_curve_and_another_seed_leave_ensembles_out(ensemble, readers):
+    from pages.gradcam.sanity_checks import another_seed
+    at = open_page("evaluate", run=ensemble.id, section="studies")
+    assert not at.error
+    found = another_seed(readers["c"])
+    assert found.id == readers["b"].id and found.ensemble is None and another_seed(ensemble) is None
+    at = open_page("compare", view="reported", runs=ensemble.id)
+    offered = next(box.options for box in at.selectbox if box.label == "Your run")
+    assert ensemble.name not in offered and "a" in offered
+
+
+@pytest.mark.parametrize("page", ["start", "network", "split", "augment", "add", "ensemble"])
+def test_pages_that_take_no_run_open_beside_an_ensemble(ensemble, page):
+    at = open_page(page, run=ensemble.id)
+    assert not [box.value for box in at.error]

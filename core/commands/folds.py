@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from core.commands.options import JSON, Command, argument
 from core.commands.output import print_result
 from core.errors import LightboxError
+
+if TYPE_CHECKING:
+    from core.runs.run import Run
 
 
 def folds(options: Namespace) -> None:
@@ -16,15 +20,24 @@ def folds(options: Namespace) -> None:
     from core.evaluation.leaderboard import summarize_scored
     from core.runs.store import RunStore
     store = RunStore()
-    for name in options.runs:
-        store.get(name)
+    named = {run_id for name in options.runs for run_id in _folds_of(store.get(name))}
     found = [one for one in find_series([summarize_scored(run) for run in store.list() if run.config.data.folds])
-             if not options.runs or {run.id for run in one.runs if run} & {*options.runs}]
+             if not options.runs or {run.id for run in one.runs if run} & named]
     if not found:
         raise LightboxError("folds.none", "No run is a fold of a cross-validation.",
                             "Train one: python -m core train --folds 5 ...")
     results = [describe(group, options.metric) for group in comparable(found)]
     print_result(options, results, _in_words(results))
+
+
+def _folds_of(run: Run) -> list[str]:
+    """The ids of a run: of an ensemble of folds those of its folds."""
+    spec = run.ensemble
+    if spec is None:
+        return [run.id]
+    if spec.is_soup or all(len(column) == 1 for column in spec.columns):
+        raise LightboxError("folds.ensemble", f"{run.name} is an ensemble, and no series of folds.", "Give the ids of folds.")
+    return [member.run for member in spec.members]
 
 
 def _in_words(results: list[dict]) -> Iterator[str]:

@@ -78,11 +78,12 @@ class Series:
 
 def find_series(runs: Sequence[RunSummary]) -> list[Series]:
     """Return the series among runs whose settings are equal but for the fold, their name and the machine; in the order in which
-    each comes first. A series has a finished fold at least; a single fold that was asked for alone is one too.
+    each comes first. A series has a finished fold at least; a single fold that was asked for alone is one too. Ensembles of folds
+    are none.
     """
     groups: dict[tuple, list[RunSummary]] = {}
     for run in runs:
-        if run.config.data.folds > 1 and run.config.data.fold != OUT_OF_FOLD:
+        if run.was_trained and run.config.data.folds > 1 and run.config.data.fold != OUT_OF_FOLD:
             groups.setdefault(tuple(run.config.get(name) for name in KNOBS if name not in NOT_OF_A_SERIES), []).append(run)
     found = [series for group in groups.values() if (series := _series(group))]
     return _with_names(found)

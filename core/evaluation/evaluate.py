@@ -100,9 +100,10 @@ def evaluate_predictions(run: Run, split: str, preds: Predictions, data: Dataset
 
 
 def _untrained(about: Mapping) -> tuple[str, ...]:
-    """Classes without a training image; older runs noted no counts."""
+    """Classes without a training image; older runs noted no counts. Where all images were predicted out of fold none is a
+    training image of all folds, and each network has seen those of the other folds."""
     counts = about.get("counts", {}).get("train", ())
-    return tuple(name for name, n in zip(about["class_names"], counts) if not n)
+    return tuple(name for name, n in zip(about["class_names"], counts) if not n) if any(counts) else ()
 
 
 def with_copies(run: Run, result: RunEvaluation, copies: CopyEvaluation | None) -> RunEvaluation:

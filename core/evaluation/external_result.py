@@ -86,7 +86,7 @@ class ExternalEvaluation:
         elif self.own_split == "val":
             said.append(
                 "The run's own test set has not been opened: beside these numbers stand those of its "
-                "validation images, on which the epoch was chosen."
+                "validation images, on which the epoch was chosen, or the epochs of an ensemble's members."
             )
         return said
 

@@ -78,7 +78,7 @@ try:
     if view == "check":
         draw_check_table()
     elif view == "reported":
-        draw_reported([store.get(one.id) for one in entries])
+        draw_reported([store.get(one.id) for one in entries if one.was_trained])     # the reports have single networks
     elif view == "folds" and entries:
         draw_folds(store, [one for one in entries if data in (None, ALL, one.data_title)])
     elif entries:

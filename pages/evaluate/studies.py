@@ -26,6 +26,11 @@ OFFERED = ("accuracy", "roc_auc", "cohen_kappa", "quadratic_kappa")
 def draw_studies(run: Run, split: str, runs: Sequence[Run]) -> None:
     """The learning curve and the resolution study that a run belongs to; where there is none, how to get
     one."""
+    if run.ensemble:
+        st.markdown("An ensemble is not trained, so it is no point of a learning curve. Choose a run that was: its members, for "
+                    "example.")
+        link("See its members", "runs", run=run.id)
+        return
     known = _members(runs)
     this = known.get(run.id)
     if this is None:

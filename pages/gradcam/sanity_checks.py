@@ -85,11 +85,13 @@ def _examine(run: Run, data: Dataset, rows: Sequence[int], request: MapRequest, 
 
 def another_seed(run: Run) -> Run | None:
     """Return a finished run, the newest, that differs from this one in nothing but its seed and name, on
-    the same split."""
+    the same split; an ensemble or a soup has no seed."""
+    if run.ensemble:
+        return None
     alike = same_but_for_the_seed(run.config)
     for other in RunStore().list():
         try:
-            if (other.id != run.id and other.written_state() == "finished"
+            if (other.id != run.id and other.written_state() == "finished" and other.ensemble is None
                 and same_but_for_the_seed(other.config) == alike
                     and other.config.train.seed != run.config.train.seed
                     and other.data().get("split_hash") == run.data().get("split_hash")):

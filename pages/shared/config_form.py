@@ -78,7 +78,11 @@ def apply_address() -> LightboxError | None:
     if not run_id:
         return None
     try:
-        fill(RunStore().get(run_id).config)
+        run = RunStore().get(run_id)
+        if run.ensemble and not run.ensemble.is_soup:
+            raise LightboxError("run.ensemble", f"{run.name} is an ensemble: it is not trained, and has no weights of its own.",
+                                "Choose a run, or start from one of its members on the page Runs.")
+        fill(run.config)
     except LightboxError as error:
         return error
     if not again:
