@@ -188,7 +188,7 @@ class RunStore:
         Two tabs may press at once: the second finds it queued already and changes nothing. Raises LightboxError "run.ensemble"
         for an ensemble, which is made in one go and never trained.
         """
-        _require_training(run)
+        require_trained(run)
         run.mark_interrupted()
         if run.change(State.QUEUED, only_from=RESUMABLE):
             self.queue.put(run.id, run.device)
@@ -202,7 +202,7 @@ class RunStore:
         Raises LightboxError "run.epochs" where it has as many, "run.early" where early stopping ended it, "run.alive" while it
         waits or trains.
         """
-        _require_training(run)
+        require_trained(run)
         config = run.config
         done = max((record["epoch"] for record in run.records("epoch")), default=0)
         if run.status().state == State.FINISHED and done < config.train.epochs:
@@ -264,10 +264,12 @@ class RunStore:
             start_worker(self.root, device)
 
 
-def _require_training(run: Run) -> None:
-    if run.ensemble:
-        raise LightboxError("run.ensemble", f"{run.name} is an ensemble, which is not trained.",
-                            "Train its members longer, then make the ensemble again.")
+def require_trained(run: Run, or_soup: bool = False) -> None:
+    """Raise LightboxError "run.ensemble" for several networks that predict together, or whose weights were averaged unless a soup
+    will do, of which another run can start."""
+    if run.ensemble and not (or_soup and run.ensemble.is_soup):
+        raise LightboxError("run.ensemble", f"{run.name} is an ensemble: it is not trained, and has no weights of its own.",
+                            "Train its members longer and make it again, or start from one of its members.")
 
 
 def versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ from core.datasets import DATASETS
 from core.errors import LightboxError
 from core.models import MODELS
 from core.runs.classifiers import shipped_classifiers
-from core.runs.store import RunStore
+from core.runs.store import RunStore, require_trained
 from pages.shared import open_data, preview, run_feed
 from pages.shared.layout import escape, set_param
 from pages.shared.widget_state import follow
@@ -79,9 +79,7 @@ def apply_address() -> LightboxError | None:
         return None
     try:
         run = RunStore().get(run_id)
-        if run.ensemble and not run.ensemble.is_soup:
-            raise LightboxError("run.ensemble", f"{run.name} is an ensemble: it is not trained, and has no weights of its own.",
-                                "Choose a run, or start from one of its members on the page Runs.")
+        require_trained(run, or_soup=True)
         fill(run.config)
     except LightboxError as error:
         return error
