@@ -128,8 +128,8 @@ def test_folds_takes_an_ensemble_of_folds_for_its_folds(readers, ensemble, capsy
 
 
 @pytest.mark.parametrize("words, sentence", [
-    (["train", "--resume", "ID"], "is an ensemble, which is not trained"),
-    (["train", "--resume", "ID", "--epochs", "9"], "is an ensemble, which is not trained"),
+    (["train", "--resume", "ID"], "is an ensemble: it is not trained"),
+    (["train", "--resume", "ID", "--epochs", "9"], "is an ensemble: it is not trained"),
     (["find-lr", "--model", "small_cnn", "--size", "28", "--set", "model.weights=run:ID"], "has no weights of its own"),
     (["ensemble", "ID", "ID"], "is an ensemble itself"),
     (["shortcut-test", "ID"], "cannot be generated again with another letter")])
