@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_three_networks_have_friedmans_test_and_a_word_about_many_tests():
 def test_the_command_prints_a_row_for_each_series_and_the_tests(monkeypatch, capsys):
     runs = {run.id: run for run in made() + made("b", values=(.7, .71, .72, .73, .74), **{"optim.lr": 0.5})}
     monkeypatch.setattr("core.runs.store.RunStore.list", lambda self: list(runs.values()))
-    monkeypatch.setattr("core.runs.store.RunStore.get", lambda self, name: runs[name])
+    monkeypatch.setattr("core.runs.store.RunStore.get", lambda self, name: SimpleNamespace(id=runs[name].id, ensemble=None))
     monkeypatch.setattr("core.evaluation.leaderboard.summarize_scored", lambda run: run)
     assert main(["folds"]) == 0
     said = capsys.readouterr().out
