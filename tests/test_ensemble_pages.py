@@ -111,3 +111,11 @@ def test_a_learning_curve_and_another_seed_leave_ensembles_out(ensemble, readers
 def test_pages_that_take_no_run_open_beside_an_ensemble(ensemble, page):
     at = open_page(page, run=ensemble.id)
     assert not [box.value for box in at.error]
+
+
+def test_an_ensemble_among_other_runs_has_no_seed(ensemble, readers):
+    from core.runs.store import RunStore
+    from pages.errors.related import predictions_of_other_runs
+    image = load_predictions(readers["a"], "val").image_ids[0]
+    found = {one.run: one for one in predictions_of_other_runs(readers["a"], RunStore().list(), "val", image, None)}
+    assert ensemble.name in found and "b, seed 1" in found

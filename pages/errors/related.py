@@ -179,7 +179,7 @@ def predictions_of_other_runs(run: Run, runs: Sequence[Run], split: str, image_i
                                       theirs.epoch),
                           None if finding is None else str(finding))
         k, seed = int(view.predicted[0]), f"seed {other.config.train.seed}"
-        name = other.name if seed in other.name else f"{other.name}, {seed}"
+        name = other.name if seed in other.name or other.ensemble else f"{other.name}, {seed}"
         result.append(OtherPrediction(name, view.names[k], float(view.probs[0, k]), bool(view.correct[0])))
     return result
 
