@@ -23,7 +23,7 @@ machine, tiny = train_form.machine, train_form.tiny          # fixtures
 STATES = [{}, {"model.name": "cnn"}, {"model.name": "densenet121", "model.weights": "imagenet", "model.freeze": "all"},
           {"optim.name": "sgd", "optim.schedule": "every"}, {"train.loss": "focal", "data.folds": 5},
           {"model.freeze": "all", "model.unfreeze_epoch": 3},
-          {"optim.schedule": "cyclic"}]
+          {"optim.schedule": "cyclic"}, {"data.unit": "study", "data.view_column": "view"}]
 
 
 def test_every_knob_can_be_chosen_and_shows_the_default_the_words_and_the_limits_of_the_config():
