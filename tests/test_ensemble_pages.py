@@ -44,7 +44,7 @@ def test_members_of_other_sizes_are_explained_as_each_sees_the_image(readers):
     ("evaluate", {}), ("errors", {"true": "all", "predicted": "all"}), ("gradcam", {"predicted": "all"}), ("compare", {}),
     ("classify", {}), ("runs", {}), ("browse", {})])
 def test_the_page_opens(ensemble, page, query):
-    at = open_page(page, run=ensemble.id, **query)
+    at = open_page(page, run=ensemble.id, dataset=ensemble.config.data.dataset, **query)
     assert not [box.value for box in at.error], page
 
 
@@ -109,7 +109,7 @@ def test_a_learning_curve_and_another_seed_leave_ensembles_out(ensemble, readers
 
 @pytest.mark.parametrize("page", ["start", "network", "split", "augment", "add", "ensemble"])
 def test_pages_that_take_no_run_open_beside_an_ensemble(ensemble, page):
-    at = open_page(page, run=ensemble.id)
+    at = open_page(page, run=ensemble.id, dataset=ensemble.config.data.dataset)
     assert not [box.value for box in at.error]
 
 
