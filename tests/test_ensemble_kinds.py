@@ -62,3 +62,20 @@ def test_augmented_copies_of_one_run(readers):
     assert made.name.startswith("4 augmented copies")
     with pytest.raises(LightboxError, match="augments nothing"):
         make_ensemble(members_of([readers["a"].id]), "soft", draws=4)
+
+
+@pytest.mark.parametrize("name", ["x" * 301, "two\nlines"])
+def test_a_name_that_no_table_can_show_is_refused(readers, name):
+    with pytest.raises(LightboxError) as error:
+        make_ensemble(members_of([readers["a"].id, readers["b"].id]), "soft", name=name)
+    assert error.value.code == "run.name" and len(RunStore().list()) == len(readers)
+
+
+def test_stacking_folds_is_fitted_on_what_each_said_out_of_fold(readers):
+    from sklearn.linear_model import LogisticRegression
+    run = make_ensemble(members_of([readers[f"fold {k}"].id for k in range(3)]), "stacking")
+    each = [load_predictions(readers[f"fold {k}"], "val") for k in range(3)]
+    positive = np.concatenate([one.probs[:, 1] for one in each])[:, None]
+    theirs = LogisticRegression().fit(positive, np.concatenate([one.labels for one in each]))
+    ours = load_classifier(run.id).model.fitted
+    assert np.allclose(ours["coef"], theirs.coef_, atol=1e-3) and np.allclose(ours["intercept"], theirs.intercept_, atol=1e-3)

@@ -23,7 +23,7 @@ def ensemble(options: Namespace) -> None:
     run = make_ensemble(members, how, name=options.name or "", gate=column, learned=learned, draws=options.tta,
                         on_features=options.meta == "features", progress=bar.count)
     bar.end()
-    for line in _shared_epochs(members):
+    for line in [*_shared_epochs(members), *(note for start in run.records("start") for note in start.get("notes", ()))]:
         print(line, file=sys.stderr)
     data, words = _scores(run, members, options.tta)
     print_result(options, data, words)

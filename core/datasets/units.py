@@ -221,6 +221,8 @@ def _counts(units: Units, kept: np.ndarray, placed: np.ndarray, data: DataConfig
     many = PLURAL[units.unit]
     seen = int((units.rows >= 0).sum())
     notes = [f"There are {kept.sum():,} {many} with {seen:,} images that are seen."]
+    if units.unit != "image" and seen == kept.sum() == len(units.rows) and seen > 1:
+        notes.append(f"Each has one image: either no {units.unit} is known here, or nobody has a second one.")
     if units.names:
         complete, some = (placed >= 0).all(axis=1), (placed >= 0).any(axis=1)
         what = "left out" if data.incomplete == "leave out" else "masked where a view is missing"

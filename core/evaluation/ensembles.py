@@ -37,7 +37,7 @@ from core.runs.ensembles import load_member
 from core.runs.members import EPOCH, TITLES, EnsembleSpec, Member
 from core.runs.run import Run
 from core.runs.states import State
-from core.runs.store import RunStore
+from core.runs.store import NAME_LENGTH, RunStore
 
 FOLDS = 5               # parts of validation for cross-fitting
 FEATURE_STRENGTH = 0.01     # scikit-learn's C where thousands of features are stacked
@@ -184,7 +184,7 @@ def default_name(spec: EnsembleSpec) -> str:
     """
     names = list(dict.fromkeys(member.name.partition(", ")[0] for member in spec.members))
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return f"{spec.title}: {shown}"
+    return f"{spec.title}: {shown}"[:NAME_LENGTH]
 
 
 def _make_combination(run: Run, spec: EnsembleSpec, data: Dataset, said: MemberPredictions, progress: Progress | None) -> None:

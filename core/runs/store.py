@@ -42,6 +42,8 @@ from core.runs.run import Run, clean_tags
 from core.runs.states import LIVE, RESUMABLE, State, Status
 from core.runs.workers import start_worker, worker_lock
 
+NAME_LENGTH = 300            # characters that a person may call a run by
+
 
 class RunStore:
     """All runs of a LIGHTBOX_HOME.
@@ -103,6 +105,7 @@ class RunStore:
                spec: EnsembleSpec | None = None) -> tuple[Run, Lock]:
         """A new run's folder; one that is not queued comes with its lock held."""
         config.check()
+        check_name(config.name)
         tags = clean_tags(tags)
         device = resolve(config.train.device, machine()["devices"])
         folder, half = self._new_folder()
@@ -262,6 +265,17 @@ class RunStore:
                 continue                         # damaged, or deleted just now
         for device in set(waiting.values()):
             start_worker(self.root, device)
+
+
+def check_name(name: str) -> None:
+    """Raise LightboxError "run.name" for a name that no table can show.
+
+    >>> check_name("ResNet-18, seed 3")
+    """
+    if len(name) > NAME_LENGTH or not name.isprintable():
+        raise LightboxError("run.name", f"The name of a run is {len(name):,} characters long." if len(name) > NAME_LENGTH else
+                            "The name of a run is more than one line, or has characters that cannot be seen.",
+                            f"Give one line of up to {NAME_LENGTH} characters.")
 
 
 def require_trained(run: Run, or_soup: bool = False) -> None:
