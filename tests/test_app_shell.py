@@ -88,7 +88,7 @@ def test_start_shows_the_latest_runs_and_survives_one_that_is_damaged(start, lig
 def test_the_menu_names_each_page_file_once():
     text = (ROOT / "pages" / "main.py").read_text()
     files = sorted(f"{f.parent.name}/{f.name}" for f in (ROOT / "pages").glob("*/page.py"))
-    assert all(text.count(f'"{file}"') == 1 for file in files) and text.count("st.Page(") == len(files) == 13
+    assert all(text.count(f'"{file}"') == 1 for file in files) and text.count("st.Page(") == len(files) == 14
     for page in ("browse", "train", "runs", "evaluate", "errors", "classify"):
         assert f'{layout.page_file(page)}", title="{page.capitalize()}", url_path="{page}"' in text
     with pytest.raises(KeyError):

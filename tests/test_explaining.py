@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.evaluation import maps as core_maps
 from core.explain import METHODS
 from pages.shared import heatmaps
 from pages.shared.heatmap_image import scale_of
@@ -50,7 +51,7 @@ def test_the_pages_get_what_the_methods_give(run, monkeypatch):
     from core.explain import explain
     from core.runs.classifiers import as_input, load_classifier
     asked = []
-    monkeypatch.setattr(heatmaps, "explain", lambda method, *rest, **how: asked.append(method) or explain(method, *rest, **how))
+    monkeypatch.setattr(core_maps, "explain", lambda method, *rest, **how: asked.append(method) or explain(method, *rest, **how))
     at = AppTest.from_function(page, args=(run.id,), default_timeout=60)
     at.session_state.wanted = list(METHODS)
     found = at.run().session_state.found

@@ -65,7 +65,7 @@ def test_a_region_that_is_not_known_of_every_image_is_left_out(sets):
     """Of a set with masks of its own, not phantoms."""
     mask = np.zeros((60, 48), bool)
     mask[20:25, 10:15] = True
-    data = SimpleNamespace(source=None, target="finding", size=48, resize="pad",
+    data = SimpleNamespace(source=None, target="finding", size=48, resize="pad", views=1,
                            mask={0: mask, 1: ~mask, 2: None, 3: 0 * mask}.get)
     found = regions_of(data, [0, 1])["finding"]
     assert found.shape == (2, 48, 48) and found[0, 18, 16] and not found[0, 40, 40] and found[1, 40, 40]
