@@ -31,7 +31,7 @@ PAGES = {
     "errors": "[class*=st-key-errors] .picture",
     "gradcam": ".what-if .stage img",
     "compare": "table .pick",
-    "ensemble": "table .pick",
+    "ensemble": "table .pick, .st-key-ensemble_empty",          # with one run it invites to train two more
     "classify": ".st-key-samples .picture",
 }
 
